@@ -1,0 +1,50 @@
+import { type Address, channelOf, tenantOf } from "../shared/channel.ts";
+import type { Epoch } from "../shared/offset.ts";
+
+const batches = (
+  address: Address,
+  epoch: Epoch,
+) => ["log", tenantOf(address), channelOf(address), epoch];
+const chunks = (
+  address: Address,
+  blob: string,
+) => ["chunk", tenantOf(address), channelOf(address), blob];
+
+/** Every key that Weir writes. Nothing else builds keys. */
+export const keys = {
+  /** → the channel's head. */
+  head: (address: Address) => ["head", tenantOf(address), channelOf(address)],
+  heads: (tenant: string) => ["head", tenant],
+  allHeads: () => ["head"],
+
+  /** → a record batch, by the sequence of its last event. */
+  batch: (address: Address, epoch: Epoch, last: number) => [...batches(address, epoch), last],
+  batches,
+
+  /** → a part of an event that is too large for one value. */
+  chunk: (address: Address, blob: string, index: number) => [...chunks(address, blob), index],
+  chunks,
+
+  /** → which chunks were written for an append whose commit is still to come. */
+  orphan: (append: string) => ["orphan", append],
+  orphans: () => ["orphan"],
+
+  /** → where the event with this id is. */
+  seen: (address: Address, id: string) => ["seen", tenantOf(address), channelOf(address), id],
+
+  /** → nothing: batches of this epoch wait for deletion. */
+  sweep: (
+    address: Address,
+    epoch: Epoch,
+  ) => ["sweep", tenantOf(address), channelOf(address), epoch],
+  sweeps: () => ["sweep"],
+
+  /** Written by each commit that moved a channel of the shard. */
+  wake: (shard: number) => ["wake", shard],
+  /** → which channels a commit moved, by its versionstamp. */
+  changes: (shard: number) => ["changed", shard],
+  change: (shard: number, versionstamp: string) => ["changed", shard, versionstamp],
+
+  /** → who does a background work until when. */
+  lease: (work: string) => ["lease", work],
+} as const satisfies Record<string, (...args: never[]) => Deno.KvKey>;

@@ -1,0 +1,24 @@
+/** Limits of Deno KV itself, in bytes and counts (docs.deno.com, "Key-Value store"; measured). */
+export const KV_LIMITS = {
+  valueBytes: 65_536,
+  /** Of all keys and values of one atomic commit. */
+  atomicBytes: 819_200,
+  atomicMutations: 1_000,
+  getMany: 10,
+  list: 500,
+  watch: 10,
+} as const;
+
+/** What differs between the stores behind Deno KV. */
+export interface StoreTraits {
+  /** Checks in one atomic commit: a channel of a commit needs one. */
+  readonly checks: number;
+  /** Commits that are worth having under way at once. */
+  readonly commitsInFlight: number;
+}
+
+/** A SQLite file in this process: commits run one after the other anyway. */
+export const EMBEDDED: StoreTraits = { checks: 100, commitsInFlight: 1 };
+
+/** KV Connect: a round trip a commit, and ten checks in each. */
+export const CONNECTED: StoreTraits = { checks: 10, commitsInFlight: 8 };

@@ -1,0 +1,222 @@
+import { keys } from "../kv/keys.ts";
+import type { Address } from "../shared/channel.ts";
+import type { LogEvent } from "../shared/event.ts";
+import { type Epoch, formatOffset } from "../shared/offset.ts";
+import { Problem, quote } from "../shared/problem.ts";
+import { loadData, type StoredDrafts } from "./blobs.ts";
+import type { Pending } from "./committer.ts";
+import { getMany, type HeadCache } from "./head_cache.ts";
+import { type HeadEntry, newHead, type StoredHead } from "./head.ts";
+import type { Appended, Draft } from "./log.ts";
+import { type PackedEvent, type StoredBatch, unpackEvent } from "./record_batch.ts";
+
+/** What a commit does to one channel. */
+export interface ChannelPlan {
+  readonly address: Address;
+  readonly before: HeadEntry;
+  readonly head: StoredHead;
+  /** Bytes of data in the log before `events`. */
+  readonly startBytes: number;
+  readonly events: readonly PackedEvent[];
+}
+
+export interface Planned {
+  readonly channels: readonly ChannelPlan[];
+  /** What each append is answered once the commit stands. */
+  readonly answers: ReadonlyMap<Pending, readonly Appended[] | Problem>;
+  /** Of the appends that are stored. */
+  readonly stored: readonly StoredDrafts[];
+}
+
+/** The value of a `seen` key. */
+export type Seen = readonly [epoch: Epoch, sequence: number];
+
+/** What is known of an id: the kept event, or the draft before it in the same commit. */
+interface Known {
+  readonly sequence: number;
+  readonly type: string;
+  readonly contentType: string;
+  readonly data: string | Uint8Array;
+  readonly key: string | undefined;
+}
+
+/**
+ * Gives every draft of `group` its sequence, or the place of the event that it repeats.
+ *
+ * The `seen` keys are read after the heads. A commit that passes its check of the head therefore
+ * knows that nobody appended since, and needs no check of their own.
+ */
+export async function planCommit(
+  kv: Deno.Kv,
+  heads: HeadCache,
+  group: readonly Pending[],
+  now: number,
+): Promise<Planned> {
+  const channels = new Map<Address, OpenPlan>();
+  for (const { drafts } of group) {
+    for (const { address } of drafts) {
+      if (!channels.has(address)) channels.set(address, openPlan(address, heads, now));
+    }
+  }
+  const known = await readKnown(kv, group, channels);
+  const answers = new Map<Pending, readonly Appended[] | Problem>();
+  const stored: StoredDrafts[] = [];
+  for (const pending of group) {
+    if (pending.settled) continue; // its caller was told, and it was not sent
+    const repeated = pending.drafts.map((draft, index) => repeatOf(draft, index, pending, known));
+    const conflict = repeated.find((found) => found instanceof Problem);
+    if (conflict !== undefined) {
+      answers.set(pending, conflict);
+      continue;
+    }
+    stored.push(pending.stored);
+    answers.set(
+      pending,
+      pending.drafts.map((draft, i): Appended => {
+        const plan = channels.get(draft.address) as OpenPlan; // made above for every draft
+        const name = nameOf(draft);
+        // Asked again, since an earlier draft of this very append may have brought the id.
+        const before = name === undefined ? undefined : known.get(name);
+        const sequence = before?.sequence ?? plan.push(draft, pending.stored.stored[i] ?? "");
+        if (name !== undefined && before === undefined) known.set(name, { ...draft, sequence });
+        const offset = formatOffset(plan.before.epoch, sequence);
+        return { offset, id: draft.id ?? offset, duplicate: before !== undefined };
+      }),
+    );
+  }
+  return { channels: [...channels.values()].map((plan) => plan.close()), answers, stored };
+}
+
+class OpenPlan {
+  readonly before: StoredHead;
+  readonly #events: PackedEvent[] = [];
+  readonly #time: number;
+  #bytes = 0;
+
+  constructor(readonly address: Address, readonly entry: HeadEntry, now: number) {
+    const { head } = entry;
+    this.before = head === null ? newHead(now) : head.deleted ? { ...head, deleted: false } : head;
+    this.#time = Math.max(now, this.before.time);
+  }
+
+  push(draft: Draft, stored: PackedEvent["stored"]): number {
+    const sequence = this.before.last + this.#events.length + 1;
+    const event: LogEvent = {
+      sequence,
+      id: draft.id,
+      type: draft.type,
+      time: this.#time,
+      contentType: draft.contentType,
+      data: draft.data,
+      key: draft.key,
+      expiresAt: draft.ttl === undefined ? undefined : this.#time + draft.ttl,
+    };
+    this.#events.push({ event, stored, bytes: draft.bytes });
+    this.#bytes += draft.bytes;
+    return sequence;
+  }
+
+  close(): ChannelPlan {
+    const { before } = this;
+    const last = before.last + this.#events.length;
+    const isEmpty = before.first > before.last;
+    return {
+      address: this.address,
+      before: this.entry,
+      startBytes: before.endBytes,
+      events: this.#events,
+      head: {
+        ...before,
+        last,
+        time: this.#time,
+        oldest: isEmpty ? this.#time : before.oldest,
+        endBytes: before.endBytes + this.#bytes,
+      },
+    };
+  }
+}
+
+function openPlan(address: Address, heads: HeadCache, now: number): OpenPlan {
+  return new OpenPlan(address, heads.peek(address) ?? { head: null, versionstamp: null }, now);
+}
+
+/** An id's name among all channels' ids; a NUL is in neither. */
+function nameOf(draft: Draft): string | undefined {
+  return draft.id === undefined ? undefined : `${draft.address}\0${draft.id}`;
+}
+
+function repeatOf(
+  draft: Draft,
+  index: number,
+  pending: Pending,
+  known: ReadonlyMap<string, Known>,
+): Known | Problem | undefined {
+  const name = nameOf(draft);
+  if (name === undefined) return undefined;
+  const earlier = pending.drafts.slice(0, index).find((other) => nameOf(other) === name);
+  const before = known.get(name) ?? (earlier && { ...earlier, sequence: 0 });
+  if (before === undefined || isSame(before, draft)) return before;
+  return new Problem(
+    "idempotency_conflict",
+    `Cannot publish under the id ${
+      quote(draft.id ?? "")
+    } again: the event that has it is another one.`,
+    { index },
+  );
+}
+
+function isSame(a: Omit<Known, "sequence">, b: Omit<Known, "sequence">): boolean {
+  return a.type === b.type && a.contentType === b.contentType && a.key === b.key &&
+    isSameData(a.data, b.data);
+}
+
+function isSameData(a: string | Uint8Array, b: string | Uint8Array): boolean {
+  if (typeof a === "string" || typeof b === "string") return a === b;
+  return a.length === b.length && a.every((byte, i) => byte === b[i]);
+}
+
+/** The kept events that have the ids of the group's drafts. */
+async function readKnown(
+  kv: Deno.Kv,
+  group: readonly Pending[],
+  channels: ReadonlyMap<Address, OpenPlan>,
+): Promise<Map<string, Known>> {
+  const known = new Map<string, Known>();
+  const named = new Map<string, Draft>();
+  for (const { drafts } of group) {
+    for (const draft of drafts) {
+      const name = nameOf(draft);
+      if (name !== undefined) named.set(name, draft);
+    }
+  }
+  if (named.size === 0) return known;
+  const drafts = [...named.values()];
+  const seen = await getMany<Seen>(kv, drafts.map((d) => keys.seen(d.address, d.id ?? "")));
+  await Promise.all([...named].map(async ([name, { address }], i) => {
+    const head = channels.get(address)?.before;
+    const [epoch, sequence] = seen[i]?.value ?? [];
+    if (head === undefined || epoch !== head.epoch || sequence === undefined) return;
+    if (sequence < head.first) return; // dropped by retention, and its key soon with it
+    const event = await readEvent(kv, address, epoch, sequence);
+    if (event !== undefined) known.set(name, { ...event, sequence });
+  }));
+  return known;
+}
+
+async function readEvent(
+  kv: Deno.Kv,
+  address: Address,
+  epoch: Epoch,
+  sequence: number,
+): Promise<LogEvent | undefined> {
+  const batches = kv.list<StoredBatch>({
+    start: keys.batch(address, epoch, sequence),
+    end: keys.batch(address, epoch, Number.MAX_SAFE_INTEGER),
+  }, { limit: 1 });
+  for await (const { value: batch } of batches) {
+    const index = sequence - batch.first;
+    const data = (await loadData(kv, address, batch))[index];
+    if (data !== undefined) return unpackEvent(batch, index, data);
+  }
+  return undefined;
+}

@@ -1,0 +1,207 @@
+import type { Doorbell } from "../kv/doorbell.ts";
+import { keys } from "../kv/keys.ts";
+import type { StoreTraits } from "../kv/limits.ts";
+import { withinTime } from "../kv/storage_problem.ts";
+import { type Address, type Channel, channelOf, type Tenant } from "../shared/channel.ts";
+import type { Position } from "../shared/offset.ts";
+import { Problem } from "../shared/problem.ts";
+import { Committer } from "./committer.ts";
+import { HeadCache, readHeads } from "./head_cache.ts";
+import { newHead, publicHead, type StoredHead } from "./head.ts";
+import type {
+  Appended,
+  ChannelInfo,
+  Draft,
+  Head,
+  Log,
+  LogListener,
+  ReadResult,
+  Retention,
+} from "./log.ts";
+import { readLog } from "./reader.ts";
+import { Retainer } from "./retention.ts";
+
+/** How long a read waits for a store that doesn't answer, in ms. */
+const READ_TIMEOUT = 5_000;
+/** Between two looks at the heads of all listened channels, in ms: for a doorbell that died. */
+const SAFETY_POLL = 3_000;
+/** How long a deleted channel's next epoch is remembered, in ms. Clocks differ by less. */
+const TOMBSTONE_MS = 24 * 60 * 60 * 1_000;
+
+export interface KvLogOptions {
+  readonly kv: Deno.Kv;
+  readonly doorbell: Doorbell;
+  readonly traits: StoreTraits;
+  /** What a channel keeps where it says nothing else. */
+  readonly retention: Retention;
+  /** Milliseconds since 1970. @default {Date.now} */
+  readonly now?: () => number;
+  /** From 0 to 1. @default {Math.random} */
+  readonly random?: () => number;
+  /** Milliseconds between two looks for what the doorbell missed; 0: none. @default {3000} */
+  readonly safetyPoll?: number;
+}
+
+/** The log on Deno KV. It does not own the store: who opened that closes it, after the log. */
+export class KvLog implements Log {
+  readonly #kv: Deno.Kv;
+  readonly #doorbell: Doorbell;
+  readonly #now: () => number;
+  readonly #committer: Committer;
+  readonly #retainer: Retainer;
+  readonly #listeners = new Map<Address, LogListener>();
+  readonly #polled = new Map<Address, string | null>();
+  readonly #poll: ReturnType<typeof setInterval> | undefined;
+  #polling: Promise<void> = Promise.resolve();
+  #retaining: Promise<void> = Promise.resolve();
+  #isClosed = false;
+
+  constructor(options: KvLogOptions) {
+    const { kv, doorbell, traits, retention, now = Date.now, random = Math.random } = options;
+    this.#kv = kv;
+    this.#doorbell = doorbell;
+    this.#now = now;
+    this.#committer = new Committer({
+      kv,
+      doorbell,
+      traits,
+      heads: new HeadCache(kv),
+      now,
+      random,
+      isListened: (address) => this.#listeners.has(address),
+      onCommitted: (run) => this.#listeners.get(run.address)?.appended(run),
+    });
+    this.#retainer = new Retainer({ kv, doorbell, defaults: retention, now });
+    const { safetyPoll = SAFETY_POLL } = options;
+    if (safetyPoll > 0) {
+      this.#poll = setInterval(() => this.#polling = this.#pollHeads(), safetyPoll);
+    }
+  }
+
+  append(drafts: readonly Draft[]): Promise<readonly Appended[]> {
+    return this.#committer.append(drafts);
+  }
+
+  async head(address: Address): Promise<Head | undefined> {
+    const { value } = await withinTime(
+      this.#kv.get<StoredHead>(keys.head(address)),
+      READ_TIMEOUT,
+    );
+    return value === null || value.deleted ? undefined : publicHead(value);
+  }
+
+  read(address: Address, after: Position, limit: number): Promise<ReadResult> {
+    return withinTime(readLog(this.#kv, address, after, limit, this.#now()), READ_TIMEOUT);
+  }
+
+  async channels(tenant: Tenant, after: string, limit: number): Promise<readonly ChannelInfo[]> {
+    const read = async () => {
+      const infos: ChannelInfo[] = [];
+      // Just after the name `after`; numbers sort behind all strings.
+      const start = [...keys.heads(tenant), after, 0];
+      const end = [...keys.heads(tenant), 0];
+      for await (const entry of this.#kv.list<StoredHead>({ start, end })) {
+        if (entry.value.deleted) continue;
+        infos.push({ channel: entry.key[2] as Channel, ...publicHead(entry.value) });
+        if (infos.length === limit) break;
+      }
+      return infos;
+    };
+    return await withinTime(read(), READ_TIMEOUT);
+  }
+
+  async configure(address: Address, retention: Partial<Retention>): Promise<Head> {
+    const changed = await this.#changeHead(address, (head) => ({
+      ...head ?? newHead(this.#now()),
+      deleted: false,
+      retention,
+    }));
+    if (changed === undefined) throw new Error("a configured channel has a head");
+    return publicHead(changed);
+  }
+
+  async delete(address: Address): Promise<boolean> {
+    const next = await this.#changeHead(address, (head) => {
+      if (head === null || head.deleted) return undefined;
+      return { ...newHead(this.#now(), head.epoch), deleted: true };
+    });
+    return next !== undefined;
+  }
+
+  listen(address: Address, listener: LogListener): Disposable {
+    if (this.#listeners.has(address)) throw new Error(`${channelOf(address)} has its listener`);
+    this.#listeners.set(address, listener);
+    const ringing = this.#doorbell.listen(address, () => listener.changed());
+    return {
+      [Symbol.dispose]: () => {
+        ringing[Symbol.dispose]();
+        this.#listeners.delete(address);
+        this.#polled.delete(address);
+      },
+    };
+  }
+
+  retain(): Promise<void> {
+    this.#retaining = this.#retaining.catch(() => {}).then(async () => {
+      if (!this.#isClosed) await this.#retainer.pass();
+    });
+    return this.#retaining;
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    clearInterval(this.#poll);
+    await this.#committer.close();
+    await this.#polling;
+    await this.#retaining.catch(() => {}); // said to who asked for the pass
+    await this.#retainer.release();
+  }
+
+  /**
+   * Replaces the head of a channel, unless `change` gives none; the new head. A life that ends is
+   * marked for the sweep in the same commit.
+   */
+  async #changeHead(
+    address: Address,
+    change: (head: StoredHead | null) => StoredHead | undefined,
+  ): Promise<StoredHead | undefined> {
+    const work = async () => {
+      for (let tries = 0; tries < 50; tries++) {
+        const entry = await this.#kv.get<StoredHead>(keys.head(address));
+        const head = change(entry.value);
+        if (head === undefined) return undefined;
+        const atomic = this.#kv.atomic().check(entry);
+        atomic.set(entry.key, head, head.deleted ? { expireIn: TOMBSTONE_MS } : {});
+        if (entry.value !== null && entry.value.epoch !== head.epoch) {
+          atomic.set(keys.sweep(address, entry.value.epoch), 0);
+        }
+        this.#doorbell.prepare(atomic, [address]);
+        const result = await atomic.commit();
+        if (!result.ok) continue;
+        this.#doorbell.committed([address], result.versionstamp);
+        this.#listeners.get(address)?.changed();
+        return head;
+      }
+      throw new Problem("contended", "Too many writers at this channel; try again.");
+    };
+    return await withinTime(work(), READ_TIMEOUT);
+  }
+
+  /** Rings for every listened channel whose head is not the one of the last look. */
+  async #pollHeads(): Promise<void> {
+    const addresses = [...this.#listeners.keys()];
+    try {
+      const heads = await withinTime(readHeads(this.#kv, addresses), READ_TIMEOUT);
+      addresses.forEach((address, i) => {
+        const versionstamp = heads[i]?.versionstamp ?? null;
+        const before = this.#polled.get(address);
+        const listener = this.#listeners.get(address);
+        if (listener === undefined) return;
+        this.#polled.set(address, versionstamp);
+        if (before !== versionstamp) listener.changed();
+      });
+    } catch {
+      // The store is away; the next look comes soon, and streams say nothing until then.
+    }
+  }
+}

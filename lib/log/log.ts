@@ -1,0 +1,115 @@
+import type { Address, Channel, Tenant } from "../shared/channel.ts";
+import type { Epoch, Offset, Position } from "../shared/offset.ts";
+import type { Run } from "./run.ts";
+
+/** An event that isn't in the log yet. */
+export interface Draft {
+  readonly address: Address;
+  /** Deduplicates: a second draft with the id of a kept event is that event. */
+  readonly id: string | undefined;
+  readonly type: string;
+  readonly contentType: string;
+  readonly data: string | Uint8Array;
+  /** Size of the data in bytes of UTF-8. */
+  readonly bytes: number;
+  readonly key: string | undefined;
+  /** Milliseconds that the event is worth reading. */
+  readonly ttl: number | undefined;
+}
+
+export interface Appended {
+  readonly offset: Offset;
+  readonly id: string;
+  /** True where the event was in the log already, under the same id. */
+  readonly duplicate: boolean;
+}
+
+/** What a channel keeps at the most: each limit drops the oldest events first. */
+export interface Retention {
+  /** Milliseconds. */
+  readonly age: number;
+  readonly events: number;
+  /** Of data. */
+  readonly bytes: number;
+}
+
+/** One channel as it stands. */
+export interface Head {
+  readonly epoch: Epoch;
+  /** Sequence of the first kept event; `last + 1` where none is. */
+  readonly first: number;
+  /** Sequence of the last event; 0 where there was none yet. */
+  readonly last: number;
+  /** Milliseconds since 1970 of the last event, or of the creation. */
+  readonly time: number;
+  /** Bytes of data kept. */
+  readonly bytes: number;
+  /** What differs from the defaults. */
+  readonly retention: Partial<Retention>;
+}
+
+export interface ChannelInfo extends Head {
+  readonly channel: Channel;
+}
+
+export interface ReadResult {
+  /** In log order; the first may open with a gap. Empty: nothing after the position yet. */
+  readonly runs: readonly Run[];
+  /** The head as it was no later than the read; none for a channel that doesn't exist. */
+  readonly head: Head | undefined;
+}
+
+/** Told of one channel's news; at most one listener a channel. */
+export interface LogListener {
+  /** Events were committed by this isolate. Called in sequence order, after the commit. */
+  appended(run: Run): void;
+  /** Something may have changed elsewhere. Only a doorbell: read the log for the truth. */
+  changed(): void;
+}
+
+/**
+ * Durable, ordered logs of events, one a channel.
+ *
+ * Sequences are dense within an epoch, an event's time never goes backwards within a channel, and
+ * what `append` has answered is read by every later `read` in every isolate.
+ */
+export interface Log {
+  /**
+   * Appends all drafts in one atomic commit, or none. Answers, in the order given, once they are
+   * durable. Drafts of one channel keep their order, also across calls.
+   *
+   * @throws {Problem} `overloaded`, `idempotency_conflict` (with the index), `contended`,
+   * `storage_*`, `shutting_down`; `commit_unknown` where the store did not say whether it
+   * committed in time.
+   */
+  append(drafts: readonly Draft[]): Promise<readonly Appended[]>;
+
+  /** @throws {Problem} `storage_*` */
+  head(address: Address): Promise<Head | undefined>;
+
+  /**
+   * The events after `after`: up to about `limit` of them and 256 KiB, at least one if there is
+   * one. Whatever is missing in between is said by a gap.
+   *
+   * @throws {Problem} `storage_*`
+   */
+  read(address: Address, after: Position, limit: number): Promise<ReadResult>;
+
+  /** Channels of a tenant in the order of their names, after the name `after`. */
+  channels(tenant: Tenant, after: string, limit: number): Promise<readonly ChannelInfo[]>;
+
+  /** Sets what the channel keeps, making the channel if need be. */
+  configure(address: Address, retention: Partial<Retention>): Promise<Head>;
+
+  /** Ends this life of the channel. False where there was none. */
+  delete(address: Address): Promise<boolean>;
+
+  /** Rings `listener` until the answer is disposed. */
+  listen(address: Address, listener: LogListener): Disposable;
+
+  /** One pass of retention over all channels, if no other isolate is at it. */
+  retain(): Promise<void>;
+
+  /** Refuses new appends, finishes those under way and lets go of the store. */
+  close(): Promise<void>;
+}

@@ -1,0 +1,150 @@
+import { keys } from "../kv/keys.ts";
+import { KV_LIMITS } from "../kv/limits.ts";
+import type { Address } from "../shared/channel.ts";
+import type { Gap, LogEvent } from "../shared/event.ts";
+import { type Epoch, formatOffset, NO_EPOCH, offsetOf, type Position } from "../shared/offset.ts";
+import { loadData } from "./blobs.ts";
+import type { StoredHead } from "./head.ts";
+import type { ReadResult } from "./log.ts";
+import { publicHead } from "./head.ts";
+import { isBlob, lastOf, type StoredBatch, unpackEvent } from "./record_batch.ts";
+import { Run, withoutExpired } from "./run.ts";
+
+/** About how much data one read brings. */
+const READ_BYTES = 256 * 1024;
+/** Batches of the first list of a read: few, since each can have 64 KiB. */
+const FIRST_LIST = 8;
+
+/** Where reading goes on, and what is missing before it. */
+export interface Start {
+  /** The sequence just before the first event to read. */
+  readonly after: number;
+  readonly gap: Gap | undefined;
+}
+
+/** Where a reader that stands at `after` goes on in the log that `head` describes. */
+export function startOf(
+  after: Position,
+  head: Pick<StoredHead, "epoch" | "first" | "last">,
+): Start {
+  const firstKept = head.first - 1;
+  const gap = (reason: Gap["reason"], lost: number | null): Start => ({
+    after: firstKept,
+    gap: {
+      reason,
+      requested: offsetOf(after),
+      firstAvailable: formatOffset(head.epoch, head.first),
+      lost,
+    },
+  });
+  const sequence = after.epoch === NO_EPOCH ? 0 : after.sequence;
+  if (after.epoch !== head.epoch && after.epoch !== NO_EPOCH) return gap("recreated", null);
+  if (sequence > head.last) return gap("ahead", null);
+  if (sequence < firstKept) return gap("expired", firstKept - sequence);
+  return { after: sequence, gap: undefined };
+}
+
+/** @see {@link import("./log.ts").Log.read} */
+export async function readLog(
+  kv: Deno.Kv,
+  address: Address,
+  after: Position,
+  limit: number,
+  now: number,
+): Promise<ReadResult> {
+  // Both at once: whichever is older, a hole between them is seen by the sequences.
+  const [entry, ahead] = await Promise.all([
+    kv.get<StoredHead>(keys.head(address)),
+    after.epoch === NO_EPOCH ? [] : listEvents(kv, address, after.epoch, after.sequence, limit),
+  ]);
+  const head = entry.value;
+  if (head === null) return { runs: [], head: undefined };
+  const start = startOf(after, head);
+  const found = start.after === after.sequence && after.epoch === head.epoch
+    ? ahead
+    : await listEvents(kv, address, head.epoch, start.after, limit);
+  const runs = toRuns(address, head.epoch, start, found);
+  return {
+    runs: withoutExpired(runs, now),
+    head: head.deleted ? undefined : publicHead(head),
+  };
+}
+
+/**
+ * Events in log order as one run, or several where sequences are missing in between (retention
+ * moved on while they were read): then a gap says so.
+ */
+function toRuns(
+  address: Address,
+  epoch: Epoch,
+  start: Start,
+  events: readonly LogEvent[],
+): readonly Run[] {
+  const runs: Run[] = [];
+  let { after, gap }: { after: number; gap: Gap | undefined } = start;
+  let from = 0;
+  const close = (to: number) => {
+    if (to === from && gap === undefined) return;
+    runs.push(new Run(address, epoch, after, events.slice(from, to), gap));
+  };
+  events.forEach((event, at) => {
+    const expected = after + (at - from) + 1;
+    if (event.sequence === expected) return;
+    const isAtStart = at === from && gap !== undefined;
+    if (!isAtStart) close(at);
+    const lost = event.sequence - expected;
+    const firstAvailable = formatOffset(epoch, event.sequence);
+    gap = isAtStart && gap !== undefined
+      ? { ...gap, firstAvailable, lost: gap.lost === null ? null : gap.lost + lost }
+      : {
+        reason: "expired",
+        requested: formatOffset(epoch, expected - 1),
+        firstAvailable,
+        lost,
+      };
+    after = event.sequence - 1;
+    from = at;
+  });
+  close(events.length);
+  return runs;
+}
+
+async function listEvents(
+  kv: Deno.Kv,
+  address: Address,
+  epoch: Epoch,
+  after: number,
+  limit: number,
+): Promise<readonly LogEvent[]> {
+  const events: LogEvent[] = [];
+  let size = 0;
+  let at = after;
+  let want = FIRST_LIST;
+  while (events.length < limit && size < READ_BYTES) {
+    let batches = 0;
+    const entries = kv.list<StoredBatch>({
+      start: keys.batch(address, epoch, at + 1),
+      end: keys.batch(address, epoch, Number.MAX_SAFE_INTEGER),
+    }, { limit: want, batchSize: want });
+    for await (const { value: batch } of entries) {
+      batches++;
+      const isChunked = batch.data.some(isBlob);
+      const data = isChunked ? await loadData(kv, address, batch) : batch.data;
+      for (let i = Math.max(0, at + 1 - batch.first); i < batch.data.length; i++) {
+        const value = data[i];
+        if (value === undefined || (typeof value === "object" && isBlob(value))) continue;
+        events.push(unpackEvent(batch, i, value));
+        size += value.length;
+        if (isChunked && (events.length >= limit || size >= READ_BYTES)) return events;
+      }
+      at = lastOf(batch);
+      if (events.length >= limit || size >= READ_BYTES) break;
+    }
+    if (batches < want) break;
+    const average = Math.max(1, size / batches);
+    want = Math.ceil(
+      Math.min(KV_LIMITS.list, Math.max(FIRST_LIST, (READ_BYTES - size) / average)),
+    );
+  }
+  return events.length > limit ? events.slice(0, limit) : events;
+}

@@ -1,0 +1,178 @@
+import type { Doorbell } from "../kv/doorbell.ts";
+import { keys } from "../kv/keys.ts";
+import { KV_LIMITS } from "../kv/limits.ts";
+import type { Address, Channel, Tenant } from "../shared/channel.ts";
+import { addressOf } from "../shared/channel.ts";
+import type { Epoch } from "../shared/offset.ts";
+import { deleteBlob, type Orphan } from "./blobs.ts";
+import type { Seen } from "./commit_plan.ts";
+import type { StoredHead } from "./head.ts";
+import type { Retention } from "./log.ts";
+import { dataBytes, isBlob, type StoredBatch } from "./record_batch.ts";
+
+/** How long the isolate that does retention holds it without a sign of life, in ms. */
+const LEASE_MS = 30_000;
+/** After so long no append still waits to commit chunks that it has written, in ms. */
+const ORPHAN_MS = 60 * 60 * 1_000;
+
+interface Lease {
+  readonly holder: string;
+  readonly until: number;
+}
+
+export interface RetentionOptions {
+  readonly kv: Deno.Kv;
+  readonly doorbell: Doorbell;
+  readonly defaults: Retention;
+  readonly now: () => number;
+}
+
+/**
+ * Drops what channels need not keep. First the head says what is the first kept event, and only
+ * then the batches before it go: a reader that meets the hole finds in the head that it is one.
+ */
+export class Retainer {
+  readonly #options: RetentionOptions;
+  readonly #isolate = crypto.randomUUID();
+
+  constructor(options: RetentionOptions) {
+    this.#options = options;
+  }
+
+  /** One pass over all channels; nothing while another isolate is at it. */
+  async pass(): Promise<void> {
+    if (!await this.#holdLease()) return;
+    const { kv } = this.#options;
+    for await (
+      const entry of kv.list<StoredHead>({ prefix: keys.allHeads() }, { batchSize: 100 })
+    ) {
+      const [, tenant, channel] = entry.key;
+      const address = addressOf(tenant as Tenant, channel as Channel);
+      await this.#trim(address, entry);
+    }
+    for await (const { key } of kv.list({ prefix: keys.sweeps() })) {
+      if (!await this.#holdLease()) return;
+      const [, tenant, channel, epoch] = key;
+      await this.#sweep(addressOf(tenant as Tenant, channel as Channel), epoch as Epoch);
+    }
+    for await (const { key, value, versionstamp } of kv.list<Orphan>({ prefix: keys.orphans() })) {
+      if (value.time > this.#options.now() - ORPHAN_MS) continue;
+      const { ok } = await kv.atomic().check({ key, versionstamp }).delete(key).commit();
+      if (!ok) continue; // committed after all
+      for (const [address, blob] of value.blobs) await deleteBlob(kv, address, blob);
+    }
+  }
+
+  async release(): Promise<void> {
+    const { kv } = this.#options;
+    const entry = await kv.get<Lease>(keys.lease("retention"));
+    if (entry.value?.holder !== this.#isolate) return;
+    await kv.atomic().check(entry).delete(entry.key).commit();
+  }
+
+  async #holdLease(): Promise<boolean> {
+    const { kv, now } = this.#options;
+    const entry = await kv.get<Lease>(keys.lease("retention"));
+    const isOthers = entry.value !== null && entry.value.holder !== this.#isolate;
+    if (isOthers && entry.value.until > now()) return false;
+    const lease: Lease = { holder: this.#isolate, until: now() + LEASE_MS };
+    return (await kv.atomic().check(entry).set(entry.key, lease).commit()).ok;
+  }
+
+  /** Moves the first kept event of a channel forward as its limits ask. */
+  async #trim(address: Address, entry: Deno.KvEntry<StoredHead>): Promise<void> {
+    const { kv, now, defaults, doorbell } = this.#options;
+    const head = entry.value;
+    if (head.first > head.last) return;
+    const limits = { ...defaults, ...head.retention };
+    const oldestKept = now() - limits.age;
+    const isWithin = head.oldest >= oldestKept && head.last - head.first < limits.events &&
+      head.endBytes - head.startBytes <= limits.bytes;
+    if (isWithin) return;
+    const start = await findFirstKept(
+      kv,
+      address,
+      head,
+      (event) =>
+        event.sequence > head.last - limits.events && event.time >= oldestKept &&
+        event.startBytes >= head.endBytes - limits.bytes,
+    );
+    if (start.first === head.first && start.oldest === head.oldest) return;
+    const atomic = kv.atomic().check(entry)
+      .set(entry.key, { ...head, ...start } satisfies StoredHead)
+      .set(keys.sweep(address, head.epoch), 0);
+    doorbell.prepare(atomic, [address]);
+    const result = await atomic.commit(); // if an append was first: in the next pass
+    if (result.ok) doorbell.committed([address], result.versionstamp);
+  }
+
+  /** Deletes what an epoch's log has before the first kept event; all, if it is over. */
+  async #sweep(address: Address, epoch: Epoch): Promise<void> {
+    const { kv } = this.#options;
+    const marker = await kv.get(keys.sweep(address, epoch));
+    const head = (await kv.get<StoredHead>(keys.head(address))).value;
+    const isCurrent = head?.epoch === epoch;
+    const end = isCurrent
+      ? keys.batch(address, epoch, head.first)
+      : keys.batch(address, epoch, Number.MAX_SAFE_INTEGER);
+    const batches = kv.list<StoredBatch>({ start: keys.batch(address, epoch, 0), end }, {
+      batchSize: 8,
+    });
+    for await (const { key, value } of batches) {
+      for (const data of value.data) if (isBlob(data)) await deleteBlob(kv, address, data.blob);
+      await this.#forgetIds(address, epoch, value);
+      await kv.delete(key);
+    }
+    await kv.atomic().check(marker).delete(marker.key).commit(); // stays, if the head moved on
+  }
+
+  async #forgetIds(address: Address, epoch: Epoch, batch: StoredBatch): Promise<void> {
+    const { kv } = this.#options;
+    const named = (batch.ids ?? []).flatMap((id, i) =>
+      id === null ? [] : [{ key: keys.seen(address, id), sequence: batch.first + i }]
+    );
+    for (let at = 0; at < named.length; at += KV_LIMITS.getMany) {
+      const part = named.slice(at, at + KV_LIMITS.getMany);
+      const entries = await kv.getMany<Seen[]>(part.map(({ key }) => key));
+      for (const [i, entry] of entries.entries()) {
+        const [seenEpoch, sequence] = entry.value ?? [];
+        // The id may belong to a later event by now.
+        if (seenEpoch !== epoch || sequence !== part[i]?.sequence) continue;
+        await kv.atomic().check(entry).delete(entry.key).commit();
+      }
+    }
+  }
+}
+
+interface Place {
+  readonly sequence: number;
+  readonly time: number;
+  /** Bytes of data in the epoch's log before the event. */
+  readonly startBytes: number;
+}
+
+/** The first event for which `isKept` holds, as it stands in the head. */
+async function findFirstKept(
+  kv: Deno.Kv,
+  address: Address,
+  head: StoredHead,
+  isKept: (event: Place) => boolean,
+): Promise<Pick<StoredHead, "first" | "oldest" | "startBytes">> {
+  const batches = kv.list<StoredBatch>({
+    start: keys.batch(address, head.epoch, head.first),
+    end: keys.batch(address, head.epoch, head.last + 1),
+  }, { batchSize: 8 });
+  for await (const { value: batch } of batches) {
+    const sizes = batch.data.map(dataBytes);
+    let startBytes = batch.endBytes - sizes.reduce((sum, size) => sum + size, 0);
+    for (const [i, size] of sizes.entries()) {
+      const sequence = batch.first + i;
+      const time = batch.time + (batch.delays?.[i] ?? 0);
+      if (sequence >= head.first && isKept({ sequence, time, startBytes })) {
+        return { first: sequence, oldest: time, startBytes };
+      }
+      startBytes += size;
+    }
+  }
+  return { first: head.last + 1, oldest: head.time, startBytes: head.endBytes };
+}

@@ -1,0 +1,65 @@
+import { Problem, quote } from "./problem.ts";
+
+/** The unit of isolation. Until access work brings others there is one, `default`. */
+export type Tenant = string & { readonly __brand: "Tenant" };
+
+/** A channel's name: 1–256 bytes of UTF-8 without control characters. */
+export type Channel = string & { readonly __brand: "Channel" };
+
+/** A channel within its tenant, `<tenant>/<channel>`: one string, so that it can key a Map. */
+export type Address = string & { readonly __brand: "Address" };
+
+export const DEFAULT_TENANT = "default" as Tenant;
+
+/** Channel names stand in keys of 2,048 bytes at most, and in every metric and log line. */
+export const MAX_CHANNEL_BYTES = 256;
+
+const utf8 = new TextEncoder();
+// deno-lint-ignore no-control-regex
+const CONTROL = /[\u0000-\u001f\u007f-\u009f\u2028\u2029]/;
+
+/**
+ * The channel that `name` names.
+ *
+ * @throws {Problem} `bad_channel`, or `channel_reserved` for a name that starts with `$`.
+ */
+export function parseChannel(name: string): Channel {
+  const fault = channelFault(name);
+  if (fault !== undefined) {
+    throw new Problem(
+      "bad_channel",
+      `Cannot use ${
+        quote(name)
+      } as a channel: ${fault}. A channel is 1–${MAX_CHANNEL_BYTES} bytes of UTF-8 without control characters.`,
+    );
+  }
+  if (name.startsWith("$")) {
+    throw new Problem(
+      "channel_reserved",
+      `Cannot use ${quote(name)} as a channel: names that start with "$" are the system's own.`,
+    );
+  }
+  return name as Channel;
+}
+
+function channelFault(name: string): string | undefined {
+  if (name.length === 0) return "it is empty";
+  if (name.length > MAX_CHANNEL_BYTES || utf8.encode(name).length > MAX_CHANNEL_BYTES) {
+    return "it is too long";
+  }
+  if (CONTROL.test(name)) return "it has a control character";
+  if (!name.isWellFormed()) return "it is not well-formed Unicode";
+  return undefined;
+}
+
+export function addressOf(tenant: Tenant, channel: Channel): Address {
+  return `${tenant}/${channel}` as Address;
+}
+
+export function channelOf(address: Address): Channel {
+  return address.slice(address.indexOf("/") + 1) as Channel;
+}
+
+export function tenantOf(address: Address): Tenant {
+  return address.slice(0, address.indexOf("/")) as Tenant;
+}

@@ -1,0 +1,170 @@
+import type { Channel } from "./channel.ts";
+import { type Epoch, formatOffset, type Offset } from "./offset.ts";
+import { Problem, quote } from "./problem.ts";
+
+/** Up to and including this many bytes of data is an event. Met: one publish filling memory. */
+export const MAX_EVENT_BYTES = 1_048_576;
+
+/** Types, ids and keys stand in every frame and in keys of the store. */
+export const MAX_NAME_BYTES = 256;
+
+/** The type of an event that was published without one; what `EventSource.onmessage` gets. */
+export const DEFAULT_TYPE = "message";
+
+export const JSON_TYPE = "application/json";
+
+/** An event as the log keeps it. Time is in milliseconds since 1970. */
+export interface LogEvent {
+  /** 1, 2, 3 … dense within an epoch. */
+  readonly sequence: number;
+  /** As the publisher gave it; without one an event's id is its offset. */
+  readonly id: string | undefined;
+  readonly type: string;
+  readonly time: number;
+  readonly contentType: string;
+  /** Text for JSON and `text/*`, exactly as published; else bytes. */
+  readonly data: string | Uint8Array;
+  readonly key: string | undefined;
+  readonly expiresAt: number | undefined;
+}
+
+/** Why events are missing from a stream, and how many (`null`: nobody can know). */
+export interface Gap {
+  readonly reason: "expired" | "recreated" | "ahead";
+  readonly requested: Offset;
+  readonly firstAvailable: Offset;
+  readonly lost: number | null;
+}
+
+/** An event as clients get it, in JSON. */
+export interface WireEvent {
+  readonly channel: Channel;
+  readonly offset: Offset;
+  readonly id: string;
+  readonly type: string;
+  /** RFC 3339, UTC, milliseconds. */
+  readonly time: string;
+  readonly contentType: string;
+  /** The value for JSON types, a string for `text/*`, else base64. */
+  readonly data: unknown;
+  readonly encoding?: "base64";
+  readonly key?: string;
+  readonly expiresAt?: string;
+}
+
+export function isJsonType(contentType: string): boolean {
+  return contentType === JSON_TYPE || /^[^;]*(?:\/json|\+json)\s*(?:;|$)/i.test(contentType);
+}
+
+export function isTextType(contentType: string): boolean {
+  return /^text\//i.test(contentType);
+}
+
+/**
+ * The members of a {@link WireEvent} as JSON text, without the braces and on one line: so a
+ * transport can put its own members in front without building an object for each event.
+ */
+export function eventMembers(channelJson: string, epoch: Epoch, event: LogEvent): string {
+  const offset = formatOffset(epoch, event.sequence);
+  const id = event.id === undefined ? `"${offset}"` : JSON.stringify(event.id);
+  const type = event.type === DEFAULT_TYPE ? `"${DEFAULT_TYPE}"` : JSON.stringify(event.type);
+  const contentType = event.contentType === JSON_TYPE
+    ? `"${JSON_TYPE}"`
+    : JSON.stringify(event.contentType);
+  let text = `"channel":${channelJson},"offset":"${offset}","id":${id},"type":${type},"time":"${
+    formatTime(event.time)
+  }","contentType":${contentType},"data":${dataJson(event)}`;
+  if (typeof event.data !== "string") text += `,"encoding":"base64"`;
+  if (event.key !== undefined) text += `,"key":${JSON.stringify(event.key)}`;
+  if (event.expiresAt !== undefined) text += `,"expiresAt":"${formatTime(event.expiresAt)}"`;
+  return text;
+}
+
+/** The members of a gap notice as JSON text, without the braces. */
+export function gapMembers(channelJson: string, gap: Gap): string {
+  return `"channel":${channelJson},"reason":"${gap.reason}","requested":"${gap.requested}","firstAvailable":"${gap.firstAvailable}","lost":${gap.lost}`;
+}
+
+/** The data as text: itself where it is text, else base64. */
+export function dataText(data: string | Uint8Array): string {
+  return typeof data === "string" ? data : encodeBase64(data);
+}
+
+function dataJson({ data, contentType }: LogEvent): string {
+  if (typeof data === "string" && isJsonType(contentType)) {
+    // Line ends in JSON text are white space between tokens: strings hold them escaped.
+    return data.includes("\n") || data.includes("\r") ? data.replace(/[\r\n]+/g, " ") : data;
+  }
+  return JSON.stringify(dataText(data));
+}
+
+/** Standard base64 with padding (RFC 4648 §4). */
+export function encodeBase64(bytes: Uint8Array): string {
+  let binary = "";
+  for (let at = 0; at < bytes.length; at += 8192) {
+    binary += String.fromCharCode(...bytes.subarray(at, at + 8192));
+  }
+  return btoa(binary);
+}
+
+let lastTime = NaN;
+let lastTimeText = "";
+
+/** RFC 3339. Events of one commit share their millisecond, so the last text is kept. */
+export function formatTime(time: number): string {
+  if (time !== lastTime) {
+    lastTimeText = new Date(time).toISOString();
+    lastTime = time;
+  }
+  return lastTimeText;
+}
+
+const utf8 = new TextEncoder();
+// deno-lint-ignore no-control-regex
+const CONTROL = /[\u0000-\u001f\u007f]/;
+
+/** @throws {Problem} `bad_event_type` */
+export function parseEventType(text: string): string {
+  const fault = nameFault(text) ??
+    (text.startsWith("weir.") ? `types that start with "weir." are the system's own` : undefined);
+  if (fault !== undefined) throw nameProblem("bad_event_type", "an event type", text, fault);
+  return text;
+}
+
+/** @throws {Problem} `bad_event_id` */
+export function parseEventId(text: string): string {
+  const fault = nameFault(text);
+  if (fault !== undefined) throw nameProblem("bad_event_id", "an event id", text, fault);
+  return text;
+}
+
+/** @throws {Problem} `bad_event_key` */
+export function parseEventKey(text: string): string {
+  const fault = nameFault(text);
+  if (fault !== undefined) throw nameProblem("bad_event_key", "an event key", text, fault);
+  return text;
+}
+
+function nameFault(text: string): string | undefined {
+  if (text.length === 0) return "it is empty";
+  if (text.length > MAX_NAME_BYTES || utf8.encode(text).length > MAX_NAME_BYTES) {
+    return "it is too long";
+  }
+  if (CONTROL.test(text)) return "it has a control character";
+  if (!text.isWellFormed()) return "it is not well-formed Unicode";
+  return undefined;
+}
+
+function nameProblem(
+  code: "bad_event_type" | "bad_event_id" | "bad_event_key",
+  what: string,
+  text: string,
+  fault: string,
+): Problem {
+  return new Problem(
+    code,
+    `Cannot use ${
+      quote(text)
+    } as ${what}: ${fault}. It is 1–${MAX_NAME_BYTES} bytes of UTF-8 without control characters.`,
+  );
+}

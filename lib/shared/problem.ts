@@ -1,0 +1,71 @@
+/**
+ * Every way in which Weir refuses, by its stable code. A code never changes its meaning; the HTTP
+ * status of each is in `routes/problem.ts`, its WebSocket form in `docs/protocol.md`.
+ */
+export type ProblemCode =
+  | "bad_accept"
+  | "bad_body"
+  | "bad_channel"
+  | "bad_content_type"
+  | "bad_cursor"
+  | "bad_encoding"
+  | "bad_event_id"
+  | "bad_event_key"
+  | "bad_event_ttl"
+  | "bad_event_type"
+  | "bad_frame"
+  | "bad_json"
+  | "bad_message"
+  | "bad_op"
+  | "bad_parameter"
+  | "bad_subprotocol"
+  | "body_incomplete"
+  | "channel_not_found"
+  | "channel_reserved"
+  | "commit_unknown"
+  | "contended"
+  | "cursor_other_channels"
+  | "event_too_large"
+  | "forbidden_host"
+  | "forbidden_origin"
+  | "frame_too_large"
+  | "idempotency_conflict"
+  | "internal"
+  | "method_not_allowed"
+  | "not_found"
+  | "not_subscribed"
+  | "overloaded"
+  | "shutting_down"
+  | "storage_full"
+  | "storage_read_only"
+  | "storage_unavailable"
+  | "subscribed_already"
+  | "too_many_channels"
+  | "too_many_events"
+  | "unknown_parameter"
+  | "upgrade_required";
+
+/** The one error type that crosses Weir's boundaries: a stable code and a sentence for a person. */
+export class Problem extends Error {
+  override readonly name = "Problem";
+
+  constructor(
+    readonly code: ProblemCode,
+    /** Names the value that was refused and what is allowed. Never holds a payload or a secret. */
+    readonly detail: string,
+    options?: ErrorOptions & {
+      /** Where in a list of events the fault is, from 0. */
+      readonly index?: number;
+    },
+  ) {
+    super(`${code}: ${detail}`, options);
+    this.index = options?.index;
+  }
+
+  readonly index: number | undefined;
+}
+
+/** `value` as it may stand in an error's sentence: quoted, control characters escaped, cut at 80. */
+export function quote(value: string): string {
+  return JSON.stringify(value.length > 80 ? `${value.slice(0, 80)}…` : value);
+}
