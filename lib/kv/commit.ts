@@ -1,6 +1,12 @@
 import type { StoreTraits } from "./limits.ts";
 
-const underWay = new WeakMap<Deno.Kv, { commits: number }>();
+interface UnderWay {
+  commits: number;
+  /** Reads that only push commits on. */
+  readonly companions: Set<Promise<void>>;
+}
+
+const underWay = new WeakMap<Deno.Kv, UnderWay>();
 
 /**
  * `atomic.commit()` without the stall of a lone request over KV Connect: above about 1 kB it waits
@@ -13,17 +19,33 @@ export async function commitPromptly(
   traits: StoreTraits,
 ): Promise<Deno.KvCommitResult | Deno.KvCommitError> {
   if (traits.commitsInFlight === 1) return await atomic.commit();
-  const state = underWay.get(kv) ?? { commits: 0 };
+  const state = underWay.get(kv) ?? { commits: 0, companions: new Set() };
   underWay.set(kv, state);
   state.commits++;
   try {
     const commit = atomic.commit();
     if (state.commits === 1) {
-      // Its answer is of no use, and a failure is seen by the commit itself.
-      setTimeout(() => void kv.get(["-"]).catch(() => {}), 0);
+      state.companions.add(follow());
     }
     return await commit;
   } finally {
     state.commits--;
   }
+
+  function follow(): Promise<void> {
+    const companion = nextMacrotask()
+      .then(() => kv.get(["-"]))
+      .then(() => {}, () => {}) // of no use, and a failure is seen by the commit itself
+      .finally(() => state.companions.delete(companion));
+    return companion;
+  }
+}
+
+/** Waits for what {@link commitPromptly} may still have under way, before the store is closed. */
+export async function commitsFollowed(kv: Deno.Kv): Promise<void> {
+  await Promise.all(underWay.get(kv)?.companions ?? []);
+}
+
+function nextMacrotask(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, 0));
 }

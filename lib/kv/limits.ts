@@ -3,6 +3,8 @@ export const KV_LIMITS = {
   valueBytes: 65_536,
   /** Of all keys and values of one atomic commit. */
   atomicBytes: 819_200,
+  /** Of the keys of its checks and mutations. */
+  atomicKeyBytes: 81_920,
   atomicMutations: 1_000,
   getMany: 10,
   list: 500,

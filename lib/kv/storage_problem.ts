@@ -13,9 +13,17 @@ export function storageProblem(cause: unknown): Problem {
   if (/disk is full|disk I\/O error|no space left/i.test(message)) {
     return new Problem("storage_full", "The store's disk is full or fails.", { cause });
   }
+  if (isTooLarge(cause)) {
+    return new Problem("internal", "The store takes no values of this size.", { cause });
+  }
   return new Problem("storage_unavailable", "The store cannot be reached at the moment.", {
     cause,
   });
+}
+
+/** True where the store refused what a commit holds, before it was sent. */
+export function isTooLarge(cause: unknown): boolean {
+  return cause instanceof TypeError && /^Too many|too large/.test(cause.message);
 }
 
 /** True where trying again later may help without anyone doing something about it. */

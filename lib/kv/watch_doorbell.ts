@@ -2,12 +2,16 @@ import type { Address } from "../shared/channel.ts";
 import { type Doorbell, Listeners } from "./doorbell.ts";
 import { keys } from "./keys.ts";
 import { KV_LIMITS } from "./limits.ts";
+import { withinTime } from "./storage_problem.ts";
 
 /** As many as one watch takes, less room for another key: more would need several watches. */
 const SHARDS = 8;
 
 /** How long a row of the change journal stands. Isolates that look later read every head instead. */
 const JOURNAL_MS = 60_000;
+
+/** How long closing waits for a store that doesn't answer, in ms. */
+const CLOSE_TIMEOUT = 1_000;
 
 interface Change {
   /** The isolate that wrote it, which needs no ring. */
@@ -34,11 +38,14 @@ export class WatchDoorbell implements Doorbell {
   /** Own journal rows, oldest first: deleted along with later commits. */
   #rows: { readonly key: Deno.KvKey; readonly at: number }[] = [];
   #reading = false;
+  #journals: Promise<void> = Promise.resolve();
   #closed = false;
   #watch:
     | { readonly reader: ReadableStreamDefaultReader; readonly done: Promise<void> }
     | undefined;
   #restart: ReturnType<typeof setTimeout> | undefined;
+  /** One restart after the other: two at once would leave a watch that nobody ends. */
+  #restarting: Promise<void> = Promise.resolve();
 
   /**
    * @param watchKv a second handle on the store, for the watch alone: on one handle, watching took
@@ -87,7 +94,9 @@ export class WatchDoorbell implements Doorbell {
   async close(): Promise<void> {
     this.#closed = true;
     clearTimeout(this.#restart);
+    await this.#restarting;
     await this.#stopWatch();
+    await withinTime(this.#journals, CLOSE_TIMEOUT).catch(() => {}); // the store is away
   }
 
   #serve(shard: number, change: 1 | -1): void {
@@ -99,16 +108,20 @@ export class WatchDoorbell implements Doorbell {
 
   #startWatch(delay: number): void {
     if (this.#closed || this.#restart !== undefined) return;
-    this.#restart = setTimeout(async () => {
+    this.#restart = setTimeout(() => {
       this.#restart = undefined;
-      await this.#stopWatch();
-      if (this.#closed) return;
-      const shards = this.#served.flatMap((count, shard) => count > 0 ? [shard] : []);
-      if (shards.length === 0) return;
-      const watched = shards.slice(0, KV_LIMITS.watch);
-      const reader = this.#watchKv.watch<0[]>(watched.map(keys.wake)).getReader();
-      this.#watch = { reader, done: this.#follow(reader, watched) };
+      this.#restarting = this.#restarting.then(() => this.#restartWatch());
     }, delay);
+  }
+
+  async #restartWatch(): Promise<void> {
+    await this.#stopWatch();
+    if (this.#closed) return;
+    const shards = this.#served.flatMap((count, shard) => count > 0 ? [shard] : []);
+    if (shards.length === 0) return;
+    const watched = shards.slice(0, KV_LIMITS.watch);
+    const reader = this.#watchKv.watch<0[]>(watched.map(keys.wake)).getReader();
+    this.#watch = { reader, done: this.#follow(reader, watched) };
   }
 
   async #stopWatch(): Promise<void> {
@@ -131,7 +144,7 @@ export class WatchDoorbell implements Doorbell {
           const versionstamp = value[i]?.versionstamp ?? "";
           if (versionstamp > (this.#read[shard]?.versionstamp ?? "")) this.#woken.add(shard);
         });
-        void this.#readJournals();
+        if (!this.#reading) this.#journals = this.#readJournals();
       }
     } catch {
       // The store is away. The watch starts anew below, and the safety poll covers the time between.
@@ -140,7 +153,6 @@ export class WatchDoorbell implements Doorbell {
   }
 
   async #readJournals(): Promise<void> {
-    if (this.#reading) return;
     this.#reading = true;
     try {
       while (this.#woken.size > 0 && !this.#closed) {

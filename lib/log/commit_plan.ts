@@ -8,7 +8,7 @@ import type { Pending } from "./committer.ts";
 import { getMany, type HeadCache } from "./head_cache.ts";
 import { type HeadEntry, newHead, type StoredHead } from "./head.ts";
 import type { Appended, Draft } from "./log.ts";
-import { type PackedEvent, type StoredBatch, unpackEvent } from "./record_batch.ts";
+import { isBlob, type PackedEvent, type StoredBatch, unpackEvent } from "./record_batch.ts";
 
 /** What a commit does to one channel. */
 export interface ChannelPlan {
@@ -26,6 +26,8 @@ export interface Planned {
   readonly answers: ReadonlyMap<Pending, readonly Appended[] | Problem>;
   /** Of the appends that are stored. */
   readonly stored: readonly StoredDrafts[];
+  /** Blobs among theirs that nothing refers to, since their event was in the log already. */
+  readonly unused: ReadonlySet<string>;
 }
 
 /** The value of a `seen` key. */
@@ -61,6 +63,7 @@ export async function planCommit(
   const known = await readKnown(kv, group, channels);
   const answers = new Map<Pending, readonly Appended[] | Problem>();
   const stored: StoredDrafts[] = [];
+  const unused = new Set<string>();
   for (const pending of group) {
     if (pending.settled) continue; // its caller was told, and it was not sent
     const repeated = pending.drafts.map((draft, index) => repeatOf(draft, index, pending, known));
@@ -77,14 +80,16 @@ export async function planCommit(
         const name = nameOf(draft);
         // Asked again, since an earlier draft of this very append may have brought the id.
         const before = name === undefined ? undefined : known.get(name);
-        const sequence = before?.sequence ?? plan.push(draft, pending.stored.stored[i] ?? "");
+        const data = pending.stored.stored[i] ?? draft.data; // as many as drafts
+        if (before !== undefined && isBlob(data)) unused.add(data.blob);
+        const sequence = before?.sequence ?? plan.push(draft, data);
         if (name !== undefined && before === undefined) known.set(name, { ...draft, sequence });
         const offset = formatOffset(plan.before.epoch, sequence);
         return { offset, id: draft.id ?? offset, duplicate: before !== undefined };
       }),
     );
   }
-  return { channels: [...channels.values()].map((plan) => plan.close()), answers, stored };
+  return { channels: [...channels.values()].map((plan) => plan.close()), answers, stored, unused };
 }
 
 class OpenPlan {
@@ -215,7 +220,7 @@ async function readEvent(
   }, { limit: 1 });
   for await (const { value: batch } of batches) {
     const index = sequence - batch.first;
-    const data = (await loadData(kv, address, batch))[index];
+    const [data] = await loadData(kv, address, batch.data.slice(index, index + 1));
     if (data !== undefined) return unpackEvent(batch, index, data);
   }
   return undefined;

@@ -2,14 +2,22 @@ import { commitPromptly } from "../kv/commit.ts";
 import type { Doorbell } from "../kv/doorbell.ts";
 import { keys } from "../kv/keys.ts";
 import type { StoreTraits } from "../kv/limits.ts";
-import { isPassing, storageProblem } from "../kv/storage_problem.ts";
+import { isPassing, isTooLarge, storageProblem } from "../kv/storage_problem.ts";
 import type { Address } from "../shared/channel.ts";
 import { Problem } from "../shared/problem.ts";
-import { ATOMIC_DATA_BYTES, type StoredDrafts, storeDrafts, writeEarly } from "./blobs.ts";
+import {
+  ATOMIC_DATA_BYTES,
+  ATOMIC_KEY_BYTES,
+  channelKeyBytes,
+  claimEarly,
+  type StoredDrafts,
+  storeDrafts,
+  writeEarly,
+} from "./blobs.ts";
 import { type ChannelPlan, planCommit, type Planned, type Seen } from "./commit_plan.ts";
 import type { HeadCache } from "./head_cache.ts";
 import type { Appended, Draft } from "./log.ts";
-import { lastOf, packBatches, type StoredBatch } from "./record_batch.ts";
+import { lastOf, narrowed, packBatches, type StoredBatch } from "./record_batch.ts";
 import { Run } from "./run.ts";
 
 /** Appends that wait for their commit. Past either a publish is refused: met, memory under a flood. */
@@ -28,7 +36,7 @@ const MAX_FAILURES = 60;
 /** One append from its call to its answer. */
 export interface Pending {
   readonly drafts: readonly Draft[];
-  readonly stored: StoredDrafts;
+  stored: StoredDrafts;
   readonly bytes: number;
   readonly since: number;
   /** True once the caller has its answer, whatever becomes of the commit. */
@@ -68,6 +76,8 @@ export class Committer {
   #pendingBytes = 0;
   readonly #busy = new Set<Address>();
   readonly #groups = new Set<readonly Pending[]>();
+  /** Each ends a pause before its time. */
+  readonly #pauses = new Set<() => void>();
   #timeouts: ReturnType<typeof setInterval> | undefined;
   #closing: PromiseWithResolvers<void> | undefined;
 
@@ -78,13 +88,22 @@ export class Committer {
   append(drafts: readonly Draft[]): Promise<readonly Appended[]> {
     const refusal = this.#refusal(drafts);
     if (refusal !== undefined) return Promise.reject(refusal);
+    const stored = storeDrafts(drafts);
+    if (stored.keyBytes + keyBytesOf(new Set(drafts.map((d) => d.address))) > ATOMIC_KEY_BYTES) {
+      return Promise.reject(
+        new Problem(
+          "too_many_channels",
+          "Cannot publish to so many channels at once: their names and ids are too long together.",
+        ),
+      );
+    }
     const { promise, resolve, reject } = Promise.withResolvers<readonly Appended[]>();
     let bytes = 0;
     for (const draft of drafts) bytes += draft.bytes + 512;
     this.#pendingBytes += bytes;
     this.#queue.push({
       drafts,
-      stored: storeDrafts(drafts),
+      stored,
       bytes,
       since: performance.now(),
       settled: false,
@@ -96,7 +115,7 @@ export class Committer {
     return promise;
   }
 
-  /** Refuses new appends and waits for those under way. */
+  /** Refuses new appends and waits until those under way are answered. */
   close(): Promise<void> {
     this.#closing ??= Promise.withResolvers<void>();
     this.#settleClose();
@@ -120,9 +139,16 @@ export class Committer {
   }
 
   #settleClose(): void {
-    if (this.#closing === undefined || this.#queue.length > 0 || this.#groups.size > 0) return;
+    if (this.#closing === undefined || this.#queue.length > 0) return;
+    if (![...this.#groups].every((group) => this.#isAbandoned(group))) return;
     clearInterval(this.#timeouts);
+    for (const end of this.#pauses) end();
     this.#closing.resolve();
+  }
+
+  /** True where nobody waits for the group any more and nobody will look whether it arrives. */
+  #isAbandoned(group: readonly Pending[]): boolean {
+    return this.#closing !== undefined && group.every(({ settled }) => settled);
   }
 
   #pump(): void {
@@ -149,20 +175,24 @@ export class Committer {
     const channels = new Set<Address>();
     const blocked = new Set<Address>();
     let size = 0;
+    let keyBytes = 0;
     let at = 0;
     for (; at < this.#queue.length; at++) {
       const pending = this.#queue[at] as Pending; // at < length
       const addresses = pending.drafts.map((draft) => draft.address);
       const isFree = addresses.every((a) => !this.#busy.has(a) && !blocked.has(a));
       const added = addresses.filter((a, i) => !channels.has(a) && addresses.indexOf(a) === i);
+      const addedKeys = pending.stored.keyBytes + keyBytesOf(added);
       const isAlone = pending.stored.early !== undefined;
       const fits = group.length === 0 ||
         (!isAlone && size + pending.stored.size <= ATOMIC_DATA_BYTES &&
+          keyBytes + addedKeys <= ATOMIC_KEY_BYTES &&
           channels.size + added.length <= this.#options.traits.checks);
       if (isFree && !fits) break;
       if (isFree) {
         group.push(pending);
         size += pending.stored.size;
+        keyBytes += addedKeys;
         for (const address of added) channels.add(address);
         if (isAlone) {
           at++;
@@ -190,7 +220,8 @@ export class Committer {
   /** @param unknown earlier attempts at the same group that may still arrive. */
   async #commit(group: readonly Pending[], unknown: Attempt[], conflicts = 0): Promise<void> {
     const { heads, kv, now } = this.#options;
-    for (let failures = 0;;) {
+    let isNarrowed = false;
+    for (let failures = 0; !this.#isAbandoned(group);) {
       let attempt: Attempt | undefined;
       try {
         for (const { stored } of group) {
@@ -204,6 +235,11 @@ export class Committer {
         unknown.push(attempt);
         conflicts++;
       } catch (cause) {
+        if (isTooLarge(cause) && !isNarrowed) {
+          isNarrowed = true;
+          for (const pending of group) pending.stored = narrowedDrafts(pending.stored);
+          continue;
+        }
         const problem = storageProblem(cause);
         if (!isPassing(problem) || ++failures >= MAX_FAILURES) throw problem;
         if (attempt !== undefined) unknown.push(attempt);
@@ -219,7 +255,7 @@ export class Committer {
         // Only what was refused outright can be parted: the rest may yet arrive as a whole.
         if (failures === 0) {
           unknown.length = 0;
-          const calm = group.filter((p) => p.drafts.every((d) => !contended.has(d.address)));
+          const calm = apartFrom(contended, group);
           if (calm.length > 0 && calm.length < group.length) {
             const moved = group.filter((pending) => !calm.includes(pending));
             const later = this.#pause(2 ** Math.min(conflicts, 6))
@@ -258,9 +294,10 @@ export class Committer {
       }
     }
     for (const { chunks, early } of planned.stored) {
-      for (const { key, value } of chunks) atomic.set(key, value);
-      if (early?.versionstamp === undefined) continue;
-      atomic.check({ key: early.marker, versionstamp: early.versionstamp }).delete(early.marker);
+      for (const { blob, key, value } of chunks) {
+        if (!planned.unused.has(blob)) atomic.set(key, value);
+      }
+      if (early !== undefined) claimEarly(atomic, early, planned.unused);
     }
     const moved = movedBy(planned);
     if (moved.length > 0) doorbell.prepare(atomic, moved.map(({ address }) => address));
@@ -306,8 +343,15 @@ export class Committer {
 
   /** Up to `milliseconds`, at random: full jitter, so that isolates don't meet again. */
   #pause(milliseconds: number): Promise<void> {
-    const delay = this.#options.random() * milliseconds;
-    return new Promise((resolve) => setTimeout(resolve, delay));
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const end = () => {
+      clearTimeout(timer);
+      this.#pauses.delete(end);
+      resolve();
+    };
+    const timer = setTimeout(end, this.#options.random() * milliseconds);
+    this.#pauses.add(end);
+    return promise;
   }
 
   /** Answers those who have waited too long; what was not sent yet is dropped for good. */
@@ -325,7 +369,6 @@ export class Committer {
         );
       }
     }
-    if (this.#queue.every((pending) => pending.since > late)) return;
     const unsent = this.#queue.filter((pending) => pending.since <= late);
     this.#queue = this.#queue.filter((pending) => pending.since > late);
     for (const pending of unsent) {
@@ -334,6 +377,33 @@ export class Committer {
     }
     this.#settleClose();
   }
+}
+
+/**
+ * The appends of `group` that share no channel with one that is contended, nor with another append
+ * which does: those of one channel keep their order.
+ */
+function apartFrom(
+  contended: ReadonlySet<Address>,
+  group: readonly Pending[],
+): readonly Pending[] {
+  const blocked = new Set(contended);
+  const isApart = ({ drafts }: Pending) => drafts.every(({ address }) => !blocked.has(address));
+  for (let before = -1; before !== blocked.size;) {
+    before = blocked.size;
+    for (const address of addressesOf(group.filter((p) => !isApart(p)))) blocked.add(address);
+  }
+  return group.filter(isApart);
+}
+
+function keyBytesOf(channels: Iterable<Address>): number {
+  let bytes = 0;
+  for (const address of channels) bytes += channelKeyBytes(address);
+  return bytes;
+}
+
+function narrowedDrafts(drafts: StoredDrafts): StoredDrafts {
+  return { ...drafts, stored: drafts.stored.map(narrowed) };
 }
 
 function addressesOf(group: readonly Pending[]): ReadonlySet<Address> {

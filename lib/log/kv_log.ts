@@ -1,6 +1,8 @@
+import { commitsFollowed } from "../kv/commit.ts";
 import type { Doorbell } from "../kv/doorbell.ts";
 import { keys } from "../kv/keys.ts";
 import type { StoreTraits } from "../kv/limits.ts";
+import { untilUnlocked } from "../kv/locked.ts";
 import { withinTime } from "../kv/storage_problem.ts";
 import { type Address, type Channel, channelOf, type Tenant } from "../shared/channel.ts";
 import type { Position } from "../shared/offset.ts";
@@ -151,10 +153,16 @@ export class KvLog implements Log {
   async close(): Promise<void> {
     this.#isClosed = true;
     clearInterval(this.#poll);
-    await this.#committer.close();
-    await this.#polling;
-    await this.#retaining.catch(() => {}); // said to who asked for the pass
-    await this.#retainer.release();
+    const retaining = this.#retaining
+      .catch(() => {}) // said to who asked for the pass
+      .then(() => this.#retainer.release());
+    const committing = this.#committer.close();
+    await Promise.all([
+      // What follows a commit is of no use any more, if the store is away.
+      committing.then(() => withinTime(commitsFollowed(this.#kv), 1_000)).catch(() => {}),
+      this.#polling,
+      withinTime(retaining, READ_TIMEOUT).catch(() => {}), // then the lease ends by its time
+    ]);
   }
 
   /**
@@ -176,7 +184,7 @@ export class KvLog implements Log {
           atomic.set(keys.sweep(address, entry.value.epoch), 0);
         }
         this.#doorbell.prepare(atomic, [address]);
-        const result = await atomic.commit();
+        const result = await untilUnlocked(() => atomic.commit());
         if (!result.ok) continue;
         this.#doorbell.committed([address], result.versionstamp);
         this.#listeners.get(address)?.changed();

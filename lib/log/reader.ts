@@ -7,7 +7,7 @@ import { loadData } from "./blobs.ts";
 import type { StoredHead } from "./head.ts";
 import type { ReadResult } from "./log.ts";
 import { publicHead } from "./head.ts";
-import { isBlob, lastOf, type StoredBatch, unpackEvent } from "./record_batch.ts";
+import { isBlob, lastOf, type StoredBatch, type StoredData, unpackEvent } from "./record_batch.ts";
 import { Run, withoutExpired } from "./run.ts";
 
 /** About how much data one read brings. */
@@ -55,15 +55,19 @@ export async function readLog(
   // Both at once: whichever is older, a hole between them is seen by the sequences.
   const [entry, ahead] = await Promise.all([
     kv.get<StoredHead>(keys.head(address)),
-    after.epoch === NO_EPOCH ? [] : listEvents(kv, address, after.epoch, after.sequence, limit),
+    after.epoch === NO_EPOCH
+      ? undefined
+      : listEvents(kv, address, after.epoch, after.sequence, limit),
   ]);
   const head = entry.value;
   if (head === null) return { runs: [], head: undefined };
   const start = startOf(after, head);
-  const found = start.after === after.sequence && after.epoch === head.epoch
-    ? ahead
-    : await listEvents(kv, address, head.epoch, start.after, limit);
-  const runs = toRuns(address, head.epoch, start, found);
+  const isRead = ahead !== undefined && start.after === after.sequence &&
+    after.epoch === head.epoch &&
+    // Else the events are older than the head, which would promise more than was read.
+    !(ahead.isEnd && (ahead.events.at(-1)?.sequence ?? start.after) < head.last);
+  const found = isRead ? ahead : await listEvents(kv, address, head.epoch, start.after, limit);
+  const runs = toRuns(address, head.epoch, start, found.events);
   return {
     runs: withoutExpired(runs, now),
     head: head.deleted ? undefined : publicHead(head),
@@ -115,7 +119,7 @@ async function listEvents(
   epoch: Epoch,
   after: number,
   limit: number,
-): Promise<readonly LogEvent[]> {
+): Promise<{ readonly events: readonly LogEvent[]; readonly isEnd: boolean }> {
   const events: LogEvent[] = [];
   let size = 0;
   let at = after;
@@ -128,23 +132,31 @@ async function listEvents(
     }, { limit: want, batchSize: want });
     for await (const { value: batch } of entries) {
       batches++;
-      const isChunked = batch.data.some(isBlob);
-      const data = isChunked ? await loadData(kv, address, batch) : batch.data;
-      for (let i = Math.max(0, at + 1 - batch.first); i < batch.data.length; i++) {
-        const value = data[i];
-        if (value === undefined || (typeof value === "object" && isBlob(value))) continue;
-        events.push(unpackEvent(batch, i, value));
-        size += value.length;
-        if (isChunked && (events.length >= limit || size >= READ_BYTES)) return events;
+      const from = Math.max(0, at + 1 - batch.first);
+      let to = from;
+      while (to < batch.data.length && events.length + to - from < limit && size < READ_BYTES) {
+        size += lengthOf(batch.data[to++]);
       }
+      const stored = batch.data.slice(from, to);
+      const data = stored.some(isBlob) ? await loadData(kv, address, stored) : stored;
+      data.forEach((value, i) => {
+        if (value === undefined || isBlob(value)) return;
+        events.push(unpackEvent(batch, from + i, value));
+      });
+      if (to < batch.data.length) return { events, isEnd: false };
       at = lastOf(batch);
-      if (events.length >= limit || size >= READ_BYTES) break;
+      if (events.length >= limit || size >= READ_BYTES) return { events, isEnd: false };
     }
-    if (batches < want) break;
+    if (batches < want) return { events, isEnd: true };
     const average = Math.max(1, size / batches);
     want = Math.ceil(
       Math.min(KV_LIMITS.list, Math.max(FIRST_LIST, (READ_BYTES - size) / average)),
     );
   }
-  return events.length > limit ? events.slice(0, limit) : events;
+  return { events, isEnd: false };
+}
+
+function lengthOf(data: StoredData | undefined): number {
+  if (data === undefined) return 0;
+  return isBlob(data) ? data.bytes : data.length;
 }

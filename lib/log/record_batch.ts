@@ -50,10 +50,20 @@ export const MAX_INLINE_BYTES = 48_000;
 const MAX_BATCH_BYTES = 60_000;
 const CHUNK_BYTES = KV_LIMITS.valueBytes - 1_024;
 
-/** An upper bound of what the value costs in V8's serialization: Latin-1 one byte, else two. */
+/**
+ * An upper bound of what the value costs in V8's serialization: Latin-1 one byte, else two. Only a
+ * piece that was cut from wider text may be ASCII of two bytes; {@link narrowed} makes it one again.
+ */
 export function storedSize(data: StoredData, bytes: number): number {
   if (typeof data === "string") return 8 + (data.length === bytes ? bytes : 2 * data.length);
   return data instanceof Uint8Array ? 24 + data.length : 120;
+}
+
+/** ASCII text in V8's form of one byte a character. */
+export function narrowed(data: StoredData): StoredData {
+  if (typeof data !== "string") return data;
+  const bytes = new TextEncoder().encode(data);
+  return bytes.length === data.length ? new TextDecoder().decode(bytes) : data;
 }
 
 function textSize(text: string | undefined): number {
@@ -62,9 +72,16 @@ function textSize(text: string | undefined): number {
 
 /** An upper bound of what the event adds to its batch. */
 export function packedSize({ event, stored, bytes }: PackedEvent): number {
-  return storedSize(stored, bytes) + textSize(event.id) + textSize(event.key) +
-    (event.type === DEFAULT_TYPE ? 18 : textSize(event.type)) +
-    (event.contentType === JSON_TYPE ? 32 : textSize(event.contentType)) + 24;
+  return storedSize(stored, bytes) + namesSize(event);
+}
+
+/** The same, of what the event has beside its data. */
+export function namesSize(
+  { id, key, type, contentType }: Pick<LogEvent, "id" | "key" | "type" | "contentType">,
+): number {
+  return textSize(id) + textSize(key) +
+    (type === DEFAULT_TYPE ? 18 : textSize(type)) +
+    (contentType === JSON_TYPE ? 32 : textSize(contentType)) + 24;
 }
 
 /** The fewest batches that hold `events` in order, each within the limit of a value. */

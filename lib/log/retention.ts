@@ -1,6 +1,7 @@
 import type { Doorbell } from "../kv/doorbell.ts";
 import { keys } from "../kv/keys.ts";
 import { KV_LIMITS } from "../kv/limits.ts";
+import { untilUnlocked } from "../kv/locked.ts";
 import type { Address, Channel, Tenant } from "../shared/channel.ts";
 import { addressOf } from "../shared/channel.ts";
 import type { Epoch } from "../shared/offset.ts";
@@ -57,7 +58,8 @@ export class Retainer {
     }
     for await (const { key, value, versionstamp } of kv.list<Orphan>({ prefix: keys.orphans() })) {
       if (value.time > this.#options.now() - ORPHAN_MS) continue;
-      const { ok } = await kv.atomic().check({ key, versionstamp }).delete(key).commit();
+      const claim = kv.atomic().check({ key, versionstamp }).delete(key);
+      const { ok } = await untilUnlocked(() => claim.commit());
       if (!ok) continue; // committed after all
       for (const [address, blob] of value.blobs) await deleteBlob(kv, address, blob);
     }
@@ -67,7 +69,7 @@ export class Retainer {
     const { kv } = this.#options;
     const entry = await kv.get<Lease>(keys.lease("retention"));
     if (entry.value?.holder !== this.#isolate) return;
-    await kv.atomic().check(entry).delete(entry.key).commit();
+    await untilUnlocked(() => kv.atomic().check(entry).delete(entry.key).commit());
   }
 
   async #holdLease(): Promise<boolean> {
@@ -76,7 +78,8 @@ export class Retainer {
     const isOthers = entry.value !== null && entry.value.holder !== this.#isolate;
     if (isOthers && entry.value.until > now()) return false;
     const lease: Lease = { holder: this.#isolate, until: now() + LEASE_MS };
-    return (await kv.atomic().check(entry).set(entry.key, lease).commit()).ok;
+    const hold = kv.atomic().check(entry).set(entry.key, lease);
+    return (await untilUnlocked(() => hold.commit())).ok;
   }
 
   /** Moves the first kept event of a channel forward as its limits ask. */
@@ -102,7 +105,7 @@ export class Retainer {
       .set(entry.key, { ...head, ...start } satisfies StoredHead)
       .set(keys.sweep(address, head.epoch), 0);
     doorbell.prepare(atomic, [address]);
-    const result = await atomic.commit(); // if an append was first: in the next pass
+    const result = await untilUnlocked(() => atomic.commit()); // if an append was first: in the next pass
     if (result.ok) doorbell.committed([address], result.versionstamp);
   }
 
@@ -121,9 +124,10 @@ export class Retainer {
     for await (const { key, value } of batches) {
       for (const data of value.data) if (isBlob(data)) await deleteBlob(kv, address, data.blob);
       await this.#forgetIds(address, epoch, value);
-      await kv.delete(key);
+      await untilUnlocked(() => kv.delete(key));
     }
-    await kv.atomic().check(marker).delete(marker.key).commit(); // stays, if the head moved on
+    const finish = kv.atomic().check(marker).delete(marker.key);
+    await untilUnlocked(() => finish.commit()); // stays, if the head moved on
   }
 
   async #forgetIds(address: Address, epoch: Epoch, batch: StoredBatch): Promise<void> {
@@ -138,7 +142,7 @@ export class Retainer {
         const [seenEpoch, sequence] = entry.value ?? [];
         // The id may belong to a later event by now.
         if (seenEpoch !== epoch || sequence !== part[i]?.sequence) continue;
-        await kv.atomic().check(entry).delete(entry.key).commit();
+        await untilUnlocked(() => kv.atomic().check(entry).delete(entry.key).commit());
       }
     }
   }

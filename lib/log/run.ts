@@ -13,6 +13,10 @@ export class Run {
   readonly #encodings = new Map<Encoder<unknown>, unknown>();
   /** The earliest time at which one of the events is no longer to be read. */
   readonly expiresAt: number;
+  /** Of all events' data, in UTF-16 units or bytes. */
+  readonly dataLength: number;
+  /** The part that was last asked for: those who come back together ask for the same. */
+  #part: Run | undefined;
 
   constructor(
     readonly address: Address,
@@ -24,10 +28,13 @@ export class Run {
     readonly gap?: Gap,
   ) {
     let expiresAt = Infinity;
+    let dataLength = 0;
     for (const event of events) {
+      dataLength += event.data.length;
       if (event.expiresAt !== undefined && event.expiresAt < expiresAt) expiresAt = event.expiresAt;
     }
     this.expiresAt = expiresAt;
+    this.dataLength = dataLength;
   }
 
   /** Sequence of the last event. */
@@ -43,10 +50,14 @@ export class Run {
     return encoding;
   }
 
-  /** The part after `sequence`, which lies within the run. */
+  /** What a reader who stands at `sequence` still needs of it; `sequence` is at most `last`. */
   from(sequence: number): Run {
-    if (sequence <= this.after) return this;
-    return new Run(this.address, this.epoch, sequence, this.events.slice(sequence - this.after));
+    if (sequence < this.after || (sequence === this.after && this.gap === undefined)) return this;
+    if (this.#part?.after !== sequence) {
+      const events = this.events.slice(sequence - this.after);
+      this.#part = new Run(this.address, this.epoch, sequence, events);
+    }
+    return this.#part;
   }
 
   /** The first `count` events, with the gap. */

@@ -24,9 +24,13 @@ export function sseNotice(type: string, data: string): string {
   return `event: ${type}\n${dataLines(data)}\n`;
 }
 
-/** How a stream begins: the reconnection time in milliseconds, and a comment that opens proxies. */
-export function sseOpening(retry: number): string {
-  return `retry: ${retry}\n: weir\n\n`;
+/**
+ * How a stream begins: the reconnection time in milliseconds, a comment that opens proxies, and
+ * the cursor. An `id` without data dispatches nothing, but a client that loses the connection
+ * before the first event comes back with it.
+ */
+export function sseOpening(retry: number, cursor: string): string {
+  return `retry: ${retry}\n: weir\nid: ${cursor}\n\n`;
 }
 
 export const SSE_HEARTBEAT = ":\n\n";

@@ -1,0 +1,129 @@
+import { z } from "zod";
+import type { Retention } from "./log/log.ts";
+
+/** All that the environment decides. */
+export interface Config {
+  readonly host: string;
+  /** 0: any free one. */
+  readonly port: number;
+  /** A path, a KV Connect URL, or undefined for the platform's own store. */
+  readonly kv: string | undefined;
+  readonly retention: Retention;
+  /** Milliseconds. */
+  readonly heartbeat: number;
+  /** Origins beside loopback ones that browsers may come from. */
+  readonly origins: readonly string[];
+}
+
+/** A setting that Weir can't start with. */
+export class ConfigError extends Error {
+  override readonly name = "ConfigError";
+}
+
+const SECOND = 1_000;
+const DAY = 24 * 60 * 60 * SECOND;
+const DURATION_UNITS: Readonly<Record<string, number>> = {
+  ms: 1,
+  s: SECOND,
+  m: 60 * SECOND,
+  h: 60 * 60 * SECOND,
+  d: DAY,
+};
+const SIZE_UNITS: Readonly<Record<string, number>> = {
+  "": 1,
+  B: 1,
+  KiB: 2 ** 10,
+  MiB: 2 ** 20,
+  GiB: 2 ** 30,
+};
+
+const duration = (min: number, max: number, says: string) =>
+  z.string().transform((text, context) => {
+    const [, amount = "", unit = ""] = /^(\d{1,9})(ms|s|m|h|d)$/.exec(text) ?? [];
+    const value = Number(amount) * (DURATION_UNITS[unit] ?? NaN);
+    if (amount !== "" && value >= min && value <= max) return value;
+    context.addIssue({ code: "custom", message: says });
+    return z.NEVER;
+  });
+
+const size = (says: string) =>
+  z.string().transform((text, context) => {
+    const [, amount = "", unit = "?"] = /^(\d{1,15})(B|KiB|MiB|GiB|)$/.exec(text) ?? [];
+    const value = Number(amount) * (SIZE_UNITS[unit] ?? NaN);
+    if (amount !== "" && value >= 1 && Number.isSafeInteger(value)) return value;
+    context.addIssue({ code: "custom", message: says });
+    return z.NEVER;
+  });
+
+const wholeNumber = (min: number, max: number) => {
+  const says = `a whole number from ${min} to ${max}`;
+  return z.string().regex(/^\d{1,15}$/, says).transform(Number)
+    .refine((value) => value >= min && value <= max, says);
+};
+
+const origins = z.string().transform((text, context) => {
+  const parts = text.split(",").map((part) => part.trim()).filter((part) => part !== "");
+  for (const part of parts) {
+    if (URL.canParse(part) && new URL(part).origin === part) continue;
+    context.addIssue({
+      code: "custom",
+      message: "origins like https://app.example.com, split by commas",
+    });
+    return z.NEVER;
+  }
+  return parts;
+});
+
+const environment = z.strictObject({
+  WEIR_HOST: z.string().min(1, "an address to listen on").default("127.0.0.1"),
+  WEIR_PORT: wholeNumber(0, 65_535).default(8_000),
+  WEIR_KV: z.string().min(1, "a path or a KV Connect URL").optional(),
+  WEIR_DATA: z.string().min(1, "a folder").default("./data"),
+  WEIR_RETENTION_AGE: duration(SECOND, 36_500 * DAY, "a time from 1s to 36500d, such as 12h or 7d")
+    .default(7 * DAY),
+  WEIR_RETENTION_EVENTS: wholeNumber(1, 1_000_000_000_000).default(100_000),
+  WEIR_RETENTION_BYTES: size("a size of at least 1, such as 1048576 or 256MiB")
+    .default(256 * 2 ** 20),
+  WEIR_HEARTBEAT: duration(SECOND, 300 * SECOND, "a time from 1s to 300s, such as 15s")
+    .default(15 * SECOND),
+  WEIR_ORIGINS: origins.default([]),
+});
+
+/**
+ * The configuration that `env` asks for. Only variables that start with `WEIR_` are looked at.
+ *
+ * @throws {ConfigError} naming the variable and what is allowed.
+ */
+export function parseConfig(env: Readonly<Record<string, string>>): Config {
+  const own = Object.entries(env)
+    .filter(([name]) => name.startsWith("WEIR_") && !name.startsWith("WEIR_INTERNAL_"));
+  const parsed = environment.safeParse(Object.fromEntries(own));
+  if (!parsed.success) {
+    const [issue] = parsed.error.issues;
+    if (issue?.code === "unrecognized_keys") {
+      const known = Object.keys(environment.shape).join(", ");
+      throw new ConfigError(`${issue.keys[0]} is not a setting of Weir: those are ${known}.`);
+    }
+    throw new ConfigError(`${issue?.path.join(".")} must be ${issue?.message}.`);
+  }
+  const values = parsed.data;
+  const isOnDeploy = env["DENO_DEPLOYMENT_ID"] !== undefined;
+  return {
+    host: values.WEIR_HOST,
+    port: values.WEIR_PORT,
+    kv: values.WEIR_KV ?? (isOnDeploy ? undefined : `${values.WEIR_DATA}/weir.db`),
+    retention: {
+      age: values.WEIR_RETENTION_AGE,
+      events: values.WEIR_RETENTION_EVENTS,
+      bytes: values.WEIR_RETENTION_BYTES,
+    },
+    heartbeat: values.WEIR_HEARTBEAT,
+    origins: values.WEIR_ORIGINS,
+  };
+}
+
+/** Whether `host`, a name or an address without a port, is this machine's own. */
+export function isLoopback(host: string): boolean {
+  return host === "localhost" || host.endsWith(".localhost") || host === "::1" ||
+    host === "[::1]" || /^127(?:\.\d{1,3}){3}$/.test(host);
+}

@@ -1,0 +1,156 @@
+import type { Log, ReadResult } from "../log/log.ts";
+import type { Address } from "../shared/channel.ts";
+import { ORIGIN, type Position } from "../shared/offset.ts";
+import { Problem } from "../shared/problem.ts";
+import { RunCache } from "./run_cache.ts";
+import type { Sink } from "./sink.ts";
+import { StallWatch } from "./stall_watch.ts";
+import { Subscription } from "./subscription.ts";
+import { Tail } from "./tail.ts";
+
+export interface HubOptions {
+  readonly log: Log;
+  /** Bytes of recent events kept for those who come back. @default 64 MiB */
+  readonly cacheBytes?: number;
+  /** Milliseconds that a subscriber may take nothing at all. @default 60_000 */
+  readonly stallTimeout?: number;
+  /** Milliseconds that a channel stays ready after its last subscriber. @default 10_000 */
+  readonly linger?: number;
+  /** Milliseconds since 1970. @default {Date.now} */
+  readonly now?: () => number;
+}
+
+interface OpenTail {
+  readonly tail: Promise<Tail>;
+  readonly subscriptions: Set<Subscription>;
+  /** Subscriptions that are being made. */
+  opening: number;
+  release: ReturnType<typeof setTimeout> | undefined;
+}
+
+/** An isolate's local delivery: one tail for each channel with local subscribers. */
+export class Hub {
+  readonly #log: Log;
+  readonly #cache: RunCache;
+  readonly #stalls: StallWatch;
+  readonly #linger: number;
+  readonly #now: () => number;
+  readonly #tails = new Map<Address, OpenTail>();
+  #isClosed = false;
+
+  constructor(options: HubOptions) {
+    const { log, cacheBytes = 64 * 1024 * 1024, stallTimeout = 60_000 } = options;
+    this.#log = log;
+    this.#cache = new RunCache(cacheBytes);
+    this.#stalls = new StallWatch(stallTimeout);
+    this.#linger = options.linger ?? 10_000;
+    this.#now = options.now ?? Date.now;
+  }
+
+  /** Channels that are followed at the moment. */
+  get size(): number {
+    return this.#tails.size;
+  }
+
+  /**
+   * Gives `sink` every event after `after`, then each new one, until the subscription is closed.
+   * Nothing is written before the answer is there.
+   *
+   * @throws {Problem} `storage_*`, `shutting_down`
+   */
+  async subscribe(
+    address: Address,
+    after: "earliest" | "latest" | Position,
+    sink: Sink,
+  ): Promise<Subscription> {
+    if (this.#isClosed) throw new Problem("shutting_down", "This server is stopping.");
+    const open = this.#open(address);
+    open.opening++;
+    try {
+      const tail = await open.tail;
+      const position = after === "latest"
+        ? tail.position
+        : after === "earliest"
+        ? await this.earliest(address)
+        : after;
+      if (this.#isClosed) throw new Problem("shutting_down", "This server is stopping.");
+      const subscription = new Subscription(
+        tail,
+        position,
+        sink,
+        this.#stalls,
+        (closed) => this.#left(address, open, closed),
+      );
+      open.subscriptions.add(subscription);
+      return subscription;
+    } finally {
+      open.opening--;
+      this.#releaseLater(address, open);
+    }
+  }
+
+  /** The position before the first kept event. @throws {Problem} `storage_*` */
+  async earliest(address: Address): Promise<Position> {
+    const head = await this.#log.head(address);
+    return head === undefined ? ORIGIN : { epoch: head.epoch, sequence: head.first - 1 };
+  }
+
+  /** The position behind the newest event. @throws {Problem} `storage_*` */
+  async latest(address: Address): Promise<Position> {
+    const head = await this.#log.head(address);
+    return head === undefined ? ORIGIN : { epoch: head.epoch, sequence: head.last };
+  }
+
+  /** One read, with no subscription. @throws {Problem} `storage_*` */
+  async read(address: Address, after: Position, limit: number): Promise<ReadResult> {
+    return await this.#log.read(address, after, limit);
+  }
+
+  /** Tells every subscriber that the server stops, and ends. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    this.#stalls.close();
+    const tails = [...this.#tails.values()];
+    this.#tails.clear();
+    for (const open of tails) {
+      clearTimeout(open.release);
+      for (const subscription of open.subscriptions) subscription.end("stopping");
+      await open.tail.then((tail) => tail.close(), () => {}); // said to who opened it
+    }
+  }
+
+  #open(address: Address): OpenTail {
+    const known = this.#tails.get(address);
+    if (known !== undefined) {
+      clearTimeout(known.release);
+      known.release = undefined;
+      return known;
+    }
+    const tail = Tail.open(address, { log: this.#log, cache: this.#cache, now: this.#now });
+    const open: OpenTail = { tail, subscriptions: new Set(), opening: 0, release: undefined };
+    this.#tails.set(address, open);
+    tail.catch(() => this.#forget(address, open)); // the next subscriber tries anew
+    return open;
+  }
+
+  #left(address: Address, open: OpenTail, subscription: Subscription): void {
+    open.subscriptions.delete(subscription);
+    this.#releaseLater(address, open);
+  }
+
+  /** Lets go of a channel that nobody follows, after a while: they may all be coming back. */
+  #releaseLater(address: Address, open: OpenTail): void {
+    if (open.subscriptions.size > 0 || open.opening > 0 || this.#isClosed) return;
+    if (this.#tails.get(address) !== open) return;
+    clearTimeout(open.release);
+    open.release = setTimeout(() => {
+      this.#forget(address, open);
+      void open.tail.then((tail) => tail.close());
+    }, this.#linger);
+  }
+
+  #forget(address: Address, open: OpenTail): void {
+    if (this.#tails.get(address) === open) this.#tails.delete(address);
+    clearTimeout(open.release);
+  }
+}

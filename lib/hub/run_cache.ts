@@ -1,0 +1,107 @@
+import type { Run } from "../log/run.ts";
+import type { Address } from "../shared/channel.ts";
+
+/** Bytes of bookkeeping and encodings that an event costs beside its data, about. */
+const EVENT_BYTES = 300;
+/** How often its data is held: itself and the encodings for the transports. */
+const DATA_COPIES = 3;
+
+/** What one take from the cache brings at the most, so that no write gets too large. */
+const TAKE_EVENTS = 2_048;
+const TAKE_BYTES = 128 * 1024;
+
+interface Cached {
+  readonly run: Run;
+  readonly bytes: number;
+}
+
+/**
+ * Runs that were lately committed or read, so that many subscribers who want the same part of a
+ * log cost the store one read. Bounded in bytes over all channels; the oldest go first.
+ */
+export class RunCache {
+  readonly #maxBytes: number;
+  /** By sequence; they may overlap. */
+  readonly #byAddress = new Map<Address, Run[]>();
+  /** In the order in which they came. */
+  readonly #order = new Set<Cached>();
+  #bytes = 0;
+
+  constructor(maxBytes: number) {
+    this.#maxBytes = maxBytes;
+  }
+
+  add(run: Run): void {
+    if (run.events.length === 0) return;
+    const runs = this.#byAddress.get(run.address) ?? [];
+    this.#byAddress.set(run.address, runs);
+    runs.splice(indexAfter(runs, run.after), 0, run);
+    const cached = { run, bytes: sizeOf(run) };
+    this.#order.add(cached);
+    this.#bytes += cached.bytes;
+    for (const oldest of this.#order) {
+      if (this.#bytes <= this.#maxBytes) break;
+      this.#remove(oldest);
+    }
+  }
+
+  /** The cached runs that follow `sequence` without a hole; empty: the log must be read. */
+  take(address: Address, sequence: number): readonly Run[] {
+    const runs = this.#byAddress.get(address);
+    if (runs === undefined) return [];
+    const taken: Run[] = [];
+    let at = sequence;
+    let size = 0;
+    let index = indexAfter(runs, at) - 1;
+    while (index >= 0 && index < runs.length) {
+      const run = runs[index] as Run; // in bounds
+      if (run.after > at) break;
+      if (run.last > at) {
+        const part = run.from(at);
+        taken.push(part);
+        at = part.last;
+        size += part.dataLength;
+        if (at - sequence >= TAKE_EVENTS || size >= TAKE_BYTES) break;
+      }
+      index++;
+    }
+    return taken;
+  }
+
+  /** Forgets a channel: it is another log now, or nobody listens any more. */
+  clear(address: Address): void {
+    if (!this.#byAddress.delete(address)) return;
+    for (const cached of this.#order) {
+      if (cached.run.address !== address) continue;
+      this.#order.delete(cached);
+      this.#bytes -= cached.bytes;
+    }
+  }
+
+  #remove(cached: Cached): void {
+    this.#order.delete(cached);
+    this.#bytes -= cached.bytes;
+    const { address } = cached.run;
+    const runs = this.#byAddress.get(address);
+    const index = runs?.indexOf(cached.run) ?? -1;
+    if (runs === undefined || index === -1) return;
+    runs.splice(index, 1);
+    if (runs.length === 0) this.#byAddress.delete(address);
+  }
+}
+
+/** Index of the first run that begins after `sequence`. */
+function indexAfter(runs: readonly Run[], sequence: number): number {
+  let low = 0;
+  let high = runs.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if ((runs[middle] as Run).after <= sequence) low = middle + 1; // in bounds
+    else high = middle;
+  }
+  return low;
+}
+
+function sizeOf(run: Run): number {
+  return run.dataLength * DATA_COPIES + run.events.length * EVENT_BYTES;
+}

@@ -1,0 +1,224 @@
+import { setImmediate } from "node:timers";
+import type { Log } from "../log/log.ts";
+import { joinRuns, type Run, withoutExpired } from "../log/run.ts";
+import type { Address } from "../shared/channel.ts";
+import { ORIGIN, type Position } from "../shared/offset.ts";
+import type { RunCache } from "./run_cache.ts";
+import type { Subscription } from "./subscription.ts";
+
+/** Events in one read of the log. */
+const READ_EVENTS = 2_048;
+/** Between two tries to read a store that is away, in ms, at the most. */
+const MAX_RETRY_DELAY = 5_000;
+
+export interface TailOptions {
+  readonly log: Log;
+  readonly cache: RunCache;
+  readonly now: () => number;
+}
+
+/**
+ * The head of one channel as this isolate knows it. Takes in what is committed here and, when it
+ * is rung, what others committed; always in sequence order. Hands it to the live subscriptions,
+ * and pages of the log to those that catch up.
+ */
+export class Tail {
+  readonly #options: TailOptions;
+  readonly #live = new Set<Subscription>();
+  /** Subscriptions that have all there is, in another epoch than the tail's. */
+  readonly #waiting = new Set<Subscription>();
+  #listening: Disposable | undefined;
+  /** After the last event that was taken in. */
+  #position: Position = ORIGIN;
+  /** Taken in since the last flush. */
+  #pending: Run[] = [];
+  #isFlushing = false;
+  #refreshing: Promise<void> | undefined;
+  #mustRefresh = false;
+  #reading: Promise<void> = Promise.resolve();
+  #retry: ReturnType<typeof setTimeout> | undefined;
+  #retryDelay = 0;
+  #isClosed = false;
+
+  private constructor(readonly address: Address, options: TailOptions) {
+    this.#options = options;
+  }
+
+  /** @throws {Problem} `storage_*` */
+  static async open(address: Address, options: TailOptions): Promise<Tail> {
+    const tail = new Tail(address, options);
+    // First the bell, then the look at the head: nothing can fall between them.
+    tail.#listening = options.log.listen(address, {
+      appended: (run) => tail.#appended(run),
+      changed: () => tail.#ring(),
+    });
+    try {
+      const head = await options.log.head(address);
+      const position = head === undefined ? ORIGIN : { epoch: head.epoch, sequence: head.last };
+      if (isAfter(position, tail.#position)) tail.#position = position;
+      return tail;
+    } catch (cause) {
+      tail.close();
+      throw cause;
+    }
+  }
+
+  get position(): Position {
+    return this.#position;
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    clearTimeout(this.#retry);
+    this.#listening?.[Symbol.dispose]();
+    this.#options.cache.clear(this.address);
+  }
+
+  /**
+   * Makes `subscription` live if it has all that the tail has taken in. From then on the tail
+   * pushes; what is pending for the next flush it has already, and the flush leaves that out.
+   */
+  goLive(subscription: Subscription): boolean {
+    if (!isSame(subscription.position, this.#position)) return false;
+    this.#live.add(subscription);
+    return true;
+  }
+
+  /** Stops pushing to `subscription`. */
+  leave(subscription: Subscription): void {
+    this.#live.delete(subscription);
+    this.#waiting.delete(subscription);
+  }
+
+  /** Wakes `subscription` when the tail moves. */
+  wait(subscription: Subscription): void {
+    this.#waiting.add(subscription);
+  }
+
+  /**
+   * What follows `position`, from the cache or the log; empty: nothing yet.
+   *
+   * @throws {Problem} `storage_*`
+   */
+  async read(position: Position): Promise<readonly Run[]> {
+    const { log, now } = this.#options;
+    if (isAfter(position, this.#position)) await this.#refresh(); // it comes from another isolate
+    if (isSame(position, this.#position)) return [];
+    if (position.epoch !== this.#position.epoch) {
+      return (await log.read(this.address, position, READ_EVENTS)).runs;
+    }
+    const runs = this.cached(position);
+    if (runs.length > 0) return runs;
+    // One read of the store at a time: who waits for it mostly finds in the cache what it brought.
+    const before = this.#reading;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#reading = promise;
+    try {
+      await before;
+      const meanwhile = this.cached(position);
+      if (meanwhile.length > 0) return meanwhile;
+      const { runs } = await log.read(this.address, position, READ_EVENTS);
+      if (position.epoch === this.#position.epoch) {
+        for (const run of runs) if (run.epoch === position.epoch) this.#options.cache.add(run);
+      }
+      return withoutExpired(runs, now());
+    } finally {
+      resolve();
+    }
+  }
+
+  /** What the cache has after `position`, at once. */
+  cached(position: Position): readonly Run[] {
+    if (position.epoch !== this.#position.epoch) return [];
+    const runs = this.#options.cache.take(this.address, position.sequence);
+    return withoutExpired(runs, this.#options.now());
+  }
+
+  #appended(run: Run): void {
+    const isNext = run.epoch === this.#position.epoch && run.after === this.#position.sequence;
+    const isFirst = this.#position.epoch === ORIGIN.epoch && run.after === 0;
+    if (isNext || isFirst) this.#take(run);
+    else this.#ring(); // others' commits lie between: read them first
+  }
+
+  #ring(): void {
+    void this.#refresh().catch(() => this.#refreshLater());
+  }
+
+  #refreshLater(): void {
+    if (this.#isClosed || this.#retry !== undefined) return;
+    this.#retryDelay = Math.min(MAX_RETRY_DELAY, this.#retryDelay * 2 + 100);
+    this.#retry = setTimeout(() => {
+      this.#retry = undefined;
+      this.#ring();
+    }, this.#retryDelay);
+  }
+
+  /** Reads the log from the tail's position on. Rung while it reads, it reads once more. */
+  #refresh(): Promise<void> {
+    this.#mustRefresh = true;
+    this.#refreshing ??= this.#readOn().finally(() => this.#refreshing = undefined);
+    return this.#refreshing;
+  }
+
+  async #readOn(): Promise<void> {
+    while (this.#mustRefresh && !this.#isClosed) {
+      this.#mustRefresh = false;
+      const { runs } = await this.#options.log.read(this.address, this.#position, READ_EVENTS);
+      this.#retryDelay = 0;
+      for (const run of runs) {
+        if (!isAfter({ epoch: run.epoch, sequence: run.last }, this.#position)) continue;
+        // A commit of this isolate may have been taken in while the log was read.
+        const isOverlap = run.epoch === this.#position.epoch && this.#position.sequence > run.after;
+        this.#take(isOverlap ? run.from(this.#position.sequence) : run);
+        this.#mustRefresh = true;
+      }
+    }
+  }
+
+  #take(run: Run): void {
+    if (run.epoch !== this.#position.epoch) this.#options.cache.clear(this.address);
+    this.#position = { epoch: run.epoch, sequence: run.last };
+    if (run.epoch === this.#pending.at(-1)?.epoch && run.gap === undefined) {
+      this.#pending.push(run);
+    } else {
+      this.#flush();
+      this.#pending = [run];
+    }
+    // The cache has it before anyone can ask for it.
+    this.#options.cache.add(run);
+    if (!this.#isFlushing) {
+      this.#isFlushing = true;
+      // A turn of the event loop later: publishers have their answers first, and what comes in
+      // while the sockets are written gathers for the next flush.
+      setImmediate(() => {
+        this.#isFlushing = false;
+        this.#flush();
+      });
+    }
+    for (const subscription of this.#waiting) subscription.wake();
+    this.#waiting.clear();
+  }
+
+  #flush(): void {
+    const [first, ...others] = this.#pending;
+    this.#pending = [];
+    if (first === undefined || this.#live.size === 0) return;
+    const run = joinRuns([first, ...others]);
+    const whole = [run];
+    for (const subscription of this.#live) {
+      const { epoch, sequence } = subscription.position;
+      if (epoch !== run.epoch ? epoch > run.epoch : sequence >= run.last) continue;
+      const needed = epoch === run.epoch ? run.from(sequence) : run;
+      subscription.push(needed === run ? whole : [needed]);
+    }
+  }
+}
+
+function isSame(a: Position, b: Position): boolean {
+  return a.sequence === b.sequence && a.epoch === b.epoch;
+}
+
+function isAfter(a: Position, b: Position): boolean {
+  return a.epoch === b.epoch ? a.sequence > b.sequence : a.epoch > b.epoch;
+}

@@ -1,0 +1,97 @@
+import { BroadcastDoorbell } from "./broadcast_doorbell.ts";
+import type { Doorbell } from "./doorbell.ts";
+import { CONNECTED, EMBEDDED, type StoreTraits } from "./limits.ts";
+import { WatchDoorbell } from "./watch_doorbell.ts";
+
+/** How long an isolate waits for its sibling's word that the file is their process's own, in ms. */
+const SIBLING_WAIT = 2_000;
+
+/** An open store and what goes with its kind. */
+export interface Store {
+  readonly kv: Deno.Kv;
+  readonly doorbell: Doorbell;
+  readonly traits: StoreTraits;
+  close(): Promise<void>;
+}
+
+/** Another process has the file open. */
+export class StoreInUseError extends Error {
+  override readonly name = "StoreInUseError";
+}
+
+/**
+ * Opens the store at `target`: a file's path (or `:memory:`), a KV Connect URL, or nothing for the
+ * platform's own store.
+ *
+ * @throws {StoreInUseError} if another process has the file: watches do not cross processes on a
+ * file, so its subscribers would miss events.
+ */
+export async function openStore(target: string | undefined): Promise<Store> {
+  if (target === undefined || /^https?:/.test(target)) return await openShared(target);
+  if (target === ":memory:") {
+    const kv = await Deno.openKv(target);
+    return embedded(kv, crypto.randomUUID(), () => {});
+  }
+  const lock = await lockFile(`${target}.lock`);
+  try {
+    const kv = await Deno.openKv(target);
+    return embedded(kv, await Deno.realPath(target), () => lock?.close());
+  } catch (cause) {
+    lock?.close();
+    throw cause;
+  }
+}
+
+async function openShared(target: string | undefined): Promise<Store> {
+  const kv = await Deno.openKv(target);
+  const watchKv = await Deno.openKv(target);
+  const doorbell = new WatchDoorbell(kv, watchKv);
+  return {
+    kv,
+    doorbell,
+    traits: CONNECTED,
+    async close() {
+      await doorbell.close();
+      watchKv.close();
+      kv.close();
+    },
+  };
+}
+
+function embedded(kv: Deno.Kv, name: string, unlock: () => void): Store {
+  const doorbell = new BroadcastDoorbell(name);
+  return {
+    kv,
+    doorbell,
+    traits: EMBEDDED,
+    async close() {
+      await doorbell.close();
+      kv.close();
+      unlock();
+    },
+  };
+}
+
+/**
+ * Holds the file for this process: one isolate has the lock, and the environment, which isolates
+ * of a process share and other processes don't see, tells its siblings. Undefined for a sibling.
+ */
+async function lockFile(path: string): Promise<Deno.FsFile | undefined> {
+  const file = await Deno.open(path, { create: true, write: true });
+  const name = `WEIR_INTERNAL_LOCK_${path}`;
+  const own = String(Deno.pid); // a child that inherits the environment has another
+  if (await file.tryLock(true)) {
+    Deno.env.set(name, own);
+    return file;
+  }
+  file.close();
+  for (const end = performance.now() + SIBLING_WAIT; performance.now() < end;) {
+    if (Deno.env.get(name) === own) return undefined;
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  throw new StoreInUseError(
+    `Cannot open ${
+      path.slice(0, -".lock".length)
+    }: another process has it. Stop that one, or let both use a KV Connect server (WEIR_KV=https://…).`,
+  );
+}

@@ -1,0 +1,42 @@
+export type LogLevel = "info" | "warn" | "error";
+
+/** What a line may hold beside its message. Never a token, a header or a payload. */
+export type LogFields = Readonly<Record<string, string | number | boolean | undefined>>;
+
+/** Structured lines: one JSON object each, or for a person at a terminal. */
+export interface Logger {
+  info(message: string, fields?: LogFields): void;
+  warn(message: string, fields?: LogFields): void;
+  error(message: string, fields?: LogFields): void;
+}
+
+export interface LoggerOptions {
+  readonly isPretty: boolean;
+  readonly write: (line: string) => void;
+  readonly now?: () => number;
+}
+
+export function createLogger({ isPretty, write, now = Date.now }: LoggerOptions): Logger {
+  const line = (level: LogLevel) => (message: string, fields: LogFields = {}) => {
+    const time = new Date(now()).toISOString();
+    write(
+      isPretty
+        ? `${time.slice(11, 23)} ${level.padEnd(5)} ${message}${prettyFields(fields)}`
+        : JSON.stringify({ time, level, message, ...fields }),
+    );
+  };
+  return { info: line("info"), warn: line("warn"), error: line("error") };
+}
+
+/** What may be said of an error: its kind and words, and where it was thrown; no values. */
+export function errorFields(cause: unknown): LogFields {
+  if (!(cause instanceof Error)) return { error: typeof cause };
+  const at = cause.stack?.split("\n").find((line) => line.trimStart().startsWith("at "))?.trim();
+  const root = cause.cause instanceof Error ? cause.cause.message : undefined;
+  return { error: cause.name, detail: cause.message, cause: root, at };
+}
+
+function prettyFields(fields: LogFields): string {
+  const entries = Object.entries(fields).filter(([, value]) => value !== undefined);
+  return entries.map(([name, value]) => ` ${name}=${JSON.stringify(value)}`).join("");
+}

@@ -1,0 +1,55 @@
+import type { Hub } from "../hub/hub.ts";
+import type { Sink } from "../hub/sink.ts";
+import type { Subscription } from "../hub/subscription.ts";
+import type { After } from "../shared/cursor.ts";
+import { type Found, makePage, type Page, type PageOptions, readPage } from "./page.ts";
+
+export interface LongPollOptions extends PageOptions {
+  /** Milliseconds to wait for an event. */
+  readonly wait: number;
+  /** Aborts when the client has gone. */
+  readonly signal: AbortSignal;
+}
+
+/**
+ * The page after `after`: at once if there is something, else as soon as there is, else the empty
+ * one when the time is over, the client has gone or the server stops. A long poll is a
+ * subscription that ends with its first events.
+ *
+ * @throws {import("../shared/problem.ts").Problem} `storage_*`, `shutting_down`
+ */
+export async function longPoll(hub: Hub, after: After, options: LongPollOptions): Promise<Page> {
+  const page = await readPage(hub, after, options);
+  if (!page.isEmpty || options.signal.aborted) return page;
+  const found: Found[] = [];
+  const { promise: ended, resolve: end } = Promise.withResolvers<void>();
+  const closed = Promise.withResolvers<void>();
+  const subscriptions: Subscription[] = [];
+  const timer = setTimeout(end, options.wait);
+  const onAbort = () => end();
+  options.signal.addEventListener("abort", onAbort, { once: true });
+  try {
+    for (const [index, address] of options.addresses.entries()) {
+      const sink: Sink = {
+        write: (runs) => {
+          found.push({ index, runs });
+          end();
+          return false;
+        },
+        // Full after its first runs: what comes later belongs to the next poll.
+        drained: () => found.some((of) => of.index === index) ? closed.promise : Promise.resolve(),
+        close: () => end(),
+      };
+      const position = page.vector.positions[index] ?? "latest";
+      subscriptions.push(await hub.subscribe(address, position, sink));
+    }
+    for (const subscription of subscriptions) subscription.start();
+    await ended;
+  } finally {
+    clearTimeout(timer);
+    options.signal.removeEventListener("abort", onAbort);
+    for (const subscription of subscriptions) subscription.close();
+    closed.resolve();
+  }
+  return found.length === 0 ? page : makePage(page.vector, found, options.limit, true);
+}

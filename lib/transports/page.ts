@@ -1,0 +1,114 @@
+import type { Hub } from "../hub/hub.ts";
+import type { Run } from "../log/run.ts";
+import { type Address, channelOf } from "../shared/channel.ts";
+import type { After, Cursor } from "../shared/cursor.ts";
+import { ORIGIN } from "../shared/offset.ts";
+import { jsonGap, jsonMembers } from "./json_encoding.ts";
+import { startPositions } from "./start.ts";
+import { Vector } from "./vector.ts";
+
+/** One answer of a poll. At most one gap, which comes before all events. */
+export interface Page {
+  /** `{events, cursor, upToDate, gap?}` as JSON text. */
+  readonly body: string;
+  readonly cursor: Cursor;
+  /** Neither an event nor a gap: there is nothing new. */
+  readonly isEmpty: boolean;
+  /** Where reading goes on. */
+  readonly vector: Vector;
+}
+
+/** What was found of one of the polled channels. */
+export interface Found {
+  /** Its place in the list of addresses. */
+  readonly index: number;
+  readonly runs: readonly Run[];
+}
+
+export interface PageOptions {
+  readonly addresses: readonly Address[];
+  readonly limit: number;
+}
+
+/** What follows `after` now. @throws {import("../shared/problem.ts").Problem} `storage_*` */
+export async function readPage(
+  hub: Hub,
+  after: After,
+  { addresses, limit }: PageOptions,
+): Promise<Page> {
+  const starts = await startPositions(hub, addresses, after);
+  const vector = new Vector(addresses.map(channelOf), starts);
+  // One more than asked, to see whether that was all.
+  const results = await Promise.all(
+    addresses.map((address, i) => hub.read(address, starts[i] ?? ORIGIN, limit + 1)),
+  );
+  const found = results.map(({ runs }, index) => ({ index, runs }));
+  const reached = results.map(({ runs, head }, i) => {
+    const last = runs.at(-1)?.last ?? starts[i]?.sequence ?? 0;
+    return head === undefined || last >= head.last;
+  });
+  return makePage(vector, found, limit, reached.every((isAtHead) => isAtHead));
+}
+
+/**
+ * The page of what was found after `vector`, which moves along. The first gap makes a page of its
+ * channel alone; else the channels' events are merged by time.
+ *
+ * @param isAll whether there is nothing behind what was found.
+ */
+export function makePage(
+  vector: Vector,
+  found: readonly Found[],
+  limit: number,
+  isAll: boolean,
+): Page {
+  const withRuns = found.filter(({ runs }) => runs.length > 0);
+  const gapped = withRuns.find(({ runs }) => runs[0]?.gap !== undefined);
+  const parts = (gapped === undefined ? withRuns : [gapped])
+    .flatMap(({ index, runs: [run] }) => run === undefined ? [] : [{ index, run }]);
+  const taken = takeByTime(parts, limit);
+  const events: string[] = [];
+  for (const { index, at, run } of taken) {
+    events.push(`{${run.encode(jsonMembers)[at]}}`);
+    vector.at(index, run.epoch, run.after + at + 1);
+  }
+  let gap = "";
+  const [first] = parts;
+  if (gapped !== undefined && first !== undefined) {
+    gap = `,"gap":{${first.run.encode(jsonGap)}}`;
+    if (taken.length === 0) vector.at(first.index, first.run.epoch, first.run.after);
+  }
+  const total = withRuns.reduce(
+    (n, { runs }) => n + runs.reduce((m, r) => m + r.events.length, 0),
+    0,
+  );
+  const upToDate = isAll && taken.length === total &&
+    (gapped === undefined || (withRuns.length === 1 && gapped.runs.length === 1));
+  const { cursor } = vector;
+  return {
+    body: `{"events":[${events.join(",")}],"cursor":"${cursor}","upToDate":${upToDate}${gap}}`,
+    cursor,
+    isEmpty: taken.length === 0 && gap === "",
+    vector,
+  };
+}
+
+interface Taken {
+  readonly index: number;
+  readonly run: Run;
+  /** Of the event in the run. */
+  readonly at: number;
+}
+
+/** The first `limit` events by time; those of one channel keep their order. */
+function takeByTime(
+  parts: readonly { readonly index: number; readonly run: Run }[],
+  limit: number,
+): readonly Taken[] {
+  const all = parts.flatMap(({ index, run }) => run.events.map((_, at) => ({ index, run, at })));
+  if (parts.length > 1) {
+    const timeOf = ({ run, at }: Taken) => run.events[at]?.time ?? 0;
+    all.sort((a, b) => timeOf(a) - timeOf(b)); // stable, and time never falls within a channel
+  }
+  return all.slice(0, limit);
+}

@@ -1,0 +1,297 @@
+import type { Hub } from "../hub/hub.ts";
+import type { CloseReason, Sink } from "../hub/sink.ts";
+import type { Subscription } from "../hub/subscription.ts";
+import type { Appended, Draft } from "../log/log.ts";
+import { draftOfPublication } from "../log/draft.ts";
+import type { Encoder, Run } from "../log/run.ts";
+import {
+  type Address,
+  addressOf,
+  channelOf,
+  parseChannel,
+  type Tenant,
+} from "../shared/channel.ts";
+import { formatCursor, parseAfter } from "../shared/cursor.ts";
+import { MAX_EVENT_BYTES } from "../shared/event.ts";
+import { offsetOf } from "../shared/offset.ts";
+import { Problem, quote } from "../shared/problem.ts";
+import type { DrainPoll } from "./drain_poll.ts";
+import { reconnectDelay } from "./goodbye.ts";
+import { jsonGap, jsonMembers, socketMessage } from "./json_encoding.ts";
+import { type ClientMessage, parseMessage, type Ref } from "./socket_message.ts";
+import { startPositions } from "./start.ts";
+import { Vector } from "./vector.ts";
+
+export const SUBPROTOCOL = "weir.v1";
+
+/** Close codes of `weir.v1`, in the range that RFC 6455 §7.4.2 leaves to applications. */
+export const CLOSE = {
+  stopping: 4000,
+  slow: 4001,
+  frameTooLarge: 4002,
+} as const;
+
+/** A frame has an event at the most, escaped, and its names. Met: one frame that fills memory. */
+const MAX_FRAME_CHARS = 2 * MAX_EVENT_BYTES;
+/** Messages in one frame. Met: one frame that holds up everybody else. */
+const MAX_FRAME_MESSAGES = 256;
+/** Channels of one socket. Met: one socket that makes the server follow everything. */
+export const MAX_SOCKET_CHANNELS = 1_000;
+/** Channels under one cursor: they all stand in it. */
+export const MAX_CURSOR_CHANNELS = 100;
+/** Publishes of one socket without their answer. Met: one socket that takes the whole queue. */
+const MAX_PUBLISHES = 1_024;
+/** Bytes that wait for a socket before it is full and its subscriptions turn to catching up. */
+const QUEUE_BYTES = 128 * 1024;
+
+export interface SocketOptions {
+  readonly hub: Hub;
+  readonly tenant: Tenant;
+  readonly drains: DrainPoll;
+  readonly append: (drafts: readonly Draft[]) => Promise<readonly Appended[]>;
+  /** Milliseconds between two pings, which the runtime sends. */
+  readonly heartbeat: number;
+  /** Told of what nobody foresaw. */
+  readonly onError: (cause: unknown) => void;
+  /** Called once, when nothing is sent any more. */
+  readonly onClosed: () => void;
+}
+
+/** A subscription of the socket: to one channel, or to several under one cursor. */
+interface Group {
+  readonly channels: number;
+  subscriptions: Subscription[];
+  isEnded: boolean;
+}
+
+/** One client of `weir.v1` (docs/protocol.md). It lives as long as its socket. */
+export class SocketSession {
+  readonly #options: SocketOptions;
+  readonly #socket: WebSocket;
+  readonly #groups = new Map<string, Group>();
+  #channels = 0;
+  #publishes = 0;
+  #isClosed = false;
+
+  constructor(socket: WebSocket, options: SocketOptions) {
+    this.#options = options;
+    this.#socket = socket;
+    socket.addEventListener("open", () => {
+      const session = crypto.randomUUID();
+      this.#send({ op: "welcome", session, heartbeat: options.heartbeat });
+    });
+    socket.addEventListener("message", ({ data }) => this.#receive(data));
+    socket.addEventListener("close", () => this.#leave());
+    // A peer that answers no ping: a close may never come after it.
+    socket.addEventListener("error", () => this.#leave());
+  }
+
+  /** Says goodbye and closes. */
+  close(reason: CloseReason): void {
+    if (this.#isClosed) return;
+    this.#send({ op: "goodbye", retry: reconnectDelay(), reason });
+    this.#leave();
+    this.#socket.close(CLOSE[reason], reason);
+  }
+
+  #leave(): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    for (const key of [...this.#groups.keys()]) this.#end(key);
+    this.#options.onClosed();
+  }
+
+  #receive(frame: unknown): void {
+    if (this.#isClosed) return;
+    if (typeof frame !== "string") {
+      return this.#refuse(undefined, new Problem("bad_frame", "Frames are text, not binary."));
+    }
+    if (frame.length > MAX_FRAME_CHARS) {
+      const limit = `A frame has ${MAX_FRAME_CHARS} characters at the most.`;
+      this.#refuse(undefined, new Problem("frame_too_large", limit));
+      this.#leave();
+      return this.#socket.close(CLOSE.frameTooLarge, "frame too large");
+    }
+    const lines = frame.split("\n", MAX_FRAME_MESSAGES + 1);
+    if (lines.length > MAX_FRAME_MESSAGES) {
+      const limit = `A frame has ${MAX_FRAME_MESSAGES} messages at the most.`;
+      return this.#refuse(undefined, new Problem("bad_frame", limit));
+    }
+    for (const line of lines) {
+      const message = parseMessage(line);
+      if ("problem" in message) this.#refuse(message.ref, message.problem);
+      else void this.#handle(message).catch((cause) => this.#fail(message.ref, cause));
+    }
+  }
+
+  /** In the same tick up to the first wait, so that publishes keep the order of their frames. */
+  #handle(message: ClientMessage): Promise<void> {
+    switch (message.op) {
+      case "subscribe":
+        return this.#subscribe(message);
+      case "unsubscribe":
+        return this.#unsubscribe(message);
+      case "publish":
+        return this.#publish(message);
+      case "ping":
+        this.#send({ op: "pong", ...message.ref !== undefined && { ref: message.ref } });
+        return Promise.resolve();
+    }
+  }
+
+  async #publish(message: ClientMessage & { op: "publish" }): Promise<void> {
+    const { op: _, ref, ...publication } = message;
+    const draft = draftOfPublication(this.#options.tenant, publication);
+    if (this.#publishes >= MAX_PUBLISHES) {
+      throw new Problem("overloaded", `${MAX_PUBLISHES} publishes wait for their answer already.`);
+    }
+    this.#publishes++;
+    try {
+      const [appended] = await this.#options.append([draft]);
+      if (appended === undefined) throw new Error("one draft has one answer");
+      const { offset, id, duplicate } = appended;
+      this.#send({ op: "ack", ref, offset, id, ...duplicate && { duplicate } });
+    } finally {
+      this.#publishes--;
+    }
+  }
+
+  async #subscribe(message: ClientMessage & { op: "subscribe" }): Promise<void> {
+    const { ref, after = "latest" } = message;
+    const { key, addresses } = this.#target(message);
+    if (this.#groups.has(key)) {
+      throw new Problem(
+        "subscribed_already",
+        `This socket is subscribed to ${quote(key)} already.`,
+      );
+    }
+    if (this.#channels + addresses.length > MAX_SOCKET_CHANNELS) {
+      throw new Problem(
+        "too_many_channels",
+        `A socket has ${MAX_SOCKET_CHANNELS} channels at the most.`,
+      );
+    }
+    const channels = addresses.map(channelOf);
+    const start = parseAfter(after, channels);
+    const group: Group = { channels: addresses.length, subscriptions: [], isEnded: false };
+    this.#groups.set(key, group);
+    this.#channels += addresses.length;
+    try {
+      const positions = await startPositions(this.#options.hub, addresses, start);
+      const vector = new Vector(channels, positions);
+      for (const [i, address] of addresses.entries()) {
+        const encode: Encoder<string> = message.channels === undefined
+          ? (run) => run.encode(socketMessage)
+          : (run) => vectorMessage(run, i, vector);
+        const sink = this.#sink(key, encode);
+        const position = positions[i] ?? "latest";
+        const subscription = await this.#options.hub.subscribe(address, position, sink);
+        group.subscriptions.push(subscription);
+        if (group.isEnded) subscription.close(); // unsubscribed, or gone, meanwhile
+      }
+    } catch (cause) {
+      this.#end(key);
+      throw cause;
+    }
+    if (group.isEnded) return;
+    const [first] = group.subscriptions;
+    const positions = group.subscriptions.map(({ position }) => position);
+    this.#send(
+      message.channels === undefined && first !== undefined
+        ? { op: "subscribed", ref, channel: channels[0], offset: offsetOf(first.position) }
+        : { op: "subscribed", ref, channels, cursor: formatCursor(channels, positions) },
+    );
+    for (const subscription of group.subscriptions) subscription.start();
+  }
+
+  #unsubscribe(message: ClientMessage & { op: "unsubscribe" }): Promise<void> {
+    const { key } = this.#target(message);
+    if (!this.#end(key)) {
+      throw new Problem("not_subscribed", `This socket is not subscribed to ${quote(key)}.`);
+    }
+    this.#send({ op: "unsubscribed", ref: message.ref });
+    return Promise.resolve();
+  }
+
+  #target(
+    { channel, channels }: { channel?: string | undefined; channels?: string[] | undefined },
+  ): {
+    readonly key: string;
+    readonly addresses: readonly Address[];
+  } {
+    if ((channel === undefined) === (channels === undefined)) {
+      throw new Problem("bad_message", `Give either "channel" or "channels".`);
+    }
+    const names = channels === undefined ? [channel ?? ""] : [...new Set(channels)].sort();
+    if (names.length > MAX_CURSOR_CHANNELS) {
+      throw new Problem(
+        "too_many_channels",
+        `A subscription has ${MAX_CURSOR_CHANNELS} channels at the most.`,
+      );
+    }
+    const addresses = names.map((name) => addressOf(this.#options.tenant, parseChannel(name)));
+    return { key: channels === undefined ? names[0] ?? "" : JSON.stringify(names), addresses };
+  }
+
+  #end(key: string): boolean {
+    const group = this.#groups.get(key);
+    if (group === undefined) return false;
+    this.#groups.delete(key);
+    this.#channels -= group.channels;
+    group.isEnded = true;
+    for (const subscription of group.subscriptions) subscription.close();
+    return true;
+  }
+
+  #sink(key: string, encode: Encoder<string>): Sink {
+    return {
+      write: (runs) => this.#write(runs, encode),
+      drained: () => this.#options.drains.wait(() => this.#isClosed || this.#hasRoom()),
+      close: (reason) => {
+        this.#end(key);
+        this.close(reason);
+      },
+    };
+  }
+
+  #write(runs: readonly Run[], encode: Encoder<string>): boolean {
+    if (this.#isClosed) return true;
+    const [only] = runs;
+    const text = runs.length === 1 && only !== undefined
+      ? encode(only)
+      : runs.map(encode).join("\n");
+    if (this.#socket.readyState === WebSocket.OPEN) this.#socket.send(text);
+    return this.#hasRoom();
+  }
+
+  #hasRoom(): boolean {
+    return this.#socket.bufferedAmount < QUEUE_BYTES;
+  }
+
+  #send(message: { readonly op: string; readonly [member: string]: unknown }): void {
+    if (this.#isClosed || this.#socket.readyState !== WebSocket.OPEN) return;
+    this.#socket.send(JSON.stringify(message));
+  }
+
+  #fail(ref: Ref | undefined, cause: unknown): void {
+    if (cause instanceof Problem) return this.#refuse(ref, cause);
+    this.#options.onError(cause);
+    this.#refuse(ref, new Problem("internal", "Something went wrong here; it was logged."));
+  }
+
+  #refuse(ref: Ref | undefined, { code, detail }: Problem): void {
+    this.#send({ op: "error", ...ref !== undefined && { ref }, code, detail });
+  }
+}
+
+/** The messages of one run of one of several channels: each with the cursor over them all. */
+function vectorMessage(run: Run, index: number, vector: Vector): string {
+  const cursorAt = (sequence: number) => vector.at(index, run.epoch, sequence);
+  const lines = run.gap === undefined
+    ? []
+    : [`{"op":"gap",${run.encode(jsonGap)},"cursor":"${cursorAt(run.after)}"}`];
+  run.encode(jsonMembers).forEach((members, at) => {
+    lines.push(`{"op":"event",${members},"cursor":"${cursorAt(run.after + at + 1)}"}`);
+  });
+  return lines.join("\n");
+}

@@ -1,0 +1,73 @@
+import { z } from "zod";
+import { parseJson, publication } from "../log/draft.ts";
+import { Problem, type ProblemCode, quote } from "../shared/problem.ts";
+
+/** Whatever a client chose to find its answer by. */
+const ref = z.union([z.number(), z.string().max(64)]);
+
+const operations = {
+  subscribe: z.strictObject({
+    op: z.literal("subscribe"),
+    ref,
+    channel: z.string().optional(),
+    /** Several channels under one cursor, instead of `channel`. */
+    channels: z.array(z.string()).min(1).optional(),
+    after: z.string().optional(),
+  }),
+  unsubscribe: z.strictObject({
+    op: z.literal("unsubscribe"),
+    ref,
+    channel: z.string().optional(),
+    channels: z.array(z.string()).min(1).optional(),
+  }),
+  publish: publication.extend({ op: z.literal("publish"), ref }),
+  ping: z.strictObject({ op: z.literal("ping"), ref: ref.optional() }),
+} as const;
+
+type Operations = typeof operations;
+type Op = keyof Operations;
+
+/** What a client says, of the subprotocol `weir.v1`. */
+export type ClientMessage = { [K in Op]: z.infer<Operations[K]> }[Op];
+export type Ref = z.infer<typeof ref>;
+
+const OPS = Object.keys(operations).join(", ");
+
+/** Why a message was refused, and the `ref` to answer to, if it could be read. */
+export interface Refused {
+  readonly ref: Ref | undefined;
+  readonly problem: Problem;
+}
+
+/** One line of a text frame as a message, or why it is none. Never throws. */
+export function parseMessage(line: string): ClientMessage | Refused {
+  let value: unknown;
+  try {
+    value = parseJson(line);
+  } catch {
+    return { ref: undefined, problem: new Problem("bad_frame", "Cannot read the frame as JSON.") };
+  }
+  if (typeof value !== "object" || value === null) {
+    return refused(value, "bad_frame", "A message is a JSON object with an op.");
+  }
+  const { op } = value as { op?: unknown };
+  if (typeof op !== "string" || !Object.hasOwn(operations, op)) {
+    const given = typeof op === "string" ? quote(op) : "no";
+    return refused(value, "bad_op", `There is ${given} op: it is one of ${OPS}.`);
+  }
+  const parsed = operations[op as Op].safeParse(value);
+  if (parsed.success) return parsed.data;
+  const [issue] = parsed.error.issues;
+  const where = issue?.path.join(".") ?? "";
+  return refused(
+    value,
+    "bad_message",
+    `Cannot read the ${op}: ${where === "" ? "" : `${where}: `}${issue?.message ?? "unknown"}.`,
+  );
+}
+
+function refused(value: unknown, code: ProblemCode, detail: string): Refused {
+  const given = typeof value === "object" && value !== null ? (value as { ref?: unknown }).ref : 0;
+  const { data } = ref.safeParse(given);
+  return { ref: data, problem: new Problem(code, detail) };
+}

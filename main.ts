@@ -1,0 +1,116 @@
+import { type Config, ConfigError, isLoopback, parseConfig } from "./lib/config.ts";
+import { createLogger, errorFields } from "./lib/logger.ts";
+import { StoreInUseError } from "./lib/kv/store.ts";
+import { openWeir, type Weir } from "./lib/weir.ts";
+import { createApp } from "./routes/app.ts";
+
+/** After a signal the process is gone within this time, in ms, whatever still hangs. */
+const STOP_LIMIT = 4_500;
+/** What an isolate of several leaves the others for their own end, in ms. */
+const SIBLING_TIME = 500;
+
+const logger = createLogger({
+  isPretty: Deno.stderr.isTerminal(),
+  write: (line) => write(Deno.stderr, line),
+});
+const config = readConfig();
+const weir = await open();
+const app = createApp(weir);
+
+/** `deno serve main.ts` (with `--parallel` an isolate a core) and edge platforms start here. */
+export default {
+  fetch: (request: Request) => app.fetch(request),
+  onListen: (address) => ready(address as Deno.NetAddr),
+} satisfies Deno.ServeDefaultExport;
+
+// A module can't tell `deno run` from `deno serve`, so the start task says which it is.
+const server = Deno.args.includes("--listen") ? listen() : undefined;
+
+for (const signal of ["SIGINT", "SIGTERM"] as const) {
+  Deno.addSignalListener(signal, () => void stop(signal));
+}
+
+function readConfig(): Config {
+  try {
+    return parseConfig(Deno.env.toObject());
+  } catch (cause) {
+    if (cause instanceof ConfigError) return refuse(cause.message);
+    throw cause;
+  }
+}
+
+async function open(): Promise<Weir> {
+  if (config.kv !== undefined && !/^(https?:|:memory:)/.test(config.kv)) {
+    await Deno.mkdir(dirname(config.kv), { recursive: true });
+  }
+  try {
+    return await openWeir(config, logger);
+  } catch (cause) {
+    if (cause instanceof StoreInUseError) return refuse(cause.message);
+    logger.error("the store cannot be opened", errorFields(cause));
+    return refuse("Cannot open the store that WEIR_KV names.");
+  }
+}
+
+function listen(): Deno.HttpServer {
+  const { host: hostname, port } = config;
+  refusePublic(hostname);
+  try {
+    return Deno.serve({ hostname, port, onListen: ready }, (request) => app.fetch(request));
+  } catch (cause) {
+    if (cause instanceof Deno.errors.AddrInUse) {
+      return refuse(`Cannot listen on port ${port}: it is taken. Choose another by WEIR_PORT.`);
+    }
+    throw cause;
+  }
+}
+
+function ready({ hostname, port }: { readonly hostname: string; readonly port: number }): void {
+  refusePublic(hostname);
+  const host = hostname.includes(":") ? `[${hostname}]` : hostname;
+  write(Deno.stdout, `Weir listening on http://${host}:${port}/`);
+  logger.info("open mode: no keys, so everyone on this machine may publish and read");
+}
+
+/** Without keys everyone who reaches Weir may do everything. */
+function refusePublic(hostname: string): void {
+  if (isLoopback(hostname)) return;
+  refuse(
+    `Cannot listen on ${hostname} without keys: only on a loopback address, such as 127.0.0.1 (WEIR_HOST, or --host of deno serve).`,
+  );
+}
+
+/** Stops accepting, tells every subscriber, finishes commits and closes the store. */
+async function stop(signal: string): Promise<void> {
+  if (weir.isStopping()) return;
+  logger.info("stopping", { signal });
+  const limit = setTimeout(() => {
+    logger.warn("stopped before everything had ended");
+    Deno.exit(0);
+  }, STOP_LIMIT);
+  try {
+    const drained = server?.shutdown();
+    await weir.close();
+    await drained;
+    // Isolates of one process end together: the first leaves the others time to end too.
+    if (server === undefined) await new Promise((resolve) => setTimeout(resolve, SIBLING_TIME));
+    logger.info("stopped");
+  } catch (cause) {
+    logger.error("stopping failed", errorFields(cause));
+  }
+  clearTimeout(limit);
+  Deno.exit(0);
+}
+
+function refuse(reason: string): never {
+  logger.error(reason);
+  Deno.exit(1);
+}
+
+function write(to: typeof Deno.stdout | typeof Deno.stderr, line: string): void {
+  to.writeSync(new TextEncoder().encode(`${line}\n`));
+}
+
+function dirname(path: string): string {
+  return path.includes("/") ? path.slice(0, path.lastIndexOf("/")) || "/" : ".";
+}

@@ -1,0 +1,153 @@
+import type { Context } from "hono";
+import { accepts } from "hono/accepts";
+import { z } from "zod";
+import { type Address, channelOf, DEFAULT_TENANT } from "../lib/shared/channel.ts";
+import { type After, type Cursor, parseAfter, parseCursor } from "../lib/shared/cursor.ts";
+import { Problem } from "../lib/shared/problem.ts";
+import { longPoll } from "../lib/transports/long_poll.ts";
+import { type Page, readPage } from "../lib/transports/page.ts";
+import { sseStream } from "../lib/transports/sse.ts";
+import type { Weir } from "../lib/weir.ts";
+import { integer, parseChannels, parsePathChannel, parseQuery } from "./query.ts";
+
+/** Events in one page. Met: one request that reads a whole log into memory. */
+const MAX_LIMIT = 1_000;
+const DEFAULT_LIMIT = 100;
+/** Seconds of a long poll. Met: requests that proxies cut. */
+const MAX_WAIT = 60;
+
+const STREAM = "text/event-stream";
+const JSON_TYPE = "application/json";
+
+const query = z.object({
+  after: z.string().optional(),
+  limit: integer(1, MAX_LIMIT).optional(),
+  wait: integer(0, MAX_WAIT).optional(),
+  envelope: z.enum(["0", "1"], "0 or 1").optional(),
+});
+type Query = z.infer<typeof query>;
+
+/** `GET /v1/channels/{channel}/events` */
+export async function readChannel(c: Context, weir: Weir): Promise<Response> {
+  const url = new URL(c.req.raw.url);
+  const address = parsePathChannel(DEFAULT_TENANT, url.pathname);
+  return await read(c, weir, [address], parseQuery(url.searchParams, query));
+}
+
+/** `GET /v1/events?channel=a&channel=b` */
+export async function readChannels(c: Context, weir: Weir): Promise<Response> {
+  const { searchParams } = new URL(c.req.raw.url);
+  const values = parseQuery(searchParams, query, ["channel"]);
+  const addresses = parseChannels(DEFAULT_TENANT, searchParams.getAll("channel"));
+  return await read(c, weir, addresses, values);
+}
+
+async function read(
+  c: Context,
+  weir: Weir,
+  addresses: readonly Address[],
+  values: Query,
+): Promise<Response> {
+  if (mediaType(c) === STREAM) return await stream(c, weir, addresses, values);
+  if (values.envelope !== undefined) {
+    throw new Problem("bad_parameter", `"envelope" is for ${STREAM}: JSON always has one.`);
+  }
+  const { limit = DEFAULT_LIMIT, wait = 0 } = values;
+  const channels = addresses.map(channelOf);
+  if (wait === 0) {
+    const after: After = parseAfter(values.after ?? "earliest", channels);
+    return shortPollAnswer(c, await readPage(weir.hub, after, { addresses, limit }));
+  }
+  const after = parseAfter(values.after ?? "latest", channels);
+  const { signal } = c.req.raw;
+  const page = await longPoll(weir.hub, after, { addresses, limit, wait: wait * 1_000, signal });
+  return page.isEmpty
+    ? new Response(null, { status: 204, headers: pageHeaders(page.cursor) })
+    : pageAnswer(page, pageHeaders(page.cursor));
+}
+
+/** What the client would rather have, of the two that there are. */
+function mediaType(c: Context): typeof STREAM | typeof JSON_TYPE {
+  const header = c.req.raw.headers.get("accept");
+  if (header === null || header === "*/*") return JSON_TYPE;
+  if (header === STREAM) return STREAM;
+  const none = "none";
+  const chosen = accepts(c, {
+    header: "Accept",
+    supports: [JSON_TYPE, STREAM],
+    default: none,
+    match: (accepted, { supports }) => {
+      const wanted = accepted.filter(({ q }) => q > 0).sort((a, b) => b.q - a.q);
+      for (const { type } of wanted) {
+        const found = supports.find((own) => matches(type, own));
+        if (found !== undefined) return found;
+      }
+      return none;
+    },
+  });
+  if (chosen === STREAM || chosen === JSON_TYPE) return chosen;
+  throw new Problem(
+    "bad_accept",
+    `Cannot answer as asked by Accept: there are ${JSON_TYPE} and ${STREAM}.`,
+  );
+}
+
+function matches(pattern: string, type: string): boolean {
+  const essence = pattern.toLowerCase();
+  return essence === "*/*" || essence === type || essence === `${type.split("/")[0]}/*`;
+}
+
+async function stream(
+  c: Context,
+  weir: Weir,
+  addresses: readonly Address[],
+  values: Query,
+): Promise<Response> {
+  if (values.wait !== undefined || values.limit !== undefined) {
+    throw new Problem(
+      "bad_parameter",
+      `"wait" and "limit" are for ${JSON_TYPE}: a stream goes on.`,
+    );
+  }
+  const headers = {
+    "Content-Type": STREAM,
+    "Cache-Control": "no-store",
+    "X-Accel-Buffering": "no",
+    "X-Content-Type-Options": "nosniff",
+  };
+  const channels = addresses.map(channelOf);
+  // A reconnecting EventSource keeps its old URL: what it saw last counts.
+  const last = c.req.raw.headers.get("last-event-id") ?? "";
+  const after = last !== ""
+    ? parseCursor(last, channels)
+    : parseAfter(values.after ?? "latest", channels);
+  if (c.req.raw.method === "HEAD") return new Response(null, { headers });
+  const isEnveloped = values.envelope === undefined
+    ? addresses.length > 1
+    : values.envelope === "1";
+  const body = await sseStream({ hub: weir.hub, wheel: weir.wheel, addresses, after, isEnveloped });
+  return new Response(body, { headers });
+}
+
+/** With an ETag: for one URL, the cursor and the length tell whether anything is new. */
+function shortPollAnswer(c: Context, page: Page): Response {
+  const etag = `"${page.cursor}-${page.body.length}"`;
+  const headers = { ...pageHeaders(page.cursor), "ETag": etag };
+  const known = c.req.raw.headers.get("if-none-match")?.split(",").map((tag) =>
+    tag.trim().replace(/^W\//, "")
+  );
+  if (known?.includes(etag)) return new Response(null, { status: 304, headers });
+  return pageAnswer(page, headers);
+}
+
+function pageAnswer(page: Page, headers: Record<string, string>): Response {
+  return new Response(page.body, { headers: { ...headers, "Content-Type": JSON_TYPE } });
+}
+
+function pageHeaders(cursor: Cursor): Record<string, string> {
+  return {
+    "Cache-Control": "no-cache",
+    "Weir-Cursor": cursor,
+    "X-Content-Type-Options": "nosniff",
+  };
+}

@@ -1,0 +1,96 @@
+import { Problem, type ProblemCode } from "../lib/shared/problem.ts";
+
+/** Seconds after which a refused client may come back. */
+const RETRY_AFTER = 1;
+
+/** The HTTP status of every refusal. */
+export function statusOf(code: ProblemCode): number {
+  switch (code) {
+    case "bad_body":
+    case "bad_channel":
+    case "bad_cursor":
+    case "bad_encoding":
+    case "bad_event_id":
+    case "bad_event_key":
+    case "bad_event_ttl":
+    case "bad_event_type":
+    case "bad_frame":
+    case "bad_json":
+    case "bad_message":
+    case "bad_op":
+    case "bad_parameter":
+    case "bad_subprotocol":
+    case "body_incomplete":
+    case "channel_reserved":
+    case "cursor_other_channels":
+    case "not_subscribed":
+    case "subscribed_already":
+    case "too_many_channels":
+    case "too_many_events":
+    case "unknown_parameter":
+      return 400;
+    case "forbidden_host":
+    case "forbidden_origin":
+      return 403;
+    case "channel_not_found":
+    case "not_found":
+      return 404;
+    case "method_not_allowed":
+      return 405;
+    case "bad_accept":
+      return 406;
+    case "idempotency_conflict":
+      return 409;
+    case "event_too_large":
+    case "frame_too_large":
+      return 413;
+    case "bad_content_type":
+      return 415;
+    case "upgrade_required":
+      return 426;
+    case "internal":
+      return 500;
+    case "commit_unknown":
+    case "contended":
+    case "overloaded":
+    case "shutting_down":
+    case "storage_read_only":
+    case "storage_unavailable":
+      return 503;
+    case "storage_full":
+      return 507;
+  }
+}
+
+const TITLES: Readonly<Record<number, string>> = {
+  400: "Bad Request",
+  403: "Forbidden",
+  404: "Not Found",
+  405: "Method Not Allowed",
+  406: "Not Acceptable",
+  409: "Conflict",
+  413: "Content Too Large",
+  415: "Unsupported Media Type",
+  426: "Upgrade Required",
+  500: "Internal Server Error",
+  503: "Service Unavailable",
+  507: "Insufficient Storage",
+};
+
+/** The answer to a refused request: RFC 9457 problem details with the code of the refusal. */
+export function problemResponse(
+  { code, detail, index }: Problem,
+  headers: Readonly<Record<string, string>> = {},
+): Response {
+  const status = statusOf(code);
+  const body = { type: "about:blank", title: TITLES[status], status, code, detail, index };
+  return new Response(JSON.stringify(body), {
+    status,
+    headers: {
+      ...headers,
+      "Content-Type": "application/problem+json",
+      "Cache-Control": "no-store",
+      ...(status === 503 || status === 507) && { "Retry-After": String(RETRY_AFTER) },
+    },
+  });
+}

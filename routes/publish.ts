@@ -1,0 +1,117 @@
+import type { Context } from "hono";
+import { z } from "zod";
+import {
+  decode,
+  draftOfBody,
+  draftOfPublication,
+  MAX_EVENTS,
+  parseJson,
+  publication,
+} from "../lib/log/draft.ts";
+import type { Appended, Draft } from "../lib/log/log.ts";
+import { channelOf, DEFAULT_TENANT } from "../lib/shared/channel.ts";
+import { MAX_EVENT_BYTES } from "../lib/shared/event.ts";
+import { Problem, quote } from "../lib/shared/problem.ts";
+import type { Weir } from "../lib/weir.ts";
+import { readBody } from "./body.ts";
+import { parsePathChannel, parseQuery } from "./query.ts";
+
+/** Of `POST /v1/events`. Met: one request that takes the whole queue of the store. */
+const MAX_BATCH_BYTES = 8 * MAX_EVENT_BYTES;
+
+const noQuery = z.object({});
+const batch = z.strictObject({ events: z.array(z.unknown()).min(1) });
+
+/** `POST /v1/channels/{channel}/events`: the body is the event. */
+export async function publishBody(c: Context, weir: Weir): Promise<Response> {
+  const request = c.req.raw;
+  const url = new URL(request.url);
+  parseQuery(url.searchParams, noQuery);
+  const address = parsePathChannel(DEFAULT_TENANT, url.pathname);
+  const { headers } = request;
+  const names = {
+    id: headers.get("idempotency-key") ?? undefined,
+    type: headers.get("weir-type") ?? undefined,
+    key: headers.get("weir-key") ?? undefined,
+    ttl: parseTtl(headers.get("weir-ttl")),
+  };
+  const body = await readBody(request, MAX_EVENT_BYTES);
+  const draft = draftOfBody(address, headers.get("content-type") ?? undefined, body, names);
+  const [appended] = await weir.log.append([draft]);
+  if (appended === undefined) throw new Error("one draft has one answer");
+  return answer(appended.duplicate ? 200 : 201, acknowledgement(draft, appended));
+}
+
+/** `POST /v1/events`: one event as JSON, or up to 100 over several channels, all or nothing. */
+export async function publishJson(c: Context, weir: Weir): Promise<Response> {
+  const request = c.req.raw;
+  parseQuery(new URL(request.url).searchParams, noQuery);
+  const value = parseJson(decode(await readBody(request, MAX_BATCH_BYTES)));
+  const isBatch = typeof value === "object" && value !== null && Object.hasOwn(value, "events");
+  const drafts = isBatch ? parseBatch(value) : [parsePublication(value)];
+  const appended = await weir.log.append(drafts);
+  const events = appended.map((one, i) => {
+    const draft = drafts[i];
+    if (draft === undefined) throw new Error("each answer has its draft");
+    return acknowledgement(draft, one);
+  });
+  const status = appended.every(({ duplicate }) => duplicate) ? 200 : 201;
+  return answer(status, `{"events":[${events.join(",")}]}`);
+}
+
+function parseBatch(value: unknown): readonly Draft[] {
+  const parsed = batch.safeParse(value);
+  if (!parsed.success) {
+    throw new Problem("bad_body", `Cannot read the body: ${sentence(parsed.error)}.`);
+  }
+  const { events } = parsed.data;
+  if (events.length > MAX_EVENTS) {
+    throw new Problem(
+      "too_many_events",
+      `Cannot publish ${events.length} events at once: ${MAX_EVENTS} at the most.`,
+    );
+  }
+  return events.map(parsePublication);
+}
+
+function parsePublication(value: unknown, index?: number): Draft {
+  const of = index === undefined ? {} : { index };
+  const parsed = publication.safeParse(value);
+  if (!parsed.success) {
+    const where = index === undefined ? "the event" : `event ${index}`;
+    throw new Problem("bad_body", `Cannot read ${where}: ${sentence(parsed.error)}.`, of);
+  }
+  try {
+    return draftOfPublication(DEFAULT_TENANT, parsed.data);
+  } catch (cause) {
+    if (!(cause instanceof Problem) || index === undefined) throw cause;
+    throw new Problem(cause.code, `Event ${index}: ${cause.detail}`, { ...of, cause });
+  }
+}
+
+/** The first thing that is wrong, without the value: that may be a payload. */
+function sentence(error: z.ZodError): string {
+  const [issue] = error.issues;
+  const where = issue?.path.join(".") ?? "";
+  return `${where === "" ? "" : `${where}: `}${issue?.message ?? "it has another form"}`;
+}
+
+function parseTtl(header: string | null): number | undefined {
+  if (header === null) return undefined;
+  if (/^\d{1,9}$/.test(header)) return Number(header);
+  const detail = `Cannot use ${quote(header)} as Weir-TTL: it is a whole number of seconds.`;
+  throw new Problem("bad_event_ttl", detail);
+}
+
+function acknowledgement(draft: Draft, { offset, id, duplicate }: Appended): string {
+  const channel = JSON.stringify(channelOf(draft.address));
+  const end = duplicate ? `,"duplicate":true}` : "}";
+  const idJson = draft.id === undefined ? `"${id}"` : JSON.stringify(id);
+  return `{"channel":${channel},"offset":"${offset}","id":${idJson}${end}`;
+}
+
+const JSON_HEADERS = { "Content-Type": "application/json" };
+
+function answer(status: 200 | 201, body: string): Response {
+  return new Response(body, { status, headers: JSON_HEADERS });
+}
