@@ -106,7 +106,7 @@ export class Hub {
     return await this.#log.read(address, after, limit);
   }
 
-  /** Tells every subscriber that the server stops, and ends. */
+  /** Tells every subscriber, in this same tick, that the server stops, and ends. */
   async close(): Promise<void> {
     this.#isClosed = true;
     this.#stalls.close();
@@ -115,8 +115,9 @@ export class Hub {
     for (const open of tails) {
       clearTimeout(open.release);
       for (const subscription of open.subscriptions) subscription.end("stopping");
-      await open.tail.then((tail) => tail.close(), () => {}); // said to who opened it
     }
+    // What went wrong when one was opened was said to who opened it.
+    await Promise.all(tails.map((open) => open.tail.then((tail) => tail.close(), () => {})));
   }
 
   #open(address: Address): OpenTail {

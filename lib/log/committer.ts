@@ -36,6 +36,8 @@ const MAX_FAILURES = 60;
 /** One append from its call to its answer. */
 export interface Pending {
   readonly drafts: readonly Draft[];
+  /** The channels of the drafts, without repeats. */
+  readonly addresses: readonly Address[];
   stored: StoredDrafts;
   readonly bytes: number;
   readonly since: number;
@@ -103,6 +105,7 @@ export class Committer {
     this.#pendingBytes += bytes;
     this.#queue.push({
       drafts,
+      addresses: [...new Set(drafts.map((draft) => draft.address))],
       stored,
       bytes,
       since: performance.now(),
@@ -179,9 +182,9 @@ export class Committer {
     let at = 0;
     for (; at < this.#queue.length; at++) {
       const pending = this.#queue[at] as Pending; // at < length
-      const addresses = pending.drafts.map((draft) => draft.address);
+      const { addresses } = pending;
       const isFree = addresses.every((a) => !this.#busy.has(a) && !blocked.has(a));
-      const added = addresses.filter((a, i) => !channels.has(a) && addresses.indexOf(a) === i);
+      const added = addresses.filter((a) => !channels.has(a));
       const addedKeys = pending.stored.keyBytes + keyBytesOf(added);
       const isAlone = pending.stored.early !== undefined;
       const fits = group.length === 0 ||
@@ -408,7 +411,7 @@ function narrowedDrafts(drafts: StoredDrafts): StoredDrafts {
 
 function addressesOf(group: readonly Pending[]): ReadonlySet<Address> {
   const addresses = new Set<Address>();
-  for (const { drafts } of group) for (const { address } of drafts) addresses.add(address);
+  for (const pending of group) for (const address of pending.addresses) addresses.add(address);
   return addresses;
 }
 

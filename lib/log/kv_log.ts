@@ -54,7 +54,8 @@ export class KvLog implements Log {
   readonly #listeners = new Map<Address, LogListener>();
   readonly #polled = new Map<Address, string | null>();
   readonly #poll: ReturnType<typeof setInterval> | undefined;
-  #polling: Promise<void> = Promise.resolve();
+  /** The look under way: the next waits until it is over, however slow the store is. */
+  #polling: Promise<void> | undefined;
   #retaining: Promise<void> = Promise.resolve();
   #isClosed = false;
 
@@ -76,7 +77,9 @@ export class KvLog implements Log {
     this.#retainer = new Retainer({ kv, doorbell, defaults: retention, now });
     const { safetyPoll = SAFETY_POLL } = options;
     if (safetyPoll > 0) {
-      this.#poll = setInterval(() => this.#polling = this.#pollHeads(), safetyPoll);
+      this.#poll = setInterval(() => {
+        this.#polling ??= this.#pollHeads().finally(() => this.#polling = undefined);
+      }, safetyPoll);
     }
   }
 

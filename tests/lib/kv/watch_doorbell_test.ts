@@ -1,0 +1,195 @@
+import assert from "node:assert/strict";
+import { WatchDoorbell } from "../../../lib/kv/watch_doorbell.ts";
+import type { Address } from "../../../lib/shared/channel.ts";
+import { Denokv, DENOKV_MISSING } from "../../support/denokv.ts";
+import { address } from "../../support/drafts.ts";
+
+const A = address("a");
+
+for (const kind of ["memory", "denokv"] as const) {
+  const test = (behaviour: string, body: (isolates: Isolates) => Promise<void>) =>
+    Deno.test(`${behaviour} (${kind})`, {
+      ignore: kind === "denokv" && DENOKV_MISSING,
+    }, async () => {
+      await using isolates = await Isolates.open(kind);
+      await body(isolates);
+    });
+
+  test("a commit rings those who listen in another isolate, and not its own", async (isolates) => {
+    const [here, there] = [await isolates.add(), await isolates.add()];
+    const own = new Bell();
+    using _own = here.doorbell.listen(A, own.ring);
+    const bell = new Bell();
+    using _listening = there.doorbell.listen(A, bell.ring);
+    await here.commit(A);
+    await bell.rings(1);
+    for (let i = 2; i < 12; i++) {
+      const { count } = bell;
+      await here.commit(A);
+      await bell.rings(count + 1);
+    }
+    const { count } = own;
+    // What the other commits next comes after all that this one might have rung itself.
+    await there.commit(A);
+    await own.rings(count + 1);
+    assert.ok(own.count <= 2, "once for what may have been before, once for the other's commit");
+  });
+
+  test("a commit over channels of all shards rings each of them", async (isolates) => {
+    const [here, there] = [await isolates.add(), await isolates.add()];
+    const addresses = Array.from({ length: 40 }, (_, i) => address(`c${i}`));
+    const bells = addresses.map(() => new Bell());
+    using stack = new DisposableStack();
+    addresses.forEach((a, i) =>
+      stack.use(there.doorbell.listen(a, bells[i]?.ring ?? assert.fail()))
+    );
+    await here.commit(...addresses.slice(0, 10));
+    await Promise.all(bells.slice(0, 10).map((bell) => bell.rings(1)));
+    const before = bells.map(({ count }) => count);
+    await here.commit(...addresses.slice(5, 40));
+    await Promise.all(bells.slice(5).map((bell, i) => bell.rings((before[i + 5] ?? 0) + 1)));
+  });
+
+  test("a disposed listener is not rung, and another of its channel is", async (isolates) => {
+    const [here, there] = [await isolates.add(), await isolates.add()];
+    const [gone, stays] = [new Bell(), new Bell()];
+    const listening = there.doorbell.listen(A, gone.ring);
+    using _other = there.doorbell.listen(A, stays.ring);
+    await here.commit(A);
+    await Promise.all([gone.rings(1), stays.rings(1)]);
+    listening[Symbol.dispose]();
+    const { count } = gone;
+    const { count: before } = stays;
+    await here.commit(A);
+    await stays.rings(before + 1);
+    assert.equal(gone.count, count);
+  });
+}
+
+Deno.test("only one watch is open, however many begin to listen meanwhile", async () => {
+  const kv = await Deno.openKv(":memory:");
+  const open = new Set<number>();
+  let watches = 0;
+  let most = 0;
+  const watchKv = {
+    watch: () => {
+      const id = watches++;
+      open.add(id);
+      most = Math.max(most, open.size);
+      return new ReadableStream({
+        cancel: async () => {
+          await nextMacrotask();
+          open.delete(id);
+        },
+      });
+    },
+  } as unknown as Deno.Kv;
+  const doorbell = new WatchDoorbell(kv, watchKv);
+  for (let i = 0; i < 40; i++) {
+    doorbell.listen(address(`c${i}`), () => {});
+    await nextMacrotask();
+  }
+  await doorbell.close();
+  assert.ok(watches > 1);
+  assert.equal(most, 1);
+  assert.equal(open.size, 0);
+  kv.close();
+});
+
+Deno.test("the journal's rows are deleted along with later commits", async () => {
+  await using isolates = await Isolates.open("memory");
+  const { doorbell, commit } = await isolates.add();
+  using time = new FakeDate();
+  for (let i = 0; i < 50; i++) await commit(A);
+  assert.equal(await isolates.countOf("changed"), 50);
+  time.pass(60_001);
+  for (let i = 0; i < 3; i++) await commit(A);
+  assert.equal(await isolates.countOf("changed"), 3);
+  await doorbell.close();
+});
+
+/** Counts its rings, and lets a test wait for more. */
+class Bell {
+  count = 0;
+  #waiting: { readonly count: number; readonly resolve: () => void }[] = [];
+
+  readonly ring = () => {
+    this.count++;
+    for (const { count, resolve } of this.#waiting) if (this.count >= count) resolve();
+  };
+
+  rings(count: number): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#waiting.push({ count, resolve });
+    if (this.count >= count) resolve();
+    return promise;
+  }
+}
+
+/** Doorbells of several isolates on one store. */
+class Isolates implements AsyncDisposable {
+  readonly #resources = new AsyncDisposableStack();
+
+  private constructor(readonly kv: Deno.Kv, readonly openHandle: () => Promise<Deno.Kv>) {}
+
+  static async open(kind: "memory" | "denokv"): Promise<Isolates> {
+    if (kind === "memory") {
+      const kv = await Deno.openKv(":memory:");
+      const isolates = new Isolates(kv, () => Promise.resolve(kv));
+      isolates.#resources.adopt(kv, (kv) => kv.close());
+      return isolates;
+    }
+    const server = await Denokv.start();
+    const kv = await server.openKv();
+    const isolates: Isolates = new Isolates(kv, async () => {
+      return isolates.#resources.adopt(await server.openKv(), (kv) => kv.close());
+    });
+    isolates.#resources.use(server);
+    isolates.#resources.adopt(kv, (kv) => kv.close());
+    return isolates;
+  }
+
+  async add() {
+    const kv = await this.openHandle();
+    const doorbell = new WatchDoorbell(kv, await this.openHandle());
+    this.#resources.adopt(doorbell, (doorbell) => doorbell.close());
+    const commit = async (...addresses: Address[]) => {
+      const atomic = kv.atomic();
+      doorbell.prepare(atomic, addresses);
+      const result = await atomic.commit();
+      assert.ok(result.ok);
+      doorbell.committed(addresses, result.versionstamp);
+    };
+    return { doorbell, commit };
+  }
+
+  async countOf(prefix: string): Promise<number> {
+    return (await Array.fromAsync(this.kv.list({ prefix: [prefix] }))).length;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#resources.disposeAsync();
+  }
+}
+
+/** `Date.now` that a test moves. */
+class FakeDate implements Disposable {
+  readonly #real = Date.now;
+  #passed = 0;
+
+  constructor() {
+    Date.now = () => this.#real() + this.#passed;
+  }
+
+  pass(milliseconds: number): void {
+    this.#passed += milliseconds;
+  }
+
+  [Symbol.dispose](): void {
+    Date.now = this.#real;
+  }
+}
+
+function nextMacrotask(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, 0));
+}

@@ -1,0 +1,340 @@
+import assert from "node:assert/strict";
+import { DEFAULT_TENANT } from "../../../lib/shared/channel.ts";
+import { ORIGIN } from "../../../lib/shared/offset.ts";
+import { address, draft } from "../../support/drafts.ts";
+import { problem, readEvents, sequencesOf, upTo } from "../../support/log_reading.ts";
+import { type LogStore, openEmbedded, STORES } from "../../support/log_stores.ts";
+import { logContract } from "./log_contract.ts";
+
+const A = address("a");
+const HOUR = 60 * 60 * 1_000;
+
+for (const { name, ignore, open } of STORES) {
+  logContract(name, open, { ignore, tooManyChannels: name === "denokv" ? 10 : 100 });
+  rowTests(name, open, ignore);
+}
+
+/** What the log leaves in its store: nothing that nobody can come upon any more. */
+function rowTests(name: string, open: () => Promise<LogStore>, ignore: boolean) {
+  const test = (behaviour: string, body: (store: LogStore) => Promise<void>) =>
+    Deno.test(`${behaviour} (${name})`, { ignore }, async () => {
+      await using store = await open();
+      await body(store);
+    });
+
+  test("retention deletes batches, chunks and ids of what it dropped", async (store) => {
+    const log = await store.isolate();
+    await log.configure(A, { events: 1 });
+    for (const i of upTo(3)) {
+      await log.append([
+        draft("a", `${i}`, { id: `small ${i}` }),
+        draft("a", new Uint8Array(150_000), { id: `large ${i}` }),
+        draft("a", new Uint8Array(800_000), { id: `huge ${i}` }),
+        draft("a", `last ${i}`, { id: `last ${i}` }),
+      ]);
+    }
+    await log.append([draft("a", "the end", { id: "the end" })]);
+    await log.retain();
+    assert.deepEqual(await rows(store, "log"), [13]);
+    assert.deepEqual(await rows(store, "seen"), ["the end"]);
+    assert.deepEqual(await rows(store, "chunk"), []);
+    assert.deepEqual(await rows(store, "sweep"), []);
+    assert.deepEqual(await rows(store, "orphan"), []);
+  });
+
+  test("retention leaves a batch until it dropped all of it", async (store) => {
+    const log = await store.isolate();
+    await log.append(upTo(4).map((i) => draft("a", `${i}`, { id: `${i}` })));
+    await log.configure(A, { events: 2 });
+    await log.retain();
+    assert.deepEqual(await rows(store, "log"), [4]);
+    assert.deepEqual(sequencesOf(await readEvents(log, A)), [3, 4]);
+    await log.append([draft("a", "5"), draft("a", "6")]);
+    await log.retain();
+    assert.deepEqual(await rows(store, "log"), [6]);
+    assert.deepEqual(await rows(store, "seen"), []);
+  });
+
+  test("retention deletes all of a life that ended", async (store) => {
+    const log = await store.isolate();
+    await log.append([
+      draft("a", "1", { id: "1" }),
+      draft("a", new Uint8Array(150_000), { id: "2" }),
+    ]);
+    await log.delete(A);
+    await log.append([draft("a", "new", { id: "1" })]);
+    await log.retain();
+    assert.deepEqual(await rows(store, "log"), [1]);
+    assert.deepEqual(await rows(store, "seen"), ["1"]);
+    assert.deepEqual(await rows(store, "chunk"), []);
+    await log.delete(A);
+    await log.retain();
+    for (const prefix of ["log", "seen", "chunk", "sweep"]) {
+      assert.deepEqual(await rows(store, prefix), [], prefix);
+    }
+  });
+
+  test("a repeated large event leaves no chunks of its own", async (store) => {
+    let time = Date.UTC(2026, 0, 1);
+    const log = await store.isolate({ now: () => time });
+    const large = draft("a", new Uint8Array(150_000), { id: "large" });
+    const huge = draft("a", new Uint8Array(800_000), { id: "huge" });
+    await log.append([large]);
+    await log.append([huge]);
+    const before = await rows(store, "chunk");
+    await log.append([large]);
+    await log.append([huge]);
+    await log.append([large, draft("a", "1"), huge, huge]);
+    await assert.rejects(
+      log.append([{ ...huge, data: new Uint8Array(800_000).fill(1) }]),
+      problem("idempotency_conflict", 0),
+    );
+    time += 2 * HOUR;
+    await log.retain();
+    assert.deepEqual(await rows(store, "chunk"), before);
+    assert.deepEqual(await rows(store, "orphan"), []);
+    assert.deepEqual(sequencesOf(await readEvents(log, A)), [1, 2, 3]);
+  });
+
+  test("chunks whose event never came are deleted after an hour", async (store) => {
+    let time = Date.UTC(2026, 0, 1);
+    const kv = failingKv(store.kv, (commit) => isOfEvents(commit) ? "disk is full" : undefined);
+    const broken = await store.isolate({ kv, now: () => time });
+    const log = await store.isolate({ now: () => time });
+    const huge = draft("a", new Uint8Array(1_000_000));
+    await assert.rejects(broken.append([huge]), problem("storage_full"));
+    const left = (await rows(store, "chunk")).length;
+    assert.ok(left > 10);
+    time += HOUR - 1;
+    await log.append([huge]);
+    await log.retain();
+    assert.equal((await rows(store, "chunk")).length, 2 * left);
+    time += 1;
+    await log.retain();
+    assert.equal((await rows(store, "chunk")).length, left);
+    assert.deepEqual(await rows(store, "orphan"), []);
+    assert.deepEqual(sequencesOf(await readEvents(log, A)), [1]);
+  });
+}
+
+Deno.test("append() refuses when too many wait, and goes on when they are stored", async () => {
+  await using store = await openEmbedded();
+  const gate = Promise.withResolvers<void>();
+  const log = await store.isolate({ kv: failingKv(store.kv, () => undefined, gate.promise) });
+  const appends = upTo(10_001).map((i) => log.append([draft(`c${i % 7}`, `${i}`)]));
+  await assert.rejects(log.append([draft("a", "1")]), problem("overloaded"));
+  gate.resolve();
+  await Promise.all(appends);
+  await log.append([draft("a", "1")]);
+  const channels = await log.channels(DEFAULT_TENANT, "", 100);
+  assert.equal(channels.reduce((sum, { last }) => sum + last, 0), 10_002);
+});
+
+Deno.test("append() refuses when too many bytes wait", async () => {
+  await using store = await openEmbedded();
+  const gate = Promise.withResolvers<void>();
+  const kv = failingKv(store.kv, () => "disk is full", gate.promise);
+  const log = await store.isolate({ kv });
+  const large = draft("a", new Uint8Array(1_000_000));
+  const failed: unknown[] = [];
+  const appends = upTo(68).map(() => log.append([large]).catch((cause) => failed.push(cause)));
+  await assert.rejects(log.append([draft("a", "1")]), problem("overloaded"));
+  gate.resolve();
+  await Promise.all(appends);
+  assert.equal(failed.length, 68);
+  assert.ok(failed.every(problem("storage_full")));
+  await assert.rejects(log.append([draft("a", "1")]), problem("storage_full"));
+});
+
+Deno.test("append() says what is wrong with the store at once, where waiting won't help", async () => {
+  await using store = await openEmbedded();
+  let fault = "database or disk is full";
+  const log = await store.isolate({ kv: failingKv(store.kv, () => fault) });
+  await assert.rejects(log.append([draft("a", "1")]), problem("storage_full"));
+  fault = "attempt to write a readonly database";
+  await assert.rejects(log.append([draft("a", "1")]), problem("storage_read_only"));
+  fault = "Value too large (max 65536 bytes)";
+  await assert.rejects(log.append([draft("a", "1")]), problem("internal"));
+});
+
+Deno.test("append() refuses names that are too long together for one commit", async () => {
+  await using store = await openEmbedded();
+  const log = await store.isolate();
+  const drafts = upTo(99).map((i) => draft(`${i} `.padEnd(256, "c"), "1", { id: "i".repeat(256) }));
+  await assert.rejects(log.append(drafts), problem("too_many_channels"));
+  assert.deepEqual(await log.channels(DEFAULT_TENANT, "", 1), []);
+  await Promise.all(drafts.map((one) => log.append([one])));
+  assert.equal((await log.channels(DEFAULT_TENANT, "", 100)).length, 99);
+});
+
+Deno.test("append() tries again while the store fails in passing, and stores once", async () => {
+  await using store = await openEmbedded();
+  for (const when of ["before", "after"] as const) {
+    let failures = 3;
+    const fail = () => failures-- > 0 ? "connection reset" : undefined;
+    const kv = failingKv(store.kv, fail, undefined, when);
+    const log = await store.isolate({ kv, random: () => 0.01 });
+    await Promise.all([
+      log.append([draft("a", `${when} 1`)]),
+      log.append([draft("a", `${when} 2`), draft("b", `${when} 2`)]),
+      log.append([draft("b", `${when} 3`)]),
+    ]);
+  }
+  const log = await store.isolate();
+  const data = async (channel: string) =>
+    (await readEvents(log, address(channel))).map(({ data }) => data);
+  assert.deepEqual(await data("a"), ["before 1", "before 2", "after 1", "after 2"]);
+  assert.deepEqual(await data("b"), ["before 2", "before 3", "after 2", "after 3"]);
+});
+
+Deno.test("append() gives up where others are always first, and says so", async () => {
+  await using store = await openEmbedded();
+  const other = await store.isolate();
+  const kv = failingKv(store.kv, () => undefined, async () => {
+    await other.append([draft("a", "theirs")]);
+  });
+  const log = await store.isolate({ kv, random: () => 0.001 });
+  await assert.rejects(log.append([draft("a", "mine")]), problem("contended"));
+  assert.ok((await readEvents(other, A)).every(({ data }) => data === "theirs"));
+});
+
+Deno.test("append() to quiet channels does not wait for contended ones", async () => {
+  await using store = await openEmbedded();
+  const other = await store.isolate();
+  let contended = true;
+  const kv = failingKv(store.kv, () => undefined, async (commit) => {
+    if (contended && touches(commit, "a")) await other.append([draft("a", "theirs")]);
+  });
+  const log = await store.isolate({ kv, random: () => 0.5 });
+  await log.append([draft("b", "1")]);
+  const [, , mine] = [
+    log.append([draft("b", "2")]), // under way while the others gather
+    log.append([draft("a", "1")]).then(() => "stored"),
+    log.append([draft("b", "3")]).then(() => "stored"),
+  ];
+  assert.equal(await mine, "stored");
+  contended = false;
+  await log.close();
+  assert.deepEqual(sequencesOf(await readEvents(other, address("b"))), [1, 2, 3]);
+  assert.equal((await readEvents(other, A)).at(-1)?.data, "1");
+});
+
+Deno.test("read() never gives a head beyond what it could have read", async () => {
+  await using store = await openEmbedded();
+  const log = await store.isolate();
+  await log.append([draft("a", "1")]);
+  const { epoch } = (await log.head(A)) ?? assert.fail();
+  // A reader whose look at the events comes before an append, and its look at the head after it.
+  const kv = overriding(store.kv, {
+    get: async (key: Deno.KvKey) => {
+      await log.append([draft("a", "2")]);
+      return await store.kv.get(key);
+    },
+  });
+  const reader = await store.isolate({ kv });
+  for (let sequence = 1; sequence < 6; sequence++) {
+    const { runs, head } = await reader.read(A, { epoch, sequence }, 100);
+    const last = runs.at(-1)?.last ?? sequence;
+    assert.ok((head?.last ?? 0) <= last, `read to ${last}, head ${head?.last}`);
+  }
+});
+
+Deno.test("read() loads only the large events that it gives", async () => {
+  await using store = await openEmbedded();
+  const log = await store.isolate();
+  await log.append(upTo(30).map(() => draft("a", new Uint8Array(100_000))));
+  let chunks = 0;
+  const kv = overriding(store.kv, {
+    getMany: (keys: readonly Deno.KvKey[]) => {
+      chunks += keys.filter(([kind]) => kind === "chunk").length;
+      return store.kv.getMany(keys);
+    },
+  });
+  const reader = await store.isolate({ kv });
+  const { runs } = await reader.read(A, ORIGIN, 1);
+  assert.equal(runs[0]?.events.length, 1);
+  assert.equal(chunks, 2);
+});
+
+Deno.test("close() ends while the store does not answer", async () => {
+  await using store = await openEmbedded();
+  const gate = Promise.withResolvers<void>();
+  const log = await store.isolate({ kv: failingKv(store.kv, () => undefined, gate.promise) });
+  const append = log.append([draft("a", "1")]);
+  const outcome = assert.rejects(append, problem("commit_unknown"));
+  await log.close();
+  await outcome;
+  gate.resolve();
+});
+
+/** The last parts of the keys under `prefix`. */
+async function rows({ kv }: LogStore, prefix: string): Promise<readonly unknown[]> {
+  const found: unknown[] = [];
+  for await (const { key } of kv.list({ prefix: [prefix] })) found.push(key.at(-1));
+  return found;
+}
+
+/** `kv` with other methods in place of some of its own. */
+function overriding(kv: Deno.Kv, methods: Partial<Record<keyof Deno.Kv, unknown>>): Deno.Kv {
+  return new Proxy(kv, {
+    get(target, name) {
+      if (Object.hasOwn(methods, name)) return methods[name as keyof Deno.Kv];
+      const value = Reflect.get(target, name, target);
+      return typeof value === "function" ? value.bind(target) : value;
+    },
+  });
+}
+
+/** The keys that a commit sets. */
+interface Commit {
+  readonly set: readonly Deno.KvKey[];
+}
+
+function isOfEvents({ set }: Commit): boolean {
+  return set.some(([kind]) => kind === "log");
+}
+
+function touches({ set }: Commit, channel: string): boolean {
+  return set.some((key) => key[2] === channel);
+}
+
+/**
+ * `kv` whose commits fail as `fault` says, before or after they are done, and wait for `gate`
+ * before they are sent.
+ */
+function failingKv(
+  kv: Deno.Kv,
+  fault: (commit: Commit) => string | undefined,
+  gate: Promise<void> | ((commit: Commit) => Promise<void>) = Promise.resolve(),
+  when: "before" | "after" = "before",
+): Deno.Kv {
+  return overriding(kv, {
+    atomic: () => {
+      const atomic = kv.atomic();
+      const set: Deno.KvKey[] = [];
+      const wrapped: object = new Proxy(atomic, {
+        get: (target, name) => {
+          if (name === "commit") return commit;
+          const method = Reflect.get(target, name, target);
+          return (...args: unknown[]) => {
+            if (name === "set") set.push(args[0] as Deno.KvKey);
+            method.apply(target, args);
+            return wrapped;
+          };
+        },
+      });
+      return wrapped;
+
+      async function commit() {
+        await (typeof gate === "function" ? gate({ set }) : gate);
+        const message = fault({ set });
+        const result = message === undefined || when === "after"
+          ? await atomic.commit()
+          : undefined;
+        if (message?.includes("too large")) throw new TypeError(message);
+        if (message !== undefined) throw new Error(message);
+        return result;
+      }
+    },
+  });
+}

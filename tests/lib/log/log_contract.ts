@@ -1,0 +1,901 @@
+import assert from "node:assert/strict";
+import type { Draft, Log } from "../../../lib/log/log.ts";
+import { DEFAULT_TENANT } from "../../../lib/shared/channel.ts";
+import { formatOffset, NO_EPOCH, ORIGIN, parseOffset } from "../../../lib/shared/offset.ts";
+import { address, draft } from "../../support/drafts.ts";
+import {
+  dataOf,
+  eventsOf,
+  itemsOf,
+  problem,
+  readEvents,
+  readRuns,
+  Recorder,
+  sequencesOf,
+  upTo,
+} from "../../support/log_reading.ts";
+import { type IsolateOptions, KEEP_ALL, type LogStore } from "../../support/log_stores.ts";
+
+const MiB = 1_048_576;
+const A = address("a");
+const B = address("b");
+
+/** A clock that stands until it is set. */
+class Clock {
+  time = Date.UTC(2026, 0, 1);
+  readonly now = () => this.time;
+}
+
+export interface ContractOptions {
+  readonly ignore: boolean;
+  /** Channels of one append that the store must refuse. */
+  readonly tooManyChannels: number;
+}
+
+/** What {@link Log} promises, over a store that `open` makes. */
+export function logContract(name: string, open: () => Promise<LogStore>, options: ContractOptions) {
+  const { ignore } = options;
+
+  function test(behaviour: string, body: (store: LogStore) => Promise<void>) {
+    Deno.test(`${behaviour} (${name})`, { ignore }, async () => {
+      await using store = await open();
+      await body(store);
+    });
+  }
+
+  function testLog(
+    behaviour: string,
+    body: (log: Log, clock: Clock, store: LogStore) => Promise<void>,
+    options: IsolateOptions = {},
+  ) {
+    test(behaviour, async (store) => {
+      const clock = new Clock();
+      await body(await store.isolate({ now: clock.now, ...options }), clock, store);
+    });
+  }
+
+  // --- append ---
+
+  testLog("append() numbers the events of a channel 1, 2, 3 … without holes", async (log) => {
+    const appended = await Promise.all(
+      upTo(200).map((i) => log.append(i % 7 === 0 ? [draft("a", `${i}`)] : twice(i))),
+    );
+    const sequences = appended.flat().map(({ offset }) => parseOffset(offset).sequence);
+    assert.deepEqual(sequences, upTo(sequences.length));
+    const events = await readEvents(log, A);
+    assert.deepEqual(sequencesOf(events), upTo(sequences.length));
+
+    function twice(i: number): readonly Draft[] {
+      return [draft("a", `${i}`), draft("a", `${i}+`)];
+    }
+  });
+
+  testLog("append() keeps the order of its calls in each channel", async (log) => {
+    await Promise.all(
+      upTo(60).map((i) => {
+        const drafts = i % 3 === 0
+          ? [draft("a", `${i}`), draft("b", `${i}`)]
+          : [draft(i % 3 === 1 ? "a" : "b", `${i}`)];
+        return log.append(drafts);
+      }),
+    );
+    const expect = (not: number) => upTo(60).filter((i) => i % 3 !== not).map(String);
+    assert.deepEqual(dataOf(await readEvents(log, A)), expect(2));
+    assert.deepEqual(dataOf(await readEvents(log, B)), expect(1));
+  });
+
+  test(
+    "append() keeps the order of its calls where another isolate moved one of their channels",
+    async (store) => {
+      const log = await store.isolate();
+      const other = await store.isolate();
+      for (let round = 0; round < 5; round++) {
+        await log.append([draft("b", "known here")]);
+        await other.append([draft("b", "unknown there")]);
+        const appended = await Promise.all([
+          log.append([draft("a", "first of all")]),
+          log.append([draft("a", "before"), draft("b", "before")]),
+          log.append([draft("a", "after")]),
+          log.append([draft("a", "last"), draft("c", "last")]),
+          log.append([draft("c", "very last")]),
+        ]);
+        const offsets = appended.map(([first]) => first?.offset ?? "");
+        assert.deepEqual(offsets.slice(0, 4).toSorted(), offsets.slice(0, 4), `round ${round}`);
+        const c = [appended[3]?.[1]?.offset ?? "", appended[4]?.[0]?.offset ?? ""];
+        assert.deepEqual(c.toSorted(), c, `round ${round}`);
+      }
+    },
+  );
+
+  testLog(
+    "append() answers in the order given, with the offset as id where none was",
+    async (log) => {
+      const [b, a, c] = await log.append([
+        draft("b", "1", { id: "mine" }),
+        draft("a", "2"),
+        draft("b", "3"),
+      ]);
+      assert.equal(b?.id, "mine");
+      assert.equal(a?.id, a?.offset);
+      assert.equal(parseOffset(b?.offset ?? "").sequence, 1);
+      assert.equal(parseOffset(a?.offset ?? "").sequence, 1);
+      assert.equal(parseOffset(c?.offset ?? "").sequence, 2);
+      assert.ok([a, b, c].every((appended) => appended?.duplicate === false));
+    },
+  );
+
+  testLog("append() of nothing answers nothing", async (log) => {
+    assert.deepEqual(await log.append([]), []);
+  });
+
+  testLog("append() keeps all that an event has", async (log, clock) => {
+    await log.append([
+      draft("a", "é\u2028\0\n😀", {
+        id: "id 😀",
+        type: "order.placed",
+        contentType: "text/plain",
+        key: "k",
+        ttl: 5_000,
+      }),
+      draft("a", new Uint8Array([0, 255, 1])),
+    ]);
+    const [first, second] = await readEvents(log, A);
+    assert.deepEqual(first, {
+      sequence: 1,
+      id: "id 😀",
+      type: "order.placed",
+      time: clock.time,
+      contentType: "text/plain",
+      data: "é\u2028\0\n😀",
+      key: "k",
+      expiresAt: clock.time + 5_000,
+    });
+    assert.deepEqual(second, {
+      sequence: 2,
+      id: undefined,
+      type: "message",
+      time: clock.time,
+      contentType: "application/octet-stream",
+      data: new Uint8Array([0, 255, 1]),
+      key: undefined,
+      expiresAt: undefined,
+    });
+  });
+
+  testLog("append() stores all channels of a call or none", async (log) => {
+    await log.append([draft("a", "1", { id: "x" })]);
+    await assert.rejects(
+      log.append([draft("b", "new"), draft("a", "other", { id: "x" }), draft("c", "new")]),
+      problem("idempotency_conflict", 1),
+    );
+    assert.deepEqual(dataOf(await readEvents(log, A)), ["1"]);
+    assert.equal(await log.head(B), undefined);
+    await log.append([draft("b", "2"), draft("c", "3")]);
+    assert.deepEqual(dataOf(await readEvents(log, B)), ["2"]);
+    assert.deepEqual(dataOf(await readEvents(log, address("c"))), ["3"]);
+  });
+
+  testLog("append() refuses more channels than the store commits at once", async (log) => {
+    const channels = upTo(options.tooManyChannels).map((i) => `channel ${i}`);
+    const drafts = channels.map((channel) => draft(channel, "1"));
+    await assert.rejects(log.append(drafts), problem("too_many_channels"));
+    assert.deepEqual(await log.channels(DEFAULT_TENANT, "", 1_000), []);
+    const appended = await log.append(drafts.slice(1));
+    assert.equal(appended.length, options.tooManyChannels - 1);
+    assert.equal((await log.channels(DEFAULT_TENANT, "", 1_000)).length, drafts.length - 1);
+  });
+
+  // --- repeated ids ---
+
+  testLog("append() answers a repeated id with the first offset", async (log) => {
+    const [first] = await log.append([draft("a", "1", { id: "x", ttl: 1_000 })]);
+    await log.append([draft("a", "2")]);
+    const [again] = await log.append([draft("a", "1", { id: "x" })]);
+    assert.deepEqual(again, { offset: first?.offset, id: "x", duplicate: true });
+    const [elsewhere] = await log.append([draft("b", "1", { id: "x" })]);
+    assert.equal(elsewhere?.duplicate, false);
+    assert.deepEqual(dataOf(await readEvents(log, A)), ["1", "2"]);
+  });
+
+  test("append() knows the ids that another isolate stored", async (store) => {
+    const [log, other] = [await store.isolate(), await store.isolate()];
+    await other.append([draft("a", "0")]);
+    const [first] = await log.append([draft("a", "1", { id: "x" })]);
+    const [again] = await other.append([draft("a", "1", { id: "x" })]);
+    assert.deepEqual(again, { offset: first?.offset, id: "x", duplicate: true });
+  });
+
+  for (
+    const [what, rest] of [
+      ["data", { data: "2" }],
+      ["type", { type: "other" }],
+      ["content type", { contentType: "text/plain" }],
+      ["key", { key: "other" }],
+      ["kind of data", { data: new Uint8Array([49]) }],
+    ] as const
+  ) {
+    testLog(`append() refuses a repeated id with another ${what}`, async (log) => {
+      const first = draft("a", "1", { id: "x" });
+      await log.append([first]);
+      const again = log.append([draft("b", "0"), { ...first, ...rest }]);
+      await assert.rejects(again, problem("idempotency_conflict", 1));
+      assert.equal((await log.head(A))?.last, 1);
+    });
+  }
+
+  testLog("append() knows an id that is repeated within the call", async (log) => {
+    const [first, , again] = await log.append([
+      draft("a", "1", { id: "x" }),
+      draft("a", "2", { id: "y" }),
+      draft("a", "1", { id: "x" }),
+    ]);
+    assert.deepEqual(again, { offset: first?.offset, id: "x", duplicate: true });
+    await assert.rejects(
+      log.append([draft("a", "1", { id: "z" }), draft("a", "2", { id: "z" })]),
+      problem("idempotency_conflict", 1),
+    );
+    assert.deepEqual(dataOf(await readEvents(log, A)), ["1", "2"]);
+  });
+
+  testLog("append() knows an id that is repeated within a group of calls", async (log) => {
+    const answers = await Promise.allSettled([
+      log.append([draft("a", "0")]), // under way while the others gather
+      log.append([draft("a", "1", { id: "x" })]),
+      log.append([draft("a", "1", { id: "x" })]),
+      log.append([draft("a", "2", { id: "x" }), draft("b", "2")]),
+      log.append([draft("a", "3")]),
+    ]);
+    const [, first, again, conflict, last] = answers;
+    assert.ok(first?.status === "fulfilled" && again?.status === "fulfilled");
+    assert.equal(again.value[0]?.offset, first.value[0]?.offset);
+    assert.equal(again.value[0]?.duplicate, true);
+    assert.ok(conflict?.status === "rejected");
+    assert.ok(problem("idempotency_conflict", 0)(conflict.reason));
+    assert.ok(last?.status === "fulfilled");
+    assert.deepEqual(dataOf(await readEvents(log, A)), ["0", "1", "3"]);
+    assert.equal(await log.head(B), undefined);
+  });
+
+  testLog("append() takes an id again once retention dropped its event", async (log) => {
+    await log.configure(A, { events: 1 });
+    await log.append([draft("a", "1", { id: "x" }), draft("a", "2")]);
+    await log.retain();
+    const [again] = await log.append([draft("a", "other", { id: "x" })]);
+    assert.equal(again?.duplicate, false);
+    const [third] = await log.append([draft("a", "other", { id: "x" })]);
+    assert.deepEqual(third, { offset: again?.offset, id: "x", duplicate: true });
+    await log.retain(); // sweeps the first, and must leave the second its id
+    const [fourth] = await log.append([draft("a", "other", { id: "x" })]);
+    assert.deepEqual(fourth, { offset: again?.offset, id: "x", duplicate: true });
+  });
+
+  testLog("append() takes an id again once the channel was deleted", async (log) => {
+    await log.append([draft("a", "1", { id: "x" })]);
+    await log.delete(A);
+    const [again] = await log.append([draft("a", "other", { id: "x" })]);
+    assert.equal(again?.duplicate, false);
+    await log.retain();
+    const [third] = await log.append([draft("a", "other", { id: "x" })]);
+    assert.deepEqual(third, { offset: again?.offset, id: "x", duplicate: true });
+  });
+
+  testLog("append() compares a repeated large event with the stored one", async (log) => {
+    const large = new Uint8Array(MiB).fill(7);
+    const [first] = await log.append([draft("a", large, { id: "x" })]);
+    const [again] = await log.append([draft("a", large.slice(), { id: "x" })]);
+    assert.deepEqual(again, { offset: first?.offset, id: "x", duplicate: true });
+    const other = large.with(MiB - 1, 8);
+    await assert.rejects(
+      log.append([draft("a", other, { id: "x" })]),
+      problem("idempotency_conflict", 0),
+    );
+    assert.deepEqual(sequencesOf(await readEvents(log, A)), [1]);
+  });
+
+  // --- sizes ---
+
+  for (
+    const [what, data] of [
+      ["text", `"${"x".repeat(MiB - 2)}"`],
+      ["text of one byte above what a value holds", "x".repeat(65_537)],
+      ["text that is not Latin-1", "😀".repeat(MiB / 4)],
+      ["text of characters of three bytes", "€".repeat(349_525) + "x"],
+      ["bytes", new Uint8Array(MiB).map((_, i) => i * 31)],
+      ["text that is cut from wider text", `😀${"x".repeat(47_990)}`.slice(2)],
+    ] as const
+  ) {
+    testLog(`append() stores large ${what} exactly`, async (log) => {
+      await log.append([draft("a", "before"), draft("a", data), draft("a", "after")]);
+      const events = await readEvents(log, A);
+      assert.deepEqual(sequencesOf(events), [1, 2, 3]);
+      assert.ok(equalData(events[1]?.data, data), "the data came back otherwise");
+      assert.equal((await log.head(A))?.bytes, draft("a", data).bytes + 11);
+    });
+  }
+
+  testLog("append() stores many events that are cut from wider text", async (log) => {
+    const pieces = upTo(400).map((i) => `😀${"x".repeat(140)}${i}`.slice(2));
+    await log.append(pieces.map((piece) => draft("a", piece)));
+    assert.deepEqual(dataOf(await readEvents(log, A)), pieces);
+  });
+
+  testLog("append() stores a call larger than one atomic of the store", async (log) => {
+    const sizes = [3 * MiB / 4, 10, 300_000, 4_096, 4_097, 200_000, 65_536, 0];
+    const data = sizes.map((size, i) => i % 2 === 0 ? "é".repeat(size / 2) : new Uint8Array(size));
+    const drafts = data.map((value, i) => draft(i % 3 === 0 ? "b" : "a", value));
+    await log.append(drafts);
+    for (const channel of ["a", "b"]) {
+      const expected = drafts.filter((d) => d.address === address(channel)).map((d) => d.data);
+      const events = await readEvents(log, address(channel));
+      assert.deepEqual(sequencesOf(events), upTo(expected.length));
+      assert.ok(events.every(({ data }, i) => equalData(data, expected[i])));
+    }
+  });
+
+  testLog("append() stores a hundred events with the longest of names", async (log) => {
+    const long = (i: number) => `${i} `.padEnd(252, "n") + "😀";
+    const count = 9;
+    const channels = upTo(count).map((i) => `${i} `.padEnd(252, "c") + "😀");
+    for (const size of [2_990, 4_080]) {
+      const drafts = upTo(100).map((i) =>
+        draft(channels[i % count] ?? "", `${i} `.padEnd(size, "y"), {
+          id: long(i + size),
+          type: long(1),
+          key: long(i),
+          contentType: `text/${long(2)}`,
+        })
+      );
+      const appended = await Promise.all([log.append(drafts), log.append(drafts)]);
+      assert.ok(appended[1]?.every(({ duplicate }) => duplicate));
+    }
+    const head = await headOf(log, address(channels[0] ?? ""));
+    assert.equal(head.last, 2 * Math.floor(100 / count));
+  });
+
+  testLog("append() stores many small events with the longest of names at once", async (log) => {
+    const long = (i: number) => `${i} `.padEnd(252, "n") + "😀";
+    const channel = "€".repeat(85);
+    const drafts = upTo(800).map((i) =>
+      draft(channel, "", { id: long(i), type: long(1), key: long(i), contentType: long(2) })
+    );
+    await Promise.all(drafts.map((one) => log.append([one])));
+    assert.deepEqual(
+      (await readEvents(log, address(channel))).map(({ id }) => id),
+      upTo(800).map(long),
+    );
+  });
+
+  // --- read ---
+
+  testLog("read() begins after any position, and gives about as many as asked", async (log) => {
+    for (const size of [1, 5, 2, 12, 30]) {
+      await log.append(upTo(size).map((i) => draft("a", `${i}`)));
+    }
+    const { epoch } = await headOf(log);
+    const places = [0, ...upTo(50)].flatMap((after) => [1, 7, 100].map((limit) => [after, limit]));
+    await Promise.all(places.map(async ([after = 0, limit = 0]) => {
+      const { runs, head } = await log.read(A, { epoch, sequence: after }, limit);
+      const expected = upTo(50).slice(after, after + limit);
+      assert.deepEqual(sequencesOf(eventsOf(runs)), expected);
+      assert.ok(runs.every((run) => run.gap === undefined && run.epoch === epoch));
+      assert.equal(head?.last, 50);
+    }));
+  });
+
+  testLog("read() brings at least one event, and few of them if they are large", async (log) => {
+    const large = new Uint8Array(500_000);
+    await log.append(upTo(4).map(() => draft("a", large)));
+    const { runs } = await log.read(A, ORIGIN, 100);
+    assert.deepEqual(sequencesOf(eventsOf(runs)), [1]);
+    assert.deepEqual(sequencesOf(await readEvents(log, A)), upTo(4));
+  });
+
+  testLog("read() of a channel that isn't there brings nothing and no head", async (log) => {
+    assert.deepEqual(await log.read(A, ORIGIN, 10), { runs: [], head: undefined });
+    assert.equal(await log.head(A), undefined);
+  });
+
+  testLog("read() from the origin begins with the first event, without a gap", async (log) => {
+    await log.append([draft("a", "1")]);
+    const { runs } = await log.read(A, ORIGIN, 10);
+    assert.deepEqual(itemsOf(runs).map((item) => "event" in item && item.event.data), ["1"]);
+    const elsewhere = await log.read(A, { epoch: NO_EPOCH, sequence: 9 }, 10);
+    assert.deepEqual(sequencesOf(eventsOf(elsewhere.runs)), [1]);
+    assert.equal(elsewhere.runs[0]?.gap, undefined);
+  });
+
+  testLog("read() says what retention dropped before it", async (log) => {
+    await log.configure(A, { events: 2 });
+    await log.append(upTo(5).map((i) => draft("a", `${i}`)));
+    await log.retain();
+    const { epoch } = await headOf(log);
+    for (const [sequence, lost] of [[0, 3], [1, 2], [2, 1]] as const) {
+      const { runs } = await log.read(A, { epoch, sequence }, 10);
+      assert.deepEqual(runs.map(({ gap, after }) => ({ gap, after })), [{
+        gap: {
+          reason: "expired",
+          requested: formatOffset(epoch, sequence),
+          firstAvailable: formatOffset(epoch, 4),
+          lost,
+        },
+        after: 3,
+      }]);
+      assert.deepEqual(sequencesOf(eventsOf(runs)), [4, 5]);
+    }
+    const { runs } = await log.read(A, { epoch, sequence: 3 }, 10);
+    assert.equal(runs[0]?.gap, undefined);
+    const { runs: fromOrigin } = await log.read(A, ORIGIN, 10);
+    assert.equal(fromOrigin[0]?.gap?.lost, 3);
+  });
+
+  testLog("read() says a gap once where everything was dropped", async (log, clock) => {
+    await log.configure(A, { age: 1_000 });
+    await log.append(upTo(3).map((i) => draft("a", `${i}`)));
+    clock.time += 1_001;
+    await log.retain();
+    const { epoch } = await headOf(log);
+    const { runs } = await log.read(A, { epoch, sequence: 1 }, 10);
+    assert.deepEqual(itemsOf(runs), [{
+      gap: {
+        reason: "expired",
+        requested: formatOffset(epoch, 1),
+        firstAvailable: formatOffset(epoch, 4),
+        lost: 2,
+      },
+    }]);
+    assert.equal(runs[0]?.last, 3);
+    assert.deepEqual((await log.read(A, { epoch, sequence: 3 }, 10)).runs, []);
+    await log.append([draft("a", "4")]);
+    assert.deepEqual(sequencesOf(await readEvents(log, A, { epoch, sequence: 3 })), [4]);
+  });
+
+  testLog("read() ahead of the log says so and begins anew", async (log) => {
+    await log.append([draft("a", "1"), draft("a", "2")]);
+    const { epoch } = await headOf(log);
+    const { runs } = await log.read(A, { epoch, sequence: 3 }, 10);
+    assert.deepEqual(runs[0]?.gap, {
+      reason: "ahead",
+      requested: formatOffset(epoch, 3),
+      firstAvailable: formatOffset(epoch, 1),
+      lost: null,
+    });
+    assert.deepEqual(sequencesOf(eventsOf(runs)), [1, 2]);
+  });
+
+  testLog("read() of an earlier life says so and begins with the new one", async (log) => {
+    await log.append([draft("a", "1"), draft("a", "2")]);
+    const old = await headOf(log);
+    await log.delete(A);
+    await log.append([draft("a", "new")]);
+    const { epoch } = await headOf(log);
+    for (const sequence of [0, 1, 2, 9]) {
+      const { runs } = await log.read(A, { epoch: old.epoch, sequence }, 10);
+      assert.deepEqual(runs[0]?.gap, {
+        reason: "recreated",
+        requested: formatOffset(old.epoch, sequence),
+        firstAvailable: formatOffset(epoch, 1),
+        lost: null,
+      });
+      assert.deepEqual(dataOf(eventsOf(runs)), ["new"]);
+    }
+    assert.deepEqual(dataOf(eventsOf((await log.read(A, ORIGIN, 10)).runs)), ["new"]);
+  });
+
+  testLog("read() of a deleted channel says so, and no head", async (log) => {
+    await log.append([draft("a", "1")]);
+    const { epoch } = await headOf(log);
+    await log.delete(A);
+    const { runs, head } = await log.read(A, { epoch, sequence: 1 }, 10);
+    assert.equal(head, undefined);
+    assert.equal(runs[0]?.gap?.reason, "recreated");
+    assert.deepEqual(eventsOf(runs), []);
+    assert.deepEqual((await log.read(A, ORIGIN, 10)).runs, []);
+  });
+
+  test("read() finds what another isolate was told is stored", async (store) => {
+    const [writer, reader] = [await store.isolate(), await store.isolate()];
+    for (const i of upTo(20)) {
+      await writer.append([draft("a", `${i}`)]);
+      const { runs, head } = await reader.read(A, ORIGIN, 100);
+      assert.equal(eventsOf(runs).length, i);
+      assert.equal(head?.last, i);
+    }
+  });
+
+  // --- time ---
+
+  testLog("an event past its time to live is a gap to readers", async (log, clock) => {
+    const ttl = 1_000;
+    await log.append([
+      draft("a", "1", { ttl }),
+      draft("a", "2"),
+      draft("a", "3", { ttl }),
+      draft("a", "4", { ttl }),
+      draft("a", "5", { ttl: 5_000 }),
+      draft("a", "6", { ttl }),
+    ]);
+    const { epoch } = await headOf(log);
+    clock.time += ttl - 1;
+    assert.equal(eventsOf((await log.read(A, ORIGIN, 10)).runs).length, 6);
+    clock.time += 1;
+    const gap = (requested: number, firstAvailable: number, lost: number) => ({
+      reason: "expired",
+      requested: formatOffset(epoch, requested),
+      firstAvailable: formatOffset(epoch, firstAvailable),
+      lost,
+    });
+    const { runs } = await log.read(A, { epoch, sequence: 0 }, 10);
+    assert.deepEqual(
+      itemsOf(runs).map((item) => "gap" in item ? item.gap : item.event.data),
+      [gap(0, 2, 1), "2", gap(2, 5, 2), "5", gap(5, 7, 1)],
+    );
+    assert.equal(runs.at(-1)?.last, 6);
+  });
+
+  testLog("time never goes backwards in a channel, even if the clock does", async (log, clock) => {
+    const start = clock.time;
+    await log.append([draft("a", "1")]);
+    clock.time = start - 60_000;
+    await log.append([draft("a", "2", { ttl: 500 })]);
+    clock.time = start + 5;
+    await log.append([draft("a", "3")]);
+    clock.time = start + 3;
+    await log.append([draft("a", "4")]);
+    const events = await readEvents(log, A);
+    // The second's time to live counts from its time: at start + 3 it is still worth reading.
+    assert.deepEqual(events.map(({ time }) => time - start), [0, 0, 5, 5]);
+    assert.equal((await log.head(A))?.time, start + 5);
+  });
+
+  // --- delete, configure, channels ---
+
+  testLog(
+    "delete() ends a life, and the next has a later epoch whatever the clock says",
+    async (log, clock) => {
+      assert.equal(await log.delete(A), false);
+      const epochs: string[] = [];
+      for (const step of [0, 0, -3_600_000, 1, 0]) {
+        clock.time += step;
+        await log.append([draft("a", "1")]);
+        epochs.push((await headOf(log)).epoch);
+        assert.equal(await log.delete(A), true);
+        assert.equal(await log.head(A), undefined);
+        assert.equal(await log.delete(A), false);
+      }
+      assert.deepEqual([...new Set(epochs)].toSorted(), epochs);
+      await log.append([draft("a", "1")]);
+      assert.equal((await log.head(A))?.last, 1);
+    },
+  );
+
+  test("delete() in one isolate is seen by the appends of another", async (store) => {
+    const [log, other] = [await store.isolate(), await store.isolate()];
+    await log.append([draft("a", "1"), draft("a", "2")]);
+    const before = await headOf(log);
+    await other.delete(A);
+    const [appended] = await log.append([draft("a", "new")]);
+    const { epoch, sequence } = parseOffset(appended?.offset ?? "");
+    assert.equal(sequence, 1);
+    assert.ok(epoch > before.epoch);
+    assert.deepEqual(dataOf(await readEvents(other, A)), ["new"]);
+  });
+
+  testLog("configure() makes a channel and sets what it keeps", async (log, clock) => {
+    const head = await log.configure(A, { events: 3 });
+    assert.deepEqual(head, await log.head(A));
+    assert.deepEqual(head, {
+      epoch: head.epoch,
+      first: 1,
+      last: 0,
+      time: clock.time,
+      bytes: 0,
+      retention: { events: 3 },
+    });
+    await log.append([draft("a", "12345")]);
+    const after = await log.configure(A, { age: 5 });
+    assert.deepEqual(after, { ...head, last: 1, bytes: 5, retention: { age: 5 } });
+    await log.append([draft("a", "6")]);
+    assert.deepEqual((await log.head(A))?.retention, { age: 5 });
+    await log.delete(A);
+    assert.deepEqual((await log.configure(A, {})).retention, {});
+  });
+
+  testLog("channels() lists by name, page by page, without the deleted", async (log) => {
+    const names = ["a", "a\u0020", "aa", "a:1", "b", "é", "😀", "z", "B", "a/2"];
+    for (const name of names) await log.append([draft(name, "1")]);
+    await log.append([draft("gone", "1")]);
+    await log.delete(address("gone"));
+    const utf8 = new TextEncoder();
+    const sorted = names.toSorted((a, b) => compareBytes(utf8.encode(a), utf8.encode(b)));
+    const all = await log.channels(DEFAULT_TENANT, "", 100);
+    assert.deepEqual(all.map(({ channel }) => channel), sorted);
+    assert.ok(all.every(({ last, bytes }) => last === 1 && bytes === 1));
+    for (const limit of [1, 3]) {
+      const paged: string[] = [];
+      while (true) {
+        const page = await log.channels(DEFAULT_TENANT, paged.at(-1) ?? "", limit);
+        if (page.length === 0) break;
+        assert.ok(page.length <= limit);
+        paged.push(...page.map(({ channel }) => channel));
+      }
+      assert.deepEqual(paged, sorted);
+    }
+    assert.equal((await log.channels(DEFAULT_TENANT, "no such", 1))[0]?.channel, "z");
+  });
+
+  // --- retention ---
+
+  testLog("retain() keeps the newest events up to a count", async (log) => {
+    await log.configure(A, { events: 3 });
+    await log.append(upTo(3).map((i) => draft("a", `${i}`)));
+    await log.retain();
+    assert.equal((await headOf(log)).first, 1);
+    await log.append(upTo(4).map((i) => draft("a", `${i}`)));
+    await log.retain();
+    const { first, last, bytes } = await headOf(log);
+    assert.deepEqual({ first, last, bytes }, { first: 5, last: 7, bytes: 3 });
+  });
+
+  testLog("retain() keeps the newest events up to a size", async (log) => {
+    await log.configure(A, { bytes: 100_010 });
+    await log.append([
+      draft("a", "x".repeat(10)),
+      draft("a", "€".repeat(20_000)),
+      draft("a", new Uint8Array(40_000)),
+    ]);
+    await log.retain();
+    assert.equal((await headOf(log)).first, 1);
+    await log.append([draft("a", "x".repeat(10))]);
+    await log.retain();
+    const { first, bytes } = await headOf(log);
+    assert.deepEqual({ first, bytes }, { first: 2, bytes: 100_010 });
+    await log.append([draft("a", "1")]);
+    await log.retain();
+    assert.deepEqual((await headOf(log)).bytes, 40_011);
+    await log.append([draft("a", "x".repeat(100_011))]);
+    await log.retain();
+    const head = await headOf(log);
+    assert.deepEqual({ first: head.first, last: head.last, bytes: head.bytes }, {
+      first: 7,
+      last: 6,
+      bytes: 0,
+    });
+  });
+
+  testLog("retain() keeps the newest events up to an age", async (log, clock) => {
+    await log.configure(A, { age: 1_000 });
+    for (const step of [0, 400, 400, 400]) {
+      clock.time += step;
+      await log.append([draft("a", "1")]);
+    }
+    await log.retain();
+    assert.equal((await headOf(log)).first, 2);
+    clock.time += 200;
+    await log.retain();
+    assert.equal((await headOf(log)).first, 2, "exactly as old as the limit is kept");
+    clock.time += 1;
+    await log.retain();
+    assert.equal((await headOf(log)).first, 3);
+    clock.time += 10_000;
+    await log.retain();
+    const { first, last } = await headOf(log);
+    assert.deepEqual({ first, last }, { first: 5, last: 4 });
+    await log.append([draft("a", "5")]);
+    await log.retain();
+    assert.equal((await headOf(log)).first, 5);
+    clock.time += 1_001;
+    await log.retain();
+    assert.equal((await headOf(log)).first, 6);
+  });
+
+  testLog("retain() uses the log's defaults where a channel says nothing", async (log) => {
+    await log.append(upTo(9).map((i) => draft("a", `${i}`)));
+    await log.configure(B, { bytes: 1_000 });
+    await log.append(upTo(9).map((i) => draft("b", `${i}`)));
+    await log.configure(address("c"), { events: 8 });
+    await log.append(upTo(9).map((i) => draft("c", `${i}`)));
+    await log.retain();
+    assert.equal((await headOf(log)).first, 6);
+    assert.equal((await log.head(B))?.first, 6);
+    assert.equal((await log.head(address("c")))?.first, 2);
+  }, { retention: { ...KEEP_ALL, events: 4 } });
+
+  test("retain() is done by one isolate at a time", async (store) => {
+    const clock = new Clock();
+    const log = await store.isolate({ now: clock.now });
+    const other = await store.isolate({ now: clock.now });
+    await log.configure(A, { events: 1 });
+    await log.retain();
+    await log.append([draft("a", "1"), draft("a", "2")]);
+    await other.retain();
+    assert.equal((await headOf(log)).first, 1);
+    await log.close();
+    await other.retain();
+    assert.equal((await headOf(other)).first, 2, "a log that closes leaves the work to others");
+    clock.time += 60_000;
+    const third = await store.isolate({ now: clock.now });
+    await third.append([draft("a", "3")]);
+    await third.retain();
+    assert.equal((await headOf(third)).first, 3, "an isolate that died loses it after a while");
+  });
+
+  test("retain() leaves the appends of all isolates dense", async (store) => {
+    const [log, other] = [await store.isolate(), await store.isolate()];
+    await log.configure(A, { events: 5 });
+    const appended: string[] = [];
+    for (let round = 0; round < 5; round++) {
+      const answers = await Promise.all([
+        ...upTo(8).map((i) => (i % 2 ? log : other).append([draft("a", `${round} ${i}`)])),
+        log.retain().then(() => []),
+      ]);
+      appended.push(...answers.flat().map(({ offset }) => offset));
+    }
+    await log.retain();
+    const sequences = appended.map((offset) => parseOffset(offset).sequence);
+    assert.deepEqual(sequences.toSorted((a, b) => a - b), upTo(40));
+    assert.deepEqual(sequencesOf(await readEvents(log, A)), [36, 37, 38, 39, 40]);
+  });
+
+  // --- listen ---
+
+  testLog("listen() brings this isolate's appends in order", async (log) => {
+    const recorder = new Recorder();
+    using _listening = log.listen(A, recorder);
+    await Promise.all(
+      upTo(50).map((i) => log.append([draft("a", `${i}`), draft("b", `${i}`)])),
+    );
+    const events = eventsOf(recorder.runs);
+    assert.deepEqual(sequencesOf(events), upTo(50));
+    assert.deepEqual(events, await readEvents(log, A));
+    let after = 0;
+    for (const run of recorder.runs) {
+      assert.equal(run.after, after);
+      assert.equal(run.address, A);
+      after = run.last;
+    }
+    assert.throws(() => log.listen(A, recorder));
+  });
+
+  testLog("listen() brings no event for a repeated id", async (log) => {
+    const recorder = new Recorder();
+    using _listening = log.listen(A, recorder);
+    await log.append([draft("a", "1", { id: "x" })]);
+    await log.append([draft("a", "1", { id: "x" })]);
+    await log.append([draft("a", "1", { id: "x" }), draft("a", "2")]);
+    assert.deepEqual(sequencesOf(eventsOf(recorder.runs)), [1, 2]);
+  });
+
+  testLog("listen() says nothing more once it is disposed", async (log) => {
+    const recorder = new Recorder();
+    log.listen(A, recorder)[Symbol.dispose]();
+    await log.append([draft("a", "1")]);
+    assert.deepEqual(recorder.runs, []);
+    using _again = log.listen(A, recorder);
+    await log.append([draft("a", "2")]);
+    assert.deepEqual(sequencesOf(eventsOf(recorder.runs)), [2]);
+  });
+
+  test("listen() rings for what another isolate does", async (store) => {
+    const [log, other] = [await store.isolate(), await store.isolate()];
+    const recorder = new Recorder();
+    using _listening = log.listen(A, recorder);
+    const works = [
+      () => other.append([draft("a", "1")]),
+      () => other.append([draft("b", "0"), draft("a", "2")]),
+      () => other.configure(A, { events: 1 }),
+      () => other.retain(),
+      () => other.delete(A),
+    ];
+    for (const work of works) {
+      const { changes } = recorder;
+      await work();
+      await recorder.until(() => recorder.changes > changes);
+    }
+    assert.deepEqual(recorder.runs, []);
+  });
+
+  test("listen() rings for many channels of another isolate", async (store) => {
+    const [log, other] = [await store.isolate(), await store.isolate()];
+    const recorders = upTo(30).map(() => new Recorder());
+    using stack = new DisposableStack();
+    for (const [i, recorder] of recorders.entries()) {
+      stack.use(log.listen(address(`c${i}`), recorder));
+      // In between, so that listening starts while other channels ring already.
+      await other.append([draft(`c${i}`, "1")]);
+    }
+    await Promise.all(recorders.map((recorder) => recorder.until(() => recorder.changes > 0)));
+    const before = recorders.map(({ changes }) => changes);
+    for (const i of recorders.keys()) await other.append([draft(`c${i}`, "2")]);
+    await Promise.all(
+      recorders.map((recorder, i) => recorder.until(() => recorder.changes > (before[i] ?? 0))),
+    );
+  });
+
+  test("listen() finds by and by what a dead doorbell missed", async (store) => {
+    const doorbell = {
+      prepare() {},
+      committed() {},
+      listen: () => ({ [Symbol.dispose]() {} }),
+      close: () => Promise.resolve(),
+    };
+    const log = await store.isolate({ doorbell, safetyPoll: 20 });
+    const other = await store.isolate({ doorbell });
+    const recorder = new Recorder();
+    using _listening = log.listen(A, recorder);
+    for (const i of upTo(3)) {
+      const { changes } = recorder;
+      await other.append([draft("a", `${i}`)]);
+      await recorder.until(() => recorder.changes > changes);
+    }
+  });
+
+  // --- several isolates, and the end ---
+
+  test("appends of several isolates lose and repeat nothing", async (store) => {
+    const logs = [await store.isolate(), await store.isolate()];
+    const channels = ["a", "b", "c"];
+    const sent = new Map<string, string>(); // channel and data → offset
+    await Promise.all(logs.map(async (log, who) => {
+      for (let round = 0; round < 6; round++) {
+        await Promise.all(
+          upTo(10).map(async (i) => {
+            const to = i % 4 === 0 ? channels : [channels[i % 3] ?? "a"];
+            const data = `${who} ${String(round * 10 + i).padStart(3, "0")}`;
+            const appended = await log.append(to.map((channel) => draft(channel, data)));
+            to.forEach((channel, at) => sent.set(`${channel} ${data}`, appended[at]?.offset ?? ""));
+          }),
+        );
+      }
+    }));
+    const stored = new Map<string, string>();
+    for (const channel of channels) {
+      const runs = await readRuns(logs[0] as Log, address(channel));
+      const events = eventsOf(runs);
+      assert.deepEqual(sequencesOf(events), upTo(events.length));
+      for (const { data, sequence } of events) {
+        const key = `${channel} ${data}`;
+        assert.ok(!stored.has(key), `${key} is there twice`);
+        stored.set(key, formatOffset(runs[0]?.epoch ?? NO_EPOCH, sequence));
+      }
+      for (const who of ["0 ", "1 "]) {
+        const own = dataOf(events).filter((data) => String(data).startsWith(who));
+        assert.deepEqual(own.toSorted(), own, `the order of isolate ${who}in ${channel}`);
+      }
+    }
+    assert.deepEqual(stored, new Map([...sent].toSorted(byStored)));
+
+    function byStored([a]: [string, string], [b]: [string, string]): number {
+      const order = [...stored.keys()];
+      return order.indexOf(a) - order.indexOf(b);
+    }
+  });
+
+  testLog("close() finishes the appends under way and refuses new ones", async (log) => {
+    const appends = upTo(30).map((i) => log.append([draft("a", `${i}`)]));
+    const closing = log.close();
+    await assert.rejects(log.append([draft("a", "late")]), problem("shutting_down"));
+    await closing;
+    const appended = await Promise.all(appends);
+    assert.deepEqual(
+      appended.map(([one]) => parseOffset(one?.offset ?? "").sequence),
+      upTo(30),
+    );
+    await log.close();
+  });
+}
+
+async function headOf(log: Log, of = A) {
+  const head = await log.head(of);
+  if (head === undefined) throw new Error("there is no head");
+  return head;
+}
+
+function equalData(a: string | Uint8Array | undefined, b: string | Uint8Array | undefined) {
+  if (typeof a === "string" || typeof b === "string") return a === b;
+  return a !== undefined && b !== undefined && compareBytes(a, b) === 0;
+}
+
+function compareBytes(a: Uint8Array, b: Uint8Array): number {
+  const at = a.findIndex((byte, i) => byte !== b[i]);
+  return at === -1 ? a.length - b.length : (a[at] ?? 0) - (b[at] ?? 0);
+}

@@ -1,0 +1,411 @@
+import assert from "node:assert/strict";
+import * as fc from "fast-check";
+import type { Appended, Draft, Log, Retention } from "../../../lib/log/log.ts";
+import { type Address, DEFAULT_TENANT } from "../../../lib/shared/channel.ts";
+import type { Gap } from "../../../lib/shared/event.ts";
+import {
+  type Epoch,
+  formatOffset,
+  NO_EPOCH,
+  ORIGIN,
+  parseOffset,
+  type Position,
+} from "../../../lib/shared/offset.ts";
+import { Problem } from "../../../lib/shared/problem.ts";
+import { address, draft } from "../../support/drafts.ts";
+import { itemsOf, readRuns } from "../../support/log_reading.ts";
+import { KEEP_ALL, type LogStore, STORES } from "../../support/log_stores.ts";
+
+const CHANNELS = ["a", "b", "c"] as const;
+type Name = typeof CHANNELS[number];
+
+interface ModelEvent {
+  readonly data: string;
+  readonly id: string | undefined;
+  readonly time: number;
+  readonly expiresAt: number | undefined;
+  readonly bytes: number;
+}
+
+/** A channel's life as plain arrays: event `i` has the sequence `i + 1`. */
+interface Life {
+  /** As the log says it with the first offset; unknown until then. */
+  epoch: Epoch | undefined;
+  events: ModelEvent[];
+  first: number;
+  retention: Partial<Retention>;
+}
+
+type Operation =
+  | { readonly op: "append"; readonly isolate: number; readonly calls: readonly Call[] }
+  | { readonly op: "read"; readonly channel: Name; readonly from: number; readonly limit: number }
+  | { readonly op: "configure"; readonly channel: Name; readonly retention: Partial<Retention> }
+  | { readonly op: "retain" }
+  | { readonly op: "delete"; readonly isolate: number; readonly channel: Name }
+  | { readonly op: "pass"; readonly milliseconds: number };
+
+/** One call of `append`. */
+type Call = readonly {
+  readonly channel: Name;
+  readonly id: number | undefined;
+  readonly data: number;
+  readonly ttl: number | undefined;
+}[];
+
+const channel = fc.constantFrom(...CHANNELS);
+const isolate = fc.nat(1);
+const nil = undefined;
+const plain = { noNullPrototype: true };
+
+/** Few ids and data, so that they repeat; few sizes, of which one needs chunks. */
+const call: fc.Arbitrary<Call> = fc.array(
+  fc.record({
+    channel,
+    id: fc.option(fc.nat(4), { nil, freq: 2 }),
+    data: fc.oneof({ weight: 9, arbitrary: fc.nat(2) }, { weight: 1, arbitrary: fc.constant(3) }),
+    ttl: fc.option(fc.constantFrom(100, 1_000), { nil, freq: 6 }),
+  }, plain),
+  { minLength: 1, maxLength: 4 },
+);
+
+const operation: fc.Arbitrary<Operation> = fc.oneof(
+  {
+    weight: 8,
+    arbitrary: fc.record({
+      op: fc.constant("append" as const),
+      isolate,
+      calls: fc.array(call, { minLength: 1, maxLength: 5 }),
+    }, plain),
+  },
+  {
+    weight: 5,
+    arbitrary: fc.record({
+      op: fc.constant("read" as const),
+      channel,
+      from: fc.nat(30),
+      limit: fc.constantFrom(1, 2, 5, 1_000),
+    }, plain),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      op: fc.constant("configure" as const),
+      channel,
+      retention: fc.record({
+        age: fc.constantFrom(0, 100, 1_000),
+        events: fc.nat(6),
+        bytes: fc.constantFrom(0, 1, 20, 60_000),
+      }, { ...plain, requiredKeys: [] }),
+    }, plain),
+  },
+  { weight: 3, arbitrary: fc.record({ op: fc.constant("retain" as const) }, plain) },
+  {
+    weight: 1,
+    arbitrary: fc.record({ op: fc.constant("delete" as const), isolate, channel }, plain),
+  },
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      op: fc.constant("pass" as const),
+      milliseconds: fc.constantFrom(1, 50, 99, 100, 101, 900, 1_000, 5_000, -1, -500),
+    }, plain),
+  },
+);
+
+function dataOf(number: number): string {
+  return number === 3 ? "€".repeat(25_000) : `"${"x".repeat(number * 5)}"`;
+}
+
+/** Does to the log and to plain arrays what the operations say, and compares after each. */
+class Model {
+  readonly #run: string;
+  readonly #logs: readonly Log[];
+  readonly #clock: { time: number };
+  readonly #lives = new Map<Name, Life>();
+  /** Of each channel's last event, or of its creation: the next is not before it. */
+  readonly #times = new Map<Name, number>();
+  /** Positions that a reader may have kept, of this life and of earlier ones. */
+  readonly #kept = new Map<Name, Position[]>(CHANNELS.map((name) => [name, [ORIGIN]]));
+
+  /** @param run names the channels, so that no run meets what an earlier one left. */
+  constructor(logs: readonly Log[], clock: { time: number }, run: string) {
+    this.#run = run;
+    this.#logs = logs;
+    this.#clock = clock;
+  }
+
+  async apply(operation: Operation): Promise<void> {
+    switch (operation.op) {
+      case "append":
+        return await this.#append(this.#log(operation.isolate), operation.calls);
+      case "read":
+        return await this.#read(operation.channel, operation.from, operation.limit);
+      case "configure":
+        await this.#log(1).configure(this.#address(operation.channel), operation.retention);
+        this.#life(operation.channel).retention = operation.retention;
+        if (!this.#times.has(operation.channel)) {
+          this.#times.set(operation.channel, this.#clock.time);
+        }
+        return;
+      case "retain":
+        await this.#log(0).retain();
+        for (const life of this.#lives.values()) this.#retain(life);
+        return;
+      case "delete": {
+        const { channel } = operation;
+        const isThere = await this.#log(operation.isolate).delete(this.#address(channel));
+        assert.equal(isThere, this.#lives.delete(channel));
+        if (isThere) this.#times.set(channel, this.#clock.time);
+        return;
+      }
+      case "pass":
+        this.#clock.time += operation.milliseconds;
+    }
+  }
+
+  /** What holds after all: each channel reads as its array, from each position. */
+  async check(): Promise<void> {
+    for (const channel of CHANNELS) {
+      for (const from of [0, 1, 4, 9]) await this.#read(channel, from, 1_000);
+      const life = this.#lives.get(channel);
+      const head = await this.#log(0).head(this.#address(channel));
+      assert.equal(head === undefined, life === undefined);
+      if (head === undefined || life === undefined) continue;
+      assert.deepEqual(
+        { first: head.first, last: head.last, bytes: head.bytes, retention: head.retention },
+        {
+          first: life.first,
+          last: life.events.length,
+          bytes: sumBytes(life.events.slice(life.first - 1)),
+          retention: life.retention,
+        },
+      );
+    }
+    const channels = await this.#log(1).channels(DEFAULT_TENANT, "", 10);
+    assert.deepEqual(
+      channels.map(({ channel }) => channel),
+      [...this.#lives.keys()].toSorted().map((channel) => channel + this.#run),
+    );
+  }
+
+  #address(name: Name): Address {
+    return address(name + this.#run);
+  }
+
+  #log(isolate: number): Log {
+    return this.#logs[isolate] ?? assert.fail();
+  }
+
+  #life(name: Name): Life {
+    const life = this.#lives.get(name) ?? { epoch: undefined, events: [], first: 1, retention: {} };
+    this.#lives.set(name, life);
+    return life;
+  }
+
+  /** All calls at once: they go in groups, and still in order. */
+  async #append(log: Log, calls: readonly Call[]): Promise<void> {
+    const answers = await Promise.allSettled(
+      calls.map((call) =>
+        log.append(
+          call.map(({ channel, id, data, ttl }): Draft =>
+            draft(channel + this.#run, dataOf(data), {
+              id: id === undefined ? undefined : `id ${id}`,
+              ttl,
+            })
+          ),
+        )
+      ),
+    );
+    for (const [i, call] of calls.entries()) this.#appendOne(call, answers[i] ?? assert.fail());
+  }
+
+  #appendOne(call: Call, answer: PromiseSettledResult<readonly Appended[]>): void {
+    const conflict = this.#conflictOf(call);
+    if (answer.status === "rejected") {
+      if (!(answer.reason instanceof Problem)) throw answer.reason;
+      assert.equal(answer.reason.code, "idempotency_conflict", answer.reason.message);
+      assert.equal(answer.reason.index, conflict);
+      return;
+    }
+    assert.equal(conflict, -1, "a conflict was stored");
+    for (const [i, { channel, id, data, ttl }] of call.entries()) {
+      const appended: Appended = answer.value[i] ?? assert.fail();
+      const life = this.#life(channel);
+      const repeated = this.#indexOf(life, id);
+      if (repeated === -1) {
+        const time = Math.max(this.#clock.time, this.#times.get(channel) ?? 0);
+        this.#times.set(channel, time);
+        life.events.push({
+          data: dataOf(data),
+          id: id === undefined ? undefined : `id ${id}`,
+          time,
+          expiresAt: ttl === undefined ? undefined : time + ttl,
+          bytes: new TextEncoder().encode(dataOf(data)).length,
+        });
+      }
+      const { epoch, sequence } = parseOffset(appended.offset);
+      life.epoch ??= epoch;
+      assert.equal(epoch, life.epoch);
+      assert.equal(sequence, (repeated === -1 ? life.events.length - 1 : repeated) + 1);
+      assert.equal(appended.duplicate, repeated !== -1);
+      assert.equal(appended.id, id === undefined ? appended.offset : `id ${id}`);
+      this.#kept.get(channel)?.push({ epoch, sequence }, { epoch, sequence: sequence + 3 });
+    }
+  }
+
+  /** Index of the call's first event whose id has other data already; -1: of none. */
+  #conflictOf(call: Call): number {
+    const inCall = new Map<string, number>();
+    return call.findIndex(({ channel, id, data }) => {
+      if (id === undefined) return false;
+      const life = this.#lives.get(channel);
+      const stored = life === undefined ? undefined : life.events[this.#indexOf(life, id)]?.data;
+      const key = `${channel} ${id}`;
+      const earlier = inCall.get(key);
+      inCall.set(key, earlier ?? data);
+      const known = stored ?? (earlier === undefined ? undefined : dataOf(earlier));
+      return known !== undefined && known !== dataOf(data);
+    });
+  }
+
+  /** Of the kept event with this id. */
+  #indexOf(life: Life, id: number | undefined): number {
+    if (id === undefined) return -1;
+    return life.events.findIndex((event, i) => i >= life.first - 1 && event.id === `id ${id}`);
+  }
+
+  #retain(life: Life): void {
+    const { age, events, bytes } = { ...KEEP_ALL, ...life.retention };
+    const isKept = (sequence: number) => {
+      const kept = life.events.slice(sequence - 1);
+      return kept.length <= events && sumBytes(kept) <= bytes &&
+        (kept[0]?.time ?? Infinity) >= this.#clock.time - age;
+    };
+    while (life.first <= life.events.length && !isKept(life.first)) life.first++;
+  }
+
+  async #read(channel: Name, from: number, limit: number): Promise<void> {
+    const kept = this.#kept.get(channel) ?? [];
+    const after = kept[from % kept.length] ?? ORIGIN;
+    const log = this.#log(from % 2);
+    const runs = await readRuns(log, this.#address(channel), after, limit);
+    const life = this.#lives.get(channel);
+    if (life === undefined) {
+      assert.deepEqual(runs.flatMap(({ events }) => events), []);
+      return;
+    }
+    for (const run of runs) life.epoch ??= run.epoch;
+    const epoch = life.epoch ?? NO_EPOCH;
+    // Page by page the same gaps may come in pieces: then only the events are compared.
+    const items = itemsOf(runs).map((item) =>
+      "gap" in item ? item.gap : { sequence: item.event.sequence, ...pick(item.event) }
+    );
+    const expected = this.#expected(life, epoch, after);
+    if (limit === 1_000) assert.deepEqual(items, expected);
+    else assert.deepEqual(items.filter(isEvent), expected.filter(isEvent));
+    let at = after;
+    for (const run of runs) {
+      assert.ok(run.gap !== undefined || (run.epoch === at.epoch || at.epoch === NO_EPOCH));
+      assert.ok(run.gap !== undefined || run.after === at.sequence, "a hole that no gap says");
+      at = { epoch: run.epoch, sequence: run.last };
+    }
+    if (runs.length > 0) assert.equal(at.sequence, life.events.length);
+  }
+
+  #expected(life: Life, epoch: Epoch, after: Position) {
+    const items: (Gap | ReturnType<typeof pick> & { sequence: number })[] = [];
+    const sequence = after.epoch === NO_EPOCH ? 0 : after.sequence;
+    const requested = formatOffset(after.epoch, after.sequence);
+    let at = sequence;
+    let gap:
+      | { reason: Gap["reason"]; requested: Gap["requested"]; lost: number | null }
+      | undefined;
+    if (after.epoch !== epoch && after.epoch !== NO_EPOCH) {
+      gap = { reason: "recreated", requested, lost: null };
+    } else if (sequence > life.events.length) {
+      gap = { reason: "ahead", requested, lost: null };
+    } else if (sequence < life.first - 1) {
+      gap = { reason: "expired", requested, lost: life.first - 1 - sequence };
+    }
+    if (gap !== undefined) at = life.first - 1;
+    const flush = () => {
+      if (gap === undefined) return;
+      const { reason, requested, lost } = gap;
+      items.push({ reason, requested, firstAvailable: formatOffset(epoch, at + 1), lost });
+      gap = undefined;
+    };
+    for (; at < life.events.length; at++) {
+      const event = life.events[at] ?? assert.fail();
+      if ((event.expiresAt ?? Infinity) <= this.#clock.time) {
+        gap ??= { reason: "expired", requested: formatOffset(epoch, at), lost: 0 };
+        if (gap.lost !== null) gap.lost++;
+        continue;
+      }
+      flush();
+      items.push({ sequence: at + 1, ...pick(event) });
+    }
+    flush();
+    return items;
+  }
+}
+
+function pick({ data, id, time, expiresAt }: {
+  readonly data: string | Uint8Array;
+  readonly id: string | undefined;
+  readonly time: number;
+  readonly expiresAt: number | undefined;
+}) {
+  return { data, id, time, expiresAt };
+}
+
+function isEvent(item: object): boolean {
+  return "sequence" in item;
+}
+
+function sumBytes(events: readonly ModelEvent[]): number {
+  return events.reduce((sum, { bytes }) => sum + bytes, 0);
+}
+
+for (const { name, ignore, open } of STORES) {
+  Deno.test(`the log does what an array would, whatever is done to it (${name})`, {
+    ignore,
+  }, async () => {
+    await using store = await open();
+    let run = 0;
+    const clock = { time: Date.UTC(2026, 0, 1) };
+    const logs = [await store.isolate(optionsOf()), await store.isolate(optionsOf())];
+    const [maxLength, numRuns] = name === "memory"
+      ? [40, 150]
+      : name === "file"
+      ? [30, 20]
+      : [20, 8];
+    await fc.assert(
+      fc.asyncProperty(fc.array(operation, { maxLength }), async (operations) => {
+        await clear(store, logs);
+        clock.time += 1_000_000;
+        const model = new Model(logs, clock, ` ${run++}`);
+        for (const operation of operations) await model.apply(operation);
+        await model.check();
+      }),
+      { numRuns, endOnFailure: name === "denokv" },
+    );
+
+    function optionsOf() {
+      return { now: () => clock.time, random: () => 0.01 };
+    }
+  });
+}
+
+async function clear(store: LogStore, logs: readonly Log[]): Promise<void> {
+  const [log] = logs;
+  if (log === undefined) return;
+  for (const { channel } of await log.channels(DEFAULT_TENANT, "", 100)) {
+    await log.delete(address(channel));
+  }
+  await log.retain();
+  for (const prefix of ["log", "seen", "chunk", "sweep", "orphan"]) {
+    for await (const { key } of store.kv.list({ prefix: [prefix] })) {
+      assert.fail(`${JSON.stringify(key)} was left behind`);
+    }
+  }
+}

@@ -1,0 +1,150 @@
+import assert from "node:assert/strict";
+import type { Log } from "../../../lib/log/log.ts";
+import { formatOffset } from "../../../lib/shared/offset.ts";
+import { Problem } from "../../../lib/shared/problem.ts";
+import { Denokv, DENOKV_MISSING } from "../../support/denokv.ts";
+import { address, draft } from "../../support/drafts.ts";
+import { problem, readRuns, Recorder, sequencesOf, upTo } from "../../support/log_reading.ts";
+import { openDenokv } from "../../support/log_stores.ts";
+
+const A = address("a");
+const ignore = DENOKV_MISSING;
+const CHANNELS = ["a", "b", "c"];
+
+Deno.test(
+  "no event is lost or repeated when the store is killed again and again",
+  { ignore },
+  async () => {
+    await using server = await Denokv.start();
+    await using store = await openDenokv(server);
+    const logs = [await store.isolate(), await store.isolate()];
+    const acknowledged = new Map<string, string>(); // channel and data → offset
+    const refused: string[] = [];
+    let isOver = false;
+    const progress = new Progress();
+
+    async function publish(who: number): Promise<void> {
+      for (let i = 0; !isOver; i++) {
+        const to = i % 5 === 0 ? CHANNELS : [CHANNELS[(i + who) % 3] ?? "a"];
+        const data = `${who} ${i} ${"x".repeat(i % 7 === 0 ? 5_000 : 50)}`;
+        try {
+          const log = logs[who % 2] ?? assert.fail();
+          const appended = await log.append(to.map((channel) => draft(channel, data)));
+          to.forEach((channel, at) =>
+            acknowledged.set(`${channel} ${data}`, appended[at]?.offset ?? "")
+          );
+          progress.add(to.length);
+        } catch (cause) {
+          if (!(cause instanceof Problem)) throw cause;
+          assert.ok(["commit_unknown", "storage_unavailable"].includes(cause.code), cause.message);
+          refused.push(cause.code);
+        }
+      }
+    }
+
+    const publishers = upTo(24).map(publish);
+    for (const kill of upTo(12)) {
+      await progress.reaches(progress.count + 100);
+      // Each time at another moment of a commit: some die before it stands, some after.
+      await new Promise((resolve) => setTimeout(resolve, kill % 6));
+      await server.kill();
+      await server.start();
+    }
+    await progress.reaches(progress.count + 400);
+    isOver = true;
+    await Promise.all(publishers);
+    await Promise.all(logs.map((log) => log.close()));
+
+    const reader = await store.isolate();
+    const stored = new Map<string, string>();
+    for (const channel of CHANNELS) {
+      const runs = await readRuns(reader, address(channel));
+      const events = runs.flatMap((run) =>
+        run.events.map((event) => ({ ...event, epoch: run.epoch }))
+      );
+      assert.deepEqual(sequencesOf(events), upTo(events.length));
+      assert.ok(runs.every(({ gap }) => gap === undefined));
+      for (const { data, epoch, sequence } of events) {
+        const key = `${channel} ${data}`;
+        assert.ok(!stored.has(key), `${key.slice(0, 30)} is there twice`);
+        stored.set(key, formatOffset(epoch, sequence));
+      }
+    }
+    for (const [key, offset] of acknowledged) {
+      assert.equal(stored.get(key), offset, `${key.slice(0, 30)} was acknowledged`);
+    }
+    // What was neither acknowledged nor refused would have hung, and all else is nobody's.
+    assert.ok(stored.size - acknowledged.size <= refused.length * CHANNELS.length);
+  },
+);
+
+Deno.test("while the store is away its users are told so in seconds, and then it goes on", {
+  ignore,
+  // The client of KV Connect goes on with what nobody waits for any more, for as long as it likes.
+  sanitizeOps: false,
+}, async () => {
+  await using server = await Denokv.start();
+  await using store = await openDenokv(server);
+  const log = await store.isolate({ safetyPoll: 500 });
+  const other = await store.isolate();
+  const recorder = new Recorder();
+  using _listening = log.listen(A, recorder);
+  await log.append([draft("a", "before")]);
+  await server.kill();
+  const start = performance.now();
+  await Promise.all([
+    assert.rejects(log.append([draft("a", "1")]), problem("commit_unknown")),
+    assert.rejects(log.append([draft("a", "2")]), problem("storage_unavailable")),
+    assert.rejects(other.append([draft("a", "3")]), problem("commit_unknown")),
+    assert.rejects(log.head(A), problem("storage_unavailable")),
+    assert.rejects(readRuns(log, A), problem("storage_unavailable")),
+    assert.rejects(log.configure(A, {}), problem("storage_unavailable")),
+  ]);
+  const took = performance.now() - start;
+  assert.ok(took < 7_000, `it took ${took} ms`);
+  await other.close();
+  assert.ok(performance.now() - start < 12_000, "a log closes without its store");
+  await server.start();
+  const later = await store.isolate();
+  await appendUntilStored(later);
+  const { changes } = recorder;
+  await later.append([draft("a", "rung")]);
+  await recorder.until(() => recorder.changes > changes);
+  const data = (await readRuns(log, A)).flatMap(({ events }) => events).map(({ data }) => data);
+  assert.equal(data[0], "before");
+  assert.ok(!data.includes("2"), "what was refused for sure is not there");
+  assert.equal(data.at(-1), "rung");
+  assert.equal(new Set(data).size, data.length);
+});
+
+/** The client of KV Connect takes its time to find that the server is back. */
+async function appendUntilStored(log: Log): Promise<void> {
+  for (let i = 0;; i++) {
+    try {
+      await log.append([draft("a", `after ${i}`)]);
+      return;
+    } catch (cause) {
+      if (!(cause instanceof Problem) || i === 5) throw cause;
+    }
+  }
+}
+
+/** Counts, and lets a test wait for a count. */
+class Progress {
+  count = 0;
+  #goal = Infinity;
+  #reached: (() => void) | undefined;
+
+  add(count: number): void {
+    this.count += count;
+    if (this.count >= this.#goal) this.#reached?.();
+  }
+
+  reaches(goal: number): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#goal = goal;
+    this.#reached = resolve;
+    this.add(0);
+    return promise;
+  }
+}

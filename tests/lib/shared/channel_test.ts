@@ -1,0 +1,53 @@
+import assert from "node:assert/strict";
+import * as fc from "fast-check";
+import {
+  addressOf,
+  channelOf,
+  MAX_CHANNEL_BYTES,
+  parseChannel,
+  type Tenant,
+  tenantOf,
+} from "../../../lib/shared/channel.ts";
+import { Problem } from "../../../lib/shared/problem.ts";
+import { problem } from "../../support/log_reading.ts";
+
+Deno.test("parseChannel() takes names of 1 to 256 bytes of UTF-8", () => {
+  const names = ["a", "orders:42", "a/b/c", "é", "😀", " ", "a$", "x".repeat(256), "😀".repeat(64)];
+  for (const name of names) assert.equal(parseChannel(name), name);
+});
+
+Deno.test("parseChannel() refuses what is empty, too long, broken or has control characters", () => {
+  const names = ["", "x".repeat(257), "€".repeat(86), "\ud800", "a\udc00b"];
+  const controls = ["\0", "\n", "\r", "\t", "\x1f", "\x7f", "\x85", "\x9f", "\u2028", "\u2029"];
+  for (const name of [...names, ...controls, ...controls.map((c) => `a${c}b`)]) {
+    assert.throws(() => parseChannel(name), problem("bad_channel"), JSON.stringify(name));
+  }
+});
+
+Deno.test("parseChannel() keeps names that start with $ for the system", () => {
+  for (const name of ["$", "$presence"]) {
+    assert.throws(() => parseChannel(name), problem("channel_reserved"));
+  }
+});
+
+Deno.test("parseChannel() gives any text back as it is or throws a Problem without control characters", () => {
+  fc.assert(fc.property(fc.string({ unit: "binary", maxLength: 300 }), (text) => {
+    try {
+      const channel = parseChannel(text);
+      assert.equal(channel, text);
+      assert.ok(new TextEncoder().encode(channel).length <= MAX_CHANNEL_BYTES);
+    } catch (cause) {
+      assert.ok(cause instanceof Problem);
+      // deno-lint-ignore no-control-regex
+      assert.doesNotMatch(cause.message, /[\0-\x1f]/);
+    }
+  }));
+});
+
+Deno.test("an address is a tenant and a channel, whatever the channel holds", () => {
+  for (const channel of ["a", "a/b", "/", "//"]) {
+    const address = addressOf("default" as Tenant, parseChannel(channel));
+    assert.equal(channelOf(address), channel);
+    assert.equal(tenantOf(address), "default");
+  }
+});

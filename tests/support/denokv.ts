@@ -1,0 +1,121 @@
+/** Its minimum is 12 characters; one for all, since the environment is the whole process's. */
+const TOKEN = "weir-test-token";
+
+const PROGRAM = findProgram();
+
+/** Tests over denokv are ignored where this is true. */
+export const DENOKV_MISSING = PROGRAM === undefined;
+
+if (DENOKV_MISSING) {
+  const hint = "denokv is not installed: get it by `cargo install denokv --locked`";
+  if (Deno.env.get("CI") === "true") throw new Error(hint);
+  // deno-lint-ignore no-console
+  console.warn(`${hint}; the tests over it are ignored.`);
+}
+
+/** A denokv server of its own on a file of its own, which can be killed and started again. */
+export class Denokv implements AsyncDisposable {
+  readonly url: string;
+  readonly #port: number;
+  readonly #directory: string;
+  #process: Deno.ChildProcess | undefined;
+
+  private constructor(directory: string, port: number) {
+    this.#directory = directory;
+    this.#port = port;
+    this.url = `http://127.0.0.1:${port}`;
+  }
+
+  static async start(): Promise<Denokv> {
+    Deno.env.set("DENO_KV_ACCESS_TOKEN", TOKEN);
+    const directory = await Deno.makeTempDir({ prefix: "weir_denokv_" });
+    for (let tries = 0;; tries++) {
+      const server = new Denokv(directory, freePort());
+      try {
+        await server.start();
+        return server;
+      } catch (cause) {
+        // Someone else may have taken the port between the look and the start.
+        if (tries === 4) throw cause;
+      }
+    }
+  }
+
+  openKv(): Promise<Deno.Kv> {
+    return Deno.openKv(this.url);
+  }
+
+  /** Starts the server again, on the same file and port; answers once it serves. */
+  async start(): Promise<void> {
+    if (PROGRAM === undefined) throw new Error("denokv is not installed");
+    const process = new Deno.Command(PROGRAM, {
+      args: [
+        "--sqlite-path",
+        `${this.#directory}/kv.sqlite`,
+        "serve",
+        "--access-token",
+        TOKEN,
+        "--addr",
+        `127.0.0.1:${this.#port}`,
+      ],
+      stdin: "null",
+      stdout: "null",
+      stderr: "null",
+    }).spawn();
+    this.#process = process;
+    let ended = false;
+    void process.status.then(() => ended = true);
+    while (!await accepts(this.#port)) {
+      if (ended) throw new Error(`denokv did not start on port ${this.#port}`);
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+    if (ended) throw new Error(`port ${this.#port} is another program's`);
+  }
+
+  /** Ends the server as a crash does (SIGKILL). */
+  async kill(): Promise<void> {
+    const process = this.#process;
+    this.#process = undefined;
+    if (process === undefined) return;
+    try {
+      process.kill("SIGKILL");
+    } catch {
+      // It has ended by itself.
+    }
+    await process.status;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.kill();
+    await Deno.remove(this.#directory, { recursive: true });
+  }
+}
+
+function findProgram(): string | undefined {
+  const path = Deno.env.get("PATH")?.split(":") ?? [];
+  const home = Deno.env.get("HOME");
+  if (home !== undefined) path.push(`${home}/.cargo/bin`);
+  return path.map((directory) => `${directory}/denokv`).find(isFile);
+}
+
+function isFile(path: string): boolean {
+  try {
+    return Deno.statSync(path).isFile;
+  } catch {
+    return false;
+  }
+}
+
+function freePort(): number {
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  return listener.addr.port;
+}
+
+async function accepts(port: number): Promise<boolean> {
+  try {
+    (await Deno.connect({ hostname: "127.0.0.1", port })).close();
+    return true;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,27 @@
+import { type Address, addressOf, DEFAULT_TENANT, parseChannel } from "../../lib/shared/channel.ts";
+import { DEFAULT_TYPE, JSON_TYPE } from "../../lib/shared/event.ts";
+import type { Draft } from "../../lib/log/log.ts";
+
+/** The channel `name` of the default tenant. */
+export function address(name: string): Address {
+  return addressOf(DEFAULT_TENANT, parseChannel(name));
+}
+
+/** An event for `channel`, plain but for what `rest` says. */
+export function draft(
+  channel: string,
+  data: string | Uint8Array,
+  rest: Partial<Omit<Draft, "address" | "data" | "bytes">> = {},
+): Draft {
+  return {
+    address: address(channel),
+    id: undefined,
+    type: DEFAULT_TYPE,
+    contentType: typeof data === "string" ? JSON_TYPE : "application/octet-stream",
+    data,
+    bytes: typeof data === "string" ? new TextEncoder().encode(data).length : data.length,
+    key: undefined,
+    ttl: undefined,
+    ...rest,
+  };
+}

@@ -1,0 +1,97 @@
+import type { Address } from "../../lib/shared/channel.ts";
+import type { Gap, LogEvent } from "../../lib/shared/event.ts";
+import { ORIGIN, type Position } from "../../lib/shared/offset.ts";
+import { Problem, type ProblemCode } from "../../lib/shared/problem.ts";
+import type { Log, LogListener } from "../../lib/log/log.ts";
+import type { Run } from "../../lib/log/run.ts";
+
+/** What a reader is told, in its order. */
+export type Item = { readonly gap: Gap } | { readonly event: LogEvent };
+
+export function itemsOf(runs: readonly Run[]): readonly Item[] {
+  return runs.flatMap((run): Item[] => [
+    ...run.gap === undefined ? [] : [{ gap: run.gap }],
+    ...run.events.map((event) => ({ event })),
+  ]);
+}
+
+export function eventsOf(runs: readonly Run[]): readonly LogEvent[] {
+  return runs.flatMap((run) => run.events);
+}
+
+export function dataOf(events: readonly LogEvent[]): readonly (string | Uint8Array)[] {
+  return events.map(({ data }) => data);
+}
+
+export function sequencesOf(events: readonly LogEvent[]): readonly number[] {
+  return events.map(({ sequence }) => sequence);
+}
+
+/** 1, 2, 3 … `count`. */
+export function upTo(count: number): readonly number[] {
+  return Array.from({ length: count }, (_, i) => i + 1);
+}
+
+/** Reads page after page until there is nothing more. */
+export async function readRuns(
+  log: Log,
+  address: Address,
+  after: Position = ORIGIN,
+  limit = 1_000,
+): Promise<readonly Run[]> {
+  const all: Run[] = [];
+  for (let at = after;;) {
+    const { runs } = await log.read(address, at, limit);
+    const last = runs.at(-1);
+    if (last === undefined) return all;
+    all.push(...runs);
+    at = { epoch: last.epoch, sequence: last.last };
+  }
+}
+
+export async function readEvents(
+  log: Log,
+  address: Address,
+  after?: Position,
+  limit?: number,
+): Promise<readonly LogEvent[]> {
+  return eventsOf(await readRuns(log, address, after, limit));
+}
+
+/** For `assert.rejects`: a {@link Problem} with this code. */
+export function problem(code: ProblemCode, index?: number) {
+  return (thrown: unknown) => {
+    if (!(thrown instanceof Problem)) throw thrown;
+    if (thrown.code !== code || thrown.index !== index) throw thrown;
+    return true;
+  };
+}
+
+/** A listener that keeps what it is told, and lets a test wait for more of it. */
+export class Recorder implements LogListener {
+  readonly runs: Run[] = [];
+  changes = 0;
+  readonly #waiting: { readonly isMet: () => boolean; readonly resolve: () => void }[] = [];
+
+  appended(run: Run): void {
+    this.runs.push(run);
+    this.#check();
+  }
+
+  changed(): void {
+    this.changes++;
+    this.#check();
+  }
+
+  /** Once `isMet` holds, looked at after each ring. */
+  until(isMet: () => boolean): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#waiting.push({ isMet, resolve });
+    this.#check();
+    return promise;
+  }
+
+  #check(): void {
+    for (const { isMet, resolve } of this.#waiting) if (isMet()) resolve();
+  }
+}

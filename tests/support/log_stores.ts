@@ -1,0 +1,96 @@
+import { BroadcastDoorbell } from "../../lib/kv/broadcast_doorbell.ts";
+import type { Doorbell } from "../../lib/kv/doorbell.ts";
+import { CONNECTED, EMBEDDED } from "../../lib/kv/limits.ts";
+import { WatchDoorbell } from "../../lib/kv/watch_doorbell.ts";
+import { KvLog, type KvLogOptions } from "../../lib/log/kv_log.ts";
+import { Denokv, DENOKV_MISSING } from "./denokv.ts";
+
+/** Keeps all, so that tests of other things meet no retention. */
+export const KEEP_ALL = { age: Infinity, events: Infinity, bytes: Infinity };
+
+export type IsolateOptions = Partial<KvLogOptions>;
+
+/** A store and the logs that a test opens on it, each as an isolate of its own would. */
+export interface LogStore extends AsyncDisposable {
+  /** A handle on the store, to look at its rows. */
+  readonly kv: Deno.Kv;
+  /** No safety poll and no retention, unless `options` say so. */
+  isolate(options?: IsolateOptions): Promise<KvLog>;
+}
+
+/** The stores that the log runs on. */
+export interface StoreKind {
+  readonly name: string;
+  readonly ignore: boolean;
+  open(): Promise<LogStore>;
+}
+
+export const STORES: readonly StoreKind[] = [
+  { name: "memory", ignore: false, open: () => openEmbedded() },
+  { name: "file", ignore: false, open: () => openFile() },
+  { name: "denokv", ignore: DENOKV_MISSING, open: () => openDenokv() },
+];
+
+/** @param path of a SQLite file; without one the store is in memory. */
+export async function openEmbedded(path = ":memory:"): Promise<LogStore> {
+  await using undo = new AsyncDisposableStack();
+  const name = crypto.randomUUID();
+  const kv = undo.adopt(await Deno.openKv(path), (kv) => kv.close());
+  const openHandle = async () =>
+    path === ":memory:" ? kv : resources.adopt(await Deno.openKv(path), (kv) => kv.close());
+  const resources = undo.move();
+  return {
+    kv,
+    isolate: async (options) =>
+      openLog(resources, {
+        kv: await openHandle(),
+        traits: EMBEDDED,
+        ...options,
+        doorbell: options?.doorbell ?? new BroadcastDoorbell(name),
+      }),
+    [Symbol.asyncDispose]: () => resources.disposeAsync(),
+  };
+}
+
+async function openFile(): Promise<LogStore> {
+  const directory = await Deno.makeTempDir({ prefix: "weir_log_" });
+  const store = await openEmbedded(`${directory}/kv.sqlite`);
+  return {
+    ...store,
+    [Symbol.asyncDispose]: async () => {
+      await store[Symbol.asyncDispose]();
+      await Deno.remove(directory, { recursive: true });
+    },
+  };
+}
+
+/** @param server one that the caller keeps; without it the store has its own. */
+export async function openDenokv(server?: Denokv): Promise<LogStore> {
+  await using undo = new AsyncDisposableStack();
+  const denokv = server ?? undo.use(await Denokv.start());
+  const kv = undo.adopt(await denokv.openKv(), (kv) => kv.close());
+  const resources = undo.move();
+  return {
+    kv,
+    isolate: async (options) => {
+      const own = resources.adopt(await denokv.openKv(), (kv) => kv.close());
+      const watch = resources.adopt(await denokv.openKv(), (kv) => kv.close());
+      return openLog(resources, {
+        kv: own,
+        traits: CONNECTED,
+        ...options,
+        doorbell: options?.doorbell ?? new WatchDoorbell(own, watch),
+      });
+    },
+    [Symbol.asyncDispose]: () => resources.disposeAsync(),
+  };
+}
+
+function openLog(
+  resources: AsyncDisposableStack,
+  options: IsolateOptions & Pick<KvLogOptions, "kv" | "doorbell" | "traits">,
+): KvLog {
+  resources.adopt(options.doorbell, (doorbell: Doorbell) => doorbell.close());
+  const log = new KvLog({ retention: KEEP_ALL, safetyPoll: 0, ...options });
+  return resources.adopt(log, (log) => log.close());
+}
