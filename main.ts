@@ -89,6 +89,8 @@ async function stop(signal: string): Promise<void> {
     Deno.exit(0);
   }, STOP_LIMIT);
   try {
+    // First the goodbyes: the server's own shutdown closes sockets at once, with a code of its own.
+    await weir.leave();
     const drained = server?.shutdown();
     await weir.close();
     await drained;

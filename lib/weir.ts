@@ -4,12 +4,15 @@ import { openStore } from "./kv/store.ts";
 import { errorFields, type Logger } from "./logger.ts";
 import { KvLog } from "./log/kv_log.ts";
 import type { Log } from "./log/log.ts";
+import { DEFAULT_TENANT } from "./shared/channel.ts";
 import { DrainPoll } from "./transports/drain_poll.ts";
-import type { SocketSession } from "./transports/socket.ts";
+import type { SocketOptions } from "./transports/socket.ts";
 import { TimerWheel } from "./transports/timer_wheel.ts";
 
 /** Between two passes of retention, in ms. */
 const RETENTION_INTERVAL = 30_000;
+/** How long a socket has to answer that it is closed, in ms. */
+const FAREWELL_MS = 1_000;
 
 /** One isolate's running parts, which the routes are given. */
 export interface Weir {
@@ -18,12 +21,12 @@ export interface Weir {
   readonly log: Log;
   readonly hub: Hub;
   readonly wheel: TimerWheel;
-  readonly drains: DrainPoll;
-  /** Open WebSocket sessions. */
-  readonly sessions: Set<SocketSession>;
+  readonly sockets: SocketOptions;
   /** True from the moment on at which it stops. */
   readonly isStopping: () => boolean;
-  /** Says goodbye to everyone, finishes commits and closes the store. */
+  /** Says goodbye to everyone, at once. Answers when the sockets are closed, or silent for 1 s. */
+  leave(): Promise<void>;
+  /** Says goodbye, finishes commits and closes the store. */
   close(): Promise<void>;
 }
 
@@ -33,28 +36,51 @@ export async function openWeir(config: Config, logger: Logger): Promise<Weir> {
   const { kv, doorbell, traits } = store;
   const log = new KvLog({ kv, doorbell, traits, retention: config.retention });
   const hub = new Hub({ log });
-  const sessions = new Set<SocketSession>();
+  const sockets: SocketOptions = {
+    hub,
+    tenant: DEFAULT_TENANT,
+    drains: new DrainPoll(),
+    append: (drafts) => log.append(drafts),
+    heartbeat: config.heartbeat,
+    onError: (cause) => logger.error("socket failed", errorFields(cause)),
+    sessions: new Set(),
+  };
   const retention = setInterval(() => {
     log.retain().catch((cause) => logger.warn("retention failed", errorFields(cause)));
   }, RETENTION_INTERVAL);
-  let isStopping = false;
-  return {
+  let leaving: Promise<void> | undefined;
+  let closing: Promise<void> | undefined;
+
+  async function leave(): Promise<void> {
+    clearInterval(retention);
+    const closed = [...sockets.sessions].map((session) => session.close("stopping"));
+    const hubClosed = hub.close();
+    await withinLimit(Promise.all(closed), FAREWELL_MS);
+    await hubClosed;
+  }
+
+  const weir: Weir = {
     config,
     logger,
     log,
     hub,
     wheel: new TimerWheel(config.heartbeat),
-    drains: new DrainPoll(),
-    sessions,
-    isStopping: () => isStopping,
-    async close() {
-      if (isStopping) return;
-      isStopping = true;
-      clearInterval(retention);
-      await hub.close();
-      for (const session of sessions) session.close("stopping");
-      await log.close();
-      await store.close();
-    },
+    sockets,
+    isStopping: () => leaving !== undefined,
+    leave: () => leaving ??= leave(),
+    close: () =>
+      closing ??= weir.leave().then(async () => {
+        await log.close();
+        await store.close();
+      }),
   };
+  return weir;
+}
+
+/** When `work` is done, or the time is over. */
+async function withinLimit(work: Promise<unknown>, milliseconds: number): Promise<void> {
+  const { promise: over, resolve } = Promise.withResolvers<void>();
+  const timer = setTimeout(resolve, milliseconds);
+  await Promise.race([work, over]);
+  clearTimeout(timer);
 }

@@ -3,9 +3,11 @@ import { errorFields } from "../lib/logger.ts";
 import { Problem, quote } from "../lib/shared/problem.ts";
 import type { Weir } from "../lib/weir.ts";
 import { openModeAccess } from "./access.ts";
+import { getAsset } from "./assets.ts";
 import { deleteChannel, getChannel, listChannels, putChannel } from "./channels.ts";
 import { readChannel, readChannels } from "./events.ts";
 import { healthz, readyz } from "./health.ts";
+import { getPage } from "./page.tsx";
 import { problemResponse } from "./problem.ts";
 import { publishBody, publishJson } from "./publish.ts";
 import { openSocket } from "./socket.ts";
@@ -15,6 +17,8 @@ type Method = "GET" | "POST" | "PUT" | "DELETE";
 
 /** Every resource and what can be done with it. */
 const RESOURCES: Readonly<Record<string, Readonly<Partial<Record<Method, Handler>>>>> = {
+  "/": { GET: getPage },
+  "/assets/:file": { GET: getAsset },
   "/v1/channels/:channel/events": { GET: readChannel, POST: publishBody },
   "/v1/events": { GET: readChannels, POST: publishJson },
   "/v1/socket": { GET: openSocket },

@@ -8,7 +8,7 @@ import { epochTime, formatOffset } from "../lib/shared/offset.ts";
 import { Problem, quote } from "../lib/shared/problem.ts";
 import type { Weir } from "../lib/weir.ts";
 import { readBody } from "./body.ts";
-import { integer, parsePathChannel, parseQuery } from "./query.ts";
+import { integer, parsePathChannel, parseQuery, splitUrl } from "./query.ts";
 
 const MAX_BODY_BYTES = 4_096;
 const MAX_LIMIT = 1_000;
@@ -29,7 +29,7 @@ export async function listChannels(c: Context, weir: Weir): Promise<Response> {
     after: z.string().default(""),
     limit: integer(1, MAX_LIMIT).optional(),
   });
-  const { searchParams } = new URL(c.req.raw.url);
+  const { searchParams } = splitUrl(c.req.raw.url);
   const { after, limit = DEFAULT_LIMIT } = parseQuery(searchParams, schema);
   const found = await weir.log.channels(DEFAULT_TENANT, after, limit + 1);
   const page = found.slice(0, limit);
@@ -75,9 +75,9 @@ export async function deleteChannel(c: Context, weir: Weir): Promise<Response> {
 }
 
 function pathChannel(c: Context) {
-  const url = new URL(c.req.raw.url);
+  const url = splitUrl(c.req.raw.url);
   parseQuery(url.searchParams, z.object({}));
-  return parsePathChannel(DEFAULT_TENANT, url.pathname);
+  return parsePathChannel(DEFAULT_TENANT, url.path);
 }
 
 function notFound(channel: Channel): Problem {

@@ -8,7 +8,7 @@ import { longPoll } from "../lib/transports/long_poll.ts";
 import { type Page, readPage } from "../lib/transports/page.ts";
 import { sseStream } from "../lib/transports/sse.ts";
 import type { Weir } from "../lib/weir.ts";
-import { integer, parseChannels, parsePathChannel, parseQuery } from "./query.ts";
+import { integer, parseChannels, parsePathChannel, parseQuery, splitUrl } from "./query.ts";
 
 /** Events in one page. Met: one request that reads a whole log into memory. */
 const MAX_LIMIT = 1_000;
@@ -29,14 +29,14 @@ type Query = z.infer<typeof query>;
 
 /** `GET /v1/channels/{channel}/events` */
 export async function readChannel(c: Context, weir: Weir): Promise<Response> {
-  const url = new URL(c.req.raw.url);
-  const address = parsePathChannel(DEFAULT_TENANT, url.pathname);
+  const url = splitUrl(c.req.raw.url);
+  const address = parsePathChannel(DEFAULT_TENANT, url.path);
   return await read(c, weir, [address], parseQuery(url.searchParams, query));
 }
 
 /** `GET /v1/events?channel=a&channel=b` */
 export async function readChannels(c: Context, weir: Weir): Promise<Response> {
-  const { searchParams } = new URL(c.req.raw.url);
+  const { searchParams } = splitUrl(c.req.raw.url);
   const values = parseQuery(searchParams, query, ["channel"]);
   const addresses = parseChannels(DEFAULT_TENANT, searchParams.getAll("channel"));
   return await read(c, weir, addresses, values);

@@ -14,7 +14,7 @@ import { MAX_EVENT_BYTES } from "../lib/shared/event.ts";
 import { Problem, quote } from "../lib/shared/problem.ts";
 import type { Weir } from "../lib/weir.ts";
 import { readBody } from "./body.ts";
-import { parsePathChannel, parseQuery } from "./query.ts";
+import { parsePathChannel, parseQuery, splitUrl } from "./query.ts";
 
 /** Of `POST /v1/events`. Met: one request that takes the whole queue of the store. */
 const MAX_BATCH_BYTES = 8 * MAX_EVENT_BYTES;
@@ -25,9 +25,9 @@ const batch = z.strictObject({ events: z.array(z.unknown()).min(1) });
 /** `POST /v1/channels/{channel}/events`: the body is the event. */
 export async function publishBody(c: Context, weir: Weir): Promise<Response> {
   const request = c.req.raw;
-  const url = new URL(request.url);
+  const url = splitUrl(request.url);
   parseQuery(url.searchParams, noQuery);
-  const address = parsePathChannel(DEFAULT_TENANT, url.pathname);
+  const address = parsePathChannel(DEFAULT_TENANT, url.path);
   const { headers } = request;
   const names = {
     id: headers.get("idempotency-key") ?? undefined,
@@ -45,7 +45,7 @@ export async function publishBody(c: Context, weir: Weir): Promise<Response> {
 /** `POST /v1/events`: one event as JSON, or up to 100 over several channels, all or nothing. */
 export async function publishJson(c: Context, weir: Weir): Promise<Response> {
   const request = c.req.raw;
-  parseQuery(new URL(request.url).searchParams, noQuery);
+  parseQuery(splitUrl(request.url).searchParams, noQuery);
   const value = parseJson(decode(await readBody(request, MAX_BATCH_BYTES)));
   const isBatch = typeof value === "object" && value !== null && Object.hasOwn(value, "events");
   const drafts = isBatch ? parseBatch(value) : [parsePublication(value)];

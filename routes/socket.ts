@@ -1,16 +1,14 @@
 import type { Context } from "hono";
 import { z } from "zod";
-import { errorFields } from "../lib/logger.ts";
-import { DEFAULT_TENANT } from "../lib/shared/channel.ts";
 import { Problem, quote } from "../lib/shared/problem.ts";
 import { SocketSession, SUBPROTOCOL } from "../lib/transports/socket.ts";
 import type { Weir } from "../lib/weir.ts";
-import { parseQuery } from "./query.ts";
+import { parseQuery, splitUrl } from "./query.ts";
 
 /** `GET /v1/socket`: a WebSocket (RFC 6455) of the subprotocol `weir.v1`. */
 export function openSocket(c: Context, weir: Weir): Response {
   const request = c.req.raw;
-  parseQuery(new URL(request.url).searchParams, z.object({}));
+  parseQuery(splitUrl(request.url).searchParams, z.object({}));
   if (request.headers.get("upgrade")?.toLowerCase() !== "websocket") {
     throw new Problem("upgrade_required", "This is a WebSocket: ask with Upgrade: websocket.");
   }
@@ -29,15 +27,6 @@ export function openSocket(c: Context, weir: Weir): Response {
     // Seconds: the runtime pings at half of it and closes at the whole.
     idleTimeout: (2 * heartbeat) / 1_000,
   });
-  const session = new SocketSession(socket, {
-    hub: weir.hub,
-    tenant: DEFAULT_TENANT,
-    drains: weir.drains,
-    append: (drafts) => weir.log.append(drafts),
-    heartbeat,
-    onError: (cause) => weir.logger.error("socket failed", errorFields(cause)),
-    onClosed: () => weir.sessions.delete(session),
-  });
-  weir.sessions.add(session);
+  new SocketSession(socket, weir.sockets);
   return response;
 }

@@ -44,6 +44,7 @@ const MAX_PUBLISHES = 1_024;
 /** Bytes that wait for a socket before it is full and its subscriptions turn to catching up. */
 const QUEUE_BYTES = 128 * 1024;
 
+/** What all sockets of an isolate share. */
 export interface SocketOptions {
   readonly hub: Hub;
   readonly tenant: Tenant;
@@ -53,8 +54,8 @@ export interface SocketOptions {
   readonly heartbeat: number;
   /** Told of what nobody foresaw. */
   readonly onError: (cause: unknown) => void;
-  /** Called once, when nothing is sent any more. */
-  readonly onClosed: () => void;
+  /** All that are open. */
+  readonly sessions: Set<SocketSession>;
 }
 
 /** A subscription of the socket: to one channel, or to several under one cursor. */
@@ -76,29 +77,30 @@ export class SocketSession {
   constructor(socket: WebSocket, options: SocketOptions) {
     this.#options = options;
     this.#socket = socket;
-    socket.addEventListener("open", () => {
+    options.sessions.add(this);
+    socket.onopen = () => {
       const session = crypto.randomUUID();
       this.#send({ op: "welcome", session, heartbeat: options.heartbeat });
-    });
-    socket.addEventListener("message", ({ data }) => this.#receive(data));
-    socket.addEventListener("close", () => this.#leave());
-    // A peer that answers no ping: a close may never come after it.
-    socket.addEventListener("error", () => this.#leave());
+    };
+    socket.onmessage = ({ data }) => this.#receive(data);
+    // A peer that answers no ping is an error: a close may never come after it.
+    socket.onclose = socket.onerror = () => this.#leave();
   }
 
-  /** Says goodbye and closes. */
-  close(reason: CloseReason): void {
-    if (this.#isClosed) return;
+  /** Says goodbye and closes. Resolves when the peer has closed too: if it is silent, never. */
+  close(reason: CloseReason): Promise<void> {
+    if (this.#isClosed) return Promise.resolve();
     this.#send({ op: "goodbye", retry: reconnectDelay(), reason });
     this.#leave();
     this.#socket.close(CLOSE[reason], reason);
+    return new Promise((resolve) => this.#socket.addEventListener("close", () => resolve()));
   }
 
   #leave(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
     for (const key of [...this.#groups.keys()]) this.#end(key);
-    this.#options.onClosed();
+    this.#options.sessions.delete(this);
   }
 
   #receive(frame: unknown): void {
@@ -249,7 +251,7 @@ export class SocketSession {
       drained: () => this.#options.drains.wait(() => this.#isClosed || this.#hasRoom()),
       close: (reason) => {
         this.#end(key);
-        this.close(reason);
+        void this.close(reason);
       },
     };
   }

@@ -1,0 +1,153 @@
+// deno-lint-ignore-file no-console
+/**
+ * The load generator: `deno run -A bench/load.ts '{"publishAt":"127.0.0.1:8000",…}'` runs the load
+ * that its options describe and prints one line of JSON, a `LoadResult`. It runs in a process of
+ * its own, so that the server has the other core to itself.
+ */
+import { Tally } from "./counter.ts";
+import { LOAD_DEFAULTS, type LoadOptions, type LoadResult } from "./options.ts";
+import { Publishers, type PublishReport } from "./publisher.ts";
+import { Subscriber } from "./subscriber.ts";
+import { cpuSeconds, machineSeconds, quantile, residentKb } from "./usage.ts";
+
+/** Connections being opened at once. */
+const CONNECTING = 64;
+/** How often WebSockets send a pong: well inside any server's idle time. */
+const PONG_MS = 10_000;
+
+const NOTHING: PublishReport = { published: 0, failed: 0, failure: "", seconds: 0, latencies: [] };
+
+interface Crowd {
+  readonly subscribers: readonly Subscriber[];
+  readonly failed: number;
+  readonly failure: string;
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
+
+/** Opens all subscribers. */
+async function gather(options: LoadOptions, tally: Tally): Promise<Crowd> {
+  const subscribers: Subscriber[] = [];
+  let next = 0;
+  let failed = 0;
+  let failure = "";
+  const giveUpAt = performance.now() + options.phaseMs;
+  const work = async () => {
+    while (next < options.subscribers && performance.now() < giveUpAt) {
+      try {
+        subscribers.push(await Subscriber.open(options, tally, next++));
+      } catch (error) {
+        failed++;
+        failure ||= String(error);
+      }
+    }
+  };
+  // A connect that never ends is left behind: the process exits at the end all the same.
+  await Promise.race([
+    Promise.all(Array.from({ length: CONNECTING }, work)),
+    pause(options.phaseMs),
+  ]);
+  failed = options.subscribers - subscribers.length;
+  if (failed > 0) failure ||= `connecting took longer than ${options.phaseMs} ms`;
+  return { subscribers, failed, failure };
+}
+
+/** Publishes the warm-up and waits until everybody has it. */
+async function warmUp(publishers: Publishers, options: LoadOptions, tally: Tally): Promise<void> {
+  if (options.warmUp === 0) return;
+  await publishers.publish(options.warmUp);
+  await tally.reach(options.warmUp * options.subscribers, options.phaseMs);
+  await pause(200);
+  tally.reset();
+}
+
+/** Runs the load and measures. */
+async function run(options: LoadOptions): Promise<LoadResult> {
+  const tally = new Tally();
+  const replay = options.held > 0;
+  const restingKb = residentKb(options.pids);
+  const publishers = options.messages > 0 ? await Publishers.open(options) : undefined;
+
+  let cpu = cpuSeconds(options.pids);
+  let ownCpu = cpuSeconds([Deno.pid]);
+  let machine = machineSeconds();
+  let begin = performance.now();
+  const crowd = await gather(options, tally);
+  const pongs = setInterval(() => {
+    if (options.transport === "websocket") crowd.subscribers.forEach((each) => each.pong());
+  }, PONG_MS);
+
+  let kbPerSubscriber: number | null = null;
+  let report = NOTHING;
+  if (!replay) {
+    if (options.subscribers > 0) {
+      await pause(options.settleMs);
+      const held = Math.max(1, crowd.subscribers.length);
+      kbPerSubscriber = (residentKb(options.pids) - restingKb) / held;
+    }
+    if (publishers !== undefined) {
+      await warmUp(publishers, options, tally);
+      cpu = cpuSeconds(options.pids);
+      ownCpu = cpuSeconds([Deno.pid]);
+      machine = machineSeconds();
+      begin = performance.now();
+      report = await publishers.publish(options.messages);
+    }
+  }
+  const each = replay ? options.held : options.channels > 1 ? 0 : report.published;
+  const expected = options.subscribers * each;
+  const complete = await tally.reach(expected, options.phaseMs);
+  const seconds = expected > 0 ? (tally.lastAt - begin) / 1000 : report.seconds;
+  const work = expected > 0 ? tally.delivered : report.published;
+  const cpuUsed = cpuSeconds(options.pids) - cpu;
+  const ownUsed = cpuSeconds([Deno.pid]) - ownCpu;
+  const others = machineSeconds() - machine - cpuUsed - ownUsed;
+  const othersUsed = Math.max(0, Math.round(others * 100) / 100);
+  if (expected > 0) await pause(100); // an event too many would come about now
+  clearInterval(pongs);
+
+  const ended = crowd.subscribers.find((subscriber) => subscriber.ended !== "")?.ended ?? "";
+  const result: LoadResult = {
+    problem: [
+      crowd.failure,
+      report.failure,
+      complete ? "" : `incomplete after ${options.phaseMs} ms`,
+      report.failed === 0 && tally.delivered > expected && expected > 0
+        ? "more delivered than published"
+        : "",
+      ended,
+    ].filter((problem) => problem !== "").join("; "),
+    delivered: tally.delivered,
+    expected,
+    seconds,
+    deliveriesPerSecond: seconds > 0 ? tally.delivered / seconds : 0,
+    publishesPerSecond: report.seconds > 0 ? report.published / report.seconds : 0,
+    failedPublishes: report.failed,
+    failedConnects: crowd.failed,
+    publishP50: quantile(report.latencies, 0.5),
+    publishP99: quantile(report.latencies, 0.99),
+    endToEndP50: replay ? null : quantile(tally.latencies, 0.5),
+    endToEndP99: replay ? null : quantile(tally.latencies, 0.99),
+    cpuPerMillion: work > 0 ? cpuUsed / (work / 1e6) : null,
+    kbPerSubscriber,
+    serverMb: residentKb(options.pids) / 1024,
+    generatorCore: seconds > 0 ? ownUsed / seconds : 0,
+    othersCore: seconds > 0 ? othersUsed / seconds : 0,
+  };
+  publishers?.close();
+  crowd.subscribers.forEach((subscriber) => subscriber.close());
+  return result;
+}
+
+if (import.meta.main) {
+  const given: Partial<LoadOptions> = JSON.parse(Deno.args[0] ?? "{}");
+  const { publishAt, subscribeAt = publishAt } = given;
+  if (publishAt === undefined || subscribeAt === undefined) {
+    console.error(`Usage: deno run -A bench/load.ts '{"publishAt":"127.0.0.1:PORT", …}'`);
+    Deno.exit(2);
+  }
+  console.log(JSON.stringify(await run({ ...LOAD_DEFAULTS, ...given, publishAt, subscribeAt })));
+  Deno.exit(0);
+}

@@ -1,0 +1,195 @@
+/** Starts what is measured, each in a process of its own, and ends it again: nothing else. */
+import { fileURLToPath } from "node:url";
+import type { LoadOptions, LoadResult } from "./options.ts";
+
+const ROOT = fileURLToPath(new URL("..", import.meta.url));
+const HOST = "127.0.0.1";
+const START_MS = 20_000;
+/** Weir says that it stops within 5 s. */
+const STOP_MS = 7_000;
+/** Lines of a server's output kept for an error message. */
+const KEPT_LINES = 30;
+
+/** What we started and have not ended. */
+const running = new Set<Deno.ChildProcess>();
+
+/** Ends all that runs, without waiting: for when the benchmark itself is ended. */
+export function endAll(): void {
+  for (const child of running) kill(child, "SIGTERM");
+}
+
+function kill(child: Deno.ChildProcess, signal: Deno.Signal): void {
+  try {
+    child.kill(signal);
+  } catch {
+    // It has ended already.
+  }
+}
+
+/** A server that we started. */
+export class Server implements AsyncDisposable {
+  readonly #child: Deno.ChildProcess;
+  readonly #output: string[] = [];
+  #ended = "runs";
+
+  private constructor(readonly name: string, child: Deno.ChildProcess) {
+    this.#child = child;
+    running.add(child);
+    child.status.then(({ code, signal }) => this.#ended = `ended with ${signal ?? code}`);
+  }
+
+  /** `127.0.0.1:PORT`. */
+  address = "";
+
+  get pid(): number {
+    return this.#child.pid;
+  }
+
+  /** How it ended, if it has, and the last lines that it printed. */
+  get account(): string {
+    return [`${this.name} (process ${this.pid}) ${this.#ended}:`, ...this.#output].join("\n");
+  }
+
+  /**
+   * Starts `command` and resolves when `address` is known: read from the line
+   * `… listening on http://127.0.0.1:PORT/`, or for a given `port`, when it takes connections.
+   *
+   * @throws {Error} With the last output, if that takes longer than 20 s or the process ends.
+   */
+  static async start(
+    name: string,
+    command: string,
+    args: readonly string[],
+    options: { env?: Record<string, string>; port?: number } = {},
+  ): Promise<Server> {
+    const child = new Deno.Command(command, {
+      args: [...args],
+      cwd: ROOT,
+      env: options.env ?? {},
+      stdin: "null",
+      stdout: "piped",
+      stderr: "piped",
+    }).spawn();
+    const server = new Server(name, child);
+    const printed = Promise.withResolvers<string>();
+    const drains = [child.stdout, child.stderr].map((stream) => server.#drain(stream, printed));
+    const ended = Promise.all([child.status, ...drains]).then(([status]) => {
+      throw new Error(`${name} ended with ${status.code} before it was ready:\n${server.account}`);
+    });
+    ended.catch(() => {}); // also settles long after the start
+    const late = Promise.withResolvers<never>();
+    const timer = setTimeout(() => {
+      late.reject(new Error(`${name} was not ready after ${START_MS} ms:\n${server.account}`));
+    }, START_MS);
+    const ready = options.port === undefined ? printed.promise : answers(options.port);
+    try {
+      server.address = await Promise.race([ready, ended, late.promise]);
+    } catch (error) {
+      await server[Symbol.asyncDispose]();
+      throw error;
+    } finally {
+      clearTimeout(timer);
+    }
+    return server;
+  }
+
+  /** SIGTERM, and SIGKILL if it still runs after 7 s. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    kill(this.#child, "SIGTERM");
+    const timer = setTimeout(() => kill(this.#child, "SIGKILL"), STOP_MS);
+    await this.#child.status;
+    running.delete(this.#child);
+    clearTimeout(timer);
+  }
+
+  async #drain(
+    stream: ReadableStream<Uint8Array<ArrayBuffer>>,
+    ready: PromiseWithResolvers<string>,
+  ): Promise<void> {
+    let rest = "";
+    for await (const text of stream.pipeThrough(new TextDecoderStream())) {
+      const lines = (rest + text).split("\n");
+      rest = lines.pop() ?? "";
+      for (const line of lines) {
+        this.#output.push(line);
+        const address = /listening on http:\/\/([\d.]+:\d+)\//.exec(line)?.[1];
+        if (address !== undefined) ready.resolve(address);
+      }
+      this.#output.splice(0, this.#output.length - KEPT_LINES);
+    }
+  }
+}
+
+/** Resolves with the address once something takes connections on `port`; gives up after 20 s. */
+async function answers(port: number): Promise<string> {
+  for (let waited = 0; waited < START_MS; waited += 50) {
+    try {
+      (await Deno.connect({ hostname: HOST, port })).close();
+      return `${HOST}:${port}`;
+    } catch {
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+  }
+  throw new Error(`Nothing answers on port ${port}`);
+}
+
+/** Starts Weir on the store `kv`: a file, or the URL of a KV Connect server with its token. */
+export function startWeir(
+  kv: string,
+  options: { token?: string; flags?: readonly string[] } = {},
+): Promise<Server> {
+  const env: Record<string, string> = { WEIR_PORT: "0", WEIR_KV: kv };
+  if (options.token !== undefined) env.DENO_KV_ACCESS_TOKEN = options.token;
+  const args = ["run", "-A", ...options.flags ?? [], `${ROOT}main.ts`, "--listen"];
+  return Server.start("Weir", Deno.execPath(), args, { env });
+}
+
+/** Starts the bare in-memory server. */
+export function startBare(): Promise<Server> {
+  return Server.start("Bare", Deno.execPath(), ["run", "-A", `${ROOT}bench/bare.ts`]);
+}
+
+/** Where the `denokv` binary is, or undefined if it is not installed. */
+export async function findDenokv(): Promise<string | undefined> {
+  const home = Deno.env.get("HOME") ?? "";
+  const folders = [...(Deno.env.get("PATH") ?? "").split(":"), `${home}/.cargo/bin`];
+  for (const folder of folders) {
+    try {
+      if ((await Deno.stat(`${folder}/denokv`)).isFile) return `${folder}/denokv`;
+    } catch {
+      // Not here.
+    }
+  }
+  return undefined;
+}
+
+/** Starts a `denokv` server over the SQLite file `path` on a free port. */
+export function startDenokv(binary: string, path: string, token: string): Promise<Server> {
+  const listener = Deno.listen({ hostname: HOST, port: 0 });
+  const { port } = listener.addr;
+  listener.close();
+  const serve = ["serve", "--access-token", token, "--addr", `${HOST}:${port}`];
+  return Server.start("denokv", binary, ["--sqlite-path", path, ...serve], { port });
+}
+
+/**
+ * Runs one load in a process of its own.
+ *
+ * @throws {Error} If the generator fails or does not end within four of its phases.
+ */
+export async function runLoad(
+  options: Partial<LoadOptions> & Pick<LoadOptions, "publishAt" | "phaseMs">,
+): Promise<LoadResult> {
+  const output = await new Deno.Command(Deno.execPath(), {
+    args: ["run", "-A", `${ROOT}bench/load.ts`, JSON.stringify(options)],
+    cwd: ROOT,
+    stdin: "null",
+    signal: AbortSignal.timeout(4 * options.phaseMs + 10_000),
+  }).output();
+  const text = new TextDecoder().decode(output.stdout).trim();
+  if (!output.success || text === "") {
+    const reason = new TextDecoder().decode(output.stderr);
+    throw new Error(`The load generator ended with ${output.code}: ${reason}`);
+  }
+  return JSON.parse(text) as LoadResult;
+}

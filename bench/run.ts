@@ -1,0 +1,97 @@
+/** Runs one scenario: starts its servers, the load, the comparison, and ends the servers. */
+import { LOAD_DEFAULTS, type LoadOptions, type LoadResult } from "./options.ts";
+import { findDenokv, runLoad, type Server, startBare, startDenokv, startWeir } from "./process.ts";
+import type { Measured, Scenario } from "./scenarios.ts";
+
+/** Settings of a whole run. */
+export interface RunOptions {
+  /** More flags for the `deno run` of Weir, for a profile. */
+  readonly flags: readonly string[];
+}
+
+/** Thrown when a scenario cannot run on this machine: the message says what is missing. */
+export class Skipped extends Error {}
+
+/** Publishers that fill the log before a replay. */
+const SEED_IN_FLIGHT = 128;
+
+/** Measures `scenario`, and what it is compared with. */
+export async function runScenario(scenario: Scenario, options: RunOptions): Promise<Measured> {
+  const result = await measure(scenario, scenario.load, options);
+  if (scenario.compare === undefined) return { result, compared: undefined };
+  const load = { ...scenario.load, ...scenario.compare };
+  return { result, compared: await measure(scenario, load, options) };
+}
+
+async function measure(
+  { servers }: Scenario,
+  load: Partial<LoadOptions>,
+  options: RunOptions,
+): Promise<LoadResult> {
+  const folder = await Deno.makeTempDir({ prefix: "weir-bench-" });
+  try {
+    if (load.wire === "bare") return await onBare(load);
+    if (servers === "denokv") return await onDenokv(folder, load, options);
+    if ((load.held ?? 0) > 0) await seed(folder, load.held ?? 0, options);
+    return await onWeir(folder, load, options);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+async function onBare(load: Partial<LoadOptions>): Promise<LoadResult> {
+  await using server = await startBare();
+  return await underLoad(load, server.address, server.address, [server]);
+}
+
+async function onWeir(
+  folder: string,
+  load: Partial<LoadOptions>,
+  { flags }: RunOptions,
+): Promise<LoadResult> {
+  await using server = await startWeir(`${folder}/weir.sqlite`, { flags });
+  return await underLoad(load, server.address, server.address, [server]);
+}
+
+/** Runs the load; a problem is easier to find with what the servers said and how they ended. */
+async function underLoad(
+  load: Partial<LoadOptions>,
+  publishAt: string,
+  subscribeAt: string,
+  servers: readonly Server[],
+): Promise<LoadResult> {
+  const said = () => servers.map((server) => server.account).join("\n");
+  try {
+    const pids = servers.map((server) => server.pid);
+    const result = await runLoad({ ...LOAD_DEFAULTS, ...load, publishAt, subscribeAt, pids });
+    return result.problem === "" ? result : { ...result, problem: `${result.problem}\n${said()}` };
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new Error(`${reason}\n${said()}`, { cause });
+  }
+}
+
+/** Fills the log, and ends the server, so that the replay comes from the store. */
+async function seed(folder: string, messages: number, options: RunOptions): Promise<void> {
+  const { failedPublishes, problem } = await onWeir(
+    folder,
+    { messages, inFlight: SEED_IN_FLIGHT },
+    options,
+  );
+  if (failedPublishes > 0) throw new Error(`The log could not be filled: ${problem}`);
+}
+
+async function onDenokv(
+  folder: string,
+  load: Partial<LoadOptions>,
+  { flags }: RunOptions,
+): Promise<LoadResult> {
+  const binary = await findDenokv();
+  if (binary === undefined) throw new Skipped("denokv is missing: cargo install denokv --locked");
+  const token = crypto.randomUUID();
+  await using store = await startDenokv(binary, `${folder}/denokv.sqlite`, token);
+  const kv = `http://${store.address}`;
+  await using first = await startWeir(kv, { token, flags });
+  await using second = await startWeir(kv, { token, flags });
+  return await underLoad(load, first.address, second.address, [first, second, store]);
+}

@@ -1,0 +1,107 @@
+/** What is measured, one scenario a line, and the targets of each. */
+import type { LoadOptions, LoadResult } from "./options.ts";
+
+/** What a scenario's run came to; `compared` is the second run of those that have one. */
+export interface Measured {
+  readonly result: LoadResult;
+  readonly compared: LoadResult | undefined;
+}
+
+/** One figure of a scenario and the bound it should keep. */
+export interface Target {
+  readonly figure: string;
+  readonly read: (measured: Measured) => number | null;
+  readonly bound: "≥" | "≤";
+  readonly value: number;
+}
+
+/** One thing to measure. */
+export interface Scenario {
+  readonly name: string;
+  readonly what: string;
+  /** One Weir on a SQLite file, or two on one `denokv`: publish at the first, subscribe at the other. */
+  readonly servers: "weir" | "denokv";
+  readonly load: Partial<LoadOptions>;
+  /** Run once more with these changed, on a fresh server, to compare with. */
+  readonly compare?: Partial<LoadOptions>;
+  readonly targets: readonly Target[];
+}
+
+type Reading = [figure: string, read: Target["read"]];
+
+const deliveries: Reading = ["deliveries/s", ({ result }) => result.deliveriesPerSecond];
+const publishes: Reading = ["publishes/s", ({ result }) => result.publishesPerSecond];
+const cpu: Reading = ["CPU s/million", ({ result }) => result.cpuPerMillion];
+const p50: Reading = ["end-to-end p50 ms", ({ result }) => result.endToEndP50];
+const p99: Reading = ["end-to-end p99 ms", ({ result }) => result.endToEndP99];
+const memory: Reading = ["KB/subscriber", ({ result }) => result.kbPerSubscriber];
+const timesBare: Reading = ["× bare deliveries/s", ratio((result) => result.deliveriesPerSecond)];
+const cost: Reading = ["× CPU at 1,000", ratio((result) => result.cpuPerMillion)];
+
+function ratio(read: (result: LoadResult) => number | null): Target["read"] {
+  return ({ result, compared }) => {
+    const [value, base] = [read(result), compared === undefined ? null : read(compared)];
+    return value === null || base === null || base === 0 ? null : value / base;
+  };
+}
+
+function atLeast([figure, read]: Reading, value: number): Target {
+  return { figure, read, bound: "≥", value };
+}
+
+function atMost([figure, read]: Reading, value: number): Target {
+  return { figure, read, bound: "≤", value };
+}
+
+const SSE = { transport: "sse" } as const;
+const WS = { transport: "websocket" } as const;
+const THOUSAND = { subscribers: 1000, warmUp: 200 };
+const TEN_THOUSAND = { subscribers: 10_000, warmUp: 64, phaseMs: 60_000, settleMs: 2000 };
+const BARE = { wire: "bare" } as const;
+
+/** All scenarios, in the order in which they run. Each has a fresh server with an empty store. */
+// deno-fmt-ignore
+export const SCENARIOS: readonly Scenario[] = [
+  { name: "sse-64", what: "SSE, 1,000 subscribers, 64 publishers in flight", servers: "weir",
+    load: { ...SSE, ...THOUSAND, messages: 3000, inFlight: 64 }, compare: { ...BARE, messages: 1000 },
+    targets: [atLeast(deliveries, 1.5e6), atMost(cpu, 0.6), atLeast(timesBare, 1.8)] },
+  { name: "sse-4", what: "SSE, 1,000 subscribers, 4 publishers in flight", servers: "weir",
+    load: { ...SSE, ...THOUSAND, messages: 800, inFlight: 4 }, targets: [atLeast(deliveries, 270e3)] },
+  { name: "ws-64", what: "WebSocket, 1,000 subscribers, 64 publishers in flight", servers: "weir",
+    load: { ...WS, ...THOUSAND, messages: 3000, inFlight: 64 }, compare: { ...BARE, messages: 400 },
+    targets: [atLeast(deliveries, 2e6)] },
+  { name: "ws-4", what: "WebSocket, 1,000 subscribers, 4 publishers in flight", servers: "weir",
+    load: { ...WS, ...THOUSAND, messages: 800, inFlight: 4 }, targets: [atLeast(deliveries, 320e3)] },
+  { name: "publish-1", what: "durable publish, one channel with one subscriber, 64 in flight", servers: "weir",
+    load: { ...SSE, subscribers: 1, messages: 50_000, inFlight: 64, warmUp: 5000 }, targets: [atLeast(publishes, 20e3)] },
+  { name: "publish-1000", what: "durable publish over 1,000 channels, 64 in flight", servers: "weir",
+    load: { channels: 1000, messages: 20_000, inFlight: 64, warmUp: 2000 }, targets: [atLeast(publishes, 8e3)] },
+  { name: "idle-sse", what: "SSE, one event about each 10 ms, end to end", servers: "weir",
+    load: { ...SSE, subscribers: 1, messages: 300, inFlight: 1, everyMs: 10, warmUp: 100 }, targets: [atMost(p50, 1.5)] },
+  { name: "idle-ws", what: "WebSocket, one event about each 10 ms, end to end", servers: "weir",
+    load: { ...WS, subscribers: 1, messages: 300, inFlight: 1, everyMs: 10, warmUp: 100 }, targets: [atMost(p50, 1.5)] },
+  { name: "one-by-one", what: "SSE, one publisher, the next when the last is acknowledged", servers: "weir",
+    load: { ...SSE, subscribers: 1, messages: 2000, inFlight: 1, warmUp: 200 }, targets: [atMost(p50, 1.5)] },
+  { name: "denokv-idle", what: "through denokv to another process, one event about each 10 ms", servers: "denokv",
+    load: { ...SSE, subscribers: 1, messages: 300, inFlight: 1, everyMs: 10, warmUp: 20 }, targets: [atMost(p50, 10), atMost(p99, 60)] },
+  { name: "denokv-publish", what: "through denokv to another process, 64 in flight", servers: "denokv",
+    load: { ...SSE, subscribers: 1, messages: 15_000, inFlight: 64, warmUp: 1000 }, targets: [atLeast(publishes, 5e3)] },
+  { name: "replay-1", what: "SSE, 90,000 held events to one client, from a restarted server", servers: "weir",
+    load: { ...SSE, subscribers: 1, held: 90_000 }, targets: [atLeast(deliveries, 300e3)] },
+  { name: "replay-1-ws", what: "WebSocket, 90,000 held events to one client, from a restarted server", servers: "weir",
+    load: { ...WS, subscribers: 1, held: 90_000 }, targets: [atLeast(deliveries, 300e3)] },
+  { name: "replay-1000", what: "SSE, 2,000 held events to 1,000 clients, from a restarted server", servers: "weir",
+    load: { ...SSE, subscribers: 1000, held: 2000 }, targets: [atLeast(deliveries, 1e6)] },
+  { name: "replay-1000-ws", what: "WebSocket, 2,000 held events to 1,000 clients, from a restarted server", servers: "weir",
+    load: { ...WS, subscribers: 1000, held: 2000 }, targets: [atLeast(deliveries, 1e6)] },
+  { name: "memory-ws", what: "WebSocket, 1,000 idle subscribers", servers: "weir",
+    load: { ...WS, subscribers: 1000, settleMs: 3000 }, compare: BARE, targets: [atMost(memory, 25)] },
+  { name: "memory-sse", what: "SSE, 1,000 idle subscribers", servers: "weir",
+    load: { ...SSE, subscribers: 1000, settleMs: 3000 }, compare: BARE, targets: [atMost(memory, 65)] },
+  { name: "sse-10k", what: "SSE, 10,000 subscribers, 64 in flight, against 1,000", servers: "weir",
+    load: { ...SSE, ...TEN_THOUSAND, messages: 300, inFlight: 64 }, compare: { ...THOUSAND, messages: 3000 },
+    targets: [atMost(cost, 1.3)] },
+  { name: "ws-10k", what: "WebSocket, 10,000 subscribers, 64 in flight, against 1,000", servers: "weir",
+    load: { ...WS, ...TEN_THOUSAND, messages: 300, inFlight: 64 }, compare: { ...THOUSAND, messages: 3000 },
+    targets: [atMost(cost, 1.3)] },
+];

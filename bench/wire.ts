@@ -1,0 +1,70 @@
+/** The requests of a load run, written by hand, for Weir and for the bare server. */
+import { MARKER, STAMP_DIGITS } from "./counter.ts";
+import type { LoadOptions, Transport, Wire } from "./options.ts";
+
+const encoder = new TextEncoder();
+
+/** The name of the numbered channel: all are equally long. */
+export function channelName(index: number): string {
+  return `bench-${String(index).padStart(4, "0")}`;
+}
+
+/** The request that opens a subscription to channel 0, and for a WebSocket what to send then. */
+export function subscribeRequest(options: LoadOptions): { head: Uint8Array; hello?: Uint8Array } {
+  const path = subscribePath(options);
+  const head = [`GET ${path} HTTP/1.1`, `Host: ${options.subscribeAt}`];
+  if (options.transport === "sse") {
+    head.push("Accept: text/event-stream");
+    return { head: encoder.encode(head.join("\r\n") + "\r\n\r\n") };
+  }
+  const key = btoa(String.fromCharCode(...crypto.getRandomValues(new Uint8Array(16))));
+  head.push("Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13");
+  head.push(`Sec-WebSocket-Key: ${key}`);
+  if (options.wire === "weir") head.push("Sec-WebSocket-Protocol: weir.v1");
+  const bytes = encoder.encode(head.join("\r\n") + "\r\n\r\n");
+  if (options.wire === "bare") return { head: bytes };
+  const subscribe = {
+    op: "subscribe",
+    ref: 1,
+    channel: channelName(0),
+    ...(options.held > 0 ? { after: "earliest" } : {}),
+  };
+  return { head: bytes, hello: encoder.encode(JSON.stringify(subscribe)) };
+}
+
+function subscribePath(options: LoadOptions): string {
+  const paths: Record<Wire, Record<Transport, string>> = {
+    weir: { sse: `/v1/channels/${channelName(0)}/events`, websocket: "/v1/socket" },
+    bare: { sse: "/sub", websocket: "/ws" },
+  };
+  const path = paths[options.wire][options.transport];
+  const replay = options.held > 0 && options.transport === "sse";
+  return replay ? `${path}?after=earliest` : path;
+}
+
+/** A publish request, made once and stamped with the time in place before each use. */
+export class PublishRequest {
+  readonly bytes: Uint8Array;
+  readonly #stampAt: number;
+
+  /** The body is a JSON object of exactly `options.size` bytes, with the marker in front. */
+  constructor(options: LoadOptions, channel: number) {
+    const path = options.wire === "weir" ? `/v1/channels/${channelName(channel)}/events` : "/pub";
+    const start = `{"at":"${String.fromCharCode(MARKER)}${"0".repeat(STAMP_DIGITS)}","pad":"`;
+    const body = start + "x".repeat(Math.max(0, options.size - start.length - 2)) + '"}';
+    this.bytes = encoder.encode(
+      `POST ${path} HTTP/1.1\r\nHost: ${options.publishAt}\r\n` +
+        `Content-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
+    );
+    this.#stampAt = this.bytes.indexOf(MARKER) + 1;
+  }
+
+  /** Writes `microseconds` since 1970 into the payload. */
+  stamp(microseconds: number): void {
+    let rest = Math.floor(microseconds);
+    for (let i = this.#stampAt + STAMP_DIGITS - 1; i >= this.#stampAt; i--) {
+      this.bytes[i] = 48 + rest % 10;
+      rest = Math.floor(rest / 10);
+    }
+  }
+}

@@ -1,0 +1,21 @@
+import type { Context } from "hono";
+import { isAssetName, readAsset } from "../lib/assets.ts";
+import { Problem, quote } from "../lib/shared/problem.ts";
+
+/** `GET /assets/{file}`: what the page loads, revalidated by its ETag. */
+export async function getAsset(c: Context): Promise<Response> {
+  const name = c.req.param("file") ?? "";
+  const asset = isAssetName(name) ? await readAsset(name) : undefined;
+  if (asset === undefined) {
+    throw new Problem("not_found", `There is nothing at ${quote(c.req.path)}.`);
+  }
+  const headers = {
+    "Cache-Control": "no-cache",
+    "Content-Type": asset.contentType,
+    "ETag": asset.etag,
+    "X-Content-Type-Options": "nosniff",
+  };
+  const known = c.req.raw.headers.get("if-none-match")?.split(",").map((tag) => tag.trim()) ?? [];
+  if (known.includes(asset.etag)) return new Response(null, { status: 304, headers });
+  return new Response(asset.bytes, { headers });
+}

@@ -1,0 +1,109 @@
+import assert from "node:assert/strict";
+import type { WireEvent } from "../../lib/shared/event.ts";
+import { parseOffset } from "../../lib/shared/offset.ts";
+import { newChannel, publish } from "../support/publishing.ts";
+import { readAll, readUrl } from "../support/readers.ts";
+import { WeirServer } from "../support/server.ts";
+import { SseClient } from "../support/sse_client.ts";
+
+const CRASHES = 20;
+const PUBLISHERS = 8;
+/** Acknowledged events of a round before the server is killed, at least. */
+const ROUND = 40;
+
+Deno.test("20 crashes under load lose and repeat nothing", async () => {
+  await using server = await WeirServer.start();
+  const channel = newChannel();
+  const acknowledged = new Map<number, string>();
+  let next = 0;
+  await publishOne();
+  const subscriber = new ReturningSubscriber(server, channel);
+  const seeing = subscriber.run();
+
+  for (let crash = 0; crash < CRASHES; crash++) {
+    const enough = acknowledged.size + ROUND;
+    const { promise: isUnderLoad, resolve } = Promise.withResolvers<void>();
+    const publishers = Array.from({ length: PUBLISHERS }, async () => {
+      try {
+        while (true) {
+          await publishOne();
+          if (acknowledged.size >= enough) resolve();
+        }
+      } catch {
+        // The crash. What was under way may be stored or not.
+      }
+    });
+    await isUnderLoad;
+    await server.kill("SIGKILL");
+    await Promise.all(publishers);
+    await server.start();
+  }
+  await publishOne();
+
+  const stored = await readAll(server.url, channel);
+  const positions = stored.map(({ offset }) => parseOffset(offset));
+  assert.deepEqual(positions.map(({ sequence }) => sequence), stored.map((_, i) => i + 1));
+  assert.equal(new Set(positions.map(({ epoch }) => epoch)).size, 1);
+  assert.equal(new Set(stored.map(({ data }) => data)).size, stored.length);
+  const offsets = new Map(stored.map(({ data, offset }) => [data, offset]));
+  for (const [data, offset] of acknowledged) assert.equal(offsets.get(data), offset);
+  await subscriber.seenAll(stored.length);
+  await seeing;
+  assert.deepEqual(
+    subscriber.seen.map(({ offset }) => offset),
+    stored.map(({ offset }) => offset),
+  );
+
+  async function publishOne(): Promise<void> {
+    const data = next++;
+    const { offset } = await publish(server.url, channel, data);
+    acknowledged.set(data, offset);
+  }
+});
+
+/** Comes back with its Last-Event-ID whenever the server has gone, as browsers do. */
+class ReturningSubscriber {
+  readonly seen: WireEvent[] = [];
+  readonly #server: WeirServer;
+  readonly #channel: string;
+  #expected = Infinity;
+  #client: SseClient | undefined;
+  readonly #all = Promise.withResolvers<void>();
+
+  constructor(server: WeirServer, channel: string) {
+    this.#server = server;
+    this.#channel = channel;
+  }
+
+  async run(): Promise<void> {
+    let last = "";
+    while (this.seen.length < this.#expected) {
+      const url = readUrl(this.#server.url, [this.#channel], { after: "earliest", envelope: "1" });
+      try {
+        await using client = await SseClient.open(
+          url,
+          last === "" ? {} : { "Last-Event-ID": last },
+        );
+        this.#client = client;
+        while (this.seen.length < this.#expected) {
+          const { id, event, data } = await client.next();
+          assert.notEqual(event, "weir.gap");
+          last = id ?? "";
+          this.seen.push(JSON.parse(data));
+          if (this.seen.length >= this.#expected) this.#all.resolve();
+        }
+      } catch (cause) {
+        if (cause instanceof assert.AssertionError) throw cause;
+        // The server is away: at once again, until it is back.
+        await new Promise((resolve) => setTimeout(resolve, 5));
+      }
+    }
+  }
+
+  /** Once `count` events have been seen: then it ends. */
+  async seenAll(count: number): Promise<void> {
+    this.#expected = count;
+    if (this.seen.length < count) await this.#all.promise;
+    await this.#client?.[Symbol.asyncDispose]();
+  }
+}

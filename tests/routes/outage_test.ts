@@ -1,0 +1,63 @@
+import assert from "node:assert/strict";
+import { Denokv, DENOKV_MISSING } from "../support/denokv.ts";
+import { newChannel, post, publish, publishNumbers } from "../support/publishing.ts";
+import { readAll, READERS, readUrl, takeEvents } from "../support/readers.ts";
+import { WeirServer } from "../support/server.ts";
+
+Deno.test("streams stay open while the store is away, and go on when it is back", {
+  ignore: DENOKV_MISSING,
+}, async () => {
+  await using denokv = await Denokv.start();
+  const env = { WEIR_KV: denokv.url };
+  await using publisher = await WeirServer.start({ env });
+  await using reader = await WeirServer.start({ env });
+  const channel = newChannel();
+  await publishNumbers(publisher.url, channel, 3);
+  await using sse = await READERS["SSE"]!(reader.url, [channel], "earliest"); // it is there
+  await using socket = await READERS["WebSocket"]!(publisher.url, [channel], "earliest"); // too
+  for (const each of [sse, socket]) await takeEvents(each, 3);
+
+  await denokv.kill();
+  const away = await Promise.all([1, 2, 3].map(() => post(publisher.url, channel, `"away"`)));
+  for (const response of away) {
+    const { code } = await response.json();
+    assert.equal(response.status, 503);
+    assert.ok(Number(response.headers.get("retry-after")) >= 1);
+    assert.ok(["storage_unavailable", "commit_unknown"].includes(code), code);
+  }
+  const read = await fetch(readUrl(reader.url, [channel]));
+  assert.equal(read.status, 503);
+  assert.equal((await read.json()).code, "storage_unavailable");
+  const ready = await fetch(`${reader.url}/readyz`);
+  assert.equal(ready.status, 503);
+  await ready.body?.cancel();
+  const health = await fetch(`${reader.url}/healthz`);
+  assert.equal(health.status, 200);
+  await health.body?.cancel();
+
+  await denokv.start();
+  for (const server of [publisher, reader]) await untilReady(server.url);
+  await publish(publisher.url, channel, 4);
+  await publish(reader.url, channel, 5);
+  // An answer that says "unknown" leaves both open; each such event is there once at the most.
+  const stored = await readAll(reader.url, channel);
+  assert.ok(stored.filter(({ data }) => data === "away").length <= away.length);
+  const expected = stored.map(({ offset }) => offset);
+  assert.deepEqual(
+    stored.map(({ data }) => data).filter((data) => data !== "away"),
+    [1, 2, 3, 4, 5],
+  );
+  for (const each of [sse, socket]) {
+    const events = await takeEvents(each, expected.length - 3);
+    assert.deepEqual(events.map(({ offset }) => offset), expected.slice(3));
+  }
+});
+
+/** The client of KV Connect waits a while before it looks whether the store is back. */
+async function untilReady(url: string): Promise<void> {
+  while (true) {
+    const response = await fetch(`${url}/readyz`);
+    await response.body?.cancel();
+    if (response.status === 200) return;
+  }
+}

@@ -1,0 +1,144 @@
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import { z } from "zod";
+import { ConfigError, parseConfig } from "../../lib/config.ts";
+import { decode, draftOfBody, draftOfPublication, parseJson } from "../../lib/log/draft.ts";
+import { DEFAULT_TENANT, parseChannel } from "../../lib/shared/channel.ts";
+import { parseAfter, parseCursor } from "../../lib/shared/cursor.ts";
+import { parseEventId, parseEventKey, parseEventType } from "../../lib/shared/event.ts";
+import { parseOffset } from "../../lib/shared/offset.ts";
+import { Problem } from "../../lib/shared/problem.ts";
+import { parseMessage } from "../../lib/transports/socket_message.ts";
+import { integer, parseChannels, parsePathChannel, parseQuery } from "../../routes/query.ts";
+import { address } from "../support/drafts.ts";
+
+const RUNS = { numRuns: 2_000 };
+
+/** Text of every kind: also lone surrogates, controls, and what looks nearly right. */
+const text = fc.oneof(
+  fc.string({ unit: "binary", maxLength: 300 }),
+  fc.array(fc.integer({ min: 0, max: 0xffff })).map((units) => String.fromCharCode(...units)),
+  fc.stringMatching(/^[0-9a-z]{8,10}_[0-9]{15,17}$/),
+  fc.stringMatching(/^v[A-Za-z0-9_-]{0,80}$/),
+  fc.constantFrom("", "v", "_", "$", "weir.", "earliest", "latest", "%", "%00", "\u0000", "\ud800"),
+);
+const json = fc.oneof(text, fc.json(), fc.jsonValue().map((value) => JSON.stringify(value)));
+const channels = fc.uniqueArray(fc.stringMatching(/^[a-z]{1,5}$/), { minLength: 1, maxLength: 5 })
+  .map((names) => names.sort().map(parseChannel));
+
+const schema = z.object({ limit: integer(1, 10).optional(), after: z.string().optional() });
+
+const PARSERS: Readonly<Record<string, (text: string) => unknown>> = {
+  parseChannel,
+  parseOffset,
+  parseEventType,
+  parseEventId,
+  parseEventKey,
+  parseJson,
+  parsePathChannel: (text) => parsePathChannel(DEFAULT_TENANT, `/v1/channels/${text}/events`),
+  parseChannels: (text) => parseChannels(DEFAULT_TENANT, text.split(",")),
+  parseQuery: (text) => parseQuery(new URLSearchParams(text), schema, ["channel"]),
+  draftOfPublication: (text) =>
+    draftOfPublication(DEFAULT_TENANT, { channel: text, data: text, type: text, id: text }),
+};
+
+for (const [name, parse] of Object.entries(PARSERS)) {
+  Deno.test(`${name}() takes any text, or refuses it as a Problem`, () => {
+    fc.assert(fc.property(json, (text) => onlyProblems(() => parse(text))), RUNS);
+  });
+}
+
+Deno.test("parseCursor() and parseAfter() take any text, or refuse it as a Problem", () => {
+  fc.assert(
+    fc.property(text, channels, (text, channels) => {
+      onlyProblems(() => parseCursor(text, channels));
+      onlyProblems(() => parseAfter(text, channels));
+    }),
+    RUNS,
+  );
+});
+
+Deno.test("parseCursor() takes any damaged vector, or refuses it as a Problem", () => {
+  const vector = fc.tuple(fc.uint8Array({ maxLength: 40 }), channels);
+  fc.assert(
+    fc.property(vector, ([bytes, channels]) => {
+      const text = bytes.toBase64({ alphabet: "base64url", omitPadding: true });
+      onlyProblems(() => parseCursor(`v${text}`, channels));
+    }),
+    RUNS,
+  );
+});
+
+Deno.test("draftOfBody() takes any bytes, or refuses them as a Problem", () => {
+  const type = fc.oneof(
+    fc.constantFrom("application/json", "text/plain; charset=utf-8", "a/b+json", "image/png"),
+    text,
+  );
+  fc.assert(
+    fc.property(type, fc.uint8Array({ maxLength: 100 }), text, (type, bytes, name) => {
+      onlyProblems(() => decode(bytes));
+      onlyProblems(() => draftOfBody(address("a"), type, bytes, {}));
+      onlyProblems(() => draftOfBody(address("a"), undefined, bytes, { type: name, id: name }));
+    }),
+    RUNS,
+  );
+});
+
+Deno.test("parseMessage() never throws: every line is a message or a refusal", () => {
+  const op = fc.constantFrom(
+    "subscribe",
+    "unsubscribe",
+    "publish",
+    "ping",
+    "toString",
+    "__proto__",
+  );
+  const near = fc.record({
+    op: fc.oneof(op, fc.jsonValue()),
+    ref: fc.jsonValue(),
+    channel: fc.jsonValue(),
+    channels: fc.jsonValue(),
+    data: fc.jsonValue(),
+  }, { requiredKeys: [] }).map((value) => JSON.stringify(value));
+  fc.assert(
+    fc.property(fc.oneof(json, near), (line) => {
+      const message = parseMessage(line);
+      assert.ok("problem" in message ? message.problem instanceof Problem : message.op);
+    }),
+    RUNS,
+  );
+});
+
+Deno.test("parseConfig() takes any environment, or refuses it as a ConfigError", () => {
+  const name = fc.constantFrom(
+    "WEIR_HOST",
+    "WEIR_PORT",
+    "WEIR_KV",
+    "WEIR_DATA",
+    "WEIR_HEARTBEAT",
+    "WEIR_ORIGINS",
+    "WEIR_RETENTION_AGE",
+    "WEIR_RETENTION_BYTES",
+    "WEIR_OTHER",
+    "PATH",
+  );
+  const value = fc.oneof(text, fc.stringMatching(/^\d{1,20}(ms|s|m|h|d|KiB|GiB)?$/));
+  fc.assert(
+    fc.property(fc.dictionary(name, value), (env) => {
+      try {
+        parseConfig(env);
+      } catch (cause) {
+        if (!(cause instanceof ConfigError)) throw cause;
+      }
+    }),
+    RUNS,
+  );
+});
+
+function onlyProblems(parse: () => unknown): void {
+  try {
+    parse();
+  } catch (cause) {
+    if (!(cause instanceof Problem)) throw cause;
+  }
+}

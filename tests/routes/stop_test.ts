@@ -1,0 +1,153 @@
+import assert from "node:assert/strict";
+import { parseOffset } from "../../lib/shared/offset.ts";
+import { newChannel, publish, publishNumbers } from "../support/publishing.ts";
+import { readAll, readUrl } from "../support/readers.ts";
+import { RawConnection } from "../support/raw_connection.ts";
+import { WeirServer } from "../support/server.ts";
+import { SocketClient } from "../support/socket_client.ts";
+import { SseClient } from "../support/sse_client.ts";
+
+/** How long a stop may take, in ms. */
+const STOP_LIMIT = 5_000;
+
+for (const signal of ["SIGTERM", "SIGINT"] as const) {
+  for (const by of ["run", "serve"] as const) {
+    Deno.test(`${signal} says goodbye to every subscriber and ends within 5 s (${by})`, async () => {
+      await using server = await WeirServer.start({ by });
+      const channel = newChannel();
+      await publish(server.url, channel, 1);
+      await using stream = await SseClient.open(readUrl(server.url, [channel]));
+      await using several = await SseClient.open(readUrl(server.url, [channel, newChannel()]));
+      await using socket = await SocketClient.open(server.url);
+      socket.send({ op: "subscribe", ref: 1, channel });
+      await socket.until("subscribed");
+      await using idle = await SocketClient.open(server.url);
+      const poll = fetch(readUrl(server.url, [channel], { wait: "60" }));
+      // Round trips that are begun later and over now: the poll waits there by this time.
+      await publishNumbers(server.url, newChannel(), 10);
+
+      const start = performance.now();
+      const ending = server.kill(signal);
+      for (const client of [stream, several]) {
+        const { event, data } = await client.next();
+        assert.equal(event, "weir.goodbye");
+        const { retry, reason } = JSON.parse(data);
+        assert.equal(reason, "stopping");
+        assert.ok(retry >= 200 && retry <= 5_000);
+        await client.ended();
+      }
+      for (const client of [socket, idle]) {
+        const { reason } = await client.until("goodbye");
+        assert.equal(reason, "stopping");
+        const { code } = await client.closed;
+        // `deno serve` closes sockets by itself at a signal, right behind the goodbye.
+        assert.equal(code, by === "run" ? 4000 : 1001);
+      }
+      const answer = await poll;
+      assert.equal(answer.status, 204);
+      assert.ok(answer.headers.get("weir-cursor"));
+      const { code } = await ending;
+      assert.equal(code, 0);
+      assert.ok(performance.now() - start < STOP_LIMIT);
+    });
+  }
+}
+
+Deno.test("a subscriber that reads nothing does not hold up a stop", async () => {
+  await using server = await WeirServer.start();
+  const channel = newChannel();
+  using stuck = await RawConnection.open(server.port);
+  await stuck.get(`/v1/channels/${channel}/events`, { Accept: "text/event-stream" });
+  using socket = await RawConnection.open(server.port);
+  await socket.upgrade("/v1/socket");
+  await socket.sendText(JSON.stringify({ op: "subscribe", ref: 1, channel }));
+  for (let i = 0; i < 8; i++) await publish(server.url, channel, "x".repeat(1_000_000));
+  const start = performance.now();
+  const { code } = await server.kill("SIGTERM");
+  assert.equal(code, 0);
+  assert.ok(performance.now() - start < STOP_LIMIT);
+});
+
+Deno.test("a restart goes on with the same sequence, and streams with their cursor", async () => {
+  await using server = await WeirServer.start();
+  const channel = newChannel();
+  const acks = await publishNumbers(server.url, channel, 3);
+  await server.kill("SIGTERM");
+  await server.start();
+  const next = await publish(server.url, channel, 4);
+  const { epoch, sequence } = parseOffset(acks[2]?.offset ?? "");
+  assert.deepEqual(parseOffset(next.offset), { epoch, sequence: sequence + 1 });
+  await using client = await SseClient.open(readUrl(server.url, [channel]), {
+    "Last-Event-ID": acks[1]?.offset ?? "",
+  });
+  assert.deepEqual([(await client.next()).data, (await client.next()).data], ["3", "4"]);
+});
+
+Deno.test("what is being published at a stop is answered, and kept if it was acknowledged", async () => {
+  await using server = await WeirServer.start();
+  const channel = newChannel();
+  const acknowledged: string[] = [];
+  await publish(server.url, channel, 0);
+  const publishers = Array.from({ length: 8 }, async () => {
+    try {
+      while (true) acknowledged.push((await publish(server.url, channel, 1)).offset);
+    } catch {
+      // It stops; what was acknowledged before counts.
+    }
+  });
+  while (acknowledged.length < 50) await publish(server.url, channel, 1);
+  const { code } = await server.kill("SIGTERM");
+  assert.equal(code, 0);
+  await Promise.all(publishers);
+  await server.start();
+  const stored = new Set<string>((await readAll(server.url, channel)).map(({ offset }) => offset));
+  assert.deepEqual(acknowledged.filter((offset) => !stored.has(offset)), []);
+});
+
+Deno.test("a second process on the same SQLite file is refused", async () => {
+  await using server = await WeirServer.start();
+  const { code, stderr } = await WeirServer.refused({ env: { WEIR_KV: server.kv } });
+  assert.equal(code, 1);
+  assert.match(stderr, /Cannot open .*weir\.db: another process has it/);
+  assert.equal(
+    (await fetch(`${server.url}/readyz`).then((response) => response.json())).status,
+    "ok",
+  );
+});
+
+Deno.test("without keys, a public address is refused", async () => {
+  for (const host of ["0.0.0.0", "::", "192.0.2.1"]) {
+    const { code, stderr } = await WeirServer.refused({ env: { WEIR_HOST: host } });
+    assert.equal(code, 1);
+    assert.match(stderr, /without keys/);
+  }
+});
+
+Deno.test("a port that is taken is refused", async () => {
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const port = String(listener.addr.port);
+  const { code, stderr } = await WeirServer.refused({ env: { WEIR_PORT: port } });
+  assert.equal(code, 1);
+  assert.match(stderr, /WEIR_PORT/);
+});
+
+const BAD_SETTINGS: readonly (readonly [name: string, value: string])[] = [
+  ["WEIR_PORT", "65536"],
+  ["WEIR_PORT", "http"],
+  ["WEIR_HEARTBEAT", "15"],
+  ["WEIR_HEARTBEAT", "1ms"],
+  ["WEIR_RETENTION_AGE", "7 days"],
+  ["WEIR_RETENTION_EVENTS", "0"],
+  ["WEIR_RETENTION_BYTES", "1MB"],
+  ["WEIR_ORIGINS", "example.com"],
+  ["WEIR_KV", ""],
+  ["WEIR_PROT", "8000"],
+];
+
+Deno.test("a bad setting is refused by its name", async () => {
+  for (const [name, value] of BAD_SETTINGS) {
+    const { code, stderr } = await WeirServer.refused({ env: { [name]: value } });
+    assert.equal(code, 1);
+    assert.ok(JSON.parse(stderr.trim()).message.includes(name), stderr);
+  }
+});

@@ -1,0 +1,57 @@
+import { Denokv, DENOKV_MISSING } from "./denokv.ts";
+import { WeirServer } from "./server.ts";
+
+/** Servers that serve the same channels. */
+export interface Cluster extends AsyncDisposable {
+  /** Where to publish, and where to read: perhaps another process. */
+  readonly publishUrl: string;
+  readonly readUrl: string;
+}
+
+/** One way to run Weir. */
+export interface ClusterKind {
+  readonly name: string;
+  readonly ignore: boolean;
+  start(): Promise<Cluster>;
+}
+
+export const ONE_ISOLATE: ClusterKind = {
+  name: "one isolate",
+  ignore: false,
+  start: () => startOne("run"),
+};
+
+export const PARALLEL: ClusterKind = {
+  name: "deno serve --parallel",
+  ignore: false,
+  start: () => startOne("serve"),
+};
+
+export const TWO_PROCESSES: ClusterKind = {
+  name: "two processes on one denokv",
+  ignore: DENOKV_MISSING,
+  start: startTwo,
+};
+
+async function startOne(by: "run" | "serve"): Promise<Cluster> {
+  const server = await WeirServer.start({ by });
+  return {
+    publishUrl: server.url,
+    readUrl: server.url,
+    [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
+  };
+}
+
+async function startTwo(): Promise<Cluster> {
+  await using undo = new AsyncDisposableStack();
+  const denokv = undo.use(await Denokv.start());
+  const env = { WEIR_KV: denokv.url };
+  const publisher = undo.use(await WeirServer.start({ env }));
+  const reader = undo.use(await WeirServer.start({ env }));
+  const resources = undo.move();
+  return {
+    publishUrl: publisher.url,
+    readUrl: reader.url,
+    [Symbol.asyncDispose]: () => resources.disposeAsync(),
+  };
+}

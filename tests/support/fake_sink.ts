@@ -1,0 +1,87 @@
+import assert from "node:assert/strict";
+import type { CloseReason, Sink } from "../../lib/hub/sink.ts";
+import type { Run } from "../../lib/log/run.ts";
+import type { LogEvent } from "../../lib/shared/event.ts";
+import { formatOffset, NO_EPOCH, offsetOf, type Position } from "../../lib/shared/offset.ts";
+
+/**
+ * A subscriber that takes as many events as it was given room for, and sees to it that each
+ * follows the one before, or a gap that says what is missing.
+ */
+export class FakeSink implements Sink {
+  readonly events: { readonly offset: string; readonly event: LogEvent }[] = [];
+  gaps = 0;
+  closedFor: CloseReason | undefined;
+  /** Writes that came while it was full. */
+  overruns = 0;
+  #room: number;
+  #position: Position | undefined;
+  #waiters: (() => void)[] = [];
+  #fault: unknown;
+
+  /** @param room events that it takes before it is full. */
+  constructor(room: number) {
+    this.#room = room;
+  }
+
+  /** Where its subscription began. */
+  startAt(position: Position): void {
+    this.#position = position;
+  }
+
+  /** Behind what it has. @throws what was wrong with what it was given. */
+  get position(): Position {
+    if (this.#fault !== undefined) throw this.#fault;
+    if (this.#position === undefined) throw new Error("it was never subscribed");
+    return this.#position;
+  }
+
+  /** Makes room for so many more events. */
+  drain(events: number): void {
+    this.#room = Math.max(0, this.#room) + events;
+    if (this.#room <= 0) return;
+    for (const wake of this.#waiters.splice(0)) wake();
+  }
+
+  write(runs: readonly Run[]): boolean {
+    if (this.#room <= 0) this.overruns++;
+    try {
+      for (const run of runs) this.#take(run);
+    } catch (cause) {
+      this.#fault ??= cause; // a sink must not throw
+    }
+    return this.#room > 0;
+  }
+
+  drained(): Promise<void> {
+    if (this.#room > 0) return Promise.resolve();
+    return new Promise((resolve) => this.#waiters.push(resolve));
+  }
+
+  close(reason: CloseReason): void {
+    this.closedFor = reason;
+  }
+
+  #take(run: Run): void {
+    const { epoch, sequence } = this.position;
+    if (run.gap !== undefined) {
+      this.gaps++;
+      assert.equal(run.gap.requested, offsetOf({ epoch, sequence }));
+      assert.equal(run.gap.firstAvailable, formatOffset(run.epoch, run.after + 1));
+      if (run.gap.reason === "expired") assert.equal(run.gap.lost, run.after - sequence);
+      else assert.equal(run.gap.lost, null);
+    } else {
+      const isFirst = epoch === NO_EPOCH && run.after === 0;
+      assert.ok(isFirst || run.epoch === epoch, `${epoch} turned to ${run.epoch} unsaid`);
+      assert.equal(run.after, sequence);
+    }
+    assert.ok(run.events.length > 0 || run.gap !== undefined, "an empty run");
+    this.#position = { epoch: run.epoch, sequence: run.after };
+    for (const event of run.events) {
+      assert.equal(event.sequence, this.#position.sequence + 1);
+      this.#position = { epoch: run.epoch, sequence: event.sequence };
+      this.events.push({ offset: offsetOf(this.#position), event });
+      this.#room--;
+    }
+  }
+}

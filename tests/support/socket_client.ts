@@ -1,0 +1,60 @@
+import { Queue } from "./queue.ts";
+
+export interface SocketMessage {
+  readonly op: string;
+  readonly [member: string]: unknown;
+}
+
+/** A client of `weir.v1` on the runtime's own WebSocket. */
+export class SocketClient implements AsyncDisposable {
+  readonly messages = new Queue<SocketMessage>();
+  readonly closed: Promise<CloseEvent>;
+  readonly #socket: WebSocket;
+
+  private constructor(socket: WebSocket) {
+    this.#socket = socket;
+    this.closed = new Promise((resolve) => socket.addEventListener("close", resolve));
+    socket.addEventListener("message", ({ data }) => {
+      for (const line of String(data).split("\n")) this.messages.put(JSON.parse(line));
+    });
+    void this.closed.then(() => this.messages.end(new Error("the socket has closed")));
+  }
+
+  /** Answers after the welcome. */
+  static async open(url: string): Promise<SocketClient> {
+    const socket = new WebSocket(`${url.replace(/^http/, "ws")}/v1/socket`, "weir.v1");
+    const client = new SocketClient(socket);
+    await client.until("welcome");
+    return client;
+  }
+
+  send(...messages: readonly SocketMessage[]): void {
+    this.sendText(messages.map((message) => JSON.stringify(message)).join("\n"));
+  }
+
+  sendText(frame: string): void {
+    this.#socket.send(frame);
+  }
+
+  sendBytes(frame: Uint8Array<ArrayBuffer>): void {
+    this.#socket.send(frame);
+  }
+
+  next(): Promise<SocketMessage> {
+    return this.messages.take();
+  }
+
+  /** The next message of `op`; what comes before it is dropped, but an error is thrown. */
+  async until(op: string): Promise<SocketMessage> {
+    while (true) {
+      const message = await this.next();
+      if (message.op === op) return message;
+      if (message.op === "error") throw new Error(JSON.stringify(message));
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#socket.close();
+    await this.closed;
+  }
+}

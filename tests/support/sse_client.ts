@@ -1,0 +1,77 @@
+import { createParser } from "eventsource-parser";
+import { Queue } from "./queue.ts";
+
+export interface SseEvent {
+  readonly id: string | undefined;
+  readonly event: string | undefined;
+  readonly data: string;
+}
+
+/** A stream of server-sent events, taken apart by another parser than Weir's own. */
+export class SseClient implements AsyncDisposable {
+  readonly response: Response;
+  readonly events = new Queue<SseEvent>();
+  readonly comments = new Queue<string>();
+  /** The `id` of the stream's opening, which dispatches nothing. */
+  firstId = "";
+  retry: number | undefined;
+  readonly #abort: AbortController;
+  readonly #opened = Promise.withResolvers<void>();
+  readonly #reading: Promise<void>;
+
+  private constructor(response: Response, abort: AbortController) {
+    this.response = response;
+    this.#abort = abort;
+    this.#reading = this.#read();
+  }
+
+  /** Answers after the stream's opening: the subscription stands. */
+  static async open(url: string, headers: Record<string, string> = {}): Promise<SseClient> {
+    const abort = new AbortController();
+    const response = await fetch(url, {
+      headers: { Accept: "text/event-stream", ...headers },
+      signal: abort.signal,
+    });
+    if (response.status !== 200) {
+      throw new Error(`${response.status} ${await response.text()}`);
+    }
+    const client = new SseClient(response, abort);
+    await client.#opened.promise;
+    return client;
+  }
+
+  next(): Promise<SseEvent> {
+    return this.events.take();
+  }
+
+  /** When the server has ended the stream. */
+  async ended(): Promise<void> {
+    await this.#reading;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#abort.abort();
+    await this.#reading;
+  }
+
+  async #read(): Promise<void> {
+    const parser = createParser({
+      onEvent: ({ id, event, data }) => this.events.put({ id, event, data }),
+      onComment: (comment) => this.comments.put(comment),
+      onRetry: (retry) => this.retry = retry,
+      maxBufferSize: Infinity,
+    });
+    try {
+      for await (const chunk of this.response.body?.pipeThrough(new TextDecoderStream()) ?? []) {
+        parser.feed(chunk);
+        if (this.firstId === "") this.firstId = /^id: (.*)$/m.exec(chunk)?.[1] ?? "";
+        this.#opened.resolve();
+      }
+      this.events.end(new Error("the stream has ended"));
+    } catch (cause) {
+      this.events.end(cause);
+    }
+    this.#opened.resolve();
+    this.comments.end(new Error("the stream has ended"));
+  }
+}
