@@ -55,6 +55,7 @@ export async function openWeir(config: Config, logger: Logger): Promise<Weir> {
     clearInterval(retention);
     const closed = [...sockets.sessions].map((session) => session.close("stopping"));
     const hubClosed = hub.close();
+    sockets.drains.close();
     await withinLimit(Promise.all(closed), FAREWELL_MS);
     await hubClosed;
   }

@@ -1,4 +1,5 @@
 import { BroadcastDoorbell } from "./broadcast_doorbell.ts";
+import { accompanied } from "./companion.ts";
 import type { Doorbell } from "./doorbell.ts";
 import { CONNECTED, EMBEDDED, type StoreTraits } from "./limits.ts";
 import { WatchDoorbell } from "./watch_doorbell.ts";
@@ -43,8 +44,12 @@ export async function openStore(target: string | undefined): Promise<Store> {
 }
 
 async function openShared(target: string | undefined): Promise<Store> {
-  const kv = await Deno.openKv(target);
+  const handle = await Deno.openKv(target);
   const watchKv = await Deno.openKv(target);
+  // The platform's own store is reached in another way, and bills its reads.
+  const { kv, quiet } = target === undefined
+    ? { kv: handle, quiet: () => Promise.resolve() }
+    : accompanied(handle);
   const doorbell = new WatchDoorbell(kv, watchKv);
   return {
     kv,
@@ -52,8 +57,9 @@ async function openShared(target: string | undefined): Promise<Store> {
     traits: CONNECTED,
     async close() {
       await doorbell.close();
+      await quiet();
       watchKv.close();
-      kv.close();
+      handle.close();
     },
   };
 }

@@ -1,4 +1,3 @@
-import { commitPromptly } from "../kv/commit.ts";
 import type { Doorbell } from "../kv/doorbell.ts";
 import { keys } from "../kv/keys.ts";
 import type { StoreTraits } from "../kv/limits.ts";
@@ -304,7 +303,7 @@ export class Committer {
     }
     const moved = movedBy(planned);
     if (moved.length > 0) doorbell.prepare(atomic, moved.map(({ address }) => address));
-    const result = await commitPromptly(kv, atomic, this.#options.traits);
+    const result = await atomic.commit();
     return result.ok ? result.versionstamp : undefined;
   }
 

@@ -1,4 +1,3 @@
-import { commitsFollowed } from "../kv/commit.ts";
 import type { Doorbell } from "../kv/doorbell.ts";
 import { keys } from "../kv/keys.ts";
 import type { StoreTraits } from "../kv/limits.ts";
@@ -159,10 +158,8 @@ export class KvLog implements Log {
     const retaining = this.#retaining
       .catch(() => {}) // said to who asked for the pass
       .then(() => this.#retainer.release());
-    const committing = this.#committer.close();
     await Promise.all([
-      // What follows a commit is of no use any more, if the store is away.
-      committing.then(() => withinTime(commitsFollowed(this.#kv), 1_000)).catch(() => {}),
+      this.#committer.close(),
       this.#polling,
       withinTime(retaining, READ_TIMEOUT).catch(() => {}), // then the lease ends by its time
     ]);

@@ -18,6 +18,14 @@ export class DrainPoll {
     });
   }
 
+  /** Lets go of everyone who waits. */
+  close(): void {
+    clearInterval(this.#timer);
+    this.#timer = undefined;
+    for (const resolve of this.#waiting.values()) resolve();
+    this.#waiting.clear();
+  }
+
   #look(): void {
     for (const [hasRoom, resolve] of this.#waiting) {
       if (!hasRoom()) continue;

@@ -127,17 +127,16 @@ export class SocketSession {
   }
 
   /** In the same tick up to the first wait, so that publishes keep the order of their frames. */
-  #handle(message: ClientMessage): Promise<void> {
+  async #handle(message: ClientMessage): Promise<void> {
     switch (message.op) {
       case "subscribe":
-        return this.#subscribe(message);
+        return await this.#subscribe(message);
       case "unsubscribe":
         return this.#unsubscribe(message);
       case "publish":
-        return this.#publish(message);
+        return await this.#publish(message);
       case "ping":
-        this.#send({ op: "pong", ...message.ref !== undefined && { ref: message.ref } });
-        return Promise.resolve();
+        return this.#send({ op: "pong", ...message.ref !== undefined && { ref: message.ref } });
     }
   }
 
@@ -206,13 +205,12 @@ export class SocketSession {
     for (const subscription of group.subscriptions) subscription.start();
   }
 
-  #unsubscribe(message: ClientMessage & { op: "unsubscribe" }): Promise<void> {
+  #unsubscribe(message: ClientMessage & { op: "unsubscribe" }): void {
     const { key } = this.#target(message);
     if (!this.#end(key)) {
       throw new Problem("not_subscribed", `This socket is not subscribed to ${quote(key)}.`);
     }
     this.#send({ op: "unsubscribed", ref: message.ref });
-    return Promise.resolve();
   }
 
   #target(

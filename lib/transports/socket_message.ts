@@ -67,7 +67,9 @@ export function parseMessage(line: string): ClientMessage | Refused {
 }
 
 function refused(value: unknown, code: ProblemCode, detail: string): Refused {
-  const given = typeof value === "object" && value !== null ? (value as { ref?: unknown }).ref : 0;
+  const given = typeof value === "object" && value !== null
+    ? (value as { ref?: unknown }).ref
+    : undefined;
   const { data } = ref.safeParse(given);
   return { ref: data, problem: new Problem(code, detail) };
 }

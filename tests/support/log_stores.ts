@@ -1,4 +1,5 @@
 import { BroadcastDoorbell } from "../../lib/kv/broadcast_doorbell.ts";
+import { accompanied } from "../../lib/kv/companion.ts";
 import type { Doorbell } from "../../lib/kv/doorbell.ts";
 import { CONNECTED, EMBEDDED } from "../../lib/kv/limits.ts";
 import { WatchDoorbell } from "../../lib/kv/watch_doorbell.ts";
@@ -73,7 +74,9 @@ export async function openDenokv(server?: Denokv): Promise<LogStore> {
   return {
     kv,
     isolate: async (options) => {
-      const own = resources.adopt(await denokv.openKv(), (kv) => kv.close());
+      const handle = resources.adopt(await denokv.openKv(), (kv) => kv.close());
+      const { kv: own, quiet } = accompanied(handle);
+      resources.defer(quiet);
       const watch = resources.adopt(await denokv.openKv(), (kv) => kv.close());
       return openLog(resources, {
         kv: own,
