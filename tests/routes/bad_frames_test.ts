@@ -34,7 +34,7 @@ const BAD: readonly Bad[] = [
     "too_many_channels",
   ],
   ["an unsubscribe of nothing", { op: "unsubscribe", ref: 7, channel: "a" }, "not_subscribed"],
-  ["a publish without data", { op: "publish", ref: 7, channel: "a" }, "bad_body", /data/],
+  ["a publish without data", { op: "publish", ref: 7, channel: "a" }, "bad_message", /data/],
   ["a bad type", { op: "publish", ref: 7, channel: "a", data: 1, type: "\n" }, "bad_event_type"],
   [
     "a type of the system",

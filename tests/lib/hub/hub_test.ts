@@ -1,0 +1,88 @@
+import assert from "node:assert/strict";
+import { Hub } from "../../../lib/hub/hub.ts";
+import type { Log } from "../../../lib/log/log.ts";
+import { address, draft } from "../../support/drafts.ts";
+import { FakeSink } from "../../support/fake_sink.ts";
+import { openEmbedded } from "../../support/log_stores.ts";
+import { until } from "../../support/until.ts";
+
+const A = address("a");
+
+Deno.test("a sink that takes nothing for too long is closed as slow, the others are not", async () => {
+  await using store = await openEmbedded();
+  const log = await store.isolate();
+  const hub = new Hub({ log, stallTimeout: 50 });
+  const [stuck, quick] = [new FakeSink(1), new FakeSink(Infinity)];
+  for (const sink of [stuck, quick]) await subscribe(hub, sink);
+  for (let i = 0; i < 3; i++) await log.append([draft("a", `${i}`)]);
+  await until("it is closed", () => stuck.closedFor !== undefined);
+  assert.equal(stuck.closedFor, "slow");
+  await log.append([draft("a", "3")]);
+  await until("the other has all", () => quick.events.length === 4);
+  assert.equal(quick.closedFor, undefined);
+  await hub.close();
+  assert.equal(quick.closedFor, "stopping");
+});
+
+Deno.test("1,000 subscribers that come back at once cost the store about one read", async () => {
+  await using store = await openEmbedded();
+  const log = await store.isolate();
+  const events = 3_000;
+  for (let i = 0; i < events; i += 100) {
+    await log.append(Array.from({ length: 100 }, (_, j) => draft("a", `${i + j}`)));
+  }
+  const { counted, reads } = countReads(log);
+  const hub = new Hub({ log: counted });
+  const sinks = Array.from({ length: 1_000 }, () => new FakeSink(Infinity));
+  await Promise.all(sinks.map((sink) => subscribe(hub, sink, "earliest")));
+  await until("everyone has all", () => sinks.every((sink) => sink.events.length === events));
+  assert.ok(reads() <= 12, `${reads()} reads`);
+  await hub.close();
+});
+
+Deno.test("a hub that is closed takes nobody in", async () => {
+  await using store = await openEmbedded();
+  const hub = new Hub({ log: await store.isolate() });
+  await hub.close();
+  await assert.rejects(hub.subscribe(A, "latest", new FakeSink(1)), { code: "shutting_down" });
+});
+
+Deno.test("a channel that nobody follows any more is let go of", async () => {
+  await using store = await openEmbedded();
+  const hub = new Hub({ log: await store.isolate(), linger: 1 });
+  const subscription = await hub.subscribe(A, "latest", new FakeSink(1));
+  assert.equal(hub.size, 1);
+  subscription.close();
+  await until("it is gone", () => hub.size === 0);
+  await hub.close();
+});
+
+async function subscribe(
+  hub: Hub,
+  sink: FakeSink,
+  after: "earliest" | "latest" = "latest",
+): Promise<void> {
+  const subscription = await hub.subscribe(A, after, sink);
+  sink.startAt(subscription.position);
+  subscription.start();
+}
+
+/** `log`, and how often it was read. */
+function countReads(log: Log): { readonly counted: Log; readonly reads: () => number } {
+  let count = 0;
+  const counted: Log = {
+    append: (drafts) => log.append(drafts),
+    head: (address) => log.head(address),
+    read: (address, after, limit) => {
+      count++;
+      return log.read(address, after, limit);
+    },
+    channels: (tenant, after, limit) => log.channels(tenant, after, limit),
+    configure: (address, retention) => log.configure(address, retention),
+    delete: (address) => log.delete(address),
+    listen: (address, listener) => log.listen(address, listener),
+    retain: () => log.retain(),
+    close: () => log.close(),
+  };
+  return { counted, reads: () => count };
+}

@@ -1,0 +1,73 @@
+import assert from "node:assert/strict";
+import { newChannel, publish } from "../../support/publishing.ts";
+import { RawConnection } from "../../support/raw_connection.ts";
+import { readUrl } from "../../support/readers.ts";
+import { WeirServer } from "../../support/server.ts";
+import { SocketClient } from "../../support/socket_client.ts";
+import { SseClient } from "../../support/sse_client.ts";
+
+/** Of one event, in bytes: with EVENTS of them 100 MB. */
+const SIZE = 50_000;
+const EVENTS = 2_000;
+const PUBLISHERS = 8;
+/** What flows before, until the caches are full and the heap has its size. */
+const WARM_UP = 2_500;
+/** What the server may grow while the 100 MB flow, in bytes: by chance, or by a queue. */
+const GROWTH = 60 * 1_048_576;
+
+Deno.test("a subscriber that reads nothing while 100 MB flow costs nobody anything", async () => {
+  await using server = await WeirServer.start();
+  const channel = newChannel();
+  await using quick = await SseClient.open(readUrl(server.url, [channel]));
+  await using socket = await SocketClient.open(server.url);
+  socket.send({ op: "subscribe", ref: 1, channel });
+  await socket.until("subscribed");
+  let most = 0;
+  await flow(WARM_UP);
+
+  using stuck = await RawConnection.open(server.port);
+  await stuck.get(`/v1/channels/${channel}/events`, { Accept: "text/event-stream" });
+  using stuckSocket = await RawConnection.open(server.port);
+  await stuckSocket.upgrade("/v1/socket");
+  await stuckSocket.sendText(JSON.stringify({ op: "subscribe", ref: 1, channel }));
+  await stuckSocket.frame(); // the welcome
+  await stuckSocket.frame(); // subscribed
+  const before = await memoryOf(server.pid);
+  most = before;
+  const offsets = await flow(EVENTS);
+  assert.ok(most - before < GROWTH, `grew from ${before} to ${most} bytes`);
+
+  // Whoever reads again gets all of it, in its order.
+  const cursors: string[] = [];
+  await stuck.readUntil("\n\n"); // the opening
+  while (cursors.length < EVENTS) {
+    const block = await stuck.readUntil("\n\n");
+    const id = /^id: (.*)$/m.exec(block)?.[1];
+    if (id !== undefined) cursors.push(id);
+  }
+  assert.deepEqual(cursors, offsets);
+
+  /** Publishes `count` events, which those who read all get. */
+  async function flow(count: number): Promise<readonly string[]> {
+    const padding = "x".repeat(SIZE);
+    let next = 0;
+    const publishers = Array.from({ length: PUBLISHERS }, async () => {
+      while (next < count) await publish(server.url, channel, `${next++} ${padding}`);
+    });
+    const offsets: string[] = [];
+    while (offsets.length < count) {
+      const { id = "" } = await quick.next();
+      assert.equal((await socket.until("event"))["offset"], id);
+      offsets.push(id);
+      if (offsets.length % 50 === 0) most = Math.max(most, await memoryOf(server.pid));
+    }
+    await Promise.all(publishers);
+    return offsets;
+  }
+});
+
+/** Resident memory in bytes. */
+async function memoryOf(pid: number): Promise<number> {
+  const status = await Deno.readTextFile(`/proc/${pid}/status`);
+  return Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1]) * 1_024;
+}

@@ -1,0 +1,84 @@
+import assert from "node:assert/strict";
+import { Hub } from "../../../lib/hub/hub.ts";
+import type { Log } from "../../../lib/log/log.ts";
+import { DEFAULT_TENANT } from "../../../lib/shared/channel.ts";
+import { DrainPoll } from "../../../lib/transports/drain_poll.ts";
+import { SocketSession } from "../../../lib/transports/socket.ts";
+import { sseStream } from "../../../lib/transports/sse.ts";
+import { TimerWheel } from "../../../lib/transports/timer_wheel.ts";
+import { address, draft } from "../../support/drafts.ts";
+import { type Frame, OPCODE, RawConnection } from "../../support/raw_connection.ts";
+import { openEmbedded } from "../../support/log_stores.ts";
+import { until } from "../../support/until.ts";
+
+const A = address("a");
+const STALL = 200;
+
+// The stream's farewell timer runs on: it is unref'd and finds nothing to do.
+Deno.test("an SSE stream that nobody reads ends with what waits in it and the reason", {
+  sanitizeOps: false,
+  sanitizeResources: false,
+}, async () => {
+  await using store = await openEmbedded();
+  const log = await store.isolate();
+  const hub = new Hub({ log, stallTimeout: STALL, linger: 1 });
+  const wheel = new TimerWheel(15_000);
+  const options = { hub, wheel, addresses: [A], after: "latest", isEnveloped: false } as const;
+  const stream = await sseStream(options);
+  await fill(log, 10);
+  await until("it is closed", () => hub.size === 0);
+  const text = await new Response(stream).text();
+  assert.match(text, /^data: "0 /m);
+  assert.match(text, /event: weir\.goodbye\ndata: \{"retry":\d+,"reason":"slow"\}\n\n$/);
+  await hub.close();
+});
+
+Deno.test("a socket that nobody reads ends with a goodbye and 4001", async () => {
+  await using store = await openEmbedded();
+  const log = await store.isolate();
+  const hub = new Hub({ log, stallTimeout: STALL, linger: 1 });
+  const sessions = new Set<SocketSession>();
+  const drains = new DrainPoll();
+  const server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen() {} }, (request) => {
+    const { socket, response } = Deno.upgradeWebSocket(request, { protocol: "weir.v1" });
+    new SocketSession(socket, {
+      hub,
+      tenant: DEFAULT_TENANT,
+      drains,
+      append: (drafts) => log.append(drafts),
+      heartbeat: 15_000,
+      onError: (cause) => {
+        throw cause;
+      },
+      sessions,
+    });
+    return response;
+  });
+  {
+    using connection = await RawConnection.open(server.addr.port);
+    await connection.upgrade("/");
+    await connection.sendText(JSON.stringify({ op: "subscribe", ref: 1, channel: "a" }));
+    await until("it is subscribed", () => hub.size === 1);
+    await fill(log, 12);
+    await until("it is closed", () => sessions.size === 0);
+    const frames: Frame[] = [];
+    for (let frame; (frame = await connection.frame()) !== undefined;) {
+      frames.push(frame);
+      if (frame.opcode === OPCODE.close) await connection.send(frame);
+    }
+    const [goodbye, close] = frames.slice(-2);
+    assert.match(new TextDecoder().decode(goodbye?.payload), /"op":"goodbye".*"reason":"slow"/);
+    assert.equal(close?.opcode, OPCODE.close);
+    const code = close === undefined ? 0 : new DataView(close.payload.buffer).getUint16(0);
+    assert.equal(code, 4001);
+  }
+  drains.close();
+  await hub.close();
+  await server.shutdown();
+});
+
+/** Megabytes, more than the kernel takes for a peer that reads nothing. */
+async function fill(log: Log, megabytes: number): Promise<void> {
+  const padding = "x".repeat(1_000_000);
+  for (let i = 0; i < megabytes; i++) await log.append([draft("a", `"${i} ${padding}"`)]);
+}

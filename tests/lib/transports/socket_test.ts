@@ -1,0 +1,91 @@
+import assert from "node:assert/strict";
+import { parseOffset } from "../../../lib/shared/offset.ts";
+import { LocalServer } from "../../support/local_server.ts";
+import { newChannel, publish, publishNumbers } from "../../support/publishing.ts";
+import { RawConnection } from "../../support/raw_connection.ts";
+import { SocketClient } from "../../support/socket_client.ts";
+import { until } from "../../support/until.ts";
+
+Deno.test("publishes that follow each other on one socket are stored in their order", async () => {
+  await using server = await LocalServer.start();
+  await using client = await SocketClient.open(server.url);
+  const channel = newChannel();
+  const publishes = Array.from(
+    { length: 300 },
+    (_, i) => ({ op: "publish", ref: i, channel, data: i }),
+  );
+  for (let at = 0; at < 100; at++) client.send(publishes[at] ?? { op: "ping" });
+  client.send(...publishes.slice(100));
+  const sequences: number[] = [];
+  for (let i = 0; i < publishes.length; i++) {
+    const ack = await client.until("ack");
+    sequences[Number(ack["ref"])] = parseOffset(String(ack["offset"])).sequence;
+  }
+  assert.deepEqual(sequences, publishes.map((_, i) => i + 1));
+});
+
+Deno.test("an id that is published again is acknowledged as the duplicate that it is", async () => {
+  await using server = await LocalServer.start();
+  await using client = await SocketClient.open(server.url);
+  const channel = newChannel();
+  client.send({ op: "publish", ref: 1, channel, data: 1, id: "x" });
+  const first = await client.until("ack");
+  client.send({ op: "publish", ref: 2, channel, data: 1, id: "x" });
+  assert.deepEqual(await client.until("ack"), { ...first, ref: 2, duplicate: true });
+  client.send({ op: "publish", ref: 3, channel, data: 2, id: "x" });
+  const { op, ref, code } = await client.next();
+  assert.deepEqual({ op, ref, code }, { op: "error", ref: 3, code: "idempotency_conflict" });
+});
+
+Deno.test("messages of other channels keep flowing while large ones are sent", async () => {
+  await using server = await LocalServer.start();
+  await using client = await SocketClient.open(server.url);
+  const [large, small] = [newChannel(), newChannel()];
+  for (let i = 0; i < 20; i++) await publish(server.url, large, "x".repeat(1_000_000));
+  await publishNumbers(server.url, small, 20);
+  client.send(
+    { op: "subscribe", ref: 1, channel: large, after: "earliest" },
+    { op: "subscribe", ref: 2, channel: small, after: "earliest" },
+    { op: "ping", ref: 3 },
+  );
+  const order: string[] = [];
+  while (order.filter((name) => name === large).length < 20 || !order.includes("pong")) {
+    const message = await client.next();
+    if (message.op === "event") order.push(String(message["channel"]));
+    if (message.op === "pong") order.push("pong");
+  }
+  const before = order.slice(0, order.lastIndexOf(large));
+  assert.equal(before.filter((name) => name === small).length, 20);
+  assert.ok(before.includes("pong"));
+});
+
+Deno.test("an unsubscribed channel says nothing more, the others go on", async () => {
+  await using server = await LocalServer.start();
+  await using client = await SocketClient.open(server.url);
+  const [a, b] = [newChannel(), newChannel()];
+  client.send({ op: "subscribe", ref: 1, channel: a }, { op: "subscribe", ref: 2, channel: b });
+  await client.until("subscribed");
+  await client.until("subscribed");
+  client.send({ op: "unsubscribe", ref: 3, channel: a });
+  await client.until("unsubscribed");
+  await publish(server.url, a, 1);
+  await publish(server.url, b, 2);
+  assert.equal((await client.next())["data"], 2);
+});
+
+Deno.test("a socket that has gone leaves no session and no subscription", async () => {
+  await using server = await LocalServer.start({ WEIR_HEARTBEAT: "1s" });
+  const { sessions } = server.weir.sockets;
+  {
+    using abrupt = await RawConnection.open(server.port);
+    await abrupt.upgrade("/v1/socket");
+    await abrupt.sendText(JSON.stringify({ op: "subscribe", ref: 1, channel: "a" }));
+    await until("it is subscribed", () => server.weir.hub.size === 1);
+    assert.equal(sessions.size, 1);
+  }
+  await until("its end was seen", () => sessions.size === 0);
+  using silent = await RawConnection.open(server.port);
+  await silent.upgrade("/v1/socket");
+  await until("it is there", () => sessions.size === 1);
+  await until("its silence was seen", () => sessions.size === 0);
+});

@@ -1,0 +1,79 @@
+import assert from "node:assert/strict";
+import { install } from "@sinonjs/fake-timers";
+import { DrainPoll } from "../../../lib/transports/drain_poll.ts";
+import { TimerWheel } from "../../../lib/transports/timer_wheel.ts";
+
+Deno.test("TimerWheel beats everyone once a round, first after about a whole one", () => {
+  const clock = install({ toFake: ["setInterval", "clearInterval"] });
+  try {
+    const wheel = new TimerWheel(6_000, 60);
+    const beats: number[][] = [];
+    const members = Array.from({ length: 40 }, () => {
+      const own: number[] = [];
+      beats.push(own);
+      const member = wheel.add({ beat: () => own.push(clock.now) });
+      clock.tick(170);
+      return member;
+    });
+    const added = beats.map((_, i) => i * 170);
+    clock.tick(30_000);
+    for (const [i, own] of beats.entries()) {
+      const [first = NaN, ...others] = own;
+      const delay = first - (added[i] ?? NaN);
+      assert.ok(delay > 5_700 && delay <= 6_000, `first beat after ${delay} ms`);
+      others.forEach((at, j) => assert.equal(at - (own[j] ?? NaN), 6_000));
+    }
+    for (const member of members) member[Symbol.dispose]();
+    assert.equal(clock.countTimers(), 0);
+  } finally {
+    clock.uninstall();
+  }
+});
+
+Deno.test("TimerWheel lets members leave during a beat, also twice", () => {
+  const clock = install({ toFake: ["setInterval", "clearInterval"] });
+  try {
+    const wheel = new TimerWheel(100, 10);
+    let beats = 0;
+    const member = wheel.add({
+      beat: () => {
+        beats++;
+        member[Symbol.dispose]();
+        member[Symbol.dispose]();
+      },
+    });
+    const other = wheel.add({ beat: () => beats++ });
+    clock.tick(1_000);
+    assert.equal(beats, 11);
+    other[Symbol.dispose]();
+    assert.equal(clock.countTimers(), 0);
+  } finally {
+    clock.uninstall();
+  }
+});
+
+Deno.test("DrainPoll wakes who has room, keeps the others waiting, and rests without any", async () => {
+  const clock = install({ toFake: ["setInterval", "clearInterval"] });
+  try {
+    const drains = new DrainPoll();
+    const rooms = [false, false, true];
+    const woken: number[] = [];
+    const waits = rooms.map((_, i) =>
+      drains.wait(() => rooms[i] === true).then(() => void woken.push(i))
+    );
+    await waits[2];
+    assert.deepEqual(woken, [2]);
+    clock.tick(100);
+    rooms[1] = true;
+    clock.tick(10);
+    await waits[1];
+    assert.deepEqual(woken, [2, 1]);
+    assert.equal(clock.countTimers(), 1);
+    rooms[0] = true;
+    clock.tick(10);
+    await waits[0];
+    assert.equal(clock.countTimers(), 0);
+  } finally {
+    clock.uninstall();
+  }
+});
