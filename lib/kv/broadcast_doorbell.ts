@@ -19,7 +19,11 @@ export class BroadcastDoorbell implements Doorbell {
   prepare(): void {}
 
   committed(addresses: readonly Address[]): void {
-    this.#channel.postMessage(addresses);
+    try {
+      this.#channel.postMessage(addresses);
+    } catch {
+      // The commit stands, whoever hears of it: the safety poll of the others finds it.
+    }
   }
 
   listen(address: Address, onRing: () => void): Disposable {

@@ -1,3 +1,5 @@
+import { setImmediate } from "node:timers";
+
 /** Between two companion reads, in ms. */
 const INTERVAL = 1;
 /** Companion reads under way at once. Met: a store that is away, and a pile of reads before it. */
@@ -25,25 +27,35 @@ export function accompanied(kv: Deno.Kv): Accompanied {
   let underWay = 0;
   let timer: ReturnType<typeof setTimeout> | undefined;
 
+  function read(): void {
+    if (reads.size >= MAX_READS) return;
+    // Its answer is of no use, and a failure is seen by the request that it accompanies.
+    const one = kv.get(NOTHING).then(() => {}, () => {}).finally(() => reads.delete(one));
+    reads.add(one);
+  }
+
   function follow(): void {
     timer = undefined;
     if (underWay === 0) return;
-    if (reads.size < MAX_READS) {
-      // Its answer is of no use, and a failure is seen by the request that it follows.
-      const read = kv.get(NOTHING).then(() => {}, () => {}).finally(() => reads.delete(read));
-      reads.add(read);
-    }
+    read();
     timer = setTimeout(follow, INTERVAL);
   }
 
-  async function accompany<T>(request: Promise<T>): Promise<T> {
+  async function accompany<T>(request: () => Promise<T>): Promise<T> {
     underWay++;
     timer ??= setTimeout(follow, 0); // in the same tick it would make matters worse
     try {
-      return await request;
+      return await request();
     } finally {
       underWay--;
     }
+  }
+
+  /** A write goes out right behind a read: the read's answer acknowledges the first part of it. */
+  async function commitBehindRead<T>(commit: () => Promise<T>): Promise<T> {
+    read();
+    await nextTurn(); // so that its request is on its way
+    return await accompany(commit);
   }
 
   const accompaniedKv = new Proxy(kv, {
@@ -54,20 +66,20 @@ export function accompanied(kv: Deno.Kv): Accompanied {
         case "set":
         case "delete": {
           const method = target[name].bind(target) as (...args: unknown[]) => Promise<unknown>;
-          return (...args: unknown[]) => accompany(method(...args));
+          return (...args: unknown[]) => accompany(() => method(...args));
         }
         case "list":
           return (...args: Parameters<Deno.Kv["list"]>) => {
             const entries = target.list(...args);
             const next = entries.next.bind(entries);
-            entries.next = () => accompany(next());
+            entries.next = () => accompany(next);
             return entries;
           };
         case "atomic":
           return () => {
             const atomic = target.atomic();
             const commit = atomic.commit.bind(atomic);
-            atomic.commit = () => accompany(commit());
+            atomic.commit = () => commitBehindRead(commit);
             return atomic;
           };
         default: {
@@ -89,4 +101,8 @@ export function accompanied(kv: Deno.Kv): Accompanied {
       clearTimeout(limit);
     },
   };
+}
+
+function nextTurn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(() => resolve()));
 }

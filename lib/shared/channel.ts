@@ -44,7 +44,8 @@ export function parseChannel(name: string): Channel {
 
 function channelFault(name: string): string | undefined {
   if (name.length === 0) return "it is empty";
-  if (name.length > MAX_CHANNEL_BYTES || utf8.encode(name).length > MAX_CHANNEL_BYTES) {
+  // A UTF-16 unit is three bytes of UTF-8 at the most: short names need no counting.
+  if (3 * name.length > MAX_CHANNEL_BYTES && utf8.encode(name).length > MAX_CHANNEL_BYTES) {
     return "it is too long";
   }
   if (CONTROL.test(name)) return "it has a control character";

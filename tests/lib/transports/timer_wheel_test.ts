@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
 import { install } from "@sinonjs/fake-timers";
-import { DrainPoll } from "../../../lib/transports/drain_poll.ts";
 import { TimerWheel } from "../../../lib/transports/timer_wheel.ts";
 
 Deno.test("TimerWheel beats everyone once a round, first after about a whole one", () => {
@@ -46,32 +45,6 @@ Deno.test("TimerWheel lets members leave during a beat, also twice", () => {
     clock.tick(1_000);
     assert.equal(beats, 11);
     other[Symbol.dispose]();
-    assert.equal(clock.countTimers(), 0);
-  } finally {
-    clock.uninstall();
-  }
-});
-
-Deno.test("DrainPoll wakes who has room, keeps the others waiting, and rests without any", async () => {
-  const clock = install({ toFake: ["setInterval", "clearInterval"] });
-  try {
-    const drains = new DrainPoll();
-    const rooms = [false, false, true];
-    const woken: number[] = [];
-    const waits = rooms.map((_, i) =>
-      drains.wait(() => rooms[i] === true).then(() => void woken.push(i))
-    );
-    await waits[2];
-    assert.deepEqual(woken, [2]);
-    clock.tick(100);
-    rooms[1] = true;
-    clock.tick(10);
-    await waits[1];
-    assert.deepEqual(woken, [2, 1]);
-    assert.equal(clock.countTimers(), 1);
-    rooms[0] = true;
-    clock.tick(10);
-    await waits[0];
     assert.equal(clock.countTimers(), 0);
   } finally {
     clock.uninstall();
