@@ -1,3 +1,4 @@
+import { concat } from "../lib/shared/bytes.ts";
 import { Problem } from "../lib/shared/problem.ts";
 
 /**
@@ -26,13 +27,7 @@ async function readWithin({ body }: Request, max: number): Promise<Uint8Array> {
     if (length > max) throw tooLarge(max);
     parts.push(part);
   }
-  const whole = new Uint8Array(length);
-  let at = 0;
-  for (const part of parts) {
-    whole.set(part, at);
-    at += part.length;
-  }
-  return whole;
+  return concat(parts);
 }
 
 function tooLarge(max: number): Problem {

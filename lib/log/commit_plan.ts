@@ -4,7 +4,7 @@ import type { LogEvent } from "../shared/event.ts";
 import { type Epoch, formatOffset } from "../shared/offset.ts";
 import { Problem, quote } from "../shared/problem.ts";
 import { loadData, type StoredDrafts } from "./blobs.ts";
-import type { Pending } from "./committer.ts";
+import type { Pending } from "./pending.ts";
 import { getMany, type HeadCache } from "./head_cache.ts";
 import { type HeadEntry, newHead, type StoredHead } from "./head.ts";
 import type { Appended, Draft } from "./log.ts";

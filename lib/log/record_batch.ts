@@ -1,4 +1,5 @@
 import { KV_LIMITS } from "../kv/limits.ts";
+import { concat } from "../shared/bytes.ts";
 import { DEFAULT_TYPE, JSON_TYPE, type LogEvent } from "../shared/event.ts";
 
 /**
@@ -178,11 +179,6 @@ export function splitChunks(data: string | Uint8Array): readonly Uint8Array[] {
 
 /** The inverse of {@link splitChunks}. */
 export function joinChunks(blob: Blob, chunks: readonly Uint8Array[]): string | Uint8Array {
-  const bytes = new Uint8Array(blob.bytes);
-  let at = 0;
-  for (const chunk of chunks) {
-    bytes.set(chunk, at);
-    at += chunk.length;
-  }
+  const bytes = concat(chunks);
   return blob.text ? new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes) : bytes;
 }

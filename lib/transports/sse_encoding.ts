@@ -29,21 +29,6 @@ export function encodeSseVector(
   return encodeRun(run, isEnveloped ? envelopeOf(run) : dataOf, cursorAt);
 }
 
-/** Bytes laid one after the other. */
-export function concat(parts: readonly Uint8Array[]): Uint8Array {
-  const [only] = parts;
-  if (only !== undefined && parts.length === 1) return only;
-  let length = 0;
-  for (const part of parts) length += part.length;
-  const whole = new Uint8Array(length);
-  let at = 0;
-  for (const part of parts) {
-    whole.set(part, at);
-    at += part.length;
-  }
-  return whole;
-}
-
 function encodeRun(
   run: Run,
   data: (event: LogEvent) => string,

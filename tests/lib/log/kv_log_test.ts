@@ -157,6 +157,16 @@ Deno.test("append() says what is wrong with the store at once, where waiting won
   await assert.rejects(log.append([draft("a", "1")]), problem("internal"));
 });
 
+Deno.test("append() says that the outcome is unknown where an earlier try may have arrived", async () => {
+  await using store = await openEmbedded();
+  const faults = ["connection reset", "database or disk is full"];
+  const log = await store.isolate({
+    kv: failingKv(store.kv, () => faults.shift()),
+    random: () => 0,
+  });
+  await assert.rejects(log.append([draft("a", "1")]), problem("commit_unknown"));
+});
+
 Deno.test("append() refuses names that are too long together for one commit", async () => {
   await using store = await openEmbedded();
   const log = await store.isolate();

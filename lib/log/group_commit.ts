@@ -1,0 +1,248 @@
+import type { Doorbell } from "../kv/doorbell.ts";
+import { keys } from "../kv/keys.ts";
+import { isPassing, isTooLarge, storageProblem } from "../kv/storage_problem.ts";
+import type { Address } from "../shared/channel.ts";
+import { Problem } from "../shared/problem.ts";
+import { claimEarly, type StoredDrafts, writeEarly } from "./blobs.ts";
+import { type ChannelPlan, planCommit, type Planned, type Seen } from "./commit_plan.ts";
+import type { HeadCache } from "./head_cache.ts";
+import { addressesOf, commitUnknown, type Pending, settle } from "./pending.ts";
+import { lastOf, narrowed, packBatches, type StoredBatch } from "./record_batch.ts";
+import { Run } from "./run.ts";
+
+/** Commits lost to other isolates, one after the other, before an append is given up. */
+const MAX_CONFLICTS = 50;
+/** The same for a store that is away: about a minute, after which whoever waited has gone. */
+const MAX_FAILURES = 60;
+
+/** A commit that was sent; while its outcome is unknown it may still arrive. */
+interface Attempt {
+  readonly id: string;
+  readonly planned: Planned;
+}
+
+export interface GroupCommitOptions {
+  readonly kv: Deno.Kv;
+  readonly doorbell: Doorbell;
+  readonly heads: HeadCache;
+  readonly now: () => number;
+  /** From 0 to 1, as `Math.random`. */
+  readonly random: () => number;
+  /** Whether someone in this isolate wants the channel's runs. */
+  readonly isListened: (address: Address) => boolean;
+  readonly onCommitted: (run: Run) => void;
+  /** Whether nobody waits for the group any more and nobody will look if it arrives. */
+  readonly isAbandoned: (group: readonly Pending[]) => boolean;
+}
+
+/**
+ * Brings a group of appends into the log in one atomic commit: plans, sends, tries again after a
+ * conflict or an outage, and finds out about commits whose answer never came.
+ */
+export class GroupCommit {
+  readonly #options: GroupCommitOptions;
+  readonly #isolate = crypto.randomUUID().slice(0, 8);
+  #commits = 0;
+  /** Each ends a pause before its time. */
+  readonly #pauses = new Set<() => void>();
+
+  constructor(options: GroupCommitOptions) {
+    this.#options = options;
+  }
+
+  /** Ends all pauses between tries. */
+  hurry(): void {
+    for (const end of this.#pauses) end();
+  }
+
+  /** Commits `group`, and answers each append of it. Never throws. */
+  async run(group: readonly Pending[]): Promise<void> {
+    try {
+      await this.#commit(group, []);
+    } catch (cause) {
+      const problem = storageProblem(cause);
+      for (const pending of group) settle(pending, problem);
+    }
+  }
+
+  /** @param unknown earlier attempts at the same group that may still arrive. */
+  async #commit(group: readonly Pending[], unknown: Attempt[], conflicts = 0): Promise<void> {
+    const { heads, kv, now } = this.#options;
+    let isNarrowed = false;
+    for (let failures = 0; !this.#options.isAbandoned(group);) {
+      let attempt: Attempt | undefined;
+      try {
+        for (const { stored } of group) {
+          if (stored.early !== undefined) await writeEarly(kv, stored.early, now());
+        }
+        await heads.load(addressesOf(group));
+        const planned = await planCommit(kv, heads, group, now());
+        attempt = { id: `${this.#isolate}${this.#commits++}`, planned };
+        const versionstamp = await this.#send(attempt);
+        if (versionstamp !== undefined) return this.#done(attempt, versionstamp);
+        unknown.push(attempt);
+        conflicts++;
+      } catch (cause) {
+        if (isTooLarge(cause) && !isNarrowed) {
+          isNarrowed = true;
+          for (const pending of group) pending.stored = narrowedDrafts(pending.stored);
+          continue;
+        }
+        const problem = storageProblem(cause);
+        if (!isPassing(problem) || ++failures >= MAX_FAILURES) {
+          // What failed for sure now may have arrived by an earlier attempt.
+          throw failures > 0 && unknown.length > 0 ? commitUnknown(cause) : problem;
+        }
+        if (attempt !== undefined) unknown.push(attempt);
+        await this.#pause(2 ** Math.min(failures, 10));
+      }
+      try {
+        const arrived = await this.#findArrived(unknown);
+        if (arrived !== undefined) return this.#done(arrived, undefined);
+        const contended = await this.#reload(group);
+        if (conflicts >= MAX_CONFLICTS) {
+          throw new Problem("contended", "Too many writers at one channel; publish again.");
+        }
+        // Only what was refused outright can be parted: the rest may yet arrive as a whole.
+        if (failures === 0) {
+          unknown.length = 0;
+          const calm = apartFrom(contended, group);
+          if (calm.length > 0 && calm.length < group.length) {
+            const moved = group.filter((pending) => !calm.includes(pending));
+            const later = this.#pause(2 ** Math.min(conflicts, 6))
+              .then(() => this.#commit(moved, [], conflicts));
+            await settleAll([this.#commit(calm, []), calm], [later, moved]);
+            return;
+          }
+        }
+        await this.#pause(2 ** Math.min(conflicts, 6));
+      } catch (cause) {
+        const problem = storageProblem(cause);
+        if (!isPassing(problem) || ++failures >= MAX_FAILURES) throw problem;
+        await this.#pause(2 ** Math.min(failures, 10));
+      }
+    }
+  }
+
+  /** The versionstamp of the commit; none where another isolate was first. */
+  async #send({ id, planned }: Attempt): Promise<string | undefined> {
+    const { kv, doorbell } = this.#options;
+    const atomic = kv.atomic();
+    for (const plan of planned.channels) {
+      // Also where there are only repeats: that they are still kept is what the head says.
+      atomic.check({ key: keys.head(plan.address), versionstamp: plan.before.versionstamp });
+      if (plan.events.length === 0) continue;
+      atomic.set(keys.head(plan.address), plan.head);
+      for (const batch of packBatches(id, plan.startBytes, plan.events)) {
+        atomic.set(keys.batch(plan.address, plan.head.epoch, lastOf(batch)), batch);
+      }
+      for (const { event } of plan.events) {
+        if (event.id === undefined) continue;
+        atomic.set(
+          keys.seen(plan.address, event.id),
+          [plan.head.epoch, event.sequence] satisfies Seen,
+        );
+      }
+    }
+    for (const { chunks, early } of planned.stored) {
+      for (const { blob, key, value } of chunks) {
+        if (!planned.unused.has(blob)) atomic.set(key, value);
+      }
+      if (early !== undefined) claimEarly(atomic, early, planned.unused);
+    }
+    const moved = movedBy(planned);
+    if (moved.length > 0) doorbell.prepare(atomic, moved.map(({ address }) => address));
+    const result = await atomic.commit();
+    return result.ok ? result.versionstamp : undefined;
+  }
+
+  #done({ planned }: Attempt, versionstamp: string | undefined): void {
+    const { heads, isListened, onCommitted, doorbell } = this.#options;
+    const moved = movedBy(planned);
+    for (const { address, head } of moved) {
+      if (versionstamp === undefined) heads.forget(address);
+      else heads.set(address, { head, versionstamp });
+    }
+    for (const [pending, answer] of planned.answers) settle(pending, answer);
+    for (const plan of moved) if (isListened(plan.address)) onCommitted(runOf(plan));
+    if (moved.length > 0) doorbell.committed(moved.map(({ address }) => address), versionstamp);
+  }
+
+  /** The one of `attempts` that is in the log after all, by the commit id in its record batch. */
+  async #findArrived(attempts: readonly Attempt[]): Promise<Attempt | undefined> {
+    for (const attempt of attempts) {
+      const plan = attempt.planned.channels.find(({ events }) => events.length > 0);
+      const first = plan?.events[0]?.event.sequence;
+      if (plan === undefined || first === undefined) continue;
+      const batches = this.#options.kv.list<StoredBatch>({
+        start: keys.batch(plan.address, plan.head.epoch, first),
+        end: keys.batch(plan.address, plan.head.epoch, Number.MAX_SAFE_INTEGER),
+      }, { limit: 1 });
+      for await (const { value } of batches) if (value.commit === attempt.id) return attempt;
+    }
+    return undefined;
+  }
+
+  /** Reads the group's heads anew; the channels that moved meanwhile. */
+  async #reload(group: readonly Pending[]): Promise<ReadonlySet<Address>> {
+    const { heads } = this.#options;
+    const addresses = [...addressesOf(group)];
+    const before = addresses.map((address) => heads.peek(address)?.versionstamp);
+    await heads.reload(addresses);
+    return new Set(addresses.filter((a, i) => heads.peek(a)?.versionstamp !== before[i]));
+  }
+
+  /** Up to `milliseconds`, at random: full jitter, so that isolates don't meet again. */
+  #pause(milliseconds: number): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const end = () => {
+      clearTimeout(timer);
+      this.#pauses.delete(end);
+      resolve();
+    };
+    const timer = setTimeout(end, this.#options.random() * milliseconds);
+    this.#pauses.add(end);
+    return promise;
+  }
+}
+
+/**
+ * The appends of `group` that share no channel with one that is contended, nor with another append
+ * which does: those of one channel keep their order.
+ */
+function apartFrom(
+  contended: ReadonlySet<Address>,
+  group: readonly Pending[],
+): readonly Pending[] {
+  const blocked = new Set(contended);
+  const isApart = ({ drafts }: Pending) => drafts.every(({ address }) => !blocked.has(address));
+  for (let before = -1; before !== blocked.size;) {
+    before = blocked.size;
+    for (const address of addressesOf(group.filter((p) => !isApart(p)))) blocked.add(address);
+  }
+  return group.filter(isApart);
+}
+
+function narrowedDrafts(drafts: StoredDrafts): StoredDrafts {
+  return { ...drafts, stored: drafts.stored.map(narrowed) };
+}
+
+function movedBy({ channels }: Planned): readonly ChannelPlan[] {
+  return channels.filter(({ events }) => events.length > 0);
+}
+
+/** Waits for all; the failure of one part is the answer of that part alone. */
+async function settleAll(
+  ...parts: readonly (readonly [Promise<void>, readonly Pending[]])[]
+): Promise<void> {
+  await Promise.all(parts.map(([work, group]) =>
+    work.catch((cause) => {
+      const problem = storageProblem(cause);
+      for (const pending of group) settle(pending, problem);
+    })
+  ));
+}
+
+function runOf({ address, head, events }: ChannelPlan): Run {
+  return new Run(address, head.epoch, head.last - events.length, events.map(({ event }) => event));
+}

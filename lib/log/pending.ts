@@ -1,0 +1,42 @@
+import type { Address } from "../shared/channel.ts";
+import { Problem } from "../shared/problem.ts";
+import type { StoredDrafts } from "./blobs.ts";
+import type { Appended, Draft } from "./log.ts";
+
+/** One append from its call to its answer. */
+export interface Pending {
+  readonly drafts: readonly Draft[];
+  /** The channels of the drafts, without repeats. */
+  readonly addresses: readonly Address[];
+  stored: StoredDrafts;
+  readonly bytes: number;
+  readonly since: number;
+  /** True once the caller has its answer, whatever becomes of the commit. */
+  settled: boolean;
+  readonly resolve: (appended: readonly Appended[]) => void;
+  readonly reject: (problem: Problem) => void;
+}
+
+/** Answers the caller, unless it has its answer. */
+export function settle(pending: Pending, answer: readonly Appended[] | Problem): void {
+  if (pending.settled) return;
+  pending.settled = true;
+  if (answer instanceof Problem) pending.reject(answer);
+  else pending.resolve(answer);
+}
+
+/** The channels of all of `group`. */
+export function addressesOf(group: readonly Pending[]): ReadonlySet<Address> {
+  const addresses = new Set<Address>();
+  for (const pending of group) for (const address of pending.addresses) addresses.add(address);
+  return addresses;
+}
+
+/** For a caller whose events may be stored or not. */
+export function commitUnknown(cause?: unknown): Problem {
+  return new Problem(
+    "commit_unknown",
+    "The store did not answer in time: the event may be stored or not. Publish it again with the same Idempotency-Key to be sure of one.",
+    { cause },
+  );
+}
