@@ -6,6 +6,8 @@ export interface WeirServerOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** `run`: one isolate; `serve`: `deno serve --parallel`. @default "run" */
   readonly by?: "run" | "serve";
+  /** The largest file that the process may write, in blocks of 512 bytes: a disk that is full. */
+  readonly maxFileBlocks?: number;
 }
 
 /** How a process ended and what it said. */
@@ -128,13 +130,14 @@ export class WeirServer implements AsyncDisposable {
   }
 
   #spawn(): Deno.ChildProcess {
-    const { by = "run", env = {} } = this.#options;
+    const { by = "run", env = {}, maxFileBlocks } = this.#options;
     const args = by === "run"
       ? ["run", "-A", MAIN, "--listen"]
       : ["serve", "-A", "--parallel", "--host", "127.0.0.1", "--port", String(this.#port), MAIN];
+    const limit = maxFileBlocks === undefined ? "" : `trap "" XFSZ; ulimit -f ${maxFileBlocks}; `;
     // The shell only turns stderr into a file: `exec` leaves its place to Deno.
     this.#process = new Deno.Command("/bin/sh", {
-      args: ["-c", `exec "$0" "$@" 2>"$WEIR_INTERNAL_STDERR"`, Deno.execPath(), ...args],
+      args: ["-c", `${limit}exec "$0" "$@" 2>"$WEIR_INTERNAL_STDERR"`, Deno.execPath(), ...args],
       env: {
         DENO_NO_UPDATE_CHECK: "1",
         NO_COLOR: "1",
