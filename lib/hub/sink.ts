@@ -14,6 +14,8 @@ export interface Sink {
    * gets nothing more before {@link Sink.drained}. Must not throw.
    */
   write(runs: readonly Run[]): boolean;
+  /** Whether it takes more now. The sinks of one connection share its room. */
+  hasRoom(): boolean;
   /** Resolves when there is room again, or nobody will ever take anything again. */
   drained(): Promise<void>;
   /** Tells the subscriber the reason and ends. */

@@ -93,7 +93,9 @@ export class Subscription {
         if (read?.length === 0 && this.#tail.position === seen) await this.#moved();
         runs = read ?? [];
       }
-      if (runs.length > 0 && !this.#write(runs)) await this.#drained();
+      if (runs.length === 0) continue;
+      // Asked again right before: the room may have gone to another channel of the connection.
+      if (!this.#sink.hasRoom() || !this.#write(runs)) await this.#drained();
     }
   }
 

@@ -36,6 +36,7 @@ export async function longPoll(hub: Hub, after: After, options: LongPollOptions)
           end();
           return false;
         },
+        hasRoom: () => !found.some((of) => of.index === index),
         // Full after its first runs: what comes later belongs to the next poll.
         drained: () => found.some((of) => of.index === index) ? closed.promise : Promise.resolve(),
         close: () => end(),

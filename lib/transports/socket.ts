@@ -41,6 +41,8 @@ export const MAX_SOCKET_CHANNELS = 1_000;
 export const MAX_CURSOR_CHANNELS = 100;
 /** Publishes of one socket without their answer. Met: one socket that takes the whole queue. */
 const MAX_PUBLISHES = 1_024;
+/** Bytes that wait for a socket whose client goes on asking. Met: requests, and nobody who reads. */
+const MAX_UNREAD_BYTES = 16 * MAX_EVENT_BYTES;
 /** Bytes that wait for a socket before it is full and its subscriptions turn to catching up. */
 const QUEUE_BYTES = 128 * 1024;
 
@@ -105,6 +107,7 @@ export class SocketSession {
 
   #receive(frame: unknown): void {
     if (this.#isClosed) return;
+    if (this.#socket.bufferedAmount > MAX_UNREAD_BYTES) return void this.close("slow");
     if (typeof frame !== "string") {
       return this.#refuse(undefined, new Problem("bad_frame", "Frames are text, not binary."));
     }
@@ -246,7 +249,8 @@ export class SocketSession {
   #sink(key: string, encode: Encoder<string>): Sink {
     return {
       write: (runs) => this.#write(runs, encode),
-      drained: () => this.#options.drains.wait(() => this.#isClosed || this.#hasRoom()),
+      hasRoom: () => this.#hasRoom(),
+      drained: () => this.#options.drains.wait(() => this.#hasRoom()),
       close: (reason) => {
         this.#end(key);
         void this.close(reason);
@@ -265,7 +269,7 @@ export class SocketSession {
   }
 
   #hasRoom(): boolean {
-    return this.#socket.bufferedAmount < QUEUE_BYTES;
+    return this.#isClosed || this.#socket.bufferedAmount < QUEUE_BYTES;
   }
 
   #send(message: { readonly op: string; readonly [member: string]: unknown }): void {

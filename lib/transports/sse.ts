@@ -102,6 +102,7 @@ class SseStream {
   #sink(encode: Encoder<Uint8Array>): Sink {
     return {
       write: (runs) => this.#write(runs, encode),
+      hasRoom: () => this.#hasRoom(),
       drained: () => this.#drained(),
       close: (reason) => this.#close(reason),
     };
@@ -115,11 +116,15 @@ class SseStream {
       ? encode(only)
       : concat(runs.map((run) => encode(run)));
     this.#controller.enqueue(bytes);
-    return (this.#controller.desiredSize ?? 0) > 0;
+    return this.#hasRoom();
+  }
+
+  #hasRoom(): boolean {
+    return this.#isClosed || (this.#controller.desiredSize ?? 0) > 0;
   }
 
   #drained(): Promise<void> {
-    if (this.#isClosed || (this.#controller.desiredSize ?? 0) > 0) return Promise.resolve();
+    if (this.#hasRoom()) return Promise.resolve();
     return new Promise((resolve) => this.#waiters.push(resolve));
   }
 
@@ -132,7 +137,7 @@ class SseStream {
 
   /** A comment where nothing else was written since the last beat: a dead peer shows by it. */
   #beat(): void {
-    const isQuiet = !this.#hasWritten && (this.#controller.desiredSize ?? 0) > 0;
+    const isQuiet = !this.#hasWritten && this.#hasRoom();
     this.#hasWritten = false;
     if (isQuiet) this.#controller.enqueue(HEARTBEAT);
   }

@@ -53,6 +53,10 @@ export class FakeSink implements Sink {
     return this.#room > 0;
   }
 
+  hasRoom(): boolean {
+    return this.#room > 0;
+  }
+
   drained(): Promise<void> {
     if (this.#room > 0) return Promise.resolve();
     return new Promise((resolve) => this.#waiters.push(resolve));

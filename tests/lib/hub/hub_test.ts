@@ -1,6 +1,9 @@
 import assert from "node:assert/strict";
 import { Hub } from "../../../lib/hub/hub.ts";
+import type { Sink } from "../../../lib/hub/sink.ts";
 import type { Log } from "../../../lib/log/log.ts";
+import { channelOf } from "../../../lib/shared/channel.ts";
+import { ORIGIN } from "../../../lib/shared/offset.ts";
 import { address, draft } from "../../support/drafts.ts";
 import { FakeSink } from "../../support/fake_sink.ts";
 import { openEmbedded } from "../../support/log_stores.ts";
@@ -37,6 +40,35 @@ Deno.test("1,000 subscribers that come back at once cost the store about one rea
   await Promise.all(sinks.map((sink) => subscribe(hub, sink, "earliest")));
   await until("everyone has all", () => sinks.every((sink) => sink.events.length === events));
   assert.ok(reads() <= 12, `${reads()} reads`);
+  await hub.close();
+});
+
+Deno.test("the channels of one connection together take no more than it has room for", async () => {
+  await using store = await openEmbedded();
+  const log = await store.isolate();
+  const channels = Array.from({ length: 50 }, (_, i) => address(`c${i}`));
+  for (const channel of channels) await log.append([draft(channelOf(channel), "1")]);
+  const hub = new Hub({ log });
+  const room = Promise.withResolvers<void>();
+  let writes = 0;
+  let most = 1;
+  const sink: Sink = {
+    write: () => ++writes < most,
+    hasRoom: () => writes < most,
+    drained: () => writes < most ? Promise.resolve() : room.promise,
+    close: () => {},
+  };
+  const subscriptions = await Promise.all(
+    channels.map((channel) => hub.subscribe(channel, "earliest", sink)),
+  );
+  for (const subscription of subscriptions) subscription.start();
+  await until("the first is there", () => writes > 0);
+  // A read of the log that began after theirs is answered after theirs.
+  await log.read(channels[0] ?? A, ORIGIN, 1);
+  assert.equal(writes, 1);
+  most = Infinity;
+  room.resolve();
+  await until("all are there", () => writes === channels.length);
   await hub.close();
 });
 
