@@ -4,6 +4,7 @@ import {
   epochAt,
   epochTime,
   formatOffset,
+  isOffset,
   parseOffset,
   type Position,
 } from "./offset.ts";
@@ -54,7 +55,8 @@ export function formatCursor(
  * @throws {Problem} `bad_cursor`; `cursor_other_channels` where it was made for another list.
  */
 export function parseCursor(text: string, channels: readonly Channel[]): readonly Position[] {
-  const isVector = VECTOR.test(text) && text.length <= MAX_VECTOR_CHARS;
+  // An offset may begin with a "v" too, but 25 characters after it are no length of base64.
+  const isVector = VECTOR.test(text) && text.length <= MAX_VECTOR_CHARS && !isOffset(text);
   if (channels.length === 1) {
     if (isVector) throw otherChannels(text);
     return [parseOffset(text)];

@@ -41,6 +41,11 @@ export function offsetOf(position: Position): Offset {
   return formatOffset(position.epoch, position.sequence);
 }
 
+/** Whether `text` has the form of an offset. */
+export function isOffset(text: string): boolean {
+  return OFFSET.test(text);
+}
+
 /** @throws {Problem} `bad_cursor` */
 export function parseOffset(text: string): Position {
   const match = OFFSET.exec(text);

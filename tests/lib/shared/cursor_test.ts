@@ -53,6 +53,13 @@ Deno.test("the cursor of one channel is its offset", () => {
   assert.equal(cursor, formatOffset(epoch, 7));
 });
 
+Deno.test("an offset whose epoch begins like a vector is no vector", () => {
+  const [one, two] = [["a"], ["a", "b"]].map((names) => names.map(parseChannel));
+  const text = "v00000000_0000000000000007";
+  assert.deepEqual(parseCursor(text, one ?? []), [{ epoch: "v00000000", sequence: 7 }]);
+  assert.throws(() => parseCursor(text, two ?? []), problem("cursor_other_channels"));
+});
+
 Deno.test("a cursor goes on only with the channels it was made for", () => {
   fc.assert(fc.property(vector(1), channelNames(1), ([channels, positions], others) => {
     fc.pre(channels.length + others.length > 2 && String(channels) !== String(others));
