@@ -5,6 +5,7 @@ import { errorFields, type Logger } from "./logger.ts";
 import { KvLog } from "./log/kv_log.ts";
 import type { Log } from "./log/log.ts";
 import { DEFAULT_TENANT } from "./shared/channel.ts";
+import { withinLimit } from "./shared/time_limit.ts";
 import { DrainPoll } from "./transports/drain_poll.ts";
 import type { SocketOptions } from "./transports/socket.ts";
 import { TimerWheel } from "./transports/timer_wheel.ts";
@@ -76,12 +77,4 @@ export async function openWeir(config: Config, logger: Logger): Promise<Weir> {
       }),
   };
   return weir;
-}
-
-/** When `work` is done, or the time is over. */
-async function withinLimit(work: Promise<unknown>, milliseconds: number): Promise<void> {
-  const { promise: over, resolve } = Promise.withResolvers<void>();
-  const timer = setTimeout(resolve, milliseconds);
-  await Promise.race([work, over]);
-  clearTimeout(timer);
 }

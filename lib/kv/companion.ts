@@ -1,4 +1,5 @@
 import { setImmediate } from "node:timers";
+import { withinLimit } from "../shared/time_limit.ts";
 
 /** Between two companion reads, in ms. */
 const INTERVAL = 1;
@@ -95,10 +96,7 @@ export function accompanied(kv: Deno.Kv): Accompanied {
     async quiet() {
       clearTimeout(timer);
       timer = undefined;
-      let limit: ReturnType<typeof setTimeout> | undefined;
-      const limited = new Promise<void>((resolve) => limit = setTimeout(resolve, QUIET_LIMIT));
-      await Promise.race([Promise.all(reads), limited]);
-      clearTimeout(limit);
+      await withinLimit(Promise.all(reads), QUIET_LIMIT);
     },
   };
 }

@@ -41,10 +41,11 @@ export class Committer {
   }
 
   append(drafts: readonly Draft[]): Promise<readonly Appended[]> {
-    const refusal = this.#refusal(drafts);
+    const addresses = [...new Set(drafts.map((draft) => draft.address))];
+    const refusal = this.#refusal(addresses.length);
     if (refusal !== undefined) return Promise.reject(refusal);
     const stored = storeDrafts(drafts);
-    if (stored.keyBytes + keyBytesOf(new Set(drafts.map((d) => d.address))) > ATOMIC_KEY_BYTES) {
+    if (stored.keyBytes + keyBytesOf(addresses) > ATOMIC_KEY_BYTES) {
       return Promise.reject(
         new Problem(
           "too_many_channels",
@@ -58,7 +59,7 @@ export class Committer {
     this.#pendingBytes += bytes;
     this.#queue.push({
       drafts,
-      addresses: [...new Set(drafts.map((draft) => draft.address))],
+      addresses,
       stored,
       bytes,
       since: performance.now(),
@@ -78,14 +79,13 @@ export class Committer {
     return this.#closing.promise;
   }
 
-  #refusal(drafts: readonly Draft[]): Problem | undefined {
+  #refusal(channels: number): Problem | undefined {
     if (this.#closing !== undefined) {
       return new Problem("shutting_down", "This server is stopping; publish again in a moment.");
     }
     if (this.#queue.length >= MAX_PENDING || this.#pendingBytes >= MAX_PENDING_BYTES) {
       return new Problem("overloaded", "Too many events wait to be stored; publish again later.");
     }
-    const channels = new Set(drafts.map((draft) => draft.address)).size;
     // A check is kept free for the marker of chunks that were written first.
     const most = this.#traits.checks - 1;
     return channels <= most ? undefined : new Problem(

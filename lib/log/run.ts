@@ -59,12 +59,6 @@ export class Run {
     }
     return this.#part;
   }
-
-  /** The first `count` events, with the gap. */
-  head(count: number): Run {
-    if (count >= this.events.length) return this;
-    return new Run(this.address, this.epoch, this.after, this.events.slice(0, count), this.gap);
-  }
 }
 
 /** Neighbouring runs as one. They follow each other without a hole, and only the first has a gap. */

@@ -30,15 +30,16 @@ export async function longPoll(hub: Hub, after: After, options: LongPollOptions)
   options.signal.addEventListener("abort", onAbort, { once: true });
   try {
     for (const [index, address] of options.addresses.entries()) {
+      const hasRoom = () => !found.some((of) => of.index === index);
       const sink: Sink = {
         write: (runs) => {
           found.push({ index, runs });
           end();
           return false;
         },
-        hasRoom: () => !found.some((of) => of.index === index),
+        hasRoom,
         // Full after its first runs: what comes later belongs to the next poll.
-        drained: () => found.some((of) => of.index === index) ? closed.promise : Promise.resolve(),
+        drained: () => hasRoom() ? Promise.resolve() : closed.promise,
         close: () => end(),
       };
       const position = page.vector.positions[index] ?? "latest";

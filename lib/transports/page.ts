@@ -70,13 +70,13 @@ export function makePage(
   const events: string[] = [];
   for (const { index, at, run } of taken) {
     events.push(`{${run.encode(jsonMembers)[at]}}`);
-    vector.at(index, run.epoch, run.after + at + 1);
+    vector.move(index, run.epoch, run.after + at + 1);
   }
   let gap = "";
   const [first] = parts;
   if (gapped !== undefined && first !== undefined) {
     gap = `,"gap":{${first.run.encode(jsonGap)}}`;
-    if (taken.length === 0) vector.at(first.index, first.run.epoch, first.run.after);
+    if (taken.length === 0) vector.move(first.index, first.run.epoch, first.run.after);
   }
   const total = withRuns.reduce(
     (n, { runs }) => n + runs.reduce((m, r) => m + r.events.length, 0),

@@ -1,4 +1,3 @@
-import type { Run } from "../log/run.ts";
 import type { Channel } from "../shared/channel.ts";
 import { type Cursor, formatCursor } from "../shared/cursor.ts";
 import type { Epoch, Position } from "../shared/offset.ts";
@@ -22,14 +21,14 @@ export class Vector {
     return this.#positions;
   }
 
-  /** The cursor once the channel at `index` has come to `sequence`. */
-  at(index: number, epoch: Epoch, sequence: number): Cursor {
+  /** The channel at `index` has come to `sequence`. */
+  move(index: number, epoch: Epoch, sequence: number): void {
     this.#positions[index] = { epoch, sequence };
-    return this.cursor;
   }
 
-  /** The channel at `index` has all of `run`. */
-  advance(index: number, run: Run): void {
-    this.#positions[index] = { epoch: run.epoch, sequence: run.last };
+  /** The cursor once the channel at `index` has come to `sequence`. */
+  at(index: number, epoch: Epoch, sequence: number): Cursor {
+    this.move(index, epoch, sequence);
+    return this.cursor;
   }
 }
