@@ -1,13 +1,12 @@
 import { type Config, ConfigError, isLoopback, parseConfig } from "./lib/config.ts";
 import { createLogger, errorFields } from "./lib/logger.ts";
 import { StoreInUseError } from "./lib/kv/store.ts";
+import { Siblings } from "./lib/siblings.ts";
 import { openWeir, type Weir } from "./lib/weir.ts";
 import { createApp } from "./routes/app.ts";
 
 /** After a signal the process is gone within this time, in ms, whatever still hangs. */
 const STOP_LIMIT = 4_500;
-/** What an isolate of several leaves the others for their own end, in ms. */
-const SIBLING_TIME = 500;
 
 const logger = createLogger({
   isPretty: Deno.stderr.isTerminal(),
@@ -26,6 +25,7 @@ export default {
 // A module can't tell `deno run` from `deno serve`, so the start task says which it is.
 const server = Deno.args.includes("--listen") ? listen() : undefined;
 
+const siblings = new Siblings();
 for (const signal of ["SIGINT", "SIGTERM"] as const) {
   Deno.addSignalListener(signal, () => void stop(signal));
 }
@@ -94,8 +94,7 @@ async function stop(signal: string): Promise<void> {
     const drained = server?.shutdown();
     await weir.close();
     await drained;
-    // Isolates of one process end together: the first leaves the others time to end too.
-    if (server === undefined) await new Promise((resolve) => setTimeout(resolve, SIBLING_TIME));
+    await siblings.leave();
     logger.info("stopped");
   } catch (cause) {
     logger.error("stopping failed", errorFields(cause));

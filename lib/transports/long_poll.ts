@@ -2,6 +2,7 @@ import type { Hub } from "../hub/hub.ts";
 import type { Sink } from "../hub/sink.ts";
 import type { Subscription } from "../hub/subscription.ts";
 import type { After } from "../shared/cursor.ts";
+import { Problem } from "../shared/problem.ts";
 import { type Found, makePage, type Page, type PageOptions, readPage } from "./page.ts";
 
 export interface LongPollOptions extends PageOptions {
@@ -16,7 +17,7 @@ export interface LongPollOptions extends PageOptions {
  * one when the time is over, the client has gone or the server stops. A long poll is a
  * subscription that ends with its first events.
  *
- * @throws {import("../shared/problem.ts").Problem} `storage_*`, `shutting_down`
+ * @throws {Problem} `storage_*`
  */
 export async function longPoll(hub: Hub, after: After, options: LongPollOptions): Promise<Page> {
   const page = await readPage(hub, after, options);
@@ -47,6 +48,9 @@ export async function longPoll(hub: Hub, after: After, options: LongPollOptions)
     }
     for (const subscription of subscriptions) subscription.start();
     await ended;
+  } catch (cause) {
+    // As if it had been waiting when the server began to stop: the client comes back all the same.
+    if (!(cause instanceof Problem && cause.code === "shutting_down")) throw cause;
   } finally {
     clearTimeout(timer);
     options.signal.removeEventListener("abort", onAbort);
