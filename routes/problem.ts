@@ -26,28 +26,47 @@ export function statusOf(code: ProblemCode): number {
     case "not_subscribed":
     case "subscribed_already":
     case "too_many_channels":
+    case "token_in_url":
     case "too_many_events":
     case "unknown_parameter":
       return 400;
+    case "key_invalid":
+    case "ticket_invalid":
+    case "token_expired":
+    case "token_invalid":
+    case "token_revoked":
+    case "unauthenticated":
+      return 401;
+    case "forbidden":
     case "forbidden_host":
     case "forbidden_origin":
       return 403;
     case "channel_not_found":
+    case "key_not_found":
     case "not_found":
       return 404;
     case "method_not_allowed":
       return 405;
     case "bad_accept":
       return 406;
+    case "request_timeout":
+      return 408;
     case "idempotency_conflict":
       return 409;
     case "event_too_large":
     case "frame_too_large":
       return 413;
+    case "uri_too_long":
+      return 414;
     case "bad_content_type":
       return 415;
     case "upgrade_required":
       return 426;
+    case "rate_limited":
+    case "too_many_connections":
+      return 429;
+    case "headers_too_large":
+      return 431;
     case "internal":
       return 500;
     case "commit_unknown":
@@ -64,14 +83,19 @@ export function statusOf(code: ProblemCode): number {
 
 const TITLES: Readonly<Record<number, string>> = {
   400: "Bad Request",
+  401: "Unauthorized",
   403: "Forbidden",
   404: "Not Found",
   405: "Method Not Allowed",
   406: "Not Acceptable",
+  408: "Request Timeout",
   409: "Conflict",
   413: "Content Too Large",
+  414: "URI Too Long",
   415: "Unsupported Media Type",
   426: "Upgrade Required",
+  429: "Too Many Requests",
+  431: "Request Header Fields Too Large",
   500: "Internal Server Error",
   503: "Service Unavailable",
   507: "Insufficient Storage",

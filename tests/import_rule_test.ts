@@ -40,7 +40,8 @@ const RULE: Readonly<Record<string, readonly string[]>> = {
   "lib/siblings.ts": [],
   "lib/assets.ts": [],
 
-  "lib/transports": ["lib/hub", "lib/log", "lib/shared"],
+  "lib/transports": ["lib/auth", "lib/hub", "lib/log", "lib/shared"],
+  "lib/auth": ["lib/kv", "lib/log", "lib/shared"],
   "lib/hub": ["lib/log", "lib/shared"],
   "lib/log": ["lib/kv", "lib/shared"],
   "lib/kv": ["lib/shared"],
@@ -56,6 +57,7 @@ const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   "routes": ["hono", "zod"],
   "routes/page.tsx": ["hono", "zod", "preact", "preact-render-to-string"],
   "lib/config.ts": ["zod"],
+  "lib/auth": ["jose", "zod"],
   "lib/log": ["zod"],
   "lib/transports": ["zod"],
   "islands": ["preact"],

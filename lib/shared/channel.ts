@@ -42,7 +42,8 @@ export function parseChannel(name: string): Channel {
   return name as Channel;
 }
 
-function channelFault(name: string): string | undefined {
+/** What is wrong with `name` as a channel, or undefined. */
+export function channelFault(name: string): string | undefined {
   if (name.length === 0) return "it is empty";
   // A UTF-16 unit is three bytes of UTF-8 at the most: short names need no counting.
   if (3 * name.length > MAX_CHANNEL_BYTES && utf8.encode(name).length > MAX_CHANNEL_BYTES) {

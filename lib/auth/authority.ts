@@ -1,0 +1,88 @@
+import { type Channel, DEFAULT_TENANT, type Tenant } from "../shared/channel.ts";
+import { Problem, quote } from "../shared/problem.ts";
+import { PatternSet } from "./pattern.ts";
+import type { Action, Scope } from "./scope.ts";
+
+/** What a credential says, as plain data that a store can keep. */
+export interface Grant {
+  readonly tenant: Tenant;
+  readonly kind: "open" | "anonymous" | "token" | "key";
+  /** Who it is: a token's `sub`. */
+  readonly subject?: string | undefined;
+  /** A token's `jti`. */
+  readonly tokenId?: string | undefined;
+  /** The `kid` of the key that signed a token, or the id of an API key. */
+  readonly keyId?: string | undefined;
+  /** Milliseconds since 1970. */
+  readonly issuedAt?: number | undefined;
+  /** Milliseconds since 1970 at which it ends, allowance for clocks included. */
+  readonly expiresAt?: number | undefined;
+  readonly scope: Scope;
+}
+
+/** What the holder of one verified credential may do. */
+export class Authority {
+  readonly grant: Grant;
+  readonly tenant: Tenant;
+  readonly #patterns: Readonly<Record<Action, PatternSet>>;
+
+  constructor(grant: Grant) {
+    const { publish, subscribe, presence, manage } = grant.scope;
+    this.grant = grant;
+    this.tenant = grant.tenant;
+    this.#patterns = {
+      publish: new PatternSet(publish),
+      subscribe: new PatternSet(subscribe),
+      presence: new PatternSet(presence),
+      manage: new PatternSet(manage),
+    };
+  }
+
+  may(action: Action, channel: Channel): boolean {
+    return this.#patterns[action].matches(channel);
+  }
+
+  /** @throws {Problem} `forbidden`: the same whether or not the channel exists. */
+  require(action: Action, channel: Channel): void {
+    if (this.may(action, channel)) return;
+    throw new Problem(
+      "forbidden",
+      `This credential has no right to ${WORDS[action]} ${quote(channel)}.`,
+    );
+  }
+
+  /** @throws {Problem} `forbidden` */
+  requireAdmin(): void {
+    if (this.grant.scope.admin) return;
+    throw new Problem("forbidden", `This credential has no "admin" right.`);
+  }
+
+  isExpired(now: number): boolean {
+    return this.grant.expiresAt !== undefined && now >= this.grant.expiresAt;
+  }
+
+  /** Whether `next` may take its place on an open connection: the same tenant and person. */
+  mayBecome({ grant: { tenant, subject } }: Authority): boolean {
+    if (tenant !== this.tenant) return false;
+    return this.grant.kind === "anonymous" || subject === this.grant.subject;
+  }
+}
+
+const WORDS: Readonly<Record<Action, string>> = {
+  publish: "publish to",
+  subscribe: "read",
+  presence: "take part in the presence of",
+  manage: "manage",
+};
+
+const EVERYTHING: Scope = {
+  publish: ["**"],
+  subscribe: ["**", "$**"],
+  presence: ["**"],
+  manage: ["**"],
+  admin: true,
+  limits: {},
+};
+
+/** Without keys everyone who reaches Weir may do everything, in the one tenant that there is. */
+export const OPEN = new Authority({ tenant: DEFAULT_TENANT, kind: "open", scope: EVERYTHING });

@@ -1,0 +1,36 @@
+import { z } from "zod";
+import type { Tenant } from "../shared/channel.ts";
+import { limitsSchema } from "./limits.ts";
+import { MAX_PATTERNS, patternFault } from "./pattern.ts";
+
+/** What can be done with a channel. */
+export const ACTIONS = ["publish", "subscribe", "presence", "manage"] as const;
+export type Action = typeof ACTIONS[number];
+
+const patterns = z.array(
+  z.string().check((context) => {
+    const message = patternFault(context.value);
+    if (message !== undefined) {
+      context.issues.push({ code: "custom", message, input: context.value });
+    }
+  }),
+).max(MAX_PATTERNS).default([]);
+
+/** A tenant's name: it stands in every key of the store, before a `/`. */
+export const tenantSchema = z.string()
+  .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/, "1–64 of A–Z a–z 0–9 . _ -, the first no sign")
+  .transform((name) => name as Tenant);
+
+/** What a credential may do: channel patterns for each action, and limits of its own. */
+export const scopeSchema = z.strictObject({
+  publish: patterns,
+  /** Reading. */
+  subscribe: patterns,
+  presence: patterns,
+  /** Settings and deletion of channels. */
+  manage: patterns,
+  /** Keys and revocations of the tenant. */
+  admin: z.boolean().default(false),
+  limits: limitsSchema.default({}),
+});
+export type Scope = z.infer<typeof scopeSchema>;
