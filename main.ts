@@ -1,4 +1,6 @@
+import { KeysError } from "./lib/auth/access.ts";
 import { type Config, ConfigError, isLoopback, parseConfig } from "./lib/config.ts";
+import { listen, type Listener, ListenError } from "./lib/listener.ts";
 import { createLogger, errorFields } from "./lib/logger.ts";
 import { StoreInUseError } from "./lib/kv/store.ts";
 import { Siblings } from "./lib/siblings.ts";
@@ -18,12 +20,15 @@ const app = createApp(weir);
 
 /** `deno serve main.ts` (with `--parallel` an isolate a core) and edge platforms start here. */
 export default {
-  fetch: (request: Request) => app.fetch(request),
-  onListen: (address) => ready(address as Deno.NetAddr),
+  fetch: app.fetch,
+  onListen: (address) => {
+    if (config.tls !== undefined) refuse("WEIR_TLS_CERT is for deno task start, not deno serve.");
+    ready(address as Deno.NetAddr, "http");
+  },
 } satisfies Deno.ServeDefaultExport;
 
 // A module can't tell `deno run` from `deno serve`, so the start task says which it is.
-const server = Deno.args.includes("--listen") ? listen() : undefined;
+const server = Deno.args.includes("--listen") ? await startListening() : undefined;
 
 const siblings = new Siblings();
 for (const signal of ["SIGINT", "SIGTERM"] as const) {
@@ -46,18 +51,35 @@ async function open(): Promise<Weir> {
   try {
     return await openWeir(config, logger);
   } catch (cause) {
-    if (cause instanceof StoreInUseError) return refuse(cause.message);
+    if (cause instanceof StoreInUseError || cause instanceof KeysError) {
+      return refuse(cause.message);
+    }
     logger.error("the store cannot be opened", errorFields(cause));
     return refuse("Cannot open the store that WEIR_KV names.");
   }
 }
 
-function listen(): Deno.HttpServer {
-  const { host: hostname, port } = config;
+async function startListening(): Promise<Listener> {
+  const { host: hostname, port, tls } = config;
   refusePublic(hostname);
   try {
-    return Deno.serve({ hostname, port, onListen: ready }, (request) => app.fetch(request));
+    return await listen({
+      hostname,
+      port,
+      tls,
+      handler: app.fetch,
+      onListen: ready,
+      onReload: () => logger.info("the certificate was reloaded"),
+      onReloadFailed: (cause) => {
+        logger.warn("the new certificate cannot be used: the old one stays", errorFields(cause));
+      },
+      beforeRetire: () => weir.dismissSockets(),
+      onAcceptFailed: (cause) => {
+        logger.error("no connection could be accepted: trying again", errorFields(cause));
+      },
+    });
   } catch (cause) {
+    if (cause instanceof ListenError) return refuse(cause.message);
     if (cause instanceof Deno.errors.AddrInUse) {
       return refuse(`Cannot listen on port ${port}: it is taken. Choose another by WEIR_PORT.`);
     }
@@ -65,18 +87,20 @@ function listen(): Deno.HttpServer {
   }
 }
 
-function ready({ hostname, port }: { readonly hostname: string; readonly port: number }): void {
+function ready({ hostname, port }: Deno.NetAddr, scheme: "http" | "https"): void {
   refusePublic(hostname);
   const host = hostname.includes(":") ? `[${hostname}]` : hostname;
-  write(Deno.stdout, `Weir listening on http://${host}:${port}/`);
-  logger.info("open mode: no keys, so everyone on this machine may publish and read");
+  write(Deno.stdout, `Weir listening on ${scheme}://${host}:${port}/`);
+  if (config.isOpen) {
+    logger.info("open mode: no keys, so everyone on this machine may publish and read");
+  }
 }
 
 /** Without keys everyone who reaches Weir may do everything. */
 function refusePublic(hostname: string): void {
-  if (isLoopback(hostname)) return;
+  if (!config.isOpen || isLoopback(hostname)) return;
   refuse(
-    `Cannot listen on ${hostname} without keys: only on a loopback address, such as 127.0.0.1 (WEIR_HOST, or --host of deno serve).`,
+    `Cannot listen on ${hostname} without keys: only on a loopback address, such as 127.0.0.1 (WEIR_HOST, or --host of deno serve). "deno task keys init" makes keys.`,
   );
 }
 

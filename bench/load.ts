@@ -63,6 +63,21 @@ async function warmUp(publishers: Publishers, options: LoadOptions, tally: Tally
   tally.reset();
 }
 
+/** Another tenant's publishers, at it until they are closed; what they are told is their affair. */
+async function startFlood(options: LoadOptions): Promise<Publishers | undefined> {
+  const { floodToken, floodInFlight } = options;
+  if (floodToken === "") return undefined;
+  const flood = await Publishers.open({
+    ...options,
+    token: floodToken,
+    inFlight: floodInFlight,
+    everyMs: 0,
+  });
+  void flood.publish(Number.MAX_SAFE_INTEGER);
+  await pause(1_000); // until its limits are reached
+  return flood;
+}
+
 /** Runs the load and measures. */
 async function run(options: LoadOptions): Promise<LoadResult> {
   const tally = new Tally();
@@ -75,6 +90,7 @@ async function run(options: LoadOptions): Promise<LoadResult> {
   let machine = machineSeconds();
   let begin = performance.now();
   const crowd = await gather(options, tally);
+  const connectMinutes = (performance.now() - begin) / 60_000;
   const pongs = setInterval(() => {
     if (options.transport === "websocket") crowd.subscribers.forEach((each) => each.pong());
   }, PONG_MS);
@@ -92,8 +108,10 @@ async function run(options: LoadOptions): Promise<LoadResult> {
       cpu = cpuSeconds(options.pids);
       ownCpu = cpuSeconds([Deno.pid]);
       machine = machineSeconds();
+      const flood = await startFlood(options);
       begin = performance.now();
       report = await publishers.publish(options.messages);
+      flood?.close();
     }
   }
   const each = replay ? options.held : options.channels > 1 ? 0 : report.published;
@@ -126,6 +144,7 @@ async function run(options: LoadOptions): Promise<LoadResult> {
     publishesPerSecond: report.seconds > 0 ? report.published / report.seconds : 0,
     failedPublishes: report.failed,
     failedConnects: crowd.failed,
+    connectsPerMinute: crowd.subscribers.length / connectMinutes,
     publishP50: quantile(report.latencies, 0.5),
     publishP99: quantile(report.latencies, 0.99),
     endToEndP50: replay ? null : quantile(tally.latencies, 0.5),

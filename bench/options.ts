@@ -32,6 +32,14 @@ export interface LoadOptions {
   readonly size: number;
   /** Replay: events already in the log, which each subscriber reads with `after=earliest`. */
   readonly held: number;
+  /** Sent as `Authorization: Bearer` with each request; "": nothing is. */
+  readonly token: string;
+  /** Whether each subscriber turns the token into a ticket first and connects with that. */
+  readonly tickets: boolean;
+  /** Another tenant, which publishes as fast as it can while the timed part runs; "": nobody. */
+  readonly floodToken: string;
+  /** Requests that the flood has under way. */
+  readonly floodInFlight: number;
   /** Pause after connecting, before memory is read. */
   readonly settleMs: number;
   /** The longest any one phase (connect, publish, drain) may take. */
@@ -51,6 +59,10 @@ export const LOAD_DEFAULTS = {
   everyMs: 0,
   size: 100,
   held: 0,
+  token: "",
+  tickets: false,
+  floodToken: "",
+  floodInFlight: 0,
   settleMs: 500,
   phaseMs: 30_000,
 } as const satisfies Partial<LoadOptions>;
@@ -67,6 +79,8 @@ export interface LoadResult {
   readonly publishesPerSecond: number;
   readonly failedPublishes: number;
   readonly failedConnects: number;
+  /** How fast the subscribers came. */
+  readonly connectsPerMinute: number;
   /** From the first byte of the request written to the whole answer read, ms. */
   readonly publishP50: number | null;
   readonly publishP99: number | null;

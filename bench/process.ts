@@ -136,9 +136,13 @@ async function answers(port: number): Promise<string> {
 /** Starts Weir on the store `kv`: a file, or the URL of a KV Connect server with its token. */
 export function startWeir(
   kv: string,
-  options: { token?: string; flags?: readonly string[] } = {},
+  options: {
+    token?: string;
+    flags?: readonly string[];
+    settings?: Readonly<Record<string, string>>;
+  } = {},
 ): Promise<Server> {
-  const env: Record<string, string> = { WEIR_PORT: "0", WEIR_KV: kv };
+  const env: Record<string, string> = { WEIR_PORT: "0", WEIR_KV: kv, ...options.settings };
   if (options.token !== undefined) env.DENO_KV_ACCESS_TOKEN = options.token;
   const args = ["run", "-A", ...options.flags ?? [], `${ROOT}main.ts`, "--listen"];
   return Server.start("Weir", Deno.execPath(), args, { env });

@@ -1,7 +1,8 @@
 /** Runs one scenario: starts its servers, the load, the comparison, and ends the servers. */
 import { LOAD_DEFAULTS, type LoadOptions, type LoadResult } from "./options.ts";
 import { findDenokv, runLoad, type Server, startBare, startDenokv, startWeir } from "./process.ts";
-import type { Measured, Scenario } from "./scenarios.ts";
+import { makeAccess } from "./access.ts";
+import type { Measured, Scenario, ScenarioLoad } from "./scenarios.ts";
 
 /** Settings of a whole run. */
 export interface RunOptions {
@@ -25,7 +26,7 @@ export async function runScenario(scenario: Scenario, options: RunOptions): Prom
 
 async function measure(
   { servers }: Scenario,
-  load: Partial<LoadOptions>,
+  load: ScenarioLoad,
   options: RunOptions,
 ): Promise<LoadResult> {
   const folder = await Deno.makeTempDir({ prefix: "weir-bench-" });
@@ -46,11 +47,12 @@ async function onBare(load: Partial<LoadOptions>): Promise<LoadResult> {
 
 async function onWeir(
   folder: string,
-  load: Partial<LoadOptions>,
+  { access = "open", ...load }: ScenarioLoad,
   { flags }: RunOptions,
 ): Promise<LoadResult> {
-  await using server = await startWeir(`${folder}/weir.sqlite`, { flags });
-  return await underLoad(load, server.address, server.address, [server]);
+  const { settings, tokens } = await makeAccess(access);
+  await using server = await startWeir(`${folder}/weir.sqlite`, { flags, settings });
+  return await underLoad({ ...load, ...tokens }, server.address, server.address, [server]);
 }
 
 /** Runs the load; a problem is easier to find with what the servers said and how they ended. */

@@ -15,15 +15,24 @@ export interface Target {
   readonly value: number;
 }
 
+/** A load, and what its server is to be like. */
+export interface ScenarioLoad extends Partial<LoadOptions> {
+  /**
+   * Whether the server has keys, and every request a token; `flood`: beside them another tenant
+   * that publishes without a pause, past its limits.
+   */
+  readonly access?: "open" | "token" | "flood";
+}
+
 /** One thing to measure. */
 export interface Scenario {
   readonly name: string;
   readonly what: string;
   /** One Weir on a SQLite file, or two on one `denokv`: publish at the first, subscribe at the other. */
   readonly servers: "weir" | "denokv";
-  readonly load: Partial<LoadOptions>;
+  readonly load: ScenarioLoad;
   /** Run once more with these changed, on a fresh server, to compare with. */
-  readonly compare?: Partial<LoadOptions>;
+  readonly compare?: ScenarioLoad;
   readonly targets: readonly Target[];
 }
 
@@ -36,6 +45,14 @@ const p50: Reading = ["end-to-end p50 ms", ({ result }) => result.endToEndP50];
 const p99: Reading = ["end-to-end p99 ms", ({ result }) => result.endToEndP99];
 const memory: Reading = ["KB/subscriber", ({ result }) => result.kbPerSubscriber];
 const timesBare: Reading = ["× bare deliveries/s", ratio((result) => result.deliveriesPerSecond)];
+const publishP99: Reading = ["× publish p99 without", ratio((result) => result.publishP99)];
+const endToEnd99: Reading = ["× end-to-end p99 without", ratio((result) => result.endToEndP99)];
+const connects: Reading = ["connects/min", ({ result }) => result.connectsPerMinute];
+const timesOpenPublishes: Reading = [
+  "× open publishes/s",
+  ratio((result) => result.publishesPerSecond),
+];
+const timesOpen: Reading = ["× open deliveries/s", ratio((result) => result.deliveriesPerSecond)];
 const cost: Reading = ["× CPU at 1,000", ratio((result) => result.cpuPerMillion)];
 
 function ratio(read: (result: LoadResult) => number | null): Target["read"] {
@@ -104,4 +121,15 @@ export const SCENARIOS: readonly Scenario[] = [
   { name: "ws-10k", what: "WebSocket, 10,000 subscribers, 64 in flight, against 1,000", servers: "weir",
     load: { ...WS, ...TEN_THOUSAND, messages: 300, inFlight: 64 }, compare: { ...THOUSAND, messages: 3000 },
     targets: [atMost(cost, 1.3)] },
+  { name: "access-publish", what: "durable publish with a token, one channel, 64 in flight, against open mode", servers: "weir",
+    load: { ...SSE, subscribers: 1, messages: 50_000, inFlight: 64, warmUp: 5000, access: "token" }, compare: { access: "open" },
+    targets: [atLeast(timesOpenPublishes, 0.9)] },
+  { name: "access-sse-64", what: "SSE with tokens, 1,000 subscribers, 64 in flight, against open mode", servers: "weir",
+    load: { ...SSE, ...THOUSAND, messages: 3000, inFlight: 64, access: "token" }, compare: { access: "open" },
+    targets: [atLeast(timesOpen, 0.9)] },
+  { name: "access-tickets", what: "WebSocket, 2,000 subscribers that each get a ticket and connect with it", servers: "weir",
+    load: { ...WS, subscribers: 2000, access: "token", tickets: true }, targets: [atLeast(connects, 10_000)] },
+  { name: "access-flood", what: "4 publishers of one tenant, one event about each 10 ms, while 64 of another flood", servers: "weir",
+    load: { ...SSE, subscribers: 1, messages: 2000, inFlight: 4, everyMs: 10, warmUp: 100, access: "flood" }, compare: { access: "token" },
+    targets: [atMost(publishP99, 2), atMost(endToEnd99, 2)] },
 ];

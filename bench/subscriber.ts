@@ -62,7 +62,7 @@ export class Subscriber {
   }
 
   async #handshake(options: LoadOptions): Promise<void> {
-    const { head, hello } = subscribeRequest(options);
+    const { head, hello } = await subscribeRequest(options);
     await writeAll(this.#connection, head);
     let have = 0;
     let bodyAt = -1;

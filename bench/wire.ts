@@ -10,9 +10,12 @@ export function channelName(index: number): string {
 }
 
 /** The request that opens a subscription to channel 0, and for a WebSocket what to send then. */
-export function subscribeRequest(options: LoadOptions): { head: Uint8Array; hello?: Uint8Array } {
-  const path = subscribePath(options);
+export async function subscribeRequest(
+  options: LoadOptions,
+): Promise<{ head: Uint8Array; hello?: Uint8Array }> {
+  const path = subscribePath(options) + (options.tickets ? await ticketQuery(options) : "");
   const head = [`GET ${path} HTTP/1.1`, `Host: ${options.subscribeAt}`];
+  if (!options.tickets) head.push(...authorization(options.token));
   if (options.transport === "sse") {
     head.push("Accept: text/event-stream");
     return { head: encoder.encode(head.join("\r\n") + "\r\n\r\n") };
@@ -42,6 +45,21 @@ function subscribePath(options: LoadOptions): string {
   return replay ? `${path}?after=earliest` : path;
 }
 
+/** A ticket for one subscriber, as its query. */
+async function ticketQuery({ subscribeAt, token }: LoadOptions): Promise<string> {
+  const response = await fetch(`http://${subscribeAt}/v1/tickets`, {
+    method: "POST",
+    headers: { Authorization: `Bearer ${token}` },
+  });
+  const { ticket, detail } = await response.json();
+  if (typeof ticket !== "string") throw new Error(`Ticket refused: ${detail}`);
+  return `?ticket=${ticket}`;
+}
+
+function authorization(token: string): readonly string[] {
+  return token === "" ? [] : [`Authorization: Bearer ${token}`];
+}
+
 /** A publish request, made once and stamped with the time in place before each use. */
 export class PublishRequest {
   readonly bytes: Uint8Array;
@@ -53,8 +71,9 @@ export class PublishRequest {
     const start = `{"at":"${String.fromCharCode(MARKER)}${"0".repeat(STAMP_DIGITS)}","pad":"`;
     const body = start + "x".repeat(Math.max(0, options.size - start.length - 2)) + '"}';
     this.bytes = encoder.encode(
-      `POST ${path} HTTP/1.1\r\nHost: ${options.publishAt}\r\n` +
-        `Content-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
+      [`POST ${path} HTTP/1.1`, `Host: ${options.publishAt}`, ...authorization(options.token)]
+        .join("\r\n") +
+        `\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
     );
     this.#stampAt = this.bytes.indexOf(MARKER) + 1;
   }

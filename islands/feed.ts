@@ -6,7 +6,7 @@ export const MAX_ITEMS = 200;
 /** Characters of one event's data that are shown. Met: a page of events of 1 MiB. */
 const MAX_TEXT = 2_000;
 
-export type Connection = "connecting" | "open" | "reconnecting";
+export type Connection = "connecting" | "open" | "reconnecting" | "ended";
 
 /** One line of the list: an event, or something that the stream says about itself. */
 export type Item = EventItem | NoticeItem;
@@ -21,7 +21,7 @@ export interface EventItem {
 }
 
 export interface NoticeItem {
-  readonly kind: "gap" | "goodbye" | "unheard";
+  readonly kind: "gap" | "goodbye" | "unheard" | "expiring";
   /** Tells notices apart; events have their offset. */
   readonly id: string;
   readonly text: string;
@@ -30,6 +30,8 @@ export interface NoticeItem {
 /** What a page knows of one channel. */
 export interface Feed {
   readonly connection: Connection;
+  /** Why nothing more will come, once that is so. */
+  readonly ended?: string;
   readonly cursor: string;
   /** Newest first. */
   readonly items: readonly Item[];
@@ -76,6 +78,19 @@ export function withGoodbye(feed: Feed, reason: string): Feed {
     `The server said goodbye (${reason}); the browser reconnects by itself.`,
     feed.cursor,
   );
+}
+
+/** The feed after the notice that the credential ends in `expiresIn` ms. */
+export function withExpiry(feed: Feed, expiresIn: number): Feed {
+  const seconds = Math.max(1, Math.round(expiresIn / 1_000));
+  const time = seconds === 1 ? "1 second" : `${seconds} seconds`;
+  const text = `The session ends in ${time}. Sign in anew to go on after that.`;
+  return withNotice(feed, "expiring", text, feed.cursor);
+}
+
+/** The feed after its end: the server will not let it go on. */
+export function withEnd(feed: Feed, ended: string): Feed {
+  return { ...feed, connection: "ended", ended };
 }
 
 export function eventItem(event: WireEvent): EventItem {

@@ -7,7 +7,9 @@ import {
   type Item,
   startFeed,
   withConnection,
+  withEnd,
   withEvent,
+  withExpiry,
   withGap,
   withGoodbye,
 } from "./feed.ts";
@@ -22,6 +24,8 @@ export interface LiveProps {
   readonly items: readonly Item[];
   /** Behind `items`: where the stream goes on. */
   readonly cursor: string;
+  /** Whether the visitor has the right to. */
+  readonly mayPublish: boolean;
 }
 
 /** The element that holds the island, and its props as JSON in `data-props`. */
@@ -31,6 +35,7 @@ const CONNECTIONS: Readonly<Record<Connection, string>> = {
   connecting: "Connecting",
   open: "Open",
   reconnecting: "Reconnecting",
+  ended: "Ended",
 };
 
 /** One channel live: its connection, cursor and newest events, and a form to publish. */
@@ -38,6 +43,12 @@ export function Live(props: LiveProps): JSX.Element {
   const [feed, listen] = useFeed(props);
   return (
     <>
+      {feed.ended !== undefined && (
+        <p class="card problem ended" role="alert">
+          {feed.ended}
+          <button type="button" onClick={() => location.reload()}>Sign in again</button>
+        </p>
+      )}
       <dl class="card figures">
         <div>
           <dt>Connection</dt>
@@ -63,14 +74,16 @@ export function Live(props: LiveProps): JSX.Element {
           Events <small>newest first, times in UTC</small>
         </h2>
         {feed.items.length === 0 && (
-          <p class="empty">Nothing here yet. Publish something, and it shows at once.</p>
+          <p class="empty">Nothing here yet. What is published shows at once.</p>
         )}
         {/* Without a tab stop the keyboard could not scroll the list. */}
         <div class="scroll" role="log" aria-labelledby="events-title" tabIndex={0}>
           <ol>{feed.items.map((item) => <Line key={keyOf(item)} item={item} />)}</ol>
         </div>
       </section>
-      <PublishForm channel={props.channel} onPublish={listen} />
+      {props.mayPublish
+        ? <PublishForm channel={props.channel} onPublish={listen} />
+        : <p class="card empty">There is no right to publish here.</p>}
     </>
   );
 }
@@ -114,6 +127,8 @@ function useFeed(props: LiveProps): [Feed, (type: string) => void] {
       event: (event, at) => update(withEvent(feed, event, at)),
       gap: (gap, at) => update(withGap(feed, gap, at)),
       goodbye: (reason) => update(withGoodbye(feed, reason)),
+      expiring: (expiresIn) => update(withExpiry(feed, expiresIn)),
+      ended: (why) => update(withEnd(feed, why)),
     });
     stream.current = opened;
     return () => {

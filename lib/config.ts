@@ -1,4 +1,8 @@
 import { z } from "zod";
+import { parseTrustedProxies, type TrustedProxies } from "./auth/client_address.ts";
+import { parseLimits } from "./auth/limit_settings.ts";
+import type { LimitTable } from "./auth/limiter.ts";
+import { parseAnonymous, type Scope } from "./auth/scope.ts";
 import type { Retention } from "./log/log.ts";
 
 /** All that the environment decides. */
@@ -6,13 +10,37 @@ export interface Config {
   readonly host: string;
   /** 0: any free one. */
   readonly port: number;
+  /** The folder for what Weir itself keeps in files. */
+  readonly data: string;
   /** A path, a KV Connect URL, or undefined for the platform's own store. */
   readonly kv: string | undefined;
   readonly retention: Retention;
   /** Milliseconds. */
   readonly heartbeat: number;
-  /** Origins beside loopback ones that browsers may come from. */
+  /** Origins of pages, beside Weir's own, that browsers may come from. */
   readonly origins: readonly string[];
+  /** Origins under which Weir itself is reached from elsewhere. */
+  readonly publicUrls: readonly string[];
+  readonly tls: { readonly certPath: string; readonly keyPath: string } | undefined;
+  readonly tokens: TokenConfig;
+  /** What who brings no credential may do; undefined: nothing. */
+  readonly anonymous: Scope | undefined;
+  readonly limits: LimitTable;
+  readonly trustedProxies: TrustedProxies;
+  /** Neither keys nor a policy for anonymous access: who reaches Weir may do everything. */
+  readonly isOpen: boolean;
+}
+
+/** How tokens are verified. */
+export interface TokenConfig {
+  /** A JWKS as JSON, its path or its URL; undefined: tokens are refused. */
+  readonly jwks: string | undefined;
+  readonly issuer: string | undefined;
+  readonly audience: string | undefined;
+  /** Milliseconds. */
+  readonly maxLifetime: number;
+  /** Milliseconds that clocks may differ. */
+  readonly skew: number;
 }
 
 /** A setting that Weir can't start with. */
@@ -37,11 +65,17 @@ const SIZE_UNITS: Readonly<Record<string, number>> = {
   GiB: 2 ** 30,
 };
 
+/** Milliseconds that a text like `500ms`, `15s`, `10m`, `12h` or `90d` says, or undefined. */
+export function parseDuration(text: string): number | undefined {
+  const [, amount = "", unit = ""] = /^(\d{1,9})(ms|s|m|h|d)$/.exec(text) ?? [];
+  const factor = DURATION_UNITS[unit];
+  return factor === undefined ? undefined : Number(amount) * factor;
+}
+
 const duration = (min: number, max: number, says: string) =>
   z.string().transform((text, context) => {
-    const [, amount = "", unit = ""] = /^(\d{1,9})(ms|s|m|h|d)$/.exec(text) ?? [];
-    const value = Number(amount) * (DURATION_UNITS[unit] ?? NaN);
-    if (amount !== "" && value >= min && value <= max) return value;
+    const value = parseDuration(text);
+    if (value !== undefined && value >= min && value <= max) return value;
     context.addIssue({ code: "custom", message: says });
     return z.NEVER;
   });
@@ -74,6 +108,18 @@ const origins = z.string().transform((text, context) => {
   return parts;
 });
 
+/** What `parse` makes of the text, or the sentence that it throws. */
+const parsed = <T>(parse: (text: string) => T) =>
+  z.string().transform((text, context) => {
+    try {
+      return parse(text);
+    } catch (cause) {
+      const message = cause instanceof Error ? cause.message : "another text";
+      context.addIssue({ code: "custom", message });
+      return z.NEVER;
+    }
+  });
+
 const environment = z.strictObject({
   WEIR_HOST: z.string().min(1, "an address to listen on").default("127.0.0.1"),
   WEIR_PORT: wholeNumber(0, 65_535).default(8_000),
@@ -87,6 +133,21 @@ const environment = z.strictObject({
   WEIR_HEARTBEAT: duration(SECOND, 300 * SECOND, "a time from 1s to 300s, such as 15s")
     .default(15 * SECOND),
   WEIR_ORIGINS: origins.default([]),
+  WEIR_PUBLIC_URL: origins.default([]),
+  WEIR_TLS_CERT: z.string().min(1, "the path of a PEM file").optional(),
+  WEIR_TLS_KEY: z.string().min(1, "the path of a PEM file").optional(),
+  WEIR_JWKS: z.string().min(1, "a JWKS as JSON, its path or its URL").optional(),
+  WEIR_TOKEN_ISSUER: z.string().min(1, "what tokens have as iss").optional(),
+  WEIR_TOKEN_AUDIENCE: z.string().min(1, "what tokens have as aud").optional(),
+  WEIR_TOKEN_MAX_LIFETIME: duration(SECOND, 365 * DAY, "a time from 1s to 365d, such as 1h")
+    .default(DAY),
+  WEIR_TOKEN_SKEW: duration(0, 300 * SECOND, "a time from 0s to 300s, such as 30s")
+    .default(30 * SECOND),
+  /** Nothing of the server's: `deno task keys` asks a server with it. */
+  WEIR_ADMIN_TOKEN: z.string().min(1, "a token").optional(),
+  WEIR_ANONYMOUS: parsed(parseAnonymous).optional(),
+  WEIR_LIMITS: parsed(parseLimits).prefault(""),
+  WEIR_TRUSTED_PROXIES: parsed(parseTrustedProxies).prefault(""),
 });
 
 /**
@@ -111,6 +172,7 @@ export function parseConfig(env: Readonly<Record<string, string>>): Config {
   return {
     host: values.WEIR_HOST,
     port: values.WEIR_PORT,
+    data: values.WEIR_DATA,
     kv: values.WEIR_KV ?? (isOnDeploy ? undefined : `${values.WEIR_DATA}/weir.db`),
     retention: {
       age: values.WEIR_RETENTION_AGE,
@@ -119,7 +181,27 @@ export function parseConfig(env: Readonly<Record<string, string>>): Config {
     },
     heartbeat: values.WEIR_HEARTBEAT,
     origins: values.WEIR_ORIGINS,
+    publicUrls: values.WEIR_PUBLIC_URL,
+    tls: tlsOf(values.WEIR_TLS_CERT, values.WEIR_TLS_KEY),
+    tokens: {
+      jwks: values.WEIR_JWKS,
+      issuer: values.WEIR_TOKEN_ISSUER,
+      audience: values.WEIR_TOKEN_AUDIENCE,
+      maxLifetime: values.WEIR_TOKEN_MAX_LIFETIME,
+      skew: values.WEIR_TOKEN_SKEW,
+    },
+    anonymous: values.WEIR_ANONYMOUS,
+    limits: values.WEIR_LIMITS,
+    trustedProxies: values.WEIR_TRUSTED_PROXIES,
+    isOpen: values.WEIR_JWKS === undefined && values.WEIR_ANONYMOUS === undefined,
   };
+}
+
+function tlsOf(certPath: string | undefined, keyPath: string | undefined): Config["tls"] {
+  if (certPath !== undefined && keyPath !== undefined) return { certPath, keyPath };
+  if (certPath === undefined && keyPath === undefined) return undefined;
+  const missing = certPath === undefined ? "WEIR_TLS_CERT" : "WEIR_TLS_KEY";
+  throw new ConfigError(`${missing} must be set too: a certificate goes with its key.`);
 }
 
 /** Whether `host`, a name or an address without a port, is this machine's own. */

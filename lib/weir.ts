@@ -1,10 +1,10 @@
+import { Access } from "./auth/access.ts";
 import { type Config } from "./config.ts";
 import { Hub } from "./hub/hub.ts";
 import { openStore } from "./kv/store.ts";
 import { errorFields, type Logger } from "./logger.ts";
 import { KvLog } from "./log/kv_log.ts";
 import type { Log } from "./log/log.ts";
-import { DEFAULT_TENANT } from "./shared/channel.ts";
 import { withinLimit } from "./shared/time_limit.ts";
 import { DrainPoll } from "./transports/drain_poll.ts";
 import type { SocketOptions } from "./transports/socket.ts";
@@ -21,25 +21,47 @@ export interface Weir {
   readonly logger: Logger;
   readonly log: Log;
   readonly hub: Hub;
+  readonly access: Access;
   readonly wheel: TimerWheel;
   readonly sockets: SocketOptions;
   /** True from the moment on at which it stops. */
   readonly isStopping: () => boolean;
+  /** Says goodbye to all WebSockets. Answers when they are closed, or silent for 1 s. */
+  dismissSockets(): Promise<void>;
   /** Says goodbye to everyone, at once. Answers when the sockets are closed, or silent for 1 s. */
   leave(): Promise<void>;
   /** Says goodbye, finishes commits and closes the store. */
   close(): Promise<void>;
 }
 
-/** @throws {import("./kv/store.ts").StoreInUseError} */
+/**
+ * @throws {import("./kv/store.ts").StoreInUseError}
+ * @throws {import("./auth/access.ts").KeysError}
+ */
 export async function openWeir(config: Config, logger: Logger): Promise<Weir> {
   const store = await openStore(config.kv);
   const { kv, doorbell, traits } = store;
   const log = new KvLog({ kv, doorbell, traits, retention: config.retention });
+  const access = await Access.open({
+    kv,
+    doorbell,
+    log,
+    isOpen: config.isOpen,
+    anonymous: config.anonymous,
+    tokens: config.tokens,
+    limits: config.limits,
+    onWarning: (message, cause) => {
+      logger.warn(message, cause === undefined ? {} : errorFields(cause));
+    },
+  }).catch(async (cause) => {
+    await log.close();
+    await store.close();
+    throw cause;
+  });
   const hub = new Hub({ log });
   const sockets: SocketOptions = {
     hub,
-    tenant: DEFAULT_TENANT,
+    live: access.sessions,
     drains: new DrainPoll(),
     append: (drafts) => log.append(drafts),
     heartbeat: config.heartbeat,
@@ -52,12 +74,17 @@ export async function openWeir(config: Config, logger: Logger): Promise<Weir> {
   let leaving: Promise<void> | undefined;
   let closing: Promise<void> | undefined;
 
+  async function dismissSockets(): Promise<void> {
+    const closed = [...sockets.sessions].map((session) => session.close("stopping"));
+    await withinLimit(Promise.all(closed), FAREWELL_MS);
+  }
+
   async function leave(): Promise<void> {
     clearInterval(retention);
-    const closed = [...sockets.sessions].map((session) => session.close("stopping"));
+    const dismissed = dismissSockets();
     const hubClosed = hub.close();
     sockets.drains.close();
-    await withinLimit(Promise.all(closed), FAREWELL_MS);
+    await dismissed;
     await hubClosed;
   }
 
@@ -66,12 +93,15 @@ export async function openWeir(config: Config, logger: Logger): Promise<Weir> {
     logger,
     log,
     hub,
+    access,
     wheel: new TimerWheel(config.heartbeat),
     sockets,
     isStopping: () => leaving !== undefined,
+    dismissSockets,
     leave: () => leaving ??= leave(),
     close: () =>
       closing ??= weir.leave().then(async () => {
+        await access.close();
         await log.close();
         await store.close();
       }),

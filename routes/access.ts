@@ -1,42 +1,38 @@
-import type { MiddlewareHandler } from "hono";
+import type { Context, MiddlewareHandler } from "hono";
+import { clientAddress } from "../lib/auth/client_address.ts";
+import type { Authority } from "../lib/auth/authority.ts";
+import type { Caller } from "../lib/auth/limiter.ts";
 import { type Config, isLoopback } from "../lib/config.ts";
 import { Problem, quote } from "../lib/shared/problem.ts";
+import type { Weir } from "../lib/weir.ts";
+import { isHttps, isOwnHost, isOwnOrigin, type Presented, presentedIn } from "./credentials.ts";
 
-const EXPOSED = "ETag, Weir-Cursor, Retry-After";
+const EXPOSED =
+  "ETag, RateLimit, RateLimit-Policy, Retry-After, Weir-Cursor, Weir-Stream, WWW-Authenticate";
 const ALLOWED_HEADERS =
-  "Content-Type, Idempotency-Key, If-None-Match, Last-Event-ID, Weir-Type, Weir-Key, Weir-TTL";
+  "Authorization, Content-Type, Idempotency-Key, If-None-Match, Last-Event-ID, Weir-Type, Weir-Key, Weir-TTL";
 const ALLOWED_METHODS = "GET, HEAD, POST, PUT, DELETE";
+/** Two years, as browsers' preload lists ask for. */
+const HSTS = "max-age=63072000; includeSubDomains";
 
 /**
- * Without keys everyone who reaches Weir may do everything, so it must be reached from this
- * machine alone. Met: a web page elsewhere that posts to, or reads from, somebody's localhost, also
- * under a name that it made point there (DNS rebinding).
+ * Lets through what comes to one of Weir's own names, and from browsers only what pages of Weir
+ * itself and of allowed origins send. Met: a web page elsewhere that posts to, reads from or opens
+ * a socket to a Weir that its visitor can reach, also under a name that it made point there (DNS
+ * rebinding).
  */
-export function openModeAccess({ origins }: Config): MiddlewareHandler {
-  return async function openModeAccess(c, next) {
-    const { headers } = c.req.raw;
+export function guardOrigin(config: Config): MiddlewareHandler {
+  return async function guardOrigin(c, next) {
+    const { headers, method } = c.req.raw;
     const host = headers.get("host") ?? "";
-    if (!isLoopback(host.replace(/:\d*$/, ""))) {
-      throw new Problem(
-        "forbidden_host",
-        `Cannot serve the host ${
-          quote(host)
-        }: without keys Weir answers only to loopback names such as localhost.`,
-      );
-    }
+    if (!isOwnHost(host, config)) throw forbiddenHost(host, config);
     const origin = headers.get("origin");
-    if (origin === null) return await next();
-    if (!isAllowedOrigin(origin, origins)) {
-      throw new Problem(
-        "forbidden_origin",
-        `Cannot serve pages of ${
-          quote(origin)
-        }: without keys Weir answers only to loopback origins and those in WEIR_ORIGINS.`,
-      );
+    if (origin !== null && !isAllowedOrigin(origin, c.req.raw, config)) {
+      throw forbiddenOrigin(origin, config);
     }
-    if (c.req.raw.method === "OPTIONS") {
+    if (origin !== null && method === "OPTIONS") {
       return c.body(null, 204, {
-        "Access-Control-Allow-Origin": origin,
+        ...corsHeaders(origin, config),
         "Access-Control-Allow-Headers": ALLOWED_HEADERS,
         "Access-Control-Allow-Methods": ALLOWED_METHODS,
         "Access-Control-Max-Age": "600",
@@ -45,15 +41,114 @@ export function openModeAccess({ origins }: Config): MiddlewareHandler {
     }
     await next();
     if (c.res.status === 101) return; // an upgraded socket has no headers to add
-    c.res.headers.set("Access-Control-Allow-Origin", origin);
+    if (isHttps(c.req.raw, config)) c.res.headers.set("Strict-Transport-Security", HSTS);
+    if (origin === null) return;
+    for (const [name, value] of Object.entries(corsHeaders(origin, config))) {
+      c.res.headers.set(name, value);
+    }
     c.res.headers.set("Access-Control-Expose-Headers", EXPOSED);
     c.res.headers.append("Vary", "Origin");
   };
 }
 
-function isAllowedOrigin(origin: string, allowed: readonly string[]): boolean {
-  if (allowed.includes(origin)) return true;
-  if (!URL.canParse(origin)) return false; // "null" too
+function corsHeaders(origin: string, config: Config): Readonly<Record<string, string>> {
+  const allow = { "Access-Control-Allow-Origin": origin };
+  // In open mode there is nothing to send along.
+  return config.isOpen ? allow : { ...allow, "Access-Control-Allow-Credentials": "true" };
+}
+
+function isAllowedOrigin(origin: string, request: Request, config: Config): boolean {
+  if (config.origins.includes(origin) || isOwnOrigin(origin, request, config)) return true;
+  if (!config.isOpen || !URL.canParse(origin)) return false; // "null" too
   const { protocol, hostname } = new URL(origin);
   return (protocol === "http:" || protocol === "https:") && isLoopback(hostname);
+}
+
+function forbiddenHost(host: string, { isOpen }: Config): Problem {
+  const why = isOpen
+    ? "without keys Weir answers only to loopback names such as localhost"
+    : "WEIR_PUBLIC_URL names those under which Weir is reached";
+  return new Problem("forbidden_host", `Cannot serve the host ${quote(host)}: ${why}.`);
+}
+
+function forbiddenOrigin(origin: string, { isOpen }: Config): Problem {
+  const why = isOpen
+    ? "without keys Weir answers only to loopback origins and those in WEIR_ORIGINS"
+    : "WEIR_ORIGINS names those that may";
+  return new Problem("forbidden_origin", `Cannot serve pages of ${quote(origin)}: ${why}.`);
+}
+
+/** Who a request is from: undefined where it brings nothing and anonymous access is off. */
+export interface Visitor {
+  readonly authority: Authority | undefined;
+  readonly address: string;
+}
+
+/**
+ * Who the request is from.
+ *
+ * @throws {Problem} `token_*`, `key_invalid`, `ticket_invalid`, `forbidden_origin`, `rate_limited`
+ */
+export function identify(c: Context, weir: Weir): Visitor | Promise<Visitor> {
+  const { access, config } = weir;
+  if (access.isOpen) return { authority: access.nobody, address: "" };
+  const address = addressOf(c, config);
+  const presented = presentedIn(c, config);
+  if (presented.by === "nothing") return { authority: access.nobody, address };
+  refuseForged(presented, c, config);
+  const authority = presented.by === "ticket"
+    ? redeem(presented.ticket, c, weir)
+    : access.verify(presented.credential);
+  if (!(authority instanceof Promise)) return { authority, address };
+  return authority.then((authority) => ({ authority, address }), (cause) => {
+    access.limiter.failedAuthentication(address);
+    throw cause;
+  });
+}
+
+/** @throws {Problem} as {@link identify}; `unauthenticated` */
+export function authenticate(c: Context, weir: Weir): Caller | Promise<Caller> {
+  const visitor = identify(c, weir);
+  return visitor instanceof Promise ? visitor.then(requireAuthority) : requireAuthority(visitor);
+}
+
+function requireAuthority({ authority, address }: Visitor): Caller {
+  if (authority !== undefined) return { authority, address };
+  throw new Problem(
+    "unauthenticated",
+    "Say who you are: Authorization: Bearer with a token or an API key, a ticket, or the session cookie.",
+  );
+}
+
+/** Where the request comes from, as limits count it. */
+export function addressOf(c: Context, { trustedProxies }: Config): string {
+  // `Deno.serve` and `deno serve` give it; an edge platform's own entry may not.
+  const remote: unknown = c.env?.remoteAddr?.hostname;
+  const forwarded = c.req.raw.headers.get("x-forwarded-for");
+  return clientAddress(typeof remote === "string" ? remote : "", forwarded, trustedProxies);
+}
+
+/**
+ * A browser sends the cookie along by itself, so what acts on it must come from a page that may:
+ * such a request has an `Origin`, which was checked. Met: cross-site request forgery, and sockets
+ * opened by other sites.
+ */
+function refuseForged(presented: Presented, c: Context, config: Config): void {
+  if (presented.by !== "cookie") return;
+  const { headers, method } = c.req.raw;
+  const site = headers.get("sec-fetch-site");
+  const acts = (method !== "GET" && method !== "HEAD") || headers.get("upgrade") !== null;
+  const isForeign = site === "cross-site" && headers.get("origin") === null;
+  if ((acts && headers.get("origin") === null) || isForeign) throw forbiddenOrigin("", config);
+}
+
+async function redeem(ticket: string, c: Context, { access, config }: Weir): Promise<Authority> {
+  const { authority, origin: issuedTo } = await access.redeem(ticket);
+  const request = c.req.raw;
+  const origin = request.headers.get("origin");
+  // Browsers leave `Origin` out of a page's GETs to its own server.
+  const isIts = issuedTo === undefined ||
+    (origin === null ? isOwnOrigin(issuedTo, request, config) : origin === issuedTo);
+  if (isIts) return authority;
+  throw new Problem("ticket_invalid", "This ticket was made for pages of another origin.");
 }

@@ -1,41 +1,105 @@
-import { type Context, Hono } from "hono";
+import { type Context, Hono, type Next } from "hono";
 import { errorFields } from "../lib/logger.ts";
+import type { Caller } from "../lib/auth/limiter.ts";
 import { Problem, quote } from "../lib/shared/problem.ts";
 import type { Weir } from "../lib/weir.ts";
-import { openModeAccess } from "./access.ts";
+import { authenticate, guardOrigin } from "./access.ts";
 import { getAsset } from "./assets.ts";
 import { deleteChannel, getChannel, listChannels, putChannel } from "./channels.ts";
 import { readChannel, readChannels } from "./events.ts";
 import { healthz, readyz } from "./health.ts";
+import { createKey, deleteKey, listKeys, rotateKey } from "./keys.ts";
 import { getPage } from "./page.tsx";
 import { problemResponse } from "./problem.ts";
 import { publishBody, publishJson } from "./publish.ts";
+import { listRevocations, postRevocation } from "./revocations.ts";
 import { openSocket } from "./socket.ts";
+import { postStreamToken } from "./streams.ts";
+import { deleteTicket, postTicket } from "./tickets.ts";
 
-type Handler = (c: Context, weir: Weir) => Response | Promise<Response>;
+type PublicHandler = (c: Context, weir: Weir) => Response | Promise<Response>;
+type Handler = (c: Context, weir: Weir, caller: Caller) => Response | Promise<Response>;
 type Method = "GET" | "POST" | "PUT" | "DELETE";
+type Resources<H> = Readonly<Record<string, Readonly<Partial<Record<Method, H>>>>>;
 
-/** Every resource and what can be done with it. */
-const RESOURCES: Readonly<Record<string, Readonly<Partial<Record<Method, Handler>>>>> = {
+/** What anyone may ask for; the handlers look themselves at who it is. */
+const PUBLIC: Resources<PublicHandler> = {
   "/": { GET: getPage },
   "/assets/:file": { GET: getAsset },
-  "/v1/channels/:channel/events": { GET: readChannel, POST: publishBody },
-  "/v1/events": { GET: readChannels, POST: publishJson },
   "/v1/socket": { GET: openSocket },
-  "/v1/channels": { GET: listChannels },
-  "/v1/channels/:channel": { GET: getChannel, PUT: putChannel, DELETE: deleteChannel },
+  "/v1/tickets": { POST: postTicket, DELETE: deleteTicket },
   "/healthz": { GET: healthz },
   "/readyz": { GET: readyz },
+};
+
+/** What only who has a credential may ask for (in open mode everyone has). */
+const GUARDED: Resources<Handler> = {
+  "/v1/channels/:channel/events": { GET: readChannel, POST: publishBody },
+  "/v1/events": { GET: readChannels, POST: publishJson },
+  "/v1/channels": { GET: listChannels },
+  "/v1/channels/:channel": { GET: getChannel, PUT: putChannel, DELETE: deleteChannel },
+  "/v1/streams/:id/token": { POST: postStreamToken },
+  "/v1/keys": { GET: listKeys, POST: createKey },
+  "/v1/keys/:id": { DELETE: deleteKey },
+  "/v1/keys/:id/rotate": { POST: rotateKey },
+  "/v1/revocations": { GET: listRevocations, POST: postRevocation },
 };
 
 /** The HTTP side of Weir: `app.fetch` answers requests. */
 export function createApp(weir: Weir): Hono {
   const app = new Hono();
-  app.use(openModeAccess(weir.config));
-  for (const [path, handlers] of Object.entries(RESOURCES)) {
-    for (const [method, handler] of Object.entries(handlers)) {
-      app.on(method, path, (c) => handler(c, weir));
+  app.use(guardOrigin(weir.config));
+  addResources(app, PUBLIC, (handler) => (c) => handler(c, weir));
+  addResources(app, GUARDED, (handler) => (c) => {
+    const caller = authenticate(c, weir);
+    if (caller instanceof Promise) return caller.then((caller) => answer(c, caller));
+    return answer(c, caller);
+
+    function answer(c: Context, caller: Caller) {
+      if (!weir.access.isOpen) c.set("caller", caller);
+      return handler(c, weir, caller);
     }
+  });
+  app.notFound((c) => {
+    return problemResponse(new Problem("not_found", `There is nothing at ${quote(c.req.path)}.`));
+  });
+  const brake = new Brake();
+  app.onError(async (cause, c) => {
+    if (cause instanceof Problem && cause.code === "rate_limited") await brake.hold();
+    return answerError(c, weir, cause);
+  });
+  return app;
+}
+
+/** Milliseconds that the answer to a request past its limits waits. */
+const HOLD_MS = 250;
+/** Answers that wait at once; more are given without. Met: refusals that fill memory. */
+const MAX_HELD = 2_000;
+
+/**
+ * Slows down who goes on asking past the limits. Met: a client that repeats at once what was
+ * refused, and takes the time of those within theirs.
+ */
+class Brake {
+  #held = 0;
+
+  async hold(): Promise<void> {
+    if (this.#held >= MAX_HELD) return;
+    this.#held++;
+    await new Promise((resolve) => setTimeout(resolve, HOLD_MS));
+    this.#held--;
+  }
+}
+
+function addResources<H>(
+  app: Hono,
+  resources: Resources<H>,
+  bind: (handler: H) => (c: Context) => Response | Promise<Response>,
+): void {
+  for (const [path, handlers] of Object.entries(resources)) {
+    // Those of events, where each µs counts, say it themselves.
+    if (!path.endsWith("/events")) app.use(path, nosniff);
+    for (const [method, handler] of Object.entries(handlers)) app.on(method, path, bind(handler));
     const allow = Object.keys(handlers).flatMap((method) =>
       method === "GET" ? ["GET", "HEAD"] : [method]
     ).join(", ");
@@ -47,18 +111,21 @@ export function createApp(weir: Weir): Hono {
       return problemResponse(problem, { Allow: allow });
     });
   }
-  app.notFound((c) => {
-    return problemResponse(new Problem("not_found", `There is nothing at ${quote(c.req.path)}.`));
-  });
-  app.onError((cause, c) => answerError(c, weir, cause));
-  return app;
 }
 
-function answerError(c: Context, { logger }: Weir, cause: Error): Response {
+/** What the context answers (`c.json`) is what its type says; a `Response` has its own headers. */
+function nosniff(c: Context, next: Next): Promise<void> {
+  c.header("X-Content-Type-Options", "nosniff");
+  return next();
+}
+
+function answerError(c: Context, weir: Weir, cause: Error): Response {
+  const { logger } = weir;
   if (cause instanceof Problem) {
     if (cause.cause !== undefined && cause.code.startsWith("storage_")) {
       logger.warn("the store failed", { code: cause.code, ...errorFields(cause) });
     }
+    if (cause.code === "forbidden") auditDenial(c, weir, cause);
     if (cause.code === "upgrade_required") {
       return problemResponse(cause, { Upgrade: "websocket" });
     }
@@ -67,4 +134,12 @@ function answerError(c: Context, { logger }: Weir, cause: Error): Response {
   logger.error("request failed", { path: c.req.routePath, ...errorFields(cause) });
   const detail = "Something went wrong here; it was logged.";
   return problemResponse(new Problem("internal", detail));
+}
+
+function auditDenial(c: Context, { access }: Weir, { detail }: Problem): void {
+  const caller: Caller | undefined = c.get("caller");
+  if (caller === undefined) return;
+  const { tenant, grant: { kind, subject, keyId } } = caller.authority;
+  const { address } = caller;
+  void access.audit.record(tenant, "access.denied", { kind, subject, keyId, address, detail });
 }

@@ -12,6 +12,7 @@ export async function getAsset(c: Context): Promise<Response> {
   const headers = {
     "Cache-Control": "no-cache",
     "Content-Type": asset.contentType,
+    "Cross-Origin-Resource-Policy": "same-origin",
     "ETag": asset.etag,
     "X-Content-Type-Options": "nosniff",
   };

@@ -2,34 +2,98 @@ import { concat } from "../lib/shared/bytes.ts";
 import { Problem } from "../lib/shared/problem.ts";
 
 /**
+ * A body's time from its first to its last byte, in ms. Met: a sender of a byte now and then, who
+ * would hold memory and a request for as long as it likes.
+ */
+const BODY_TIME = 30_000;
+/**
+ * An announced body up to this size is read in one go, in bytes: that takes a third of the time,
+ * but can't be called off, so what has come stays in memory until its sender leaves.
+ */
+const ONE_GO_BYTES = 65_536;
+/**
+ * What is there already is read within this many microtasks (measured: 4). Such a body needs no
+ * timer, which would cost as much as reading it.
+ */
+const MICROTASKS = 8;
+
+/**
  * The request's body, of `max` bytes at the most. A longer one is not read to its end.
  *
- * @throws {Problem} `event_too_large`; `body_incomplete` where the sender stopped half-way.
+ * @param time milliseconds that it may take.
+ * @throws {Problem} `event_too_large`; `body_incomplete` where the sender stopped half-way;
+ * `request_timeout`
  */
-export async function readBody(request: Request, max: number): Promise<Uint8Array> {
+export async function readBody(
+  request: Request,
+  max: number,
+  time: number = BODY_TIME,
+): Promise<Uint8Array> {
   const announced = Number(request.headers.get("content-length") ?? NaN);
   if (announced > max) throw tooLarge(max);
   try {
     // A length that was announced is one that the server keeps the sender to.
-    if (!Number.isNaN(announced)) return await request.bytes();
-    return await readWithin(request, max);
+    if (announced <= ONE_GO_BYTES) return await withinTime(request.bytes(), time);
+    return await readParts(request, max, time);
   } catch (cause) {
     if (cause instanceof Problem) throw cause;
     throw new Problem("body_incomplete", "The request's body broke off.", { cause });
   }
 }
 
-async function readWithin({ body }: Request, max: number): Promise<Uint8Array> {
+/** What `reading` comes to, if it does within so many milliseconds. */
+async function withinTime<T>(reading: Promise<T>, time: number): Promise<T> {
+  let isSettled = false;
+  const settle = () => void (isSettled = true);
+  reading.then(settle, settle);
+  for (let i = 0; i < MICROTASKS && !isSettled; i++) await undefined;
+  if (isSettled) return await reading;
+  const { promise: late, reject } = Promise.withResolvers<never>();
+  const timer = setTimeout(() => reject(tooSlow(time)), time);
+  try {
+    return await Promise.race([reading, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+async function readParts({ body }: Request, max: number, time: number): Promise<Uint8Array> {
+  if (body === null) return new Uint8Array();
+  const reader = body.getReader();
   const parts: Uint8Array[] = [];
   let length = 0;
-  for await (const part of body ?? []) {
-    length += part.length;
-    if (length > max) throw tooLarge(max);
-    parts.push(part);
+  let isLate = false;
+  const timer = setTimeout(() => {
+    isLate = true;
+    void leave(reader); // ends the read that waits
+  }, time);
+  try {
+    for (let part = await reader.read(); !part.done; part = await reader.read()) {
+      length += part.value.length;
+      if (length > max) throw tooLarge(max);
+      parts.push(part.value);
+    }
+    if (isLate) throw tooSlow(time);
+    return concat(parts);
+  } finally {
+    clearTimeout(timer);
+    void leave(reader);
   }
-  return concat(parts);
+}
+
+async function leave(reader: ReadableStreamDefaultReader<Uint8Array>): Promise<void> {
+  try {
+    await reader.cancel();
+  } catch {
+    // The body broke off: who reads it is told.
+  }
 }
 
 function tooLarge(max: number): Problem {
   return new Problem("event_too_large", `The body is too large: ${max} bytes at the most.`);
+}
+
+function tooSlow(time: number): Problem {
+  const seconds = time / 1_000;
+  return new Problem("request_timeout", `The body did not come within ${seconds} s.`);
 }

@@ -2,7 +2,14 @@ import type { Context } from "hono";
 import { z } from "zod";
 import { decode, parseJson } from "../lib/log/draft.ts";
 import type { Head, Retention } from "../lib/log/log.ts";
-import { type Channel, channelOf, DEFAULT_TENANT } from "../lib/shared/channel.ts";
+import type { Authority } from "../lib/auth/authority.ts";
+import type { Caller } from "../lib/auth/limiter.ts";
+import {
+  type Address,
+  type Channel,
+  channelOf,
+  parseReadableChannel,
+} from "../lib/shared/channel.ts";
 import { formatTime } from "../lib/shared/event.ts";
 import { epochTime, formatOffset } from "../lib/shared/offset.ts";
 import { Problem, quote } from "../lib/shared/problem.ts";
@@ -23,31 +30,56 @@ const settings = z.strictObject({
   }).default({}),
 });
 
-/** `GET /v1/channels`: all channels by name, a page at a time. */
-export async function listChannels(c: Context, weir: Weir): Promise<Response> {
+/**
+ * `GET /v1/channels`: the channels that the caller may see, by name. A page has fewer than the
+ * limit where others lie between.
+ */
+export async function listChannels(
+  c: Context,
+  weir: Weir,
+  caller: Caller,
+): Promise<Response> {
   const schema = z.object({
     after: z.string().default(""),
     limit: integer(1, MAX_LIMIT).optional(),
   });
   const { searchParams } = splitUrl(c.req.raw.url);
   const { after, limit = DEFAULT_LIMIT } = parseQuery(searchParams, schema);
-  const found = await weir.log.channels(DEFAULT_TENANT, after, limit + 1);
+  const { authority } = caller;
+  const found = await weir.log.channels(authority.tenant, after, limit + 1);
   const page = found.slice(0, limit);
   const next = found.length > limit ? page.at(-1)?.channel ?? null : null;
-  return c.json({ channels: page.map((info) => describe(weir, info.channel, info)), next });
+  const visible = page.filter(({ channel }) => maySee(authority, channel));
+  return c.json({ channels: visible.map((info) => describe(weir, info.channel, info)), next });
+}
+
+function maySee(authority: Authority, channel: Channel): boolean {
+  return authority.may("subscribe", channel) || authority.may("manage", channel);
 }
 
 /** `GET /v1/channels/{channel}` */
-export async function getChannel(c: Context, weir: Weir): Promise<Response> {
-  const address = pathChannel(c);
+export async function getChannel(
+  c: Context,
+  weir: Weir,
+  caller: Caller,
+): Promise<Response> {
+  const address = pathChannel(c, caller, parseReadableChannel);
+  if (!caller.authority.may("manage", channelOf(address))) {
+    caller.authority.require("subscribe", channelOf(address));
+  }
   const head = await weir.log.head(address);
   if (head === undefined) throw notFound(channelOf(address));
   return c.json(describe(weir, channelOf(address), head));
 }
 
 /** `PUT /v1/channels/{channel}`: sets what it keeps, and makes it if it isn't there. */
-export async function putChannel(c: Context, weir: Weir): Promise<Response> {
-  const address = pathChannel(c);
+export async function putChannel(
+  c: Context,
+  weir: Weir,
+  caller: Caller,
+): Promise<Response> {
+  const address = pathChannel(c, caller);
+  caller.authority.require("manage", channelOf(address));
   const body = parseJson(decode(await readBody(c.req.raw, MAX_BODY_BYTES)));
   const parsed = settings.safeParse(body);
   if (!parsed.success) {
@@ -68,16 +100,25 @@ export async function putChannel(c: Context, weir: Weir): Promise<Response> {
 }
 
 /** `DELETE /v1/channels/{channel}` */
-export async function deleteChannel(c: Context, weir: Weir): Promise<Response> {
-  const address = pathChannel(c);
+export async function deleteChannel(
+  c: Context,
+  weir: Weir,
+  caller: Caller,
+): Promise<Response> {
+  const address = pathChannel(c, caller);
+  caller.authority.require("manage", channelOf(address));
   if (!await weir.log.delete(address)) throw notFound(channelOf(address));
   return c.body(null, 204);
 }
 
-function pathChannel(c: Context) {
+function pathChannel(
+  c: Context,
+  { authority }: Caller,
+  parse?: (name: string) => Channel,
+): Address {
   const url = splitUrl(c.req.raw.url);
   parseQuery(url.searchParams, z.object({}));
-  return parsePathChannel(DEFAULT_TENANT, url.path);
+  return parsePathChannel(authority.tenant, url.path, parse);
 }
 
 function notFound(channel: Channel): Problem {

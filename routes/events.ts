@@ -1,7 +1,8 @@
 import type { Context } from "hono";
 import { accepts } from "hono/accepts";
 import { z } from "zod";
-import { type Address, channelOf, DEFAULT_TENANT } from "../lib/shared/channel.ts";
+import type { Caller } from "../lib/auth/limiter.ts";
+import { type Address, channelOf, parseReadableChannel } from "../lib/shared/channel.ts";
 import { type After, type Cursor, parseAfter, parseCursor } from "../lib/shared/cursor.ts";
 import { Problem } from "../lib/shared/problem.ts";
 import { longPoll } from "../lib/transports/long_poll.ts";
@@ -28,27 +29,35 @@ const query = z.object({
 type Query = z.infer<typeof query>;
 
 /** `GET /v1/channels/{channel}/events` */
-export async function readChannel(c: Context, weir: Weir): Promise<Response> {
+export async function readChannel(c: Context, weir: Weir, caller: Caller): Promise<Response> {
   const url = splitUrl(c.req.raw.url);
-  const address = parsePathChannel(DEFAULT_TENANT, url.path);
-  return await read(c, weir, [address], parseQuery(url.searchParams, query));
+  const address = parsePathChannel(caller.authority.tenant, url.path, parseReadableChannel);
+  const values = parseQuery(url.searchParams, query, ["ticket"]);
+  return await read({ c, weir, caller, addresses: [address], values });
 }
 
 /** `GET /v1/events?channel=a&channel=b` */
-export async function readChannels(c: Context, weir: Weir): Promise<Response> {
+export async function readChannels(c: Context, weir: Weir, caller: Caller): Promise<Response> {
   const { searchParams } = splitUrl(c.req.raw.url);
-  const values = parseQuery(searchParams, query, ["channel"]);
-  const addresses = parseChannels(DEFAULT_TENANT, searchParams.getAll("channel"));
-  return await read(c, weir, addresses, values);
+  const values = parseQuery(searchParams, query, ["channel", "ticket"]);
+  const addresses = parseChannels(caller.authority.tenant, searchParams.getAll("channel"));
+  return await read({ c, weir, caller, addresses, values });
 }
 
-async function read(
-  c: Context,
-  weir: Weir,
-  addresses: readonly Address[],
-  values: Query,
-): Promise<Response> {
-  if (mediaType(c) === STREAM) return await stream(c, weir, addresses, values);
+/** One read that was asked for. */
+interface Reading {
+  readonly c: Context;
+  readonly weir: Weir;
+  readonly caller: Caller;
+  readonly addresses: readonly Address[];
+  readonly values: Query;
+}
+
+async function read(reading: Reading): Promise<Response> {
+  const { c, weir, caller, addresses, values } = reading;
+  for (const address of addresses) caller.authority.require("subscribe", channelOf(address));
+  weir.access.limiter.subscribe(caller, addresses.length);
+  if (mediaType(c) === STREAM) return await stream(reading);
   if (values.envelope !== undefined) {
     throw new Problem("bad_parameter", `"envelope" is for ${STREAM}: JSON always has one.`);
   }
@@ -59,8 +68,12 @@ async function read(
     return shortPollAnswer(c, await readPage(weir.hub, after, { addresses, limit }));
   }
   const after = parseAfter(values.after ?? "latest", channels);
+  const { authority } = caller;
+  const { limiter, sessions } = weir.access;
+  using _connection = limiter.connect(caller);
   const { signal } = c.req.raw;
-  const page = await longPoll(weir.hub, after, { addresses, limit, wait: wait * 1_000, signal });
+  const options = { addresses, limit, wait: wait * 1_000, signal, sessions, authority };
+  const page = await longPoll(weir.hub, after, options);
   return page.isEmpty
     ? new Response(null, { status: 204, headers: pageHeaders(page.cursor) })
     : pageAnswer(page, pageHeaders(page.cursor));
@@ -97,12 +110,7 @@ function matches(pattern: string, type: string): boolean {
   return essence === "*/*" || essence === type || essence === `${type.split("/")[0]}/*`;
 }
 
-async function stream(
-  c: Context,
-  weir: Weir,
-  addresses: readonly Address[],
-  values: Query,
-): Promise<Response> {
+async function stream({ c, weir, caller, addresses, values }: Reading): Promise<Response> {
   if (values.wait !== undefined || values.limit !== undefined) {
     throw new Problem(
       "bad_parameter",
@@ -125,8 +133,22 @@ async function stream(
   const isEnveloped = values.envelope === undefined
     ? addresses.length > 1
     : values.envelope === "1";
-  const body = await sseStream({ hub: weir.hub, wheel: weir.wheel, addresses, after, isEnveloped });
-  return new Response(body, { headers });
+  const { hub, wheel, access: { sessions, limiter } } = weir;
+  const id = crypto.randomUUID();
+  const { authority } = caller;
+  const connection = limiter.connect(caller);
+  const options = {
+    hub,
+    wheel,
+    sessions,
+    id,
+    authority,
+    connection,
+    addresses,
+    after,
+    isEnveloped,
+  };
+  return new Response(await sseStream(options), { headers: { ...headers, "Weir-Stream": id } });
 }
 
 /** With an ETag: for one URL, the cursor and the length tell whether anything is new. */

@@ -1,18 +1,22 @@
 import type { Context } from "hono";
-import type { JSX } from "preact";
 import { renderToString } from "preact-render-to-string";
 import { z } from "zod";
 import { eventItem, gapItem } from "../islands/feed.ts";
-import { Live, LIVE_ID, type LiveProps } from "../islands/live.tsx";
+import type { LiveProps } from "../islands/live.tsx";
 import { readAsset } from "../lib/assets.ts";
-import { addressOf, DEFAULT_TENANT, parseChannel } from "../lib/shared/channel.ts";
+import { AUDIT_TYPES } from "../lib/auth/audit.ts";
+import type { Caller } from "../lib/auth/limiter.ts";
+import { addressOf, AUDIT_CHANNEL, parseReadableChannel } from "../lib/shared/channel.ts";
 import { type Gap, parseEventType, type WireEvent } from "../lib/shared/event.ts";
 import type { Position } from "../lib/shared/offset.ts";
-import { Problem } from "../lib/shared/problem.ts";
+import { Problem, quote } from "../lib/shared/problem.ts";
 import { readPage } from "../lib/transports/page.ts";
 import type { Weir } from "../lib/weir.ts";
-import { statusOf } from "./problem.ts";
-import { parseQuery } from "./query.ts";
+import { identify } from "./access.ts";
+import { presentedIn } from "./credentials.ts";
+import { type Asked, Page, type View } from "./page_markup.tsx";
+import { problemHeaders, statusOf } from "./problem.ts";
+import { parseQuery, splitUrl } from "./query.ts";
 
 const DEFAULT_CHANNEL = "demo";
 /** Events that the page has from the start. */
@@ -22,43 +26,107 @@ const MAX_TYPES = 50;
 
 const query = z.object({ channel: z.string().optional(), types: z.string().optional() });
 
-/** Nothing but our own files, and nobody may frame a page that publishes. */
+/** What the page is not to do, beside what its CSP says. */
 const HEADERS = {
   "Cache-Control": "no-store",
-  "Content-Security-Policy":
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
   "Content-Type": "text/html; charset=utf-8",
+  "Cross-Origin-Opener-Policy": "same-origin",
+  "Cross-Origin-Resource-Policy": "same-origin",
+  "Permissions-Policy":
+    "camera=(), display-capture=(), geolocation=(), microphone=(), payment=(), usb=()",
   "Referrer-Policy": "no-referrer",
   "X-Content-Type-Options": "nosniff",
+  "X-Frame-Options": "DENY",
+};
+
+/** Who brings nothing is asked for a token, not told off. */
+const NOBODY: View = {
+  status: 401,
+  headers: { "WWW-Authenticate": "Bearer" },
+  signIn: "only",
 };
 
 /** `GET /`: one channel live, rendered here with what it has and gone on with by the island. */
 export async function getPage(c: Context, weir: Weir): Promise<Response> {
-  const params = new URL(c.req.raw.url).searchParams;
-  const form = {
-    channel: params.get("channel")?.trim() || DEFAULT_CHANNEL,
-    types: params.get("types")?.trim() ?? "",
+  const { searchParams } = splitUrl(c.req.raw.url);
+  const asked = {
+    channel: searchParams.get("channel")?.trim() || DEFAULT_CHANNEL,
+    types: searchParams.get("types")?.trim() ?? "",
   };
   const isBuilt = await readAsset("live.js") !== undefined;
+  const view = await viewOf(c, weir, asked);
+  const nonce = newNonce();
+  const page = <Page asked={asked} view={view} isBuilt={isBuilt} nonce={nonce} />;
+  return new Response(`<!doctype html>\n${renderToString(page)}`, {
+    status: view.status,
+    headers: { ...view.headers, ...HEADERS, "Content-Security-Policy": policy(nonce) },
+  });
+}
+
+/** What the visitor gets, whoever it is. @throws what is not the visitor's fault */
+async function viewOf(c: Context, weir: Weir, asked: Asked): Promise<View> {
+  const { access, config } = weir;
+  let isSession = false;
   try {
-    parseQuery(params, query);
-    const live = await readLive(weir, form.channel, parseTypes(form.types));
-    return html(200, <Page form={form} isBuilt={isBuilt} live={live} />);
+    isSession = !access.isOpen && presentedIn(c, config).by === "cookie";
+    const { authority, address } = await identify(c, weir);
+    if (authority === undefined) return NOBODY;
+    const view = await viewFor(c, weir, { authority, address }, asked);
+    if (!isSession) return view;
+    const { subject } = authority.grant;
+    return { ...view, session: subject === undefined ? {} : { subject } };
   } catch (cause) {
-    if (!(cause instanceof Problem) || statusOf(cause.code) >= 500) throw cause;
-    const { code, detail } = cause;
-    return html(statusOf(code), <Page form={form} isBuilt={isBuilt} error={detail} />);
+    const view = refusal(cause);
+    if (view.status !== 401) return view;
+    // Whose session is no longer good may go on without one, where that is allowed.
+    const session = isSession ? { session: {} } : {};
+    return takesTokens(weir) ? { ...view, ...session, signIn: "only" } : { ...view, ...session };
   }
+}
+
+/** What the caller gets. @throws what is not the caller's fault */
+async function viewFor(c: Context, weir: Weir, caller: Caller, asked: Asked): Promise<View> {
+  try {
+    parseQuery(splitUrl(c.req.raw.url).searchParams, query);
+    const live = await readLive(weir, caller, asked);
+    const mayGainBy = takesTokens(weir) && caller.authority.grant.kind === "anonymous";
+    return { status: 200, live, ...mayGainBy && { signIn: "folded" } };
+  } catch (cause) {
+    const view = refusal(cause);
+    if (view.status !== 403) return view;
+    recordDenial(weir, caller, asked);
+    return takesTokens(weir) ? { ...view, signIn: "shown" } : view;
+  }
+}
+
+function takesTokens({ config }: Weir): boolean {
+  return config.tokens.jwks !== undefined;
+}
+
+/** @throws what is not the client's fault */
+function refusal(cause: unknown): View {
+  if (!(cause instanceof Problem) || statusOf(cause.code) >= 500) throw cause;
+  return { status: statusOf(cause.code), headers: problemHeaders(cause), error: cause.detail };
+}
+
+function recordDenial({ access }: Weir, { authority, address }: Caller, { channel }: Asked): void {
+  const { tenant, grant: { kind, subject, keyId } } = authority;
+  const detail = `The page of ${quote(channel)} was asked for.`;
+  void access.audit.record(tenant, "access.denied", { kind, subject, keyId, address, detail });
 }
 
 /** The channel's newest events, and the cursor behind them from which the stream goes on. */
 async function readLive(
-  { log, hub }: Weir,
-  name: string,
-  types: readonly string[],
+  { log, hub, access }: Weir,
+  caller: Caller,
+  asked: Asked,
 ): Promise<LiveProps> {
-  const channel = parseChannel(name);
-  const address = addressOf(DEFAULT_TENANT, channel);
+  const { authority } = caller;
+  const channel = parseReadableChannel(asked.channel);
+  const types = parseTypes(asked.types);
+  authority.require("subscribe", channel);
+  access.limiter.subscribe(caller, 1);
+  const address = addressOf(authority.tenant, channel);
   const head = await log.head(address);
   const after: "earliest" | readonly Position[] = head === undefined
     ? "earliest"
@@ -67,7 +135,14 @@ async function readLive(
   const { events, gap }: { readonly events: readonly WireEvent[]; readonly gap?: Gap } = JSON
     .parse(page.body);
   const items = [...gap === undefined ? [] : [gapItem(gap)], ...events.map(eventItem)];
-  return { channel, types, items: items.reverse(), cursor: page.cursor };
+  const isAudit = channel === AUDIT_CHANNEL;
+  return {
+    channel,
+    types: isAudit ? [...types, ...AUDIT_TYPES] : types,
+    items: items.reverse(),
+    cursor: page.cursor,
+    mayPublish: !isAudit && authority.may("publish", channel),
+  };
 }
 
 /** Types split by commas. @throws {Problem} `bad_event_type`, `bad_parameter` */
@@ -79,73 +154,26 @@ function parseTypes(text: string): readonly string[] {
   return types.map(parseEventType);
 }
 
-interface PageProps {
-  readonly form: { readonly channel: string; readonly types: string };
-  readonly isBuilt: boolean;
-  readonly live?: LiveProps;
-  readonly error?: string;
+/** 128 random bits in base64, for one answer. */
+function newNonce(): string {
+  return crypto.getRandomValues(new Uint8Array(16)).toBase64();
 }
 
-function Page({ form, isBuilt, live, error }: PageProps): JSX.Element {
-  return (
-    <html lang="en">
-      <head>
-        <meta charset="utf-8" />
-        <meta name="viewport" content="width=device-width, initial-scale=1" />
-        <meta name="color-scheme" content="light dark" />
-        <title>{`${form.channel} · Weir`}</title>
-        <link rel="icon" href="/assets/icon.svg" type="image/svg+xml" />
-        <link rel="stylesheet" href="/assets/style.css" />
-        {isBuilt && <script type="module" src="/assets/live.js"></script>}
-      </head>
-      <body>
-        <header>
-          <h1>
-            <img src="/assets/icon.svg" alt="" width="28" height="28" /> Weir
-          </h1>
-          <p>Every event in a durable log, live to whoever listens.</p>
-        </header>
-        <main>
-          <form class="card subscribe" method="get" action="/">
-            <label class="field">
-              <span>Channel</span>
-              <input
-                name="channel"
-                value={form.channel}
-                autocomplete="off"
-                spellcheck={false}
-                required
-              />
-            </label>
-            <label class="field">
-              <span>
-                Types <small>beside message, split by commas</small>
-              </span>
-              <input name="types" value={form.types} autocomplete="off" spellcheck={false} />
-            </label>
-            <button type="submit" class="quiet">Show</button>
-          </form>
-          {error !== undefined && <p class="card problem" role="alert">{error}</p>}
-          {!isBuilt && (
-            <p class="card problem">
-              The page is not live, because its script is not built: run{" "}
-              <code>deno task build</code>.
-            </p>
-          )}
-          <noscript>
-            <p class="card problem">Without JavaScript the page shows events, but not live.</p>
-          </noscript>
-          {live !== undefined && (
-            <div id={LIVE_ID} class="live" data-props={JSON.stringify(live)}>
-              <Live {...live} />
-            </div>
-          )}
-        </main>
-      </body>
-    </html>
-  );
-}
-
-function html(status: number, page: JSX.Element): Response {
-  return new Response(`<!doctype html>\n${renderToString(page)}`, { status, headers: HEADERS });
+/**
+ * Content Security Policy Level 3: only the script and the style that the page itself names, no
+ * strings that become code, nothing of other origins, and nobody frames a page that publishes.
+ */
+function policy(nonce: string): string {
+  return [
+    "default-src 'none'",
+    `script-src 'nonce-${nonce}' 'strict-dynamic'`,
+    `style-src 'nonce-${nonce}'`,
+    "img-src 'self'",
+    "connect-src 'self'",
+    "form-action 'self'",
+    "base-uri 'none'",
+    "frame-ancestors 'none'",
+    "require-trusted-types-for 'script'",
+    "trusted-types 'none'",
+  ].join("; ");
 }

@@ -9,9 +9,11 @@ import {
   publication,
 } from "../lib/log/draft.ts";
 import type { Appended, Draft } from "../lib/log/log.ts";
-import { channelOf, DEFAULT_TENANT } from "../lib/shared/channel.ts";
+import { rateLimitHeaders } from "./problem.ts";
+import type { Caller } from "../lib/auth/limiter.ts";
+import { channelOf, type Tenant } from "../lib/shared/channel.ts";
 import { MAX_EVENT_BYTES } from "../lib/shared/event.ts";
-import { Problem, quote } from "../lib/shared/problem.ts";
+import { Problem, type Quota, quote } from "../lib/shared/problem.ts";
 import type { Weir } from "../lib/weir.ts";
 import { readBody } from "./body.ts";
 import { parsePathChannel, parseQuery, splitUrl } from "./query.ts";
@@ -23,11 +25,13 @@ const noQuery = z.object({});
 const batch = z.strictObject({ events: z.array(z.unknown()).min(1) });
 
 /** `POST /v1/channels/{channel}/events`: the body is the event. */
-export async function publishBody(c: Context, weir: Weir): Promise<Response> {
+export async function publishBody(c: Context, weir: Weir, caller: Caller): Promise<Response> {
   const request = c.req.raw;
   const url = splitUrl(request.url);
   parseQuery(url.searchParams, noQuery);
-  const address = parsePathChannel(DEFAULT_TENANT, url.path);
+  const { authority } = caller;
+  const address = parsePathChannel(authority.tenant, url.path);
+  authority.require("publish", channelOf(address));
   const { headers } = request;
   const names = {
     id: headers.get("idempotency-key") ?? undefined,
@@ -35,20 +39,34 @@ export async function publishBody(c: Context, weir: Weir): Promise<Response> {
     key: headers.get("weir-key") ?? undefined,
     ttl: parseTtl(headers.get("weir-ttl")),
   };
+  // Before the body, where its length was said: refusing costs little then.
+  const length = headers.get("content-length");
+  const early = length === null ? undefined : count(weir, caller, Number(length));
   const body = await readBody(request, MAX_EVENT_BYTES);
+  const quota = early ?? count(weir, caller, body.length);
   const draft = draftOfBody(address, headers.get("content-type") ?? undefined, body, names);
   const [appended] = await weir.log.append([draft]);
   if (appended === undefined) throw new Error("one draft has one answer");
-  return answer(appended.duplicate ? 200 : 201, acknowledgement(draft, appended));
+  return answer(appended.duplicate ? 200 : 201, acknowledgement(draft, appended), quota);
+}
+
+function count({ access }: Weir, caller: Caller, bytes: number): Quota | undefined {
+  return access.limiter.publish(caller, 1, bytes);
 }
 
 /** `POST /v1/events`: one event as JSON, or up to 100 over several channels, all or nothing. */
-export async function publishJson(c: Context, weir: Weir): Promise<Response> {
+export async function publishJson(c: Context, weir: Weir, caller: Caller): Promise<Response> {
   const request = c.req.raw;
   parseQuery(splitUrl(request.url).searchParams, noQuery);
   const value = parseJson(decode(await readBody(request, MAX_BATCH_BYTES)));
   const isBatch = typeof value === "object" && value !== null && Object.hasOwn(value, "events");
-  const drafts = isBatch ? parseBatch(value) : [parsePublication(value)];
+  const { authority } = caller;
+  const drafts = isBatch
+    ? parseBatch(authority.tenant, value)
+    : [parsePublication(authority.tenant, value)];
+  for (const { address } of drafts) authority.require("publish", channelOf(address));
+  const bytes = drafts.reduce((sum, draft) => sum + draft.bytes, 0);
+  const quota = weir.access.limiter.publish(caller, drafts.length, bytes);
   const appended = await weir.log.append(drafts);
   const events = appended.map((one, i) => {
     const draft = drafts[i];
@@ -56,10 +74,10 @@ export async function publishJson(c: Context, weir: Weir): Promise<Response> {
     return acknowledgement(draft, one);
   });
   const status = appended.every(({ duplicate }) => duplicate) ? 200 : 201;
-  return answer(status, `{"events":[${events.join(",")}]}`);
+  return answer(status, `{"events":[${events.join(",")}]}`, quota);
 }
 
-function parseBatch(value: unknown): readonly Draft[] {
+function parseBatch(tenant: Tenant, value: unknown): readonly Draft[] {
   const parsed = batch.safeParse(value);
   if (!parsed.success) {
     throw new Problem("bad_body", `Cannot read the body: ${sentence(parsed.error)}.`);
@@ -71,10 +89,10 @@ function parseBatch(value: unknown): readonly Draft[] {
       `Cannot publish ${events.length} events at once: ${MAX_EVENTS} at the most.`,
     );
   }
-  return events.map(parsePublication);
+  return events.map((event, index) => parsePublication(tenant, event, index));
 }
 
-function parsePublication(value: unknown, index?: number): Draft {
+function parsePublication(tenant: Tenant, value: unknown, index?: number): Draft {
   const of = index === undefined ? {} : { index };
   const parsed = publication.safeParse(value);
   if (!parsed.success) {
@@ -82,7 +100,7 @@ function parsePublication(value: unknown, index?: number): Draft {
     throw new Problem("bad_body", `Cannot read ${where}: ${sentence(parsed.error)}.`, of);
   }
   try {
-    return draftOfPublication(DEFAULT_TENANT, parsed.data);
+    return draftOfPublication(tenant, parsed.data);
   } catch (cause) {
     if (!(cause instanceof Problem) || index === undefined) throw cause;
     throw new Problem(cause.code, `Event ${index}: ${cause.detail}`, { ...of, cause });
@@ -110,8 +128,14 @@ function acknowledgement(draft: Draft, { offset, id, duplicate }: Appended): str
   return `{"channel":${channel},"offset":"${offset}","id":${idJson}${end}`;
 }
 
-const JSON_HEADERS = { "Content-Type": "application/json" };
+const JSON_HEADERS = {
+  "Content-Type": "application/json",
+  "X-Content-Type-Options": "nosniff",
+};
 
-function answer(status: 200 | 201, body: string): Response {
-  return new Response(body, { status, headers: JSON_HEADERS });
+function answer(status: 200 | 201, body: string, quota: Quota | undefined): Response {
+  const headers = quota === undefined
+    ? JSON_HEADERS
+    : { ...JSON_HEADERS, ...rateLimitHeaders(quota) };
+  return new Response(body, { status, headers });
 }

@@ -1,5 +1,12 @@
 import { z } from "zod";
-import { type Address, addressOf, parseChannel, type Tenant } from "../lib/shared/channel.ts";
+import {
+  type Address,
+  addressOf,
+  type Channel,
+  parseChannel,
+  parseReadableChannel,
+  type Tenant,
+} from "../lib/shared/channel.ts";
 import { Problem, quote } from "../lib/shared/problem.ts";
 import { MAX_CURSOR_CHANNELS } from "../lib/transports/socket.ts";
 
@@ -79,15 +86,20 @@ export function parseChannels(tenant: Tenant, names: readonly string[]): readonl
       `Cannot read ${unique.length} channels at once: ${MAX_CURSOR_CHANNELS} at the most.`,
     );
   }
-  return unique.map((name) => addressOf(tenant, parseChannel(name)));
+  return unique.map((name) => addressOf(tenant, parseReadableChannel(name)));
 }
 
 /**
  * A channel as it stands in a path, percent-encoded.
  *
+ * @param parse which names are allowed.
  * @throws {Problem} `bad_channel`, `channel_reserved`
  */
-export function parsePathChannel(tenant: Tenant, path: string): Address {
+export function parsePathChannel(
+  tenant: Tenant,
+  path: string,
+  parse: (name: string) => Channel = parseChannel,
+): Address {
   const encoded = path.split("/")[3] ?? "";
   let name: string;
   try {
@@ -96,5 +108,5 @@ export function parsePathChannel(tenant: Tenant, path: string): Address {
     const detail = `Cannot read ${quote(encoded)}: it is not percent-encoded UTF-8.`;
     throw new Problem("bad_channel", detail, { cause });
   }
-  return addressOf(tenant, parseChannel(name));
+  return addressOf(tenant, parse(name));
 }

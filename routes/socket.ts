@@ -1,14 +1,20 @@
 import type { Context } from "hono";
 import { z } from "zod";
+import type { Access } from "../lib/auth/access.ts";
+import type { Authority } from "../lib/auth/authority.ts";
 import { Problem, quote } from "../lib/shared/problem.ts";
-import { SocketSession, SUBPROTOCOL } from "../lib/transports/socket.ts";
+import { type SocketClient, SocketSession, SUBPROTOCOL } from "../lib/transports/socket.ts";
 import type { Weir } from "../lib/weir.ts";
+import { identify, type Visitor } from "./access.ts";
 import { parseQuery, splitUrl } from "./query.ts";
 
-/** `GET /v1/socket`: a WebSocket (RFC 6455) of the subprotocol `weir.v1`. */
-export function openSocket(c: Context, weir: Weir): Response {
+/**
+ * `GET /v1/socket`: a WebSocket (RFC 6455) of the subprotocol `weir.v1`. Who brings no credential
+ * has to do so in the first frame.
+ */
+export async function openSocket(c: Context, weir: Weir): Promise<Response> {
   const request = c.req.raw;
-  parseQuery(splitUrl(request.url).searchParams, z.object({}));
+  parseQuery(splitUrl(request.url).searchParams, z.object({}), ["ticket"]);
   if (request.headers.get("upgrade")?.toLowerCase() !== "websocket") {
     throw new Problem("upgrade_required", "This is a WebSocket: ask with Upgrade: websocket.");
   }
@@ -21,12 +27,64 @@ export function openSocket(c: Context, weir: Weir): Response {
     );
   }
   if (weir.isStopping()) throw new Problem("shutting_down", "This server is stopping.");
-  const { heartbeat } = weir.config;
-  const { socket, response } = Deno.upgradeWebSocket(request, {
-    ...offered.length > 0 && { protocol: SUBPROTOCOL },
-    // Seconds: the runtime pings at half of it and closes at the whole.
-    idleTimeout: (2 * heartbeat) / 1_000,
-  });
-  new SocketSession(socket, weir.sockets);
-  return response;
+  const visitor = await identify(c, weir);
+  const connection = weir.access.limiter.connect(visitor);
+  try {
+    const { heartbeat } = weir.config;
+    const { socket, response } = Deno.upgradeWebSocket(request, {
+      ...offered.length > 0 && { protocol: SUBPROTOCOL },
+      // Seconds: the runtime pings at half of it and closes at the whole.
+      idleTimeout: (2 * heartbeat) / 1_000,
+    });
+    new SocketSession(socket, new LimitedClient(weir.access, visitor, connection), weir.sockets);
+    return response;
+  } catch (cause) {
+    connection[Symbol.dispose]();
+    throw cause;
+  }
+}
+
+/** A socket's client whose messages count against the limits. */
+class LimitedClient implements SocketClient {
+  readonly authority: Authority | undefined;
+  readonly #access: Access;
+  readonly #address: string;
+  #connection: Disposable;
+  #hasLeft = false;
+
+  constructor(access: Access, { authority, address }: Visitor, connection: Disposable) {
+    this.authority = authority;
+    this.#access = access;
+    this.#address = address;
+    this.#connection = connection;
+  }
+
+  async authenticate(credential: string): Promise<Authority> {
+    const { limiter } = this.#access;
+    let authority: Authority;
+    try {
+      authority = await this.#access.verify(credential);
+    } catch (cause) {
+      limiter.failedAuthentication(this.#address);
+      throw cause;
+    }
+    if (this.#hasLeft) return authority;
+    const connection = limiter.connect({ authority, address: this.#address });
+    this.#connection[Symbol.dispose]();
+    this.#connection = connection;
+    return authority;
+  }
+
+  published(authority: Authority, bytes: number): void {
+    this.#access.limiter.publish({ authority, address: this.#address }, 1, bytes);
+  }
+
+  subscribed(authority: Authority, channels: number): void {
+    this.#access.limiter.subscribe({ authority, address: this.#address }, channels);
+  }
+
+  left(): void {
+    this.#hasLeft = true;
+    this.#connection[Symbol.dispose]();
+  }
 }

@@ -3,7 +3,14 @@ import assert from "node:assert/strict";
 const ROOT = new URL("../", import.meta.url);
 
 /** Routes that others may import: how requests are read and refused, not resources. */
-const PLUMBING = ["routes/body.ts", "routes/problem.ts", "routes/query.ts"];
+const PLUMBING = [
+  "routes/access.ts",
+  "routes/admin.ts",
+  "routes/body.ts",
+  "routes/credentials.ts",
+  "routes/problem.ts",
+  "routes/query.ts",
+];
 
 /**
  * What may import what: `routes → transports → hub → log → kv`, shared at the bottom, never upward.
@@ -12,7 +19,9 @@ const PLUMBING = ["routes/body.ts", "routes/problem.ts", "routes/query.ts"];
  */
 const RULE: Readonly<Record<string, readonly string[]>> = {
   "main.ts": [
+    "lib/auth/access.ts",
     "lib/config.ts",
+    "lib/listener.ts",
     "lib/logger.ts",
     "lib/siblings.ts",
     "lib/kv/store.ts",
@@ -20,24 +29,52 @@ const RULE: Readonly<Record<string, readonly string[]>> = {
     "routes/app.ts",
   ],
 
-  "routes/app.ts": ["routes", "lib/logger.ts", "lib/shared", "lib/weir.ts"],
-  "routes/access.ts": ["lib/config.ts", "lib/shared"],
+  "keys.ts": ["lib/auth", "lib/config.ts", "lib/keys_cli", "lib/shared", "routes/app.ts"],
+
+  "routes/app.ts": ["routes", "lib/auth", "lib/logger.ts", "lib/shared", "lib/weir.ts"],
+  "routes/access.ts": [
+    "lib/auth",
+    "lib/config.ts",
+    "lib/shared",
+    "lib/weir.ts",
+    "routes/credentials.ts",
+  ],
+  "routes/credentials.ts": ["lib/config.ts", "lib/shared"],
   "routes/page.tsx": [
     "islands",
     "lib/assets.ts",
+    "lib/auth",
+    "lib/transports",
+    "lib/shared",
+    "lib/weir.ts",
+    "routes/page_markup.tsx",
+    ...PLUMBING,
+  ],
+  "routes/page_markup.tsx": ["islands"],
+  "routes/assets.ts": ["lib/assets.ts", "lib/shared"],
+  "routes/socket.ts": [
+    "lib/auth",
+    "lib/logger.ts",
     "lib/transports",
     "lib/shared",
     "lib/weir.ts",
     ...PLUMBING,
   ],
-  "routes/assets.ts": ["lib/assets.ts", "lib/shared"],
-  "routes/socket.ts": ["lib/logger.ts", "lib/transports", "lib/shared", "lib/weir.ts", ...PLUMBING],
-  "routes": ["lib/transports", "lib/log", "lib/shared", "lib/weir.ts", ...PLUMBING],
+  "routes": ["lib/auth", "lib/transports", "lib/log", "lib/shared", "lib/weir.ts", ...PLUMBING],
 
+  "lib/keys_cli": [
+    "lib/auth",
+    "lib/config.ts",
+    "lib/kv/store.ts",
+    "lib/logger.ts",
+    "lib/shared",
+    "lib/weir.ts",
+  ],
   "lib/weir.ts": ["lib"],
-  "lib/config.ts": ["lib/log/log.ts"],
+  "lib/config.ts": ["lib/auth", "lib/log/log.ts"],
   "lib/logger.ts": [],
   "lib/siblings.ts": [],
+  "lib/listener.ts": ["lib/shared"],
   "lib/assets.ts": [],
 
   "lib/transports": ["lib/auth", "lib/hub", "lib/log", "lib/shared"],
@@ -56,8 +93,10 @@ const RULE: Readonly<Record<string, readonly string[]>> = {
 const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   "routes": ["hono", "zod"],
   "routes/page.tsx": ["hono", "zod", "preact", "preact-render-to-string"],
+  "routes/page_markup.tsx": ["preact"],
   "lib/config.ts": ["zod"],
   "lib/auth": ["jose", "zod"],
+  "lib/keys_cli": ["jose", "zod"],
   "lib/log": ["zod"],
   "lib/transports": ["zod"],
   "islands": ["preact"],
@@ -126,7 +165,7 @@ function isWithin(path: string, part: string): boolean {
 /** Of every source file, also those that nothing imports yet. */
 async function readImports(): Promise<readonly Import[]> {
   const found = new Map<string, readonly Import[]>();
-  const files = ["main.ts", ...await sourceFiles("routes"), ...await sourceFiles("lib")];
+  const files = ["main.ts", "keys.ts", ...await sourceFiles("routes"), ...await sourceFiles("lib")];
   files.push(...await sourceFiles("islands"));
   for (const file of files) {
     if (found.has(file)) continue;

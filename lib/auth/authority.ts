@@ -24,12 +24,17 @@ export interface Grant {
 export class Authority {
   readonly grant: Grant;
   readonly tenant: Tenant;
+  /** Names the credential where uses of it are counted. */
+  readonly credentialId: string;
   readonly #patterns: Readonly<Record<Action, PatternSet>>;
 
   constructor(grant: Grant) {
     const { publish, subscribe, presence, manage } = grant.scope;
     this.grant = grant;
     this.tenant = grant.tenant;
+    const { tenant, kind, subject, tokenId, keyId } = grant;
+    // A person's next token goes on with what the last one has left.
+    this.credentialId = JSON.stringify([tenant, kind, subject ?? tokenId ?? keyId]);
     this.#patterns = {
       publish: new PatternSet(publish),
       subscribe: new PatternSet(subscribe),

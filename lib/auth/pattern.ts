@@ -4,8 +4,13 @@ import { quote } from "../shared/problem.ts";
 /** Met: a token that costs more to match than to serve. */
 export const MAX_PATTERNS = 100;
 
-/** States that are kept. Past them the set starts anew: channel names may be anything. */
-const MAX_STATES = 1_000;
+/**
+ * Places, transitions and states that are kept, a state counting for {@link STATE_COST}. Past them
+ * the set starts anew. Met: memory that fills with the states of made-up names, or with a
+ * transition for each character of Unicode.
+ */
+const MAX_KEPT = 16_384;
+const STATE_COST = 8;
 
 /** One place in one pattern: what may come next there. */
 type Step =
@@ -40,9 +45,16 @@ export class PatternSet {
   readonly patterns: readonly string[];
   /** All patterns' steps, each pattern closed by `undefined`. */
   readonly #steps: (Step | undefined)[] = [];
+  /**
+   * For each wildcard: the first of the places before it that can be left out where it is reached,
+   * since whatever brings them to the end brings it there too.
+   */
+  readonly #dominated: number[] = [];
   readonly #starts: number[] = [];
   readonly #systemStarts: number[] = [];
-  readonly #states = new Map<string, State>();
+  /** By the hash of their places; of two with the same hash the later one is kept. */
+  readonly #states = new Map<number, State>();
+  #kept = 0;
   #start: State;
   #systemStart: State;
 
@@ -52,10 +64,10 @@ export class PatternSet {
     for (const pattern of patterns) {
       const starts = pattern.startsWith("$") ? this.#systemStarts : this.#starts;
       starts.push(this.#steps.length);
-      this.#steps.push(...stepsOf(pattern), undefined);
+      this.#add(stepsOf(pattern));
     }
-    this.#start = this.#state(this.#starts);
-    this.#systemStart = this.#state(this.#systemStarts);
+    this.#start = this.#begin(this.#starts);
+    this.#systemStart = this.#begin(this.#systemStarts);
   }
 
   matches(name: string): boolean {
@@ -68,41 +80,85 @@ export class PatternSet {
     return state.isMatch;
   }
 
+  #add(steps: readonly Step[]): void {
+    const start = this.#steps.length;
+    let segment = start; // behind the last step that may be a separator
+    for (const step of steps) {
+      const place = this.#steps.push(step) - 1;
+      if (typeof step === "string") this.#dominated[place] = step === "any" ? start : segment;
+      if (step === "any" || (typeof step === "number" && SEPARATORS.has(step))) segment = place + 1;
+    }
+    this.#steps.push(undefined);
+  }
+
   #follow(state: State, unit: number): State {
-    if (this.#states.size >= MAX_STATES) this.#forget();
+    if (this.#kept >= MAX_KEPT) this.#forget();
+    const isInSegment = !SEPARATORS.has(unit);
     const places: number[] = [];
     for (const place of state.places) {
       const step = this.#steps[place];
-      if (step === "any" || (step === "segment" && !SEPARATORS.has(unit))) places.push(place);
-      else if (step === unit) places.push(place + 1);
+      if (step === "any" || (step === "segment" && isInSegment)) this.#reach(places, place);
+      else if (step === unit) this.#reach(places, place + 1);
     }
     const next = this.#state(places);
     state.next.set(unit, next);
+    this.#kept++;
     return next;
   }
 
-  /** The state for `places` and all that are reached from them without a character. */
-  #state(places: readonly number[]): State {
-    const reached = new Set<number>();
-    for (let place of places) {
-      reached.add(place);
-      while (typeof this.#steps[place] === "string") reached.add(++place);
+  /**
+   * Adds `place`, and those that are reached from it without a character. They come in ascending
+   * order, but for such as are there already.
+   */
+  #reach(places: number[], place: number): void {
+    for (let at = place;; at++) {
+      const isWildcard = typeof this.#steps[at] === "string";
+      if (at > (places.at(-1) ?? -1)) {
+        if (isWildcard) this.#dropFrom(places, this.#dominated[at] ?? at);
+        places.push(at);
+      }
+      if (!isWildcard) return;
     }
-    const sorted = [...reached].sort((a, b) => a - b);
-    const key = sorted.join();
-    const known = this.#states.get(key);
-    if (known !== undefined) return known;
-    const isMatch = sorted.some((place) => this.#steps[place] === undefined);
-    const state = { places: sorted, isMatch, next: new Map() };
-    this.#states.set(key, state);
+  }
+
+  #dropFrom(places: number[], first: number): void {
+    while ((places.at(-1) ?? -1) >= first) places.pop();
+  }
+
+  #state(places: readonly number[]): State {
+    const hash = hashOf(places);
+    const known = this.#states.get(hash);
+    if (known !== undefined && isSame(known.places, places)) return known;
+    const isMatch = places.some((place) => this.#steps[place] === undefined);
+    const state = { places, isMatch, next: new Map() };
+    this.#states.set(hash, state);
+    this.#kept += places.length + STATE_COST;
     return state;
+  }
+
+  #begin(starts: readonly number[]): State {
+    const places: number[] = [];
+    for (const start of starts) this.#reach(places, start);
+    return this.#state(places);
   }
 
   #forget(): void {
     this.#states.clear();
-    this.#start = this.#state(this.#starts);
-    this.#systemStart = this.#state(this.#systemStarts);
+    this.#kept = 0;
+    this.#start = this.#begin(this.#starts);
+    this.#systemStart = this.#begin(this.#systemStarts);
   }
+}
+
+/** FNV-1a, a place at a time. */
+function hashOf(places: readonly number[]): number {
+  let hash = 0x811c9dc5;
+  for (const place of places) hash = Math.imul(hash ^ place, 0x01000193);
+  return hash;
+}
+
+function isSame(a: readonly number[], b: readonly number[]): boolean {
+  return a.length === b.length && a.every((place, i) => place === b[i]);
 }
 
 function stepsOf(pattern: string): Step[] {

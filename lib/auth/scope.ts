@@ -34,3 +34,27 @@ export const scopeSchema = z.strictObject({
   limits: limitsSchema.default({}),
 });
 export type Scope = z.infer<typeof scopeSchema>;
+
+const POLICY = /^(publish|subscribe|presence):(\S+)$/;
+
+/**
+ * What anonymous clients may do, from a setting like `subscribe:public/** publish:lobby`.
+ *
+ * @throws {Error} whose message says what is allowed.
+ */
+export function parseAnonymous(text: string): Scope {
+  const allowed: Record<string, string[]> = {};
+  for (const part of text.split(/\s+/).filter((part) => part !== "")) {
+    const [, action = "", pattern = ""] = POLICY.exec(part) ?? [];
+    const fault = action === "" ? "" : patternFault(pattern);
+    if (fault !== undefined || pattern.startsWith("$")) {
+      throw new Error(
+        "publish:, subscribe: or presence: and a pattern, such as subscribe:public/**",
+      );
+    }
+    (allowed[action] ??= []).push(pattern);
+  }
+  const scope = scopeSchema.safeParse(allowed);
+  if (scope.success) return scope.data;
+  throw new Error(`at most ${MAX_PATTERNS} patterns for each right`);
+}

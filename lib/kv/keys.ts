@@ -45,6 +45,20 @@ export const keys = {
   changes: (shard: number) => ["changed", shard],
   change: (shard: number, versionstamp: string) => ["changed", shard, versionstamp],
 
+  /** → an API key's hash and all about it, by its id, which is no tenant's own. */
+  apiKey: (id: string) => ["api_key", id],
+  /** → what its tenant may know of an API key. */
+  apiKeyInfo: (tenant: string, id: string) => ["api_key_info", tenant, id],
+  apiKeyInfos: (tenant: string) => ["api_key_info", tenant],
+  /** Written by each commit that adds a key to the tenant's: one after the other. */
+  apiKeyTurn: (tenant: string) => ["api_key_turn", tenant],
+
+  /** → a ticket's credential, by the ticket's hash. */
+  ticket: (hash: string) => ["ticket", hash],
+
+  /** → what all isolates must hear, by the versionstamp of its commit. */
+  control: () => ["control"],
+
   /** → who does a background work until when. */
   lease: (work: string) => ["lease", work],
 } as const satisfies Record<string, (...args: never[]) => Deno.KvKey>;

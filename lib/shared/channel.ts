@@ -1,6 +1,6 @@
 import { Problem, quote } from "./problem.ts";
 
-/** The unit of isolation. Until access work brings others there is one, `default`. */
+/** The unit of isolation, named by the credential. In open mode there is one, `default`. */
 export type Tenant = string & { readonly __brand: "Tenant" };
 
 /** A channel's name: 1–256 bytes of UTF-8 without control characters. */
@@ -10,6 +10,9 @@ export type Channel = string & { readonly __brand: "Channel" };
 export type Address = string & { readonly __brand: "Address" };
 
 export const DEFAULT_TENANT = "default" as Tenant;
+
+/** Where a tenant's security events are: written by the system, read by who has the right. */
+export const AUDIT_CHANNEL = "$audit" as Channel;
 
 /** Channel names stand in keys of 2,048 bytes at most, and in every metric and log line. */
 export const MAX_CHANNEL_BYTES = 256;
@@ -40,6 +43,15 @@ export function parseChannel(name: string): Channel {
     );
   }
   return name as Channel;
+}
+
+/**
+ * The channel that `name` names, to read from it: the system's own that can be read are allowed.
+ *
+ * @throws {Problem} as {@link parseChannel}
+ */
+export function parseReadableChannel(name: string): Channel {
+  return name === AUDIT_CHANNEL ? AUDIT_CHANNEL : parseChannel(name);
 }
 
 /** What is wrong with `name` as a channel, or undefined. */

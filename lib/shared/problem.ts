@@ -1,3 +1,5 @@
+import { withoutSecrets } from "./secrets.ts";
+
 /**
  * Every way in which Weir refuses, by its stable code. A code never changes its meaning; the HTTP
  * status of each is in `routes/problem.ts`, its WebSocket form in `docs/protocol.md`.
@@ -35,6 +37,7 @@ export type ProblemCode =
   | "internal"
   | "key_invalid"
   | "key_not_found"
+  | "keys_unavailable"
   | "method_not_allowed"
   | "not_found"
   | "not_subscribed"
@@ -59,6 +62,17 @@ export type ProblemCode =
   | "upgrade_required"
   | "uri_too_long";
 
+/** What is left of a limit. */
+export interface Quota {
+  /** Which limit, such as `credential-publishes`. */
+  readonly policy: string;
+  /** What is allowed in a second. */
+  readonly limit: number;
+  readonly remaining: number;
+  /** Milliseconds until there is room again; 0 if there is. */
+  readonly retryAfter: number;
+}
+
 /** The one error type that crosses Weir's boundaries: a stable code and a sentence for a person. */
 export class Problem extends Error {
   override readonly name = "Problem";
@@ -70,16 +84,24 @@ export class Problem extends Error {
     options?: ErrorOptions & {
       /** Where in a list of events the fault is, from 0. */
       readonly index?: number;
+      /** The limit that was reached. */
+      readonly quota?: Quota;
     },
   ) {
     super(`${code}: ${detail}`, options);
     this.index = options?.index;
+    this.quota = options?.quota;
   }
 
   readonly index: number | undefined;
+  readonly quota: Quota | undefined;
 }
 
-/** `value` as it may stand in an error's sentence: quoted, control characters escaped, cut at 80. */
+/**
+ * `value` as it may stand in an error's sentence: quoted, control characters escaped, cut at 80,
+ * and without what looks like a credential.
+ */
 export function quote(value: string): string {
-  return JSON.stringify(value.length > 80 ? `${value.slice(0, 80)}…` : value);
+  const shown = withoutSecrets(value);
+  return JSON.stringify(shown.length > 80 ? `${shown.slice(0, 80)}…` : shown);
 }

@@ -1,3 +1,5 @@
+import type { Authority } from "../auth/authority.ts";
+import type { EndReason, Sessions } from "../auth/sessions.ts";
 import type { Hub } from "../hub/hub.ts";
 import type { Sink } from "../hub/sink.ts";
 import type { Subscription } from "../hub/subscription.ts";
@@ -5,11 +7,19 @@ import type { After } from "../shared/cursor.ts";
 import { Problem } from "../shared/problem.ts";
 import { type Found, makePage, type Page, type PageOptions, readPage } from "./page.ts";
 
+const CODES = { expired: "token_expired", revoked: "token_revoked" } as const;
+const WORDS: Readonly<Record<EndReason, string>> = {
+  expired: "The credential has expired while it waited.",
+  revoked: "The credential was revoked while it waited.",
+};
+
 export interface LongPollOptions extends PageOptions {
   /** Milliseconds to wait for an event. */
   readonly wait: number;
   /** Aborts when the client has gone. */
   readonly signal: AbortSignal;
+  readonly sessions: Sessions;
+  readonly authority: Authority;
 }
 
 /**
@@ -17,13 +27,21 @@ export interface LongPollOptions extends PageOptions {
  * one when the time is over, the client has gone or the server stops. A long poll is a
  * subscription that ends with its first events.
  *
- * @throws {Problem} `storage_*`
+ * @throws {Problem} `storage_*`; `token_expired` or `token_revoked` where the credential has ended
+ * meanwhile.
  */
 export async function longPoll(hub: Hub, after: After, options: LongPollOptions): Promise<Page> {
+  const { promise: ended, resolve: end, reject } = Promise.withResolvers<void>();
+  // Before the first look: whose credential ends during it must not begin to wait.
+  using _session = options.sessions.open(crypto.randomUUID(), options.authority, {
+    expiring() {},
+    changed() {},
+    end: (reason) => reject(new Problem(CODES[reason], WORDS[reason])),
+  });
+  ended.catch(() => {}); // it may be there before anyone waits for it
   const page = await readPage(hub, after, options);
   if (!page.isEmpty || options.signal.aborted) return page;
   const found: Found[] = [];
-  const { promise: ended, resolve: end } = Promise.withResolvers<void>();
   const closed = Promise.withResolvers<void>();
   const subscriptions: Subscription[] = [];
   const timer = setTimeout(end, options.wait);

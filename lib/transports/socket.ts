@@ -1,5 +1,7 @@
+import type { Authority } from "../auth/authority.ts";
+import type { EndReason, Holder, Session, Sessions } from "../auth/sessions.ts";
 import type { Hub } from "../hub/hub.ts";
-import type { CloseReason, Sink } from "../hub/sink.ts";
+import type { Sink } from "../hub/sink.ts";
 import type { Subscription } from "../hub/subscription.ts";
 import type { Appended, Draft } from "../log/log.ts";
 import { draftOfPublication } from "../log/draft.ts";
@@ -7,8 +9,9 @@ import type { Encoder, Run } from "../log/run.ts";
 import {
   type Address,
   addressOf,
+  type Channel,
   channelOf,
-  parseChannel,
+  parseReadableChannel,
   type Tenant,
 } from "../shared/channel.ts";
 import { formatCursor, parseAfter } from "../shared/cursor.ts";
@@ -16,7 +19,7 @@ import { MAX_EVENT_BYTES } from "../shared/event.ts";
 import { offsetOf } from "../shared/offset.ts";
 import { Problem, quote } from "../shared/problem.ts";
 import type { DrainPoll } from "./drain_poll.ts";
-import { reconnectDelay } from "./goodbye.ts";
+import { type GoodbyeReason, reconnectDelay } from "./goodbye.ts";
 import { jsonGap, jsonMembers, socketMessage } from "./json_encoding.ts";
 import { type ClientMessage, parseMessage, type Ref } from "./socket_message.ts";
 import { startPositions } from "./start.ts";
@@ -29,6 +32,8 @@ export const CLOSE = {
   stopping: 4000,
   slow: 4001,
   frameTooLarge: 4002,
+  /** No credential, or one that has ended. */
+  unauthenticated: 4401,
 } as const;
 
 /** A frame has an event at the most, escaped, and its names. Met: one frame that fills memory. */
@@ -43,13 +48,17 @@ export const MAX_CURSOR_CHANNELS = 100;
 const MAX_PUBLISHES = 1_024;
 /** Bytes that wait for a socket whose client goes on asking. Met: requests, and nobody who reads. */
 const MAX_UNREAD_BYTES = 16 * MAX_EVENT_BYTES;
+/** Milliseconds for the first frame of a socket to bring a credential. Met: sockets of nobody. */
+const AUTH_MS = 5_000;
+/** Messages that wait while a credential is verified. Met: frames that fill memory meanwhile. */
+const MAX_WAITING = 1_024;
 /** Bytes that wait for a socket before it is full and its subscriptions turn to catching up. */
 const QUEUE_BYTES = 128 * 1024;
 
 /** What all sockets of an isolate share. */
 export interface SocketOptions {
   readonly hub: Hub;
-  readonly tenant: Tenant;
+  readonly live: Sessions;
   readonly drains: DrainPoll;
   readonly append: (drafts: readonly Draft[]) => Promise<readonly Appended[]>;
   /** Milliseconds between two pings, which the runtime sends. */
@@ -60,29 +69,55 @@ export interface SocketOptions {
   readonly sessions: Set<SocketSession>;
 }
 
+/** Who is at the other end of a socket. */
+export interface SocketClient {
+  /** None: the first frame brings a credential. */
+  readonly authority: Authority | undefined;
+  /** @throws {Problem} why the credential is refused. */
+  authenticate(credential: string): Promise<Authority>;
+  /** Counts a publish by `authority`. @throws {Problem} `rate_limited` */
+  published(authority: Authority, bytes: number): void;
+  /** Counts subscriptions by `authority`. @throws {Problem} `rate_limited` */
+  subscribed(authority: Authority, channels: number): void;
+  /** Called once the socket has ended. */
+  left(): void;
+}
+
 /** A subscription of the socket: to one channel, or to several under one cursor. */
 interface Group {
   readonly channels: number;
-  subscriptions: Subscription[];
+  /** In the order of the channels; those that lost their right have gone. */
+  readonly subscriptions: Map<Channel, Subscription>;
+  isStarted: boolean;
   isEnded: boolean;
 }
 
 /** One client of `weir.v1` (docs/protocol.md). It lives as long as its socket. */
-export class SocketSession {
+export class SocketSession implements Holder {
   readonly #options: SocketOptions;
   readonly #socket: WebSocket;
+  readonly #client: SocketClient;
+  readonly #id = crypto.randomUUID();
+  /** None until there is a credential. */
+  #session: Session | undefined;
+  /** The verification under way: what comes behind it waits for it. */
+  #authenticating: Promise<void> | undefined;
+  #waiting = 0;
+  #deadline: ReturnType<typeof setTimeout> | undefined;
   readonly #groups = new Map<string, Group>();
   #channels = 0;
   #publishes = 0;
   #isClosed = false;
 
-  constructor(socket: WebSocket, options: SocketOptions) {
+  constructor(socket: WebSocket, client: SocketClient, options: SocketOptions) {
     this.#options = options;
     this.#socket = socket;
+    this.#client = client;
     options.sessions.add(this);
+    if (client.authority !== undefined) this.#admit(client.authority);
+    else this.#deadline = setTimeout(() => void this.close("unauthenticated"), AUTH_MS);
     socket.onopen = () => {
-      const session = crypto.randomUUID();
-      this.#send({ op: "welcome", session, heartbeat: options.heartbeat });
+      this.#send({ op: "welcome", session: this.#id, heartbeat: options.heartbeat });
     };
     socket.onmessage = ({ data }) => this.#receive(data);
     // A peer that answers no ping is an error: a close may never come after it.
@@ -90,17 +125,62 @@ export class SocketSession {
   }
 
   /** Says goodbye and closes. Resolves when the peer has closed too: if it is silent, never. */
-  close(reason: CloseReason): Promise<void> {
+  close(reason: GoodbyeReason): Promise<void> {
     if (this.#isClosed) return Promise.resolve();
     this.#send({ op: "goodbye", retry: reconnectDelay(), reason });
     this.#leave();
-    this.#socket.close(CLOSE[reason], reason);
+    const code = reason === "slow" || reason === "stopping" ? reason : "unauthenticated";
+    this.#socket.close(CLOSE[code], reason);
     return new Promise((resolve) => this.#socket.addEventListener("close", () => resolve()));
+  }
+
+  expiring(expiresIn: number): void {
+    this.#send({ op: "token", expiresIn });
+  }
+
+  /** Ends the subscriptions that the credential doesn't allow any more. */
+  changed(): void {
+    for (const [key, group] of [...this.#groups]) this.#checkRights(key, group);
+  }
+
+  #checkRights(key: string, { isStarted, subscriptions }: Group): void {
+    if (!isStarted) return; // looked at when all are there
+    for (const [channel, subscription] of subscriptions) {
+      if (this.#authority.may("subscribe", channel)) continue;
+      subscription.close();
+      subscriptions.delete(channel);
+      this.#send({ op: "unsubscribed", channel, reason: "forbidden" });
+    }
+    if (subscriptions.size === 0) this.#end(key);
+  }
+
+  end(reason: EndReason): void {
+    void this.close(reason);
+  }
+
+  #admit(authority: Authority): void {
+    clearTimeout(this.#deadline);
+    const isNobodyYet = this.#session?.authority.grant.kind === "anonymous" &&
+      this.#groups.size === 0;
+    if (this.#session !== undefined && !isNobodyYet) {
+      return this.#session.replace(authority, Date.now());
+    }
+    this.#session?.[Symbol.dispose]();
+    this.#session = this.#options.live.open(this.#id, authority, this);
+  }
+
+  /** @throws {Problem} `unauthenticated` */
+  get #authority(): Authority {
+    if (this.#session !== undefined) return this.#session.authority;
+    throw new Problem("unauthenticated", `Say who you are first: {"op":"auth","token":…}.`);
   }
 
   #leave(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
+    clearTimeout(this.#deadline);
+    this.#session?.[Symbol.dispose]();
+    this.#client.left();
     for (const key of [...this.#groups.keys()]) this.#end(key);
     this.#options.sessions.delete(this);
   }
@@ -125,8 +205,22 @@ export class SocketSession {
     for (const line of lines) {
       const message = parseMessage(line);
       if ("problem" in message) this.#refuse(message.ref, message.problem);
-      else void this.#handle(message).catch((cause) => this.#fail(message.ref, cause));
+      else void this.#inOrder(message).catch((cause) => this.#fail(message.ref, cause));
     }
+  }
+
+  /** Behind a credential that is being verified, in the order in which the messages came. */
+  async #inOrder(message: ClientMessage): Promise<void> {
+    if (this.#authenticating !== undefined) {
+      if (this.#waiting >= MAX_WAITING) {
+        throw new Problem("overloaded", `${MAX_WAITING} messages wait for the credential already.`);
+      }
+      this.#waiting++;
+      while (this.#authenticating !== undefined) await this.#authenticating;
+      this.#waiting--;
+      if (this.#isClosed) return; // it has gone, or its credential has ended, meanwhile
+    }
+    await this.#handle(message);
   }
 
   /** In the same tick up to the first wait, so that publishes keep the order of their frames. */
@@ -138,14 +232,39 @@ export class SocketSession {
         return this.#unsubscribe(message);
       case "publish":
         return await this.#publish(message);
+      case "auth":
+        this.#authenticating = this.#authenticate(message).finally(() => {
+          this.#authenticating = undefined;
+        });
+        return await this.#authenticating;
       case "ping":
         return this.#send({ op: "pong", ...message.ref !== undefined && { ref: message.ref } });
     }
   }
 
+  async #authenticate({ ref, token }: ClientMessage & { op: "auth" }): Promise<void> {
+    try {
+      const authority = await this.#client.authenticate(token);
+      if (this.#isClosed) return;
+      this.#admit(authority);
+      const { expiresAt } = authority.grant;
+      this.#send({
+        op: "authenticated",
+        ...ref !== undefined && { ref },
+        ...expiresAt !== undefined && { expiresIn: expiresAt - Date.now() },
+      });
+    } catch (cause) {
+      this.#fail(ref, cause);
+      if (this.#session === undefined) void this.close("unauthenticated");
+    }
+  }
+
   async #publish(message: ClientMessage & { op: "publish" }): Promise<void> {
     const { op: _, ref, ...publication } = message;
-    const draft = draftOfPublication(this.#options.tenant, publication);
+    const authority = this.#authority;
+    const draft = draftOfPublication(authority.tenant, publication);
+    authority.require("publish", channelOf(draft.address));
+    this.#client.published(authority, draft.bytes);
     if (this.#publishes >= MAX_PUBLISHES) {
       throw new Problem("overloaded", `${MAX_PUBLISHES} publishes wait for their answer already.`);
     }
@@ -162,7 +281,10 @@ export class SocketSession {
 
   async #subscribe(message: ClientMessage & { op: "subscribe" }): Promise<void> {
     const { ref, after = "latest" } = message;
-    const { key, addresses } = this.#target(message);
+    const authority = this.#authority;
+    const { key, addresses } = this.#target(authority.tenant, message);
+    for (const address of addresses) authority.require("subscribe", channelOf(address));
+    this.#client.subscribed(authority, addresses.length);
     if (this.#groups.has(key)) {
       throw new Problem(
         "subscribed_already",
@@ -177,7 +299,12 @@ export class SocketSession {
     }
     const channels = addresses.map(channelOf);
     const start = parseAfter(after, channels);
-    const group: Group = { channels: addresses.length, subscriptions: [], isEnded: false };
+    const group: Group = {
+      channels: addresses.length,
+      subscriptions: new Map(),
+      isStarted: false,
+      isEnded: false,
+    };
     this.#groups.set(key, group);
     this.#channels += addresses.length;
     try {
@@ -190,7 +317,7 @@ export class SocketSession {
         const sink = this.#sink(key, encode);
         const position = positions[i] ?? "latest";
         const subscription = await this.#options.hub.subscribe(address, position, sink);
-        group.subscriptions.push(subscription);
+        group.subscriptions.set(channelOf(address), subscription);
         if (group.isEnded) subscription.close(); // unsubscribed, or gone, meanwhile
       }
     } catch (cause) {
@@ -198,18 +325,20 @@ export class SocketSession {
       throw cause;
     }
     if (group.isEnded) return;
-    const [first] = group.subscriptions;
-    const positions = group.subscriptions.map(({ position }) => position);
+    const [first] = group.subscriptions.values();
+    const positions = [...group.subscriptions.values()].map(({ position }) => position);
     this.#send(
       message.channels === undefined && first !== undefined
         ? { op: "subscribed", ref, channel: channels[0], offset: offsetOf(first.position) }
         : { op: "subscribed", ref, channels, cursor: formatCursor(channels, positions) },
     );
-    for (const subscription of group.subscriptions) subscription.start();
+    for (const subscription of group.subscriptions.values()) subscription.start();
+    group.isStarted = true;
+    this.#checkRights(key, group); // they may have changed meanwhile
   }
 
   #unsubscribe(message: ClientMessage & { op: "unsubscribe" }): void {
-    const { key } = this.#target(message);
+    const { key } = this.#target(this.#authority.tenant, message);
     if (!this.#end(key)) {
       throw new Problem("not_subscribed", `This socket is not subscribed to ${quote(key)}.`);
     }
@@ -217,6 +346,7 @@ export class SocketSession {
   }
 
   #target(
+    tenant: Tenant,
     { channel, channels }: { channel?: string | undefined; channels?: string[] | undefined },
   ): {
     readonly key: string;
@@ -232,7 +362,7 @@ export class SocketSession {
         `A subscription has ${MAX_CURSOR_CHANNELS} channels at the most.`,
       );
     }
-    const addresses = names.map((name) => addressOf(this.#options.tenant, parseChannel(name)));
+    const addresses = names.map((name) => addressOf(tenant, parseReadableChannel(name)));
     return { key: channels === undefined ? names[0] ?? "" : JSON.stringify(names), addresses };
   }
 
@@ -242,7 +372,7 @@ export class SocketSession {
     this.#groups.delete(key);
     this.#channels -= group.channels;
     group.isEnded = true;
-    for (const subscription of group.subscriptions) subscription.close();
+    for (const subscription of group.subscriptions.values()) subscription.close();
     return true;
   }
 

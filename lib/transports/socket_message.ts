@@ -2,6 +2,9 @@ import { z } from "zod";
 import { parseJson, publication } from "../log/draft.ts";
 import { Problem, type ProblemCode, quote } from "../shared/problem.ts";
 
+/** Longest credential. Met: frames that are costly to refuse. */
+const MAX_CREDENTIAL_CHARS = 8_192;
+
 /** Whatever a client chose to find its answer by. */
 const ref = z.union([z.number(), z.string().max(64)]);
 
@@ -21,6 +24,12 @@ const operations = {
     channels: z.array(z.string()).min(1).optional(),
   }),
   publish: publication.extend({ op: z.literal("publish"), ref }),
+  /** Another credential for this socket, or the first. */
+  auth: z.strictObject({
+    op: z.literal("auth"),
+    ref: ref.optional(),
+    token: z.string().min(1).max(MAX_CREDENTIAL_CHARS),
+  }),
   ping: z.strictObject({ op: z.literal("ping"), ref: ref.optional() }),
 } as const;
 

@@ -1,12 +1,14 @@
+import type { Authority } from "../auth/authority.ts";
+import type { EndReason, Holder, Session, Sessions } from "../auth/sessions.ts";
 import type { Hub } from "../hub/hub.ts";
-import type { CloseReason, Sink } from "../hub/sink.ts";
+import type { Sink } from "../hub/sink.ts";
 import type { Subscription } from "../hub/subscription.ts";
 import type { Encoder, Run } from "../log/run.ts";
 import { concat } from "../shared/bytes.ts";
-import { type Address, channelOf } from "../shared/channel.ts";
+import { type Address, type Channel, channelOf } from "../shared/channel.ts";
 import { type After, formatCursor } from "../shared/cursor.ts";
 import { SSE_HEARTBEAT, sseNotice, sseOpening } from "../shared/sse.ts";
-import { reconnectDelay } from "./goodbye.ts";
+import { type GoodbyeReason, reconnectDelay } from "./goodbye.ts";
 import { encodeSseVector, sseEnvelope, ssePlain } from "./sse_encoding.ts";
 import type { TimerWheel } from "./timer_wheel.ts";
 import { startPositions } from "./start.ts";
@@ -29,6 +31,12 @@ const BY_BYTES: QueuingStrategy<Uint8Array> = {
 export interface SseOptions {
   readonly hub: Hub;
   readonly wheel: TimerWheel;
+  readonly sessions: Sessions;
+  /** Names the stream to who brings it another token. */
+  readonly id: string;
+  readonly authority: Authority;
+  /** Disposed when the stream has ended. */
+  readonly connection: Disposable;
   /** Sorted, without repeats. */
   readonly addresses: readonly Address[];
   readonly after: After;
@@ -38,7 +46,8 @@ export interface SseOptions {
 
 /**
  * The body of a `text/event-stream` response (WHATWG HTML, "Server-sent events") that goes on
- * until the subscriber leaves, the server stops, or the subscriber takes nothing for too long.
+ * until the subscriber leaves, the server stops, the subscriber takes nothing for too long, or its
+ * credential ends.
  *
  * @throws {import("../shared/problem.ts").Problem} `storage_*`, `shutting_down`
  */
@@ -48,9 +57,11 @@ export async function sseStream(options: SseOptions): Promise<ReadableStream<Uin
   return stream.readable;
 }
 
-class SseStream {
+class SseStream implements Holder {
   readonly #options: SseOptions;
-  readonly #subscriptions: Subscription[] = [];
+  readonly #session: Session;
+  /** By channel; those that lost their right have gone. */
+  readonly #subscriptions = new Map<Channel, Subscription>();
   #controller!: ReadableStreamDefaultController<Uint8Array>; // set by start(), before the constructor ends
   #beats: Disposable | undefined;
   /** Waiters for room. */
@@ -61,6 +72,7 @@ class SseStream {
 
   constructor(options: SseOptions) {
     this.#options = options;
+    this.#session = options.sessions.open(options.id, options.authority, this);
     this.readable = new ReadableStream<Uint8Array>({
       start: (controller) => {
         this.#controller = controller;
@@ -78,8 +90,10 @@ class SseStream {
       this.#leave();
       throw cause;
     }
+    if (this.#isClosed) return; // its credential has ended meanwhile
     this.#beats = wheel.add({ beat: () => this.#beat() });
-    for (const subscription of this.#subscriptions) subscription.start();
+    for (const subscription of this.#subscriptions.values()) subscription.start();
+    this.changed();
   }
 
   async #subscribeAll(): Promise<void> {
@@ -93,9 +107,12 @@ class SseStream {
         ? (run) => encodeSseVector(run, isEnveloped, (at) => vector.at(i, run.epoch, at))
         : (run) => run.encode(isEnveloped ? sseEnvelope : ssePlain);
       const start = starts[i] ?? (typeof after === "string" ? after : after[i] ?? "latest");
-      this.#subscriptions.push(await hub.subscribe(address, start, this.#sink(encode)));
+      const subscription = await hub.subscribe(address, start, this.#sink(encode));
+      if (this.#isClosed) return subscription.close();
+      this.#subscriptions.set(channelOf(address), subscription);
     }
-    const cursor = formatCursor(channels, this.#subscriptions.map(({ position }) => position));
+    const positions = [...this.#subscriptions.values()].map(({ position }) => position);
+    const cursor = formatCursor(channels, positions);
     this.#controller.enqueue(utf8.encode(sseOpening(RETRY_MS, cursor)));
   }
 
@@ -142,24 +159,54 @@ class SseStream {
     if (isQuiet) this.#controller.enqueue(HEARTBEAT);
   }
 
+  expiring(expiresIn: number): void {
+    const { id } = this.#options;
+    this.#notice("weir.token", { stream: id, expiresIn });
+  }
+
+  /** Ends the subscriptions that the credential doesn't allow any more. */
+  changed(): void {
+    if (this.#beats === undefined) return; // looked at when all are there
+    const { authority } = this.#session;
+    for (const [channel, subscription] of this.#subscriptions) {
+      if (authority.may("subscribe", channel)) continue;
+      subscription.close();
+      this.#subscriptions.delete(channel);
+      this.#notice("weir.unsubscribed", { channel, reason: "forbidden" });
+    }
+    if (this.#subscriptions.size === 0) this.#close("forbidden");
+  }
+
+  end(reason: EndReason): void {
+    this.#close(reason);
+  }
+
+  #notice(type: string, data: Readonly<Record<string, unknown>>): void {
+    if (!this.#isClosed) {
+      this.#controller.enqueue(utf8.encode(sseNotice(type, JSON.stringify(data))));
+    }
+  }
+
   #leave(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.#beats?.[Symbol.dispose]();
-    for (const subscription of this.#subscriptions) subscription.close();
+    this.#session[Symbol.dispose]();
+    this.#options.connection[Symbol.dispose]();
+    for (const subscription of this.#subscriptions.values()) subscription.close();
     this.#wakeWaiters();
   }
 
-  #close(reason: CloseReason): void {
+  #close(reason: GoodbyeReason): void {
     if (this.#isClosed) return;
+    this.#notice("weir.goodbye", { retry: reconnectDelay(), reason });
+    const isStuck = (this.#controller.desiredSize ?? 0) <= 0;
     this.#leave();
-    const goodbye = JSON.stringify({ retry: reconnectDelay(), reason });
-    this.#controller.enqueue(utf8.encode(sseNotice("weir.goodbye", goodbye)));
     this.#controller.close();
-    if (reason !== "slow") return;
+    if (reason === "stopping" || !isStuck) return;
     // Who takes nothing may never take the goodbye: then the connection is cut.
     const timer = setTimeout(
-      () => this.#controller.error(new Error("the subscriber took nothing")),
+      () => this.#controller.error(new Error("the subscriber took no goodbye")),
       FAREWELL_MS,
     );
     Deno.unrefTimer(timer);

@@ -4,7 +4,9 @@ import {
   MAX_ITEMS,
   startFeed,
   withConnection,
+  withEnd,
   withEvent,
+  withExpiry,
   withGap,
   withGoodbye,
 } from "../../islands/feed.ts";
@@ -43,6 +45,13 @@ Deno.test("a goodbye is a line and leaves the cursor", () => {
   assert.equal(feed.items.length, 1);
   assert.equal(feed.cursor, at(1));
   assert.equal(feed.connection, "open");
+});
+
+Deno.test("a session's end is a line before it comes, and then the feed's state", () => {
+  const warned = withExpiry(withConnection(startFeed(at(1), []), "open"), 1_400);
+  assert.deepEqual(warned.items.map(({ kind }) => kind), ["expiring"]);
+  assert.match(warned.items[0]?.kind === "expiring" ? warned.items[0].text : "", /in 1 second\./);
+  assert.deepEqual(withEnd(warned, "Over."), { ...warned, connection: "ended", ended: "Over." });
 });
 
 Deno.test("an event's data is shown as text, and cut where it is long", () => {

@@ -4,6 +4,9 @@ import { parseConfig } from "../../lib/config.ts";
 import { createLogger } from "../../lib/logger.ts";
 import { openWeir } from "../../lib/weir.ts";
 import { createApp } from "../../routes/app.ts";
+import { bearer, settings } from "../support/guarded.ts";
+import { makeSigner } from "../support/tokens.ts";
+import { until } from "../support/until.ts";
 
 const HOST = { Host: "localhost" };
 
@@ -19,18 +22,191 @@ Deno.test("the page has a channel's newest events and a cursor before any script
 
 Deno.test("the page loads nothing but its own files", async () => {
   await using weir = await openApp();
-  const response = await weir.get("/");
-  const text = await response.text();
-  const csp = response.headers.get("content-security-policy") ?? "";
-  assert.match(csp, /^default-src 'none'; script-src 'self'; /);
-  assert.doesNotMatch(csp, /unsafe|\*/);
-  assert.equal(response.headers.get("x-content-type-options"), "nosniff");
-  assert.equal(response.headers.get("cache-control"), "no-store");
-  for (const [, path = ""] of text.matchAll(/(?:src|href)="([^"]*)"/g)) {
+  const text = await (await weir.get("/")).text();
+  const paths = [...text.matchAll(/(?:src|href)="([^"]*)"/g)].map(([, path = ""]) => path);
+  assert.deepEqual([...new Set(paths)].sort(), [
+    "/assets/icon.svg",
+    "/assets/live.js",
+    "/assets/style.css",
+  ]);
+  for (const path of paths) {
     const asset = await weir.get(path);
     assert.equal(asset.status, 200, path);
     await asset.body?.cancel();
   }
+});
+
+Deno.test("whatever it shows, the page runs only what its fresh nonce names", async () => {
+  await using weir = await openGuardedApp({ WEIR_ANONYMOUS: "subscribe:open" });
+  const nonces = new Set<string>();
+  const views = [
+    ["/?channel=open", 200, ""],
+    ["/?chanel=open", 400, ""],
+    ["/?channel=open", 401, "broken"],
+    ["/?channel=closed", 403, ""],
+    ["/?channel=closed", 200, await weir.token()],
+  ] as const;
+  for (const [path, status, token] of views) {
+    const response = await weir.get(path, token === "" ? {} : cookie(token));
+    const text = await response.text();
+    assert.equal(response.status, status, path);
+    const { headers } = response;
+    const [, nonce = ""] = /'nonce-([^']*)'/.exec(headers.get("content-security-policy") ?? "") ??
+      [];
+    nonces.add(nonce);
+    assert.equal(Uint8Array.fromBase64(nonce).length, 16);
+    assert.equal(
+      headers.get("content-security-policy"),
+      `default-src 'none'; script-src 'nonce-${nonce}' 'strict-dynamic'; style-src 'nonce-${nonce}'; img-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'`,
+    );
+    const loads = text.match(/<(?:script|link rel="stylesheet")[^>]*>/g) ?? [];
+    assert.equal(loads.length, 2);
+    for (const tag of loads) assert.ok(tag.includes(` nonce="${nonce}"`), tag);
+    assert.doesNotMatch(text, /<style|\sstyle=|\son[a-z]+=|<script(?![^>]* src=)|javascript:/i);
+  }
+  assert.equal(nonces.size, views.length);
+});
+
+Deno.test("the page is kept from frames, caches, referrers and guesses at its type", async () => {
+  await using weir = await openGuardedApp();
+  for (const headers of [{}, cookie("broken"), cookie(await weir.token())]) {
+    const response = await weir.get("/", headers);
+    await response.body?.cancel();
+    const expected = {
+      "cache-control": "no-store",
+      "content-type": "text/html; charset=utf-8",
+      "cross-origin-opener-policy": "same-origin",
+      "cross-origin-resource-policy": "same-origin",
+      "permissions-policy":
+        "camera=(), display-capture=(), geolocation=(), microphone=(), payment=(), usb=()",
+      "referrer-policy": "no-referrer",
+      "strict-transport-security": null,
+      "x-content-type-options": "nosniff",
+      "x-frame-options": "DENY",
+    };
+    for (const [name, value] of Object.entries(expected)) {
+      assert.equal(response.headers.get(name), value, name);
+    }
+  }
+});
+
+Deno.test("under an HTTPS name the page says that it is always so", async () => {
+  await using weir = await openGuardedApp({ WEIR_PUBLIC_URL: "https://weir.example" });
+  const response = await weir.get("/", { Host: "weir.example" });
+  await response.body?.cancel();
+  assert.match(response.headers.get("strict-transport-security") ?? "", /^max-age=\d{8,}/);
+});
+
+Deno.test("who brings nothing is asked for a token, and sees nothing", async () => {
+  await using weir = await openGuardedApp();
+  await weir.publish("demo", `"secret"`);
+  const response = await weir.get("/");
+  const text = await response.text();
+  assert.equal(response.status, 401);
+  assert.equal(response.headers.get("www-authenticate"), "Bearer");
+  assert.match(text, /<input type="password" autocomplete="off"/);
+  assert.doesNotMatch(text, /secret|<input[^>]* name=|role="alert"|Sign out/);
+});
+
+Deno.test("a session that is no longer good is told why, and can be left", async () => {
+  await using weir = await openGuardedApp();
+  await weir.publish("demo", `"secret"`);
+  const past = Math.floor(Date.now() / 1_000) - 100;
+  const expired = await weir.token(ALL, { iat: past, exp: past + 50 });
+  const foreign = await (await makeSigner("EdDSA")).sign({ weir: ALL });
+  for (const token of [expired, foreign, "broken"]) {
+    const response = await weir.get("/", cookie(token));
+    const text = await response.text();
+    assert.equal(response.status, 401);
+    assert.equal(response.headers.get("www-authenticate"), `Bearer error="invalid_token"`);
+    assert.match(text, /role="alert">[^<]{10,}</);
+    assert.match(text, /type="password"/);
+    assert.match(text, />Sign out</);
+    assert.ok(!text.includes(token) && !text.includes("secret"));
+  }
+});
+
+Deno.test("a token in the page's URL is refused, and not repeated", async () => {
+  await using weir = await openGuardedApp();
+  const token = await weir.token();
+  const response = await weir.get(`/?token=${token}`);
+  const text = await response.text();
+  assert.equal(response.status, 400);
+  assert.match(text, /no place in a URL/);
+  assert.ok(!text.includes(token));
+});
+
+Deno.test("a session shows who it is and what it may read and publish to", async () => {
+  await using weir = await openGuardedApp();
+  await weir.publish("news", `"hello"`);
+  const both = await weir.page("/?channel=news", await weir.token());
+  assert.deepEqual(dataOf(both.text), ["hello"]);
+  assert.match(both.text, /Signed in as <strong>ann<\/strong>/);
+  assert.match(both.text, /<form class="card publish"/);
+  const reader = await weir.page("/?channel=news", await weir.token({ subscribe: ["news"] }));
+  assert.deepEqual(dataOf(reader.text), ["hello"]);
+  assert.doesNotMatch(reader.text, /<form class="card publish"/);
+});
+
+Deno.test("without the right to read a channel the page has none of it", async () => {
+  await using weir = await openGuardedApp();
+  await weir.publish("taken", `"secret"`);
+  const token = await weir.token({ publish: ["**"], subscribe: ["mine/*"] });
+  const texts = [];
+  for (const name of ["taken", "other"]) {
+    const { status, text } = await weir.page(`/?channel=${name}`, token);
+    assert.equal(status, 403);
+    assert.match(text, /<input name="channel" value="[a-z]+"/);
+    assert.match(text, /type="password"/);
+    assert.match(text, /Signed in as/);
+    assert.doesNotMatch(text, /secret|id="live"/);
+    texts.push(text.replaceAll(name, "").replaceAll(/nonce="[^"]*"/g, ""));
+  }
+  assert.equal(texts[0], texts[1]); // whether there is such a channel stays unsaid
+});
+
+Deno.test("a page shows only channels of the session's tenant", async () => {
+  await using weir = await openGuardedApp();
+  const rights = (tenant: string) => ({ ...ALL, tenant });
+  const [a, b] = [await weir.token(rights("a")), await weir.token(rights("b"))];
+  await weir.publish("same", `"of a"`, a);
+  await weir.publish("same", `"of b"`, b);
+  await weir.publish("same", `"of default"`);
+  assert.deepEqual(dataOf((await weir.page("/?channel=same", a)).text), ["of a"]);
+  assert.deepEqual(dataOf((await weir.page("/?channel=same", b)).text), ["of b"]);
+});
+
+Deno.test("security events have a page too, for who may read them", async () => {
+  await using weir = await openGuardedApp();
+  const refused = await weir.page("/?channel=$audit", await weir.token());
+  assert.equal(refused.status, 403);
+  const auditor = await weir.token({ publish: ["$**"], subscribe: ["$audit"] });
+  await until("the refusal is recorded", async () => {
+    const { status, text } = await weir.page("/?channel=$audit", auditor);
+    assert.equal(status, 200);
+    assert.doesNotMatch(text, /<form class="card publish"/);
+    return dataOf(text).some((data) => data.includes("$audit") && data.includes("ann"));
+  });
+});
+
+Deno.test("anonymous visitors see what they may, and can sign in for more", async () => {
+  await using weir = await openGuardedApp({ WEIR_ANONYMOUS: "subscribe:public/**" });
+  await weir.publish("public/a", `"for all"`);
+  await weir.publish("private", `"secret"`);
+  const open = await weir.page("/?channel=public/a");
+  assert.equal(open.status, 200);
+  assert.deepEqual(dataOf(open.text), ["for all"]);
+  assert.match(open.text, /<summary>Sign in<\/summary>/);
+  const closed = await weir.page("/?channel=private");
+  assert.equal(closed.status, 403);
+  assert.doesNotMatch(closed.text, /secret|Sign out/);
+});
+
+Deno.test("in open mode there is nobody to sign in or out", async () => {
+  await using weir = await openApp();
+  const response = await weir.get("/", cookie("anything"));
+  assert.equal(response.status, 200);
+  assert.doesNotMatch(await response.text(), /Sign in|Sign out|Signed in/);
 });
 
 Deno.test("what is published cannot become markup of the page", async () => {
@@ -76,6 +252,7 @@ Deno.test("assets have their content type and are revalidated by their ETag", as
     assert.equal(response.status, 200);
     assert.equal(response.headers.get("content-type"), type);
     assert.equal(response.headers.get("x-content-type-options"), "nosniff");
+    assert.equal(response.headers.get("cross-origin-resource-policy"), "same-origin");
     assert.equal(response.headers.get("cache-control"), "no-cache");
     const etag = response.headers.get("etag") ?? "";
     const again = await weir.get(`/assets/${name}`, { "If-None-Match": `"x", ${etag}` });
@@ -101,25 +278,64 @@ Deno.test("there are no assets but those that are named", async () => {
   }
 });
 
+/** Rights to all but the system's channels. */
+const ALL = { publish: ["**"], subscribe: ["**"] };
+
 interface TestApp extends AsyncDisposable {
-  get(path: string, headers?: Record<string, string>): Promise<Response>;
-  publish(channel: string, json: string): Promise<void>;
+  get(path: string, headers?: Readonly<Record<string, string>>): Promise<Response>;
+  publish(channel: string, json: string, token?: string): Promise<void>;
 }
 
-async function openApp(): Promise<TestApp> {
+interface GuardedApp extends TestApp {
+  token(weir?: Readonly<Record<string, unknown>>, claims?: object): Promise<string>;
+  /** `path` by a session of this token. */
+  page(path: string, token?: string): Promise<{ readonly status: number; readonly text: string }>;
+}
+
+/** With keys; `publish` does so with all rights. */
+async function openGuardedApp(env: Readonly<Record<string, string>> = {}): Promise<GuardedApp> {
+  const signer = await makeSigner("EdDSA");
+  const app = await openApp(settings(signer, env));
+  const token: GuardedApp["token"] = (weir = ALL, claims = {}) =>
+    signer.sign({ sub: "ann", weir, ...claims });
+  return {
+    ...app,
+    token,
+    async publish(channel, json, as) {
+      await app.publish(channel, json, as ?? await token());
+    },
+    async page(path, as) {
+      const response = await app.get(path, as === undefined ? {} : cookie(as));
+      return { status: response.status, text: await response.text() };
+    },
+  };
+}
+
+function cookie(token: string): Readonly<Record<string, string>> {
+  return { Cookie: `weir=${token}` };
+}
+
+async function openApp(env: Readonly<Record<string, string>> = {}): Promise<TestApp> {
   const logger = createLogger({ isPretty: false, write() {} });
-  const weir = await openWeir(parseConfig({ WEIR_KV: ":memory:" }), logger);
+  const weir = await openWeir(parseConfig({ WEIR_KV: ":memory:", ...env }), logger);
   const app: Hono = createApp(weir);
   const url = (path: string) => `http://localhost${path}`;
   return {
     get: async (path, headers = {}) =>
       await app.request(url(path), { headers: { ...HOST, ...headers } }),
-    async publish(channel, json) {
-      const response = await app.request(url(`/v1/channels/${channel}/events`), {
-        method: "POST",
-        headers: { ...HOST, "Content-Type": "application/json" },
-        body: json,
-      });
+    async publish(channel, json, token) {
+      const response = await app.request(
+        url(`/v1/channels/${encodeURIComponent(channel)}/events`),
+        {
+          method: "POST",
+          headers: {
+            ...HOST,
+            "Content-Type": "application/json",
+            ...token !== undefined && bearer(token),
+          },
+          body: json,
+        },
+      );
       await response.body?.cancel();
       assert.equal(response.status, 201);
     },

@@ -21,7 +21,7 @@ export class LocalServer implements AsyncDisposable {
     const weir = await openWeir(config, SILENT);
     const app = createApp(weir);
     const options = { hostname: "127.0.0.1", port: 0, onListen() {} };
-    return new LocalServer(weir, Deno.serve(options, (request) => app.fetch(request)));
+    return new LocalServer(weir, Deno.serve(options, app.fetch));
   }
 
   get port(): number {

@@ -20,11 +20,21 @@ export class SocketClient implements AsyncDisposable {
     void this.closed.then(() => this.messages.end(new Error("the socket has closed")));
   }
 
-  /** Answers after the welcome. */
-  static async open(url: string): Promise<SocketClient> {
-    const socket = new WebSocket(`${url.replace(/^http/, "ws")}/v1/socket`, "weir.v1");
+  /**
+   * Answers after the welcome, and with a token when it is accepted.
+   *
+   * @param query of the URL, such as `?ticket=…`.
+   */
+  static async open(
+    url: string,
+    { token, query = "" }: { readonly token?: string; readonly query?: string } = {},
+  ): Promise<SocketClient> {
+    const socket = new WebSocket(`${url.replace(/^http/, "ws")}/v1/socket${query}`, "weir.v1");
     const client = new SocketClient(socket);
     await client.until("welcome");
+    if (token === undefined) return client;
+    client.send({ op: "auth", token });
+    await client.until("authenticated");
     return client;
   }
 

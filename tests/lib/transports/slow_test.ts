@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
+import { OPEN } from "../../../lib/auth/authority.ts";
+import { Sessions } from "../../../lib/auth/sessions.ts";
 import { Hub } from "../../../lib/hub/hub.ts";
 import type { Log } from "../../../lib/log/log.ts";
-import { DEFAULT_TENANT } from "../../../lib/shared/channel.ts";
 import { DrainPoll } from "../../../lib/transports/drain_poll.ts";
-import { SocketSession } from "../../../lib/transports/socket.ts";
+import { type SocketClient, SocketSession } from "../../../lib/transports/socket.ts";
 import { sseStream } from "../../../lib/transports/sse.ts";
 import { TimerWheel } from "../../../lib/transports/timer_wheel.ts";
 import { address, draft } from "../../support/drafts.ts";
@@ -23,13 +24,24 @@ Deno.test("an SSE stream that nobody reads ends with what waits in it and the re
   const log = await store.isolate();
   const hub = new Hub({ log, stallTimeout: STALL, linger: 1 });
   const wheel = new TimerWheel(15_000);
-  const options = { hub, wheel, addresses: [A], after: "latest", isEnveloped: false } as const;
-  const stream = await sseStream(options);
+  let isReleased = false;
+  const stream = await sseStream({
+    hub,
+    wheel,
+    sessions: new Sessions(),
+    id: "stream",
+    authority: OPEN,
+    connection: { [Symbol.dispose]: () => void (isReleased = true) },
+    addresses: [A],
+    after: "latest",
+    isEnveloped: false,
+  });
   await fill(log, 10);
   await until("it is closed", () => hub.size === 0);
   const text = await new Response(stream).text();
   assert.match(text, /^data: "0 /m);
   assert.match(text, /event: weir\.goodbye\ndata: \{"retry":\d+,"reason":"slow"\}\n\n$/);
+  assert.equal(isReleased, true);
   await hub.close();
 });
 
@@ -39,11 +51,18 @@ Deno.test("a socket that nobody reads ends with a goodbye and 4001", async () =>
   const hub = new Hub({ log, stallTimeout: STALL, linger: 1 });
   const sessions = new Set<SocketSession>();
   const drains = new DrainPoll();
+  const client: SocketClient = {
+    authority: OPEN,
+    authenticate: () => Promise.reject(new Error("nobody asks for it")),
+    published() {},
+    subscribed() {},
+    left() {},
+  };
   const server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen() {} }, (request) => {
     const { socket, response } = Deno.upgradeWebSocket(request, { protocol: "weir.v1" });
-    new SocketSession(socket, {
+    new SocketSession(socket, client, {
       hub,
-      tenant: DEFAULT_TENANT,
+      live: new Sessions(),
       drains,
       append: (drafts) => log.append(drafts),
       heartbeat: 15_000,

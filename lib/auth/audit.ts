@@ -1,0 +1,85 @@
+import type { Draft, Log } from "../log/log.ts";
+import { addressOf, AUDIT_CHANNEL, type Tenant } from "../shared/channel.ts";
+import { JSON_TYPE } from "../shared/event.ts";
+
+/** Security events of one tenant a second. Met: a flood of refusals that becomes one of writes. */
+const MAX_PER_SECOND = 20;
+
+/** What happened, by its stable name: the event's type in `$audit`. */
+export const AUDIT_TYPES = [
+  "access.denied",
+  "credential.revoked",
+  "key.created",
+  "key.removed",
+  "key.rotated",
+  "limit.exceeded",
+  "session.ended",
+  "ticket.reused",
+] as const;
+export type AuditType = typeof AUDIT_TYPES[number];
+
+/** Names and counts. Never a credential or a payload. */
+export type AuditDetails = Readonly<Record<string, string | number | boolean | undefined>>;
+
+const utf8 = new TextEncoder();
+
+/**
+ * Writes what concerns a tenant's security into the tenant's own `$audit` channel: durable, and
+ * read like any other. Past 20 events a second of one tenant the rest is only counted; the count
+ * stands in the next event as `suppressed`.
+ */
+export class Audit {
+  readonly #log: Pick<Log, "append">;
+  readonly #onError: (cause: unknown) => void;
+  readonly #now: () => number;
+  #second = 0;
+  /** Events of each tenant in this second. */
+  #counts = new Map<Tenant, number>();
+  readonly #suppressed = new Map<Tenant, number>();
+
+  constructor(
+    log: Pick<Log, "append">,
+    onError: (cause: unknown) => void,
+    now: () => number = Date.now,
+  ) {
+    this.#log = log;
+    this.#onError = onError;
+    this.#now = now;
+  }
+
+  /** Resolves when it is durable, or has failed: then `onError` was told. */
+  async record(tenant: Tenant, type: AuditType, details: AuditDetails): Promise<void> {
+    if (!this.#isWithinRate(tenant)) return;
+    const suppressed = this.#suppressed.get(tenant);
+    this.#suppressed.delete(tenant);
+    const data = JSON.stringify({ ...details, suppressed });
+    const draft: Draft = {
+      address: addressOf(tenant, AUDIT_CHANNEL),
+      id: undefined,
+      type,
+      contentType: JSON_TYPE,
+      data,
+      bytes: utf8.encode(data).length,
+      key: undefined,
+      ttl: undefined,
+    };
+    try {
+      await this.#log.append([draft]);
+    } catch (cause) {
+      this.#onError(cause);
+    }
+  }
+
+  #isWithinRate(tenant: Tenant): boolean {
+    const second = Math.floor(this.#now() / 1_000);
+    if (second !== this.#second) {
+      this.#second = second;
+      this.#counts = new Map();
+    }
+    const count = this.#counts.get(tenant) ?? 0;
+    this.#counts.set(tenant, count + 1);
+    if (count < MAX_PER_SECOND) return true;
+    this.#suppressed.set(tenant, (this.#suppressed.get(tenant) ?? 0) + 1);
+    return false;
+  }
+}

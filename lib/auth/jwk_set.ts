@@ -1,0 +1,162 @@
+import { calculateJwkThumbprint, importJWK } from "jose";
+import { z } from "zod";
+import type { Tenant } from "../shared/channel.ts";
+import { quote } from "../shared/problem.ts";
+import { tenantSchema } from "./scope.ts";
+
+/** All that a token can be signed with. `EdDSA` is Ed25519. */
+export const ALGORITHMS = ["HS256", "RS256", "ES256", "EdDSA"] as const;
+export type Algorithm = typeof ALGORITHMS[number];
+
+/** Met: a set that costs more to import than its tokens to verify. */
+export const MAX_KEYS = 100;
+/** Met: names that fill logs and lists of what is revoked. */
+const MAX_KID_CHARS = 256;
+/** RFC 7518 §3.3. Met: a modulus that can be factored. */
+const MIN_RSA_BITS = 2_048;
+/** RFC 7518 §3.2. Met: a secret that can be guessed. */
+const MIN_SECRET_BYTES = 32;
+
+/** What tokens are verified by: a public key, or a secret for HS256. */
+export interface VerificationKey {
+  /** The JWK's `kid`, or its thumbprint (RFC 7638). */
+  readonly kid: string;
+  readonly algorithm: Algorithm;
+  /** The only tenant that it signs for, where its JWK names one as `weir_tenant`. */
+  readonly tenant: Tenant | undefined;
+  readonly key: CryptoKey;
+}
+
+/** A key of a set. */
+export interface KeyEntry {
+  readonly key: VerificationKey;
+  /** The key's own members and its tenant, as JSON: alike for the same key only. */
+  readonly identity: string;
+}
+
+const setSchema = z.object({ keys: z.array(z.unknown()).min(1).max(MAX_KEYS) });
+
+/** 32 bytes. */
+const coordinate = z.string().regex(/^[\w-]{43}$/, "32 bytes in base64url are needed");
+
+/** The members that make the public key, or the secret: others, private ones too, are dropped. */
+const materialSchema = z.discriminatedUnion("kty", [
+  z.object({ kty: z.literal("oct"), k: z.string() }),
+  z.object({ kty: z.literal("RSA"), n: z.string(), e: z.string() }),
+  z.object({ kty: z.literal("EC"), crv: z.literal("P-256"), x: coordinate, y: coordinate }),
+  z.object({ kty: z.literal("OKP"), crv: z.literal("Ed25519"), x: coordinate }),
+], "one of oct, RSA, EC and OKP is needed");
+type Material = z.infer<typeof materialSchema>;
+
+const ALGORITHM_OF: Readonly<Record<Material["kty"], Algorithm>> = {
+  oct: "HS256",
+  RSA: "RS256",
+  EC: "ES256",
+  OKP: "EdDSA",
+};
+
+const aboutSchema = z.object({
+  kid: z.string().min(1).max(MAX_KID_CHARS).optional(),
+  alg: z.string().optional(),
+  use: z.string().optional(),
+  key_ops: z.array(z.string()).optional(),
+  weir_tenant: tenantSchema.optional(),
+  d: z.unknown().optional(),
+});
+type About = z.infer<typeof aboutSchema>;
+
+/**
+ * The keys of a JWK set. Those of a URL that can't be used are left out with a warning: they may be
+ * there for something else.
+ *
+ * @param isForeign whether it comes from a URL.
+ * @throws {Error} with a sentence for the operator, without any key.
+ */
+export async function parseKeys(
+  text: string,
+  isForeign: boolean,
+): Promise<{ entries: readonly KeyEntry[]; warnings: readonly string[] }> {
+  const entries = new Map<string, KeyEntry>();
+  const warnings: string[] = [];
+  for (const [i, jwk] of parseSet(text).entries()) {
+    try {
+      const { entry, isPrivate } = await parseKey(jwk);
+      const { kid } = entry.key;
+      if (entries.has(kid)) throw new Error(`another key is ${quote(kid)} too`);
+      entries.set(kid, entry);
+      if (isPrivate) warnings.push(`key ${i + 1} is a private one: only its public part is needed`);
+    } catch (cause) {
+      const fault = `key ${i + 1} cannot be used: ${cause instanceof Error ? cause.message : ""}`;
+      if (!isForeign) throw new Error(fault);
+      warnings.push(fault);
+    }
+  }
+  if (entries.size === 0) throw new Error("none of its keys can be used");
+  return { entries: [...entries.values()], warnings };
+}
+
+function parseSet(text: string): readonly unknown[] {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    // V8's message has a piece of the text in it.
+    throw new Error("it is no JSON");
+  }
+  const { data } = setSchema.safeParse(value);
+  if (data === undefined) throw new Error(`it is no {"keys": […]} of 1–${MAX_KEYS} keys`);
+  return data.keys;
+}
+
+async function parseKey(jwk: unknown): Promise<{ entry: KeyEntry; isPrivate: boolean }> {
+  const material = parse(materialSchema, jwk);
+  const about = parse(aboutSchema, jwk);
+  const algorithm = ALGORITHM_OF[material.kty];
+  checkPurpose(about, algorithm);
+  if (about.kid === undefined && material.kty === "oct") throw new Error(`it has no "kid"`);
+  const { kid = await calculateJwkThumbprint(material), weir_tenant: tenant } = about;
+  const key = await importKey(material, algorithm);
+  return {
+    entry: {
+      key: { kid, algorithm, tenant, key },
+      identity: JSON.stringify([material, tenant]),
+    },
+    isPrivate: material.kty !== "oct" && about.d !== undefined,
+  };
+}
+
+function checkPurpose({ alg, use, key_ops: operations }: About, algorithm: Algorithm): void {
+  if (alg !== undefined && alg !== algorithm) {
+    throw new Error(`its "alg" is ${quote(alg)}, and such a key can only be for ${algorithm}`);
+  }
+  if (use !== undefined && use !== "sig") throw new Error(`its "use" is ${quote(use)}, not "sig"`);
+  if (operations?.some((name) => name === "verify" || name === "sign") === false) {
+    throw new Error(`its "key_ops" do not have "verify"`);
+  }
+}
+
+async function importKey(material: Material, algorithm: Algorithm): Promise<CryptoKey> {
+  const key = await importJWK(material, algorithm).catch(() => {
+    // The message may have something of the key in it.
+    throw new Error(`its members make no key for ${algorithm}`);
+  });
+  if (key instanceof Uint8Array) {
+    if (key.length < MIN_SECRET_BYTES) {
+      throw new Error(`its secret is shorter than ${MIN_SECRET_BYTES} bytes`);
+    }
+    const hmac = { name: "HMAC", hash: "SHA-256" };
+    return await crypto.subtle.importKey("raw", new Uint8Array(key), hmac, false, ["verify"]);
+  }
+  if ("modulusLength" in key.algorithm && Number(key.algorithm.modulusLength) < MIN_RSA_BITS) {
+    throw new Error(`it is an RSA key of less than ${MIN_RSA_BITS} bits`);
+  }
+  return key;
+}
+
+function parse<T>(schema: z.ZodType<T>, jwk: unknown): T {
+  const { data, error } = schema.safeParse(jwk);
+  if (error === undefined) return data;
+  const [issue] = error.issues;
+  const member = issue?.path.join(".") ?? "";
+  throw new Error(`${member === "" ? "" : `its "${member}": `}${issue?.message ?? "unknown"}`);
+}

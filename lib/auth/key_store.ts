@@ -1,0 +1,277 @@
+import { timingSafeEqual } from "node:crypto";
+import { keys } from "../kv/keys.ts";
+import { untilUnlocked } from "../kv/locked.ts";
+import { withinTime } from "../kv/storage_problem.ts";
+import type { Tenant } from "../shared/channel.ts";
+import { Problem, quote } from "../shared/problem.ts";
+import { type ApiKey, hashApiKey, isApiKeyId, newApiKey, parseApiKey } from "./api_key.ts";
+import type { Grant } from "./authority.ts";
+import type { Scope } from "./scope.ts";
+
+/** Keys that a tenant has at once. Met: a store, and a list, that one tenant fills. */
+export const MAX_KEYS = 1_000;
+/** Bytes of a key's name and scope as JSON. Met: a scope that no value of the store can hold. */
+export const MAX_KEY_BYTES = 16_384;
+
+/** How long a store that doesn't answer is waited for, in ms. */
+const TIMEOUT = 5_000;
+/** How long a key's rows outlive it, in ms: its holder is told that it has expired. */
+const EXPIRED_MS = 60_000;
+/** Changes by others, one after the other, before one is given up. */
+const MAX_TRIES = 50;
+/** Stands for the hash of an id that doesn't exist; no text has it. */
+const NO_HASH = "0".repeat(64);
+
+const utf8 = new TextEncoder();
+
+/** What a tenant may know of its key. Times are milliseconds since 1970. */
+export interface KeyInfo {
+  readonly id: string;
+  readonly name?: string | undefined;
+  readonly scope: Scope;
+  readonly createdAt: number;
+  readonly expiresAt?: number | undefined;
+  /** The id of the key that has taken its place: it ends at `expiresAt`. */
+  readonly replacedBy?: string | undefined;
+}
+
+export interface NewKey {
+  readonly name?: string | undefined;
+  readonly scope: Scope;
+  /** Milliseconds since 1970. @default never */
+  readonly expiresAt?: number | undefined;
+}
+
+export interface CreatedKey {
+  /** The key itself. It is kept nowhere and shown only now. */
+  readonly key: string;
+  readonly info: KeyInfo;
+}
+
+interface StoredKey {
+  readonly tenant: Tenant;
+  readonly hash: string;
+  readonly info: KeyInfo;
+}
+
+/** What adding a key writes. */
+interface Plan {
+  readonly info: KeyInfo;
+  /** The key whose place it takes: as it was, and as it is then. */
+  readonly replaced?: { readonly entry: Deno.KvEntry<StoredKey>; readonly info: KeyInfo };
+}
+
+/**
+ * The tenants' API keys. Only their hashes are stored. Every method throws a {@link Problem}
+ * `storage_*` where the store fails; what a tenant is not the owner of does not exist for it.
+ */
+export class KeyStore {
+  readonly #kv: Deno.Kv;
+  readonly #now: () => number;
+
+  /** @param now milliseconds since 1970. */
+  constructor(kv: Deno.Kv, now: () => number = Date.now) {
+    this.#kv = kv;
+    this.#now = now;
+  }
+
+  /**
+   * @throws {Problem} `bad_body` for a name and scope of more than 16 KiB, `overloaded` where the
+   * tenant has 1,000 keys, `contended`
+   */
+  async create(tenant: Tenant, { name, scope, expiresAt }: NewKey): Promise<CreatedKey> {
+    const key = newApiKey();
+    const info: KeyInfo = { id: key.id, name, scope, createdAt: this.#now(), expiresAt };
+    requireSize(info);
+    const added = await withinTime(
+      this.#add(tenant, key, () => Promise.resolve({ info })),
+      TIMEOUT,
+    );
+    return { key: key.text, info: added ?? info };
+  }
+
+  /**
+   * At most `limit` keys of the tenant, by id, behind the id `after`; `next` is the `after` of the
+   * next page, if there is more.
+   *
+   * @throws {Problem} `bad_parameter` where `after` is no id.
+   */
+  async list(
+    tenant: Tenant,
+    after: string | undefined,
+    limit: number,
+  ): Promise<{ readonly keys: readonly KeyInfo[]; readonly next: string | undefined }> {
+    if (after !== undefined && !isApiKeyId(after)) {
+      throw new Problem("bad_parameter", `${quote(after)} is no id of a key.`);
+    }
+    const found = await withinTime(this.#live(tenant, after, limit + 1), TIMEOUT);
+    const page = found.slice(0, limit);
+    return { keys: page, next: found.length > limit ? page.at(-1)?.id : undefined };
+  }
+
+  /**
+   * Makes a key with the name, scope and end of key `id`, which itself ends in `graceMs` (0: at
+   * once) or when it would have ended anyway, if that is sooner.
+   *
+   * @returns undefined where the tenant has no such key, or it has been replaced before.
+   * @throws {Problem} `overloaded` where the tenant has 1,000 keys, and this one would stay for a
+   * while; `contended`
+   */
+  async rotate(
+    tenant: Tenant,
+    id: string,
+    { graceMs }: { readonly graceMs: number },
+  ): Promise<CreatedKey | undefined> {
+    const key = newApiKey();
+    const added = await withinTime(
+      this.#add(tenant, key, () => this.#planRotation(tenant, id, key.id, graceMs)),
+      TIMEOUT,
+    );
+    return added === undefined ? undefined : { key: key.text, info: added };
+  }
+
+  /** Whether there was such a key of the tenant; it ends at once. */
+  async remove(tenant: Tenant, id: string): Promise<boolean> {
+    const remove = async () => {
+      if (await this.#own(tenant, id) === undefined) return false;
+      const atomic = this.#kv.atomic()
+        .delete(keys.apiKey(id))
+        .delete(keys.apiKeyInfo(tenant, id));
+      await untilUnlocked(() => atomic.commit());
+      return true;
+    };
+    return await withinTime(remove(), TIMEOUT);
+  }
+
+  /**
+   * What the holder of the key `text` may do.
+   *
+   * @throws {Problem} `key_invalid`: the same for a wrong secret and for an id that doesn't exist.
+   */
+  async find(text: string): Promise<Grant> {
+    const key = parseApiKey(text);
+    if (key === undefined) {
+      throw new Problem(
+        "key_invalid",
+        "This is no API key: its length, its characters or its checksum is wrong.",
+      );
+    }
+    const { value } = await withinTime(this.#kv.get<StoredKey>(keys.apiKey(key.id)), TIMEOUT);
+    const isRight = isEqual(hashApiKey(key.text), value?.hash ?? NO_HASH);
+    if (value === null || !isRight) {
+      throw new Problem("key_invalid", "There is no such API key, or there is no more.");
+    }
+    const { tenant, info } = value;
+    if (isExpired(info, this.#now())) {
+      throw new Problem("key_invalid", "This API key has expired.");
+    }
+    return {
+      tenant,
+      kind: "key",
+      keyId: info.id,
+      issuedAt: info.createdAt,
+      expiresAt: info.expiresAt,
+      scope: info.scope,
+    };
+  }
+
+  async #planRotation(
+    tenant: Tenant,
+    id: string,
+    newId: string,
+    graceMs: number,
+  ): Promise<Plan | undefined> {
+    const entry = await this.#own(tenant, id);
+    if (entry === undefined || entry.value.info.replacedBy !== undefined) return undefined;
+    const { info } = entry.value;
+    const now = this.#now();
+    const expiresAt = Math.min(info.expiresAt ?? Infinity, now + graceMs);
+    return {
+      info: { ...info, id: newId, createdAt: now },
+      replaced: { entry, info: { ...info, expiresAt, replacedBy: newId } },
+    };
+  }
+
+  /**
+   * Stores `key` as `plan` says, planned anew where another change of the tenant's keys was first:
+   * so that their number is exact. Undefined where nothing is planned.
+   */
+  async #add(
+    tenant: Tenant,
+    key: ApiKey,
+    plan: () => Promise<Plan | undefined>,
+  ): Promise<KeyInfo | undefined> {
+    for (let tries = 0; tries < MAX_TRIES; tries++) {
+      const turn = await this.#kv.get(keys.apiKeyTurn(tenant));
+      const kept = await this.#live(tenant);
+      // The KV Connect client sends a commit again when its answer was lost: then it is refused.
+      const added = kept.find(({ id }) => id === key.id);
+      if (added !== undefined) return added;
+      const planned = await plan();
+      if (planned === undefined) return undefined;
+      const { info, replaced } = planned;
+      const ended = replaced !== undefined && isExpired(replaced.info, this.#now()) ? 1 : 0;
+      if (kept.length - ended >= MAX_KEYS) {
+        throw new Problem("overloaded", `A tenant has ${MAX_KEYS} keys at the most: remove some.`);
+      }
+      const atomic = this.#kv.atomic()
+        .check(turn, { key: keys.apiKey(info.id), versionstamp: null })
+        .set(turn.key, 0);
+      this.#put(atomic, { tenant, hash: hashApiKey(key.text), info });
+      if (replaced !== undefined) {
+        this.#put(atomic.check(replaced.entry), { ...replaced.entry.value, info: replaced.info });
+      }
+      const { ok } = await untilUnlocked(() => atomic.commit());
+      if (ok) return info;
+    }
+    throw new Problem("contended", "Too many changes of this tenant's keys at once; try again.");
+  }
+
+  #put(atomic: Deno.AtomicOperation, stored: StoredKey): void {
+    const { tenant, info } = stored;
+    const { expiresAt } = info;
+    const options = expiresAt === undefined
+      ? {}
+      : { expireIn: Math.max(expiresAt - this.#now(), 0) + EXPIRED_MS };
+    atomic.set(keys.apiKey(info.id), stored, options);
+    atomic.set(keys.apiKeyInfo(tenant, info.id), info, options);
+  }
+
+  async #own(tenant: Tenant, id: string): Promise<Deno.KvEntry<StoredKey> | undefined> {
+    if (!isApiKeyId(id)) return undefined;
+    const entry = await this.#kv.get<StoredKey>(keys.apiKey(id));
+    if (entry.value === null || entry.value.tenant !== tenant) return undefined;
+    return isExpired(entry.value.info, this.#now()) ? undefined : entry;
+  }
+
+  /** The tenant's keys that have not expired, by id. */
+  async #live(tenant: Tenant, after = "", limit = Infinity): Promise<readonly KeyInfo[]> {
+    const live: KeyInfo[] = [];
+    // Just after the id `after`; numbers sort behind all strings.
+    const start = [...keys.apiKeyInfos(tenant), after, 0];
+    const end = [...keys.apiKeyInfos(tenant), 0];
+    for await (const { value } of this.#kv.list<KeyInfo>({ start, end })) {
+      if (!isExpired(value, this.#now())) live.push(value);
+      if (live.length >= limit) break;
+    }
+    return live;
+  }
+}
+
+function isExpired({ expiresAt }: KeyInfo, now: number): boolean {
+  return expiresAt !== undefined && now >= expiresAt;
+}
+
+/** In constant time. */
+function isEqual(hash: string, other: string): boolean {
+  return timingSafeEqual(utf8.encode(hash), utf8.encode(other));
+}
+
+function requireSize({ name, scope }: KeyInfo): void {
+  const bytes = utf8.encode(JSON.stringify({ name, scope })).length;
+  if (bytes <= MAX_KEY_BYTES) return;
+  throw new Problem(
+    "bad_body",
+    `The name and the scope of a key have ${MAX_KEY_BYTES} bytes at the most, these have ${bytes}.`,
+  );
+}

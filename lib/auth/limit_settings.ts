@@ -1,0 +1,66 @@
+import { LIMIT_NAMES, type LimitName, type Limits } from "./limits.ts";
+
+/** For whom is counted: each credential, each address (an IPv6 network of 64 bits), each tenant. */
+export const LIMIT_SCOPES = ["credential", "address", "tenant"] as const;
+export type LimitScope = typeof LIMIT_SCOPES[number];
+
+export type LimitTable = Readonly<Record<LimitScope, Limits>>;
+
+/**
+ * What one isolate allows: a server of several cores allows as many times that. Rates are far above
+ * what people make and below what a small server bears (20,000 publishes a second).
+ */
+export const DEFAULT_LIMITS: LimitTable = {
+  /** Met: a producer in a loop, a page that reconnects without end, a stolen token. */
+  credential: { publishes: 2_000, bytes: 16 * 2 ** 20, subscribes: 500, connections: 1_000 },
+  /**
+   * Met: one machine with many credentials, or with none. Whole offices and mobile networks share
+   * an address; everybody does behind a proxy that is not among the trusted ones.
+   */
+  address: { publishes: 2_000, bytes: 16 * 2 ** 20, subscribes: 500, connections: 1_000 },
+  /** Met: a tenant that takes what the others need. */
+  tenant: { publishes: 5_000, bytes: 64 * 2 ** 20, subscribes: 5_000, connections: 20_000 },
+};
+
+const MAX_LIMIT = 1e12;
+const SIZE_UNITS: Readonly<Record<string, number>> = {
+  "": 1,
+  B: 1,
+  KiB: 2 ** 10,
+  MiB: 2 ** 20,
+  GiB: 2 ** 30,
+};
+const SETTING = /^(credential|address|tenant)\.([a-z]+)=(\d{1,13})([A-Za-z]*)$/;
+
+/**
+ * The defaults, but for what a text like `tenant.publishes=10000 address.bytes=4MiB` says.
+ *
+ * @throws {Error} whose message says what is allowed.
+ */
+export function parseLimits(text: string): LimitTable {
+  const table: Record<LimitScope, Limits> = { ...DEFAULT_LIMITS };
+  for (const part of text.split(/[\s,]+/).filter((part) => part !== "")) {
+    const [, scope = "", name = "", digits = "", unit = ""] = SETTING.exec(part) ?? [];
+    const value = Number(digits) * (SIZE_UNITS[unit] ?? NaN);
+    if (
+      !isScope(scope) || !isLimit(name) || !(value <= MAX_LIMIT) ||
+      (unit !== "" && name !== "bytes")
+    ) {
+      throw new Error(
+        `limits like tenant.publishes=10000 address.bytes=4MiB: one of ${
+          LIMIT_SCOPES.join(", ")
+        }, then one of ${LIMIT_NAMES.join(", ")}, then a whole number up to ${MAX_LIMIT}`,
+      );
+    }
+    table[scope] = { ...table[scope], [name]: value };
+  }
+  return table;
+}
+
+function isScope(text: string): text is LimitScope {
+  return LIMIT_SCOPES.some((scope) => scope === text);
+}
+
+function isLimit(text: string): text is LimitName {
+  return LIMIT_NAMES.some((name) => name === text);
+}

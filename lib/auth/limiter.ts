@@ -1,0 +1,246 @@
+import { Problem, type Quota } from "../shared/problem.ts";
+import type { Authority } from "./authority.ts";
+import { LIMIT_SCOPES, type LimitScope, type LimitTable } from "./limit_settings.ts";
+import type { LimitName } from "./limits.ts";
+import { RateLimiter } from "./rate_limiter.ts";
+
+export { type LimitScope, type LimitTable, parseLimits } from "./limit_settings.ts";
+
+/** Met: somebody who has the store look for made-up keys, or signatures checked, all day. */
+export const FAILED_AUTHENTICATIONS_PER_SECOND = 20;
+
+/** Milliseconds until who has too many connections is to try again: nobody knows when one ends. */
+const CONNECTION_RETRY_MS = 5_000;
+
+/** Who asks, and from where. */
+export interface Visitor {
+  /** None: only the address counts. */
+  readonly authority: Authority | undefined;
+  /** As limits count it; empty where it isn't known, and then not counted. */
+  readonly address: string;
+}
+
+/** A visitor with a credential, or one whom the policy for anonymous access lets in. */
+export interface Caller extends Visitor {
+  readonly authority: Authority;
+}
+
+export interface LimiterOptions {
+  readonly limits: LimitTable;
+  /** Told of a limit that was reached, once a second at the most for each tenant. */
+  readonly onLimited?: (visitor: Visitor, limit: LimitName, scope: LimitScope) => void;
+  /** Milliseconds of a clock that never goes backwards. @default performance.now */
+  readonly now?: () => number;
+}
+
+type RateName = Exclude<LimitName, "connections">;
+
+interface Rate {
+  readonly name: RateName;
+  readonly scope: LimitScope;
+  readonly policy: string;
+  readonly limiter: RateLimiter;
+}
+
+/**
+ * Counts what callers do, in one isolate: by credential, by address and by tenant, in this order.
+ * What one of them refuses counts for none of them. Open mode has no limits.
+ */
+export class Limiter {
+  readonly #limits: LimitTable;
+  readonly #onLimited: LimiterOptions["onLimited"];
+  readonly #now: () => number;
+  readonly #publishing: readonly Rate[];
+  readonly #subscribing: readonly Rate[];
+  readonly #failures: RateLimiter;
+  /** By tenant. */
+  readonly #notices: RateLimiter;
+  /** Open now; who has none is not in here. */
+  readonly #connections: Readonly<Record<LimitScope, Map<string, number>>> = {
+    credential: new Map(),
+    address: new Map(),
+    tenant: new Map(),
+  };
+
+  constructor({ limits, onLimited, now = () => performance.now() }: LimiterOptions) {
+    this.#limits = limits;
+    this.#onLimited = onLimited;
+    this.#now = now;
+    const ratesOf = (...names: readonly RateName[]) =>
+      LIMIT_SCOPES.flatMap((scope) =>
+        names.map((name): Rate => {
+          return { name, scope, policy: `${scope}-${name}`, limiter: new RateLimiter({ now }) };
+        })
+      );
+    this.#publishing = ratesOf("publishes", "bytes");
+    this.#subscribing = ratesOf("subscribes");
+    this.#failures = new RateLimiter({ now });
+    this.#notices = new RateLimiter({ now });
+  }
+
+  /**
+   * @returns what is left of the caller's own limits, of that which is nearer to its end. Nothing of
+   * the tenant's or of others at the same address.
+   * @throws {Problem} `rate_limited`
+   */
+  publish(caller: Caller, events: number, bytes: number): Quota | undefined {
+    return this.#take(this.#publishing, caller, events, bytes);
+  }
+
+  /** Also counts what costs about as much. @throws {Problem} `rate_limited` */
+  subscribe(caller: Caller, channels: number): void {
+    this.#take(this.#subscribing, caller, channels, 0);
+  }
+
+  /**
+   * Counts a connection until it is disposed of.
+   *
+   * @throws {Problem} `too_many_connections`
+   */
+  connect(visitor: Visitor): Disposable {
+    if (visitor.authority?.grant.kind === "open") return UNCOUNTED;
+    for (const scope of LIMIT_SCOPES) this.#requireRoom(visitor, scope);
+    for (const scope of LIMIT_SCOPES) this.#count(visitor, scope, 1);
+    let isOpen = true;
+    return {
+      [Symbol.dispose]: () => {
+        if (!isOpen) return;
+        isOpen = false;
+        for (const scope of LIMIT_SCOPES) this.#count(visitor, scope, -1);
+      },
+    };
+  }
+
+  /**
+   * Counts a credential that was refused.
+   *
+   * @throws {Problem} `rate_limited` where it was one of too many from `address`.
+   */
+  failedAuthentication(address: string): void {
+    const limit = FAILED_AUTHENTICATIONS_PER_SECOND;
+    const { ok, remaining, retryAfter } = this.#failures.take(address, limit);
+    if (ok) return;
+    const policy = "address-failed-authentications";
+    throw new Problem(
+      "rate_limited",
+      `Too many credentials from this address were refused: ${limit} a second are the most.`,
+      { quota: { policy, limit, remaining, retryAfter } },
+    );
+  }
+
+  #take(rates: readonly Rate[], caller: Caller, count: number, bytes: number): Quota | undefined {
+    const { authority } = caller;
+    if (authority.grant.kind === "open") return undefined;
+    const now = this.#now();
+    let own: LimitScope | undefined;
+    let nearest: Quota | undefined;
+    for (const rate of rates) {
+      const { scope, name, policy } = rate;
+      const key = keyOf(caller, scope);
+      if (key === undefined) continue;
+      const limit = this.#limitOf(authority, scope, name);
+      const taken = rate.limiter.take(key, limit, name === "bytes" ? bytes : count, now);
+      const { remaining, retryAfter } = taken;
+      if (!taken.ok) {
+        this.#giveBack(rates, rate, caller, count, bytes);
+        throw this.#limited(caller, rate, { policy, limit, remaining, retryAfter });
+      }
+      own ??= scope;
+      if (own !== scope || (nearest && remaining / limit >= nearest.remaining / nearest.limit)) {
+        continue;
+      }
+      nearest = { policy, limit, remaining, retryAfter };
+    }
+    return nearest;
+  }
+
+  #giveBack(
+    rates: readonly Rate[],
+    refused: Rate,
+    caller: Caller,
+    count: number,
+    bytes: number,
+  ): void {
+    for (const rate of rates) {
+      if (rate === refused) return;
+      const { scope, name, limiter } = rate;
+      const key = keyOf(caller, scope);
+      if (key === undefined) continue;
+      const limit = this.#limitOf(caller.authority, scope, name);
+      limiter.refund(key, limit, name === "bytes" ? bytes : count);
+    }
+  }
+
+  #limited(caller: Caller, { scope, name }: Rate, quota: Quota): Problem {
+    this.#notify(caller, name, scope);
+    const { limit, retryAfter } = quota;
+    const then = retryAfter === Infinity ? "" : `: try again in ${Math.ceil(retryAfter) / 1_000} s`;
+    return new Problem(
+      "rate_limited",
+      `This ${scope} is limited to ${limit} ${WORDS[name]} a second${then}.`,
+      { quota },
+    );
+  }
+
+  /** @throws {Problem} `too_many_connections` */
+  #requireRoom(visitor: Visitor, scope: LimitScope): void {
+    const key = keyOf(visitor, scope);
+    if (key === undefined) return;
+    const limit = this.#limitOf(visitor.authority, scope, "connections");
+    if ((this.#connections[scope].get(key) ?? 0) < limit) return;
+    this.#notify(visitor, "connections", scope);
+    throw new Problem(
+      "too_many_connections",
+      `This ${scope} is limited to ${limit} open connections: end one of them.`,
+      {
+        quota: {
+          policy: `${scope}-connections`,
+          limit,
+          remaining: 0,
+          retryAfter: CONNECTION_RETRY_MS,
+        },
+      },
+    );
+  }
+
+  #count(visitor: Visitor, scope: LimitScope, change: 1 | -1): void {
+    const key = keyOf(visitor, scope);
+    if (key === undefined) return;
+    const counts = this.#connections[scope];
+    const count = (counts.get(key) ?? 0) + change;
+    if (count > 0) counts.set(key, count);
+    else counts.delete(key);
+  }
+
+  #limitOf(authority: Authority | undefined, scope: LimitScope, name: LimitName): number {
+    const own = scope === "credential" ? authority?.grant.scope.limits[name] : undefined;
+    return own ?? this.#limits[scope][name];
+  }
+
+  #notify(visitor: Visitor, limit: LimitName, scope: LimitScope): void {
+    if (this.#onLimited === undefined) return;
+    const key = visitor.authority?.tenant ?? "";
+    if (this.#notices.take(key, 1).ok) this.#onLimited(visitor, limit, scope);
+  }
+}
+
+const UNCOUNTED: Disposable = { [Symbol.dispose]() {} };
+
+const WORDS: Readonly<Record<RateName, string>> = {
+  publishes: "events",
+  bytes: "bytes published",
+  subscribes: "subscribes",
+};
+
+/** The key by which `visitor` is counted in `scope`; undefined: is not. */
+function keyOf({ authority, address }: Visitor, scope: LimitScope): string | undefined {
+  switch (scope) {
+    case "credential":
+      // That of anonymous callers is everybody's: who uses it up would shut out all others.
+      return authority?.grant.kind === "anonymous" ? undefined : authority?.credentialId;
+    case "address":
+      return address === "" ? undefined : address;
+    case "tenant":
+      return authority?.tenant;
+  }
+}

@@ -1,0 +1,146 @@
+import { Problem } from "../shared/problem.ts";
+import { Authority, type Grant } from "./authority.ts";
+
+/** Between two looks at what expires, in ms: a session ends so much late at the most. */
+const SWEEP_MS = 500;
+/** How long before its end a session is told that its credential expires, in ms, at the most. */
+const WARNING_MS = 60_000;
+
+/** Why access control ends a connection. */
+export type EndReason = "expired" | "revoked";
+
+/** What lives by a session: an open connection. */
+export interface Holder {
+  /** The credential ends in `expiresIn` ms: time to bring another. Said once for each. */
+  expiring(expiresIn: number): void;
+  /** Another credential has taken its place: what it doesn't allow must stop. */
+  changed(): void;
+  /** The credential is no longer good: the connection must say so and end. */
+  end(reason: EndReason): void;
+}
+
+/** An open connection and the credential that it lives by at the moment. */
+export class Session implements Disposable {
+  readonly id: string;
+  readonly holder: Holder;
+  readonly #onClosed: (session: Session) => void;
+  #authority: Authority;
+  /** Milliseconds since 1970; infinite where the credential has no end. */
+  #warnAt = Infinity;
+
+  constructor(
+    id: string,
+    authority: Authority,
+    holder: Holder,
+    now: number,
+    onClosed: (session: Session) => void,
+  ) {
+    this.id = id;
+    this.holder = holder;
+    this.#onClosed = onClosed;
+    this.#authority = authority;
+    this.#planWarning(now);
+  }
+
+  get authority(): Authority {
+    return this.#authority;
+  }
+
+  /** @throws {Problem} `forbidden` where `next` is of another tenant or another person. */
+  replace(next: Authority, now: number): void {
+    if (!this.#authority.mayBecome(next)) {
+      throw new Problem(
+        "forbidden",
+        "A connection goes on only with a credential of the same tenant and subject.",
+      );
+    }
+    this.#authority = next;
+    this.#planWarning(now);
+    this.holder.changed();
+  }
+
+  look(now: number): void {
+    if (this.#authority.isExpired(now)) return this.holder.end("expired");
+    if (now < this.#warnAt) return;
+    this.#warnAt = Infinity;
+    this.holder.expiring((this.#authority.grant.expiresAt ?? now) - now);
+  }
+
+  [Symbol.dispose](): void {
+    this.#onClosed(this);
+  }
+
+  #planWarning(now: number): void {
+    const { expiresAt = Infinity } = this.#authority.grant;
+    this.#warnAt = expiresAt - Math.min(WARNING_MS, (expiresAt - now) / 2);
+  }
+}
+
+/** All open connections of an isolate, by the credentials that they live by. */
+export class Sessions {
+  readonly #sessions = new Map<string, Session>();
+  readonly #now: () => number;
+  #timer: ReturnType<typeof setInterval> | undefined;
+
+  constructor(now: () => number = Date.now) {
+    this.#now = now;
+  }
+
+  get size(): number {
+    return this.#sessions.size;
+  }
+
+  /** Disposing the session ends it here; the connection itself is the holder's. */
+  open(id: string, authority: Authority, holder: Holder): Session {
+    const session = new Session(id, authority, holder, this.#now(), (closed) => this.#left(closed));
+    // Open mode has nothing that could end.
+    if (authority.grant.kind === "open") return session;
+    this.#sessions.set(id, session);
+    this.#timer ??= setInterval(() => this.sweep(), SWEEP_MS);
+    return session;
+  }
+
+  /**
+   * Gives the session another credential.
+   *
+   * @returns false where there is no such session in this isolate.
+   * @throws {Problem} `forbidden`
+   */
+  replace(id: string, next: Authority): boolean {
+    const session = this.#sessions.get(id);
+    session?.replace(next, this.#now());
+    return session !== undefined;
+  }
+
+  /** Ends those whose credential is revoked, and answers them. */
+  revoke(isRevoked: (grant: Grant) => boolean): readonly Authority[] {
+    const revoked = [...this.#sessions.values()].filter(({ authority: { grant } }) =>
+      isRevoked(grant)
+    );
+    const authorities = revoked.map(({ authority }) => authority);
+    for (const { holder } of revoked) holder.end("revoked");
+    return authorities;
+  }
+
+  /** Those that match end at `expiresAt` (ms since 1970) at the latest, unless another comes. */
+  limit(matches: (grant: Grant) => boolean, expiresAt: number): void {
+    for (const session of this.#sessions.values()) {
+      const { grant } = session.authority;
+      if (!matches(grant) || (grant.expiresAt ?? Infinity) <= expiresAt) continue;
+      session.replace(new Authority({ ...grant, expiresAt }), this.#now());
+    }
+  }
+
+  /** Warns and ends what is due. */
+  sweep(): void {
+    const now = this.#now();
+    for (const session of [...this.#sessions.values()]) session.look(now);
+  }
+
+  #left(session: Session): void {
+    this.#sessions.delete(session.id);
+    if (this.#sessions.size > 0) return;
+    clearInterval(this.#timer);
+    this.#timer = undefined;
+  }
+}

@@ -1,0 +1,199 @@
+import { base64url, decodeProtectedHeader, errors, type JWTPayload, jwtVerify } from "jose";
+import { z } from "zod";
+import { DEFAULT_TENANT } from "../shared/channel.ts";
+import { Problem, quote } from "../shared/problem.ts";
+import type { Grant } from "./authority.ts";
+import { type Algorithm, ALGORITHMS, type VerificationKey } from "./jwk_set.ts";
+import type { KeySet } from "./key_set.ts";
+import { scopeSchema, tenantSchema } from "./scope.ts";
+
+/** Met: tokens that are costly to refuse. */
+export const MAX_TOKEN_CHARS = 8_192;
+/** Met: names that fill logs and lists of what is revoked. */
+const MAX_NAME_CHARS = 256;
+
+/** Three parts of base64url; the last is empty where nobody signed. */
+const COMPACT = /^[\w-]+\.[\w-]*\.([\w-]*)$/;
+
+const name = z.string().min(1).max(MAX_NAME_CHARS)
+  // A store's key would hold another name.
+  .refine((text) => text.isWellFormed(), "it is not well-formed Unicode");
+
+const claimsSchema = z.object({
+  exp: z.number(),
+  iat: z.number().optional(),
+  sub: name.optional(),
+  jti: name.optional(),
+  weir: scopeSchema.extend({ tenant: tenantSchema.optional() }),
+});
+type Claims = z.infer<typeof claimsSchema>;
+
+export interface TokenVerifierOptions {
+  readonly keys: KeySet;
+  /** What `iss` must be. */
+  readonly issuer?: string | undefined;
+  /** What `aud` must be or have. */
+  readonly audience?: string | undefined;
+  /** Milliseconds from a token's beginning to its end. */
+  readonly maxLifetime: number;
+  /** Milliseconds by which clocks may differ. */
+  readonly skew: number;
+  /** Milliseconds since 1970. */
+  readonly now?: () => number;
+}
+
+/** Turns a JWT (RFC 7519) into what its bearer may do. */
+export class TokenVerifier {
+  readonly #keys: KeySet;
+  readonly #issuer: string | undefined;
+  readonly #audience: string | undefined;
+  readonly #maxLifetime: number;
+  readonly #skew: number;
+  readonly #now: () => number;
+
+  constructor(options: TokenVerifierOptions) {
+    this.#keys = options.keys;
+    this.#issuer = options.issuer;
+    this.#audience = options.audience;
+    this.#maxLifetime = options.maxLifetime;
+    this.#skew = options.skew;
+    this.#now = options.now ?? Date.now;
+  }
+
+  /** @throws {Problem} `token_invalid`, `token_expired`, `keys_unavailable`; nothing else. */
+  async verify(token: string): Promise<Grant> {
+    const { algorithm, kid } = readHeader(token);
+    const key = await this.#keys.find(algorithm, kid);
+    const now = this.#now();
+    const claims = readClaims(await this.#verifiedPayload(token, key, now));
+    this.#checkTimes(claims, now);
+    const { tenant = DEFAULT_TENANT, ...scope } = claims.weir;
+    if (key.tenant !== undefined && key.tenant !== tenant) {
+      throw invalid(`its key ${quote(key.kid)} is not for the tenant that it names`);
+    }
+    if (!this.#keys.has(key)) throw invalid(`its key ${quote(key.kid)} has gone`);
+    return {
+      tenant,
+      kind: "token",
+      subject: claims.sub,
+      tokenId: claims.jti,
+      keyId: key.kid,
+      issuedAt: claims.iat === undefined ? undefined : claims.iat * 1_000,
+      expiresAt: this.#endOf(claims),
+      scope,
+    };
+  }
+
+  async #verifiedPayload(token: string, key: VerificationKey, now: number): Promise<JWTPayload> {
+    try {
+      const { payload } = await jwtVerify(token, key.key, {
+        algorithms: [key.algorithm],
+        currentDate: new Date(now),
+        clockTolerance: this.#skew / 1_000,
+        requiredClaims: ["exp"],
+        ...this.#issuer !== undefined && { issuer: this.#issuer },
+        ...this.#audience !== undefined && { audience: this.#audience },
+      });
+      return payload;
+    } catch (cause) {
+      throw this.#problemOf(cause);
+    }
+  }
+
+  /** Without the error itself: it has the claims in it. */
+  #problemOf(cause: unknown): Problem {
+    if (cause instanceof errors.JWTExpired) return expired();
+    if (cause instanceof errors.JWTClaimValidationFailed) return invalid(this.#claimFault(cause));
+    if (cause instanceof errors.JWSSignatureVerificationFailed) {
+      return invalid("its signature is wrong");
+    }
+    return invalid("it is no JWT that can be read");
+  }
+
+  #claimFault({ claim, reason }: errors.JWTClaimValidationFailed): string {
+    if (reason === "missing") return `it has no ${quote(claim)}`;
+    if (reason === "invalid") return `its ${quote(claim)} is no number`;
+    if (claim === "iss") return `its "iss" is not ${quote(this.#issuer ?? "")}`;
+    if (claim === "aud") return `its "aud" is not ${quote(this.#audience ?? "")}`;
+    return `its ${quote(claim)} is still to come`;
+  }
+
+  /** What jose doesn't look at, or only to the second. */
+  #checkTimes(claims: Claims, now: number): void {
+    if (now >= this.#endOf(claims)) throw expired();
+    const { exp, iat } = claims;
+    if (iat !== undefined && iat * 1_000 > now + this.#skew) {
+      throw invalid(`its "iat" is still to come`);
+    }
+    // Seconds are compared where both are the issuer's; else the clocks may differ.
+    const lifetime = iat === undefined ? exp * 1_000 - now - this.#skew : (exp - iat) * 1_000;
+    if (lifetime <= this.#maxLifetime) return;
+    const seconds = Math.floor(this.#maxLifetime / 1_000);
+    throw invalid(`it is good for too long: ${seconds} s from "iat" to "exp" at the most`);
+  }
+
+  #endOf({ exp }: Claims): number {
+    return exp * 1_000 + this.#skew;
+  }
+}
+
+interface Header {
+  readonly algorithm: Algorithm;
+  readonly kid: string | undefined;
+}
+
+function readHeader(token: string): Header {
+  if (token.length > MAX_TOKEN_CHARS) {
+    throw invalid(`it has ${token.length} characters, and ${MAX_TOKEN_CHARS} are the most`);
+  }
+  const [, signature] = COMPACT.exec(token) ?? [];
+  if (signature === undefined || !isCanonical(signature)) {
+    throw invalid("it is no JWT, three parts of base64url with dots between them");
+  }
+  const { alg, kid, crit } = decodeHeader(token);
+  const algorithm = ALGORITHMS.find((name) => name === alg);
+  if (algorithm === undefined) {
+    const given = typeof alg === "string" ? quote(alg) : "no string";
+    throw invalid(`its "alg" is ${given}, and must be one of ${ALGORITHMS.join(", ")}`);
+  }
+  if (crit !== undefined) throw invalid(`its header has "crit", and no extension is known here`);
+  if (kid !== undefined && typeof kid !== "string") throw invalid(`its "kid" is no string`);
+  return { algorithm, kid };
+}
+
+function decodeHeader(token: string): Readonly<Record<string, unknown>> {
+  try {
+    return decodeProtectedHeader(token);
+  } catch {
+    throw invalid("its header is no JSON object in base64url");
+  }
+}
+
+/** Decoding lets bits pass that no byte needs: one signature would have several texts. */
+function isCanonical(text: string): boolean {
+  try {
+    return base64url.encode(base64url.decode(text)) === text;
+  } catch {
+    return false;
+  }
+}
+
+function readClaims(payload: JWTPayload): Claims {
+  if (payload["weir"] === undefined) {
+    throw invalid(`it has no "weir", the claim that says what it may do`);
+  }
+  const { data, error } = claimsSchema.safeParse(payload);
+  if (error === undefined) return data;
+  const [issue] = error.issues;
+  const member = quote(issue?.path.join(".") ?? "");
+  if (issue?.code === "unrecognized_keys") throw invalid(`its ${member} has an unknown member`);
+  throw invalid(`its ${member} is wrong: ${issue?.message ?? "unknown"}`);
+}
+
+function invalid(fault: string): Problem {
+  return new Problem("token_invalid", `Cannot use the token: ${fault}.`);
+}
+
+function expired(): Problem {
+  return new Problem("token_expired", "The token has expired.");
+}

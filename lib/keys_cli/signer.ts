@@ -1,0 +1,162 @@
+import {
+  calculateJwkThumbprint,
+  exportJWK,
+  exportPKCS8,
+  generateKeyPair,
+  importPKCS8,
+  type JWK,
+  SignJWT,
+} from "jose";
+import type { z } from "zod";
+import type { Algorithm } from "../auth/jwk_set.ts";
+import type { scopeSchema } from "../auth/scope.ts";
+import type { TokenConfig } from "../config.ts";
+import type { Tenant } from "../shared/channel.ts";
+import { CliError } from "./cli_error.ts";
+
+/** Ed25519. */
+const ALGORITHM = "EdDSA" satisfies Algorithm;
+
+/** What a token or an API key may do; what is left out it may not. */
+export type Rights = z.input<typeof scopeSchema>;
+
+/** A key that signs tokens. */
+export interface Signer {
+  /** The thumbprint of the public key (RFC 7638). */
+  readonly kid: string;
+  /** The public key as a JWK set has it. */
+  readonly jwk: JWK;
+  readonly privateKey: CryptoKey;
+}
+
+export interface TokenRequest {
+  readonly tenant: Tenant;
+  /** Who it is for. */
+  readonly subject: string | undefined;
+  readonly rights: Rights;
+  /** Milliseconds; rounded up to a second. */
+  readonly lifetime: number;
+}
+
+export interface SignedToken {
+  readonly token: string;
+  /** Its `jti`. */
+  readonly id: string;
+  /** Milliseconds since 1970. */
+  readonly expiresAt: number;
+}
+
+export async function newSigner(): Promise<Signer> {
+  const { privateKey } = await generateKeyPair(ALGORITHM, { extractable: true });
+  return await signerOf(privateKey);
+}
+
+async function signerOf(privateKey: CryptoKey): Promise<Signer> {
+  const { kty, crv, x } = await exportJWK(privateKey);
+  if (kty === undefined || crv === undefined || x === undefined) {
+    throw new Error("an Ed25519 key has these members");
+  }
+  const kid = await calculateJwkThumbprint({ kty, crv, x });
+  return { kid, jwk: { kty, crv, x, kid, alg: ALGORITHM, use: "sig" }, privateKey };
+}
+
+/** The text of the JWK set that verifies what `signer` signs. */
+export function jwksOf({ jwk }: Signer): string {
+  return `${JSON.stringify({ keys: [jwk] }, undefined, 2)}\n`;
+}
+
+/** A token as a server with the setting `tokens` takes it. */
+export async function signToken(
+  { kid, privateKey }: Signer,
+  { tenant, subject, rights, lifetime }: TokenRequest,
+  { issuer, audience }: Pick<TokenConfig, "issuer" | "audience">,
+): Promise<SignedToken> {
+  const id = crypto.randomUUID();
+  const issuedAt = Math.floor(Date.now() / 1_000);
+  const expiresAt = issuedAt + Math.ceil(lifetime / 1_000);
+  const jwt = new SignJWT({ weir: { tenant, ...rights } })
+    .setProtectedHeader({ alg: ALGORITHM, typ: "JWT", kid })
+    .setJti(id).setIssuedAt(issuedAt).setExpirationTime(expiresAt);
+  if (subject !== undefined) jwt.setSubject(subject);
+  if (issuer !== undefined) jwt.setIssuer(issuer);
+  if (audience !== undefined) jwt.setAudience(audience);
+  return { token: await jwt.sign(privateKey), id, expiresAt: expiresAt * 1_000 };
+}
+
+/** The files of the key in the data folder. */
+export function keyFiles(data: string): { readonly jwks: string; readonly signing: string } {
+  return { jwks: `${data}/keys/jwks.json`, signing: `${data}/keys/signing.pem` };
+}
+
+/**
+ * Keeps the key in the data folder: `jwks.json`, for everyone, and `signing.pem` (PKCS#8), which
+ * only its owner may read.
+ *
+ * @throws {CliError} where there is a key and `force` is not set.
+ */
+export async function saveSigner(
+  data: string,
+  signer: Signer,
+  { force }: { readonly force: boolean },
+): Promise<void> {
+  const { jwks, signing } = keyFiles(data);
+  for (const path of [signing, jwks]) {
+    if (force || !await exists(path)) continue;
+    throw new CliError(
+      `${path} is there already. --force replaces it: the tokens that its key signed end then.`,
+    );
+  }
+  const pem = await exportPKCS8(signer.privateKey);
+  try {
+    await Deno.mkdir(`${data}/keys`, { recursive: true });
+    await replaceFile(signing, `${pem.trimEnd()}\n`, 0o600);
+    await replaceFile(jwks, jwksOf(signer), 0o644);
+  } catch (cause) {
+    throw new CliError(`Cannot write into ${data}/keys: ${nameOf(cause)}.`, { cause });
+  }
+}
+
+/** @throws {CliError} where there is none, or what is there is no such key. */
+export async function loadSigner(data: string): Promise<Signer> {
+  const { signing } = keyFiles(data);
+  let pem: string;
+  try {
+    pem = await Deno.readTextFile(signing);
+  } catch (cause) {
+    const detail = cause instanceof Deno.errors.NotFound
+      ? `There is no ${signing}, which signs tokens: deno task keys init makes it.`
+      : `Cannot read ${signing}: ${nameOf(cause)}.`;
+    throw new CliError(detail, { cause });
+  }
+  // Without the cause: nothing of a private key has a place in an error.
+  const key = await importPKCS8(pem, ALGORITHM, { extractable: true }).catch(() => {
+    throw new CliError(`${signing} is no Ed25519 key in PKCS#8.`);
+  });
+  return await signerOf(key);
+}
+
+/** Whoever reads the file meanwhile has the old text or the new one. */
+async function replaceFile(path: string, text: string, mode: number): Promise<void> {
+  const draft = `${path}.${crypto.randomUUID()}`;
+  try {
+    await Deno.writeTextFile(draft, text, { createNew: true, mode });
+    await Deno.rename(draft, path);
+  } catch (cause) {
+    await Deno.remove(draft).catch(() => {}); // it may never have been there
+    throw cause;
+  }
+}
+
+async function exists(path: string): Promise<boolean> {
+  try {
+    await Deno.lstat(path);
+    return true;
+  } catch (cause) {
+    if (cause instanceof Deno.errors.NotFound) return false;
+    throw cause;
+  }
+}
+
+function nameOf(cause: unknown): string {
+  return cause instanceof Error ? cause.name : "unknown";
+}

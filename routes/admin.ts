@@ -1,0 +1,46 @@
+import { z } from "zod";
+import type { Caller } from "../lib/auth/limiter.ts";
+import { decode, parseJson } from "../lib/log/draft.ts";
+import type { Tenant } from "../lib/shared/channel.ts";
+import { Problem } from "../lib/shared/problem.ts";
+import type { Weir } from "../lib/weir.ts";
+import { readBody } from "./body.ts";
+
+/** What answers of the admin API have: nobody between keeps what may be a key. */
+export const NO_STORE = { "Cache-Control": "no-store" } as const;
+
+/**
+ * The tenant whose keys and revocations the caller may manage: its own, and no other.
+ *
+ * In open mode there is nobody to ask. Met: a key that anyone on this machine made while Weir was
+ * open, and which is still good on the same store when it no longer is.
+ *
+ * @throws {Problem} `forbidden`, `rate_limited`
+ */
+export function requireAdmin({ access }: Weir, caller: Caller): Tenant {
+  caller.authority.requireAdmin();
+  if (access.isOpen) {
+    const how = "`deno task keys init` makes keys and says what to set";
+    throw new Problem("forbidden", `Cannot manage keys in open mode, which has none: ${how}.`);
+  }
+  access.limiter.subscribe(caller, 1);
+  return caller.authority.tenant;
+}
+
+/**
+ * The JSON body of a request by `schema`; no body is `{}`.
+ *
+ * @throws {Problem} `bad_body`, `bad_json`, `bad_encoding`, `event_too_large`, `body_incomplete`
+ */
+export async function readRequest<T>(
+  request: Request,
+  schema: z.ZodType<T>,
+  maxBytes: number,
+): Promise<T> {
+  const body = await readBody(request, maxBytes);
+  const { data, error } = schema.safeParse(body.length === 0 ? {} : parseJson(decode(body)));
+  if (error === undefined) return data;
+  const [issue] = error.issues;
+  const where = issue?.path.length ? `${issue.path.join(".")}: ` : "";
+  throw new Problem("bad_body", `Cannot read the body: ${where}${issue?.message}.`);
+}

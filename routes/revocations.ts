@@ -1,0 +1,69 @@
+import type { Context } from "hono";
+import { z } from "zod";
+import type { Caller } from "../lib/auth/limiter.ts";
+import { MAX_VALUE_LENGTH, type Revocation, type RevocationKind } from "../lib/auth/revocations.ts";
+import { formatTime } from "../lib/shared/event.ts";
+import type { Weir } from "../lib/weir.ts";
+import { NO_STORE, readRequest, requireAdmin } from "./admin.ts";
+import { integer, parseQuery, splitUrl } from "./query.ts";
+
+/** Room for the longest value, each of its characters written as `\u1234`. */
+const MAX_BODY_BYTES = 6 * MAX_VALUE_LENGTH + 64;
+const MAX_LIMIT = 1_000;
+const DEFAULT_LIMIT = 100;
+
+const value = z.string().min(1).max(MAX_VALUE_LENGTH).optional();
+
+const request = z.strictObject({
+  /** The id of a token. */
+  jti: value,
+  /** Whose tokens: those that were issued until now. */
+  sub: value,
+  /** The id of a key that signs tokens: all that it signs, also later. */
+  kid: value,
+  /** The id of an API key. */
+  key: value,
+  /** The tenant's tokens and API keys that were issued until now. */
+  all: z.literal(true).optional(),
+}).refine(
+  (body) => Object.keys(body).length === 1,
+  `name one of "jti", "sub", "kid", "key", "all"`,
+);
+
+/**
+ * `GET /v1/revocations`: what the tenant has revoked and may still matter, the latest first, and
+ * how much it is in all.
+ */
+export function listRevocations(c: Context, weir: Weir, caller: Caller): Response {
+  const tenant = requireAdmin(weir, caller);
+  const schema = z.object({ limit: integer(1, MAX_LIMIT).optional() });
+  const { limit = DEFAULT_LIMIT } = parseQuery(splitUrl(c.req.raw.url).searchParams, schema);
+  const all = weir.access.revocations.list(tenant);
+  const latest = all.toSorted((a, b) => b.at - a.at).slice(0, limit);
+  return c.json({ revocations: latest.map(describe), total: all.length }, 200, NO_STORE);
+}
+
+/** `POST /v1/revocations`: credentials of the tenant are no longer good, wherever they are in use. */
+export async function postRevocation(c: Context, weir: Weir, caller: Caller): Promise<Response> {
+  requireAdmin(weir, caller);
+  parseQuery(splitUrl(c.req.raw.url).searchParams, z.object({}));
+  const body = await readRequest(c.req.raw, request, MAX_BODY_BYTES);
+  const [kind, value] = targetOf(body);
+  await weir.access.revoke(caller.authority, kind, value);
+  return c.json(body, 201, NO_STORE);
+}
+
+function targetOf(
+  { jti, sub, kid, key }: z.infer<typeof request>,
+): readonly [kind: RevocationKind, value: string] {
+  if (jti !== undefined) return ["jti", jti];
+  if (sub !== undefined) return ["sub", sub];
+  if (kid !== undefined) return ["kid", kid];
+  if (key !== undefined) return ["key", key];
+  return ["tenant", ""]; // its own
+}
+
+function describe({ kind, value, at }: Revocation) {
+  const what = kind === "tenant" ? { all: true } : { [kind]: value };
+  return { ...what, at: formatTime(at) };
+}

@@ -1,0 +1,23 @@
+import type { Context } from "hono";
+import type { Caller } from "../lib/auth/limiter.ts";
+import { Problem } from "../lib/shared/problem.ts";
+import type { Weir } from "../lib/weir.ts";
+
+const STREAM_ID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+
+/**
+ * `POST /v1/streams/{id}/token`: an open stream goes on with the credential of this request. 204:
+ * it does now; 202: it was passed on to the isolates, of which one may have the stream.
+ */
+export async function postStreamToken(
+  c: Context,
+  { access }: Weir,
+  caller: Caller,
+): Promise<Response> {
+  const id = c.req.param("id") ?? "";
+  if (!STREAM_ID.test(id)) {
+    throw new Problem("bad_parameter", "A stream's id is what its header Weir-Stream says.");
+  }
+  access.limiter.subscribe(caller, 1);
+  return c.body(null, await access.swap(id, caller.authority) ? 204 : 202);
+}

@@ -1,0 +1,201 @@
+import assert from "node:assert/strict";
+import type { Page } from "playwright-core";
+import { Chromium, CHROMIUM_MISSING } from "../support/chromium.ts";
+import { bearer, endingIn, type Guarded, guardedServer } from "../support/guarded.ts";
+import { newChannel, publish } from "../support/publishing.ts";
+import type { WeirServer } from "../support/server.ts";
+import { until } from "../support/until.ts";
+
+const options = { ignore: CHROMIUM_MISSING };
+
+/** What Chromium itself says of an answer that is no success; not of the page's making. */
+const STATUS_LINE = /^Failed to load resource: the server responded with a status of 40[13]/;
+
+Deno.test(
+  "a token signs in, shows events live and publishes, and signing out ends that",
+  options,
+  async () => {
+    await using weir = await guardedServer();
+    await using chromium = await Chromium.open();
+    const { page, errors } = chromium;
+    const channel = newChannel();
+    const token = await weir.token();
+    const urls: string[] = [];
+    page.on("request", (request) => urls.push(request.url()));
+
+    await visit(page, weir, channel);
+    assert.equal(await page.locator("#live").count(), 0);
+    await signIn(page, token);
+    await state(page, "Open").waitFor();
+    assert.equal(await page.locator(".signed-in").innerText(), "Signed in as ann\nSign out");
+
+    const { offset } = await publish(weir.url, channel, "from elsewhere", bearer(token));
+    await page.locator(`[data-offset="${offset}"]`).waitFor();
+    await page.getByLabel("Data").fill(`"from here"`);
+    await page.getByRole("button", { name: "Publish" }).click();
+    await page.locator(".event", { hasText: "from here" }).waitFor();
+
+    assert.ok(urls.every((url) => !url.includes(token)));
+    assert.ok(!(await page.content()).includes(token));
+    const kept = await page.evaluate(() =>
+      JSON.stringify([document.cookie, { ...localStorage }, { ...sessionStorage }])
+    );
+    assert.equal(kept, `["",{},{}]`); // the cookie is there, but for no script
+    const [cookie] = await page.context().cookies();
+    assert.ok(cookie?.value === token && cookie.httpOnly && cookie.sameSite === "Strict");
+
+    await page.getByRole("button", { name: "Sign out" }).click();
+    await page.getByLabel("Token").waitFor();
+    assert.deepEqual(await page.context().cookies(), []);
+    assert.equal(await page.locator(".event").count(), 0);
+    assert.deepEqual(errors.filter((error) => !STATUS_LINE.test(error)), []);
+  },
+);
+
+Deno.test("a token that is refused leaves a sentence and no trace", options, async () => {
+  await using weir = await guardedServer();
+  await using chromium = await Chromium.open();
+  const { page, errors } = chromium;
+  await visit(page, weir, newChannel());
+  const past = Math.floor(Date.now() / 1_000) - 100;
+  const expired = await weir.token({}, { iat: past, exp: past + 50 });
+  for (const token of [expired, "broken", "not a tokén"]) {
+    const before = await refusal(page).allInnerTexts();
+    await signIn(page, token);
+    await until("the page says why", async () => {
+      const [text = ""] = await refusal(page).allInnerTexts();
+      return text !== "" && text !== before[0];
+    });
+    assert.equal(await page.getByLabel("Token").inputValue(), "");
+    assert.ok(!(await page.content()).includes(token));
+  }
+  assert.deepEqual(await page.context().cookies(), []);
+  // By the keyboard alone: the field has the focus again, and Enter sends.
+  await page.keyboard.insertText(await weir.token());
+  await page.keyboard.press("Enter");
+  await state(page, "Open").waitFor();
+  assert.deepEqual(errors.filter((error) => !STATUS_LINE.test(error)), []);
+});
+
+Deno.test("a session that is revoked ends on the page, and says so", options, async () => {
+  await using weir = await guardedServer();
+  await using chromium = await Chromium.open();
+  const { page, errors } = chromium;
+  const channel = newChannel();
+  await visit(page, weir, channel);
+  await signIn(page, await weir.token(undefined, { jti: "session-1" }));
+  await state(page, "Open").waitFor();
+
+  const asked: string[] = [];
+  page.on("request", (request) => asked.push(request.url()));
+  const admin = await weir.token({ admin: true }, { sub: "admin" });
+  const revoked = await fetch(`${weir.url}/v1/revocations`, {
+    method: "POST",
+    headers: { ...bearer(admin), "Content-Type": "application/json" },
+    body: JSON.stringify({ jti: "session-1" }),
+  });
+  await revoked.body?.cancel();
+  assert.equal(revoked.status, 201);
+  await state(page, "Ended").waitFor();
+  assert.match(await page.locator(".ended").innerText(), /^Signed out: the session was revoked/);
+  assert.deepEqual(asked, []); // it doesn't come back by itself
+
+  await page.getByRole("button", { name: "Sign in again" }).click();
+  await refusal(page).filter({ hasText: "revoked" }).waitFor();
+  await signIn(page, await weir.token());
+  await state(page, "Open").waitFor();
+  assert.deepEqual(errors.filter((error) => !STATUS_LINE.test(error)), []);
+});
+
+Deno.test("a session says that it ends soon, and ends with its token", options, async () => {
+  await using weir = await guardedServer();
+  await using chromium = await Chromium.open();
+  const { page } = chromium;
+  await visit(page, weir, newChannel());
+  await signIn(page, await weir.token(undefined, endingIn(6)));
+  await page.locator(`[data-kind="expiring"]`).waitFor();
+  await page.locator(".ended", { hasText: "Signed out: the session has expired." }).waitFor();
+  await page.getByRole("button", { name: "Sign in again" }).click();
+  await page.getByLabel("Token").waitFor();
+});
+
+Deno.test(
+  "a page that comes back to a server that refuses it does not go on",
+  options,
+  async () => {
+    await using weir = await guardedServer();
+    await using chromium = await Chromium.open();
+    const { page } = chromium;
+    await visit(page, weir, newChannel());
+    await signIn(page, await weir.token());
+    await state(page, "Open").waitFor();
+
+    await weir.server.kill();
+    await state(page, "Reconnecting").waitFor();
+    await page.context().clearCookies();
+    await weir.server.start();
+    await state(page, "Ended").waitFor();
+    assert.match(await page.locator(".ended").innerText(), /^Signed out: the session has ended/);
+  },
+);
+
+Deno.test("who may not read a channel can choose another", options, async () => {
+  await using weir = await guardedServer({ WEIR_ANONYMOUS: "subscribe:public/**" });
+  await using chromium = await Chromium.open();
+  const { page, errors } = chromium;
+  await visit(page, weir, "private");
+  await page.getByText("no right to read").waitFor();
+  await page.getByLabel("Channel").fill("public/news");
+  await page.getByRole("button", { name: "Show" }).click();
+  await state(page, "Open").waitFor();
+  await page.getByText("There is no right to publish here.").waitFor();
+  await publish(weir.url, "public/news", "for all", bearer(await weir.token()));
+  await page.locator(".event", { hasText: "for all" }).waitFor();
+
+  await page.locator("summary", { hasText: "Sign in" }).click();
+  await signIn(page, await weir.token());
+  await page.getByText("Signed in as ann").waitFor();
+  assert.deepEqual(errors.filter((error) => !STATUS_LINE.test(error)), []);
+});
+
+Deno.test("what gets into the page all the same cannot run there", options, async () => {
+  await using weir = await guardedServer();
+  await using chromium = await Chromium.open();
+  const { page, errors } = chromium;
+  await visit(page, weir, newChannel());
+  await page.getByLabel("Token").waitFor();
+  const html = await page.evaluate(() => {
+    try {
+      document.body.innerHTML = `<img src="x" onerror="document.title = 'run'">`;
+      return "taken";
+    } catch (cause) {
+      return String(cause);
+    }
+  });
+  assert.match(html, /requires 'TrustedHTML'/);
+  const isStyled = await page.evaluate(() => {
+    const style = document.createElement("style");
+    style.append("body { display: none }");
+    document.head.append(style);
+    return getComputedStyle(document.body).display === "none";
+  });
+  assert.equal(isStyled, false);
+  assert.ok(errors.some((error) => error.includes("style-src")));
+});
+
+async function visit(page: Page, weir: Guarded<WeirServer>, channel: string): Promise<void> {
+  await page.goto(`${weir.url}/?${new URLSearchParams({ channel })}`);
+}
+
+async function signIn(page: Page, token: string): Promise<void> {
+  await page.getByLabel("Token").fill(token);
+  await page.locator(".sign-in").getByRole("button", { name: "Sign in" }).click();
+}
+
+function refusal(page: Page) {
+  return page.locator(".sign-in").getByRole("alert");
+}
+
+function state(page: Page, text: string) {
+  return page.locator(".connection", { hasText: text });
+}

@@ -1,0 +1,51 @@
+import assert from "node:assert/strict";
+import { Audit } from "../../../lib/auth/audit.ts";
+import { AUDIT_CHANNEL, channelOf, DEFAULT_TENANT, tenantOf } from "../../../lib/shared/channel.ts";
+import type { Tenant } from "../../../lib/shared/channel.ts";
+import type { Draft } from "../../../lib/log/log.ts";
+
+const OTHER = "other" as Tenant;
+
+function recording(now: () => number) {
+  const drafts: Draft[] = [];
+  const errors: unknown[] = [];
+  let fault: Error | undefined;
+  const log = {
+    append: (given: readonly Draft[]) => {
+      if (fault !== undefined) return Promise.reject(fault);
+      drafts.push(...given);
+      return Promise.resolve([]);
+    },
+  };
+  const audit = new Audit(log, (cause) => errors.push(cause), now);
+  return { audit, drafts, errors, fail: (cause: Error | undefined) => fault = cause };
+}
+
+Deno.test("an event goes to the $audit channel of its own tenant", async () => {
+  const { audit, drafts } = recording(() => 0);
+  await audit.record(OTHER, "key.created", { id: "x", name: undefined });
+  const [draft] = drafts;
+  assert.ok(draft !== undefined);
+  assert.deepEqual([tenantOf(draft.address), channelOf(draft.address)], [OTHER, AUDIT_CHANNEL]);
+  assert.deepEqual([draft.type, draft.data], ["key.created", `{"id":"x"}`]);
+});
+
+Deno.test("a flood of one tenant is counted, not written, and doesn't touch another's", async () => {
+  let now = 0;
+  const { audit, drafts } = recording(() => now);
+  for (let i = 0; i < 1_000; i++) await audit.record(DEFAULT_TENANT, "access.denied", { i });
+  assert.equal(drafts.length, 20);
+  await audit.record(OTHER, "access.denied", {});
+  assert.equal(drafts.length, 21);
+  now = 1_000;
+  await audit.record(DEFAULT_TENANT, "access.denied", { i: 1_000 });
+  assert.equal(drafts.at(-1)?.data, `{"i":1000,"suppressed":980}`);
+});
+
+Deno.test("a store that is away is told, and fails nobody's request", async () => {
+  const { audit, errors, fail } = recording(() => 0);
+  const fault = new Error("away");
+  fail(fault);
+  await audit.record(DEFAULT_TENANT, "key.removed", { id: "x" });
+  assert.deepEqual(errors, [fault]);
+});

@@ -1,0 +1,453 @@
+import assert from "node:assert/strict";
+import {
+  type ControlEntry,
+  ControlJournal,
+  type ControlJournalOptions,
+} from "../../../lib/auth/control_journal.ts";
+import { scopeSchema } from "../../../lib/auth/scope.ts";
+import { BroadcastDoorbell } from "../../../lib/kv/broadcast_doorbell.ts";
+import type { Doorbell } from "../../../lib/kv/doorbell.ts";
+import { keys } from "../../../lib/kv/keys.ts";
+import { KV_LIMITS } from "../../../lib/kv/limits.ts";
+import { openStore } from "../../../lib/kv/store.ts";
+import { DEFAULT_TENANT } from "../../../lib/shared/channel.ts";
+import { Problem } from "../../../lib/shared/problem.ts";
+import { Denokv, DENOKV_MISSING } from "../../support/denokv.ts";
+import { problem, upTo } from "../../support/log_reading.ts";
+import { until } from "../../support/until.ts";
+
+/** So long that no test sees a second look by the poll. */
+const NEVER = 1_000_000;
+
+interface Note {
+  readonly type: "note";
+  readonly text: string;
+}
+
+const note = (text: string): Note => ({ type: "note", text });
+const unexpected = (cause: unknown) => {
+  throw cause;
+};
+
+for (const kind of ["memory", "file", "denokv"] as const) {
+  const test = (behaviour: string, body: (isolates: Isolates) => Promise<void>) =>
+    Deno.test(`${behaviour} (${kind})`, {
+      ignore: kind === "denokv" && DENOKV_MISSING,
+    }, async () => {
+      await using isolates = await Isolates.open(kind);
+      await body(isolates);
+    });
+
+  test("an entry rings in every isolate, and is told in its own at once", async (isolates) => {
+    const [here, there] = [
+      await isolates.add({ pollMs: NEVER }),
+      await isolates.add({ pollMs: NEVER }),
+    ];
+    for (let i = 1; i <= 20; i++) {
+      const key = await here.journal.write(note(`${i}`), undefined);
+      assert.deepEqual(here.told.at(-1), { entry: note(`${i}`), key });
+      await there.toldCount(i);
+      assert.deepEqual(there.told.at(-1), { entry: note(`${i}`), key });
+    }
+  });
+
+  test("where no doorbell rings the poll finds an entry", async (isolates) => {
+    const [here, there] = [
+      await isolates.add({ doorbell: SILENT }),
+      await isolates.add({ doorbell: SILENT, pollMs: 20 }),
+    ];
+    await here.journal.write(note("a"), undefined);
+    await there.toldCount(1);
+    await there.journal.write(note("b"), undefined);
+    await here.toldCount(2); // by the poll as it is unless someone says otherwise
+    assert.deepEqual(textsOf(here), ["a", "b"]);
+    assert.deepEqual(textsOf(there), ["a", "b"]);
+  });
+
+  test("each isolate is told once of every entry, of others' in order", async (isolates) => {
+    const all = [
+      await isolates.add({ pollMs: 5 }),
+      await isolates.add({ pollMs: 20 }),
+      await isolates.add({ pollMs: 5, doorbell: SILENT }),
+    ];
+    const texts = upTo(40).flatMap((i) => all.map((_, who) => `${who} ${i}`));
+    await Promise.all(all.map(async ({ journal }, who) => {
+      for (const text of texts.filter((text) => text.startsWith(`${who} `))) {
+        await journal.write(note(text), undefined);
+      }
+    }));
+    await Promise.all(all.map((isolate) => isolate.toldCount(texts.length)));
+    // What is written now comes after all that might have been told twice.
+    await all[0]?.journal.write(note("end"), undefined);
+    await Promise.all(all.map((isolate) => isolate.toldCount(texts.length + 1)));
+    for (const [who, isolate] of all.entries()) {
+      assert.deepEqual(textsOf(isolate).sort(), [...texts, "end"].sort());
+      const others = isolate.told.filter(({ entry }) => !entry.text.startsWith(`${who} `));
+      const stamps = others.map(({ key }) => String(key[1]));
+      assert.deepEqual(stamps, [...stamps].sort());
+    }
+  });
+
+  test("who opens the journal later is told all that stands, in order", async (isolates) => {
+    const first = await isolates.add();
+    const [gone, ...rest] = upTo(8).map((i) => `${i}`);
+    const key = await first.journal.write(note(gone ?? ""), undefined);
+    for (const text of rest) await first.journal.write(note(text), undefined);
+    await first.journal.write(note("instead"), undefined, [key]);
+    const second = await isolates.add();
+    assert.deepEqual(textsOf(second), [...rest, "instead"]);
+    assert.equal((await isolates.rows()).length, rest.length + 1);
+    assert.deepEqual(await isolates.rows(), second.told.map(({ key }) => key));
+  });
+
+  test("an entry is forgotten at its time", async (isolates) => {
+    const clock = new Clock();
+    const { now } = clock;
+    const first = await isolates.add({ now });
+    await first.journal.write(note("short"), clock.now() + 1_000);
+    await first.journal.write(note("long"), clock.now() + 1_001);
+    await first.journal.write(note("for good"), undefined);
+    clock.pass(1_000);
+    assert.deepEqual(textsOf(await isolates.add({ now })), ["long", "for good"]);
+  });
+
+  test("a closed journal tells nothing more", async (isolates) => {
+    const [here, there] = [await isolates.add(), await isolates.add({ pollMs: 5 })];
+    await here.journal.write(note("before"), undefined);
+    await there.toldCount(1);
+    await there.journal.close();
+    await here.journal.write(note("after"), undefined);
+    await there.journal.write(note("own"), undefined);
+    await here.toldCount(3);
+    assert.deepEqual(textsOf(there), ["before"]);
+  });
+}
+
+Deno.test("a journal of many batches is read whole", async () => {
+  await using isolates = await Isolates.open("memory");
+  const first = await isolates.add();
+  const texts = upTo(2 * KV_LIMITS.list + 1).map((i) => `${i}`);
+  for (const text of texts) await first.journal.write(note(text), undefined);
+  assert.deepEqual(textsOf(await isolates.add()), texts);
+});
+
+Deno.test("a file that is opened again has forgotten nothing", async () => {
+  const directory = await Deno.makeTempDir({ prefix: "weir_control_" });
+  for (const known of [[], ["1"], ["1", "2"]]) {
+    const { kv, doorbell, close } = await openStore(`${directory}/kv.sqlite`);
+    const told: string[] = [];
+    const journal = await ControlJournal.open<Note>({
+      kv,
+      doorbell,
+      onEntry: ({ text }) => told.push(text),
+      onError: unexpected,
+    });
+    assert.deepEqual(told, known);
+    await journal.write(note(`${known.length + 1}`), undefined);
+    await journal.close();
+    await close();
+  }
+  await Deno.remove(directory, { recursive: true });
+});
+
+Deno.test("one journal carries revocations and swaps of credentials", async () => {
+  await using isolates = await Isolates.open("memory");
+  const entries: ControlEntry[] = [
+    {
+      type: "revocation",
+      revocation: { tenant: DEFAULT_TENANT, kind: "sub", value: "ann", at: 1_700_000_000_000 },
+    },
+    {
+      type: "swap",
+      stream: "stream-1",
+      grant: {
+        tenant: DEFAULT_TENANT,
+        kind: "token",
+        subject: "bob",
+        scope: scopeSchema.parse({}),
+      },
+    },
+  ];
+  const told: ControlEntry[] = [];
+  const options = { ...isolates.connect(), onError: unexpected };
+  const writer = await ControlJournal.open({ ...options, onEntry: () => {} });
+  for (const entry of entries) await writer.write(entry, undefined);
+  const reader = await ControlJournal.open({ ...options, onEntry: (entry) => told.push(entry) });
+  assert.deepEqual(told, entries);
+  await writer.close();
+  await reader.close();
+});
+
+Deno.test("an entry that cannot be taken is said, and those behind it are told", async () => {
+  await using isolates = await Isolates.open("memory");
+  const errors: unknown[] = [];
+  const told: string[] = [];
+  const refuseB = ({ text }: Note) => {
+    if (text === "b") throw new Error("not b");
+    told.push(text);
+  };
+  const onError = (cause: unknown) => void errors.push(String(cause));
+  const options = { ...isolates.connect(), onEntry: refuseB, onError };
+  const first = await ControlJournal.open<Note>(options);
+  for (const text of ["a", "b", "c"]) await first.write(note(text), undefined);
+  const second = await ControlJournal.open<Note>(options);
+  assert.deepEqual(told, ["a", "c", "a", "c"]);
+  assert.deepEqual(errors, ["Error: not b", "Error: not b"]);
+  await first.close();
+  await second.close();
+});
+
+Deno.test("a store that cannot be read cannot be opened, nor one written that is closed", async () => {
+  const kv = await Deno.openKv(":memory:");
+  const options = { kv, doorbell: SILENT, onEntry: () => {}, onError: () => {} };
+  const journal = await ControlJournal.open<Note>(options);
+  kv.close();
+  await assert.rejects(journal.write(note("a"), undefined), problem("storage_unavailable"));
+  await assert.rejects(ControlJournal.open<Note>(options), problem("storage_unavailable"));
+  await journal.close();
+});
+
+Deno.test("a store that fails again and again is said to fail once", async () => {
+  const kv = await Deno.openKv(":memory:");
+  let looks = 0;
+  const errors: unknown[] = [];
+  const journal = await ControlJournal.open<Note>({
+    kv: withList(kv, (list) => {
+      looks++;
+      return list();
+    }),
+    doorbell: SILENT,
+    onEntry: () => {},
+    onError: (cause) => void errors.push(cause),
+    pollMs: 1,
+  });
+  kv.close();
+  const before = looks;
+  await until("it was looked at five times", () => looks >= before + 5);
+  await journal.close();
+  assert.deepEqual(errors.map((each) => each instanceof Problem && each.code), [
+    "storage_unavailable",
+  ]);
+});
+
+Deno.test("however often it rings while a look waits for the store, one more follows", async () => {
+  await using isolates = await Isolates.open("memory");
+  let looks = 0;
+  let ring = () => {};
+  let gate = Promise.resolve();
+  const told: string[] = [];
+  const journal = await ControlJournal.open<Note>({
+    kv: withList(isolates.connect().kv, (list) => {
+      looks++;
+      const entries = list();
+      const next = entries.next.bind(entries);
+      entries.next = () => gate.then(next);
+      return entries;
+    }),
+    doorbell: {
+      ...SILENT,
+      listen: (_, onRing) => {
+        ring = onRing;
+        return { [Symbol.dispose]() {} };
+      },
+    },
+    onEntry: ({ text }) => told.push(text),
+    onError: unexpected,
+    pollMs: NEVER,
+  });
+  assert.equal(looks, 1);
+  const open = Promise.withResolvers<void>();
+  gate = open.promise;
+  const writer = await isolates.add({ doorbell: SILENT });
+  await writer.journal.write(note("a"), undefined);
+  for (let i = 0; i < 10; i++) ring();
+  assert.equal(looks, 2);
+  open.resolve();
+  await until("the entry was told and nothing is under way", () => told.length === 1 && looks >= 3);
+  await journal.close();
+  assert.equal(looks, 3);
+});
+
+Deno.test("an outage is said once, and entries that come after it are told", {
+  ignore: DENOKV_MISSING,
+}, async () => {
+  await using denokv = await Denokv.start();
+  const errors: unknown[] = [];
+  const error = Promise.withResolvers<void>();
+  const told: string[] = [];
+  const wasTold = Promise.withResolvers<void>();
+  const [here, there] = [await openStore(denokv.url), await openStore(denokv.url)];
+  const writer = await ControlJournal.open<Note>({ ...here, onEntry: () => {}, onError: () => {} });
+  const reader = await ControlJournal.open<Note>({
+    ...there,
+    onEntry: ({ text }) => {
+      told.push(text);
+      wasTold.resolve();
+    },
+    onError: (cause) => {
+      errors.push(cause);
+      error.resolve();
+    },
+    pollMs: 5,
+  });
+  await denokv.kill();
+  await error.promise;
+  await denokv.start();
+  await writer.write(note("after"), undefined);
+  await wasTold.promise;
+  assert.deepEqual(told, ["after"]);
+  assert.deepEqual(errors.map((each) => each instanceof Problem && each.code), [
+    "storage_unavailable",
+  ]);
+  await writer.close();
+  await reader.close();
+  await here.close();
+  await there.close();
+});
+
+/** A journal in an isolate of its own, and what it was told. */
+class Isolate {
+  readonly told: { readonly entry: Note; readonly key: Deno.KvKey }[] = [];
+  #waiting: { readonly count: number; readonly resolve: () => void }[] = [];
+  #journal: ControlJournal<Note> | undefined;
+
+  static async open(options: Omit<ControlJournalOptions<Note>, "onEntry" | "onError">) {
+    const isolate = new Isolate();
+    isolate.#journal = await ControlJournal.open<Note>({
+      ...options,
+      onEntry: (entry, key) => isolate.#add(entry, key),
+      onError: unexpected,
+    });
+    return isolate;
+  }
+
+  get journal(): ControlJournal<Note> {
+    return this.#journal ?? assert.fail("it is open");
+  }
+
+  /** Once it was told of so many entries. */
+  toldCount(count: number): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#waiting.push({ count, resolve });
+    this.#check();
+    return promise;
+  }
+
+  #add(entry: Note, key: Deno.KvKey): void {
+    this.told.push({ entry, key });
+    this.#check();
+  }
+
+  #check(): void {
+    for (const { count, resolve } of this.#waiting) if (this.told.length >= count) resolve();
+  }
+}
+
+interface Connection {
+  readonly kv: Deno.Kv;
+  readonly doorbell: Doorbell;
+}
+
+/** Isolates on one store: in memory of this process, elsewhere each with a handle of its own. */
+class Isolates implements AsyncDisposable {
+  readonly #resources = new AsyncDisposableStack();
+  readonly #kv: Deno.Kv;
+  readonly #open: () => Promise<Connection>;
+
+  private constructor(kv: Deno.Kv, open: () => Promise<Connection>) {
+    this.#kv = kv;
+    this.#open = open;
+  }
+
+  static async open(kind: "memory" | "file" | "denokv"): Promise<Isolates> {
+    const stack = new AsyncDisposableStack();
+    const open = await connector(kind, stack);
+    const isolates = new Isolates((await open()).kv, open);
+    isolates.#resources.use(stack);
+    return isolates;
+  }
+
+  async add(
+    options: Partial<ControlJournalOptions<Note>> = {},
+  ): Promise<Isolate> {
+    const isolate = await Isolate.open({ ...await this.#open(), ...options });
+    this.#resources.defer(() => isolate.journal.close());
+    return isolate;
+  }
+
+  /** The store as it is, with a doorbell that nobody hears. */
+  connect(): Connection {
+    return { kv: this.#kv, doorbell: SILENT };
+  }
+
+  async rows(): Promise<readonly Deno.KvKey[]> {
+    const rows = await Array.fromAsync(this.#kv.list({ prefix: keys.control() }));
+    return rows.map(({ key }) => key);
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#resources.disposeAsync();
+  }
+}
+
+/** Opens handles on one store of the kind. */
+async function connector(
+  kind: "memory" | "file" | "denokv",
+  stack: AsyncDisposableStack,
+): Promise<() => Promise<Connection>> {
+  if (kind === "memory") {
+    const kv = stack.adopt(await Deno.openKv(":memory:"), (kv) => kv.close());
+    const name = crypto.randomUUID();
+    return () => {
+      const doorbell = stack.adopt(new BroadcastDoorbell(name), (bell) => bell.close());
+      return Promise.resolve({ kv, doorbell });
+    };
+  }
+  let target: string;
+  if (kind === "denokv") {
+    target = stack.use(await Denokv.start()).url;
+  } else {
+    const directory = await Deno.makeTempDir({ prefix: "weir_control_" });
+    stack.defer(() => Deno.remove(directory, { recursive: true }));
+    target = `${directory}/kv.sqlite`;
+  }
+  return async () => stack.adopt(await openStore(target), (store) => store.close());
+}
+
+/** The store, of which each `list` goes through `through`. */
+function withList(
+  kv: Deno.Kv,
+  through: (list: () => Deno.KvListIterator<unknown>) => Deno.KvListIterator<unknown>,
+): Deno.Kv {
+  return new Proxy(kv, {
+    get(target, name) {
+      if (name === "list") {
+        return (...args: Parameters<Deno.Kv["list"]>) => through(() => target.list(...args));
+      }
+      const value: unknown = Reflect.get(target, name, target);
+      return typeof value === "function" ? value.bind(target) : value;
+    },
+  });
+}
+
+/** Never heard: what it should have rung for is found by the poll alone. */
+const SILENT: Doorbell = {
+  prepare() {},
+  committed() {},
+  listen: () => ({ [Symbol.dispose]() {} }),
+  close: () => Promise.resolve(),
+};
+
+/** Time that a test moves. */
+class Clock {
+  #time = Date.now();
+  readonly now = () => this.#time;
+
+  pass(milliseconds: number): void {
+    this.#time += milliseconds;
+  }
+}
+
+function textsOf({ told }: Isolate): string[] {
+  return told.map(({ entry }) => entry.text);
+}

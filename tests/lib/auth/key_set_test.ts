@@ -1,0 +1,635 @@
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import { exportJWK, generateKeyPair, type JWK } from "jose";
+import { ALGORITHMS, MAX_KEYS } from "../../../lib/auth/jwk_set.ts";
+import {
+  FILE_INTERVAL,
+  KeySet,
+  type KeySetOptions,
+  type KeySource,
+  keySourceOf,
+  MAX_SET_BYTES,
+  RETRY_INTERVAL,
+  UNKNOWN_KID_INTERVAL,
+  URL_INTERVAL,
+} from "../../../lib/auth/key_set.ts";
+import { Problem } from "../../../lib/shared/problem.ts";
+import { jwksOf, makeSigner } from "../../support/tokens.ts";
+import { until } from "../../support/until.ts";
+
+const [OLD, NEW, OTHER] = await Promise.all([
+  makeSigner("EdDSA", "old"),
+  makeSigner("ES256", "new"),
+  makeSigner("EdDSA", "other"),
+]);
+const RSA = await makeSigner("RS256", "rsa");
+const SECRET = await makeSigner("HS256", "secret");
+
+Deno.test("keySourceOf() tells text, URLs and paths apart", () => {
+  assert.deepEqual(keySourceOf(` {"keys":[]} `), { kind: "inline", text: `{"keys":[]}` });
+  assert.deepEqual(keySourceOf("https://a.example/jwks"), {
+    kind: "url",
+    url: "https://a.example/jwks",
+  });
+  for (const host of ["localhost", "127.0.0.1:80", "127.1", "[::1]:9"]) {
+    assert.equal(keySourceOf(`http://${host}/jwks`).kind, "url", host);
+  }
+  assert.deepEqual(keySourceOf("/etc/keys.json"), { kind: "file", path: "/etc/keys.json" });
+  assert.deepEqual(keySourceOf("./keys.json"), { kind: "file", path: "./keys.json" });
+});
+
+Deno.test("keySourceOf() refuses what is none, without repeating it", () => {
+  const settings = [
+    "",
+    "  ",
+    "[secret]",
+    `"secret"`,
+    "http://secret.example/",
+    "HTTP://127.0.0.1.secret/",
+    "http://localhost.secret/",
+    "https://",
+    "https://user:secret@a.example/",
+    "http://secret@localhost/",
+  ];
+  for (const setting of settings) {
+    assert.throws(() => keySourceOf(setting), (cause: Error) => {
+      assert.match(cause.message, /^WEIR_JWKS /, setting);
+      assert.doesNotMatch(cause.message, /secret/);
+      return true;
+    });
+  }
+});
+
+Deno.test("keys of all four algorithms are found by kid, with or without an alg of their own", async () => {
+  for (const algorithm of ALGORITHMS) {
+    const { jwk, kid } = await makeSigner(algorithm);
+    const { alg: _, ...without } = jwk;
+    for (const each of [jwk, without, { ...jwk, use: "sig", key_ops: ["verify"] }]) {
+      await using set = await Opened.inline(each);
+      const found = await set.keys.find(algorithm, kid);
+      assert.equal(found.kid, kid);
+      assert.equal(found.algorithm, algorithm);
+      assert.equal(found.tenant, undefined);
+      assert.notEqual(found.key.type, "private");
+      assert.equal(await set.keys.find(algorithm, undefined), found);
+    }
+  }
+});
+
+Deno.test("a key is for its own algorithm only, and a token without kid for the only such key", async () => {
+  await using set = await Opened.inline(OLD.jwk, OTHER.jwk, NEW.jwk);
+  await refuses(
+    set.keys.find("HS256", "old"),
+    "token_invalid",
+    /"old" is for EdDSA, not for HS256/,
+  );
+  await refuses(set.keys.find("EdDSA", "none"), "token_invalid", /no key is "none"/);
+  await refuses(set.keys.find("EdDSA", undefined), "token_invalid", /several keys are for EdDSA/);
+  await refuses(set.keys.find("HS256", undefined), "token_invalid", /no key is for HS256/);
+  assert.equal((await set.keys.find("ES256", undefined)).kid, "new");
+});
+
+Deno.test("a public key without kid has its thumbprint for one (RFC 8037, appendix A.3)", async () => {
+  await using set = await Opened.inline({
+    kty: "OKP",
+    crv: "Ed25519",
+    x: "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo",
+  });
+  const { kid } = await set.keys.find("EdDSA", undefined);
+  assert.equal(kid, "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k");
+});
+
+Deno.test("of a private key only the public part is taken, and the operator is warned", async () => {
+  for (const algorithm of ["RS256", "ES256", "EdDSA"] as const) {
+    const { privateJwk, kid } = await makeSigner(algorithm);
+    await using set = await Opened.inline({ ...privateJwk, key_ops: ["sign"] });
+    assert.equal((await set.keys.find(algorithm, kid)).key.type, "public");
+    assert.deepEqual(set.warnings, [
+      "In the keys in WEIR_JWKS, key 1 is a private one: only its public part is needed.",
+    ]);
+  }
+});
+
+Deno.test("a secret stays in: it can't be exported, nor seen by inspection", async () => {
+  await using set = await Opened.inline(SECRET.jwk);
+  const { key } = await set.keys.find("HS256", "secret");
+  assert.equal(key.extractable, false);
+  const shown = Deno.inspect([set.keys, await set.keys.find("HS256", "secret")], { depth: 20 });
+  assert.ok(!shown.includes(SECRET.jwk.k ?? assert.fail()));
+});
+
+const weak = await crypto.subtle.generateKey(
+  {
+    name: "RSASSA-PKCS1-v1_5",
+    modulusLength: 1_024,
+    publicExponent: Uint8Array.of(1, 0, 1),
+    hash: "SHA-256",
+  },
+  true,
+  ["sign", "verify"],
+);
+const p384 = await generateKeyPair("ES384", { extractable: true });
+
+const BAD_KEYS: Readonly<Record<string, readonly [unknown, RegExp]>> = {
+  "an RSA key of 1,024 bits": [
+    { ...await exportJWK(weak.publicKey), alg: "RS256", kid: "k", key_ops: undefined },
+    /less than 2048 bits/,
+  ],
+  "a short secret": [
+    { kty: "oct", kid: "k", k: new Uint8Array(31).toBase64({ alphabet: "base64url" }) },
+    /shorter than 32 bytes/,
+  ],
+  "a secret without kid": [{ ...SECRET.jwk, kid: undefined }, /has no "kid"/],
+  "a curve that is not P-256": [await exportJWK(p384.publicKey), /"crv"/],
+  "X25519": [{ kty: "OKP", crv: "X25519", x: OLD.jwk.x }, /"crv"/],
+  "RS512": [{ ...RSA.jwk, alg: "RS512" }, /"alg" is "RS512"/],
+  "PS256": [{ ...RSA.jwk, alg: "PS256" }, /"alg" is "PS256"/],
+  "HS256 for an RSA key": [{ ...RSA.jwk, alg: "HS256" }, /"alg" is "HS256"/],
+  "none": [{ ...RSA.jwk, alg: "none" }, /"alg" is "none"/],
+  "a key for encryption": [{ ...RSA.jwk, use: "enc" }, /"use" is "enc"/],
+  "a key for other operations": [{ ...RSA.jwk, key_ops: ["wrapKey"] }, /"key_ops"/],
+  "a key that is cut off": [{ ...NEW.jwk, x: NEW.jwk.x?.slice(1) }, /"x"/],
+  "an RSA key of other characters": [{ ...RSA.jwk, n: "secret!" }, /no key for RS256/],
+  "a secret of other characters": [{ ...SECRET.jwk, k: "secret!" }, /no key for HS256/],
+  "an unknown kty": [{ kty: "secret", kid: "k" }, /one of oct, RSA, EC and OKP/],
+  "a kid that is no string": [{ ...RSA.jwk, kid: 1 }, /"kid"/],
+  "a kid without end": [{ ...RSA.jwk, kid: "k".repeat(257) }, /"kid"/],
+  "a kid that is empty": [{ ...RSA.jwk, kid: "" }, /"kid"/],
+  "a tenant that is no name": [{ ...RSA.jwk, weir_tenant: "a/b" }, /"weir_tenant"/],
+  "no object": ["secret", /one of oct/],
+  "null": [null, /one of oct/],
+};
+
+for (const [name, [jwk, fault]] of Object.entries(BAD_KEYS)) {
+  Deno.test(`text with ${name} stops the start, and at a URL it is passed over`, async () => {
+    const text = JSON.stringify({ keys: [OLD.jwk, jwk] });
+    await assert.rejects(KeySet.open({ kind: "inline", text }), (cause: Error) => {
+      assert.match(cause.message, fault);
+      assert.match(cause.message, /^Cannot use the keys in WEIR_JWKS: key 2 cannot be used: /);
+      assert.doesNotMatch(cause.message, /secret[^ ]/);
+      return true;
+    });
+    await using server = new JwksServer(text);
+    await using set = await Opened.url(server);
+    assert.equal((await set.keys.find("EdDSA", undefined)).kid, "old");
+    await refuses(set.keys.find("RS256", undefined), "token_invalid", /no key is for RS256/);
+    assert.equal(set.warnings.length, 1);
+    assert.match(set.warnings[0] ?? "", fault);
+  });
+}
+
+Deno.test("a second key with the same kid is refused, and at a URL passed over", async () => {
+  const text = JSON.stringify({ keys: [OLD.jwk, { ...NEW.jwk, kid: "old" }] });
+  await assert.rejects(KeySet.open({ kind: "inline", text }), /another key is "old" too/);
+  await using server = new JwksServer(text);
+  await using set = await Opened.url(server);
+  assert.equal((await set.keys.find("EdDSA", "old")).algorithm, "EdDSA");
+});
+
+const BAD_SETS: Readonly<Record<string, readonly [string, RegExp]>> = {
+  "no JSON": [`{"keys": secret`, /no JSON/],
+  "no set": [`{"kty":"oct","k":"secret"}`, /no {"keys": \[…\]} of 1–100 keys/],
+  "an empty set": [`{"keys":[]}`, /of 1–100 keys/],
+  "keys that are no list": [`{"keys":{"secret":1}}`, /of 1–100 keys/],
+  "too many keys": [
+    JSON.stringify({ keys: Array.from({ length: MAX_KEYS + 1 }, () => OLD.jwk) }),
+    /of 1–100 keys/,
+  ],
+  "only keys of others": [`{"keys":[{"kty":"AKP"}]}`, /can(?:not)? be used/],
+};
+
+for (const [name, [text, fault]] of Object.entries(BAD_SETS)) {
+  Deno.test(`${name}: text and a file stop the start, a URL and a later file leave the keys`, async () => {
+    const refused = (cause: Error) => {
+      assert.match(cause.message, fault);
+      assert.doesNotMatch(cause.message, /secret/);
+      return true;
+    };
+    await assert.rejects(KeySet.open({ kind: "inline", text }), refused);
+    await using file = await KeyFile.write(text);
+    await assert.rejects(KeySet.open(file.source), refused);
+
+    for (const source of ["file", "url"] as const) {
+      await using kept = await Changing.start(source, jwksOf(OLD));
+      const before = await kept.set.keys.find("EdDSA", "old");
+      await kept.change(text);
+      await kept.change(text);
+      assert.equal(await kept.set.keys.find("EdDSA", "old"), before);
+      assert.equal(kept.set.warnings.length, 1, "said once");
+      refused(new Error(kept.set.warnings[0]));
+      assert.deepEqual(kept.set.removed, []);
+      await kept.change(jwksOf(NEW));
+      assert.equal((await kept.set.keys.find("ES256", "new")).kid, "new");
+      assert.deepEqual(kept.set.removed, [["old"]]);
+    }
+  });
+}
+
+Deno.test("as many keys as are allowed are taken", async () => {
+  const keys = Array.from({ length: MAX_KEYS }, (_, i) => ({ ...OLD.jwk, kid: `k${i}` }));
+  await using set = await Opened.inline(...keys);
+  assert.equal((await set.keys.find("EdDSA", `k${MAX_KEYS - 1}`)).kid, `k${MAX_KEYS - 1}`);
+});
+
+Deno.test("a file that isn't there, is a folder or has no end stops the start", async () => {
+  const folder = await Deno.makeTempDir();
+  for (const path of [`${folder}/secret`, folder, "/dev/zero"]) {
+    await assert.rejects(KeySet.open({ kind: "file", path }), (cause: Error) => {
+      assert.match(cause.message, /^Cannot use the keys in the file that WEIR_JWKS names: /);
+      assert.ok(!cause.message.includes(path));
+      return true;
+    });
+  }
+  await Deno.remove(folder);
+});
+
+Deno.test("open() takes any text, or refuses it with a sentence", async () => {
+  const member = fc.constantFrom("kty", "crv", "k", "n", "e", "x", "y", "kid", "alg", "use", "d");
+  const jwk = fc.tuple(
+    fc.constantFrom<object>({}, OLD.jwk, NEW.jwk, RSA.jwk, SECRET.jwk),
+    fc.dictionary(member, fc.oneof(fc.jsonValue(), fc.base64String())),
+  ).map(([jwk, changes]) => ({ ...jwk, ...changes }));
+  const text = fc.oneof(
+    fc.string(),
+    fc.json(),
+    fc.record({ keys: fc.jsonValue() }).map((value) => JSON.stringify(value)),
+    fc.record({ keys: fc.array(jwk) }).map((value) => JSON.stringify(value)),
+  );
+  await fc.assert(
+    fc.asyncProperty(text, async (text) => {
+      try {
+        const set = await KeySet.open({ kind: "inline", text });
+        await set.close();
+      } catch (cause) {
+        assert.ok(cause instanceof Error);
+        assert.match(cause.message, /^Cannot use the keys in WEIR_JWKS: .+\.$/s);
+      }
+    }),
+    { numRuns: 500 },
+  );
+});
+
+for (const kind of ["file", "url"] as const) {
+  Deno.test(`a key rotates without a stop: both are good, then the old one is gone (${kind})`, async () => {
+    await using changing = await Changing.start(kind, jwksOf(OLD));
+    const { keys, removed } = changing.set;
+    const old = await keys.find("EdDSA", "old");
+    await changing.change(jwksOf(OLD, NEW));
+    assert.equal(await keys.find("EdDSA", "old"), old);
+    const next = await keys.find("ES256", "new");
+    assert.deepEqual(removed, []);
+    await changing.change(jwksOf(NEW));
+    assert.deepEqual(removed, [["old"]]);
+    assert.equal(keys.has(old), false);
+    assert.equal(keys.has(next), true);
+    assert.equal(await keys.find("ES256", "new"), next);
+    await refuses(keys.find("EdDSA", "old"), "token_invalid", /no key is "old"/);
+    assert.deepEqual(changing.set.warnings, []);
+  });
+
+  Deno.test(`another key under a known kid, or another tenant, has replaced it (${kind})`, async () => {
+    await using changing = await Changing.start(kind, jwksOf(OLD, NEW));
+    const { keys, removed } = changing.set;
+    const old = await keys.find("EdDSA", "old");
+    await changing.change(jwksOf({ jwk: { ...OTHER.jwk, kid: "old" } }, NEW));
+    assert.deepEqual(removed, [["old"]]);
+    assert.equal(keys.has(old), false);
+    const other = await keys.find("EdDSA", "old");
+    await changing.change(jwksOf({ jwk: { ...OTHER.jwk, kid: "old", weir_tenant: "acme" } }, NEW));
+    assert.deepEqual(removed, [["old"], ["old"]]);
+    assert.equal(keys.has(other), false);
+    assert.equal((await keys.find("EdDSA", "old")).tenant, "acme");
+  });
+}
+
+Deno.test("an unknown kid makes a file be read at once, and no sooner than its interval", async () => {
+  await using file = await KeyFile.write(jwksOf(OLD));
+  await using set = await Opened.source(file.source);
+  await file.replace(jwksOf(NEW));
+  set.clock.now += FILE_INTERVAL - 1;
+  await refuses(set.keys.find("ES256", "new"), "token_invalid", /no key is "new"/);
+  set.clock.now += 1;
+  assert.equal((await set.keys.find("ES256", "new")).kid, "new");
+});
+
+Deno.test("a file that goes away leaves the keys, and is read when it is back", async () => {
+  await using file = await KeyFile.write(jwksOf(OLD));
+  await using set = await Opened.source(file.source);
+  await Deno.remove(file.path);
+  await set.pass(FILE_INTERVAL);
+  assert.equal((await set.keys.find("EdDSA", "old")).kid, "old");
+  assert.match(set.warnings.join(), /cannot be opened \(NotFound\)/);
+  await file.replace(jwksOf(NEW));
+  await set.pass(RETRY_INTERVAL);
+  assert.deepEqual(set.removed, [["old"]]);
+});
+
+Deno.test("a URL is asked again after its interval, by use alone and in the background", async () => {
+  await using server = new JwksServer(jwksOf(OLD));
+  await using set = await Opened.url(server);
+  await set.keys.find("EdDSA", "old");
+  server.text = jwksOf(NEW);
+  set.clock.now += URL_INTERVAL - 1;
+  await set.keys.find("EdDSA", "old");
+  assert.equal(server.requests, 1);
+  set.clock.now += 1;
+  assert.equal((await set.keys.find("EdDSA", "old")).kid, "old", "not waited for");
+  await until("the keys are new", () => set.removed.length > 0);
+  assert.equal(server.requests, 2);
+});
+
+Deno.test("a URL is asked again without use: what its key has verified must end", async () => {
+  await using server = new JwksServer(jwksOf(OLD));
+  await using set = await Opened.url(server);
+  await set.keys.find("EdDSA", "old");
+  server.text = jwksOf(NEW);
+  set.clock.now += URL_INTERVAL;
+  await until("the timer has looked", () => set.removed.length > 0);
+  assert.deepEqual(set.removed, [["old"]]);
+});
+
+Deno.test("unknown kids ask the URL once in an interval, however many there are", async () => {
+  await using server = new JwksServer(jwksOf(OLD));
+  await using set = await Opened.url(server);
+  await set.keys.find("EdDSA", "old");
+  const unknown = (i: number) =>
+    refuses(set.keys.find("EdDSA", `random-${i}`), "token_invalid", /no key is "random-/);
+  for (let interval = 1; interval <= 3; interval++) {
+    set.clock.now += UNKNOWN_KID_INTERVAL - 1;
+    await Promise.all(Array.from({ length: 50 }, (_, i) => unknown(i)));
+    assert.equal(server.requests, interval);
+    set.clock.now += 1;
+    await Promise.all(Array.from({ length: 50 }, (_, i) => unknown(i)));
+    for (let i = 0; i < 50; i++) await unknown(i);
+    assert.equal(server.requests, interval + 1);
+  }
+  server.text = jwksOf(OLD, NEW);
+  set.clock.now += UNKNOWN_KID_INTERVAL;
+  assert.equal((await set.keys.find("ES256", "new")).kid, "new", "waited for");
+});
+
+Deno.test("a URL that is down doesn't stop the start: tokens are refused until it is up", async () => {
+  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const { port } = listener.addr;
+  listener.close();
+  await using set = await Opened.source({ kind: "url", url: `http://127.0.0.1:${port}/secret` });
+  await refuses(set.keys.find("EdDSA", "old"), "keys_unavailable", /Try again/);
+  assert.equal(set.warnings.length, 1);
+  assert.match(set.warnings[0] ?? "", /cannot be reached/);
+  assert.doesNotMatch(set.warnings[0] ?? "", /secret/);
+  await using server = new JwksServer(jwksOf(OLD), port);
+  set.clock.now += RETRY_INTERVAL - 1;
+  await refuses(set.keys.find("EdDSA", "old"), "keys_unavailable", /Try again/);
+  set.clock.now += 1;
+  assert.equal((await set.keys.find("EdDSA", "old")).kid, "old", "waited for");
+  assert.equal(server.requests, 1);
+});
+
+Deno.test("a URL that goes down leaves the keys", async () => {
+  await using set = await (async () => {
+    await using server = new JwksServer(jwksOf(OLD));
+    const set = await Opened.url(server);
+    await set.keys.find("EdDSA", "old");
+    return set;
+  })();
+  await set.pass(URL_INTERVAL);
+  await set.pass(RETRY_INTERVAL);
+  assert.equal((await set.keys.find("EdDSA", "old")).kid, "old");
+  assert.equal(set.warnings.length, 1, "said once");
+  assert.deepEqual(set.removed, []);
+});
+
+Deno.test("a URL that never answers is given up, and asked once by all who wait", async () => {
+  using silent = new SilentServer();
+  await using set = await Opened.source({ kind: "url", url: silent.url }, { timeout: 50 });
+  const finds = Array.from(
+    { length: 20 },
+    () => refuses(set.keys.find("EdDSA", "old"), "keys_unavailable", /Try again/),
+  );
+  await Promise.all(finds);
+  await until("it was asked", () => silent.connections > 0);
+  assert.equal(silent.connections, 1);
+  assert.match(set.warnings.join(), /it took more than 50 ms to answer/);
+});
+
+Deno.test("a URL that stops half-way is given up", async () => {
+  await using server = new JwksServer("");
+  server.answer = () =>
+    new Response(
+      new ReadableStream({ start: (controller) => controller.enqueue(utf8.encode(`{"keys":`)) }),
+    );
+  await using set = await Opened.url(server, { timeout: 50 });
+  await refuses(set.keys.find("EdDSA", "old"), "keys_unavailable", /Try again/);
+  assert.match(set.warnings.join(), /it took more than 50 ms to answer/);
+});
+
+Deno.test("closing gives up a URL that never answers, without a warning", async () => {
+  using silent = new SilentServer();
+  const set = await Opened.source({ kind: "url", url: silent.url });
+  await until("it is asked", () => silent.connections === 1);
+  await set[Symbol.asyncDispose]();
+  assert.deepEqual(set.warnings, []);
+});
+
+Deno.test("a body that is too long or has no end is cut off", async () => {
+  const cancelled = Promise.withResolvers<void>();
+  const endless = () =>
+    new Response(
+      new ReadableStream({
+        pull: (controller) => controller.enqueue(new Uint8Array(16 * 2 ** 10).fill(32)),
+        cancel: () => cancelled.resolve(),
+      }),
+    );
+  const padded = jwksOf(NEW).padEnd(MAX_SET_BYTES + 1);
+  await using server = new JwksServer(jwksOf(OLD).padEnd(MAX_SET_BYTES));
+  await using set = await Opened.url(server);
+  assert.equal((await set.keys.find("EdDSA", "old")).kid, "old", "the longest that is taken");
+  server.answer = endless;
+  await set.pass(URL_INTERVAL);
+  await cancelled.promise;
+  server.answer = () => new Response(padded);
+  await set.pass(RETRY_INTERVAL);
+  // 256 KiB and more, in a few hundred bytes.
+  const zipped = await new Response(
+    new Blob([padded]).stream().pipeThrough(new CompressionStream("gzip")),
+  ).bytes();
+  server.answer = () => new Response(zipped, { headers: { "Content-Encoding": "gzip" } });
+  await set.pass(RETRY_INTERVAL);
+  assert.equal((await set.keys.find("EdDSA", "old")).kid, "old");
+  await refuses(set.keys.find("ES256", "new"), "token_invalid", /no key is "new"/);
+  assert.deepEqual(set.warnings, [
+    "Cannot use the keys at the URL that WEIR_JWKS names: it is longer than 262144 bytes.",
+  ]);
+  assert.equal(server.requests, 4);
+});
+
+Deno.test("a redirect is not followed, and another status is no set", async () => {
+  await using target = new JwksServer(jwksOf(NEW));
+  await using server = new JwksServer("");
+  server.answer = () => new Response(null, { status: 302, headers: { Location: target.url } });
+  await using set = await Opened.url(server);
+  await refuses(set.keys.find("ES256", "new"), "keys_unavailable", /Try again/);
+  server.answer = () => new Response(jwksOf(NEW), { status: 500 });
+  await set.pass(RETRY_INTERVAL);
+  await refuses(set.keys.find("ES256", "new"), "keys_unavailable", /Try again/);
+  assert.equal(target.requests, 0);
+  assert.match(set.warnings[0] ?? "", /status 302, and is not followed/);
+  assert.match(set.warnings[1] ?? "", /status 500\./);
+});
+
+const utf8 = new TextEncoder();
+
+async function refuses(
+  promise: Promise<unknown>,
+  code: Problem["code"],
+  detail: RegExp,
+): Promise<void> {
+  await assert.rejects(promise, (cause) => {
+    assert.ok(cause instanceof Problem, String(cause));
+    assert.equal(cause.code, code);
+    assert.match(cause.detail, detail);
+    return true;
+  });
+}
+
+/** A set with a clock that stands, and what it has said. */
+class Opened implements AsyncDisposable {
+  readonly warnings: string[] = [];
+  readonly removed: (readonly string[])[] = [];
+
+  private constructor(readonly keys: KeySet, readonly clock: { now: number }) {}
+
+  static async source(source: KeySource, options: KeySetOptions = {}): Promise<Opened> {
+    const clock = { now: 0 };
+    const warnings: string[] = [];
+    const removed: (readonly string[])[] = [];
+    const keys = await KeySet.open(source, {
+      now: () => clock.now,
+      warn: (message) => warnings.push(message),
+      onRemoved: (kids) => removed.push(kids),
+      ...options,
+    });
+    return Object.assign(new Opened(keys, clock), { warnings, removed });
+  }
+
+  static inline(...keys: readonly JWK[]): Promise<Opened> {
+    return Opened.source({ kind: "inline", text: JSON.stringify({ keys }) });
+  }
+
+  static url(server: JwksServer, options: KeySetOptions = {}): Promise<Opened> {
+    return Opened.source(keySourceOf(server.url), options);
+  }
+
+  /** Lets time pass, and what is due then be done. */
+  async pass(milliseconds: number): Promise<void> {
+    this.clock.now += milliseconds;
+    await this.keys.look();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.keys.close();
+  }
+}
+
+/** A set and its file or URL, which changes. */
+class Changing implements AsyncDisposable {
+  private constructor(
+    readonly set: Opened,
+    readonly change: (text: string) => Promise<void>,
+    readonly resources: AsyncDisposableStack,
+  ) {}
+
+  static async start(kind: "file" | "url", text: string): Promise<Changing> {
+    const resources = new AsyncDisposableStack();
+    const file = resources.use(await KeyFile.write(text));
+    const server = resources.use(new JwksServer(text));
+    const set = await (kind === "file" ? Opened.source(file.source) : Opened.url(server));
+    resources.use(set);
+    await set.keys.look(); // the URL's first answer
+    return new Changing(set, async (text) => {
+      await file.replace(text);
+      server.text = text;
+      await set.pass(URL_INTERVAL);
+    }, resources);
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.resources.disposeAsync();
+  }
+}
+
+class KeyFile implements AsyncDisposable {
+  private constructor(readonly path: string) {}
+
+  static async write(text: string): Promise<KeyFile> {
+    const file = new KeyFile(await Deno.makeTempFile({ suffix: ".json" }));
+    await file.replace(text);
+    return file;
+  }
+
+  get source(): KeySource {
+    return { kind: "file", path: this.path };
+  }
+
+  /** As deployments do it: another file takes the place of the old one. */
+  async replace(text: string): Promise<void> {
+    await Deno.writeTextFile(`${this.path}.new`, text);
+    await Deno.rename(`${this.path}.new`, this.path);
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return Deno.remove(this.path);
+  }
+}
+
+/** Serves a JWK set on this machine, and counts how often it is asked. */
+class JwksServer implements AsyncDisposable {
+  requests = 0;
+  answer: () => Response = () => new Response(this.text);
+  readonly #server: Deno.HttpServer<Deno.NetAddr>;
+  readonly #stopping = new AbortController();
+
+  constructor(public text: string, port = 0) {
+    const options = { hostname: "127.0.0.1", port, signal: this.#stopping.signal, onListen() {} };
+    this.#server = Deno.serve(options, () => {
+      this.requests++;
+      return this.answer();
+    });
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${this.#server.addr.port}/jwks.json`;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stopping.abort();
+    await this.#server.finished;
+  }
+}
+
+/** Takes connections, and never says anything. */
+class SilentServer implements Disposable {
+  connections = 0;
+  readonly #listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  readonly #open: Deno.Conn[] = [];
+
+  constructor() {
+    this.#accept();
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${this.#listener.addr.port}/`;
+  }
+
+  async #accept(): Promise<void> {
+    for await (const connection of this.#listener) {
+      this.connections++;
+      this.#open.push(connection);
+    }
+  }
+
+  [Symbol.dispose](): void {
+    this.#listener.close();
+    for (const connection of this.#open) connection.close();
+  }
+}

@@ -1,0 +1,60 @@
+import { LocalServer } from "./local_server.ts";
+import { WeirServer } from "./server.ts";
+import { jwksOf, makeSigner, type Signer } from "./tokens.ts";
+
+/** A Weir with keys, and the signer that it trusts. */
+export interface Guarded<Server> extends AsyncDisposable {
+  readonly server: Server;
+  readonly url: string;
+  readonly signer: Signer;
+  /** A token with these members of the claim `weir`, and other claims. */
+  token(
+    weir?: Readonly<Record<string, unknown>>,
+    claims?: Readonly<Record<string, unknown>>,
+  ): Promise<string>;
+}
+
+type Env = Readonly<Record<string, string>>;
+
+/** In this process. Clocks don't differ, so that what expires does so at once. */
+export async function guardedLocal(env: Env = {}): Promise<Guarded<LocalServer>> {
+  const signer = await makeSigner("EdDSA");
+  return guarded(await LocalServer.start(settings(signer, env)), signer);
+}
+
+/** In a process of its own. */
+export async function guardedServer(env: Env = {}): Promise<Guarded<WeirServer>> {
+  const signer = await makeSigner("EdDSA");
+  return guarded(await WeirServer.start({ env: settings(signer, env) }), signer);
+}
+
+/** The settings of a Weir that trusts `signer`. */
+export function settings(signer: Signer, env: Env = {}): Env {
+  return { WEIR_JWKS: jwksOf(signer), WEIR_TOKEN_SKEW: "0s", ...env };
+}
+
+export function guarded<Server extends AsyncDisposable & { readonly url: string }>(
+  server: Server,
+  signer: Signer,
+): Guarded<Server> {
+  return {
+    server,
+    get url() {
+      return server.url;
+    },
+    signer,
+    token: (weir = { publish: ["**"], subscribe: ["**"] }, claims = {}) =>
+      signer.sign({ sub: "ann", weir, ...claims }),
+    [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
+  };
+}
+
+/** Claims of a token that ends in so many seconds from now. */
+export function endingIn(seconds: number): { readonly iat: number; readonly exp: number } {
+  const now = Math.floor(Date.now() / 1_000);
+  return { iat: now, exp: now + seconds };
+}
+
+export function bearer(token: string): Readonly<Record<string, string>> {
+  return { Authorization: `Bearer ${token}` };
+}

@@ -1,0 +1,85 @@
+import assert from "node:assert/strict";
+import { type Answer, call } from "./calls.ts";
+import { bearer } from "./guarded.ts";
+import { newChannel } from "./publishing.ts";
+import { readUrl } from "./readers.ts";
+import { SocketClient } from "./socket_client.ts";
+import { SseClient } from "./sse_client.ts";
+import { until } from "./until.ts";
+
+/** One credential's connections of every kind, all open. */
+export interface Connections extends AsyncDisposable {
+  readonly stream: SseClient;
+  readonly socket: SocketClient;
+  /** Milliseconds of `performance.now()` at which each ended because it was revoked. */
+  revoked(): Promise<readonly number[]>;
+  /** That all of them are open still, by an event that `publisher` sends. */
+  assertOpen(publisher: string): Promise<void>;
+}
+
+/**
+ * Opens a stream, a socket and a long poll by `token`.
+ *
+ * @param isWaiting whether the long poll has arrived, where a test can look.
+ */
+export async function connectAll(
+  url: string,
+  token: string,
+  isWaiting?: () => boolean,
+): Promise<Connections> {
+  const channel = newChannel();
+  const stream = await SseClient.open(readUrl(url, [channel]), { ...bearer(token) });
+  const socket = await SocketClient.open(url, { token });
+  socket.send({ op: "subscribe", ref: 1, channel });
+  await socket.until("subscribed");
+  const abort = new AbortController();
+  const poll: Promise<Answer | undefined> = call(url, readUrl("", [channel], { wait: "60" }), {
+    headers: bearer(token),
+    signal: abort.signal,
+  }).catch((cause) => {
+    if (abort.signal.aborted) return undefined;
+    throw cause;
+  });
+  if (isWaiting !== undefined) await until("the long poll has come", isWaiting);
+  return {
+    stream,
+    socket,
+    async revoked() {
+      const ofStream = async () => {
+        const { event, data } = await stream.next();
+        assert.deepEqual([event, JSON.parse(data).reason], ["weir.goodbye", "revoked"]);
+        await stream.ended();
+        return performance.now();
+      };
+      const ofSocket = async () => {
+        assert.equal((await socket.until("goodbye"))["reason"], "revoked");
+        assert.equal((await socket.closed).code, 4401);
+        return performance.now();
+      };
+      const ofPoll = async () => {
+        const answer = await poll;
+        assert.deepEqual([answer?.status, answer?.code], [401, "token_revoked"], answer?.text);
+        return performance.now();
+      };
+      return await Promise.all([ofStream(), ofSocket(), ofPoll()]);
+    },
+    async assertOpen(publisher) {
+      const path = `/v1/channels/${encodeURIComponent(channel)}/events`;
+      const sent = await call(url, path, {
+        method: "POST",
+        headers: { ...bearer(publisher), "Content-Type": "application/json" },
+        body: `"open"`,
+      });
+      assert.equal(sent.status, 201, sent.text);
+      assert.equal((await stream.next()).data, `"open"`);
+      assert.equal((await socket.until("event"))["data"], "open");
+      assert.equal((await poll)?.status, 200);
+    },
+    async [Symbol.asyncDispose]() {
+      abort.abort();
+      await poll;
+      await stream[Symbol.asyncDispose]();
+      await socket[Symbol.asyncDispose]();
+    },
+  };
+}
