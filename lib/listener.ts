@@ -87,8 +87,9 @@ class ReloadingListener implements Listener {
   /** What the current server has. */
   #pair: KeyPair | undefined;
   #server: Server;
-  /** Earlier servers that accept no more but may still have connections. */
-  readonly #failed = new Set<Server>();
+  /** Earlier servers that were not told yet to end: they may still have connections. */
+  readonly #earlier = new Set<Server>();
+  /** Those that were told, until their last request has ended. */
   readonly #retired = new Map<Server, Promise<void>>();
   /** What the last look found in the files. */
   #seen: string;
@@ -114,7 +115,7 @@ class ReloadingListener implements Listener {
     this.#isStopped = true;
     clearTimeout(this.#nextLook);
     clearTimeout(this.#nextListen);
-    for (const server of [...this.#failed, this.#server]) this.#retire(server);
+    for (const server of [...this.#earlier, this.#server]) this.#retire(server);
     await this.#looking;
     await Promise.all(this.#retired.values());
   }
@@ -151,6 +152,7 @@ class ReloadingListener implements Listener {
       throw cause;
     }
     this.#pair = pair;
+    this.#earlier.add(old);
     try {
       await this.#options.beforeRetire?.();
     } finally {
@@ -174,8 +176,8 @@ class ReloadingListener implements Listener {
   }
 
   #retire(server: Server): void {
-    this.#failed.delete(server);
-    if (this.#retired.has(server)) return;
+    this.#earlier.delete(server);
+    if (this.#retired.has(server)) return; // by shutdown, while a reload waited
     const ended = server.shutdown()
       .catch((cause) => this.#options.onAcceptFailed?.(cause))
       .finally(() => this.#retired.delete(server));
@@ -185,7 +187,7 @@ class ReloadingListener implements Listener {
   #ended(server: Server, cause: unknown): void {
     if (this.#isStopped || server !== this.#server) return; // it was told to
     this.#options.onAcceptFailed?.(cause);
-    this.#failed.add(server); // not retired: that would close its WebSockets
+    this.#earlier.add(server); // not retired: that would close its WebSockets
     this.#listenAgain(server);
   }
 

@@ -5,15 +5,23 @@ import type { Caller } from "../lib/auth/limiter.ts";
 import { type Config, isLoopback } from "../lib/config.ts";
 import { Problem, quote } from "../lib/shared/problem.ts";
 import type { Weir } from "../lib/weir.ts";
-import { isHttps, isOwnHost, isOwnOrigin, type Presented, presentedIn } from "./credentials.ts";
+import {
+  hostOf,
+  isHttps,
+  isOwnHost,
+  isOwnOrigin,
+  type Presented,
+  presentedIn,
+} from "./credentials.ts";
+import { checkRequestSize } from "./request_size.ts";
 
 const EXPOSED =
   "ETag, RateLimit, RateLimit-Policy, Retry-After, Weir-Cursor, Weir-Stream, WWW-Authenticate";
 const ALLOWED_HEADERS =
   "Authorization, Content-Type, Idempotency-Key, If-None-Match, Last-Event-ID, Weir-Type, Weir-Key, Weir-TTL";
 const ALLOWED_METHODS = "GET, HEAD, POST, PUT, DELETE";
-/** Two years, as browsers' preload lists ask for. */
-const HSTS = "max-age=63072000; includeSubDomains";
+/** A year. Not for subdomains: they may be somebody else's. */
+const HSTS = "max-age=31536000";
 
 /**
  * Lets through what comes to one of Weir's own names, and from browsers only what pages of Weir
@@ -23,8 +31,9 @@ const HSTS = "max-age=63072000; includeSubDomains";
  */
 export function guardOrigin(config: Config): MiddlewareHandler {
   return async function guardOrigin(c, next) {
+    checkRequestSize(c.req.raw);
     const { headers, method } = c.req.raw;
-    const host = headers.get("host") ?? "";
+    const host = hostOf(c.req.raw);
     if (!isOwnHost(host, config)) throw forbiddenHost(host, config);
     const origin = headers.get("origin");
     if (origin !== null && !isAllowedOrigin(origin, c.req.raw, config)) {
@@ -101,7 +110,9 @@ export function identify(c: Context, weir: Weir): Visitor | Promise<Visitor> {
     : access.verify(presented.credential);
   if (!(authority instanceof Promise)) return { authority, address };
   return authority.then((authority) => ({ authority, address }), (cause) => {
-    access.limiter.failedAuthentication(address);
+    // A store or keys that are away are nobody's fault.
+    const isRefused = cause instanceof Problem && /^(?:key|ticket|token)_/.test(cause.code);
+    if (isRefused) access.limiter.failedAuthentication(address);
     throw cause;
   });
 }
@@ -124,7 +135,9 @@ function requireAuthority({ authority, address }: Visitor): Caller {
 export function addressOf(c: Context, { trustedProxies }: Config): string {
   // `Deno.serve` and `deno serve` give it; an edge platform's own entry may not.
   const remote: unknown = c.env?.remoteAddr?.hostname;
-  const forwarded = c.req.raw.headers.get("x-forwarded-for");
+  const forwarded = trustedProxies === undefined
+    ? null // nobody is believed, so it costs nothing
+    : c.req.raw.headers.get("x-forwarded-for");
   return clientAddress(typeof remote === "string" ? remote : "", forwarded, trustedProxies);
 }
 

@@ -3,6 +3,7 @@ import { deleteCookie, getCookie, setCookie } from "hono/cookie";
 import type { Config } from "../lib/config.ts";
 import { isLoopback } from "../lib/config.ts";
 import { Problem } from "../lib/shared/problem.ts";
+import { hasSecret } from "../lib/shared/secrets.ts";
 
 /** What a request brings to say who it is from. */
 export type Presented =
@@ -13,25 +14,35 @@ export type Presented =
 
 const NOTHING: Presented = { by: "nothing" };
 
-/** What people call a credential in a query: logs, histories and referrers would keep it. */
+/**
+ * What people call a credential in a query, without case and signs: logs, histories and referrers
+ * would keep it.
+ */
 const REFUSED_PARAMETERS: ReadonlySet<string> = new Set([
-  "access_token",
-  "api_key",
+  "accesstoken",
   "apikey",
   "auth",
   "authorization",
+  "authtoken",
   "bearer",
-  "id_token",
+  "bearertoken",
+  "credential",
+  "credentials",
+  "idtoken",
   "jwt",
   "key",
+  "secret",
   "token",
+  "weirkey",
+  "weirtoken",
+  "xapikey",
 ]);
 
 /**
  * What the request brings: the `Authorization` header (RFC 6750), else `ticket` in the query, else
  * the session cookie.
  *
- * @throws {Problem} `token_in_url`, `token_invalid`
+ * @throws {Problem} `token_in_url`, `token_invalid`, `key_invalid`, `bad_parameter`
  */
 export function presentedIn(c: Context, config: Config): Presented {
   const { url, headers } = c.req.raw;
@@ -42,7 +53,11 @@ export function presentedIn(c: Context, config: Config): Presented {
   if (ticket !== undefined) return { by: "ticket", ticket };
   if (headers.get("cookie") === null) return NOTHING;
   const credential = getCookie(c, cookieName(c, config));
-  return credential === undefined ? NOTHING : { by: "cookie", credential };
+  if (credential === undefined) return NOTHING;
+  if (credential.startsWith("weir_")) {
+    throw new Problem("key_invalid", "An API key is no session cookie: only a token becomes one.");
+  }
+  return { by: "cookie", credential };
 }
 
 function bearerIn(authorization: string): string {
@@ -52,12 +67,18 @@ function bearerIn(authorization: string): string {
 }
 
 function ticketIn(params: URLSearchParams): string | undefined {
-  for (const name of params.keys()) {
-    if (REFUSED_PARAMETERS.has(name.toLowerCase())) throw inUrl();
+  for (const [name, value] of params) {
+    const isTicket = name === "ticket";
+    if (isTicket ? /^weir_|\./.test(value) : isCredential(name, value)) throw inUrl();
   }
-  const ticket = params.get("ticket") ?? undefined;
-  if (ticket !== undefined && /^weir_|\./.test(ticket)) throw inUrl();
-  return ticket;
+  const [ticket, second] = params.getAll("ticket");
+  if (second === undefined) return ticket;
+  throw new Problem("bad_parameter", `The query parameter "ticket" stands twice.`);
+}
+
+function isCredential(name: string, value: string): boolean {
+  return REFUSED_PARAMETERS.has(name.toLowerCase().replaceAll(/[^a-z]/g, "")) ||
+    hasSecret(name) || hasSecret(value);
 }
 
 function inUrl(): Problem {
@@ -97,23 +118,28 @@ function cookieOptions(c: Context, config: Config) {
   return { path: "/", httpOnly: true, sameSite: "Strict", secure } as const;
 }
 
-/** Whether the browser came over HTTPS, here or at a proxy in front. */
-export function isHttps({ headers }: Request, config: Config): boolean {
-  if (config.tls !== undefined) return true;
-  return config.publicUrls.includes(`https://${headers.get("host")?.toLowerCase() ?? ""}`);
+/** The name under which the request came, in lower case. HTTP/2 has it in the URL alone. */
+export function hostOf({ headers, url }: Request): string {
+  return (headers.get("host") ?? new URL(url).host).toLowerCase();
 }
 
-/** Whether the request's `Host` is one under which Weir is reached. */
+/** Whether the browser came over HTTPS, here or at a proxy in front. */
+export function isHttps(request: Request, config: Config): boolean {
+  if (config.tls !== undefined) return true;
+  return config.publicUrls.length > 0 &&
+    config.publicUrls.includes(`https://${hostOf(request)}`);
+}
+
+/** Whether `host` is a name under which Weir is reached. */
 export function isOwnHost(host: string, { publicUrls }: Config): boolean {
   if (isLoopback(host.replace(/:\d*$/, ""))) return true;
-  const name = host.toLowerCase();
-  return publicUrls.some((url) => url.slice(url.indexOf("//") + 2) === name);
+  return publicUrls.some((url) => url.slice(url.indexOf("//") + 2) === host);
 }
 
 /** Whether pages of `origin` are Weir's own. */
-export function isOwnOrigin(origin: string, { headers }: Request, config: Config): boolean {
+export function isOwnOrigin(origin: string, request: Request, config: Config): boolean {
   if (config.publicUrls.includes(origin)) return true;
-  const host = headers.get("host")?.toLowerCase() ?? "";
+  const host = hostOf(request);
   if (!isLoopback(host.replace(/:\d*$/, ""))) return false;
   return origin === `${config.tls === undefined ? "http" : "https"}://${host}`;
 }

@@ -84,9 +84,7 @@ export async function deleteKey(c: Context, weir: Weir, caller: Caller): Promise
   const { access } = weir;
   const { keys } = await access.keys.list(tenant, undefined, MAX_KEYS);
   if (!keys.some((key) => key.id === id)) throw notFound(id, "or there is no more");
-  // In this order a request that failed half-way can be sent again.
   await access.revoke(caller.authority, "key", id);
-  if (!await access.keys.remove(tenant, id)) throw notFound(id, "or there is no more");
   await audit(weir, caller, "key.removed", { key: id });
   return c.body(null, 204, NO_STORE);
 }

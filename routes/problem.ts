@@ -67,8 +67,6 @@ export function statusOf(code: ProblemCode): number {
     case "rate_limited":
     case "too_many_connections":
       return 429;
-    case "headers_too_large":
-      return 431;
     case "internal":
       return 500;
     case "commit_unknown":
@@ -98,7 +96,6 @@ const TITLES: Readonly<Record<number, string>> = {
   415: "Unsupported Media Type",
   426: "Upgrade Required",
   429: "Too Many Requests",
-  431: "Request Header Fields Too Large",
   500: "Internal Server Error",
   503: "Service Unavailable",
   507: "Insufficient Storage",

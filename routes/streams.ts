@@ -1,7 +1,9 @@
 import type { Context } from "hono";
+import { z } from "zod";
 import type { Caller } from "../lib/auth/limiter.ts";
 import { Problem } from "../lib/shared/problem.ts";
 import type { Weir } from "../lib/weir.ts";
+import { parseQuery, splitUrl } from "./query.ts";
 
 const STREAM_ID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
@@ -14,9 +16,14 @@ export async function postStreamToken(
   { access }: Weir,
   caller: Caller,
 ): Promise<Response> {
+  parseQuery(splitUrl(c.req.raw.url).searchParams, z.object({}));
   const id = c.req.param("id") ?? "";
   if (!STREAM_ID.test(id)) {
     throw new Problem("bad_parameter", "A stream's id is what its header Weir-Stream says.");
+  }
+  // Nobody's rights would be forced on a stream whose token has no subject.
+  if (caller.authority.grant.kind === "anonymous") {
+    throw new Problem("unauthenticated", "Send the new token as Authorization: Bearer.");
   }
   access.limiter.subscribe(caller, 1);
   return c.body(null, await access.swap(id, caller.authority) ? 204 : 202);

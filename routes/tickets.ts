@@ -7,17 +7,20 @@ import type { Weir } from "../lib/weir.ts";
 import { authenticate } from "./access.ts";
 import { readBody } from "./body.ts";
 import { clearSessionCookie, presentedIn, setSessionCookie } from "./credentials.ts";
+import { parseQuery, splitUrl } from "./query.ts";
 
 const MAX_BODY_BYTES = 1_024;
 /** Browsers drop cookies above 4,096 bytes with name and attributes (RFC 6265 §6.1). */
 const MAX_COOKIE_CHARS = 3_800;
 
+const noQuery = z.object({});
 const request = z.strictObject({ as: z.enum(["ticket", "cookie"]).default("ticket") });
 
 /** `POST /v1/tickets`: a token as a ticket for one connection, or as a session cookie. */
 export async function postTicket(c: Context, weir: Weir): Promise<Response> {
   const { access, config } = weir;
   const caller = await authenticate(c, weir);
+  parseQuery(splitUrl(c.req.raw.url).searchParams, noQuery);
   const body = await readBody(c.req.raw, MAX_BODY_BYTES);
   const parsed = request.safeParse(body.length === 0 ? {} : parseJson(decode(body)));
   if (!parsed.success) {
@@ -52,6 +55,7 @@ function setCookie(c: Context, { config }: Weir, { authority }: Caller): Respons
 
 /** `DELETE /v1/tickets`: the browser forgets its session cookie. */
 export function deleteTicket(c: Context, { config }: Weir): Response {
+  parseQuery(splitUrl(c.req.raw.url).searchParams, noQuery);
   clearSessionCookie(c, config);
   return c.body(null, 204);
 }

@@ -38,6 +38,7 @@ const RULE: Readonly<Record<string, readonly string[]>> = {
     "lib/shared",
     "lib/weir.ts",
     "routes/credentials.ts",
+    "routes/request_size.ts",
   ],
   "routes/credentials.ts": ["lib/config.ts", "lib/shared"],
   "routes/page.tsx": [

@@ -176,7 +176,12 @@ export class Access {
     return false;
   }
 
-  /** Ends what is revoked, here and elsewhere. @throws {Problem} as {@link Revocations.revoke} */
+  /**
+   * Ends what is revoked, here and elsewhere; an API key is removed for good. Can be repeated
+   * where it failed half-way.
+   *
+   * @throws {Problem} as {@link Revocations.revoke}
+   */
   async revoke(by: Authority, kind: RevocationKind, value: string): Promise<void> {
     // It would revoke nothing, and stand in lists and in the audit channel.
     if (hasSecret(value)) {
@@ -184,6 +189,7 @@ export class Access {
       throw new Problem("bad_parameter", detail);
     }
     await this.revocations.revoke(by.tenant, kind, value);
+    if (kind === "key") await this.keys.remove(by.tenant, value);
     await this.#record(by.grant, "credential.revoked", { revoked: kind, value });
   }
 
@@ -216,7 +222,7 @@ export class Access {
   async #isTrusted({ kind, keyId }: Grant): Promise<boolean> {
     if (kind !== "token") return kind === "key";
     const keys = this.#keySet;
-    if (keys === undefined) return false;
+    if (keys === undefined || keyId === undefined) return false;
     const found = await Promise.allSettled(ALGORITHMS.map((name) => keys.find(name, keyId)));
     return found.some(({ status }) => status === "fulfilled");
   }

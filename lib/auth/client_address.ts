@@ -40,7 +40,7 @@ export class TrustedProxies {
     if (text.length > MAX_ENTRY_CHARS) return undefined;
     // A copy: a slice would keep the whole header in memory.
     const own = [...text].join("");
-    const parsed = parseAddress(own);
+    const parsed = parseAddress(addressIn(own));
     if (parsed === undefined) return undefined;
     const isTrusted = this.#networks?.check(parsed.text, parsed.family) ?? false;
     const known = { counted: parsed.counted, isTrusted };
@@ -107,11 +107,15 @@ function addNetwork(networks: BlockList, part: string): void {
   );
 }
 
-/** Of an entry as proxies write them: also with a port, or in brackets. */
-function parseAddress(entry: string): Parsed | undefined {
-  const [, bracketed, withPort] =
-    /^(?:\[([^\]]*)\](?::\d{1,5})?|([\d.]+):\d{1,5})$/.exec(entry.trim()) ?? [];
-  const text = bracketed ?? withPort ?? entry.trim();
+/** The address in an entry as proxies write them: also with a port, or in brackets. */
+function addressIn(entry: string): string {
+  const text = entry.trim();
+  const [, bracketed, withPort] = /^(?:\[([^\]]*)\](?::\d{1,5})?|([\d.]+):\d{1,5})$/.exec(text) ??
+    [];
+  return bracketed ?? withPort ?? text;
+}
+
+function parseAddress(text: string): Parsed | undefined {
   if (isIPv4(text)) return { family: "ipv4", text, counted: text };
   if (!isIPv6(text)) return undefined;
   const groups = groupsOf(text);

@@ -9,7 +9,7 @@ export const MAX_PATTERNS = 100;
  * the set starts anew. Met: memory that fills with the states of made-up names, or with a
  * transition for each character of Unicode.
  */
-const MAX_KEPT = 16_384;
+export const MAX_KEPT = 16_384;
 const STATE_COST = 8;
 
 /** One place in one pattern: what may come next there. */
@@ -68,6 +68,11 @@ export class PatternSet {
     }
     this.#start = this.#begin(this.#starts);
     this.#systemStart = this.#begin(this.#systemStarts);
+  }
+
+  /** What is kept of {@link MAX_KEPT}. */
+  get kept(): number {
+    return this.#kept;
   }
 
   matches(name: string): boolean {

@@ -20,8 +20,9 @@ export interface Taken {
 const REFUSED: Taken = { ok: false, remaining: 0, retryAfter: Infinity };
 
 interface Bucket {
-  /** When nothing of what was taken counts any more. */
-  fullAt: number;
+  /** Milliseconds until, seen from `at`, nothing of what was taken counts any more. */
+  owed: number;
+  at: number;
 }
 
 export interface RateLimiterOptions {
@@ -32,7 +33,7 @@ export interface RateLimiterOptions {
 }
 
 /**
- * Token buckets by key, each of which holds a second's worth (as GCRA keeps them: one time a key).
+ * Token buckets by key, each of which holds a second's worth (GCRA, ITU-T I.371: what is owed is a time).
  *
  * A key that has its whole second's worth again is as one that never was, and is dropped: what is
  * held are the keys of about the last two seconds and those that still pay off. A key that pays off
@@ -67,27 +68,30 @@ export class RateLimiter {
     if (perSecond <= 0) return REFUSED;
     const bucket = this.#young.get(key) ?? this.#old.get(key);
     const price = cost * BURST_MS / perSecond;
-    const owed = bucket === undefined ? 0 : Math.max(0, bucket.fullAt - now);
+    const owed = bucket === undefined ? 0 : owedAt(bucket, now);
     const wait = owed + Math.min(price, BURST_MS) - BURST_MS;
     if (wait > ROUNDING_MS) {
       return { ok: false, remaining: amount(BURST_MS - owed, perSecond), retryAfter: wait };
     }
-    const owes = owed + price;
-    if (bucket === undefined) this.#add(key, now + owes, now);
-    else bucket.fullAt = now + owes;
-    const room = BURST_MS - owes;
+    if (bucket === undefined) {
+      this.#add(key, price, now);
+    } else {
+      bucket.owed = owed + price;
+      bucket.at = now;
+    }
+    const room = BURST_MS - owed - price;
     return { ok: true, remaining: amount(room, perSecond), retryAfter: Math.max(0, -room) };
   }
 
   /** Gives back what {@link take} took, where it was not used after all. */
   refund(key: string, perSecond: number, cost = 1): void {
     const bucket = this.#young.get(key) ?? this.#old.get(key);
-    if (bucket !== undefined) bucket.fullAt -= cost * BURST_MS / perSecond;
+    if (bucket !== undefined) bucket.owed -= cost * BURST_MS / perSecond;
   }
 
-  #add(key: string, fullAt: number, now: number): void {
+  #add(key: string, owed: number, now: number): void {
     if (now >= this.#turnAt || this.#young.size >= this.#maxYoung) this.#turn(now);
-    this.#young.set(key, { fullAt });
+    this.#young.set(key, { owed, at: now });
   }
 
   /** Drops the old keys, but for those that still pay off, and has the young ones be the old. */
@@ -96,12 +100,16 @@ export class RateLimiter {
     // Half a generation: so the next turn is not due at once, however many pay off.
     const most = this.#maxYoung >> 1;
     for (const [key, bucket] of this.#old) {
-      if (bucket.fullAt > now && kept.size < most) kept.set(key, bucket);
+      if (owedAt(bucket, now) > 0 && kept.size < most) kept.set(key, bucket);
     }
     this.#old = this.#young;
     this.#young = kept;
     this.#turnAt = now + GENERATION_MS;
   }
+}
+
+function owedAt({ owed, at }: Bucket, now: number): number {
+  return Math.max(0, owed - (now - at));
 }
 
 function amount(ms: number, perSecond: number): number {

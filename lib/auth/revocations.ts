@@ -71,7 +71,8 @@ interface Item {
  * issued in the second of a revocation counts as issued before it, even if that came after; who
  * wants a new one at once asks again a second later. When that was, the issuer's clock says.
  *
- * `jti` and `sub` are forgotten when whatever they revoke has expired; the others stay.
+ * `jti` and `sub` are forgotten when whatever they revoke has expired, and `key` after as long: the
+ * key itself is to be removed from its store. The others stay.
  */
 export class Revocations {
   readonly #options: RevocationsOptions;
@@ -186,7 +187,7 @@ export class Revocations {
   /** A token may have been issued by a clock ahead of ours, and is good a little past its end. */
   #endOf({ kind, at }: Revocation): number {
     const { maxTokenLifetime, skew } = this.#options;
-    return kind === "jti" || kind === "sub" ? at + maxTokenLifetime + 2 * skew : Infinity;
+    return kind === "kid" || kind === "tenant" ? Infinity : at + maxTokenLifetime + 2 * skew;
   }
 
   #forgetExpired(): void {

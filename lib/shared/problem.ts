@@ -32,7 +32,6 @@ export type ProblemCode =
   | "forbidden_host"
   | "forbidden_origin"
   | "frame_too_large"
-  | "headers_too_large"
   | "idempotency_conflict"
   | "internal"
   | "key_invalid"
@@ -77,10 +76,12 @@ export interface Quota {
 export class Problem extends Error {
   override readonly name = "Problem";
 
+  /** Names the value that was refused and what is allowed. Never holds a payload or a secret. */
+  readonly detail: string;
+
   constructor(
     readonly code: ProblemCode,
-    /** Names the value that was refused and what is allowed. Never holds a payload or a secret. */
-    readonly detail: string,
+    detail: string,
     options?: ErrorOptions & {
       /** Where in a list of events the fault is, from 0. */
       readonly index?: number;
@@ -88,7 +89,10 @@ export class Problem extends Error {
       readonly quota?: Quota;
     },
   ) {
-    super(`${code}: ${detail}`, options);
+    // Some sentences have a part of what was sent, such as the name of an unknown member.
+    const shown = withoutSecrets(detail);
+    super(`${code}: ${shown}`, options);
+    this.detail = shown;
     this.index = options?.index;
     this.quota = options?.quota;
   }

@@ -2,10 +2,10 @@
 const MASK = "[secret]";
 
 /**
- * A JWT (its first part is JSON in base64url), or what follows the id of an API key, or a ticket.
- * Linear: no two parts can take the same character.
+ * A JWT (its first part is JSON in base64url), an API key with more than its id, or a ticket; also
+ * one that was cut. Linear: no two parts can take the same character.
  */
-const SECRET = /eyJ[\w-]*(?:\.[\w-]*)+|weir_[0-9A-Za-z]{13,}|wt_[0-9A-Za-z]{8,}/;
+const SECRET = /eyJ[\w-]*(?:\.[\w-]*)+|weir_[0-9A-Za-z]{13,50}|wt_[0-9A-Za-z]{8,32}/;
 const SECRETS = new RegExp(SECRET, "g");
 
 /** Whether somewhere in `text` stands what looks like a token, an API key or a ticket. */

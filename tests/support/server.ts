@@ -1,4 +1,4 @@
-const READY = /^Weir listening on (http:\S+)\/$/m;
+const READY = /^Weir listening on (https?):\S+:(\d+)\/$/m;
 const MAIN = new URL("../../main.ts", import.meta.url).pathname;
 
 export interface WeirServerOptions {
@@ -27,6 +27,7 @@ export class WeirServer implements AsyncDisposable {
   #process: Deno.ChildProcess | undefined;
   #stdout: ReadableStreamDefaultReader<Uint8Array> | undefined;
   #port = 0;
+  #scheme = "http";
 
   private constructor(directory: string, options: WeirServerOptions) {
     this.#directory = directory;
@@ -57,7 +58,7 @@ export class WeirServer implements AsyncDisposable {
   }
 
   get url(): string {
-    return `http://127.0.0.1:${this.#port}`;
+    return `${this.#scheme}://127.0.0.1:${this.#port}`;
   }
 
   get port(): number {
@@ -89,7 +90,9 @@ export class WeirServer implements AsyncDisposable {
       }
       text += decoder.decode(value, { stream: true });
     }
-    this.#port = Number(new URL(READY.exec(text)?.[1] ?? "").port);
+    const [, scheme = "", port] = READY.exec(text) ?? [];
+    this.#scheme = scheme;
+    this.#port = Number(port);
   }
 
   /** Sends the signal, and waits for the end. */

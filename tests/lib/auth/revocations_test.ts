@@ -356,7 +356,7 @@ function isMeant({ tenant, kind, value, at }: Revocation, grant: Grant): boolean
 }
 
 function isKept({ kind, at }: Revocation, now: number): boolean {
-  return !["jti", "sub"].includes(kind) || now < at + LIFETIME;
+  return ["kid", "tenant"].includes(kind) || now < at + LIFETIME;
 }
 
 function nameOf({ tenant, kind, value }: Revocation): string {

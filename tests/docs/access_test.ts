@@ -1,0 +1,221 @@
+import assert from "node:assert/strict";
+import { PatternSet } from "../../lib/auth/pattern.ts";
+import { Chromium, CHROMIUM_MISSING } from "../support/chromium.ts";
+import { bearer } from "../support/guarded.ts";
+import { isMissing } from "../support/programs.ts";
+import { post, publish } from "../support/publishing.ts";
+import { readUrl } from "../support/readers.ts";
+import { WeirServer } from "../support/server.ts";
+import { SseClient } from "../support/sse_client.ts";
+
+const ROOT = new URL("../../", import.meta.url);
+const EXAMPLES = new URL("examples/access/", ROOT);
+const PYTHON = Deno.env.get("PYTHON") ?? "python3";
+
+const NODE_MISSING = isMissing(["node", "--version"], "node is not installed");
+const OPENSSL_MISSING = isMissing(
+  ["openssl", "pkeyutl", "-help"],
+  "openssl is not installed: get it by `apt-get install openssl`",
+);
+const PYTHON_MISSING = isMissing(
+  [PYTHON, "-c", "import jwt, cryptography"],
+  `${PYTHON} has no PyJWT: get it by \`pip install "PyJWT[crypto]"\`, or name another in PYTHON`,
+);
+
+Deno.test("docs/access.md has each file of examples/access as it is", async () => {
+  const blocks = [...(await readPage()).matchAll(/^```\w+\n(.*?)^```$/gms)].map(([, text]) => text);
+  let files = 0;
+  for await (const { name } of Deno.readDir(EXAMPLES)) {
+    const text = await Deno.readTextFile(new URL(name, EXAMPLES));
+    // What is for the gate only is not for the page.
+    const shown = text.replace(/^\/\/ deno-lint-ignore-file .*\n/, "");
+    assert.ok(blocks.includes(shown), `${name} is not on the page, or differs`);
+    files++;
+  }
+  assert.equal(files, 7);
+});
+
+Deno.test("docs/access.md says of each pattern what it matches", async () => {
+  const rows = rowsOf(await readPage(), "pattern");
+  assert.ok(rows.length >= 10);
+  for (const [pattern = [], matching = [], others = []] of rows) {
+    const set = new PatternSet(pattern);
+    for (const name of matching) assert.ok(set.matches(name), `${pattern} matches ${name}`);
+    for (const name of others) assert.ok(!set.matches(name), `${pattern} doesn't match ${name}`);
+  }
+});
+
+Deno.test("docs/access.md says of each code what to do", async () => {
+  const source = await Deno.readTextFile(new URL("lib/shared/problem.ts", ROOT));
+  const [, union = ""] = /export type ProblemCode =([^;]*);/.exec(source) ?? [];
+  const codes = [...union.matchAll(/"(\w+)"/g)].map(([, code]) => code);
+  const named = rowsOf(await readPage(), "status").flatMap(([, names = []]) => names);
+  assert.ok(codes.length > 50);
+  assert.deepEqual(named.toSorted(), codes.toSorted());
+});
+
+const PROGRAMS = [
+  { file: "node_token.mjs", command: ["node"], ignore: NODE_MISSING },
+  { file: "deno_token.ts", command: [Deno.execPath(), "run", "--allow-read"], ignore: false },
+  { file: "python_token.py", command: [PYTHON], ignore: PYTHON_MISSING },
+  { file: "shell_token.sh", command: ["sh"], ignore: OPENSSL_MISSING },
+] as const;
+
+for (const { file, command, ignore } of PROGRAMS) {
+  Deno.test(`${file} prints a token that does what it says, and no more`, { ignore }, async () => {
+    await using data = await makeKeys();
+    await using server = await WeirServer.start({ env: { WEIR_JWKS: data.jwks } });
+    const token = await run([...command, path(file), data.signingKey]);
+    const headers = bearer(token);
+    const json = { ...headers, "Content-Type": "application/json" };
+
+    await using stream = await SseClient.open(readUrl(server.url, ["chat/lobby"]), headers);
+    await publish(server.url, "chat/lobby", { text: "hello" }, headers);
+    assert.equal((await stream.next()).data, '{"text":"hello"}');
+    assert.equal(await statusOfRead(server, "orders/ann/7", headers), 200);
+
+    assert.equal(await statusOfRead(server, "orders/bob/7", headers), 403);
+    const refused = await post(server.url, "orders/ann/7", "{}", json);
+    assert.equal(refused.status, 403);
+    assert.equal((await refused.json()).code, "forbidden");
+  });
+
+  Deno.test(`${file} looks for the key where init makes it`, { ignore }, async () => {
+    await using data = await makeKeys();
+    assert.match(await run([...command, path(file)], data.directory), /^[\w-]+\.[\w-]+\.[\w-]+$/);
+  });
+}
+
+Deno.test("the browser's snippets work on a page of another origin", {
+  ignore: CHROMIUM_MISSING || NODE_MISSING,
+}, async (t) => {
+  await using data = await makeKeys();
+  await using app = servePage(() => run(["node", path("node_token.mjs"), data.signingKey]));
+  await using server = await WeirServer.start({
+    env: { WEIR_JWKS: data.jwks, WEIR_ORIGINS: app.origin },
+  });
+  await using chromium = await Chromium.open();
+  const { page } = chromium;
+  await page.goto(app.origin);
+  const producer = bearer(await run(["node", path("node_token.mjs"), data.signingKey]));
+
+  for (const file of ["browser_ticket.js", "browser_socket.js"]) {
+    await t.step(`${file} gets what is published, also after the server was away`, async () => {
+      const channel = `chat/${file}`;
+      await page.evaluate(`open("/${file}", ${JSON.stringify([server.url, channel])})`);
+      await publish(server.url, channel, "first", producer);
+      await page.waitForFunction(`got.join() === '"first"' || got.join() === 'first'`);
+      await server.kill("SIGKILL");
+      await server.start();
+      await publish(server.url, channel, "second", producer);
+      await page.waitForFunction("got.length === 2");
+      assert.match(String(await page.evaluate("got[1]")), /^"?second"?$/);
+    });
+  }
+
+  await t.step("browser_cookie.js opens a stream, publishes, and signs out", async () => {
+    await page.evaluate(
+      `import("/browser_cookie.js").then((module) => Object.assign(self, module))`,
+    );
+    const weir = JSON.stringify(server.url);
+    await page.evaluate(`getToken().then((token) => startSession(${weir}, token))`);
+    await page.evaluate(`new Promise((resolve) => {
+      self.cookieStream = openStream(${weir}, "chat/cookie");
+      cookieStream.onopen = resolve;
+      cookieStream.onmessage = ({ data }) => self.heard = data;
+    })`);
+    assert.equal(await page.evaluate("document.cookie"), "");
+    await page.evaluate(`publish(${weir}, "chat/cookie", "by cookie")`);
+    await page.waitForFunction(`self.heard === '"by cookie"'`);
+    await page.evaluate(`endSession(${weir})`);
+    await assert.rejects(page.evaluate(`publish(${weir}, "chat/cookie", "late")`), /who you are/);
+  });
+});
+
+interface Keys extends AsyncDisposable {
+  readonly directory: string;
+  readonly jwks: string;
+  readonly signingKey: string;
+}
+
+async function readPage(): Promise<string> {
+  return await Deno.readTextFile(new URL("docs/access.md", ROOT));
+}
+
+/** The rows of the tables whose first column is `column`: what is set as code in each cell. */
+function rowsOf(page: string, column: string): readonly (readonly string[][])[] {
+  const tables = page.matchAll(new RegExp(`^\\| ${column} .*\\n\\| -.*\\n((?:\\|.*\\n)+)`, "gm"));
+  return [...tables].flatMap(([, rows = ""]) => rows.trimEnd().split("\n")).map((row) =>
+    row.split("|").slice(1, -1).map((cell) =>
+      [...cell.matchAll(/`([^`]+)`/g)].map(([, it = ""]) => it)
+    )
+  );
+}
+
+/** What `deno task keys init` makes, in a directory of its own. */
+async function makeKeys(): Promise<Keys> {
+  const directory = await Deno.makeTempDir({ prefix: "weir_access_" });
+  const program = new URL("keys.ts", ROOT).pathname;
+  await run([Deno.execPath(), "run", "-A", program, "init"], directory);
+  return {
+    directory,
+    jwks: `${directory}/data/keys/jwks.json`,
+    signingKey: `${directory}/data/keys/signing.pem`,
+    [Symbol.asyncDispose]: () => Deno.remove(directory, { recursive: true }),
+  };
+}
+
+/** What the program prints, without the last line end. */
+async function run([program = "", ...args]: readonly string[], cwd?: string): Promise<string> {
+  const { success, stdout, stderr } = await new Deno.Command(program, {
+    args,
+    env: { NO_COLOR: "1", DENO_NO_UPDATE_CHECK: "1" },
+    ...cwd !== undefined && { cwd },
+  }).output();
+  assert.ok(success, new TextDecoder().decode(stderr));
+  return new TextDecoder().decode(stdout).trimEnd();
+}
+
+function path(file: string): string {
+  return new URL(file, EXAMPLES).pathname;
+}
+
+async function statusOfRead(
+  { url }: WeirServer,
+  channel: string,
+  headers: Readonly<Record<string, string>>,
+): Promise<number> {
+  const response = await fetch(readUrl(url, [channel]), { headers });
+  await response.body?.cancel();
+  return response.status;
+}
+
+const PAGE = `<!doctype html><script type="module">
+  self.getToken = async () => await (await fetch("/token")).text();
+  self.open = async (file, [weir, channel]) => {
+    self.got = [];
+    const { openStream, openSocket } = await import(file);
+    await (openStream ?? openSocket)(weir, channel, getToken, (data) => got.push(data), "earliest");
+  };
+</script>`;
+
+interface App extends AsyncDisposable {
+  readonly origin: string;
+}
+
+/** Somebody's app: a page, the snippets as its modules, and a backend that gives tokens. */
+function servePage(makeToken: () => Promise<string>): App {
+  const server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen() {} }, async (request) => {
+    const { pathname } = new URL(request.url);
+    if (pathname === "/") return new Response(PAGE, { headers: { "Content-Type": "text/html" } });
+    if (pathname === "/token") return new Response(await makeToken());
+    if (!/^\/browser_\w+\.js$/.test(pathname)) return new Response(null, { status: 404 });
+    return new Response(await Deno.readTextFile(new URL(pathname.slice(1), EXAMPLES)), {
+      headers: { "Content-Type": "text/javascript" },
+    });
+  });
+  return {
+    origin: `http://127.0.0.1:${server.addr.port}`,
+    [Symbol.asyncDispose]: () => server.shutdown(),
+  };
+}

@@ -1,0 +1,362 @@
+import assert from "node:assert/strict";
+import { decodeJwt, decodeProtectedHeader } from "jose";
+import { newChannel, post } from "./support/publishing.ts";
+import { freePort, WeirServer } from "./support/server.ts";
+
+const CLI = new URL("../keys.ts", import.meta.url).pathname;
+
+interface Said {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** A folder for a Weir's data, and the commands of `deno task keys` on it. */
+class Site implements AsyncDisposable {
+  readonly data: string;
+
+  private constructor(data: string) {
+    this.data = data;
+  }
+
+  /** With keys made by `init`. */
+  static async make(): Promise<Site> {
+    const site = await Site.empty();
+    const { code, stderr } = await site.keys(["init"]);
+    assert.equal(code, 0, stderr);
+    return site;
+  }
+
+  static async empty(): Promise<Site> {
+    return new Site(await Deno.makeTempDir({ prefix: "weir_keys_" }));
+  }
+
+  get jwks(): string {
+    return `${this.data}/keys/jwks.json`;
+  }
+
+  get signing(): string {
+    return `${this.data}/keys/signing.pem`;
+  }
+
+  async keys(args: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<Said> {
+    const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+      args: ["run", "-A", CLI, ...args],
+      env: { NO_COLOR: "1", DENO_NO_UPDATE_CHECK: "1", WEIR_DATA: this.data, ...env },
+    }).output();
+    const decoder = new TextDecoder();
+    return { code, stdout: decoder.decode(stdout), stderr: decoder.decode(stderr) };
+  }
+
+  /** What a command that must succeed printed, without the last line's end. */
+  async ok(args: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<string> {
+    const { code, stdout, stderr } = await this.keys(args, env);
+    assert.equal(code, 0, stderr);
+    return stdout.trimEnd();
+  }
+
+  /** A server on the data, with the setting that `init` has printed. */
+  async server(env: Readonly<Record<string, string>> = {}): Promise<WeirServer> {
+    return await WeirServer.start({
+      env: { WEIR_DATA: this.data, WEIR_KV: `${this.data}/weir.db`, WEIR_JWKS: this.jwks, ...env },
+    });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Deno.remove(this.data, { recursive: true });
+  }
+}
+
+async function publish({ url }: WeirServer, credential: string, channel: string): Promise<number> {
+  const response = await post(url, channel, "1", {
+    "Content-Type": "application/json",
+    Authorization: `Bearer ${credential}`,
+  });
+  await response.body?.cancel();
+  return response.status;
+}
+
+function idOf(key: string): string {
+  return key.slice("weir_".length, "weir_".length + 12);
+}
+
+Deno.test("init makes keys and says what to set, and a Weir that has it takes the token", async () => {
+  await using site = await Site.empty();
+  const { code, stdout } = await site.keys(["init"]);
+  assert.equal(code, 0);
+  const setting = /^ {2}export WEIR_JWKS=(\S+)$/m.exec(stdout)?.[1] ?? "";
+  const token = /^ {2}export TOKEN=(\S+)$/m.exec(stdout)?.[1] ?? "";
+  assert.equal(setting, site.jwks);
+  assert.match(stdout, /^ {2}curl -H "Authorization: Bearer \$TOKEN" /m);
+  assert.match(stdout, /^ {2}deno task start$/m);
+  assert.ok(stdout.includes(site.signing));
+
+  await using server = await site.server({ WEIR_JWKS: setting });
+  assert.equal(await publish(server, token, "hello"), 201);
+  assert.equal(await publish(server, `${token}x`, "hello"), 401);
+  const lines = stdout.split("\n").map((line) => line.trim());
+  const commands = lines.filter((line) => line.startsWith("curl "))
+    .map((line) => line.replace("http://127.0.0.1:8000", server.url));
+  assert.equal(commands.length, 2);
+  for (const command of commands) {
+    const { code, stdout } = await new Deno.Command("/bin/sh", {
+      args: ["-c", command.replace("curl ", "curl -s ")],
+      env: { TOKEN: token },
+    }).output();
+    assert.equal(code, 0);
+    assert.match(new TextDecoder().decode(stdout), /"offset":/);
+  }
+});
+
+Deno.test("init keeps the private key from others, and is refused where there is one", async () => {
+  await using site = await Site.make();
+  const modeOf = async (path: string) => ((await Deno.stat(path)).mode ?? 0) & 0o777;
+  assert.equal(await modeOf(site.signing), 0o600);
+  assert.equal(await modeOf(site.jwks), 0o644);
+  const jwks = await Deno.readTextFile(site.jwks);
+  assert.ok(!Object.hasOwn(JSON.parse(jwks).keys[0], "d"));
+  const pem = await Deno.readTextFile(site.signing);
+  assert.match(pem, /^-----BEGIN PRIVATE KEY-----\n/);
+
+  const again = await site.keys(["init"]);
+  assert.deepEqual([again.code, again.stdout], [1, ""]);
+  assert.match(again.stderr, /signing\.pem is there already\. --force replaces it/);
+  assert.equal(await Deno.readTextFile(site.signing), pem);
+  assert.equal(await Deno.readTextFile(site.jwks), jwks);
+
+  await Deno.remove(site.signing);
+  const halfway = await site.keys(["init"]);
+  assert.deepEqual([halfway.code, halfway.stdout], [1, ""]);
+  assert.match(halfway.stderr, /jwks\.json is there already/);
+
+  await Deno.writeTextFile(site.signing, pem, { mode: 0o644 });
+  await site.ok(["init", "--force"]);
+  assert.notEqual(await Deno.readTextFile(site.signing), pem);
+  assert.notEqual(await Deno.readTextFile(site.jwks), jwks);
+  assert.equal(await modeOf(site.signing), 0o600);
+  const files = Array.fromAsync(Deno.readDir(`${site.data}/keys`), ({ name }) => name);
+  assert.deepEqual((await files).sort(), ["jwks.json", "signing.pem"]);
+});
+
+Deno.test("token prints a token with the rights, tenant and time that were asked for", async () => {
+  await using site = await Site.make();
+  const token = await site.ok([
+    ...["token", "--tenant", "acme", "--sub", "ann", "--expires", "90m", "--admin"],
+    ...["--publish", "a/*", "--publish", "b", "--subscribe", "**", "--manage", "a/**"],
+  ], { WEIR_TOKEN_ISSUER: "https://issuer.example", WEIR_TOKEN_AUDIENCE: "weir" });
+  const { jti, iat, exp, ...claims } = decodeJwt(token);
+  assert.equal((exp ?? 0) - (iat ?? 0), 5_400);
+  assert.match(jti ?? "", /^[0-9a-f-]{36}$/);
+  const rights = { publish: ["a/*", "b"], subscribe: ["**"], manage: ["a/**"], admin: true };
+  assert.deepEqual(claims, {
+    sub: "ann",
+    iss: "https://issuer.example",
+    aud: "weir",
+    weir: { tenant: "acme", ...rights },
+  });
+  const { keys: [jwk] } = JSON.parse(await Deno.readTextFile(site.jwks));
+  assert.deepEqual(decodeProtectedHeader(token), { alg: "EdDSA", typ: "JWT", kid: jwk.kid });
+  const plain = decodeJwt(await site.ok(["token", "--subscribe", "x"]));
+  assert.deepEqual(plain["weir"], { tenant: "default", subscribe: ["x"] });
+  assert.equal(plain.sub, undefined);
+  assert.equal((plain.exp ?? 0) - (plain.iat ?? 0), 3_600);
+});
+
+Deno.test("a token is refused where there is no key, or none that can be used", async () => {
+  await using site = await Site.empty();
+  const without = await site.keys(["token", "--admin"]);
+  assert.equal(without.code, 1);
+  assert.match(without.stderr, /There is no .*signing\.pem.*: deno task keys init makes it/);
+  await Deno.mkdir(`${site.data}/keys`);
+  const body = "MC4CAQAwBQYDK2VwBCIEIKkOHrtQyYzGDeW1uEYmTWmIZgaUlEMCEH2rULtxCUZ";
+  await Deno.writeTextFile(site.signing, `-----BEGIN PRIVATE KEY-----\n${body}\n`);
+  const broken = await site.keys(["token", "--admin"]);
+  assert.deepEqual([broken.code, broken.stdout], [1, ""]);
+  assert.match(broken.stderr, /signing\.pem is no Ed25519 key in PKCS#8/);
+  assert.ok(!broken.stderr.includes(body.slice(20, 30)));
+});
+
+/** Makes, lists, rotates and removes keys and revokes: the same whoever answers. */
+async function liveWithKeys(
+  site: Site,
+  where: readonly string[],
+): Promise<{ readonly good: string; readonly ended: readonly string[] }> {
+  const ok = (...args: string[]) => site.ok([...args, ...where]);
+  const keys = (...args: string[]) => site.keys([...args, ...where]);
+
+  const orders = ["--name", "orders", "--publish", "**", "--expires", "90d"];
+  const key = await ok("create", "--tenant", "acme", ...orders);
+  const other = await ok("create", "--tenant", "acme", "--publish", "**", "--admin");
+  const third = await ok("create", "--tenant", "acme", "--publish", "**");
+  for (const made of [key, other, third]) assert.match(made, /^weir_[0-9A-Za-z]{50}$/);
+  const list = await ok("list", "--tenant", "acme");
+  const row = list.split("\n").find((line) => line.startsWith(idOf(key))) ?? "";
+  assert.match(row, /^\S+ {2}orders {2}\S+Z {2}\S+Z {2}publish:\*\*$/);
+  const day = 86_400_000;
+  const days = (Date.parse(row.split("  ")[3] ?? "") - Date.now()) / day;
+  assert.ok(days > 89 && days <= 90, row);
+  assert.match(list, new RegExp(`^${idOf(other)}  - +\\S+Z  never +publish:\\*\\* admin$`, "m"));
+  for (const made of [key, other, third]) assert.ok(!list.includes(made));
+
+  const rotated = await ok("rotate", idOf(key), "--tenant", "acme", "--grace", "0s");
+  const late = await keys("rotate", idOf(key), "--tenant", "acme");
+  assert.equal(late.code, 1);
+  assert.match(late.stderr, /^There is no key /);
+  const removed = await keys("remove", idOf(other), "--tenant", "acme");
+  assert.deepEqual([removed.code, removed.stderr], [0, `Removed ${idOf(other)}.\n`]);
+  const again = await keys("remove", idOf(other), "--tenant", "acme");
+  assert.equal(again.code, 1);
+  assert.match(again.stderr, /^There is no key /);
+  const elsewhere = await keys("remove", idOf(rotated));
+  assert.equal(elsewhere.code, 1);
+  const foreign = await keys("rotate", idOf(rotated), "--tenant", "brick");
+  assert.equal(foreign.code, 1);
+
+  await ok("revoke", "--key", idOf(third), "--tenant", "acme");
+  const token = await site.ok(["token", "--tenant", "acme", "--publish", "**", "--sub", "eve"]);
+  await ok("revoke", "--jti", decodeJwt(token).jti ?? "", "--tenant", "acme");
+  const theirs = await site.ok(["token", "--tenant", "acme", "--publish", "**", "--sub", "mal"]);
+  await ok("revoke", "--sub", "mal", "--tenant", "acme");
+  assert.ok((await ok("list", "--tenant", "acme")).includes(idOf(rotated)));
+  assert.ok(!(await ok("list")).includes(idOf(rotated)));
+  return { good: rotated, ended: [key, other, third, token, theirs] };
+}
+
+Deno.test("with the server stopped, commands work on its store", async () => {
+  await using site = await Site.make();
+  const { good, ended } = await liveWithKeys(site, []);
+  await using server = await site.server();
+  assert.equal(await publish(server, good, newChannel()), 201);
+  for (const credential of ended) assert.equal(await publish(server, credential, "x"), 401);
+});
+
+Deno.test("with the server running, commands ask it over HTTP", async () => {
+  await using site = await Site.make();
+  await using server = await site.server();
+  const { good, ended } = await liveWithKeys(site, ["--url", server.url]);
+  assert.equal(await publish(server, good, newChannel()), 201);
+  for (const credential of ended) assert.equal(await publish(server, credential, "x"), 401);
+});
+
+Deno.test("a command asks the server that has the store, here to revoke a whole tenant", async () => {
+  await using site = await Site.make();
+  await using server = await site.server();
+  const env = { WEIR_PORT: String(server.port) };
+  const token = await site.ok(["token", "--publish", "**"]);
+  const others = await site.ok(["token", "--publish", "**", "--tenant", "acme"]);
+  assert.equal(await publish(server, token, newChannel()), 201);
+  await site.ok(["revoke", "--all"], env);
+  await site.ok(["list"], env);
+  assert.equal(await publish(server, token, newChannel()), 401);
+  assert.equal(await publish(server, others, newChannel()), 201);
+});
+
+Deno.test("--url and WEIR_ADMIN_TOKEN ask a server with nothing of it at hand", async () => {
+  await using site = await Site.make();
+  await using away = await Site.empty();
+  await using server = await site.server();
+  const token = await site.ok(["token", "--tenant", "acme", "--admin"]);
+  const env = { WEIR_ADMIN_TOKEN: token };
+  const key = await away.ok(["create", "--publish", "**", "--url", `${server.url}/`], env);
+  assert.equal(await publish(server, key, newChannel()), 201);
+  const byPort = { ...env, WEIR_PORT: String(server.port) };
+  assert.ok((await away.ok(["list"], byPort)).includes(idOf(key)));
+  assert.ok((await site.ok(["list", "--url", server.url, "--tenant", "acme"])).includes(idOf(key)));
+  assert.deepEqual(await Array.fromAsync(Deno.readDir(away.data)), []);
+
+  const named = await away.keys(["list", "--tenant", "brick", "--url", server.url], env);
+  assert.equal(named.code, 1);
+  assert.match(named.stderr, /leave --tenant out/);
+  const user = { WEIR_ADMIN_TOKEN: await site.ok(["token", "--publish", "**"]) };
+  const refused = await away.keys(["list", "--url", server.url], user);
+  assert.deepEqual([refused.code, refused.stdout], [1, ""]);
+  assert.equal(refused.stderr, `This credential has no "admin" right.\n`);
+  const keyless = await away.keys(["list", "--url", server.url]);
+  assert.equal(keyless.code, 1);
+  assert.match(keyless.stderr, /signing\.pem/);
+});
+
+Deno.test("a server that is away, or is no Weir, is said to be so", async () => {
+  await using site = await Site.make();
+  const token = await site.ok(["token", "--admin"]);
+  const url = `http://127.0.0.1:${freePort()}`;
+  const away = await site.keys(["list", "--url", url]);
+  assert.equal(away.code, 1);
+  assert.ok(away.stderr.startsWith(`Cannot reach a Weir at ${url}: `), away.stderr);
+  const open = { hostname: "127.0.0.1", port: 0, onListen() {} };
+  await using other = Deno.serve(open, () => new Response("<html>", { status: 502 }));
+  const strange = await site.keys(["list", "--url", `http://127.0.0.1:${other.addr.port}`], {
+    WEIR_ADMIN_TOKEN: token,
+  });
+  assert.deepEqual([strange.code, strange.stdout], [1, ""]);
+  assert.equal(strange.stderr, "The server answered with status 502: is it a Weir?\n");
+  for (const url of ["http://weir.example.com", "ftp://127.0.0.1", "127.0.0.1:8000"]) {
+    const { code, stderr } = await site.keys(["list", "--url", url]);
+    assert.equal(code, 1);
+    assert.match(stderr, /^--url /);
+  }
+});
+
+Deno.test("a server in open mode has no keys to manage, and says what to do", async () => {
+  await using site = await Site.make();
+  await using server = await WeirServer.start({ env: { WEIR_KV: `${site.data}/weir.db` } });
+  const { code, stderr } = await site.keys(["create", "--admin", "--tenant", "acme"], {
+    WEIR_PORT: String(server.port),
+  });
+  assert.equal(code, 1);
+  assert.match(stderr, /open mode/);
+});
+
+const WRONG: readonly (readonly [args: readonly string[], says: RegExp])[] = [
+  [[], /^Makes what opens Weir/],
+  [["make"], /There is no command "make"\.\n$/],
+  [["toString"], /There is no command "toString"\.\n$/],
+  [["init", "--fast"], /'--fast'/],
+  [["init", "here"], /'here'/],
+  [["token"], /Name a right/],
+  [["token", "--publish"], /--publish/],
+  [["token", "--publish", "a***"], /--publish: .* three \* in a row/],
+  [["token", "--admin", "--expires", "soon"], /--expires is a time/],
+  [["token", "--admin", "--expires", "0s"], /--expires is a time/],
+  [["token", "--admin", "--expires", "25h"], /WEIR_TOKEN_MAX_LIFETIME/],
+  [["token", "--admin", "--tenant", "a/b"], /--tenant is/],
+  [["token", "--admin", "--sub", ""], /--sub/],
+  [["create", "--name", "x"], /Name a right/],
+  [["create", "--admin", "--expires", "90"], /--expires is a time/],
+  [["rotate"], /Name one key/],
+  [["rotate", "a", "b"], /Name one key/],
+  [["rotate", "a", "--grace", "-1s"], /--grace/],
+  [["remove"], /Name one key/],
+  [["revoke"], /Name one: --jti/],
+  [["revoke", "--jti", "a", "--all"], /Name one: --jti/],
+  [["list", "all"], /'all'/],
+];
+
+Deno.test("a command that is called wrongly says how it is called, and does nothing", async (t) => {
+  await using site = await Site.empty();
+  for (const [args, says] of WRONG) {
+    await t.step(["keys", ...args].join(" "), async () => {
+      const { code, stdout, stderr } = await site.keys(args);
+      assert.deepEqual([code, stdout], [2, ""], stderr);
+      assert.match(stderr, says);
+    });
+  }
+  assert.deepEqual(await Array.fromAsync(Deno.readDir(site.data)), []);
+});
+
+Deno.test("help is printed when it is asked for", async () => {
+  await using site = await Site.empty();
+  for (const args of [["--help"], ["help"], ["create", "--help"]]) {
+    const { code, stdout, stderr } = await site.keys(args);
+    assert.deepEqual([code, stderr], [0, ""]);
+    for (const name of ["init", "token", "create", "list", "rotate", "remove", "revoke"]) {
+      assert.match(stdout, new RegExp(`^  ${name} `, "m"));
+    }
+  }
+});
+
+Deno.test("a setting that is wrong is named", async () => {
+  await using site = await Site.empty();
+  const { code, stderr } = await site.keys(["list"], { WEIR_PORT: "many" });
+  assert.deepEqual([code, stderr], [1, "WEIR_PORT must be a whole number from 0 to 65535.\n"]);
+});

@@ -1,0 +1,279 @@
+import assert from "node:assert/strict";
+import * as fc from "fast-check";
+import { Authority, OPEN } from "../../../lib/auth/authority.ts";
+import {
+  type Caller,
+  FAILED_AUTHENTICATIONS_PER_SECOND,
+  Limiter,
+  type LimiterOptions,
+  type LimitScope,
+  type LimitTable,
+} from "../../../lib/auth/limiter.ts";
+import { LIMIT_SCOPES } from "../../../lib/auth/limit_settings.ts";
+import type { LimitName, Limits } from "../../../lib/auth/limits.ts";
+import type { Tenant } from "../../../lib/shared/channel.ts";
+import { Problem, type Quota } from "../../../lib/shared/problem.ts";
+import { authorityOf, grantOf } from "../../support/grants.ts";
+import { problem } from "../../support/log_reading.ts";
+
+const PLENTY: Limits = { publishes: 1e6, bytes: 1e9, subscribes: 1e6, connections: 1e6 };
+const [ACME, OTHER] = ["acme" as Tenant, "other" as Tenant];
+
+function table(changes: Partial<Record<LimitScope, Partial<Limits>>>): LimitTable {
+  return {
+    credential: { ...PLENTY, ...changes.credential },
+    address: { ...PLENTY, ...changes.address },
+    tenant: { ...PLENTY, ...changes.tenant },
+  };
+}
+
+class Clock {
+  now = 0;
+
+  limiter(
+    limits: Partial<Record<LimitScope, Partial<Limits>>>,
+    onLimited?: LimiterOptions["onLimited"],
+  ): Limiter {
+    const options = { limits: table(limits), now: () => this.now };
+    return new Limiter(onLimited === undefined ? options : { ...options, onLimited });
+  }
+}
+
+function caller(
+  { tenant = ACME, subject = "ann", address = "192.0.2.1", limits = {} }: {
+    readonly tenant?: Tenant;
+    readonly subject?: string;
+    readonly address?: string;
+    readonly limits?: Partial<Limits>;
+  } = {},
+): Caller {
+  return { authority: authorityOf({ limits }, { tenant, subject }), address };
+}
+
+function quotaOf(run: () => unknown): Quota {
+  try {
+    run();
+  } catch (cause) {
+    if (cause instanceof Problem && cause.quota !== undefined) return cause.quota;
+    throw cause;
+  }
+  throw new Error("it was let through");
+}
+
+Deno.test("each limit on publishing refuses on its own, by its name", () => {
+  const few: readonly (readonly [LimitScope, LimitName])[] = LIMIT_SCOPES.flatMap((scope) => [
+    [scope, "publishes"],
+    [scope, "bytes"],
+  ]);
+  for (const [scope, name] of few) {
+    const limiter = new Clock().limiter({ [scope]: { [name]: 10 } });
+    limiter.publish(caller(), 6, 6);
+    const quota = quotaOf(() => limiter.publish(caller(), 5, 5));
+    assert.deepEqual(quota, {
+      policy: `${scope}-${name}`,
+      limit: 10,
+      remaining: 4,
+      retryAfter: 100,
+    });
+    assert.throws(() => limiter.publish(caller(), 5, 5), problem("rate_limited"));
+    limiter.publish(caller(), 4, 4);
+  }
+});
+
+Deno.test("each limit on subscribing refuses on its own, by its name", () => {
+  for (const scope of LIMIT_SCOPES) {
+    const clock = new Clock();
+    const limiter = clock.limiter({ [scope]: { subscribes: 10 } });
+    limiter.subscribe(caller(), 10);
+    assert.throws(() => limiter.subscribe(caller(), 1), problem("rate_limited"));
+    assert.equal(quotaOf(() => limiter.subscribe(caller(), 1)).policy, `${scope}-subscribes`);
+    limiter.publish(caller(), 100, 100);
+    clock.now = 100;
+    limiter.subscribe(caller(), 1);
+  }
+});
+
+Deno.test("a publish gives what is left of the caller's own limits, nothing of others'", () => {
+  const limiter = new Clock().limiter({
+    credential: { publishes: 100, bytes: 1_000 },
+    address: { publishes: 50 },
+    tenant: { publishes: 50 },
+  });
+  const publishes = { policy: "credential-publishes", limit: 100, remaining: 90, retryAfter: 0 };
+  assert.deepEqual(limiter.publish(caller(), 10, 10), publishes);
+  const bytes = { policy: "credential-bytes", limit: 1_000, remaining: 490, retryAfter: 0 };
+  assert.deepEqual(limiter.publish(caller(), 1, 500), bytes);
+});
+
+Deno.test("what one scope refuses counts in none of them", () => {
+  const clock = new Clock();
+  const limiter = clock.limiter({ credential: { publishes: 10 }, tenant: { publishes: 5 } });
+  const [ann, ben] = [caller(), caller({ subject: "ben", address: "192.0.2.2" })];
+  limiter.publish(ben, 5, 1);
+  for (let i = 0; i < 100; i++) {
+    assert.equal(quotaOf(() => limiter.publish(ann, 1, 1)).policy, "tenant-publishes");
+  }
+  clock.now = 1_000;
+  assert.equal(limiter.publish(ann, 1, 1)?.remaining, 9);
+});
+
+Deno.test("a credential's own limits take the place of the server's", () => {
+  const limiter = new Clock().limiter({ credential: { publishes: 10, connections: 1 } });
+  limiter.publish(caller({ subject: "many", limits: { publishes: 100 } }), 100, 0);
+  const none = caller({ subject: "none", limits: { publishes: 0 } });
+  assert.throws(() => limiter.publish(none, 1, 1), problem("rate_limited"));
+  const tiny = caller({ subject: "tiny", limits: { bytes: 5 } });
+  limiter.publish(tiny, 1, 5);
+  assert.equal(quotaOf(() => limiter.publish(tiny, 1, 1)).policy, "credential-bytes");
+  limiter.publish(tiny, 9, 0); // of publishes it has the server's
+  assert.equal(quotaOf(() => limiter.publish(tiny, 1, 0)).policy, "credential-publishes");
+  const two = caller({ subject: "two", limits: { connections: 2 } });
+  limiter.connect(two);
+  limiter.connect(two);
+  assert.throws(() => limiter.connect(two), problem("too_many_connections"));
+});
+
+Deno.test("a subject's next token goes on with what the last one left", () => {
+  const limiter = new Clock().limiter({ credential: { publishes: 10 } });
+  const tokens = ["t1", "t2"].map((tokenId): Caller => {
+    return { authority: authorityOf({}, { subject: "ann", tokenId }), address: "" };
+  });
+  for (const token of tokens) limiter.publish(token, 5, 0);
+  for (const token of tokens) {
+    assert.throws(() => limiter.publish(token, 1, 0), problem("rate_limited"));
+  }
+});
+
+Deno.test("anonymous callers are counted by address, none for the others", () => {
+  const limiter = new Clock().limiter({
+    credential: { publishes: 1, connections: 1 },
+    address: { publishes: 10 },
+  });
+  const authority = new Authority({ ...grantOf({}), kind: "anonymous", subject: undefined });
+  const [here, there] = ["192.0.2.1", "192.0.2.2"].map((address) => ({ authority, address }));
+  assert.ok(here !== undefined && there !== undefined);
+  assert.deepEqual(limiter.publish(here, 10, 0), {
+    policy: "address-publishes",
+    limit: 10,
+    remaining: 0,
+    retryAfter: 0,
+  });
+  assert.throws(() => limiter.publish(here, 1, 0), problem("rate_limited"));
+  limiter.publish(there, 10, 0);
+  for (let i = 0; i < 10; i++) limiter.connect(here);
+});
+
+Deno.test("an address that isn't known is not counted", () => {
+  const limiter = new Clock().limiter({ address: { publishes: 1, connections: 1 } });
+  const nowhere = caller({ address: "" });
+  for (let i = 0; i < 10; i++) {
+    limiter.publish(nowhere, 1, 1);
+    limiter.connect(nowhere);
+  }
+});
+
+Deno.test("open mode has no limits", () => {
+  const none = { publishes: 0, bytes: 0, subscribes: 0, connections: 0 };
+  const limiter = new Clock().limiter({ credential: none, address: none, tenant: none });
+  const open = { authority: OPEN, address: "127.0.0.1" };
+  assert.equal(limiter.publish(open, 100, 1e9), undefined);
+  limiter.subscribe(open, 100);
+  using _connection = limiter.connect(open);
+});
+
+Deno.test("no tenant's publishes change what another may", () => {
+  const step = fc.record({
+    after: fc.nat(300),
+    tenant: fc.constantFrom(ACME, OTHER),
+    subject: fc.constantFrom("ann", "ben"),
+    events: fc.nat(8),
+  });
+  fc.assert(fc.property(fc.array(step, { maxLength: 50 }), (steps) => {
+    // Each tenant has addresses of its own: those are counted across tenants, on purpose.
+    const run = (steps: readonly (typeof step extends fc.Arbitrary<infer T> ? T : never)[]) => {
+      const clock = new Clock();
+      const limiter = clock.limiter({ credential: { publishes: 5 }, tenant: { publishes: 8 } });
+      return steps.map(({ after, tenant, subject, events }) => {
+        clock.now += after;
+        if (events === 0) return undefined; // what the other tenant did, left out
+        try {
+          return [tenant, limiter.publish(caller({ tenant, subject, address: tenant }), events, 1)];
+        } catch (cause) {
+          if (cause instanceof Problem) return [tenant, cause.quota];
+          throw cause;
+        }
+      });
+    };
+    const both = run(steps);
+    const alone = run(steps.map((one) => one.tenant === ACME ? one : { ...one, events: 0 }));
+    const ofAcme = (_: unknown, i: number) => steps[i]?.tenant === ACME;
+    assert.deepEqual(both.filter(ofAcme), alone.filter(ofAcme));
+  }));
+});
+
+Deno.test("connections are counted while they are open", () => {
+  for (const scope of LIMIT_SCOPES) {
+    const limiter = new Clock().limiter({ [scope]: { connections: 2 } });
+    const first = limiter.connect(caller());
+    limiter.connect(caller());
+    assert.throws(() => limiter.connect(caller()), problem("too_many_connections"));
+    assert.equal(quotaOf(() => limiter.connect(caller())).policy, `${scope}-connections`);
+    first[Symbol.dispose]();
+    first[Symbol.dispose](); // counts once
+    limiter.connect(caller());
+    assert.throws(() => limiter.connect(caller()), problem("too_many_connections"));
+  }
+});
+
+Deno.test("a connection that one scope refuses counts in none of them", () => {
+  const limiter = new Clock().limiter({ address: { connections: 3 }, tenant: { connections: 1 } });
+  const open = limiter.connect(caller());
+  for (let i = 0; i < 10; i++) {
+    assert.throws(() => limiter.connect(caller()), problem("too_many_connections"));
+  }
+  open[Symbol.dispose]();
+  limiter.connect(caller());
+  limiter.connect(caller({ tenant: OTHER }));
+});
+
+Deno.test("connections that have no credential yet count by address", () => {
+  const limiter = new Clock().limiter({ address: { connections: 2 } });
+  const nobody = { authority: undefined, address: "192.0.2.1" };
+  limiter.connect(nobody);
+  limiter.connect(caller());
+  assert.throws(() => limiter.connect(nobody), problem("too_many_connections"));
+  limiter.connect({ ...nobody, address: "192.0.2.2" });
+});
+
+Deno.test("credentials that are refused are counted by address", () => {
+  const clock = new Clock();
+  const limiter = clock.limiter({});
+  for (let i = 0; i < FAILED_AUTHENTICATIONS_PER_SECOND; i++) limiter.failedAuthentication("a");
+  assert.throws(() => limiter.failedAuthentication("a"), problem("rate_limited"));
+  limiter.failedAuthentication("b");
+  clock.now = 1_000 / FAILED_AUTHENTICATIONS_PER_SECOND;
+  limiter.failedAuthentication("a");
+  assert.throws(() => limiter.failedAuthentication("a"), problem("rate_limited"));
+});
+
+Deno.test("a limit that is reached is told of, once a second for each tenant", () => {
+  const clock = new Clock();
+  const told: unknown[] = [];
+  const limiter = clock.limiter(
+    { credential: { publishes: 1, connections: 0 }, tenant: { subscribes: 0 } },
+    ({ authority, address }, limit, scope) => {
+      told.push([clock.now, authority?.tenant, address, limit, scope]);
+    },
+  );
+  const everything = (who: Caller) => {
+    assert.throws(() => limiter.subscribe(who, 1), problem("rate_limited"));
+    assert.throws(() => limiter.connect(who), problem("too_many_connections"));
+  };
+  for (clock.now = 0; clock.now < 2_000; clock.now += 100) everything(caller());
+  everything(caller({ tenant: OTHER, address: "192.0.2.2" }));
+  assert.deepEqual(told, [
+    [0, "acme", "192.0.2.1", "subscribes", "tenant"],
+    [1_000, "acme", "192.0.2.1", "subscribes", "tenant"],
+    [2_000, "other", "192.0.2.2", "subscribes", "tenant"],
+  ]);
+});

@@ -1,0 +1,161 @@
+import assert from "node:assert/strict";
+import { Problem } from "../../lib/shared/problem.ts";
+import { readBody } from "../../routes/body.ts";
+import { problemResponse } from "../../routes/problem.ts";
+import { checkRequestSize, MAX_URL_CHARS } from "../../routes/request_size.ts";
+import { LocalServer } from "../support/local_server.ts";
+import { head, RawConnection } from "../support/raw_connection.ts";
+
+const MAX_BYTES = 1_048_576;
+/** More than is read in one go. */
+const LARGE = 100_000;
+/** Of a body in the tests that wait for its end, in ms. */
+const SHORT = 50;
+
+/** How a body is framed, and a byte of it. */
+const FRAMINGS = [
+  ["small and announced", { "Content-Length": "1000" }, "x"],
+  ["large and announced", { "Content-Length": String(LARGE) }, "x"],
+  ["chunked", { "Transfer-Encoding": "chunked" }, "1\r\nx\r\n"],
+] as const;
+
+for (const [how, framing, byte] of FRAMINGS) {
+  Deno.test(`a body that goes on for too long is given up, though bytes keep coming (${how})`, async () => {
+    await using server = new BodyServer(SHORT);
+    using connection = await server.post(framing);
+    let isAnswered = false;
+    const answer = connection.readUntil("\r\n\r\n").finally(() => isAnswered = true);
+    while (!isAnswered) {
+      await connection.write(byte);
+      await new Promise((resolve) => setTimeout(resolve, 1));
+    }
+    assert.match(await answer, /^HTTP\/1\.1 408 /);
+    assert.equal(await server.outcome, "request_timeout");
+  });
+
+  Deno.test(`a body that stops is given up (${how})`, async () => {
+    await using server = new BodyServer(SHORT);
+    using connection = await server.post(framing);
+    await connection.write(byte);
+    assert.match(await connection.readUntil("\r\n\r\n"), /^HTTP\/1\.1 408 /);
+    assert.equal(await server.outcome, "request_timeout");
+  });
+
+  Deno.test(`a body that breaks off is incomplete, not late (${how})`, async () => {
+    await using server = new BodyServer();
+    using connection = await server.post(framing);
+    await connection.write(byte);
+    await server.asked;
+    await connection.closeWrite();
+    assert.equal(await server.outcome, "body_incomplete");
+  });
+}
+
+for (
+  const [how, framing, parts] of [
+    ["small and announced", { "Content-Length": "10" }, ["12345", "67890"]],
+    ["large and announced", { "Content-Length": String(LARGE) }, [
+      "x".repeat(LARGE / 2),
+      "x".repeat(LARGE / 2),
+    ]],
+    ["chunked", { "Transfer-Encoding": "chunked" }, [
+      "5\r\n12345\r\n",
+      "5\r\n67890\r\n0\r\n\r\n",
+    ]],
+  ] as const
+) {
+  Deno.test(`a body that comes in parts is read whole (${how})`, async () => {
+    await using server = new BodyServer();
+    using connection = await server.post(framing);
+    await connection.write(parts[0]);
+    await server.asked;
+    await connection.write(parts[1]);
+    assert.match(await connection.readUntil("\r\n\r\n"), /^HTTP\/1\.1 200 /);
+    assert.equal(await server.outcome, how.startsWith("large") ? LARGE : 10);
+  });
+}
+
+Deno.test("a URL is refused from one character too many on", () => {
+  const start = "http://localhost:8000/v1/events?channel=";
+  const longest = start + "a".repeat(MAX_URL_CHARS - start.length);
+  checkRequestSize(new Request(longest));
+  assert.throws(
+    () => checkRequestSize(new Request(`${longest}a`)),
+    (cause) => cause instanceof Problem && cause.code === "uri_too_long",
+  );
+});
+
+// What a head may hold is bounded by Deno itself. Where a version changes that, Weir has to.
+for (
+  const [what, lines] of [
+    ["64 KiB of headers", { "X-Long": "a".repeat(65_536) }],
+    ["129 headers", Object.fromEntries(Array.from({ length: 128 }, (_, i) => [`X-${i}`, "a"]))],
+  ] as const
+) {
+  Deno.test(`a head with ${what} is refused before Weir sees it`, async () => {
+    await using server = await LocalServer.start();
+    using connection = await RawConnection.open(server.port);
+    assert.match(await connection.get("/healthz", lines), /^HTTP\/1\.1 400 /);
+    assert.equal(await connection.read(), undefined);
+  });
+}
+
+Deno.test("a head that never ends is cut at 64 KiB", async () => {
+  await using server = await LocalServer.start();
+  using connection = await RawConnection.open(server.port);
+  await connection.write(`GET /healthz HTTP/1.1\r\nX-Long: ${"a".repeat(65_536)}`);
+  assert.match(await connection.readUntil("\r\n\r\n"), /^HTTP\/1\.1 400 /);
+  assert.equal(await connection.read(), undefined);
+});
+
+Deno.test("a hundred senders that stop within the head keep nobody else waiting", async () => {
+  await using server = await LocalServer.start();
+  using senders = new DisposableStack();
+  for (let i = 0; i < 100; i++) {
+    const sender = senders.use(await RawConnection.open(server.port));
+    await sender.write("GET /healthz HTTP/1.1\r\nHo");
+  }
+  const response = await fetch(`${server.url}/healthz`);
+  assert.equal(response.status, 200);
+  await response.body?.cancel();
+});
+
+/** Reads the body of one request. */
+class BodyServer implements AsyncDisposable {
+  /** Once the request's head is there. */
+  readonly asked: Promise<void>;
+  /** The body's length, or the code of its refusal. */
+  readonly outcome: Promise<number | string>;
+  readonly #server: Deno.HttpServer<Deno.NetAddr>;
+
+  /** @param time of a body, in ms; without it the default. */
+  constructor(time?: number) {
+    const asked = Promise.withResolvers<void>();
+    const outcome = Promise.withResolvers<number | string>();
+    this.asked = asked.promise;
+    this.outcome = outcome.promise;
+    const options = { hostname: "127.0.0.1", port: 0, onListen() {} };
+    this.#server = Deno.serve(options, async (request) => {
+      asked.resolve();
+      try {
+        outcome.resolve((await readBody(request, MAX_BYTES, time)).length);
+        return new Response();
+      } catch (cause) {
+        if (!(cause instanceof Problem)) throw cause;
+        outcome.resolve(cause.code);
+        return problemResponse(cause);
+      }
+    });
+  }
+
+  /** A connection that has sent the head of a request. */
+  async post(framing: Readonly<Record<string, string>>): Promise<RawConnection> {
+    const connection = await RawConnection.open(this.#server.addr.port);
+    await connection.write(head("POST", "/", framing));
+    return connection;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#server.shutdown();
+  }
+}
