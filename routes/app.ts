@@ -125,7 +125,10 @@ function answerError(c: Context, weir: Weir, cause: Error): Response {
     if (cause.cause !== undefined && cause.code.startsWith("storage_")) {
       logger.warn("the store failed", { code: cause.code, ...errorFields(cause) });
     }
-    if (cause.code === "forbidden") auditDenial(c, weir, cause);
+    const caller: Caller | undefined = c.get("caller");
+    if (cause.code === "forbidden" && caller !== undefined) {
+      weir.access.recordDenial(caller, cause.detail);
+    }
     if (cause.code === "upgrade_required") {
       return problemResponse(cause, { Upgrade: "websocket" });
     }
@@ -134,12 +137,4 @@ function answerError(c: Context, weir: Weir, cause: Error): Response {
   logger.error("request failed", { path: c.req.routePath, ...errorFields(cause) });
   const detail = "Something went wrong here; it was logged.";
   return problemResponse(new Problem("internal", detail));
-}
-
-function auditDenial(c: Context, { access }: Weir, { detail }: Problem): void {
-  const caller: Caller | undefined = c.get("caller");
-  if (caller === undefined) return;
-  const { tenant, grant: { kind, subject, keyId } } = caller.authority;
-  const { address } = caller;
-  void access.audit.record(tenant, "access.denied", { kind, subject, keyId, address, detail });
 }

@@ -94,7 +94,7 @@ async function viewFor(c: Context, weir: Weir, caller: Caller, asked: Asked): Pr
   } catch (cause) {
     const view = refusal(cause);
     if (view.status !== 403) return view;
-    recordDenial(weir, caller, asked);
+    weir.access.recordDenial(caller, `The page of ${quote(asked.channel)} was asked for.`);
     return takesTokens(weir) ? { ...view, signIn: "shown" } : view;
   }
 }
@@ -107,12 +107,6 @@ function takesTokens({ config }: Weir): boolean {
 function refusal(cause: unknown): View {
   if (!(cause instanceof Problem) || statusOf(cause.code) >= 500) throw cause;
   return { status: statusOf(cause.code), headers: problemHeaders(cause), error: cause.detail };
-}
-
-function recordDenial({ access }: Weir, { authority, address }: Caller, { channel }: Asked): void {
-  const { tenant, grant: { kind, subject, keyId } } = authority;
-  const detail = `The page of ${quote(channel)} was asked for.`;
-  void access.audit.record(tenant, "access.denied", { kind, subject, keyId, address, detail });
 }
 
 /** The channel's newest events, and the cursor behind them from which the stream goes on. */

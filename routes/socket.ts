@@ -83,6 +83,10 @@ class LimitedClient implements SocketClient {
     this.#access.limiter.subscribe({ authority, address: this.#address }, channels);
   }
 
+  denied(authority: Authority, detail: string): void {
+    this.#access.recordDenial({ authority, address: this.#address }, detail);
+  }
+
   left(): void {
     this.#hasLeft = true;
     this.#connection[Symbol.dispose]();

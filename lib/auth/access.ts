@@ -9,7 +9,7 @@ import { type ControlEntry, ControlJournal } from "./control_journal.ts";
 import { ALGORITHMS } from "./jwk_set.ts";
 import { KeySet, type KeySetOptions, keySourceOf } from "./key_set.ts";
 import { KeyStore } from "./key_store.ts";
-import { Limiter, type LimitTable } from "./limiter.ts";
+import { type Caller, Limiter, type LimitTable } from "./limiter.ts";
 import { type RevocationKind, Revocations } from "./revocations.ts";
 import type { Scope } from "./scope.ts";
 import { Sessions } from "./sessions.ts";
@@ -58,7 +58,7 @@ export class Access {
   readonly isOpen: boolean;
   /** Who brings no credential; undefined: is refused. */
   readonly nobody: Authority | undefined;
-  readonly sessions = new Sessions();
+  readonly sessions = new Sessions((grant) => this.revocations.isRevoked(grant));
   readonly limiter: Limiter;
   readonly keys: KeyStore;
   readonly tickets: TicketStore;
@@ -196,6 +196,11 @@ export class Access {
   /** An API key has another end than before: what lives by it is to know. */
   async keyChanged(tenant: Tenant, id: string, expiresAt: number): Promise<void> {
     await this.#journal.write({ type: "key", tenant, id, expiresAt }, Date.now() + NOTICE_MS);
+  }
+
+  /** Lets the tenant see, in its audit channel, what was asked for without the right to it. */
+  recordDenial({ authority, address }: Caller, detail: string): void {
+    if (!this.isOpen) void this.#record(authority.grant, "access.denied", { address, detail });
   }
 
   async close(): Promise<void> {

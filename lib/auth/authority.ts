@@ -67,9 +67,10 @@ export class Authority {
   }
 
   /** Whether `next` may take its place on an open connection: the same tenant and person. */
-  mayBecome({ grant: { tenant, subject } }: Authority): boolean {
-    if (tenant !== this.tenant) return false;
-    return this.grant.kind === "anonymous" || subject === this.grant.subject;
+  mayBecome({ grant }: Authority): boolean {
+    const { tenant, kind, subject } = this.grant;
+    if (grant.tenant !== tenant) return false;
+    return kind === "anonymous" || (grant.kind !== "anonymous" && grant.subject === subject);
   }
 }
 

@@ -79,10 +79,15 @@ export class Session implements Disposable {
 /** All open connections of an isolate, by the credentials that they live by. */
 export class Sessions {
   readonly #sessions = new Map<string, Session>();
+  readonly #isRevoked: (grant: Grant) => boolean;
   readonly #now: () => number;
   #timer: ReturnType<typeof setInterval> | undefined;
 
-  constructor(now: () => number = Date.now) {
+  constructor(
+    isRevoked: (grant: Grant) => boolean = () => false,
+    now: () => number = Date.now,
+  ) {
+    this.#isRevoked = isRevoked;
     this.#now = now;
   }
 
@@ -131,9 +136,10 @@ export class Sessions {
     }
   }
 
-  /** Warns and ends what is due. */
+  /** Warns and ends what is due, also what was revoked while its session was being opened. */
   sweep(): void {
     const now = this.#now();
+    this.revoke(this.#isRevoked);
     for (const session of [...this.#sessions.values()]) session.look(now);
   }
 

@@ -79,6 +79,8 @@ export interface SocketClient {
   published(authority: Authority, bytes: number): void;
   /** Counts subscriptions by `authority`. @throws {Problem} `rate_limited` */
   subscribed(authority: Authority, channels: number): void;
+  /** Told what `authority` asked for without the right to it. */
+  denied(authority: Authority, detail: string): void;
   /** Called once the socket has ended. */
   left(): void;
 }
@@ -408,7 +410,13 @@ export class SocketSession implements Holder {
   }
 
   #fail(ref: Ref | undefined, cause: unknown): void {
-    if (cause instanceof Problem) return this.#refuse(ref, cause);
+    if (cause instanceof Problem) {
+      const authority = this.#session?.authority;
+      if (cause.code === "forbidden" && authority !== undefined) {
+        this.#client.denied(authority, cause.detail);
+      }
+      return this.#refuse(ref, cause);
+    }
     this.#options.onError(cause);
     this.#refuse(ref, new Problem("internal", "Something went wrong here; it was logged."));
   }

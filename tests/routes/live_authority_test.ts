@@ -101,6 +101,16 @@ Deno.test("a socket that doesn't say who it is may do nothing", async () => {
   }
 });
 
+Deno.test("a socket that never says who it is is closed with 4401 after 5 s", async () => {
+  await using weir = await guardedLocal();
+  const start = performance.now();
+  await using socket = await SocketClient.open(weir.url);
+  socket.send({ op: "ping" }); // says nothing of who it is
+  assert.equal((await socket.until("goodbye"))["reason"], "unauthenticated");
+  assert.equal((await socket.closed).code, 4401);
+  assert.ok(performance.now() - start > 4_900);
+});
+
 Deno.test("a socket whose first credential is refused is closed with 4401", async () => {
   await using weir = await guardedLocal();
   await using socket = await SocketClient.open(weir.url);
@@ -172,7 +182,8 @@ Deno.test("rights that are lost while a stream catches up end the replay", {
   sanitizeOps: false,
   sanitizeResources: false,
 }, async () => {
-  await using weir = await guardedLocal();
+  const limits = ["credential", "address", "tenant"].map((scope) => `${scope}.bytes=1GiB`);
+  await using weir = await guardedLocal({ WEIR_LIMITS: limits.join(" ") });
   const channel = newChannel();
   const token = await weir.token(ALL);
   // More than fits into all buffers on the way, so that the replay waits for its reader.

@@ -233,13 +233,10 @@ Deno.test("a token or a key in a URL is refused with the reason, and not repeate
     "/v1/channels/a",
     "/v1/keys",
     "/v1/tickets",
-    "/v1/socket",
   ];
   for (const path of paths) {
     for (const [what, secret] of Object.entries(secrets)) {
-      await t.step({ name: `${what} at ${path}`, ignore: path === "/v1/socket", fn });
-
-      async function fn(): Promise<void> {
+      await t.step(`${what} at ${path}`, async () => {
         for (const name of names) {
           const query = new URLSearchParams({ [name]: secret });
           await assertInUrl(`${path}?${query}`);
@@ -257,15 +254,23 @@ Deno.test("a token or a key in a URL is refused with the reason, and not repeate
     headers: Readonly<Record<string, string>> = {},
   ): Promise<void> {
     const isTicket = path.startsWith("/v1/tickets");
-    const isSocket = path.startsWith("/v1/socket");
-    const answer = isSocket
-      ? await rawCall(weir.server.port, path, { headers: { ...headers, ...UPGRADE } })
-      : await call(weir.url, path, { headers, ...isTicket && { method: "POST" } });
+    const answer = await call(weir.url, path, { headers, ...isTicket && { method: "POST" } });
     for (const secret of Object.values(secrets)) {
       assert.ok(!answer.text.includes(secret.slice(-20)), answer.text);
     }
     assertRefused(answer, 400, "token_in_url");
     assert.match(answer.detail ?? "", /POST \/v1\/tickets/);
+  }
+});
+
+Deno.test("a token in a socket's URL is refused with the reason", { ignore: true }, async () => {
+  await using weir = await guardedLocal();
+  const token = await weir.token(ALL);
+  for (const query of [`ticket=${token}`, `token=${token}`, `x=y&after=${token}`, token]) {
+    const path = `/v1/socket?${query}`;
+    const answer = await rawCall(weir.server.port, path, { headers: UPGRADE });
+    assertRefused(answer, 400, "token_in_url");
+    assert.ok(!answer.text.includes(token.slice(-20)), answer.text);
   }
 });
 

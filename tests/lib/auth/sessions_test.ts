@@ -26,7 +26,7 @@ class FakeHolder implements Holder {
 
 Deno.test("a session is warned once, a minute before its credential ends, and ended then", () => {
   let now = 0;
-  const sessions = new Sessions(() => now);
+  const sessions = new Sessions(undefined, () => now);
   const holder = new FakeHolder();
   using _session = sessions.open("a", authorityOf({}, { expiresAt: 3_600_000 }), holder);
   for (now = 0; now < 3_540_000; now += 500) sessions.sweep();
@@ -39,7 +39,7 @@ Deno.test("a session is warned once, a minute before its credential ends, and en
 
 Deno.test("a session that is short from the start is warned half-way", () => {
   let now = 0;
-  const sessions = new Sessions(() => now);
+  const sessions = new Sessions(undefined, () => now);
   const holder = new FakeHolder();
   using _session = sessions.open("a", authorityOf({}, { expiresAt: 10_000 }), holder);
   for (now = 0; now <= 5_000; now += 500) sessions.sweep();
@@ -48,7 +48,7 @@ Deno.test("a session that is short from the start is warned half-way", () => {
 
 Deno.test("another credential gives a session another end, and its holder is told", () => {
   let now = 0;
-  const sessions = new Sessions(() => now);
+  const sessions = new Sessions(undefined, () => now);
   const holder = new FakeHolder();
   using session = sessions.open("a", authorityOf({}, { expiresAt: 10_000 }), holder);
   now = 9_000;
@@ -68,7 +68,10 @@ Deno.test("a session takes only a credential of its tenant and subject", () => {
   const holder = new FakeHolder();
   using session = sessions.open("a", authorityOf(), holder);
   const before = session.authority;
-  for (const changes of [{ tenant: OTHER }, { subject: "bob" }, { subject: undefined }]) {
+  const anonymous = { kind: "anonymous", subject: "ann" } as const;
+  for (
+    const changes of [{ tenant: OTHER }, { subject: "bob" }, { subject: undefined }, anonymous]
+  ) {
     assert.throws(() => sessions.replace("a", authorityOf({}, changes)), { code: "forbidden" });
   }
   assert.equal(session.authority, before);
@@ -94,9 +97,21 @@ Deno.test("a revocation ends just the sessions that it means", () => {
   assert.deepEqual([ann.ends, bob.ends], [[], ["revoked"]]);
 });
 
+Deno.test("what is revoked while its session is opened ends with the next look", () => {
+  let revoked = "";
+  const sessions = new Sessions(({ subject }) => subject === revoked);
+  const holder = new FakeHolder();
+  using _session = sessions.open("a", authorityOf(), holder);
+  sessions.sweep();
+  assert.deepEqual(holder.ends, []);
+  revoked = "ann";
+  sessions.sweep();
+  assert.deepEqual(holder.ends, ["revoked"]);
+});
+
 Deno.test("a credential that is given an earlier end ends its sessions then, a later one doesn't", () => {
   let now = 0;
-  const sessions = new Sessions(() => now);
+  const sessions = new Sessions(undefined, () => now);
   const holder = new FakeHolder();
   using session = sessions.open("a", authorityOf({}, { expiresAt: 10_000 }), holder);
   sessions.limit(() => true, 20_000);

@@ -56,6 +56,7 @@ Deno.test("a socket that nobody reads ends with a goodbye and 4001", async () =>
     authenticate: () => Promise.reject(new Error("nobody asks for it")),
     published() {},
     subscribed() {},
+    denied() {},
     left() {},
   };
   const server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen() {} }, (request) => {
