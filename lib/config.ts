@@ -26,6 +26,8 @@ export interface Config {
   /** What who brings no credential may do; undefined: nothing. */
   readonly anonymous: Scope | undefined;
   readonly limits: LimitTable;
+  /** Channels that a tenant may have. */
+  readonly tenantChannels: number;
   readonly trustedProxies: TrustedProxies;
   /** Neither keys nor a policy for anonymous access: who reaches Weir may do everything. */
   readonly isOpen: boolean;
@@ -146,6 +148,7 @@ const environment = z.strictObject({
   /** Nothing of the server's: `deno task keys` asks a server with it. */
   WEIR_ADMIN_TOKEN: z.string().min(1, "a token").optional(),
   WEIR_ANONYMOUS: parsed(parseAnonymous).optional(),
+  WEIR_TENANT_CHANNELS: wholeNumber(1, 1_000_000_000).default(100_000),
   WEIR_LIMITS: parsed(parseLimits).prefault(""),
   WEIR_TRUSTED_PROXIES: parsed(parseTrustedProxies).prefault(""),
 });
@@ -192,6 +195,7 @@ export function parseConfig(env: Readonly<Record<string, string>>): Config {
     },
     anonymous: values.WEIR_ANONYMOUS,
     limits: values.WEIR_LIMITS,
+    tenantChannels: values.WEIR_TENANT_CHANNELS,
     trustedProxies: values.WEIR_TRUSTED_PROXIES,
     isOpen: values.WEIR_JWKS === undefined && values.WEIR_ANONYMOUS === undefined,
   };

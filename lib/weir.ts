@@ -41,7 +41,9 @@ export interface Weir {
 export async function openWeir(config: Config, logger: Logger): Promise<Weir> {
   const store = await openStore(config.kv);
   const { kv, doorbell, traits } = store;
-  const log = new KvLog({ kv, doorbell, traits, retention: config.retention });
+  const { retention: defaults, isOpen, tenantChannels } = config;
+  const maxChannels = isOpen ? Infinity : tenantChannels;
+  const log = new KvLog({ kv, doorbell, traits, retention: defaults, maxChannels });
   const access = await Access.open({
     kv,
     doorbell,

@@ -39,6 +39,7 @@ export function statusOf(code: ProblemCode): number {
     case "token_revoked":
     case "unauthenticated":
       return 401;
+    case "channel_limit":
     case "forbidden":
     case "forbidden_host":
     case "forbidden_origin":

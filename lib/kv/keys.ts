@@ -17,6 +17,9 @@ export const keys = {
   heads: (tenant: string) => ["head", tenant],
   allHeads: () => ["head"],
 
+  /** → how many channels the tenant has, as a sum. */
+  channelCount: (tenant: string) => ["channels", tenant],
+
   /** → a record batch, by the sequence of its last event. */
   batch: (address: Address, epoch: Epoch, last: number) => [...batches(address, epoch), last],
   batches,

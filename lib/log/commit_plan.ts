@@ -4,6 +4,7 @@ import type { LogEvent } from "../shared/event.ts";
 import { type Epoch, formatOffset } from "../shared/offset.ts";
 import { Problem, quote } from "../shared/problem.ts";
 import { loadData, type StoredDrafts } from "./blobs.ts";
+import { type ChannelCounts, isNew } from "./channel_counts.ts";
 import type { Pending } from "./pending.ts";
 import { getMany, type HeadCache } from "./head_cache.ts";
 import { type HeadEntry, newHead, type StoredHead } from "./head.ts";
@@ -30,6 +31,13 @@ export interface Planned {
   readonly unused: ReadonlySet<string>;
 }
 
+/** What a plan is made from. */
+export interface PlanSources {
+  readonly kv: Deno.Kv;
+  readonly heads: HeadCache;
+  readonly counts: ChannelCounts;
+}
+
 /** The value of a `seen` key. */
 export type Seen = readonly [epoch: Epoch, sequence: number];
 
@@ -49,8 +57,7 @@ interface Known {
  * knows that nobody appended since, and needs no check of their own.
  */
 export async function planCommit(
-  kv: Deno.Kv,
-  heads: HeadCache,
+  { kv, heads, counts }: PlanSources,
   group: readonly Pending[],
   now: number,
 ): Promise<Planned> {
@@ -67,7 +74,8 @@ export async function planCommit(
   for (const pending of group) {
     if (pending.settled) continue; // its caller was told, and it was not sent
     const repeated = pending.drafts.map((draft, index) => repeatOf(draft, index, pending, known));
-    const conflict = repeated.find((found) => found instanceof Problem);
+    const conflict = repeated.find((found) => found instanceof Problem) ??
+      countChannels(pending, channels, counts);
     if (conflict !== undefined) {
       answers.set(pending, conflict);
       continue;
@@ -92,11 +100,35 @@ export async function planCommit(
   return { channels: [...channels.values()].map((plan) => plan.close()), answers, stored, unused };
 }
 
+/** Counts the channels that `pending` is the first to need; why it may not have them. */
+function countChannels(
+  { drafts }: Pending,
+  channels: ReadonlyMap<Address, OpenPlan>,
+  counts: ChannelCounts,
+): Problem | undefined {
+  const made = new Set<OpenPlan>();
+  for (const { address } of drafts) {
+    const plan = channels.get(address);
+    if (plan !== undefined && !plan.isCounted && isNew(plan.entry.head)) made.add(plan);
+  }
+  if (made.size === 0) return undefined;
+  try {
+    counts.add([...made].map(({ address }) => address));
+  } catch (cause) {
+    if (cause instanceof Problem) return cause;
+    throw cause;
+  }
+  for (const plan of made) plan.isCounted = true;
+  return undefined;
+}
+
 class OpenPlan {
   readonly before: StoredHead;
   readonly #events: PackedEvent[] = [];
   readonly #time: number;
   #bytes = 0;
+  /** Whether the channel, which the commit makes, stands in the tenant's count. */
+  isCounted = false;
 
   constructor(readonly address: Address, readonly entry: HeadEntry, now: number) {
     const { head } = entry;

@@ -5,6 +5,7 @@ import type { Address } from "../shared/channel.ts";
 import { Problem } from "../shared/problem.ts";
 import { claimEarly, type StoredDrafts, writeEarly } from "./blobs.ts";
 import { type ChannelPlan, planCommit, type Planned, type Seen } from "./commit_plan.ts";
+import { type ChannelCounts, isNew, sumChannels } from "./channel_counts.ts";
 import type { HeadCache } from "./head_cache.ts";
 import { addressesOf, commitUnknown, type Pending, settle } from "./pending.ts";
 import { lastOf, narrowed, packBatches, type StoredBatch } from "./record_batch.ts";
@@ -25,6 +26,7 @@ export interface GroupCommitOptions {
   readonly kv: Deno.Kv;
   readonly doorbell: Doorbell;
   readonly heads: HeadCache;
+  readonly counts: ChannelCounts;
   readonly now: () => number;
   /** From 0 to 1, as `Math.random`. */
   readonly random: () => number;
@@ -67,7 +69,7 @@ export class GroupCommit {
 
   /** @param unknown earlier attempts at the same group that may still arrive. */
   async #commit(group: readonly Pending[], unknown: Attempt[], conflicts = 0): Promise<void> {
-    const { heads, kv, now } = this.#options;
+    const { heads, counts, kv, now } = this.#options;
     let isNarrowed = false;
     for (let failures = 0; !this.#options.isAbandoned(group);) {
       let attempt: Attempt | undefined;
@@ -76,7 +78,8 @@ export class GroupCommit {
           if (stored.early !== undefined) await writeEarly(kv, stored.early, now());
         }
         await heads.load(addressesOf(group));
-        const planned = await planCommit(kv, heads, group, now());
+        await counts.load(addressesOf(group), heads);
+        const planned = await planCommit({ kv, heads, counts }, group, now());
         attempt = { id: `${this.#isolate}${this.#commits++}`, planned };
         const versionstamp = await this.#send(attempt);
         if (versionstamp !== undefined) return this.#done(attempt, versionstamp);
@@ -151,6 +154,8 @@ export class GroupCommit {
       if (early !== undefined) claimEarly(atomic, early, planned.unused);
     }
     const moved = movedBy(planned);
+    const made = moved.filter(({ before }) => isNew(before.head));
+    sumChannels(atomic, made.map(({ address }) => address), 1);
     if (moved.length > 0) doorbell.prepare(atomic, moved.map(({ address }) => address));
     const result = await atomic.commit();
     return result.ok ? result.versionstamp : undefined;

@@ -7,6 +7,7 @@ import { type Address, type Channel, channelOf, type Tenant } from "../shared/ch
 import type { Position } from "../shared/offset.ts";
 import { Problem } from "../shared/problem.ts";
 import { Committer } from "./committer.ts";
+import { ChannelCounts, isNew, sumChannels } from "./channel_counts.ts";
 import { HeadCache, readHeads } from "./head_cache.ts";
 import { newHead, publicHead, type StoredHead } from "./head.ts";
 import type {
@@ -35,6 +36,8 @@ export interface KvLogOptions {
   readonly traits: StoreTraits;
   /** What a channel keeps where it says nothing else. */
   readonly retention: Retention;
+  /** Channels that a tenant may have. @default Infinity */
+  readonly maxChannels?: number;
   /** Milliseconds since 1970. @default {Date.now} */
   readonly now?: () => number;
   /** From 0 to 1. @default {Math.random} */
@@ -48,6 +51,7 @@ export class KvLog implements Log {
   readonly #kv: Deno.Kv;
   readonly #doorbell: Doorbell;
   readonly #now: () => number;
+  readonly #counts: ChannelCounts;
   readonly #committer: Committer;
   readonly #retainer: Retainer;
   readonly #listeners = new Map<Address, LogListener>();
@@ -63,10 +67,12 @@ export class KvLog implements Log {
     this.#kv = kv;
     this.#doorbell = doorbell;
     this.#now = now;
+    this.#counts = new ChannelCounts(kv, options.maxChannels ?? Infinity, now);
     this.#committer = new Committer({
       kv,
       doorbell,
       traits,
+      counts: this.#counts,
       heads: new HeadCache(kv),
       now,
       random,
@@ -179,6 +185,10 @@ export class KvLog implements Log {
         const head = change(entry.value);
         if (head === undefined) return undefined;
         const atomic = this.#kv.atomic().check(entry);
+        if (isNew(entry.value) !== isNew(head)) {
+          if (isNew(entry.value)) await this.#countNew(address);
+          sumChannels(atomic, [address], isNew(head) ? -1 : 1);
+        }
         atomic.set(entry.key, head, head.deleted ? { expireIn: TOMBSTONE_MS } : {});
         if (entry.value !== null && entry.value.epoch !== head.epoch) {
           atomic.set(keys.sweep(address, entry.value.epoch), 0);
@@ -193,6 +203,12 @@ export class KvLog implements Log {
       throw new Problem("contended", "Too many writers at this channel; try again.");
     };
     return await withinTime(work(), READ_TIMEOUT);
+  }
+
+  /** @throws {Problem} `channel_limit` */
+  async #countNew(address: Address): Promise<void> {
+    await this.#counts.load([address], new HeadCache(this.#kv));
+    this.#counts.add([address]);
   }
 
   /** Rings for every listened channel whose head is not the one of the last look. */

@@ -22,6 +22,7 @@ export type ProblemCode =
   | "bad_parameter"
   | "bad_subprotocol"
   | "body_incomplete"
+  | "channel_limit"
   | "channel_not_found"
   | "channel_reserved"
   | "commit_unknown"

@@ -93,8 +93,9 @@ Deno.test("patterns full of wildcards cost no more than their length for each ch
   for (const name of ["a".repeat(256), "ab".repeat(127) + "aa", "a".repeat(255) + ":"]) {
     assert.equal(set.matches(name), false);
     assert.equal(set.matches(name.slice(0, 255) + "b"), true);
+    // Where a wildcard is reached the places before it are needless: few stay for each pattern.
+    assert.ok(set.kept < 5_000, `${set.kept} are kept`);
   }
-  assert.ok(set.kept < MAX_KEPT, "a place that a later wildcard makes needless is dropped");
 });
 
 Deno.test("what a set keeps stays bounded whatever the names are", () => {

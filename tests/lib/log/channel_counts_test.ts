@@ -1,0 +1,89 @@
+import assert from "node:assert/strict";
+import {
+  addressOf,
+  AUDIT_CHANNEL,
+  type Channel,
+  type Tenant,
+} from "../../../lib/shared/channel.ts";
+import { BroadcastDoorbell } from "../../../lib/kv/broadcast_doorbell.ts";
+import { EMBEDDED } from "../../../lib/kv/limits.ts";
+import { KvLog } from "../../../lib/log/kv_log.ts";
+import type { Draft } from "../../../lib/log/log.ts";
+import type { Address } from "../../../lib/shared/channel.ts";
+import { draft } from "../../support/drafts.ts";
+
+const [ANN, BOB] = ["ann" as Tenant, "bob" as Tenant];
+const RETENTION = { age: 60_000, events: 1_000, bytes: 1_000_000 };
+
+/** A log in memory that gives each tenant two channels, and whose clock is moved by hand. */
+async function open() {
+  const kv = await Deno.openKv(":memory:");
+  const doorbell = new BroadcastDoorbell(crypto.randomUUID());
+  let time = 0;
+  const now = () => time;
+  const options = { kv, doorbell, traits: EMBEDDED, retention: RETENTION, maxChannels: 2, now };
+  const log = new KvLog(options);
+  return {
+    log,
+    /** Past the time for which a count is trusted. */
+    later: () => time += 1_001,
+    async [Symbol.asyncDispose]() {
+      await log.close();
+      await doorbell.close();
+      kv.close();
+    },
+  };
+}
+
+const at = (tenant: Tenant, name: string) => addressOf(tenant, name as Channel);
+const to = (address: Address): Draft => ({ ...draft("x", "1"), address });
+
+Deno.test("a tenant that has all its channels makes no more, and goes on with those it has", async () => {
+  await using store = await open();
+  const { log } = store;
+  await log.append([to(at(ANN, "1")), to(at(ANN, "2"))]);
+  await assert.rejects(log.append([to(at(ANN, "3"))]), { code: "channel_limit" });
+  await assert.rejects(log.configure(at(ANN, "3"), {}), { code: "channel_limit" });
+  assert.equal(await log.head(at(ANN, "3")), undefined);
+  await log.append([to(at(ANN, "1")), to(at(ANN, "2"))]);
+  await log.append([to(at(BOB, "1"))]);
+});
+
+Deno.test("channels that are deleted make room, and those made again take it", async () => {
+  await using store = await open();
+  const { log } = store;
+  await log.append([to(at(ANN, "1"))]);
+  await log.configure(at(ANN, "2"), { events: 5 });
+  await log.configure(at(ANN, "2"), { events: 6 });
+  await log.delete(at(ANN, "1"));
+  await log.delete(at(ANN, "1"));
+  store.later();
+  await log.append([to(at(ANN, "3"))]);
+  await assert.rejects(log.append([to(at(ANN, "1"))]), { code: "channel_limit" });
+  await log.delete(at(ANN, "2"));
+  store.later();
+  await log.append([to(at(ANN, "1"))]);
+  await assert.rejects(log.append([to(at(ANN, "2"))]), { code: "channel_limit" });
+});
+
+Deno.test("a publish over several channels is refused as a whole, others of its group are not", async () => {
+  await using store = await open();
+  const { log } = store;
+  const results = await Promise.allSettled([
+    log.append([to(at(ANN, "1")), to(at(ANN, "2")), to(at(ANN, "3"))]),
+    log.append([to(at(BOB, "1"))]),
+  ]);
+  assert.deepEqual(results.map(({ status }) => status), ["rejected", "fulfilled"]);
+  assert.equal(await log.head(at(ANN, "1")), undefined);
+  await log.append([to(at(ANN, "1")), to(at(ANN, "2"))]);
+});
+
+Deno.test("the system's own channels are beside the tenant's", async () => {
+  await using store = await open();
+  const { log } = store;
+  await log.append([to(at(ANN, "1")), to(at(ANN, "2"))]);
+  await log.append([to(addressOf(ANN, AUDIT_CHANNEL))]);
+  await log.delete(at(ANN, "1"));
+  store.later();
+  await log.append([to(at(ANN, "3"))]);
+});
