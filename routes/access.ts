@@ -1,4 +1,5 @@
 import type { Context, MiddlewareHandler } from "hono";
+import type { Access } from "../lib/auth/access.ts";
 import { clientAddress } from "../lib/auth/client_address.ts";
 import type { Authority } from "../lib/auth/authority.ts";
 import type { Caller } from "../lib/auth/limiter.ts";
@@ -109,12 +110,21 @@ export function identify(c: Context, weir: Weir): Visitor | Promise<Visitor> {
     ? redeem(presented.ticket, c, weir)
     : access.verify(presented.credential);
   if (!(authority instanceof Promise)) return { authority, address };
-  return authority.then((authority) => ({ authority, address }), (cause) => {
-    // A store or keys that are away are nobody's fault.
-    const isRefused = cause instanceof Problem && /^(?:key|ticket|token)_/.test(cause.code);
-    if (isRefused) access.limiter.failedAuthentication(address);
-    throw cause;
-  });
+  return authority.then(
+    (authority) => ({ authority, address }),
+    (cause) => countRefused(access, address, cause),
+  );
+}
+
+/**
+ * Counts a credential that was refused; a store or keys that are away are nobody's fault.
+ *
+ * @throws what it is given; {Problem} `rate_limited` instead where there were too many.
+ */
+export function countRefused({ limiter }: Access, address: string, cause: unknown): never {
+  const isRefusal = cause instanceof Problem && /^(?:key|ticket|token)_/.test(cause.code);
+  if (isRefusal) limiter.failedAuthentication(address);
+  throw cause;
 }
 
 /** @throws {Problem} as {@link identify}; `unauthenticated` */

@@ -1,7 +1,7 @@
 import type { Context } from "hono";
 import { z } from "zod";
 import { decode, parseJson } from "../lib/log/draft.ts";
-import type { Head, Retention } from "../lib/log/log.ts";
+import type { ChannelInfo, Head, Retention } from "../lib/log/log.ts";
 import type { Authority } from "../lib/auth/authority.ts";
 import type { Caller } from "../lib/auth/limiter.ts";
 import {
@@ -30,10 +30,7 @@ const settings = z.strictObject({
   }).default({}),
 });
 
-/**
- * `GET /v1/channels`: the channels that the caller may see, by name. A page has fewer than the
- * limit where others lie between.
- */
+/** `GET /v1/channels`: the channels that the caller may see, by name. Others leave no trace. */
 export async function listChannels(
   c: Context,
   weir: Weir,
@@ -45,12 +42,32 @@ export async function listChannels(
   });
   const { searchParams } = splitUrl(c.req.raw.url);
   const { after, limit = DEFAULT_LIMIT } = parseQuery(searchParams, schema);
-  const { authority } = caller;
-  const found = await weir.log.channels(authority.tenant, after, limit + 1);
+  const found = await visibleChannels(weir, caller, after, limit + 1);
   const page = found.slice(0, limit);
   const next = found.length > limit ? page.at(-1)?.channel ?? null : null;
-  const visible = page.filter(({ channel }) => maySee(authority, channel));
-  return c.json({ channels: visible.map((info) => describe(weir, info.channel, info)), next });
+  return c.json({ channels: page.map((info) => describe(weir, info.channel, info)), next });
+}
+
+/**
+ * The first `count` channels behind `after` that the caller may see, however many lie between:
+ * a shorter page, or one that goes on behind a hidden channel, would tell of those.
+ */
+async function visibleChannels(
+  { access, log }: Weir,
+  caller: Caller,
+  after: string,
+  count: number,
+): Promise<readonly ChannelInfo[]> {
+  const { authority } = caller;
+  const visible: ChannelInfo[] = [];
+  for (let batch = count;; batch = MAX_LIMIT) {
+    access.limiter.subscribe(caller, 1);
+    const found = await log.channels(authority.tenant, after, batch);
+    visible.push(...found.filter(({ channel }) => maySee(authority, channel)));
+    const last = found.at(-1);
+    if (visible.length >= count || last === undefined || found.length < batch) return visible;
+    after = last.channel;
+  }
 }
 
 function maySee(authority: Authority, channel: Channel): boolean {

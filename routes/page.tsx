@@ -10,6 +10,7 @@ import { addressOf, AUDIT_CHANNEL, parseReadableChannel } from "../lib/shared/ch
 import { type Gap, parseEventType, type WireEvent } from "../lib/shared/event.ts";
 import type { Position } from "../lib/shared/offset.ts";
 import { Problem, quote } from "../lib/shared/problem.ts";
+import { withoutSecrets } from "../lib/shared/secrets.ts";
 import { readPage } from "../lib/transports/page.ts";
 import type { Weir } from "../lib/weir.ts";
 import { identify } from "./access.ts";
@@ -50,8 +51,8 @@ const NOBODY: View = {
 export async function getPage(c: Context, weir: Weir): Promise<Response> {
   const { searchParams } = splitUrl(c.req.raw.url);
   const asked = {
-    channel: searchParams.get("channel")?.trim() || DEFAULT_CHANNEL,
-    types: searchParams.get("types")?.trim() ?? "",
+    channel: withoutSecrets(searchParams.get("channel")?.trim() || DEFAULT_CHANNEL),
+    types: withoutSecrets(searchParams.get("types")?.trim() ?? ""),
   };
   const isBuilt = await readAsset("live.js") !== undefined;
   const view = await viewOf(c, weir, asked);

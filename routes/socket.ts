@@ -5,7 +5,8 @@ import type { Authority } from "../lib/auth/authority.ts";
 import { Problem, quote } from "../lib/shared/problem.ts";
 import { type SocketClient, SocketSession, SUBPROTOCOL } from "../lib/transports/socket.ts";
 import type { Weir } from "../lib/weir.ts";
-import { identify, type Visitor } from "./access.ts";
+import { countRefused, identify, type Visitor } from "./access.ts";
+import { presentedIn } from "./credentials.ts";
 import { parseQuery, splitUrl } from "./query.ts";
 
 /**
@@ -14,6 +15,8 @@ import { parseQuery, splitUrl } from "./query.ts";
  */
 export async function openSocket(c: Context, weir: Weir): Promise<Response> {
   const request = c.req.raw;
+  // Before unknown parameters: a token in the URL is refused with the reason.
+  if (!weir.access.isOpen) presentedIn(c, weir.config);
   parseQuery(splitUrl(request.url).searchParams, z.object({}), ["ticket"]);
   if (request.headers.get("upgrade")?.toLowerCase() !== "websocket") {
     throw new Problem("upgrade_required", "This is a WebSocket: ask with Upgrade: websocket.");
@@ -60,16 +63,11 @@ class LimitedClient implements SocketClient {
   }
 
   async authenticate(credential: string): Promise<Authority> {
-    const { limiter } = this.#access;
-    let authority: Authority;
-    try {
-      authority = await this.#access.verify(credential);
-    } catch (cause) {
-      limiter.failedAuthentication(this.#address);
-      throw cause;
-    }
+    const access = this.#access;
+    const authority = await Promise.resolve(access.verify(credential))
+      .catch((cause) => countRefused(access, this.#address, cause));
     if (this.#hasLeft) return authority;
-    const connection = limiter.connect({ authority, address: this.#address });
+    const connection = access.limiter.connect({ authority, address: this.#address });
     this.#connection[Symbol.dispose]();
     this.#connection = connection;
     return authority;

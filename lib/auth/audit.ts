@@ -2,7 +2,7 @@ import type { Draft, Log } from "../log/log.ts";
 import { addressOf, AUDIT_CHANNEL, type Tenant } from "../shared/channel.ts";
 import { JSON_TYPE } from "../shared/event.ts";
 
-/** Security events of one tenant a second. Met: a flood of refusals that becomes one of writes. */
+/** Provoked events of one tenant a second. Met: a flood of refusals that becomes one of writes. */
 const MAX_PER_SECOND = 20;
 
 /** What happened, by its stable name: the event's type in `$audit`. */
@@ -18,6 +18,14 @@ export const AUDIT_TYPES = [
 ] as const;
 export type AuditType = typeof AUDIT_TYPES[number];
 
+/** What anyone can bring about, as often as they like; the others are an administrator's. */
+const PROVOKED: ReadonlySet<AuditType> = new Set<AuditType>([
+  "access.denied",
+  "limit.exceeded",
+  "session.ended",
+  "ticket.reused",
+]);
+
 /** Names and counts. Never a credential or a payload. */
 export type AuditDetails = Readonly<Record<string, string | number | boolean | undefined>>;
 
@@ -25,8 +33,9 @@ const utf8 = new TextEncoder();
 
 /**
  * Writes what concerns a tenant's security into the tenant's own `$audit` channel: durable, and
- * read like any other. Past 20 events a second of one tenant the rest is only counted; the count
- * stands in the next event as `suppressed`.
+ * read like any other. What an administrator does always is. Of what anyone can provoke, past 20
+ * events a second of one tenant the rest is only counted; the count stands in the next event as
+ * `suppressed`.
  */
 export class Audit {
   readonly #log: Pick<Log, "append">;
@@ -49,7 +58,7 @@ export class Audit {
 
   /** Resolves when it is durable, or has failed: then `onError` was told. */
   async record(tenant: Tenant, type: AuditType, details: AuditDetails): Promise<void> {
-    if (!this.#isWithinRate(tenant)) return;
+    if (PROVOKED.has(type) && !this.#isWithinRate(tenant)) return;
     const suppressed = this.#suppressed.get(tenant);
     this.#suppressed.delete(tenant);
     const data = JSON.stringify({ ...details, suppressed });

@@ -3,7 +3,7 @@ const BURST_MS = 1_000;
 /** Milliseconds after which keys that are idle are dropped, about. */
 const GENERATION_MS = 1_000;
 /** Milliseconds that rounding may cost: the last of a burst is let through all the same. */
-const ROUNDING_MS = 1e-3;
+const ROUNDING_MS = 1e-6;
 
 /** What became of a request for some of a limit. */
 export interface Taken {
@@ -33,7 +33,8 @@ export interface RateLimiterOptions {
 }
 
 /**
- * Token buckets by key, each of which holds a second's worth (GCRA, ITU-T I.371: what is owed is a time).
+ * Token buckets by key, each of which holds a second's worth (GCRA, ITU-T I.371: what is owed is a
+ * time).
  *
  * A key that has its whole second's worth again is as one that never was, and is dropped: what is
  * held are the keys of about the last two seconds and those that still pay off. A key that pays off
@@ -112,6 +113,8 @@ function owedAt({ owed, at }: Bucket, now: number): number {
   return Math.max(0, owed - (now - at));
 }
 
+/** What may be taken in so many ms of the burst. */
 function amount(ms: number, perSecond: number): number {
-  return Math.max(0, Math.floor((ms * perSecond) / BURST_MS + ROUNDING_MS));
+  const whole = Math.floor(((ms + ROUNDING_MS) * perSecond) / BURST_MS);
+  return Math.min(perSecond, Math.max(0, whole));
 }

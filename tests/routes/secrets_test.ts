@@ -214,7 +214,7 @@ async function misplace(
   const names = ["token", "ticket", "after", "channel", "limit", "wait", "envelope", secret];
   const urls = [
     ...names.flatMap((name) =>
-      ["/v1/channels/mine/events", "/v1/events", "/v1/socket", "/v1/channels", "/healthz"]
+      ["/v1/channels/mine/events", "/v1/events", "/v1/socket", "/v1/channels", "/", "/healthz"]
         .map((path) => `${path}?${encodeURIComponent(name)}=${secret}`)
     ),
     `${path}?token=${spelledOut(secret)}`,

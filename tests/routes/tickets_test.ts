@@ -263,7 +263,7 @@ Deno.test("a token or a key in a URL is refused with the reason, and not repeate
   }
 });
 
-Deno.test("a token in a socket's URL is refused with the reason", { ignore: true }, async () => {
+Deno.test("a token in a socket's URL is refused with the reason", async () => {
   await using weir = await guardedLocal();
   const token = await weir.token(ALL);
   for (const query of [`ticket=${token}`, `token=${token}`, `x=y&after=${token}`, token]) {

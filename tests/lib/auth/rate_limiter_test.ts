@@ -60,6 +60,16 @@ Deno.test("whole bursts pass where a price is no whole number of ms, at any time
   );
 });
 
+Deno.test("what remains is whole, not nearly whole", () => {
+  let now = 0;
+  const limiter = new RateLimiter({ now: () => now });
+  limiter.take("a", 1);
+  now = 999;
+  assert.equal(limiter.take("a", 1, 0).remaining, 0);
+  now = 1_000;
+  assert.equal(limiter.take("a", 1, 0).remaining, 1);
+});
+
 Deno.test("a limiter answers as a token bucket for each key does", () => {
   // Prices in whole ms, so that the model is exact.
   const limit = fc.constantFrom(1, 2, 5, 8, 10, 25, 100, 500, 1_000);
