@@ -12,14 +12,14 @@ export type LimitTable = Readonly<Record<LimitScope, Limits>>;
  */
 export const DEFAULT_LIMITS: LimitTable = {
   /** Met: a producer in a loop, a page that reconnects without end, a stolen token. */
-  credential: { publishes: 2_000, bytes: 16 * 2 ** 20, subscribes: 500, connections: 1_000 },
+  credential: { publishes: 2_000, bytes: 16 * 2 ** 20, subscribes: 2_000, connections: 1_000 },
   /**
    * Met: one machine with many credentials, or with none. Whole offices and mobile networks share
    * an address; everybody does behind a proxy that is not among the trusted ones.
    */
-  address: { publishes: 2_000, bytes: 16 * 2 ** 20, subscribes: 500, connections: 1_000 },
+  address: { publishes: 2_000, bytes: 16 * 2 ** 20, subscribes: 2_000, connections: 1_000 },
   /** Met: a tenant that takes what the others need. */
-  tenant: { publishes: 5_000, bytes: 64 * 2 ** 20, subscribes: 5_000, connections: 20_000 },
+  tenant: { publishes: 5_000, bytes: 64 * 2 ** 20, subscribes: 20_000, connections: 20_000 },
 };
 
 const MAX_LIMIT = 1e12;
