@@ -1,7 +1,6 @@
 import { z } from "zod";
 import { parseTrustedProxies, type TrustedProxies } from "./auth/client_address.ts";
-import { parseLimits } from "./auth/limit_settings.ts";
-import type { LimitTable } from "./auth/limiter.ts";
+import { type LimitTable, parseLimits } from "./auth/limit_settings.ts";
 import { parseAnonymous, type Scope } from "./auth/scope.ts";
 import type { Retention } from "./log/log.ts";
 

@@ -63,13 +63,14 @@ export async function openWeir(config: Config, logger: Logger): Promise<Weir> {
   const hub = new Hub({ log });
   const sockets: SocketOptions = {
     hub,
-    live: access.sessions,
+    sessions: access.sessions,
     drains: new DrainPoll(),
     append: (drafts) => log.append(drafts),
     heartbeat: config.heartbeat,
-    onError: (cause) => logger.error("socket failed", errorFields(cause)),
-    sessions: new Set(),
+    onError: (cause, tenant) => logger.error("socket failed", { tenant, ...errorFields(cause) }),
+    sockets: new Set(),
   };
+  const wheel = new TimerWheel(config.heartbeat);
   const retention = setInterval(() => {
     log.retain().catch((cause) => logger.warn("retention failed", errorFields(cause)));
   }, RETENTION_INTERVAL);
@@ -77,12 +78,13 @@ export async function openWeir(config: Config, logger: Logger): Promise<Weir> {
   let closing: Promise<void> | undefined;
 
   async function dismissSockets(): Promise<void> {
-    const closed = [...sockets.sessions].map((session) => session.close("stopping"));
+    const closed = [...sockets.sockets].map((socket) => socket.close("stopping"));
     await withinLimit(Promise.all(closed), FAREWELL_MS);
   }
 
   async function leave(): Promise<void> {
     clearInterval(retention);
+    wheel.close();
     const dismissed = dismissSockets();
     const hubClosed = hub.close();
     sockets.drains.close();
@@ -96,7 +98,7 @@ export async function openWeir(config: Config, logger: Logger): Promise<Weir> {
     log,
     hub,
     access,
-    wheel: new TimerWheel(config.heartbeat),
+    wheel,
     sockets,
     isStopping: () => leaving !== undefined,
     dismissSockets,

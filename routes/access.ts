@@ -1,9 +1,11 @@
 import type { Context, MiddlewareHandler } from "hono";
 import type { Access } from "../lib/auth/access.ts";
-import { clientAddress } from "../lib/auth/client_address.ts";
 import type { Authority } from "../lib/auth/authority.ts";
-import type { Caller } from "../lib/auth/limiter.ts";
+import type { Caller, Visitor } from "../lib/auth/caller.ts";
+import { clientAddress } from "../lib/auth/client_address.ts";
+import type { Action } from "../lib/auth/scope.ts";
 import { type Config, isLoopback } from "../lib/config.ts";
+import type { Channel } from "../lib/shared/channel.ts";
 import { Problem, quote } from "../lib/shared/problem.ts";
 import type { Weir } from "../lib/weir.ts";
 import {
@@ -88,12 +90,6 @@ function forbiddenOrigin(origin: string, { isOpen }: Config): Problem {
   return new Problem("forbidden_origin", `Cannot serve pages of ${quote(origin)}: ${why}.`);
 }
 
-/** Who a request is from: undefined where it brings nothing and anonymous access is off. */
-export interface Visitor {
-  readonly authority: Authority | undefined;
-  readonly address: string;
-}
-
 /**
  * Who the request is from.
  *
@@ -102,7 +98,7 @@ export interface Visitor {
 export function identify(c: Context, weir: Weir): Visitor | Promise<Visitor> {
   const { access, config } = weir;
   if (access.isOpen) return { authority: access.nobody, address: "" };
-  const address = addressOf(c, config);
+  const address = clientAddressOf(c, config);
   const presented = presentedIn(c, config);
   if (presented.by === "nothing") return { authority: access.nobody, address };
   refuseForged(presented, c, config);
@@ -141,11 +137,39 @@ function requireAuthority({ authority, address }: Visitor): Caller {
   );
 }
 
+/**
+ * Lets the caller do `action` with the channel. What it may not do counts as a subscribe: asking
+ * for it costs too.
+ *
+ * @throws {Problem} `forbidden`, `rate_limited`
+ */
+export function requireRight(
+  { access }: Weir,
+  caller: Caller,
+  action: Action,
+  channel: Channel,
+): void {
+  if (caller.authority.may(action, channel)) return;
+  access.limiter.subscribe(caller, 1);
+  caller.authority.require(action, channel);
+}
+
+/**
+ * Refuses who has the right to no channel at all, before anything is read for it.
+ *
+ * @throws {Problem} `forbidden`, `rate_limited`
+ */
+export function requireAnyRight({ access }: Weir, caller: Caller, action: Action): void {
+  if (caller.authority.grant.scope[action].length > 0) return;
+  access.limiter.subscribe(caller, 1);
+  throw new Problem("forbidden", `This credential has no right to ${action} anywhere.`);
+}
+
 /** Where the request comes from, as limits count it. */
-export function addressOf(c: Context, { trustedProxies }: Config): string {
+function clientAddressOf(c: Context, { trustedProxies }: Config): string {
   // `Deno.serve` and `deno serve` give it; an edge platform's own entry may not.
   const remote: unknown = c.env?.remoteAddr?.hostname;
-  const forwarded = trustedProxies === undefined
+  const forwarded = trustedProxies.isEmpty
     ? null // nobody is believed, so it costs nothing
     : c.req.raw.headers.get("x-forwarded-for");
   return clientAddress(typeof remote === "string" ? remote : "", forwarded, trustedProxies);

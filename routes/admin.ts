@@ -1,5 +1,5 @@
 import { z } from "zod";
-import type { Caller } from "../lib/auth/limiter.ts";
+import type { Caller } from "../lib/auth/caller.ts";
 import { decode, parseJson } from "../lib/log/draft.ts";
 import type { Tenant } from "../lib/shared/channel.ts";
 import { Problem } from "../lib/shared/problem.ts";

@@ -1,6 +1,6 @@
 import { type Context, Hono, type Next } from "hono";
 import { errorFields } from "../lib/logger.ts";
-import type { Caller } from "../lib/auth/limiter.ts";
+import type { Caller } from "../lib/auth/caller.ts";
 import { Problem, quote } from "../lib/shared/problem.ts";
 import type { Weir } from "../lib/weir.ts";
 import { authenticate, guardOrigin } from "./access.ts";
@@ -121,11 +121,12 @@ function nosniff(c: Context, next: Next): Promise<void> {
 
 function answerError(c: Context, weir: Weir, cause: Error): Response {
   const { logger } = weir;
+  const caller: Caller | undefined = c.get("caller");
+  const tenant = caller?.authority.tenant;
   if (cause instanceof Problem) {
     if (cause.cause !== undefined && cause.code.startsWith("storage_")) {
-      logger.warn("the store failed", { code: cause.code, ...errorFields(cause) });
+      logger.warn("the store failed", { tenant, code: cause.code, ...errorFields(cause) });
     }
-    const caller: Caller | undefined = c.get("caller");
     if (cause.code === "forbidden" && caller !== undefined) {
       weir.access.recordDenial(caller, cause.detail);
     }
@@ -134,7 +135,7 @@ function answerError(c: Context, weir: Weir, cause: Error): Response {
     }
     return problemResponse(cause);
   }
-  logger.error("request failed", { path: c.req.routePath, ...errorFields(cause) });
+  logger.error("request failed", { tenant, path: c.req.routePath, ...errorFields(cause) });
   const detail = "Something went wrong here; it was logged.";
   return problemResponse(new Problem("internal", detail));
 }

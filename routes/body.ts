@@ -12,6 +12,12 @@ const BODY_TIME = 30_000;
  */
 const ONE_GO_BYTES = 65_536;
 /**
+ * Bytes of longer bodies that are being read at once, in this isolate. Met: many large bodies that
+ * come slowly, and memory that fills with them.
+ */
+const MAX_HELD_BYTES = 128 * 1024 * 1024;
+let heldBytes = 0;
+/**
  * What is there already is read within this many microtasks (measured: 4). Such a body needs no
  * timer, which would cost as much as reading it.
  */
@@ -22,23 +28,36 @@ const MICROTASKS = 8;
  *
  * @param time milliseconds that it may take.
  * @throws {Problem} `event_too_large`; `body_incomplete` where the sender stopped half-way;
- * `request_timeout`
+ * `request_timeout`; `overloaded`
  */
 export async function readBody(
   request: Request,
   max: number,
   time: number = BODY_TIME,
 ): Promise<Uint8Array> {
-  const announced = Number(request.headers.get("content-length") ?? NaN);
-  if (announced > max) throw tooLarge(max);
+  const announced = announcedLength(request, max);
   try {
     // A length that was announced is one that the server keeps the sender to.
-    if (announced <= ONE_GO_BYTES) return await withinTime(request.bytes(), time);
+    if (announced !== undefined && announced <= ONE_GO_BYTES) {
+      return await withinTime(request.bytes(), time);
+    }
     return await readParts(request, max, time);
   } catch (cause) {
     if (cause instanceof Problem) throw cause;
     throw new Problem("body_incomplete", "The request's body broke off.", { cause });
   }
+}
+
+/**
+ * How many bytes the body will have, if the sender has said so.
+ *
+ * @throws {Problem} `event_too_large` where it is more than `max`.
+ */
+export function announcedLength({ headers }: Request, max: number): number | undefined {
+  const length = headers.get("content-length");
+  if (length === null) return undefined;
+  if (Number(length) > max) throw tooLarge(max);
+  return Number(length);
 }
 
 /** What `reading` comes to, if it does within so many milliseconds. */
@@ -70,12 +89,15 @@ async function readParts({ body }: Request, max: number, time: number): Promise<
   try {
     for (let part = await reader.read(); !part.done; part = await reader.read()) {
       length += part.value.length;
+      heldBytes += part.value.length;
       if (length > max) throw tooLarge(max);
+      if (heldBytes > MAX_HELD_BYTES) throw overloaded();
       parts.push(part.value);
     }
     if (isLate) throw tooSlow(time);
     return concat(parts);
   } finally {
+    heldBytes -= length;
     clearTimeout(timer);
     void leave(reader);
   }
@@ -91,6 +113,10 @@ async function leave(reader: ReadableStreamDefaultReader<Uint8Array>): Promise<v
 
 function tooLarge(max: number): Problem {
   return new Problem("event_too_large", `The body is too large: ${max} bytes at the most.`);
+}
+
+function overloaded(): Problem {
+  return new Problem("overloaded", "Too many large bodies come at once; try again.");
 }
 
 function tooSlow(time: number): Problem {

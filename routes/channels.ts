@@ -3,7 +3,7 @@ import { z } from "zod";
 import { decode, parseJson } from "../lib/log/draft.ts";
 import type { ChannelInfo, Head, Retention } from "../lib/log/log.ts";
 import type { Authority } from "../lib/auth/authority.ts";
-import type { Caller } from "../lib/auth/limiter.ts";
+import type { Caller } from "../lib/auth/caller.ts";
 import {
   type Address,
   type Channel,
@@ -14,11 +14,15 @@ import { formatTime } from "../lib/shared/event.ts";
 import { epochTime, formatOffset } from "../lib/shared/offset.ts";
 import { Problem, quote } from "../lib/shared/problem.ts";
 import type { Weir } from "../lib/weir.ts";
+import { requireRight } from "./access.ts";
+import { NO_STORE } from "./admin.ts";
 import { readBody } from "./body.ts";
 import { integer, parsePathChannel, parseQuery, splitUrl } from "./query.ts";
 
 const MAX_BODY_BYTES = 4_096;
 const MAX_LIMIT = 1_000;
+/** Channels of a list that count as one subscribe. Met: lists without end, each a scan. */
+const HEADS_PER_SUBSCRIBE = 10;
 const DEFAULT_LIMIT = 100;
 
 const settings = z.strictObject({
@@ -45,7 +49,11 @@ export async function listChannels(
   const found = await visibleChannels(weir, caller, after, limit + 1);
   const page = found.slice(0, limit);
   const next = found.length > limit ? page.at(-1)?.channel ?? null : null;
-  return c.json({ channels: page.map((info) => describe(weir, info.channel, info)), next });
+  return c.json(
+    { channels: page.map((info) => describe(weir, info.channel, info)), next },
+    200,
+    NO_STORE,
+  );
 }
 
 /**
@@ -59,9 +67,12 @@ async function visibleChannels(
   count: number,
 ): Promise<readonly ChannelInfo[]> {
   const { authority } = caller;
+  const { subscribe, manage } = authority.grant.scope;
+  if (subscribe.length === 0 && manage.length === 0) return [];
   const visible: ChannelInfo[] = [];
   for (let batch = count;; batch = MAX_LIMIT) {
-    access.limiter.subscribe(caller, 1);
+    // A scan costs by what it reads, whoever may see how little of it.
+    access.limiter.subscribe(caller, Math.ceil(batch / HEADS_PER_SUBSCRIBE));
     const found = await log.channels(authority.tenant, after, batch);
     visible.push(...found.filter(({ channel }) => maySee(authority, channel)));
     const last = found.at(-1);
@@ -80,13 +91,12 @@ export async function getChannel(
   weir: Weir,
   caller: Caller,
 ): Promise<Response> {
-  const address = pathChannel(c, caller, parseReadableChannel);
-  if (!caller.authority.may("manage", channelOf(address))) {
-    caller.authority.require("subscribe", channelOf(address));
-  }
+  const address = pathChannel(c, weir, caller, parseReadableChannel);
+  const isManaged = caller.authority.may("manage", channelOf(address));
+  if (!isManaged) requireRight(weir, caller, "subscribe", channelOf(address));
   const head = await weir.log.head(address);
   if (head === undefined) throw notFound(channelOf(address));
-  return c.json(describe(weir, channelOf(address), head));
+  return c.json(describe(weir, channelOf(address), head), 200, NO_STORE);
 }
 
 /** `PUT /v1/channels/{channel}`: sets what it keeps, and makes it if it isn't there. */
@@ -95,9 +105,10 @@ export async function putChannel(
   weir: Weir,
   caller: Caller,
 ): Promise<Response> {
-  const address = pathChannel(c, caller);
-  caller.authority.require("manage", channelOf(address));
+  const address = pathChannel(c, weir, caller);
+  requireRight(weir, caller, "manage", channelOf(address));
   const body = parseJson(decode(await readBody(c.req.raw, MAX_BODY_BYTES)));
+  weir.access.requireGood(caller.authority); // the body may have taken its time
   const parsed = settings.safeParse(body);
   if (!parsed.success) {
     const [issue] = parsed.error.issues;
@@ -113,7 +124,8 @@ export async function putChannel(
     ...events !== undefined && { events },
     ...bytes !== undefined && { bytes },
   };
-  return c.json(describe(weir, channelOf(address), await weir.log.configure(address, retention)));
+  const head = await weir.log.configure(address, retention);
+  return c.json(describe(weir, channelOf(address), head), 200, NO_STORE);
 }
 
 /** `DELETE /v1/channels/{channel}` */
@@ -122,20 +134,23 @@ export async function deleteChannel(
   weir: Weir,
   caller: Caller,
 ): Promise<Response> {
-  const address = pathChannel(c, caller);
-  caller.authority.require("manage", channelOf(address));
+  const address = pathChannel(c, weir, caller);
+  requireRight(weir, caller, "manage", channelOf(address));
   if (!await weir.log.delete(address)) throw notFound(channelOf(address));
   return c.body(null, 204);
 }
 
+/** The channel of the path, for a call of the store that counts as a subscribe. */
 function pathChannel(
   c: Context,
-  { authority }: Caller,
+  { access }: Weir,
+  caller: Caller,
   parse?: (name: string) => Channel,
 ): Address {
   const url = splitUrl(c.req.raw.url);
   parseQuery(url.searchParams, z.object({}));
-  return parsePathChannel(authority.tenant, url.path, parse);
+  access.limiter.subscribe(caller, 1);
+  return parsePathChannel(caller.authority.tenant, url.path, parse);
 }
 
 function notFound(channel: Channel): Problem {

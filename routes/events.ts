@@ -1,7 +1,7 @@
 import type { Context } from "hono";
 import { accepts } from "hono/accepts";
 import { z } from "zod";
-import type { Caller } from "../lib/auth/limiter.ts";
+import type { Caller } from "../lib/auth/caller.ts";
 import { type Address, channelOf, parseReadableChannel } from "../lib/shared/channel.ts";
 import { type After, type Cursor, parseAfter, parseCursor } from "../lib/shared/cursor.ts";
 import { Problem } from "../lib/shared/problem.ts";
@@ -9,6 +9,7 @@ import { longPoll } from "../lib/transports/long_poll.ts";
 import { type Page, readPage } from "../lib/transports/page.ts";
 import { sseStream } from "../lib/transports/sse.ts";
 import type { Weir } from "../lib/weir.ts";
+import { requireRight } from "./access.ts";
 import { integer, parseChannels, parsePathChannel, parseQuery, splitUrl } from "./query.ts";
 
 /** Events in one page. Met: one request that reads a whole log into memory. */
@@ -55,7 +56,7 @@ interface Reading {
 
 async function read(reading: Reading): Promise<Response> {
   const { c, weir, caller, addresses, values } = reading;
-  for (const address of addresses) caller.authority.require("subscribe", channelOf(address));
+  for (const address of addresses) requireRight(weir, caller, "subscribe", channelOf(address));
   weir.access.limiter.subscribe(caller, addresses.length);
   if (mediaType(c) === STREAM) return await stream(reading);
   if (values.envelope !== undefined) {
@@ -168,7 +169,8 @@ function pageAnswer(page: Page, headers: Record<string, string>): Response {
 
 function pageHeaders(cursor: Cursor): Record<string, string> {
   return {
-    "Cache-Control": "no-cache",
+    "Cache-Control": "private, no-cache",
+    "Vary": "Accept, Authorization, Cookie",
     "Weir-Cursor": cursor,
     "X-Content-Type-Options": "nosniff",
   };

@@ -1,7 +1,7 @@
 import type { Context } from "hono";
 import { z } from "zod";
 import { type CreatedKey, type KeyInfo, MAX_KEY_BYTES, MAX_KEYS } from "../lib/auth/key_store.ts";
-import type { Caller } from "../lib/auth/limiter.ts";
+import type { Caller } from "../lib/auth/caller.ts";
 import { scopeSchema } from "../lib/auth/scope.ts";
 import { formatTime } from "../lib/shared/event.ts";
 import { Problem, quote } from "../lib/shared/problem.ts";

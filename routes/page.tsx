@@ -5,7 +5,7 @@ import { eventItem, gapItem } from "../islands/feed.ts";
 import type { LiveProps } from "../islands/live.tsx";
 import { readAsset } from "../lib/assets.ts";
 import { AUDIT_TYPES } from "../lib/auth/audit.ts";
-import type { Caller } from "../lib/auth/limiter.ts";
+import type { Caller } from "../lib/auth/caller.ts";
 import { addressOf, AUDIT_CHANNEL, parseReadableChannel } from "../lib/shared/channel.ts";
 import { type Gap, parseEventType, type WireEvent } from "../lib/shared/event.ts";
 import type { Position } from "../lib/shared/offset.ts";

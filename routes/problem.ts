@@ -39,10 +39,10 @@ export function statusOf(code: ProblemCode): number {
     case "token_revoked":
     case "unauthenticated":
       return 401;
-    case "channel_limit":
     case "forbidden":
     case "forbidden_host":
     case "forbidden_origin":
+    case "tenant_limit":
       return 403;
     case "channel_not_found":
     case "key_not_found":

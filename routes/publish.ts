@@ -10,12 +10,13 @@ import {
 } from "../lib/log/draft.ts";
 import type { Appended, Draft } from "../lib/log/log.ts";
 import { rateLimitHeaders } from "./problem.ts";
-import type { Caller } from "../lib/auth/limiter.ts";
+import type { Caller } from "../lib/auth/caller.ts";
 import { channelOf, type Tenant } from "../lib/shared/channel.ts";
 import { MAX_EVENT_BYTES } from "../lib/shared/event.ts";
 import { Problem, type Quota, quote } from "../lib/shared/problem.ts";
 import type { Weir } from "../lib/weir.ts";
-import { readBody } from "./body.ts";
+import { requireAnyRight, requireRight } from "./access.ts";
+import { announcedLength, readBody } from "./body.ts";
 import { parsePathChannel, parseQuery, splitUrl } from "./query.ts";
 
 /** Of `POST /v1/events`. Met: one request that takes the whole queue of the store. */
@@ -31,7 +32,7 @@ export async function publishBody(c: Context, weir: Weir, caller: Caller): Promi
   parseQuery(url.searchParams, noQuery);
   const { authority } = caller;
   const address = parsePathChannel(authority.tenant, url.path);
-  authority.require("publish", channelOf(address));
+  requireRight(weir, caller, "publish", channelOf(address));
   const { headers } = request;
   const names = {
     id: headers.get("idempotency-key") ?? undefined,
@@ -40,34 +41,40 @@ export async function publishBody(c: Context, weir: Weir, caller: Caller): Promi
     ttl: parseTtl(headers.get("weir-ttl")),
   };
   // Before the body, where its length was said: refusing costs little then.
-  const length = headers.get("content-length");
-  const early = length === null ? undefined : count(weir, caller, Number(length));
+  const { access, log } = weir;
+  const length = announcedLength(request, MAX_EVENT_BYTES);
+  const early = length === undefined ? undefined : access.limiter.publish(caller, 1, length);
   const body = await readBody(request, MAX_EVENT_BYTES);
-  const quota = early ?? count(weir, caller, body.length);
+  access.requireGood(authority); // the body may have taken its time
+  const quota = length === undefined ? access.limiter.publish(caller, 1, body.length) : early;
   const draft = draftOfBody(address, headers.get("content-type") ?? undefined, body, names);
-  const [appended] = await weir.log.append([draft]);
+  const [appended] = await log.append([draft]);
   if (appended === undefined) throw new Error("one draft has one answer");
   return answer(appended.duplicate ? 200 : 201, acknowledgement(draft, appended), quota);
-}
-
-function count({ access }: Weir, caller: Caller, bytes: number): Quota | undefined {
-  return access.limiter.publish(caller, 1, bytes);
 }
 
 /** `POST /v1/events`: one event as JSON, or up to 100 over several channels, all or nothing. */
 export async function publishJson(c: Context, weir: Weir, caller: Caller): Promise<Response> {
   const request = c.req.raw;
   parseQuery(splitUrl(request.url).searchParams, noQuery);
+  requireAnyRight(weir, caller, "publish");
+  const { access, log } = weir;
+  const length = announcedLength(request, MAX_BATCH_BYTES);
+  // Before the body, where its length was said: refusing costs little then.
+  if (length !== undefined) access.limiter.publish(caller, 0, length);
   const value = parseJson(decode(await readBody(request, MAX_BATCH_BYTES)));
+  access.requireGood(caller.authority); // the body may have taken its time
   const isBatch = typeof value === "object" && value !== null && Object.hasOwn(value, "events");
   const { authority } = caller;
   const drafts = isBatch
     ? parseBatch(authority.tenant, value)
     : [parsePublication(authority.tenant, value)];
-  for (const { address } of drafts) authority.require("publish", channelOf(address));
-  const bytes = drafts.reduce((sum, draft) => sum + draft.bytes, 0);
-  const quota = weir.access.limiter.publish(caller, drafts.length, bytes);
-  const appended = await weir.log.append(drafts);
+  for (const { address } of drafts) {
+    requireRight(weir, caller, "publish", channelOf(address));
+  }
+  const bytes = length === undefined ? drafts.reduce((sum, draft) => sum + draft.bytes, 0) : 0;
+  const quota = access.limiter.publish(caller, drafts.length, bytes);
+  const appended = await log.append(drafts);
   const events = appended.map((one, i) => {
     const draft = drafts[i];
     if (draft === undefined) throw new Error("each answer has its draft");
@@ -129,6 +136,7 @@ function acknowledgement(draft: Draft, { offset, id, duplicate }: Appended): str
 }
 
 const JSON_HEADERS = {
+  "Cache-Control": "no-store",
   "Content-Type": "application/json",
   "X-Content-Type-Options": "nosniff",
 };

@@ -7,8 +7,8 @@ import {
   parseReadableChannel,
   type Tenant,
 } from "../lib/shared/channel.ts";
+import { MAX_CURSOR_CHANNELS } from "../lib/shared/cursor.ts";
 import { Problem, quote } from "../lib/shared/problem.ts";
-import { MAX_CURSOR_CHANNELS } from "../lib/transports/socket.ts";
 
 const NO_PARAMS = new URLSearchParams();
 

@@ -2,10 +2,13 @@ import type { Context } from "hono";
 import { z } from "zod";
 import type { Access } from "../lib/auth/access.ts";
 import type { Authority } from "../lib/auth/authority.ts";
+import type { Visitor } from "../lib/auth/caller.ts";
+import type { Connection } from "../lib/auth/limiter.ts";
 import { Problem, quote } from "../lib/shared/problem.ts";
-import { type SocketClient, SocketSession, SUBPROTOCOL } from "../lib/transports/socket.ts";
+import { SocketSession, SUBPROTOCOL } from "../lib/transports/socket.ts";
+import type { SocketClient } from "../lib/transports/socket_client.ts";
 import type { Weir } from "../lib/weir.ts";
-import { countRefused, identify, type Visitor } from "./access.ts";
+import { countRefused, identify } from "./access.ts";
 import { presentedIn } from "./credentials.ts";
 import { parseQuery, splitUrl } from "./query.ts";
 
@@ -52,25 +55,27 @@ class LimitedClient implements SocketClient {
   readonly authority: Authority | undefined;
   readonly #access: Access;
   readonly #address: string;
-  #connection: Disposable;
-  #hasLeft = false;
+  #connection: Connection;
 
-  constructor(access: Access, { authority, address }: Visitor, connection: Disposable) {
+  constructor(access: Access, { authority, address }: Visitor, connection: Connection) {
     this.authority = authority;
     this.#access = access;
     this.#address = address;
     this.#connection = connection;
   }
 
-  async authenticate(credential: string): Promise<Authority> {
-    const access = this.#access;
-    const authority = await Promise.resolve(access.verify(credential))
-      .catch((cause) => countRefused(access, this.#address, cause));
-    if (this.#hasLeft) return authority;
-    const connection = access.limiter.connect({ authority, address: this.#address });
-    this.#connection[Symbol.dispose]();
-    this.#connection = connection;
-    return authority;
+  async authenticate(credential: string, by: Authority | undefined): Promise<Authority> {
+    this.#access.limiter.subscribe({ authority: by, address: this.#address }, 1);
+    try {
+      return await this.#access.verify(credential);
+    } catch (cause) {
+      return countRefused(this.#access, this.#address, cause);
+    }
+  }
+
+  admitted(authority: Authority): void {
+    const visitor = { authority, address: this.#address };
+    this.#connection = this.#access.limiter.connect(visitor, this.#connection);
   }
 
   published(authority: Authority, bytes: number): void {
@@ -86,7 +91,6 @@ class LimitedClient implements SocketClient {
   }
 
   left(): void {
-    this.#hasLeft = true;
     this.#connection[Symbol.dispose]();
   }
 }

@@ -1,6 +1,6 @@
 import type { Context } from "hono";
 import { z } from "zod";
-import type { Caller } from "../lib/auth/limiter.ts";
+import type { Caller } from "../lib/auth/caller.ts";
 import { Problem } from "../lib/shared/problem.ts";
 import type { Weir } from "../lib/weir.ts";
 import { parseQuery, splitUrl } from "./query.ts";

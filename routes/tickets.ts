@@ -1,6 +1,6 @@
 import type { Context } from "hono";
 import { z } from "zod";
-import type { Caller } from "../lib/auth/limiter.ts";
+import type { Caller } from "../lib/auth/caller.ts";
 import { decode, parseJson } from "../lib/log/draft.ts";
 import { Problem } from "../lib/shared/problem.ts";
 import type { Weir } from "../lib/weir.ts";
@@ -22,6 +22,7 @@ export async function postTicket(c: Context, weir: Weir): Promise<Response> {
   const caller = await authenticate(c, weir);
   parseQuery(splitUrl(c.req.raw.url).searchParams, noQuery);
   const body = await readBody(c.req.raw, MAX_BODY_BYTES);
+  access.requireGood(caller.authority); // the body may have taken its time
   const parsed = request.safeParse(body.length === 0 ? {} : parseJson(decode(body)));
   if (!parsed.success) {
     throw new Problem("bad_body", `Cannot read the body: {"as":"ticket"} or {"as":"cookie"}.`);

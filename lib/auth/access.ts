@@ -5,11 +5,13 @@ import { Problem } from "../shared/problem.ts";
 import { hasSecret } from "../shared/secrets.ts";
 import { Audit, type AuditDetails, type AuditType } from "./audit.ts";
 import { Authority, type Grant, OPEN } from "./authority.ts";
+import type { Caller } from "./caller.ts";
 import { type ControlEntry, ControlJournal } from "./control_journal.ts";
 import { ALGORITHMS } from "./jwk_set.ts";
 import { KeySet, type KeySetOptions, keySourceOf } from "./key_set.ts";
 import { KeyStore } from "./key_store.ts";
-import { type Caller, Limiter, type LimitTable } from "./limiter.ts";
+import type { LimitTable } from "./limit_settings.ts";
+import { Limiter } from "./limiter.ts";
 import { type RevocationKind, Revocations } from "./revocations.ts";
 import type { Scope } from "./scope.ts";
 import { Sessions } from "./sessions.ts";
@@ -196,6 +198,10 @@ export class Access {
   /** An API key has another end than before: what lives by it is to know. */
   async keyChanged(tenant: Tenant, id: string, expiresAt: number): Promise<void> {
     await this.#journal.write({ type: "key", tenant, id, expiresAt }, Date.now() + NOTICE_MS);
+  }
+
+  requireGood({ grant }: Authority): void {
+    this.#refuseRevoked(grant);
   }
 
   /** Lets the tenant see, in its audit channel, what was asked for without the right to it. */

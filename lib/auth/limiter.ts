@@ -1,29 +1,15 @@
 import { Problem, type Quota } from "../shared/problem.ts";
 import type { Authority } from "./authority.ts";
+import type { Caller, Visitor } from "./caller.ts";
 import { LIMIT_SCOPES, type LimitScope, type LimitTable } from "./limit_settings.ts";
 import type { LimitName } from "./limits.ts";
 import { RateLimiter } from "./rate_limiter.ts";
-
-export { type LimitScope, type LimitTable, parseLimits } from "./limit_settings.ts";
 
 /** Met: somebody who has the store look for made-up keys, or signatures checked, all day. */
 export const FAILED_AUTHENTICATIONS_PER_SECOND = 20;
 
 /** Milliseconds until who has too many connections is to try again: nobody knows when one ends. */
 const CONNECTION_RETRY_MS = 5_000;
-
-/** Who asks, and from where. */
-export interface Visitor {
-  /** None: only the address counts. */
-  readonly authority: Authority | undefined;
-  /** As limits count it; empty where it isn't known, and then not counted. */
-  readonly address: string;
-}
-
-/** A visitor with a credential, or one whom the policy for anonymous access lets in. */
-export interface Caller extends Visitor {
-  readonly authority: Authority;
-}
 
 export interface LimiterOptions {
   readonly limits: LimitTable;
@@ -88,27 +74,25 @@ export class Limiter {
   }
 
   /** Also counts what costs about as much. @throws {Problem} `rate_limited` */
-  subscribe(caller: Caller, channels: number): void {
-    this.#take(this.#subscribing, caller, channels, 0);
+  subscribe(visitor: Visitor, channels: number): void {
+    this.#take(this.#subscribing, visitor, channels, 0);
   }
 
   /**
    * Counts a connection until it is disposed of.
    *
+   * @param instead the same connection as it has counted so far: that ends, and takes no room from
+   * the new one. Where this throws it goes on.
    * @throws {Problem} `too_many_connections`
    */
-  connect(visitor: Visitor): Disposable {
-    if (visitor.authority?.grant.kind === "open") return UNCOUNTED;
-    for (const scope of LIMIT_SCOPES) this.#requireRoom(visitor, scope);
-    for (const scope of LIMIT_SCOPES) this.#count(visitor, scope, 1);
-    let isOpen = true;
-    return {
-      [Symbol.dispose]: () => {
-        if (!isOpen) return;
-        isOpen = false;
-        for (const scope of LIMIT_SCOPES) this.#count(visitor, scope, -1);
-      },
-    };
+  connect(visitor: Visitor, instead?: Connection): Connection {
+    const counted = visitor.authority?.grant.kind === "open" ? undefined : visitor;
+    if (counted !== undefined) {
+      for (const scope of LIMIT_SCOPES) this.#requireRoom(counted, scope, instead);
+    }
+    instead?.[Symbol.dispose]();
+    if (counted !== undefined) this.#countAll(counted, 1);
+    return new Connection(counted, this.#countAll);
   }
 
   /**
@@ -128,22 +112,22 @@ export class Limiter {
     );
   }
 
-  #take(rates: readonly Rate[], caller: Caller, count: number, bytes: number): Quota | undefined {
-    const { authority } = caller;
-    if (authority.grant.kind === "open") return undefined;
+  #take(rates: readonly Rate[], visitor: Visitor, count: number, bytes: number): Quota | undefined {
+    const { authority } = visitor;
+    if (authority?.grant.kind === "open") return undefined;
     const now = this.#now();
     let own: LimitScope | undefined;
     let nearest: Quota | undefined;
     for (const rate of rates) {
       const { scope, name, policy } = rate;
-      const key = keyOf(caller, scope);
+      const key = keyOf(visitor, scope);
       if (key === undefined) continue;
       const limit = this.#limitOf(authority, scope, name);
       const taken = rate.limiter.take(key, limit, name === "bytes" ? bytes : count, now);
       const { remaining, retryAfter } = taken;
       if (!taken.ok) {
-        this.#giveBack(rates, rate, caller, count, bytes);
-        throw this.#limited(caller, rate, { policy, limit, remaining, retryAfter });
+        this.#giveBack(rates, rate, visitor, count, bytes);
+        throw this.#limited(visitor, rate, { policy, limit, remaining, retryAfter });
       }
       own ??= scope;
       if (own !== scope || (nearest && remaining / limit >= nearest.remaining / nearest.limit)) {
@@ -157,22 +141,22 @@ export class Limiter {
   #giveBack(
     rates: readonly Rate[],
     refused: Rate,
-    caller: Caller,
+    visitor: Visitor,
     count: number,
     bytes: number,
   ): void {
     for (const rate of rates) {
       if (rate === refused) return;
       const { scope, name, limiter } = rate;
-      const key = keyOf(caller, scope);
+      const key = keyOf(visitor, scope);
       if (key === undefined) continue;
-      const limit = this.#limitOf(caller.authority, scope, name);
+      const limit = this.#limitOf(visitor.authority, scope, name);
       limiter.refund(key, limit, name === "bytes" ? bytes : count);
     }
   }
 
-  #limited(caller: Caller, { scope, name }: Rate, quota: Quota): Problem {
-    this.#notify(caller, name, scope);
+  #limited(visitor: Visitor, { scope, name }: Rate, quota: Quota): Problem {
+    this.#notify(visitor, name, scope);
     const { limit, retryAfter } = quota;
     const then = retryAfter === Infinity ? "" : `: try again in ${Math.ceil(retryAfter) / 1_000} s`;
     return new Problem(
@@ -183,11 +167,13 @@ export class Limiter {
   }
 
   /** @throws {Problem} `too_many_connections` */
-  #requireRoom(visitor: Visitor, scope: LimitScope): void {
+  #requireRoom(visitor: Visitor, scope: LimitScope, instead: Connection | undefined): void {
     const key = keyOf(visitor, scope);
     if (key === undefined) return;
     const limit = this.#limitOf(visitor.authority, scope, "connections");
-    if ((this.#connections[scope].get(key) ?? 0) < limit) return;
+    const others = (this.#connections[scope].get(key) ?? 0) -
+      (instead?.countsFor(key, scope) ? 1 : 0);
+    if (others < limit) return;
     this.#notify(visitor, "connections", scope);
     throw new Problem(
       "too_many_connections",
@@ -202,6 +188,10 @@ export class Limiter {
       },
     );
   }
+
+  readonly #countAll = (visitor: Visitor, change: 1 | -1): void => {
+    for (const scope of LIMIT_SCOPES) this.#count(visitor, scope, change);
+  };
 
   #count(visitor: Visitor, scope: LimitScope, change: 1 | -1): void {
     const key = keyOf(visitor, scope);
@@ -224,7 +214,28 @@ export class Limiter {
   }
 }
 
-const UNCOUNTED: Disposable = { [Symbol.dispose]() {} };
+/** An open connection, which counts until it is disposed of. */
+export class Connection implements Disposable {
+  /** None: it doesn't count, or not any more. */
+  #visitor: Visitor | undefined;
+  readonly #count: (visitor: Visitor, change: -1) => void;
+
+  constructor(visitor: Visitor | undefined, count: (visitor: Visitor, change: -1) => void) {
+    this.#visitor = visitor;
+    this.#count = count;
+  }
+
+  /** Whether it is one of those that are counted by `key`. */
+  countsFor(key: string, scope: LimitScope): boolean {
+    return this.#visitor !== undefined && keyOf(this.#visitor, scope) === key;
+  }
+
+  [Symbol.dispose](): void {
+    const visitor = this.#visitor;
+    this.#visitor = undefined;
+    if (visitor !== undefined) this.#count(visitor, -1);
+  }
+}
 
 const WORDS: Readonly<Record<RateName, string>> = {
   publishes: "events",

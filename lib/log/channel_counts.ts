@@ -52,7 +52,12 @@ export class ChannelCounts {
     });
   }
 
-  /** Counts channels that are about to be made, or none. @throws {Problem} `channel_limit` */
+  /** Has the counts of their tenants read again: what was added may not have come about. */
+  forget(addresses: readonly Address[]): void {
+    for (const address of addresses) this.#counts.delete(tenantOf(address));
+  }
+
+  /** Counts channels that are about to be made, or none. @throws {Problem} `tenant_limit` */
   add(addresses: readonly Address[]): void {
     const added = [...countedByTenant(addresses)].flatMap(([tenant, more]) => {
       const count = this.#counts.get(tenant);
@@ -60,7 +65,7 @@ export class ChannelCounts {
     });
     if (added.some(({ count, more }) => count.value + more > this.#max)) {
       throw new Problem(
-        "channel_limit",
+        "tenant_limit",
         `This tenant may have ${this.#max} channels, and no more: delete some.`,
       );
     }

@@ -70,7 +70,7 @@ export function draftOfBody(
     return makeDraft(address, type, body, body.length, names);
   }
   const text = decode(body);
-  if (isJsonType(type)) readJson(text, undefined); // stored as it was published
+  if (isJsonType(type)) readJson(text); // stored as it was published
   return makeDraft(address, type, text, body.length, names);
 }
 
@@ -80,7 +80,22 @@ export function draftOfBody(
  * @throws {Problem} `bad_json`
  */
 export function parseJson(text: string): unknown {
-  return readJson(text, /\d{16}/.test(text) ? keepDigits as Reviver : undefined);
+  if (!/\d{16}/.test(text)) return readJson(text);
+  const digits: string[] = [];
+  const marked = text.replace(TOKEN, (token) => {
+    if (token.startsWith('"') || !NUMBER.test(token) || String(Number(token)) === token) {
+      return token;
+    }
+    return `{"${MARK}":${digits.push(token) - 1}}`;
+  });
+  if (digits.length === 0) return readJson(text);
+  let value: unknown;
+  try {
+    value = JSON.parse(marked);
+  } catch {
+    return readJson(text); // what is wrong is said of the text as it was sent
+  }
+  return withDigits(value, digits);
 }
 
 /** @throws {Problem} `bad_encoding` */
@@ -92,11 +107,9 @@ export function decode(bytes: Uint8Array): string {
   }
 }
 
-type Reviver = (key: string, value: unknown) => unknown;
-
-function readJson(text: string, reviver: Reviver | undefined): unknown {
+function readJson(text: string): unknown {
   try {
-    return JSON.parse(text, reviver);
+    return JSON.parse(text);
   } catch (cause) {
     throw new Problem("bad_json", `Cannot read the JSON: ${describe(cause)}.`, { cause });
   }
@@ -109,14 +122,42 @@ function describe(cause: unknown): string {
   return place === undefined ? "it ends too early or is no JSON" : `unexpected at ${place}`;
 }
 
-interface JsonSource {
-  readonly source?: string;
+/**
+ * A string or what may be a number. A string that never ends is one too: so each character is read
+ * once, whatever the text is.
+ */
+const TOKEN = /"(?:[^"\\]|\\[\s\S])*(?:"|\\?$)|-?\d[\d.eE+-]*/g;
+const NUMBER = /^-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?$/;
+/** Stands for a number that waits for its digits; no text can have it. */
+const MARK = crypto.randomUUID();
+
+/**
+ * `value` with its digits in place of their marks. A reviver that is given the source text does the
+ * same at several times the cost.
+ */
+function withDigits(value: unknown, digits: readonly string[]): unknown {
+  try {
+    return restore(value, digits);
+  } catch (cause) {
+    if (!(cause instanceof RangeError)) throw cause;
+    throw new Problem("bad_json", "Cannot read the JSON: it is nested too deeply.", { cause });
+  }
 }
 
-function keepDigits(_key: string, value: unknown, { source }: JsonSource): unknown {
-  if (typeof value !== "number" || source === undefined || String(value) === source) return value;
-  // TypeScript's library does not know `rawJSON` yet (ECMAScript, "JSON.parse source text access").
-  return (JSON as unknown as { rawJSON(text: string): unknown }).rawJSON(source);
+function restore(value: unknown, digits: readonly string[]): unknown {
+  if (typeof value !== "object" || value === null) return value;
+  if (Array.isArray(value)) {
+    for (let i = 0; i < value.length; i++) value[i] = restore(value[i], digits);
+    return value;
+  }
+  const members = value as Record<string, unknown>; // of JSON
+  const index = members[MARK];
+  if (typeof index === "number") {
+    // TypeScript's library does not know `rawJSON` yet.
+    return (JSON as unknown as { rawJSON(text: string): unknown }).rawJSON(digits[index] ?? "");
+  }
+  for (const name of Object.keys(members)) members[name] = restore(members[name], digits);
+  return members;
 }
 
 function parseContentType(contentType: string | undefined): string {

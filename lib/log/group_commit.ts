@@ -190,8 +190,9 @@ export class GroupCommit {
 
   /** Reads the group's heads anew; the channels that moved meanwhile. */
   async #reload(group: readonly Pending[]): Promise<ReadonlySet<Address>> {
-    const { heads } = this.#options;
+    const { heads, counts } = this.#options;
     const addresses = [...addressesOf(group)];
+    counts.forget(addresses); // the group is planned, and its channels are counted, anew
     const before = addresses.map((address) => heads.peek(address)?.versionstamp);
     await heads.reload(addresses);
     return new Set(addresses.filter((a, i) => heads.peek(a)?.versionstamp !== before[i]));

@@ -205,7 +205,7 @@ export class KvLog implements Log {
     return await withinTime(work(), READ_TIMEOUT);
   }
 
-  /** @throws {Problem} `channel_limit` */
+  /** @throws {Problem} `tenant_limit` */
   async #countNew(address: Address): Promise<void> {
     await this.#counts.load([address], new HeadCache(this.#kv));
     this.#counts.add([address]);

@@ -16,6 +16,9 @@ import { Problem, quote } from "./problem.ts";
  */
 export type Cursor = string & { readonly __brand: "Cursor" };
 
+/** Channels under one cursor: they all stand in it. */
+export const MAX_CURSOR_CHANNELS = 100;
+
 /** Where to start: after a cursor, at the first kept event, or behind the newest. */
 export type After = "earliest" | "latest" | readonly Position[];
 

@@ -22,7 +22,6 @@ export type ProblemCode =
   | "bad_parameter"
   | "bad_subprotocol"
   | "body_incomplete"
-  | "channel_limit"
   | "channel_not_found"
   | "channel_reserved"
   | "commit_unknown"
@@ -49,6 +48,7 @@ export type ProblemCode =
   | "storage_read_only"
   | "storage_unavailable"
   | "subscribed_already"
+  | "tenant_limit"
   | "ticket_invalid"
   | "token_expired"
   | "token_in_url"
@@ -62,11 +62,14 @@ export type ProblemCode =
   | "upgrade_required"
   | "uri_too_long";
 
+/** Characters of a sentence. Met: what was sent, given back in full and masked at a cost. */
+const MAX_DETAIL = 1_000;
+
 /** What is left of a limit. */
 export interface Quota {
   /** Which limit, such as `credential-publishes`. */
   readonly policy: string;
-  /** What is allowed in a second. */
+  /** What is allowed in a second, or of connections at once. */
   readonly limit: number;
   readonly remaining: number;
   /** Milliseconds until there is room again; 0 if there is. */
@@ -91,7 +94,7 @@ export class Problem extends Error {
     },
   ) {
     // Some sentences have a part of what was sent, such as the name of an unknown member.
-    const shown = withoutSecrets(detail);
+    const shown = withoutSecrets(detail.slice(0, MAX_DETAIL));
     super(`${code}: ${shown}`, options);
     this.detail = shown;
     this.index = options?.index;
@@ -107,6 +110,6 @@ export class Problem extends Error {
  * and without what looks like a credential.
  */
 export function quote(value: string): string {
-  const shown = withoutSecrets(value);
+  const shown = withoutSecrets(value.slice(0, MAX_DETAIL));
   return JSON.stringify(shown.length > 80 ? `${shown.slice(0, 80)}…` : shown);
 }

@@ -11,7 +11,9 @@ export type GoodbyeReason =
   /** It has lost the right to all that it was subscribed to. */
   | "forbidden"
   /** It did not say who it is in time. */
-  | "unauthenticated";
+  | "unauthenticated"
+  /** It sends more than is let through, and goes on. */
+  | "flooding";
 
 /** Milliseconds that one client should wait before it reconnects, at random. */
 export function reconnectDelay(random: () => number = Math.random): number {

@@ -1,9 +1,7 @@
 import { z } from "zod";
+import { MAX_TOKEN_CHARS } from "../auth/token_verifier.ts";
 import { parseJson, publication } from "../log/draft.ts";
 import { Problem, type ProblemCode, quote } from "../shared/problem.ts";
-
-/** Longest credential. Met: frames that are costly to refuse. */
-const MAX_CREDENTIAL_CHARS = 8_192;
 
 /** Whatever a client chose to find its answer by. */
 const ref = z.union([z.number(), z.string().max(64)]);
@@ -28,7 +26,7 @@ const operations = {
   auth: z.strictObject({
     op: z.literal("auth"),
     ref: ref.optional(),
-    token: z.string().min(1).max(MAX_CREDENTIAL_CHARS),
+    token: z.string().min(1).max(MAX_TOKEN_CHARS),
   }),
   ping: z.strictObject({ op: z.literal("ping"), ref: ref.optional() }),
 } as const;
@@ -37,8 +35,15 @@ type Operations = typeof operations;
 type Op = keyof Operations;
 
 /** What a client says, of the subprotocol `weir.v1`. */
-export type ClientMessage = { [K in Op]: z.infer<Operations[K]> }[Op];
+export type ClientMessage = { [K in Op]: MessageOf<K> }[Op];
+export type MessageOf<K extends Op> = z.infer<Operations[K]>;
 export type Ref = z.infer<typeof ref>;
+
+/** What the server says. */
+export interface ServerMessage {
+  readonly op: string;
+  readonly [member: string]: unknown;
+}
 
 const OPS = Object.keys(operations).join(", ");
 

@@ -16,8 +16,6 @@ import { Vector } from "./vector.ts";
 
 /** Bytes that wait for a subscriber's socket before it is full and turns to catching up. */
 const QUEUE_BYTES = 128 * 1024;
-/** How long a subscriber that was told goodbye has to take what waits for it, in ms. */
-const FAREWELL_MS = 5_000;
 /** What a client waits before it reconnects, in ms. */
 const RETRY_MS = 1_000;
 
@@ -200,15 +198,15 @@ class SseStream implements Holder {
   #close(reason: GoodbyeReason): void {
     if (this.#isClosed) return;
     this.#notice("weir.goodbye", { retry: reconnectDelay(), reason });
-    const isStuck = (this.#controller.desiredSize ?? 0) <= 0;
     this.#leave();
     this.#controller.close();
-    if (reason === "stopping" || !isStuck) return;
+    if (reason === "stopping") return;
     // Who takes nothing may never take the goodbye: then the connection is cut.
-    const timer = setTimeout(
-      () => this.#controller.error(new Error("the subscriber took no goodbye")),
-      FAREWELL_MS,
-    );
-    Deno.unrefTimer(timer);
+    const farewell = this.#options.wheel.add({
+      beat: () => {
+        farewell[Symbol.dispose]();
+        this.#controller.error(new Error("the subscriber took no goodbye"));
+      },
+    });
   }
 }

@@ -37,6 +37,12 @@ export class TimerWheel {
     };
   }
 
+  /** Ends all beats. */
+  close(): void {
+    clearInterval(this.#timer);
+    for (const slot of this.#slots) slot.clear();
+  }
+
   #turn(): void {
     const slot = this.#slots[this.#at];
     this.#at = (this.#at + 1) % this.#slots.length;

@@ -1,3 +1,5 @@
+import { hasSecret, withoutSecrets } from "../../lib/shared/secrets.ts";
+
 const READY = /^Weir listening on (https?):\S+:(\d+)\/$/m;
 const MAIN = new URL("../../main.ts", import.meta.url).pathname;
 
@@ -123,9 +125,12 @@ export class WeirServer implements AsyncDisposable {
     return await Deno.readTextFile(this.#stderrPath);
   }
 
+  /** Whatever the test was about: no credential may stand in what the server has said. */
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#process !== undefined) await this.kill();
+    const said = await this.stderr().catch(() => ""); // it was never started
     await Deno.remove(this.#directory, { recursive: true });
+    if (hasSecret(said)) throw new Error(`a credential is in the log: ${withoutSecrets(said)}`);
   }
 
   get #stderrPath(): string {

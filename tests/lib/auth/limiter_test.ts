@@ -1,15 +1,17 @@
 import assert from "node:assert/strict";
 import * as fc from "fast-check";
 import { Authority, OPEN } from "../../../lib/auth/authority.ts";
+import type { Caller } from "../../../lib/auth/caller.ts";
 import {
-  type Caller,
   FAILED_AUTHENTICATIONS_PER_SECOND,
   Limiter,
   type LimiterOptions,
+} from "../../../lib/auth/limiter.ts";
+import {
+  LIMIT_SCOPES,
   type LimitScope,
   type LimitTable,
-} from "../../../lib/auth/limiter.ts";
-import { LIMIT_SCOPES } from "../../../lib/auth/limit_settings.ts";
+} from "../../../lib/auth/limit_settings.ts";
 import type { LimitName, Limits } from "../../../lib/auth/limits.ts";
 import type { Tenant } from "../../../lib/shared/channel.ts";
 import { Problem, type Quota } from "../../../lib/shared/problem.ts";
@@ -234,6 +236,39 @@ Deno.test("a connection that one scope refuses counts in none of them", () => {
   open[Symbol.dispose]();
   limiter.connect(caller());
   limiter.connect(caller({ tenant: OTHER }));
+});
+
+Deno.test("a connection that takes another's place needs no room beside it", () => {
+  for (const scope of LIMIT_SCOPES) {
+    const limiter = new Clock().limiter({ [scope]: { connections: 1 } });
+    const first = limiter.connect(caller());
+    const second = limiter.connect(caller(), first);
+    assert.throws(() => limiter.connect(caller()), problem("too_many_connections"));
+    first[Symbol.dispose](); // has ended already
+    assert.throws(() => limiter.connect(caller()), problem("too_many_connections"));
+    second[Symbol.dispose]();
+    limiter.connect(caller());
+  }
+});
+
+Deno.test("a connection whose place can't be taken counts on, for whom it did", () => {
+  const limiter = new Clock().limiter({ tenant: { connections: 1 } });
+  const [acme, other] = [caller(), caller({ tenant: OTHER })];
+  const first = limiter.connect(acme);
+  const full = limiter.connect(other);
+  assert.throws(() => limiter.connect(other, first), problem("too_many_connections"));
+  assert.throws(() => limiter.connect(acme), problem("too_many_connections"));
+  full[Symbol.dispose]();
+  limiter.connect(other, first);
+  limiter.connect(acme);
+});
+
+Deno.test("who has no credential subscribes by address", () => {
+  const limiter = new Clock().limiter({ address: { subscribes: 2 }, tenant: { subscribes: 0 } });
+  const nobody = { authority: undefined, address: "192.0.2.1" };
+  limiter.subscribe(nobody, 2);
+  assert.equal(quotaOf(() => limiter.subscribe(nobody, 1)).policy, "address-subscribes");
+  limiter.subscribe({ ...nobody, address: "192.0.2.2" }, 1);
 });
 
 Deno.test("connections that have no credential yet count by address", () => {

@@ -42,8 +42,8 @@ Deno.test("a tenant that has all its channels makes no more, and goes on with th
   await using store = await open();
   const { log } = store;
   await log.append([to(at(ANN, "1")), to(at(ANN, "2"))]);
-  await assert.rejects(log.append([to(at(ANN, "3"))]), { code: "channel_limit" });
-  await assert.rejects(log.configure(at(ANN, "3"), {}), { code: "channel_limit" });
+  await assert.rejects(log.append([to(at(ANN, "3"))]), { code: "tenant_limit" });
+  await assert.rejects(log.configure(at(ANN, "3"), {}), { code: "tenant_limit" });
   assert.equal(await log.head(at(ANN, "3")), undefined);
   await log.append([to(at(ANN, "1")), to(at(ANN, "2"))]);
   await log.append([to(at(BOB, "1"))]);
@@ -59,11 +59,11 @@ Deno.test("channels that are deleted make room, and those made again take it", a
   await log.delete(at(ANN, "1"));
   store.later();
   await log.append([to(at(ANN, "3"))]);
-  await assert.rejects(log.append([to(at(ANN, "1"))]), { code: "channel_limit" });
+  await assert.rejects(log.append([to(at(ANN, "1"))]), { code: "tenant_limit" });
   await log.delete(at(ANN, "2"));
   store.later();
   await log.append([to(at(ANN, "1"))]);
-  await assert.rejects(log.append([to(at(ANN, "2"))]), { code: "channel_limit" });
+  await assert.rejects(log.append([to(at(ANN, "2"))]), { code: "tenant_limit" });
 });
 
 Deno.test("a publish over several channels is refused as a whole, others of its group are not", async () => {

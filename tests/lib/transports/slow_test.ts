@@ -3,13 +3,12 @@ import { OPEN } from "../../../lib/auth/authority.ts";
 import { Sessions } from "../../../lib/auth/sessions.ts";
 import { Hub } from "../../../lib/hub/hub.ts";
 import type { Log } from "../../../lib/log/log.ts";
-import { DrainPoll } from "../../../lib/transports/drain_poll.ts";
-import { type SocketClient, SocketSession } from "../../../lib/transports/socket.ts";
 import { sseStream } from "../../../lib/transports/sse.ts";
 import { TimerWheel } from "../../../lib/transports/timer_wheel.ts";
 import { address, draft } from "../../support/drafts.ts";
 import { type Frame, OPCODE, RawConnection } from "../../support/raw_connection.ts";
 import { openEmbedded } from "../../support/log_stores.ts";
+import { SocketHost } from "../../support/socket_host.ts";
 import { until } from "../../support/until.ts";
 
 const A = address("a");
@@ -48,53 +47,24 @@ Deno.test("an SSE stream that nobody reads ends with what waits in it and the re
 Deno.test("a socket that nobody reads ends with a goodbye and 4001", async () => {
   await using store = await openEmbedded();
   const log = await store.isolate();
-  const hub = new Hub({ log, stallTimeout: STALL, linger: 1 });
-  const sessions = new Set<SocketSession>();
-  const drains = new DrainPoll();
-  const client: SocketClient = {
-    authority: OPEN,
-    authenticate: () => Promise.reject(new Error("nobody asks for it")),
-    published() {},
-    subscribed() {},
-    denied() {},
-    left() {},
-  };
-  const server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen() {} }, (request) => {
-    const { socket, response } = Deno.upgradeWebSocket(request, { protocol: "weir.v1" });
-    new SocketSession(socket, client, {
-      hub,
-      live: new Sessions(),
-      drains,
-      append: (drafts) => log.append(drafts),
-      heartbeat: 15_000,
-      onError: (cause) => {
-        throw cause;
-      },
-      sessions,
-    });
-    return response;
-  });
-  {
-    using connection = await RawConnection.open(server.addr.port);
-    await connection.upgrade("/");
-    await connection.sendText(JSON.stringify({ op: "subscribe", ref: 1, channel: "a" }));
-    await until("it is subscribed", () => hub.size === 1);
-    await fill(log, 12);
-    await until("it is closed", () => sessions.size === 0);
-    const frames: Frame[] = [];
-    for (let frame; (frame = await connection.frame()) !== undefined;) {
-      frames.push(frame);
-      if (frame.opcode === OPCODE.close) await connection.send(frame);
-    }
-    const [goodbye, close] = frames.slice(-2);
-    assert.match(new TextDecoder().decode(goodbye?.payload), /"op":"goodbye".*"reason":"slow"/);
-    assert.equal(close?.opcode, OPCODE.close);
-    const code = close === undefined ? 0 : new DataView(close.payload.buffer).getUint16(0);
-    assert.equal(code, 4001);
+  await using host = new SocketHost({ log, stallTimeout: STALL });
+  const { hub, port, options: { sockets } } = host;
+  using connection = await RawConnection.open(port);
+  await connection.upgrade("/");
+  await connection.sendText(JSON.stringify({ op: "subscribe", ref: 1, channel: "a" }));
+  await until("it is subscribed", () => hub.size === 1);
+  await fill(log, 12);
+  await until("it is closed", () => sockets.size === 0);
+  const frames: Frame[] = [];
+  for (let frame; (frame = await connection.frame()) !== undefined;) {
+    frames.push(frame);
+    if (frame.opcode === OPCODE.close) await connection.send(frame);
   }
-  drains.close();
-  await hub.close();
-  await server.shutdown();
+  const [goodbye, close] = frames.slice(-2);
+  assert.match(new TextDecoder().decode(goodbye?.payload), /"op":"goodbye".*"reason":"slow"/);
+  assert.equal(close?.opcode, OPCODE.close);
+  const code = close === undefined ? 0 : new DataView(close.payload.buffer).getUint16(0);
+  assert.equal(code, 4001);
 });
 
 /** Megabytes, more than the kernel takes for a peer that reads nothing. */

@@ -75,17 +75,17 @@ Deno.test("an unsubscribed channel says nothing more, the others go on", async (
 
 Deno.test("a socket that has gone leaves no session and no subscription", async () => {
   await using server = await LocalServer.start({ WEIR_HEARTBEAT: "1s" });
-  const { sessions } = server.weir.sockets;
+  const { sockets } = server.weir.sockets;
   {
     using abrupt = await RawConnection.open(server.port);
     await abrupt.upgrade("/v1/socket");
     await abrupt.sendText(JSON.stringify({ op: "subscribe", ref: 1, channel: "a" }));
     await until("it is subscribed", () => server.weir.hub.size === 1);
-    assert.equal(sessions.size, 1);
+    assert.equal(sockets.size, 1);
   }
-  await until("its end was seen", () => sessions.size === 0);
+  await until("its end was seen", () => sockets.size === 0);
   using silent = await RawConnection.open(server.port);
   await silent.upgrade("/v1/socket");
-  await until("it is there", () => sessions.size === 1);
-  await until("its silence was seen", () => sessions.size === 0);
+  await until("it is there", () => sockets.size === 1);
+  await until("its silence was seen", () => sockets.size === 0);
 });

@@ -1,0 +1,139 @@
+import type { Authority } from "../auth/authority.ts";
+import type { Holder, Session, Sessions } from "../auth/sessions.ts";
+import { Problem } from "../shared/problem.ts";
+import type { GoodbyeReason } from "./goodbye.ts";
+import type { SocketClient } from "./socket_client.ts";
+import type { MessageOf, Ref, ServerMessage } from "./socket_message.ts";
+
+/** Milliseconds for a socket to bring its first credential. Met: sockets of nobody. */
+const AUTH_MS = 5_000;
+/**
+ * Characters of messages that wait while a credential is verified, about a frame's worth. Met:
+ * frames that fill memory while the keys to verify with are slow to come.
+ */
+const MAX_WAITING_CHARS = 2 * 2 ** 20;
+/** The same of who has not said who it is: anyone can open a thousand such sockets. */
+const MAX_UNKNOWN_WAITING_CHARS = 64 * 2 ** 10;
+/** What a waiting message takes beside its characters, as so many of them. Met: the smallest. */
+const WAITING_COST = 256;
+
+export interface SocketAdmissionOptions {
+  /** The session's. */
+  readonly id: string;
+  readonly client: SocketClient;
+  readonly sessions: Sessions;
+  /** The socket itself. */
+  readonly holder: Holder;
+  readonly isSubscribed: () => boolean;
+  readonly send: (message: ServerMessage) => void;
+  /** Answers a message that failed. */
+  readonly fail: (ref: Ref | undefined, cause: unknown) => void;
+  readonly close: (reason: GoodbyeReason) => void;
+}
+
+interface Waiting {
+  readonly size: number;
+  readonly work: () => void;
+}
+
+/** Who a socket is: the session that it lives by, from the first credential to the latest. */
+export class SocketAdmission implements Disposable {
+  readonly #options: SocketAdmissionOptions;
+  /** None until there is a credential. */
+  #session: Session | undefined;
+  #deadline: ReturnType<typeof setTimeout> | undefined;
+  #isVerifying = false;
+  /** What came behind the credential that is being verified. */
+  #waiting: Waiting[] | undefined;
+  #waitingChars = 0;
+  #isDisposed = false;
+
+  constructor(options: SocketAdmissionOptions) {
+    this.#options = options;
+    const { id, client, sessions, holder, close } = options;
+    if (client.authority !== undefined) {
+      this.#session = sessions.open(id, client.authority, holder);
+    } else {
+      this.#deadline = setTimeout(() => close("unauthenticated"), AUTH_MS);
+    }
+  }
+
+  /** Whether it has said who it is. */
+  get isKnown(): boolean {
+    return this.#session !== undefined;
+  }
+
+  /** @throws {Problem} `unauthenticated` */
+  get authority(): Authority {
+    if (this.#session !== undefined) return this.#session.authority;
+    throw new Problem("unauthenticated", `Say who you are first: {"op":"auth","token":…}.`);
+  }
+
+  /**
+   * Does `work` at once, or where a credential is being verified once that is answered, in the
+   * order of the calls. Closes the socket where too much waits.
+   *
+   * @param size characters.
+   * @param work does not throw.
+   */
+  inOrder(size: number, work: () => void): void {
+    if (!this.#isVerifying) return work();
+    this.#waitingChars += size + WAITING_COST;
+    const most = this.isKnown ? MAX_WAITING_CHARS : MAX_UNKNOWN_WAITING_CHARS;
+    if (this.#waitingChars > most) return this.#options.close("flooding");
+    this.#waiting ??= [];
+    this.#waiting.push({ size, work });
+  }
+
+  /** Verifies the credential and answers. What comes behind it waits. */
+  async authenticate({ ref, token }: MessageOf<"auth">): Promise<void> {
+    const { client, send, fail, close } = this.#options;
+    this.#isVerifying = true;
+    try {
+      const authority = await client.authenticate(token, this.#session?.authority);
+      if (this.#isDisposed) return;
+      this.#admit(authority);
+      const { expiresAt } = authority.grant;
+      send({
+        op: "authenticated",
+        ...ref !== undefined && { ref },
+        ...expiresAt !== undefined && { expiresIn: expiresAt - Date.now() },
+      });
+    } catch (cause) {
+      fail(ref, cause);
+      if (!this.isKnown) close("unauthenticated");
+    }
+    this.#isVerifying = false;
+    this.#resume();
+  }
+
+  [Symbol.dispose](): void {
+    this.#isDisposed = true;
+    clearTimeout(this.#deadline);
+    this.#session?.[Symbol.dispose]();
+    this.#waiting = undefined;
+  }
+
+  /** All or nothing: where the credential is refused, the socket stays who it was. */
+  #admit(authority: Authority): void {
+    const { id, client, sessions, holder, isSubscribed } = this.#options;
+    const session = this.#session;
+    const isNobodyYet = session?.authority.grant.kind === "anonymous" && !isSubscribed();
+    const kept = isNobodyYet ? undefined : session;
+    kept?.requireSuccessor(authority);
+    client.admitted(authority);
+    clearTimeout(this.#deadline);
+    if (kept !== undefined) return kept.replace(authority, Date.now());
+    session?.[Symbol.dispose]();
+    this.#session = sessions.open(id, authority, holder);
+  }
+
+  #resume(): void {
+    while (!this.#isVerifying) { // one of those that wait may bring the next credential
+      const next = this.#waiting?.shift();
+      if (next === undefined) break;
+      this.#waitingChars -= next.size + WAITING_COST;
+      next.work();
+    }
+  }
+}

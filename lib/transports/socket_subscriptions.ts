@@ -1,0 +1,225 @@
+import type { Authority } from "../auth/authority.ts";
+import type { Hub } from "../hub/hub.ts";
+import type { Sink } from "../hub/sink.ts";
+import type { Subscription } from "../hub/subscription.ts";
+import type { Encoder, Run } from "../log/run.ts";
+import {
+  type Address,
+  addressOf,
+  type Channel,
+  channelOf,
+  parseReadableChannel,
+  type Tenant,
+} from "../shared/channel.ts";
+import { formatCursor, MAX_CURSOR_CHANNELS, parseAfter } from "../shared/cursor.ts";
+import { offsetOf, type Position } from "../shared/offset.ts";
+import { Problem, quote } from "../shared/problem.ts";
+import { jsonGap, jsonMembers, socketMessage } from "./json_encoding.ts";
+import type { SocketClient } from "./socket_client.ts";
+import type { MessageOf, ServerMessage } from "./socket_message.ts";
+import { startPositions } from "./start.ts";
+import { Vector } from "./vector.ts";
+
+/** Channels of one socket. Met: one socket that makes the server follow everything. */
+export const MAX_SOCKET_CHANNELS = 1_000;
+
+export interface SocketSubscriptionsOptions {
+  readonly hub: Hub;
+  readonly client: Pick<SocketClient, "subscribed">;
+  readonly send: (message: ServerMessage) => void;
+  /** Where a subscription's events go, as messages. */
+  readonly sink: (encode: Encoder<string>) => Sink;
+}
+
+/** A subscription of the socket: to one channel, or to several under one cursor. */
+interface Group {
+  readonly channels: number;
+  /** In the order of the channels; those that lost their right have gone. */
+  readonly subscriptions: Map<Channel, Subscription>;
+  isStarted: boolean;
+  isEnded: boolean;
+}
+
+/** What one socket is subscribed to, by the rights of the authority that it was given last. */
+export class SocketSubscriptions {
+  readonly #options: SocketSubscriptionsOptions;
+  readonly #groups = new Map<string, Group>();
+  #channels = 0;
+  #authority: Authority | undefined;
+
+  constructor(options: SocketSubscriptionsOptions) {
+    this.#options = options;
+  }
+
+  get isEmpty(): boolean {
+    return this.#groups.size === 0;
+  }
+
+  /**
+   * Answers with where the subscription begins, then its events follow.
+   *
+   * @throws {Problem} `bad_*`, `channel_reserved`, `cursor_other_channels`, `forbidden`,
+   * `rate_limited`, `subscribed_already`, `too_many_channels`, `storage_*`, `shutting_down`
+   */
+  async add(authority: Authority, message: MessageOf<"subscribe">): Promise<void> {
+    this.#authority = authority;
+    const { key, addresses } = target(authority.tenant, message);
+    for (const address of addresses) authority.require("subscribe", channelOf(address));
+    this.#options.client.subscribed(authority, addresses.length);
+    this.#requireRoom(key, addresses.length);
+    const start = parseAfter(message.after ?? "latest", addresses.map(channelOf));
+    const group: Group = {
+      channels: addresses.length,
+      subscriptions: new Map(),
+      isStarted: false,
+      isEnded: false,
+    };
+    this.#groups.set(key, group);
+    this.#channels += addresses.length;
+    try {
+      const positions = await startPositions(this.#options.hub, addresses, start);
+      await this.#subscribe(group, addresses, positions, message.channels !== undefined);
+    } catch (cause) {
+      this.#end(key);
+      throw cause;
+    }
+    if (group.isEnded) return;
+    this.#answer(group, message);
+    for (const subscription of group.subscriptions.values()) subscription.start();
+    group.isStarted = true;
+    this.#checkGroup(key, group); // the rights may have changed meanwhile
+  }
+
+  /** @throws {Problem} `bad_*`, `channel_reserved`, `not_subscribed`, `too_many_channels` */
+  remove({ tenant }: Authority, message: MessageOf<"unsubscribe">): void {
+    const { key } = target(tenant, message);
+    if (!this.#end(key)) {
+      throw new Problem("not_subscribed", `This socket is not subscribed to ${quote(key)}.`);
+    }
+    this.#options.send({ op: "unsubscribed", ref: message.ref });
+  }
+
+  /** Ends what `authority` doesn't allow, and says so. */
+  checkRights(authority: Authority): void {
+    this.#authority = authority;
+    for (const [key, group] of [...this.#groups]) this.#checkGroup(key, group);
+  }
+
+  /** Ends all, without a word. */
+  close(): void {
+    for (const key of [...this.#groups.keys()]) this.#end(key);
+  }
+
+  /** @throws {Problem} `subscribed_already`, `too_many_channels` */
+  #requireRoom(key: string, channels: number): void {
+    if (this.#groups.has(key)) {
+      throw new Problem(
+        "subscribed_already",
+        `This socket is subscribed to ${quote(key)} already.`,
+      );
+    }
+    if (this.#channels + channels > MAX_SOCKET_CHANNELS) {
+      throw new Problem(
+        "too_many_channels",
+        `A socket has ${MAX_SOCKET_CHANNELS} channels at the most.`,
+      );
+    }
+  }
+
+  async #subscribe(
+    group: Group,
+    addresses: readonly Address[],
+    positions: readonly Position[],
+    isVector: boolean,
+  ): Promise<void> {
+    const { hub, sink } = this.#options;
+    const encoders = isVector ? vectorEncoders(addresses, positions) : [plainMessage];
+    for (const [i, address] of addresses.entries()) {
+      const to = sink(encoders[i] ?? plainMessage);
+      const subscription = await hub.subscribe(address, positions[i] ?? "latest", to);
+      group.subscriptions.set(channelOf(address), subscription);
+      if (group.isEnded) subscription.close(); // unsubscribed, or gone, meanwhile
+    }
+  }
+
+  #answer({ subscriptions }: Group, { ref, channels }: MessageOf<"subscribe">): void {
+    const names = [...subscriptions.keys()];
+    const positions = [...subscriptions.values()].map(({ position }) => position);
+    const [only] = positions;
+    this.#options.send(
+      channels === undefined && only !== undefined
+        ? { op: "subscribed", ref, channel: names[0], offset: offsetOf(only) }
+        : { op: "subscribed", ref, channels: names, cursor: formatCursor(names, positions) },
+    );
+  }
+
+  #checkGroup(key: string, { isStarted, subscriptions }: Group): void {
+    if (!isStarted) return; // looked at when all are there
+    for (const [channel, subscription] of subscriptions) {
+      if (this.#authority?.may("subscribe", channel)) continue;
+      subscription.close();
+      subscriptions.delete(channel);
+      this.#options.send({ op: "unsubscribed", channel, reason: "forbidden" });
+    }
+    if (subscriptions.size === 0) this.#end(key);
+  }
+
+  #end(key: string): boolean {
+    const group = this.#groups.get(key);
+    if (group === undefined) return false;
+    this.#groups.delete(key);
+    this.#channels -= group.channels;
+    group.isEnded = true;
+    for (const subscription of group.subscriptions.values()) subscription.close();
+    return true;
+  }
+}
+
+interface Target {
+  /** Names the subscription on its socket. */
+  readonly key: string;
+  /** Sorted, without repeats. */
+  readonly addresses: readonly Address[];
+}
+
+/** What a message is about. @throws {Problem} `bad_*`, `channel_reserved`, `too_many_channels` */
+function target(
+  tenant: Tenant,
+  { channel, channels }: Pick<MessageOf<"subscribe">, "channel" | "channels">,
+): Target {
+  if ((channel === undefined) === (channels === undefined)) {
+    throw new Problem("bad_message", `Give either "channel" or "channels".`);
+  }
+  const names = channels === undefined ? [channel ?? ""] : [...new Set(channels)].sort();
+  if (names.length > MAX_CURSOR_CHANNELS) {
+    throw new Problem(
+      "too_many_channels",
+      `A subscription has ${MAX_CURSOR_CHANNELS} channels at the most.`,
+    );
+  }
+  const addresses = names.map((name) => addressOf(tenant, parseReadableChannel(name)));
+  return { key: channels === undefined ? names[0] ?? "" : JSON.stringify(names), addresses };
+}
+
+const plainMessage: Encoder<string> = (run) => run.encode(socketMessage);
+
+/** For each of several channels under one cursor. */
+function vectorEncoders(
+  addresses: readonly Address[],
+  positions: readonly Position[],
+): readonly Encoder<string>[] {
+  const vector = new Vector(addresses.map(channelOf), positions);
+  return addresses.map((_, i) => (run) => vectorMessage(run, i, vector));
+}
+
+/** The messages of one run of one of several channels: each with the cursor over them all. */
+function vectorMessage(run: Run, index: number, vector: Vector): string {
+  const cursorAt = (sequence: number) => vector.at(index, run.epoch, sequence);
+  const lines = run.gap === undefined
+    ? []
+    : [`{"op":"gap",${run.encode(jsonGap)},"cursor":"${cursorAt(run.after)}"}`];
+  run.encode(jsonMembers).forEach((members, at) => {
+    lines.push(`{"op":"event",${members},"cursor":"${cursorAt(run.after + at + 1)}"}`);
+  });
+  return lines.join("\n");
+}

@@ -1,0 +1,44 @@
+import assert from "node:assert/strict";
+import { Problem, quote } from "../../../lib/shared/problem.ts";
+import { hasSecret, withoutSecrets } from "../../../lib/shared/secrets.ts";
+
+const JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhbm4ifQ.c2lnbmF0dXJl";
+const KEY = `weir_${"a1B2c3D4e5F6".repeat(4)}xY`;
+const TICKET = `wt_${"Z9y8X7w6".repeat(4)}`;
+
+Deno.test("a token, an API key and a ticket are masked wherever they stand", () => {
+  for (const secret of [JWT, KEY, TICKET]) {
+    for (const text of [secret, `Bearer ${secret}`, `a=${secret}&b=1`, `"${secret}",`]) {
+      assert.ok(hasSecret(text), text);
+      assert.equal(withoutSecrets(text), text.replace(secret, "[secret]"));
+      assert.ok(!quote(text).includes(secret.slice(8)));
+      assert.ok(!new Problem("bad_body", text).message.includes(secret.slice(8)));
+    }
+    const cut = secret.slice(0, -10);
+    assert.equal(withoutSecrets(cut), "[secret]");
+  }
+});
+
+Deno.test("what is no secret stays as it is", () => {
+  for (const text of ["", "orders:7", "weir_short", "newt_a", "eyJust a word", "a.b.c", "…é日本"]) {
+    assert.ok(!hasSecret(text), text);
+    assert.equal(withoutSecrets(text), text);
+  }
+});
+
+Deno.test("long texts that nearly are a secret cost little more than reading them", () => {
+  const steps = new Set<number>();
+  for (const part of ["eyJ", "weir_", "wt_", "eyJ.", "weir_a", "a.", "."]) {
+    const text = part.repeat(1_000_000 / part.length);
+    const start = performance.now();
+    withoutSecrets(text);
+    steps.add(performance.now() - start);
+  }
+  // Quadratic work would take minutes: a bound that no machine comes near otherwise.
+  assert.ok(Math.max(...steps) < 5_000, `${Math.max(...steps)} ms`);
+});
+
+Deno.test("a sentence has an end, whatever was sent", () => {
+  assert.equal(new Problem("bad_body", "x".repeat(1_000_000)).detail.length, 1_000);
+  assert.equal(quote("x".repeat(1_000_000)).length, 83);
+});

@@ -1,0 +1,138 @@
+import assert from "node:assert/strict";
+import type { Authority } from "../../../lib/auth/authority.ts";
+import type { Tenant } from "../../../lib/shared/channel.ts";
+import { authorityOf } from "../../support/grants.ts";
+import { openEmbedded } from "../../support/log_stores.ts";
+import { Queue } from "../../support/queue.ts";
+import { SocketClient } from "../../support/socket_client.ts";
+import { SocketHost } from "../../support/socket_host.ts";
+import { until } from "../../support/until.ts";
+
+const MiB = 2 ** 20;
+
+interface Verification extends PromiseWithResolvers<Authority> {
+  readonly credential: string;
+}
+
+/** A host where the test itself verifies credentials, when it likes. */
+async function hostOf(authority: Authority | undefined) {
+  await using undo = new AsyncDisposableStack();
+  const store = undo.use(await openEmbedded());
+  const verifications = new Queue<Verification>();
+  const admitted: Authority[] = [];
+  const host = undo.use(
+    new SocketHost({
+      log: await store.isolate(),
+      client: {
+        authority,
+        authenticate: (credential) => {
+          const verification = { credential, ...Promise.withResolvers<Authority>() };
+          verifications.put(verification);
+          return verification.promise;
+        },
+        admitted: (authority) => void admitted.push(authority),
+      },
+    }),
+  );
+  const resources = undo.move();
+  return {
+    url: host.url,
+    sockets: host.options.sockets,
+    sessions: host.options.sessions,
+    verifications,
+    admitted,
+    [Symbol.asyncDispose]: () => resources.disposeAsync(),
+  };
+}
+
+Deno.test("what comes behind a credential is answered behind it, also where several come", async () => {
+  await using host = await hostOf(undefined);
+  await using socket = await SocketClient.open(host.url);
+  for (const ref of [1, 3]) {
+    socket.send({ op: "auth", ref, token: `t${ref}` }, { op: "ping", ref: ref + 1 });
+  }
+  for (const ref of [1, 3]) {
+    const { credential, resolve } = await host.verifications.take();
+    assert.equal(credential, `t${ref}`);
+    resolve(authorityOf());
+    assert.deepEqual(await socket.next(), { op: "authenticated", ref });
+    assert.deepEqual(await socket.next(), { op: "pong", ref: ref + 1 });
+  }
+});
+
+Deno.test("a frame's worth of messages waits for another credential, more ends the socket", async (t) => {
+  const publish = { op: "publish", channel: "a" };
+  await t.step("a frame's worth", async () => {
+    await using host = await hostOf(authorityOf());
+    await using socket = await SocketClient.open(host.url);
+    socket.send({ op: "auth", token: "next" });
+    const { resolve } = await host.verifications.take();
+    socket.send({ ...publish, ref: 1, data: "x".repeat(MiB - 100) });
+    for (let ref = 2; ref <= 500; ref++) socket.send({ ...publish, ref, data: ref });
+    socket.send({ op: "ping" }); // the last of them
+    await until("all wait", () => host.sockets.size === 1);
+    resolve(authorityOf());
+    await socket.until("authenticated");
+    const acknowledged = [];
+    while (acknowledged.length < 500) {
+      const { op, ref } = await socket.next();
+      if (op === "ack") acknowledged.push(ref);
+      else assert.equal(op, "pong");
+    }
+    assert.deepEqual(acknowledged, acknowledged.toSorted((a, b) => Number(a) - Number(b)));
+  });
+  await t.step("more", async () => {
+    await using host = await hostOf(authorityOf());
+    await using socket = await SocketClient.open(host.url);
+    socket.send({ op: "auth", token: "next" });
+    const { resolve } = await host.verifications.take();
+    for (const ref of [1, 2]) socket.send({ ...publish, ref, data: "x".repeat(MiB) });
+    assert.equal((await socket.until("goodbye"))["reason"], "flooding");
+    assert.equal((await socket.closed).code, 4429);
+    resolve(authorityOf());
+  });
+});
+
+Deno.test("who leaves before its credential was verified is not admitted", async () => {
+  await using host = await hostOf(undefined);
+  const socket = await SocketClient.open(host.url);
+  socket.send({ op: "auth", token: "t" }, { op: "publish", ref: 1, channel: "a", data: 1 });
+  const { resolve } = await host.verifications.take();
+  await socket[Symbol.asyncDispose]();
+  await until("it has left", () => host.sockets.size === 0);
+  resolve(authorityOf());
+  await new Promise((resolve) => setTimeout(resolve)); // all that follows from it
+  assert.deepEqual(host.admitted, []);
+  assert.equal(host.sessions.size, 0);
+});
+
+Deno.test("a credential that the session may not take is not admitted", async () => {
+  await using host = await hostOf(authorityOf());
+  await using socket = await SocketClient.open(host.url);
+  socket.send({ op: "auth", ref: 1, token: "t" });
+  (await host.verifications.take()).resolve(authorityOf({}, { tenant: "other" as Tenant }));
+  assert.equal((await socket.next())["code"], "forbidden");
+  assert.deepEqual(host.admitted, []);
+});
+
+Deno.test("what nobody foresaw is told with the tenant, and answered without what it is", async () => {
+  await using store = await openEmbedded();
+  const told: unknown[] = [];
+  const unforeseen = new Error("unforeseen");
+  await using host = new SocketHost({
+    log: await store.isolate(),
+    client: {
+      authority: authorityOf(undefined, { tenant: "acme" as Tenant }),
+      published() {
+        throw unforeseen;
+      },
+    },
+    onError: (cause, tenant) => void told.push([cause, tenant]),
+  });
+  await using socket = await SocketClient.open(host.url);
+  socket.send({ op: "publish", ref: 1, channel: "a", data: 1 });
+  const { code, detail } = await socket.next();
+  assert.equal(code, "internal");
+  assert.doesNotMatch(String(detail), /unforeseen/);
+  assert.deepEqual(told, [[unforeseen, "acme"]]);
+});

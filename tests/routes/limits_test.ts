@@ -1,0 +1,135 @@
+import assert from "node:assert/strict";
+import type { Access } from "../../lib/auth/access.ts";
+import { DEFAULT_TENANT } from "../../lib/shared/channel.ts";
+import { bearer, guardedLocal } from "../support/guarded.ts";
+import { newChannel, post } from "../support/publishing.ts";
+import { readUrl } from "../support/readers.ts";
+import { SseClient } from "../support/sse_client.ts";
+import { until } from "../support/until.ts";
+
+const ALL = { publish: ["**"], subscribe: ["**"], manage: ["**"] };
+const FEW = "credential.publishes=5 credential.subscribes=5 credential.connections=2";
+
+Deno.test("a publish says what is left, and past the limit when to come back", async () => {
+  await using weir = await guardedLocal({ WEIR_LIMITS: FEW });
+  const headers = { ...bearer(await weir.token(ALL)), "Content-Type": "application/json" };
+  const channel = newChannel();
+  const first = await post(weir.url, channel, "1", headers);
+  assert.equal(first.status, 201, await first.text());
+  assert.match(first.headers.get("ratelimit") ?? "", /^"credential-publishes";r=4;t=\d+$/);
+  assert.equal(first.headers.get("ratelimit-policy"), `"credential-publishes";q=5;w=1`);
+  // The limit gives 5 a second back, and requests are faster than that.
+  const refused = await untilLimited(() => post(weir.url, channel, "1", headers));
+  assert.equal(refused.headers.get("retry-after"), "1");
+  assert.match(refused.headers.get("ratelimit") ?? "", /^"credential-publishes";r=0;t=1$/);
+  assert.equal(refused.code, "rate_limited");
+  const other = { ...headers, ...bearer(await weir.token(ALL, { sub: "bob" })) };
+  const answer = await post(weir.url, channel, "1", other);
+  assert.equal(answer.status, 201, await answer.text());
+});
+
+Deno.test("what was announced and never comes is not charged", async () => {
+  await using weir = await guardedLocal();
+  const token = await weir.token(ALL);
+  const connection = await Deno.connect({ hostname: "127.0.0.1", port: weir.server.port });
+  const head = [
+    `POST /v1/channels/${newChannel()}/events HTTP/1.1`,
+    `Host: 127.0.0.1:${weir.server.port}`,
+    `Authorization: Bearer ${token}`,
+    "Content-Length: 900000000000",
+  ];
+  await connection.write(new TextEncoder().encode(`${head.join("\r\n")}\r\n\r\n`));
+  const buffer = new Uint8Array(1_024);
+  const length = await connection.read(buffer) ?? 0;
+  assert.match(new TextDecoder().decode(buffer.subarray(0, length)), /^HTTP\/1\.1 413 /);
+  connection.close();
+  const answer = await post(weir.url, newChannel(), "1", bearer(token));
+  assert.equal(answer.status, 201, await answer.text());
+});
+
+Deno.test("asking for what is forbidden counts too, as does asking for channels", async () => {
+  await using weir = await guardedLocal({ WEIR_LIMITS: FEW });
+  const nothing = bearer(await weir.token({}));
+  await untilLimited(() => post(weir.url, "secret", "1", nothing), 403);
+  const reader = bearer(await weir.token(ALL, { sub: "bob" }));
+  const url = `${weir.url}/v1/channels/${newChannel()}`;
+  await untilLimited(() => fetch(url, { headers: reader }), 404);
+});
+
+Deno.test("connections are counted while they are open, and no longer", async () => {
+  await using weir = await guardedLocal({ WEIR_LIMITS: FEW });
+  const headers = bearer(await weir.token(ALL));
+  const url = readUrl(weir.url, [newChannel()]);
+  {
+    await using _first = await SseClient.open(url, headers);
+    await using _second = await SseClient.open(url, headers);
+    const third = await fetch(url, { headers: { Accept: "text/event-stream", ...headers } });
+    assert.equal(third.status, 429);
+    assert.equal((await third.json()).code, "too_many_connections");
+  }
+  await until("the closed ones are no longer counted", async () => {
+    const answer = await fetch(url, { headers: { Accept: "text/event-stream", ...headers } });
+    await answer.body?.cancel();
+    return answer.status === 200;
+  });
+});
+
+Deno.test("a tenant has as many channels as it may, and is told so", async () => {
+  await using weir = await guardedLocal({ WEIR_TENANT_CHANNELS: "2" });
+  const headers = bearer(await weir.token({ ...ALL, tenant: "small" }));
+  for (const name of ["a", "b"]) {
+    const answer = await post(weir.url, name, "1", headers);
+    assert.equal(answer.status, 201, await answer.text());
+  }
+  const refused = await post(weir.url, "c", "1", headers);
+  assert.equal(refused.status, 403);
+  assert.equal((await refused.json()).code, "tenant_limit");
+  const again = await post(weir.url, "a", "2", headers);
+  assert.equal(again.status, 201, await again.text());
+});
+
+Deno.test("a credential that is revoked while its body comes does nothing any more", async () => {
+  await using weir = await guardedLocal();
+  const token = await weir.token(ALL, { sub: "eve" });
+  const channel = newChannel();
+  const parts = new TransformStream<Uint8Array, Uint8Array>();
+  const writer = parts.writable.getWriter();
+  const { access } = weir.server.weir;
+  const asked = untilAsked(access);
+  const publishing = fetch(`${weir.url}/v1/channels/${channel}/events`, {
+    method: "POST",
+    headers: bearer(token),
+    body: parts.readable,
+  });
+  await writer.write(new TextEncoder().encode("half"));
+  await asked;
+  await access.verify(token);
+  await access.revocations.revoke(DEFAULT_TENANT, "sub", "eve");
+  await writer.close();
+  const answer = await publishing;
+  assert.equal(answer.status, 401);
+  assert.equal((await answer.json()).code, "token_revoked");
+});
+
+/** Once somebody's credential is looked at: the request that brought it has begun. */
+function untilAsked(access: Access): Promise<void> {
+  const verify = access.verify.bind(access);
+  return new Promise((resolve) => {
+    access.verify = (credential) => {
+      access.verify = verify;
+      resolve();
+      return verify(credential);
+    };
+  });
+}
+
+/** What the first answer that is 429 says; those before it have `status`. */
+async function untilLimited(ask: () => Promise<Response>, status: number = 201) {
+  for (let i = 0; i < 1_000; i++) {
+    const answer = await ask();
+    const text = await answer.text();
+    if (answer.status === 429) return { headers: answer.headers, code: JSON.parse(text).code };
+    assert.equal(answer.status, status, text);
+  }
+  throw new Error("there was no limit");
+}

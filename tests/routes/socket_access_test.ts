@@ -1,0 +1,152 @@
+import assert from "node:assert/strict";
+import { assertRefused, call, rawCall, UPGRADE } from "../support/calls.ts";
+import { bearer, type Guarded, guardedLocal } from "../support/guarded.ts";
+import type { LocalServer } from "../support/local_server.ts";
+import { newChannel } from "../support/publishing.ts";
+import { SocketClient } from "../support/socket_client.ts";
+
+const ALL = { publish: ["**"], subscribe: ["**"] };
+const ONE_CONNECTION = ["credential", "address", "tenant"]
+  .map((scope) => `${scope}.connections=1`).join(" ");
+
+/** Asks for a WebSocket with a token, as a client that isn't a browser can. */
+async function upgrade(weir: Guarded<LocalServer>, token: string) {
+  return await rawCall(weir.server.port, "/v1/socket", {
+    headers: { ...UPGRADE, ...bearer(token) },
+  });
+}
+
+Deno.test("a socket goes on with a fresh token also where no other connection may be opened", async () => {
+  await using weir = await guardedLocal({ WEIR_LIMITS: ONE_CONNECTION });
+  await using socket = await SocketClient.open(weir.url, { token: await weir.token(ALL) });
+  for (let ref = 1; ref <= 3; ref++) {
+    socket.send({ op: "auth", ref, token: await weir.token(ALL, { jti: `t${ref}` }) });
+    const { op, code } = await socket.next();
+    assert.deepEqual([op, code], ["authenticated", undefined]);
+  }
+  assertRefused(await upgrade(weir, await weir.token(ALL)), 429, "too_many_connections");
+});
+
+Deno.test("a socket whose credential was refused counts for whom it did before", async () => {
+  await using weir = await guardedLocal({ WEIR_LIMITS: "tenant.connections=1" });
+  const [a, b] = [{ ...ALL, tenant: "a" }, { ...ALL, tenant: "b" }];
+  await using socket = await SocketClient.open(weir.url, { token: await weir.token(a) });
+  socket.send({ op: "auth", ref: 1, token: await weir.token(b) });
+  assert.equal((await socket.next())["code"], "forbidden");
+  assertRefused(await upgrade(weir, await weir.token(a)), 429, "too_many_connections");
+  await using other = await SocketClient.open(weir.url, { token: await weir.token(b) });
+  other.send({ op: "ping" });
+  await other.until("pong");
+});
+
+Deno.test("a socket of nobody stays one where who it would be has no connection left", async () => {
+  await using weir = await guardedLocal({ WEIR_ANONYMOUS: "subscribe:public/**" });
+  const token = await weir.token({ ...ALL, limits: { connections: 1 } });
+  const channel = newChannel();
+  const first = await SocketClient.open(weir.url, { token });
+  await using second = await SocketClient.open(weir.url);
+  second.send({ op: "auth", ref: 1, token }, { op: "subscribe", ref: 2, channel });
+  assert.equal((await second.next())["code"], "too_many_connections");
+  assert.equal((await second.next())["code"], "forbidden");
+  await first[Symbol.asyncDispose]();
+  second.send({ op: "auth", ref: 3, token }, { op: "subscribe", ref: 4, channel });
+  await second.until("subscribed");
+});
+
+Deno.test("each auth counts as a subscribe of who the socket is", async () => {
+  await using weir = await guardedLocal();
+  const none = await weir.token({ ...ALL, limits: { subscribes: 0 } });
+  await using socket = await SocketClient.open(weir.url, { token: none });
+  socket.send({ op: "auth", ref: 1, token: await weir.token(ALL) }, { op: "ping" });
+  assert.equal((await socket.next())["code"], "rate_limited");
+  await socket.until("pong");
+});
+
+Deno.test("the first auth counts as a subscribe of its address", async () => {
+  await using weir = await guardedLocal({ WEIR_LIMITS: "address.subscribes=0" });
+  await using socket = await SocketClient.open(weir.url);
+  socket.send({ op: "auth", ref: 1, token: await weir.token(ALL) });
+  assert.equal((await socket.next())["code"], "rate_limited");
+  assert.equal((await socket.closed).code, 4401);
+});
+
+Deno.test("who hasn't said who it is sends frames that hold a credential, and none larger", async () => {
+  await using weir = await guardedLocal();
+  const longest = 8_192 + 1_024;
+  {
+    await using socket = await SocketClient.open(weir.url);
+    socket.sendText(`{"op":"ping"}`.padEnd(longest));
+    await socket.until("pong");
+    socket.sendText(`{"op":"ping"}`.padEnd(longest + 1));
+    assert.equal((await socket.next())["code"], "frame_too_large");
+    assert.equal((await socket.closed).code, 4002);
+  }
+  await using socket = await SocketClient.open(weir.url, { token: await weir.token(ALL) });
+  socket.sendText(`{"op":"ping"}`.padEnd(longest + 1));
+  await socket.until("pong");
+});
+
+Deno.test("who sends too much while its first credential is verified is sent away", async (t) => {
+  await using keys = new HeldKeys();
+  await using weir = await guardedLocal({ WEIR_JWKS: keys.url });
+  const publish = { op: "publish", ref: 1, channel: "a" };
+  // No more than it takes: what comes behind the server's close may cost the client its code.
+  const floods = {
+    "large messages": Array(8).fill(JSON.stringify({ ...publish, data: "x".repeat(8_192) })),
+    "small messages": Array(2).fill(Array(150).fill(`{"op":"ping"}`).join("\n")),
+  };
+  for (const [what, frames] of Object.entries(floods)) {
+    await t.step(what, async () => {
+      await using socket = await SocketClient.open(weir.url);
+      socket.send({ op: "auth", ref: 1, token: await weir.token(ALL) });
+      for (const frame of frames) socket.sendText(frame);
+      assert.equal((await socket.until("goodbye"))["reason"], "flooding");
+      assert.equal((await socket.closed).code, 4429);
+    });
+  }
+});
+
+Deno.test("a socket whose messages are refused again and again is closed with 4429", async (t) => {
+  await using weir = await guardedLocal();
+  const limits = { publishes: 0 };
+  const publish = (ref: number) => ({ op: "publish", ref, channel: "a", data: 1 });
+  const floods = {
+    unauthenticated: undefined,
+    forbidden: await weir.token({}),
+    rate_limited: await weir.token({ ...ALL, limits }, { sub: "ben" }),
+  };
+  for (const [expected, token] of Object.entries(floods)) {
+    await t.step(expected, async () => {
+      await using socket = await SocketClient.open(weir.url, token === undefined ? {} : { token });
+      for (let sent = 0; sent < 1_000; sent += 100) {
+        socket.send(...Array.from({ length: 100 }, (_, i) => publish(sent + i)));
+      }
+      for (let i = 0; i < 1_000; i++) assert.equal((await socket.next())["code"], expected);
+      socket.send({ op: "ping" });
+      await socket.until("pong");
+      socket.send(publish(1_000));
+      assert.equal((await socket.next())["code"], expected);
+      assert.equal((await socket.next())["reason"], "flooding");
+      assert.equal((await socket.closed).code, 4429);
+    });
+  }
+  assert.equal((await call(weir.url, "/healthz")).status, 200);
+});
+
+/** A URL of keys that answers only once it is disposed of. */
+class HeldKeys implements AsyncDisposable {
+  readonly #released = Promise.withResolvers<void>();
+  readonly #server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen() {} }, async () => {
+    await this.#released.promise;
+    return Response.json({ keys: [] });
+  });
+
+  get url(): string {
+    return `http://127.0.0.1:${this.#server.addr.port}/`;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#released.resolve();
+    await this.#server.shutdown();
+  }
+}

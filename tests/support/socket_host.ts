@@ -1,0 +1,68 @@
+import { OPEN } from "../../lib/auth/authority.ts";
+import { Sessions } from "../../lib/auth/sessions.ts";
+import { Hub } from "../../lib/hub/hub.ts";
+import type { Log } from "../../lib/log/log.ts";
+import { DrainPoll } from "../../lib/transports/drain_poll.ts";
+import { type SocketOptions, SocketSession, SUBPROTOCOL } from "../../lib/transports/socket.ts";
+import type { SocketClient } from "../../lib/transports/socket_client.ts";
+
+export interface SocketHostOptions {
+  readonly log: Log;
+  /** Who opens a socket, but for what the test is about: one who may do everything. */
+  readonly client?: Partial<SocketClient>;
+  readonly onError?: SocketOptions["onError"];
+  /** Milliseconds until a subscriber that takes nothing is ended. */
+  readonly stallTimeout?: number;
+}
+
+/** Sockets alone, without routes and access control, on a port of its own. */
+export class SocketHost implements AsyncDisposable {
+  readonly hub: Hub;
+  readonly options: SocketOptions;
+  readonly #server: Deno.HttpServer<Deno.NetAddr>;
+
+  constructor({ log, client, onError, stallTimeout }: SocketHostOptions) {
+    this.hub = new Hub({ log, linger: 1, ...stallTimeout !== undefined && { stallTimeout } });
+    this.options = {
+      hub: this.hub,
+      sessions: new Sessions(),
+      drains: new DrainPoll(),
+      append: (drafts) => log.append(drafts),
+      heartbeat: 15_000,
+      onError: onError ?? ((cause) => {
+        throw cause;
+      }),
+      sockets: new Set(),
+    };
+    this.#server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen() {} }, (request) => {
+      const { socket, response } = Deno.upgradeWebSocket(request, { protocol: SUBPROTOCOL });
+      new SocketSession(socket, { ...ANYONE, ...client }, this.options);
+      return response;
+    });
+  }
+
+  get port(): number {
+    return this.#server.addr.port;
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${this.port}`;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all([...this.options.sockets].map((socket) => socket.close("stopping")));
+    this.options.drains.close();
+    await this.hub.close();
+    await this.#server.shutdown();
+  }
+}
+
+const ANYONE: SocketClient = {
+  authority: OPEN,
+  authenticate: () => Promise.reject(new Error("nobody asks for it")),
+  admitted() {},
+  published() {},
+  subscribed() {},
+  denied() {},
+  left() {},
+};
