@@ -1,4 +1,5 @@
 import { parseArgs, type ParseArgsOptionsConfig } from "node:util";
+import { LIMIT_NAMES, limitsSchema } from "./lib/auth/limits.ts";
 import { scopeSchema, tenantSchema } from "./lib/auth/scope.ts";
 import { type Config, ConfigError, parseConfig, parseDuration } from "./lib/config.ts";
 import { AdminApi, type ListedKey, serverUrl, type ShownKey } from "./lib/keys_cli/admin_api.ts";
@@ -38,8 +39,9 @@ Usage: deno task keys COMMAND
 
 RIGHTS are one or more of --publish, --subscribe, --presence and --manage, each with a pattern of
 channels and as often as needed, and --admin (keys and revocations of the tenant). In a pattern *
-stands for anything within a segment, ** for anything: --subscribe 'room/**'. The tenant is
-"${DEFAULT_TENANT}" if not named.
+stands for anything within a segment, ** for anything: --subscribe 'room/**'. Beside them --limit
+sets a limit of its own, as often as needed: --limit publishes=10, bytes, subscribes or connections.
+The tenant is "${DEFAULT_TENANT}" if not named.
 
 The settings are the server's: init and token use the folder keys in WEIR_DATA. The others open the
 store, or ask the server that has it open: where WEIR_HOST and WEIR_PORT say, or at --url, with a
@@ -66,6 +68,7 @@ const RIGHTS = {
   presence: patterns,
   manage: patterns,
   admin: flag,
+  limit: { type: "string", multiple: true },
 } as const;
 const SERVER = { tenant: text, url: text } as const;
 
@@ -229,18 +232,34 @@ async function openApi({ tenant, url }: ServerValues, config: Config): Promise<A
   });
 }
 
+type RightsValues = Omit<Rights, "limits"> & { readonly limit?: readonly string[] | undefined };
+
 /** @throws {UsageError} also where there is none: it could do nothing. */
-function readRights({ publish, subscribe, presence, manage, admin }: Rights): Rights {
+function readRights(
+  { publish, subscribe, presence, manage, admin, limit }: RightsValues,
+): Rights {
   const given = Object.entries({ publish, subscribe, presence, manage, admin })
     .filter(([, value]) => value !== undefined);
   if (given.length === 0) {
     throw new UsageError("Name a right: --publish, --subscribe, --presence, --manage, --admin.");
   }
-  const rights: Rights = Object.fromEntries(given);
+  const limits = limit === undefined ? undefined : readLimits(limit);
+  const rights: Rights = { ...Object.fromEntries(given), ...limits !== undefined && { limits } };
   const { error } = scopeSchema.safeParse(rights);
   if (error === undefined) return rights;
   const [issue] = error.issues;
   throw new UsageError(`--${String(issue?.path[0] ?? "")}: ${issue?.message}.`);
+}
+
+/** @throws {UsageError} */
+function readLimits(settings: readonly string[]): Rights["limits"] {
+  const given = settings.map((setting) => {
+    const [, name = "", value] = /^(\w+)=(\d+)$/.exec(setting) ?? [];
+    return [name, Number(value)] as const;
+  });
+  const { data } = limitsSchema.safeParse(Object.fromEntries(given));
+  if (data !== undefined) return data;
+  throw new UsageError(`--limit is ${LIMIT_NAMES.join(", ")} with a number: publishes=10.`);
 }
 
 function readTenant(name: string | undefined): Tenant | undefined {
@@ -281,6 +300,8 @@ function rowOf(key: ListedKey): string[] {
   const rights = (["publish", "subscribe", "presence", "manage"] as const)
     .flatMap((action) => key[action].map((pattern) => `${action}:${pattern}`));
   if (key.admin) rights.push("admin");
+  for (const [name, limit] of Object.entries(key.limits)) rights.push(`${name}=${limit}`);
+  if (key.revoked) rights.push("(revoked)");
   if (key.replacedBy !== null) rights.push(`(replaced by ${key.replacedBy})`);
   return [key.id, key.name ?? "-", key.created, key.expires ?? "never", rights.join(" ")];
 }

@@ -104,7 +104,7 @@ export function identify(c: Context, weir: Weir): Visitor | Promise<Visitor> {
   refuseForged(presented, c, config);
   const authority = presented.by === "ticket"
     ? redeem(presented.ticket, c, weir)
-    : access.verify(presented.credential);
+    : access.verify(presented.credential, address);
   if (!(authority instanceof Promise)) return { authority, address };
   return authority.then(
     (authority) => ({ authority, address }),

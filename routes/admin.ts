@@ -10,34 +10,38 @@ import { readBody } from "./body.ts";
 export const NO_STORE = { "Cache-Control": "no-store" } as const;
 
 /**
- * The tenant whose keys and revocations the caller may manage: its own, and no other.
+ * Counts the call as a subscribe, and lets administrators through: the tenant whose keys and
+ * revocations the caller may manage is its own, and no other.
  *
  * In open mode there is nobody to ask. Met: a key that anyone on this machine made while Weir was
  * open, and which is still good on the same store when it no longer is.
  *
  * @throws {Problem} `forbidden`, `rate_limited`
  */
-export function requireAdmin({ access }: Weir, caller: Caller): Tenant {
+export function admitAdmin({ access }: Weir, caller: Caller): Tenant {
+  access.limiter.subscribe(caller, 1);
   caller.authority.requireAdmin();
   if (access.isOpen) {
     const how = "`deno task keys init` makes keys and says what to set";
     throw new Problem("forbidden", `Cannot manage keys in open mode, which has none: ${how}.`);
   }
-  access.limiter.subscribe(caller, 1);
   return caller.authority.tenant;
 }
 
 /**
- * The JSON body of a request by `schema`; no body is `{}`.
+ * The JSON body of an administrator's request by `schema`; no body is `{}`.
  *
- * @throws {Problem} `bad_body`, `bad_json`, `bad_encoding`, `event_too_large`, `body_incomplete`
+ * @throws {Problem} `bad_body`, `bad_json`, `bad_encoding`, `event_too_large`, `body_incomplete`;
+ * `token_revoked`, `token_expired`, `key_invalid` where the caller was one when the request began
  */
 export async function readRequest<T>(
   request: Request,
-  schema: z.ZodType<T>,
-  maxBytes: number,
+  { access }: Weir,
+  { authority }: Caller,
+  { schema, maxBytes }: { readonly schema: z.ZodType<T>; readonly maxBytes: number },
 ): Promise<T> {
   const body = await readBody(request, maxBytes);
+  access.requireGood(authority); // the body may have taken its time
   const { data, error } = schema.safeParse(body.length === 0 ? {} : parseJson(decode(body)));
   if (error === undefined) return data;
   const [issue] = error.issues;

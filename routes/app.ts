@@ -71,7 +71,10 @@ export function createApp(weir: Weir): Hono {
   return app;
 }
 
-/** Milliseconds that the answer to a request past its limits waits. */
+/**
+ * Milliseconds that the answer to a request past its limits waits, on average. Each another time:
+ * who were refused together would come back together, and go on so.
+ */
 const HOLD_MS = 250;
 /** Answers that wait at once; more are given without. Met: refusals that fill memory. */
 const MAX_HELD = 2_000;
@@ -86,7 +89,7 @@ class Brake {
   async hold(): Promise<void> {
     if (this.#held >= MAX_HELD) return;
     this.#held++;
-    await new Promise((resolve) => setTimeout(resolve, HOLD_MS));
+    await new Promise((resolve) => setTimeout(resolve, HOLD_MS * (0.5 + Math.random())));
     this.#held--;
   }
 }

@@ -1,12 +1,17 @@
 import type { Context } from "hono";
 import { z } from "zod";
-import { type CreatedKey, type KeyInfo, MAX_KEY_BYTES, MAX_KEYS } from "../lib/auth/key_store.ts";
+import {
+  type CreatedKey,
+  grantOf,
+  type KeyInfo,
+  MAX_KEY_BYTES,
+} from "../lib/auth/api_key_store.ts";
 import type { Caller } from "../lib/auth/caller.ts";
 import { scopeSchema } from "../lib/auth/scope.ts";
 import { formatTime } from "../lib/shared/event.ts";
 import { Problem, quote } from "../lib/shared/problem.ts";
 import type { Weir } from "../lib/weir.ts";
-import { NO_STORE, readRequest, requireAdmin } from "./admin.ts";
+import { admitAdmin, NO_STORE, readRequest } from "./admin.ts";
 import { integer, parseQuery, splitUrl } from "./query.ts";
 
 /** Room for the largest name and scope, and for how they may be written. */
@@ -34,28 +39,37 @@ const rotation = z.strictObject({
   grace: z.int().min(0).max(MAX_TIME).default(DEFAULT_GRACE),
 });
 
-/** `GET /v1/keys`: the tenant's keys by id, without what makes them keys. */
+/**
+ * `GET /v1/keys`: the tenant's keys by id, without what makes them keys. Those that a revocation of
+ * the whole tenant has ended are `revoked`.
+ */
 export async function listKeys(c: Context, weir: Weir, caller: Caller): Promise<Response> {
-  const tenant = requireAdmin(weir, caller);
+  const tenant = admitAdmin(weir, caller);
   const schema = z.object({
     after: z.string().optional(),
     limit: integer(1, MAX_LIMIT).optional(),
   });
   const { after, limit = DEFAULT_LIMIT } = parseQuery(splitUrl(c.req.raw.url).searchParams, schema);
-  const { keys, next = null } = await weir.access.keys.list(tenant, after, limit);
-  return c.json({ keys: keys.map(describe), next }, 200, NO_STORE);
+  const { apiKeys, revocations } = weir.access;
+  const { keys, next = null } = await apiKeys.list(tenant, after, limit);
+  const listed = keys.map((info) => {
+    return { ...describe(info), revoked: revocations.isRevoked(grantOf(tenant, info)) };
+  });
+  return c.json({ keys: listed, next }, 200, NO_STORE);
 }
 
 /** `POST /v1/keys`: a new key of the tenant. Only this answer has the key itself. */
 export async function createKey(c: Context, weir: Weir, caller: Caller): Promise<Response> {
-  const tenant = requireAdmin(weir, caller);
+  const tenant = admitAdmin(weir, caller);
   parseQuery(splitUrl(c.req.raw.url).searchParams, nothing);
-  const request = await readRequest(c.req.raw, creation, MAX_BODY_BYTES);
-  const { name, expiresIn, ...scope } = request;
+  const { name, expiresIn, ...scope } = await readRequest(c.req.raw, weir, caller, {
+    schema: creation,
+    maxBytes: MAX_BODY_BYTES,
+  });
   const expiresAt = expiresIn === undefined ? undefined : Date.now() + expiresIn * 1_000;
-  const created = await weir.access.keys.create(tenant, { name, scope, expiresAt });
-  await audit(weir, caller, "key.created", { key: created.info.id });
-  return shownOnce(c, created);
+  const { access } = weir;
+  const announce = ({ id }: KeyInfo) => access.record(caller, "key.created", { key: id });
+  return shownOnce(c, await access.apiKeys.create(tenant, { name, scope, expiresAt }, announce));
 }
 
 /**
@@ -63,29 +77,30 @@ export async function createKey(c: Context, weir: Weir, caller: Caller): Promise
  * good for `grace` seconds more. Who is connected by it then is told before it ends.
  */
 export async function rotateKey(c: Context, weir: Weir, caller: Caller): Promise<Response> {
-  const tenant = requireAdmin(weir, caller);
+  const tenant = admitAdmin(weir, caller);
   parseQuery(splitUrl(c.req.raw.url).searchParams, nothing);
   const id = c.req.param("id") ?? "";
-  const { grace } = await readRequest(c.req.raw, rotation, MAX_BODY_BYTES);
-  const graceMs = grace * 1_000;
-  const expiresAt = Date.now() + graceMs;
-  const created = await weir.access.keys.rotate(tenant, id, { graceMs });
-  if (created === undefined) throw notFound(id, "or it has been rotated before");
-  await weir.access.keyChanged(tenant, id, expiresAt);
-  await audit(weir, caller, "key.rotated", { key: id, replacedBy: created.info.id, grace });
-  return shownOnce(c, created);
+  const { grace } = await readRequest(c.req.raw, weir, caller, {
+    schema: rotation,
+    maxBytes: MAX_BODY_BYTES,
+  });
+  const { access } = weir;
+  const announce = ({ id: replacedBy }: KeyInfo) =>
+    access.record(caller, "key.rotated", { key: id, replacedBy, grace });
+  const rotated = await access.apiKeys.rotate(tenant, id, { graceMs: grace * 1_000 }, announce);
+  if (rotated === undefined) throw notFound(id, "or it has been rotated before");
+  await access.keyChanged(tenant, id, rotated.oldEndsAt);
+  return shownOnce(c, rotated);
 }
 
 /** `DELETE /v1/keys/{id}`: the key, and all that is connected by it, ends. */
 export async function deleteKey(c: Context, weir: Weir, caller: Caller): Promise<Response> {
-  const tenant = requireAdmin(weir, caller);
+  const tenant = admitAdmin(weir, caller);
   parseQuery(splitUrl(c.req.raw.url).searchParams, nothing);
   const id = c.req.param("id") ?? "";
   const { access } = weir;
-  const { keys } = await access.keys.list(tenant, undefined, MAX_KEYS);
-  if (!keys.some((key) => key.id === id)) throw notFound(id, "or there is no more");
-  await access.revoke(caller.authority, "key", id);
-  await audit(weir, caller, "key.removed", { key: id });
+  if (await access.apiKeys.get(tenant, id) === undefined) throw notFound(id, "or there is no more");
+  await access.revoke(caller, "key", id);
   return c.body(null, 204, NO_STORE);
 }
 
@@ -106,16 +121,4 @@ function describe({ id, name, scope, createdAt, expiresAt, replacedBy }: KeyInfo
     replacedBy: replacedBy ?? null,
     ...scope,
   };
-}
-
-/** Durable before the answer: who changed the keys can't be unknown afterwards. */
-async function audit(
-  { access }: Weir,
-  { authority, address }: Caller,
-  type: "key.created" | "key.rotated" | "key.removed",
-  details: Readonly<Record<string, string | number>>,
-): Promise<void> {
-  const { kind, subject, tokenId, keyId } = authority.grant;
-  const by = { kind, subject, tokenId, keyId, address };
-  await access.audit.record(authority.tenant, type, { ...by, ...details });
 }

@@ -4,7 +4,7 @@ import type { Caller } from "../lib/auth/caller.ts";
 import { MAX_VALUE_LENGTH, type Revocation, type RevocationKind } from "../lib/auth/revocations.ts";
 import { formatTime } from "../lib/shared/event.ts";
 import type { Weir } from "../lib/weir.ts";
-import { NO_STORE, readRequest, requireAdmin } from "./admin.ts";
+import { admitAdmin, NO_STORE, readRequest } from "./admin.ts";
 import { integer, parseQuery, splitUrl } from "./query.ts";
 
 /** Room for the longest value, each of its characters written as `\u1234`. */
@@ -14,7 +14,7 @@ const DEFAULT_LIMIT = 100;
 
 const value = z.string().min(1).max(MAX_VALUE_LENGTH).optional();
 
-const request = z.strictObject({
+const schema = z.strictObject({
   /** The id of a token. */
   jti: value,
   /** Whose tokens: those that were issued until now. */
@@ -35,9 +35,9 @@ const request = z.strictObject({
  * how much it is in all.
  */
 export function listRevocations(c: Context, weir: Weir, caller: Caller): Response {
-  const tenant = requireAdmin(weir, caller);
-  const schema = z.object({ limit: integer(1, MAX_LIMIT).optional() });
-  const { limit = DEFAULT_LIMIT } = parseQuery(splitUrl(c.req.raw.url).searchParams, schema);
+  const tenant = admitAdmin(weir, caller);
+  const query = z.object({ limit: integer(1, MAX_LIMIT).optional() });
+  const { limit = DEFAULT_LIMIT } = parseQuery(splitUrl(c.req.raw.url).searchParams, query);
   const all = weir.access.revocations.list(tenant);
   const latest = all.toSorted((a, b) => b.at - a.at).slice(0, limit);
   return c.json({ revocations: latest.map(describe), total: all.length }, 200, NO_STORE);
@@ -45,16 +45,19 @@ export function listRevocations(c: Context, weir: Weir, caller: Caller): Respons
 
 /** `POST /v1/revocations`: credentials of the tenant are no longer good, wherever they are in use. */
 export async function postRevocation(c: Context, weir: Weir, caller: Caller): Promise<Response> {
-  requireAdmin(weir, caller);
+  admitAdmin(weir, caller);
   parseQuery(splitUrl(c.req.raw.url).searchParams, z.object({}));
-  const body = await readRequest(c.req.raw, request, MAX_BODY_BYTES);
+  const body = await readRequest(c.req.raw, weir, caller, {
+    schema,
+    maxBytes: MAX_BODY_BYTES,
+  });
   const [kind, value] = targetOf(body);
-  await weir.access.revoke(caller.authority, kind, value);
+  await weir.access.revoke(caller, kind, value);
   return c.json(body, 201, NO_STORE);
 }
 
 function targetOf(
-  { jti, sub, kid, key }: z.infer<typeof request>,
+  { jti, sub, kid, key }: z.infer<typeof schema>,
 ): readonly [kind: RevocationKind, value: string] {
   if (jti !== undefined) return ["jti", jti];
   if (sub !== undefined) return ["sub", sub];

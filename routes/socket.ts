@@ -46,7 +46,9 @@ export async function openSocket(c: Context, weir: Weir): Promise<Response> {
     return response;
   } catch (cause) {
     connection[Symbol.dispose]();
-    throw cause;
+    if (!(cause instanceof TypeError)) throw cause;
+    const detail = "Cannot upgrade: the headers of a WebSocket handshake are not complete.";
+    throw new Problem("upgrade_required", detail, { cause });
   }
 }
 
@@ -67,7 +69,7 @@ class LimitedClient implements SocketClient {
   async authenticate(credential: string, by: Authority | undefined): Promise<Authority> {
     this.#access.limiter.subscribe({ authority: by, address: this.#address }, 1);
     try {
-      return await this.#access.verify(credential);
+      return await this.#access.verify(credential, this.#address);
     } catch (cause) {
       return countRefused(this.#access, this.#address, cause);
     }

@@ -245,10 +245,36 @@ Deno.test("a command asks the server that has the store, here to revoke a whole 
   const token = await site.ok(["token", "--publish", "**"]);
   const others = await site.ok(["token", "--publish", "**", "--tenant", "acme"]);
   assert.equal(await publish(server, token, newChannel()), 201);
+  const key = await site.ok(["create", "--publish", "**"], env);
   await site.ok(["revoke", "--all"], env);
-  await site.ok(["list"], env);
+  const list = await site.ok(["list"], env);
+  assert.match(list, new RegExp(`^${idOf(key)} .* publish:\\*\\* \\(revoked\\)$`, "m"));
+  assert.equal(await publish(server, key, newChannel()), 401);
   assert.equal(await publish(server, token, newChannel()), 401);
   assert.equal(await publish(server, others, newChannel()), 201);
+});
+
+Deno.test("--limit gives a token or a key limits of its own", async () => {
+  await using site = await Site.make();
+  const rights = ["--publish", "**", "--limit", "publishes=0", "--limit", "bytes=1000"];
+  const token = await site.ok(["token", ...rights]);
+  assert.deepEqual(decodeJwt(token)["weir"], {
+    tenant: "default",
+    publish: ["**"],
+    limits: { publishes: 0, bytes: 1_000 },
+  });
+  const key = await site.ok(["create", ...rights]);
+  const list = await site.ok(["list"]);
+  assert.match(list, new RegExp(`^${idOf(key)} .* publish:\\*\\* publishes=0 bytes=1000$`, "m"));
+  await using server = await site.server();
+  for (const credential of [token, key]) {
+    assert.equal(await publish(server, credential, newChannel()), 429);
+  }
+  for (const limit of ["", "publishes", "publishes=", "publishes=-1", "events=1", "bytes=1.5"]) {
+    const { code, stderr } = await site.keys(["create", "--publish", "**", `--limit=${limit}`]);
+    assert.equal(code, 2, limit);
+    assert.match(stderr, /^--limit is publishes, bytes/);
+  }
 });
 
 Deno.test("--url and WEIR_ADMIN_TOKEN ask a server with nothing of it at hand", async () => {

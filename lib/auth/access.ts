@@ -3,34 +3,36 @@ import type { Log } from "../log/log.ts";
 import { DEFAULT_TENANT, type Tenant } from "../shared/channel.ts";
 import { Problem } from "../shared/problem.ts";
 import { hasSecret } from "../shared/secrets.ts";
+import { ApiKeyStore } from "./api_key_store.ts";
 import { Audit, type AuditDetails, type AuditType } from "./audit.ts";
 import { Authority, type Grant, OPEN } from "./authority.ts";
 import type { Caller } from "./caller.ts";
-import { type ControlEntry, ControlJournal } from "./control_journal.ts";
-import { ALGORITHMS } from "./jwk_set.ts";
-import { KeySet, type KeySetOptions, keySourceOf } from "./key_set.ts";
-import { KeyStore } from "./key_store.ts";
+import {
+  type ApiKeyEntry,
+  type ControlEntry,
+  ControlJournal,
+  type SwapEntry,
+} from "./control_journal.ts";
+import { KeyEnds } from "./key_ends.ts";
 import type { LimitTable } from "./limit_settings.ts";
 import { Limiter } from "./limiter.ts";
 import { type RevocationKind, Revocations } from "./revocations.ts";
 import type { Scope } from "./scope.ts";
 import { Sessions } from "./sessions.ts";
+import { keySourceOf, SigningKeys, type SigningKeysOptions } from "./signing_keys.ts";
 import { TicketStore } from "./ticket_store.ts";
 import { TokenVerifier } from "./token_verifier.ts";
+import { VerifiedCredentials } from "./verified_credentials.ts";
 
 /** The keys that are set can't be used; its message is a sentence for the operator. */
 export class KeysError extends Error {
   override readonly name = "KeysError";
 }
 
-/** Verified credentials that are kept. Met: a million tokens that fill memory. */
-const MAX_VERIFIED = 10_000;
-/** How long a verified API key is taken for granted, in ms: its row in the store is the truth. */
-const KEY_TRUST_MS = 60_000;
 /** How long other isolates have to hear of a credential's change, in ms. */
 const NOTICE_MS = 60_000;
 
-export interface AccessOptions {
+interface AccessOptions {
   readonly kv: Deno.Kv;
   readonly doorbell: Doorbell;
   readonly log: Pick<Log, "append">;
@@ -49,33 +51,31 @@ export interface AccessOptions {
   readonly onWarning: (message: string, cause?: unknown) => void;
 }
 
-interface Verified {
-  readonly authority: Authority;
-  /** Milliseconds since 1970. */
-  readonly until: number;
-}
-
 /** One isolate's access control: who somebody is, what they may do, and until when. */
 export class Access {
   readonly isOpen: boolean;
   /** Who brings no credential; undefined: is refused. */
   readonly nobody: Authority | undefined;
-  readonly sessions = new Sessions((grant) => this.revocations.isRevoked(grant));
+  readonly sessions = new Sessions((grant) => this.#isRevoked(grant));
   readonly limiter: Limiter;
-  readonly keys: KeyStore;
+  readonly apiKeys: ApiKeyStore;
   readonly tickets: TicketStore;
   readonly audit: Audit;
   readonly revocations: Revocations;
   #journal!: ControlJournal; // opened before anyone has the object
-  #keySet: KeySet | undefined;
+  #signingKeys: SigningKeys | undefined;
   #verifier: TokenVerifier | undefined;
-  /** By the credential, oldest first. */
-  readonly #verified = new Map<string, Verified>();
+  readonly #verified = new VerifiedCredentials();
   /** Changes of keys so far: what was looked up before one may be as it no longer is. */
   #keyChanges = 0;
+  readonly #keyEnds = new KeyEnds();
+  /** The swaps from other isolates, one after the other. */
+  #swapping: Promise<void> = Promise.resolve();
+  readonly #onWarning: AccessOptions["onWarning"];
 
   private constructor({ kv, log, isOpen, anonymous, tokens, limits, onWarning }: AccessOptions) {
     this.isOpen = isOpen;
+    this.#onWarning = onWarning;
     if (isOpen) this.nobody = OPEN;
     else if (anonymous !== undefined) {
       this.nobody = new Authority({ tenant: DEFAULT_TENANT, kind: "anonymous", scope: anonymous });
@@ -85,10 +85,10 @@ export class Access {
       limits,
       onLimited: ({ authority, address }, limit, scope) => {
         if (authority === undefined) return;
-        void this.#record(authority.grant, "limit.exceeded", { limit, scope, address });
+        void this.record({ authority, address }, "limit.exceeded", { limit, scope });
       },
     });
-    this.keys = new KeyStore(kv);
+    this.apiKeys = new ApiKeyStore(kv);
     this.tickets = new TicketStore(kv, {
       onReused: (tenant) => void this.audit.record(tenant, "ticket.reused", {}),
     });
@@ -96,9 +96,8 @@ export class Access {
       write: (entry, expiresAt, replaces) => this.#journal.write(entry, expiresAt, replaces),
       maxTokenLifetime: tokens.maxLifetime,
       skew: tokens.skew,
-      onError: (cause) => onWarning("a revocation was not carried out everywhere here", cause),
+      onRevoked: (isRevoked) => this.#end(isRevoked),
     });
-    this.revocations.onRevoked((isRevoked) => this.#end(isRevoked));
   }
 
   /**
@@ -113,12 +112,12 @@ export class Access {
     if (tokens.jwks !== undefined) {
       const keys = await openKeys(tokens.jwks, {
         warn: (message) => onWarning(message),
-        onRemoved: (kids) => {
+        onRemoved: () => {
           access.#keyChanges++;
-          access.#end(({ kind, keyId }) => kind === "token" && kids.includes(keyId ?? ""));
+          access.#end((grant) => !access.#isSigned(grant));
         },
       });
-      access.#keySet = keys;
+      access.#signingKeys = keys;
       access.#verifier = new TokenVerifier({ ...tokens, keys });
     }
     try {
@@ -126,10 +125,10 @@ export class Access {
         kv,
         doorbell,
         onEntry: (entry, row) => access.#apply(entry, row),
-        onError: (cause) => onWarning("the control journal cannot be read", cause),
+        onError: (cause) => onWarning("the control journal was not read, or not acted on", cause),
       });
     } catch (cause) {
-      await access.#keySet?.close();
+      await access.#signingKeys?.close();
       throw cause;
     }
     return access;
@@ -138,13 +137,14 @@ export class Access {
   /**
    * What the bearer of a token or an API key may do: at once where it was verified before.
    *
+   * @param address where it comes from. After too many refusals there nothing new is looked at.
    * @throws {Problem} `token_invalid`, `token_expired`, `token_revoked`, `key_invalid`,
-   * `keys_unavailable`, `storage_*`
+   * `keys_unavailable`, `storage_*`, `rate_limited`
    */
-  verify(credential: string): Authority | Promise<Authority> {
+  verify(credential: string, address?: string): Authority | Promise<Authority> {
     const known = this.#verified.get(credential);
-    if (known !== undefined && Date.now() < known.until) return known.authority;
-    this.#verified.delete(credential);
+    if (known !== undefined) return known;
+    if (address !== undefined) this.limiter.requireAuthentication(address);
     return this.#verifyAnew(credential);
   }
 
@@ -158,11 +158,26 @@ export class Access {
     ticket: string,
   ): Promise<{ readonly authority: Authority; readonly origin: string | undefined }> {
     const { grant, origin } = await this.tickets.redeem(ticket);
-    if (!await this.#isTrusted(grant)) {
-      throw new Problem("ticket_invalid", "What this ticket was made by is no longer trusted.");
-    }
+    const authority = await this.#revive(grant);
+    if (authority !== undefined) return { authority, origin };
+    throw new Problem("ticket_invalid", "What this ticket was made by is no longer trusted.");
+  }
+
+  /**
+   * To be asked where time has passed since the authority was had, as while a body came: it may
+   * have been revoked, or have ended.
+   *
+   * @throws {Problem} `token_revoked`, `token_expired`, `key_invalid`
+   */
+  requireGood({ grant }: Authority): void {
     this.#refuseRevoked(grant);
-    return { authority: new Authority(grant), origin };
+    if (!this.#isSigned(grant)) {
+      throw new Problem("token_revoked", "The key that signed this token is no longer trusted.");
+    }
+    const endsAt = Math.min(grant.expiresAt ?? Infinity, this.#keyEnds.endOf(grant));
+    if (Date.now() < endsAt) return;
+    if (grant.kind === "key") throw new Problem("key_invalid", "This API key has expired.");
+    throw new Problem("token_expired", "The token has expired.");
   }
 
   /**
@@ -179,63 +194,80 @@ export class Access {
   }
 
   /**
-   * Ends what is revoked, here and elsewhere; an API key is removed for good. Can be repeated
-   * where it failed half-way.
+   * Ends what is revoked, here and elsewhere; an API key is removed for good. It is in force before
+   * it is recorded, and can be repeated where it failed half-way.
    *
-   * @throws {Problem} as {@link Revocations.revoke}
+   * @throws {Problem} as {@link Revocations.revoke}, {@link record}
    */
-  async revoke(by: Authority, kind: RevocationKind, value: string): Promise<void> {
+  async revoke(by: Caller, kind: RevocationKind, value: string): Promise<void> {
     // It would revoke nothing, and stand in lists and in the audit channel.
     if (hasSecret(value)) {
       const detail = "Cannot revoke a credential by itself: say its id, not what it is.";
       throw new Problem("bad_parameter", detail);
     }
-    await this.revocations.revoke(by.tenant, kind, value);
-    if (kind === "key") await this.keys.remove(by.tenant, value);
-    await this.#record(by.grant, "credential.revoked", { revoked: kind, value });
+    const { tenant } = by.authority;
+    await this.revocations.revoke(tenant, kind, value);
+    if (kind !== "key") {
+      return await this.record(by, "credential.revoked", { revoked: kind, value });
+    }
+    await this.record(by, "key.removed", { key: value });
+    await this.apiKeys.remove(tenant, value); // last: who tries again has to find it
   }
 
-  /** An API key has another end than before: what lives by it is to know. */
+  /**
+   * An API key has another end than before: what lives by it is to know. That can't be undone, so
+   * it doesn't fail; where the others can't be told, the operator is.
+   */
   async keyChanged(tenant: Tenant, id: string, expiresAt: number): Promise<void> {
-    await this.#journal.write({ type: "key", tenant, id, expiresAt }, Date.now() + NOTICE_MS);
+    const entry = { type: "key", tenant, id, expiresAt } as const;
+    try {
+      await this.#journal.write(entry, Date.now() + NOTICE_MS);
+    } catch (cause) {
+      this.#applyKeyChange(entry);
+      const then = "what it has open elsewhere may go on until it is removed";
+      this.#onWarning(
+        `other isolates were not told that API key ${id} was rotated: ${then}`,
+        cause,
+      );
+    }
   }
 
-  requireGood({ grant }: Authority): void {
-    this.#refuseRevoked(grant);
+  /**
+   * Lets the caller's tenant see, in its audit channel, what the caller did.
+   *
+   * @throws {Problem} as {@link Audit.record}
+   */
+  async record(
+    { authority, address }: Caller,
+    type: AuditType,
+    details: AuditDetails,
+  ): Promise<void> {
+    const { tenant, kind, subject, tokenId, keyId } = authority.grant;
+    const by = { kind, subject, tokenId, keyId, address: address === "" ? undefined : address };
+    await this.audit.record(tenant, type, { ...by, ...details });
   }
 
-  /** Lets the tenant see, in its audit channel, what was asked for without the right to it. */
-  recordDenial({ authority, address }: Caller, detail: string): void {
-    if (!this.isOpen) void this.#record(authority.grant, "access.denied", { address, detail });
+  /** Records what the caller has asked for without the right to it. */
+  recordDenial(by: Caller, detail: string): void {
+    if (!this.isOpen) void this.record(by, "access.denied", { detail });
   }
 
   async close(): Promise<void> {
-    await this.#keySet?.close();
+    await this.#signingKeys?.close();
     await this.#journal.close();
+    await this.#swapping;
   }
 
   async #verifyAnew(credential: string): Promise<Authority> {
     const changes = this.#keyChanges;
     const grant = credential.startsWith("weir_")
-      ? await this.keys.find(credential)
+      ? await this.apiKeys.find(credential)
       : await this.#verifyToken(credential);
     if (changes !== this.#keyChanges) return await this.#verifyAnew(credential);
     this.#refuseRevoked(grant);
     const authority = new Authority(grant);
-    this.#remember(credential, authority);
+    this.#verified.keep(credential, authority);
     return authority;
-  }
-
-  /**
-   * Whether a ticket's grant is still one that could be had: its signing key may have gone since,
-   * and what stands open to everyone in open mode must not outlast it.
-   */
-  async #isTrusted({ kind, keyId }: Grant): Promise<boolean> {
-    if (kind !== "token") return kind === "key";
-    const keys = this.#keySet;
-    if (keys === undefined || keyId === undefined) return false;
-    const found = await Promise.allSettled(ALGORITHMS.map((name) => keys.find(name, keyId)));
-    return found.some(({ status }) => status === "fulfilled");
   }
 
   async #verifyToken(token: string): Promise<Grant> {
@@ -243,33 +275,53 @@ export class Access {
     throw new Problem("token_invalid", "This server takes no tokens: WEIR_JWKS is not set.");
   }
 
+  /**
+   * The authority of a grant that was stored; undefined where its credential gives none any more.
+   *
+   * @throws {Problem} as {@link requireGood}; `storage_*`
+   */
+  async #revive(grant: Grant): Promise<Authority | undefined> {
+    this.#refuseRevoked(grant);
+    const changes = this.#keyChanges;
+    const present = await this.#presentGrant(grant);
+    if (changes !== this.#keyChanges) return await this.#revive(grant);
+    if (present === undefined) return undefined;
+    const authority = new Authority(present);
+    this.requireGood(authority);
+    return authority;
+  }
+
+  /**
+   * The grant as its credential gives it now: an API key may have gone or have another end, a
+   * signing key may have gone, and what is open to everyone in open mode must not outlast that.
+   */
+  async #presentGrant(grant: Grant): Promise<Grant | undefined> {
+    const { tenant, kind, keyId, keyFingerprint } = grant;
+    if (keyId === undefined) return undefined;
+    if (kind === "key") return await this.apiKeys.current(tenant, keyId);
+    if (kind !== "token" || keyFingerprint === undefined) return undefined;
+    return await this.#signingKeys?.findOut(keyId, keyFingerprint) ? grant : undefined;
+  }
+
   #refuseRevoked(grant: Grant): void {
     if (!this.revocations.isRevoked(grant)) return;
     throw new Problem("token_revoked", "This credential was revoked.");
   }
 
-  #remember(credential: string, authority: Authority): void {
-    const { kind, expiresAt = Infinity } = authority.grant;
-    const trusted = kind === "key" ? Date.now() + KEY_TRUST_MS : Infinity;
-    this.#verified.set(credential, { authority, until: Math.min(expiresAt, trusted) });
-    if (this.#verified.size <= MAX_VERIFIED) return;
-    for (const oldest of this.#verified.keys()) {
-      this.#verified.delete(oldest);
-      return;
-    }
+  #isRevoked(grant: Grant): boolean {
+    return this.revocations.isRevoked(grant) || !this.#isSigned(grant);
+  }
+
+  /** False of a token whose signing key has gone, whether or not another has its name. */
+  #isSigned({ kind, keyId = "", keyFingerprint = "" }: Grant): boolean {
+    return kind !== "token" || this.#signingKeys?.knows(keyId, keyFingerprint) === true;
   }
 
   /** Ends what lives by a grant that matches, and has it verified anew where it comes again. */
   #end(matches: (grant: Grant) => boolean): void {
-    this.#forget(matches);
-    for (const { grant } of this.sessions.revoke(matches)) {
-      void this.#record(grant, "session.ended", { reason: "revoked" });
-    }
-  }
-
-  #forget(matches: (grant: Grant) => boolean): void {
-    for (const [credential, { authority }] of this.#verified) {
-      if (matches(authority.grant)) this.#verified.delete(credential);
+    this.#verified.forget(matches);
+    for (const authority of this.sessions.revoke(matches)) {
+      void this.record({ authority, address: "" }, "session.ended", { reason: "revoked" });
     }
   }
 
@@ -278,40 +330,45 @@ export class Access {
       case "revocation":
         return this.revocations.apply(entry, row);
       case "swap":
-        return this.#applySwap(entry.stream, entry.grant);
-      case "key": {
-        this.#keyChanges++;
-        const { tenant, id, expiresAt } = entry;
-        const matches = (grant: Grant) =>
-          grant.kind === "key" && grant.tenant === tenant && grant.keyId === id;
-        this.#forget(matches);
-        this.sessions.limit(matches, expiresAt);
-      }
+        if (!this.sessions.has(entry.stream)) return;
+        this.#swapping = this.#swapping.then(() => this.#applySwap(entry));
+        return;
+      case "key":
+        return this.#applyKeyChange(entry);
     }
   }
 
-  #applySwap(stream: string, grant: Grant): void {
-    if (this.revocations.isRevoked(grant)) return;
+  #applyKeyChange({ tenant, id, expiresAt }: ApiKeyEntry): void {
+    this.#keyChanges++;
+    this.#keyEnds.note(id, expiresAt);
+    const matches = (grant: Grant) =>
+      grant.kind === "key" && grant.tenant === tenant && grant.keyId === id;
+    this.#verified.forget(matches);
+    this.sessions.limit(matches, expiresAt);
+  }
+
+  async #applySwap({ stream, grant }: SwapEntry): Promise<void> {
     try {
-      this.sessions.replace(stream, new Authority(grant));
+      const authority = await this.#revive(grant);
+      if (authority === undefined) {
+        throw new Problem("forbidden", "What a stream is given has to be trusted still.");
+      }
+      this.sessions.replace(stream, authority);
     } catch (cause) {
-      if (!(cause instanceof Problem)) throw cause;
+      const isRefusal = cause instanceof Problem && !cause.code.startsWith("storage_");
+      if (!isRefusal) {
+        return this.#onWarning("a stream could not be given another credential", cause);
+      }
       // Who asked is in another isolate and was told that it was passed on: the tenant may look.
-      const { detail } = cause;
-      void this.#record(grant, "access.denied", { detail });
+      this.recordDenial({ authority: new Authority(grant), address: "" }, cause.detail);
     }
-  }
-
-  async #record(grant: Grant, type: AuditType, details: AuditDetails): Promise<void> {
-    const { tenant, kind, subject, tokenId, keyId } = grant;
-    await this.audit.record(tenant, type, { kind, subject, tokenId, keyId, ...details });
   }
 }
 
 /** @throws {KeysError} */
-async function openKeys(setting: string, options: KeySetOptions): Promise<KeySet> {
+async function openKeys(setting: string, options: SigningKeysOptions): Promise<SigningKeys> {
   try {
-    return await KeySet.open(keySourceOf(setting), options);
+    return await SigningKeys.open(keySourceOf(setting), options);
   } catch (cause) {
     throw new KeysError(cause instanceof Error ? cause.message : String(cause), { cause });
   }

@@ -33,9 +33,7 @@ const utf8 = new TextEncoder();
 
 /**
  * Writes what concerns a tenant's security into the tenant's own `$audit` channel: durable, and
- * read like any other. What an administrator does always is. Of what anyone can provoke, past 20
- * events a second of one tenant the rest is only counted; the count stands in the next event as
- * `suppressed`.
+ * read like any other.
  */
 export class Audit {
   readonly #log: Pick<Log, "append">;
@@ -56,9 +54,24 @@ export class Audit {
     this.#now = now;
   }
 
-  /** Resolves when it is durable, or has failed: then `onError` was told. */
+  /**
+   * Resolves when it is durable. What an administrator does always becomes so, or this throws. Of
+   * what anyone can provoke, past 20 events a second of one tenant the rest is only counted (the
+   * count stands in the next event as `suppressed`), and `onError` is told of what failed.
+   *
+   * @throws {Problem} `storage_*`, `overloaded`, of what an administrator does.
+   */
   async record(tenant: Tenant, type: AuditType, details: AuditDetails): Promise<void> {
-    if (PROVOKED.has(type) && !this.#isWithinRate(tenant)) return;
+    if (!PROVOKED.has(type)) return await this.#append(tenant, type, details);
+    if (!this.#isWithinRate(tenant)) return;
+    try {
+      await this.#append(tenant, type, details);
+    } catch (cause) {
+      this.#onError(cause);
+    }
+  }
+
+  async #append(tenant: Tenant, type: AuditType, details: AuditDetails): Promise<void> {
     const suppressed = this.#suppressed.get(tenant);
     this.#suppressed.delete(tenant);
     const data = JSON.stringify({ ...details, suppressed });
@@ -72,11 +85,7 @@ export class Audit {
       key: undefined,
       ttl: undefined,
     };
-    try {
-      await this.#log.append([draft]);
-    } catch (cause) {
-      this.#onError(cause);
-    }
+    await this.#log.append([draft]);
   }
 
   #isWithinRate(tenant: Tenant): boolean {

@@ -1,6 +1,6 @@
 import { type Channel, DEFAULT_TENANT, type Tenant } from "../shared/channel.ts";
 import { Problem, quote } from "../shared/problem.ts";
-import { PatternSet } from "./pattern.ts";
+import { type CachedPatterns, cachedPatterns, PatternCache } from "./pattern_cache.ts";
 import type { Action, Scope } from "./scope.ts";
 
 /** What a credential says, as plain data that a store can keep. */
@@ -13,6 +13,8 @@ export interface Grant {
   readonly tokenId?: string | undefined;
   /** The `kid` of the key that signed a token, or the id of an API key. */
   readonly keyId?: string | undefined;
+  /** Tells the key that signed a token from another that has its `kid` later. */
+  readonly keyFingerprint?: string | undefined;
   /** Milliseconds since 1970. */
   readonly issuedAt?: number | undefined;
   /** Milliseconds since 1970 at which it ends, allowance for clocks included. */
@@ -20,13 +22,16 @@ export interface Grant {
   readonly scope: Scope;
 }
 
+/** An isolate's: what it finds out is the same for every credential with the same patterns. */
+const patternCache = new PatternCache();
+
 /** What the holder of one verified credential may do. */
 export class Authority {
   readonly grant: Grant;
   readonly tenant: Tenant;
   /** Names the credential where uses of it are counted. */
   readonly credentialId: string;
-  readonly #patterns: Readonly<Record<Action, PatternSet>>;
+  readonly #patterns: Readonly<Record<Action, CachedPatterns>>;
 
   constructor(grant: Grant) {
     const { publish, subscribe, presence, manage } = grant.scope;
@@ -36,15 +41,15 @@ export class Authority {
     // A person's next token goes on with what the last one has left.
     this.credentialId = JSON.stringify([tenant, kind, subject ?? tokenId ?? keyId]);
     this.#patterns = {
-      publish: new PatternSet(publish),
-      subscribe: new PatternSet(subscribe),
-      presence: new PatternSet(presence),
-      manage: new PatternSet(manage),
+      publish: cachedPatterns(publish),
+      subscribe: cachedPatterns(subscribe),
+      presence: cachedPatterns(presence),
+      manage: cachedPatterns(manage),
     };
   }
 
   may(action: Action, channel: Channel): boolean {
-    return this.#patterns[action].matches(channel);
+    return patternCache.matches(this.#patterns[action], channel);
   }
 
   /** @throws {Problem} `forbidden`: the same whether or not the channel exists. */

@@ -24,7 +24,7 @@ export interface SwapEntry {
 }
 
 /** An API key has another end than before. */
-export interface KeyEntry {
+export interface ApiKeyEntry {
   readonly type: "key";
   readonly tenant: Tenant;
   readonly id: string;
@@ -33,7 +33,7 @@ export interface KeyEntry {
 }
 
 /** What isolates tell each other. A reader ignores types that it doesn't know. */
-export type ControlEntry = RevocationEntry | SwapEntry | KeyEntry;
+export type ControlEntry = RevocationEntry | SwapEntry | ApiKeyEntry;
 
 interface Row<Entry> {
   readonly entry: Entry;

@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { calculateJwkThumbprint, importJWK } from "jose";
 import { z } from "zod";
 import type { Tenant } from "../shared/channel.ts";
@@ -9,7 +10,7 @@ export const ALGORITHMS = ["HS256", "RS256", "ES256", "EdDSA"] as const;
 export type Algorithm = typeof ALGORITHMS[number];
 
 /** Met: a set that costs more to import than its tokens to verify. */
-export const MAX_KEYS = 100;
+export const MAX_SIGNING_KEYS = 100;
 /** Met: names that fill logs and lists of what is revoked. */
 const MAX_KID_CHARS = 256;
 /** RFC 7518 §3.3. Met: a modulus that can be factored. */
@@ -24,17 +25,12 @@ export interface VerificationKey {
   readonly algorithm: Algorithm;
   /** The only tenant that it signs for, where its JWK names one as `weir_tenant`. */
   readonly tenant: Tenant | undefined;
+  /** SHA-256 of the key's own members and its tenant, in base64url: alike for the same key only. */
+  readonly fingerprint: string;
   readonly key: CryptoKey;
 }
 
-/** A key of a set. */
-export interface KeyEntry {
-  readonly key: VerificationKey;
-  /** The key's own members and its tenant, as JSON: alike for the same key only. */
-  readonly identity: string;
-}
-
-const setSchema = z.object({ keys: z.array(z.unknown()).min(1).max(MAX_KEYS) });
+const setSchema = z.object({ keys: z.array(z.unknown()).min(1).max(MAX_SIGNING_KEYS) });
 
 /** 32 bytes. */
 const coordinate = z.string().regex(/^[\w-]{43}$/, "32 bytes in base64url are needed");
@@ -75,15 +71,14 @@ type About = z.infer<typeof aboutSchema>;
 export async function parseKeys(
   text: string,
   isForeign: boolean,
-): Promise<{ entries: readonly KeyEntry[]; warnings: readonly string[] }> {
-  const entries = new Map<string, KeyEntry>();
+): Promise<{ keys: readonly VerificationKey[]; warnings: readonly string[] }> {
+  const keys = new Map<string, VerificationKey>();
   const warnings: string[] = [];
   for (const [i, jwk] of parseSet(text).entries()) {
     try {
-      const { entry, isPrivate } = await parseKey(jwk);
-      const { kid } = entry.key;
-      if (entries.has(kid)) throw new Error(`another key is ${quote(kid)} too`);
-      entries.set(kid, entry);
+      const { key, isPrivate } = await parseKey(jwk);
+      if (keys.has(key.kid)) throw new Error(`another key is ${quote(key.kid)} too`);
+      keys.set(key.kid, key);
       if (isPrivate) warnings.push(`key ${i + 1} is a private one: only its public part is needed`);
     } catch (cause) {
       const fault = `key ${i + 1} cannot be used: ${cause instanceof Error ? cause.message : ""}`;
@@ -91,8 +86,8 @@ export async function parseKeys(
       warnings.push(fault);
     }
   }
-  if (entries.size === 0) throw new Error("none of its keys can be used");
-  return { entries: [...entries.values()], warnings };
+  if (keys.size === 0) throw new Error("none of its keys can be used");
+  return { keys: [...keys.values()], warnings };
 }
 
 function parseSet(text: string): readonly unknown[] {
@@ -104,11 +99,11 @@ function parseSet(text: string): readonly unknown[] {
     throw new Error("it is no JSON");
   }
   const { data } = setSchema.safeParse(value);
-  if (data === undefined) throw new Error(`it is no {"keys": […]} of 1–${MAX_KEYS} keys`);
+  if (data === undefined) throw new Error(`it is no {"keys": […]} of 1–${MAX_SIGNING_KEYS} keys`);
   return data.keys;
 }
 
-async function parseKey(jwk: unknown): Promise<{ entry: KeyEntry; isPrivate: boolean }> {
+async function parseKey(jwk: unknown): Promise<{ key: VerificationKey; isPrivate: boolean }> {
   const material = parse(materialSchema, jwk);
   const about = parse(aboutSchema, jwk);
   const algorithm = ALGORITHM_OF[material.kty];
@@ -117,12 +112,14 @@ async function parseKey(jwk: unknown): Promise<{ entry: KeyEntry; isPrivate: boo
   const { kid = await calculateJwkThumbprint(material), weir_tenant: tenant } = about;
   const key = await importKey(material, algorithm);
   return {
-    entry: {
-      key: { kid, algorithm, tenant, key },
-      identity: JSON.stringify([material, tenant]),
-    },
+    key: { kid, algorithm, tenant, fingerprint: fingerprintOf(material, tenant), key },
     isPrivate: material.kty !== "oct" && about.d !== undefined,
   };
+}
+
+/** It says no more of a secret than any token that was signed with it. */
+function fingerprintOf(material: Material, tenant: Tenant | undefined): string {
+  return createHash("sha256").update(JSON.stringify([material, tenant])).digest("base64url");
 }
 
 function checkPurpose({ alg, use, key_ops: operations }: About, algorithm: Algorithm): void {

@@ -96,6 +96,16 @@ export class Limiter {
   }
 
   /**
+   * Looks, before a credential is verified, whether too many from `address` were refused lately.
+   *
+   * @throws {Problem} `rate_limited`
+   */
+  requireAuthentication(address: string): void {
+    this.failedAuthentication(address);
+    this.#failures.refund(address, FAILED_AUTHENTICATIONS_PER_SECOND);
+  }
+
+  /**
    * Counts a credential that was refused.
    *
    * @throws {Problem} `rate_limited` where it was one of too many from `address`.

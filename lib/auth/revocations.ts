@@ -32,7 +32,7 @@ export interface RevocationEntry {
   readonly revocation: Revocation;
 }
 
-export interface RevocationsOptions {
+interface RevocationsOptions {
   /** Makes an entry durable and has it applied in every isolate, here before it resolves. */
   readonly write: (
     entry: RevocationEntry,
@@ -43,8 +43,8 @@ export interface RevocationsOptions {
   readonly maxTokenLifetime: number;
   /** Milliseconds that clocks may differ. */
   readonly skew: number;
-  /** Told of an error of a callback of {@link Revocations.onRevoked}. */
-  readonly onError: (cause: unknown) => void;
+  /** Told of each revocation that is news, with what tells whom it concerns. */
+  readonly onRevoked?: (matches: (grant: Grant) => boolean) => void;
   /** Milliseconds since 1970. @default {Date.now} */
   readonly now?: () => number;
 }
@@ -81,7 +81,6 @@ export class Revocations {
   readonly #byTenant = new Map<Tenant, Map<string, Item>>();
   /** Those that expire, in about that order: their lifetimes are all the same. */
   readonly #ending = new Set<Item>();
-  readonly #listeners = new Set<(matches: (grant: Grant) => boolean) => void>();
 
   constructor(options: RevocationsOptions) {
     this.#options = options;
@@ -93,7 +92,7 @@ export class Revocations {
    *
    * @param value of no meaning for `tenant`.
    * @throws {Problem} `bad_parameter` for a value that is empty or of more than 1,024 characters;
-   * `overloaded` where the tenant has 100,000 revocations, except for `tenant` and for one that
+   * `tenant_limit` where the tenant has 100,000 revocations, except for `tenant` and for one that
    * stands already; `storage_*`: then it may be in force or not, and should be tried again.
    */
   async revoke(tenant: Tenant, kind: RevocationKind, value: string): Promise<void> {
@@ -109,7 +108,7 @@ export class Revocations {
     const count = this.#byTenant.get(tenant)?.size ?? 0;
     if (known === undefined && kind !== "tenant" && count >= MAX_PER_TENANT) {
       throw new Problem(
-        "overloaded",
+        "tenant_limit",
         `A tenant has ${MAX_PER_TENANT} revocations at the most; revoke the whole tenant instead.`,
       );
     }
@@ -125,7 +124,7 @@ export class Revocations {
   }
 
   /**
-   * Takes in what the control journal tells, and tells listeners if it revokes more than before.
+   * Takes in what the control journal tells, and passes it on if it revokes more than before.
    *
    * @param row its key in the store, which a later revocation of the same deletes.
    */
@@ -145,7 +144,7 @@ export class Revocations {
     if (replaced !== undefined) this.#ending.delete(replaced);
     this.#byTenant.set(tenant, items.set(nameOf(kind, value), item));
     if (item.expiresAt !== Infinity) this.#ending.add(item);
-    if (isNews) this.#tell(revocation);
+    if (isNews) this.#options.onRevoked?.((grant) => revokes(revocation, grant));
   }
 
   /** Never for who needs no credential. Costs a few look-ups. */
@@ -156,12 +155,6 @@ export class Revocations {
       this.#isRevokedBy(grant, "jti", tokenId) ||
       this.#isRevokedBy(grant, "sub", subject) ||
       this.#isRevokedBy(grant, grant.kind === "key" ? "key" : "kid", keyId);
-  }
-
-  /** Calls `callback` at each revocation from now on, with what tells whom it concerns. */
-  onRevoked(callback: (matches: (grant: Grant) => boolean) => void): Disposable {
-    this.#listeners.add(callback);
-    return { [Symbol.dispose]: () => void this.#listeners.delete(callback) };
   }
 
   /** What the tenant has revoked and may still matter. */
@@ -199,16 +192,6 @@ export class Revocations {
       const items = this.#byTenant.get(tenant);
       items?.delete(nameOf(kind, value));
       if (items?.size === 0) this.#byTenant.delete(tenant);
-    }
-  }
-
-  #tell(revocation: Revocation): void {
-    for (const listener of this.#listeners) {
-      try {
-        listener((grant) => revokes(revocation, grant));
-      } catch (cause) {
-        this.#options.onError(cause);
-      }
     }
   }
 }

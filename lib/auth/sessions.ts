@@ -23,6 +23,7 @@ export interface Holder {
 export class Session implements Disposable {
   readonly id: string;
   readonly holder: Holder;
+  readonly #onReplaced: (session: Session) => void;
   readonly #onClosed: (session: Session) => void;
   #authority: Authority;
   /** Milliseconds since 1970; infinite where the credential has no end. */
@@ -33,10 +34,14 @@ export class Session implements Disposable {
     authority: Authority,
     holder: Holder,
     now: number,
-    onClosed: (session: Session) => void,
+    { onReplaced, onClosed }: {
+      readonly onReplaced: (session: Session) => void;
+      readonly onClosed: (session: Session) => void;
+    },
   ) {
     this.id = id;
     this.holder = holder;
+    this.#onReplaced = onReplaced;
     this.#onClosed = onClosed;
     this.#authority = authority;
     this.#planWarning(now);
@@ -47,15 +52,20 @@ export class Session implements Disposable {
   }
 
   /** @throws {Problem} `forbidden` where `next` is of another tenant or another person. */
+  requireSuccessor(next: Authority): void {
+    if (this.#authority.mayBecome(next)) return;
+    throw new Problem(
+      "forbidden",
+      "A connection goes on only with a credential of the same tenant and subject.",
+    );
+  }
+
+  /** @throws {Problem} as {@link requireSuccessor} */
   replace(next: Authority, now: number): void {
-    if (!this.#authority.mayBecome(next)) {
-      throw new Problem(
-        "forbidden",
-        "A connection goes on only with a credential of the same tenant and subject.",
-      );
-    }
+    this.requireSuccessor(next);
     this.#authority = next;
     this.#planWarning(now);
+    this.#onReplaced(this);
     this.holder.changed();
   }
 
@@ -79,10 +89,16 @@ export class Session implements Disposable {
 /** All open connections of an isolate, by the credentials that they live by. */
 export class Sessions {
   readonly #sessions = new Map<string, Session>();
+  /** Those whose credential was not looked at yet. */
+  readonly #unchecked = new Set<Session>();
   readonly #isRevoked: (grant: Grant) => boolean;
   readonly #now: () => number;
   #timer: ReturnType<typeof setInterval> | undefined;
 
+  /**
+   * @param isRevoked is asked once of each credential that a session lives by: it may have been
+   * revoked on its way here. What is revoked later {@link revoke} is told.
+   */
   constructor(
     isRevoked: (grant: Grant) => boolean = () => false,
     now: () => number = Date.now,
@@ -97,12 +113,20 @@ export class Sessions {
 
   /** Disposing the session ends it here; the connection itself is the holder's. */
   open(id: string, authority: Authority, holder: Holder): Session {
-    const session = new Session(id, authority, holder, this.#now(), (closed) => this.#left(closed));
+    const session = new Session(id, authority, holder, this.#now(), {
+      onReplaced: (session) => this.#unchecked.add(session),
+      onClosed: (session) => this.#left(session),
+    });
     // Open mode has nothing that could end.
     if (authority.grant.kind === "open") return session;
     this.#sessions.set(id, session);
+    this.#unchecked.add(session);
     this.#timer ??= setInterval(() => this.sweep(), SWEEP_MS);
     return session;
+  }
+
+  has(id: string): boolean {
+    return this.#sessions.has(id);
   }
 
   /**
@@ -119,12 +143,7 @@ export class Sessions {
 
   /** Ends those whose credential is revoked, and answers them. */
   revoke(isRevoked: (grant: Grant) => boolean): readonly Authority[] {
-    const revoked = [...this.#sessions.values()].filter(({ authority: { grant } }) =>
-      isRevoked(grant)
-    );
-    const authorities = revoked.map(({ authority }) => authority);
-    for (const { holder } of revoked) holder.end("revoked");
-    return authorities;
+    return endThose(isRevoked, this.#sessions.values());
   }
 
   /** Those that match end at `expiresAt` (ms since 1970) at the latest, unless another comes. */
@@ -139,14 +158,36 @@ export class Sessions {
   /** Warns and ends what is due, also what was revoked while its session was being opened. */
   sweep(): void {
     const now = this.#now();
-    this.revoke(this.#isRevoked);
+    const unchecked = [...this.#unchecked];
+    this.#unchecked.clear();
+    endThose(this.#isRevoked, unchecked);
     for (const session of [...this.#sessions.values()]) session.look(now);
   }
 
   #left(session: Session): void {
     this.#sessions.delete(session.id);
+    this.#unchecked.delete(session);
     if (this.#sessions.size > 0) return;
     clearInterval(this.#timer);
     this.#timer = undefined;
   }
+}
+
+/** @throws {AggregateError} where a holder fails; the others' have ended then too. */
+function endThose(
+  isRevoked: (grant: Grant) => boolean,
+  sessions: Iterable<Session>,
+): readonly Authority[] {
+  const revoked = [...sessions].filter(({ authority: { grant } }) => isRevoked(grant));
+  const authorities = revoked.map(({ authority }) => authority);
+  const faults: unknown[] = [];
+  for (const { holder } of revoked) {
+    try {
+      holder.end("revoked");
+    } catch (cause) {
+      faults.push(cause);
+    }
+  }
+  if (faults.length > 0) throw new AggregateError(faults, "connections could not be ended");
+  return authorities;
 }

@@ -37,7 +37,7 @@ interface UsedTicket {
 
 type StoredTicket = FreshTicket | UsedTicket;
 
-export interface TicketStoreOptions {
+interface TicketStoreOptions {
   /** Milliseconds since 1970. @default {Date.now} */
   readonly now?: () => number;
   /** Told when a ticket of the tenant is presented again within its 30 s. */

@@ -4,7 +4,7 @@ import { DEFAULT_TENANT } from "../shared/channel.ts";
 import { Problem, quote } from "../shared/problem.ts";
 import type { Grant } from "./authority.ts";
 import { type Algorithm, ALGORITHMS, type VerificationKey } from "./jwk_set.ts";
-import type { KeySet } from "./key_set.ts";
+import type { SigningKeys } from "./signing_keys.ts";
 import { scopeSchema, tenantSchema } from "./scope.ts";
 
 /** Met: tokens that are costly to refuse. */
@@ -29,7 +29,7 @@ const claimsSchema = z.object({
 type Claims = z.infer<typeof claimsSchema>;
 
 export interface TokenVerifierOptions {
-  readonly keys: KeySet;
+  readonly keys: SigningKeys;
   /** What `iss` must be. */
   readonly issuer?: string | undefined;
   /** What `aud` must be or have. */
@@ -44,7 +44,7 @@ export interface TokenVerifierOptions {
 
 /** Turns a JWT (RFC 7519) into what its bearer may do. */
 export class TokenVerifier {
-  readonly #keys: KeySet;
+  readonly #keys: SigningKeys;
   readonly #issuer: string | undefined;
   readonly #audience: string | undefined;
   readonly #maxLifetime: number;
@@ -71,13 +71,16 @@ export class TokenVerifier {
     if (key.tenant !== undefined && key.tenant !== tenant) {
       throw invalid(`its key ${quote(key.kid)} is not for the tenant that it names`);
     }
-    if (!this.#keys.has(key)) throw invalid(`its key ${quote(key.kid)} has gone`);
+    if (!this.#keys.knows(key.kid, key.fingerprint)) {
+      throw invalid(`its key ${quote(key.kid)} has gone`);
+    }
     return {
       tenant,
       kind: "token",
       subject: claims.sub,
       tokenId: claims.jti,
       keyId: key.kid,
+      keyFingerprint: key.fingerprint,
       issuedAt: claims.iat === undefined ? undefined : claims.iat * 1_000,
       expiresAt: this.#endOf(claims),
       scope,

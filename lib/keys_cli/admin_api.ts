@@ -22,7 +22,7 @@ const PAGE = 1_000;
 
 type Fetch = (request: Request) => Response | Promise<Response>;
 
-export interface AdminApiOptions {
+interface AdminApiOptions {
   readonly config: Config;
   /** @default "default" */
   readonly tenant: Tenant | undefined;
@@ -45,13 +45,15 @@ const keySchema = z.object({
   presence: z.array(z.string()),
   manage: z.array(z.string()),
   admin: z.boolean(),
+  limits: z.record(z.string(), z.number()),
 });
-export type ListedKey = z.infer<typeof keySchema>;
 
 const shownKeySchema = keySchema.extend({ key: z.string() });
+const listedKeySchema = keySchema.extend({ revoked: z.boolean() });
+export type ListedKey = z.infer<typeof listedKeySchema>;
 export type ShownKey = z.infer<typeof shownKeySchema>;
 
-const pageSchema = z.object({ keys: z.array(keySchema), next: z.string().nullable() });
+const pageSchema = z.object({ keys: z.array(listedKeySchema), next: z.string().nullable() });
 const problemSchema = z.object({ code: z.string(), detail: z.string() });
 
 /**

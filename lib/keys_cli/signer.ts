@@ -29,7 +29,7 @@ export interface Signer {
   readonly privateKey: CryptoKey;
 }
 
-export interface TokenRequest {
+interface TokenRequest {
   readonly tenant: Tenant;
   /** Who it is for. */
   readonly subject: string | undefined;
@@ -38,7 +38,7 @@ export interface TokenRequest {
   readonly lifetime: number;
 }
 
-export interface SignedToken {
+interface SignedToken {
   readonly token: string;
   /** Its `jti`. */
   readonly id: string;

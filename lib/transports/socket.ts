@@ -1,10 +1,8 @@
 import type { EndReason, Holder, Sessions } from "../auth/sessions.ts";
 import { MAX_TOKEN_CHARS } from "../auth/token_verifier.ts";
 import type { Hub } from "../hub/hub.ts";
-import type { Sink } from "../hub/sink.ts";
 import { draftOfPublication } from "../log/draft.ts";
 import type { Appended, Draft } from "../log/log.ts";
-import type { Encoder, Run } from "../log/run.ts";
 import { channelOf, type Tenant } from "../shared/channel.ts";
 import { MAX_EVENT_BYTES } from "../shared/event.ts";
 import { Problem } from "../shared/problem.ts";
@@ -12,13 +10,8 @@ import type { DrainPoll } from "./drain_poll.ts";
 import { type GoodbyeReason, reconnectDelay } from "./goodbye.ts";
 import { SocketAdmission } from "./socket_admission.ts";
 import type { SocketClient } from "./socket_client.ts";
-import {
-  type ClientMessage,
-  type MessageOf,
-  parseMessage,
-  type Ref,
-  type ServerMessage,
-} from "./socket_message.ts";
+import { type ClientMessage, type MessageOf, parseMessage, type Ref } from "./socket_message.ts";
+import { SocketOutput } from "./socket_output.ts";
 import { SocketRefusals } from "./socket_refusals.ts";
 import { SocketSubscriptions } from "./socket_subscriptions.ts";
 
@@ -49,8 +42,6 @@ const MAX_FRAME_MESSAGES = 256;
 const MAX_PUBLISHES = 1_024;
 /** Bytes that wait for a socket whose client goes on asking. Met: requests, and nobody who reads. */
 const MAX_UNREAD_BYTES = 16 * MAX_EVENT_BYTES;
-/** Bytes that wait for a socket before it is full and its subscriptions turn to catching up. */
-const QUEUE_BYTES = 128 * 1024;
 
 /** What all sockets of an isolate share. */
 export interface SocketOptions {
@@ -71,37 +62,35 @@ export class SocketSession implements Holder {
   readonly #options: SocketOptions;
   readonly #socket: WebSocket;
   readonly #client: SocketClient;
+  readonly #output: SocketOutput;
   readonly #admission: SocketAdmission;
   readonly #subscriptions: SocketSubscriptions;
   #refusals: SocketRefusals | undefined;
   #publishes = 0;
-  #isClosed = false;
 
   constructor(socket: WebSocket, client: SocketClient, options: SocketOptions) {
     this.#options = options;
     this.#socket = socket;
     this.#client = client;
+    const { hub, sessions, drains } = options;
     const id = crypto.randomUUID();
-    const send = (message: ServerMessage) => this.#send(message);
-    this.#subscriptions = new SocketSubscriptions({
-      hub: options.hub,
-      client,
-      send,
-      sink: (encode) => this.#sink(encode),
-    });
+    const close = (reason: GoodbyeReason) => void this.close(reason);
+    const output = this.#output = new SocketOutput(socket, drains);
+    const subscriptions = new SocketSubscriptions({ hub, client, output, close });
+    this.#subscriptions = subscriptions;
     this.#admission = new SocketAdmission({
       id,
       client,
-      sessions: options.sessions,
+      sessions,
       holder: this,
-      isSubscribed: () => !this.#subscriptions.isEmpty,
-      send,
+      output,
+      subscriptions,
       fail: (ref, cause) => this.#fail(ref, cause),
-      close: (reason) => void this.close(reason),
+      close,
     });
     options.sockets.add(this);
     socket.onopen = () => {
-      this.#send({ op: "welcome", session: id, heartbeat: options.heartbeat });
+      output.send({ op: "welcome", session: id, heartbeat: options.heartbeat });
     };
     socket.onmessage = ({ data }) => this.#receive(data);
     // A peer that answers no ping is an error: a close may never come after it.
@@ -110,15 +99,15 @@ export class SocketSession implements Holder {
 
   /** Says goodbye and closes. Resolves when the peer has closed too: if it is silent, never. */
   close(reason: GoodbyeReason): Promise<void> {
-    if (this.#isClosed) return Promise.resolve();
-    this.#send({ op: "goodbye", retry: reconnectDelay(), reason });
+    if (this.#output.isClosed) return Promise.resolve();
+    this.#output.send({ op: "goodbye", retry: reconnectDelay(), reason });
     this.#leave();
     this.#socket.close(CLOSE_CODES[reason], reason);
     return new Promise((resolve) => this.#socket.addEventListener("close", () => resolve()));
   }
 
   expiring(expiresIn: number): void {
-    this.#send({ op: "token", expiresIn });
+    this.#output.send({ op: "token", expiresIn });
   }
 
   changed(): void {
@@ -130,8 +119,8 @@ export class SocketSession implements Holder {
   }
 
   #leave(): void {
-    if (this.#isClosed) return;
-    this.#isClosed = true;
+    if (this.#output.isClosed) return;
+    this.#output.close();
     this.#admission[Symbol.dispose]();
     this.#client.left();
     this.#subscriptions.close();
@@ -139,7 +128,7 @@ export class SocketSession implements Holder {
   }
 
   #receive(frame: unknown): void {
-    if (this.#isClosed) return;
+    if (this.#output.isClosed) return;
     if (this.#socket.bufferedAmount > MAX_UNREAD_BYTES) return void this.close("slow");
     if (typeof frame !== "string") {
       return this.#refuse(undefined, new Problem("bad_frame", "Frames are text, not binary."));
@@ -151,7 +140,7 @@ export class SocketSession implements Holder {
       return this.#refuse(undefined, new Problem("bad_frame", limit));
     }
     for (const line of lines) {
-      if (this.#isClosed) return;
+      if (this.#output.isClosed) return;
       const message = parseMessage(line);
       if ("problem" in message) this.#refuse(message.ref, message.problem);
       else this.#admission.inOrder(line.length, () => this.#handle(message));
@@ -191,7 +180,7 @@ export class SocketSession implements Holder {
       case "auth":
         return this.#admission.authenticate(message);
       case "ping":
-        this.#send({ op: "pong", ...message.ref !== undefined && { ref: message.ref } });
+        this.#output.send({ op: "pong", ...message.ref !== undefined && { ref: message.ref } });
     }
   }
 
@@ -209,38 +198,10 @@ export class SocketSession implements Holder {
       const [appended] = await this.#options.append([draft]);
       if (appended === undefined) throw new Error("one draft has one answer");
       const { offset, id, duplicate } = appended;
-      this.#send({ op: "ack", ref, offset, id, ...duplicate && { duplicate } });
+      this.#output.send({ op: "ack", ref, offset, id, ...duplicate && { duplicate } });
     } finally {
       this.#publishes--;
     }
-  }
-
-  #sink(encode: Encoder<string>): Sink {
-    return {
-      write: (runs) => this.#write(runs, encode),
-      hasRoom: () => this.#hasRoom(),
-      drained: () => this.#options.drains.wait(() => this.#hasRoom()),
-      close: (reason) => void this.close(reason),
-    };
-  }
-
-  #write(runs: readonly Run[], encode: Encoder<string>): boolean {
-    if (this.#isClosed) return true;
-    const [only] = runs;
-    const text = runs.length === 1 && only !== undefined
-      ? encode(only)
-      : runs.map(encode).join("\n");
-    if (this.#socket.readyState === WebSocket.OPEN) this.#socket.send(text);
-    return this.#hasRoom();
-  }
-
-  #hasRoom(): boolean {
-    return this.#isClosed || this.#socket.bufferedAmount < QUEUE_BYTES;
-  }
-
-  #send(message: ServerMessage): void {
-    if (this.#isClosed || this.#socket.readyState !== WebSocket.OPEN) return;
-    this.#socket.send(JSON.stringify(message));
   }
 
   #fail(ref: Ref | undefined, cause: unknown): void {
@@ -256,7 +217,7 @@ export class SocketSession implements Holder {
   }
 
   #refuse(ref: Ref | undefined, { code, detail }: Problem): void {
-    this.#send({ op: "error", ...ref !== undefined && { ref }, code, detail });
+    this.#output.send({ op: "error", ...ref !== undefined && { ref }, code, detail });
     this.#refusals ??= new SocketRefusals();
     if (this.#refusals.add(code, performance.now())) void this.close("flooding");
   }

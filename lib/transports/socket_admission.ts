@@ -1,19 +1,22 @@
 import type { Authority } from "../auth/authority.ts";
 import type { Holder, Session, Sessions } from "../auth/sessions.ts";
+import { MAX_EVENT_BYTES } from "../shared/event.ts";
 import { Problem } from "../shared/problem.ts";
 import type { GoodbyeReason } from "./goodbye.ts";
 import type { SocketClient } from "./socket_client.ts";
-import type { MessageOf, Ref, ServerMessage } from "./socket_message.ts";
+import type { MessageOf, Ref } from "./socket_message.ts";
+import type { SocketOutput } from "./socket_output.ts";
+import type { SocketSubscriptions } from "./socket_subscriptions.ts";
 
 /** Milliseconds for a socket to bring its first credential. Met: sockets of nobody. */
 const AUTH_MS = 5_000;
 /**
- * Characters of messages that wait while a credential is verified, about a frame's worth. Met:
- * frames that fill memory while the keys to verify with are slow to come.
+ * Characters of messages that wait while a first credential is verified. Met: frames of anyone at
+ * all that fill memory while the keys to verify with are slow to come.
  */
-const MAX_WAITING_CHARS = 2 * 2 ** 20;
-/** The same of who has not said who it is: anyone can open a thousand such sockets. */
 const MAX_UNKNOWN_WAITING_CHARS = 64 * 2 ** 10;
+/** The same for another credential: the largest frame goes along. */
+const MAX_WAITING_CHARS = 2 * MAX_EVENT_BYTES + MAX_UNKNOWN_WAITING_CHARS;
 /** What a waiting message takes beside its characters, as so many of them. Met: the smallest. */
 const WAITING_COST = 256;
 
@@ -24,8 +27,8 @@ export interface SocketAdmissionOptions {
   readonly sessions: Sessions;
   /** The socket itself. */
   readonly holder: Holder;
-  readonly isSubscribed: () => boolean;
-  readonly send: (message: ServerMessage) => void;
+  readonly output: SocketOutput;
+  readonly subscriptions: Pick<SocketSubscriptions, "isEmpty">;
   /** Answers a message that failed. */
   readonly fail: (ref: Ref | undefined, cause: unknown) => void;
   readonly close: (reason: GoodbyeReason) => void;
@@ -87,14 +90,14 @@ export class SocketAdmission implements Disposable {
 
   /** Verifies the credential and answers. What comes behind it waits. */
   async authenticate({ ref, token }: MessageOf<"auth">): Promise<void> {
-    const { client, send, fail, close } = this.#options;
+    const { client, output, fail, close } = this.#options;
     this.#isVerifying = true;
     try {
       const authority = await client.authenticate(token, this.#session?.authority);
       if (this.#isDisposed) return;
       this.#admit(authority);
       const { expiresAt } = authority.grant;
-      send({
+      output.send({
         op: "authenticated",
         ...ref !== undefined && { ref },
         ...expiresAt !== undefined && { expiresIn: expiresAt - Date.now() },
@@ -116,9 +119,9 @@ export class SocketAdmission implements Disposable {
 
   /** All or nothing: where the credential is refused, the socket stays who it was. */
   #admit(authority: Authority): void {
-    const { id, client, sessions, holder, isSubscribed } = this.#options;
+    const { id, client, sessions, holder, subscriptions } = this.#options;
     const session = this.#session;
-    const isNobodyYet = session?.authority.grant.kind === "anonymous" && !isSubscribed();
+    const isNobodyYet = session?.authority.grant.kind === "anonymous" && subscriptions.isEmpty;
     const kept = isNobodyYet ? undefined : session;
     kept?.requireSuccessor(authority);
     client.admitted(authority);
@@ -131,7 +134,10 @@ export class SocketAdmission implements Disposable {
   #resume(): void {
     while (!this.#isVerifying) { // one of those that wait may bring the next credential
       const next = this.#waiting?.shift();
-      if (next === undefined) break;
+      if (next === undefined) {
+        this.#waiting = undefined;
+        return;
+      }
       this.#waitingChars -= next.size + WAITING_COST;
       next.work();
     }

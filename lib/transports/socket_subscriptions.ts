@@ -1,6 +1,6 @@
 import type { Authority } from "../auth/authority.ts";
 import type { Hub } from "../hub/hub.ts";
-import type { Sink } from "../hub/sink.ts";
+import type { CloseReason } from "../hub/sink.ts";
 import type { Subscription } from "../hub/subscription.ts";
 import type { Encoder, Run } from "../log/run.ts";
 import {
@@ -16,19 +16,20 @@ import { offsetOf, type Position } from "../shared/offset.ts";
 import { Problem, quote } from "../shared/problem.ts";
 import { jsonGap, jsonMembers, socketMessage } from "./json_encoding.ts";
 import type { SocketClient } from "./socket_client.ts";
-import type { MessageOf, ServerMessage } from "./socket_message.ts";
+import type { MessageOf } from "./socket_message.ts";
+import { type SocketOutput, SocketSink } from "./socket_output.ts";
 import { startPositions } from "./start.ts";
 import { Vector } from "./vector.ts";
 
 /** Channels of one socket. Met: one socket that makes the server follow everything. */
-export const MAX_SOCKET_CHANNELS = 1_000;
+const MAX_SOCKET_CHANNELS = 1_000;
 
 export interface SocketSubscriptionsOptions {
   readonly hub: Hub;
   readonly client: Pick<SocketClient, "subscribed">;
-  readonly send: (message: ServerMessage) => void;
-  /** Where a subscription's events go, as messages. */
-  readonly sink: (encode: Encoder<string>) => Sink;
+  readonly output: SocketOutput;
+  /** Ends the socket. */
+  readonly close: (reason: CloseReason) => void;
 }
 
 /** A subscription of the socket: to one channel, or to several under one cursor. */
@@ -96,7 +97,7 @@ export class SocketSubscriptions {
     if (!this.#end(key)) {
       throw new Problem("not_subscribed", `This socket is not subscribed to ${quote(key)}.`);
     }
-    this.#options.send({ op: "unsubscribed", ref: message.ref });
+    this.#options.output.send({ op: "unsubscribed", ref: message.ref });
   }
 
   /** Ends what `authority` doesn't allow, and says so. */
@@ -132,11 +133,11 @@ export class SocketSubscriptions {
     positions: readonly Position[],
     isVector: boolean,
   ): Promise<void> {
-    const { hub, sink } = this.#options;
+    const { hub, output, close } = this.#options;
     const encoders = isVector ? vectorEncoders(addresses, positions) : [plainMessage];
     for (const [i, address] of addresses.entries()) {
-      const to = sink(encoders[i] ?? plainMessage);
-      const subscription = await hub.subscribe(address, positions[i] ?? "latest", to);
+      const sink = new SocketSink(output, encoders[i] ?? plainMessage, close);
+      const subscription = await hub.subscribe(address, positions[i] ?? "latest", sink);
       group.subscriptions.set(channelOf(address), subscription);
       if (group.isEnded) subscription.close(); // unsubscribed, or gone, meanwhile
     }
@@ -146,7 +147,7 @@ export class SocketSubscriptions {
     const names = [...subscriptions.keys()];
     const positions = [...subscriptions.values()].map(({ position }) => position);
     const [only] = positions;
-    this.#options.send(
+    this.#options.output.send(
       channels === undefined && only !== undefined
         ? { op: "subscribed", ref, channel: names[0], offset: offsetOf(only) }
         : { op: "subscribed", ref, channels: names, cursor: formatCursor(names, positions) },
@@ -159,7 +160,7 @@ export class SocketSubscriptions {
       if (this.#authority?.may("subscribe", channel)) continue;
       subscription.close();
       subscriptions.delete(channel);
-      this.#options.send({ op: "unsubscribed", channel, reason: "forbidden" });
+      this.#options.output.send({ op: "unsubscribed", channel, reason: "forbidden" });
     }
     if (subscriptions.size === 0) this.#end(key);
   }

@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { DEFAULT_TENANT } from "../../lib/shared/channel.ts";
+import { Problem } from "../../lib/shared/problem.ts";
 import { assertRefused, call } from "../support/calls.ts";
 import { bearer, type Guarded, guardedLocal } from "../support/guarded.ts";
 import type { LocalServer } from "../support/local_server.ts";
@@ -215,4 +217,54 @@ Deno.test("a flood of refusals hides nothing that an admin does", async () => {
   assert.equal(answer.status, 201, answer.text);
   const events = await readAudit(weir, "one");
   assert.ok(events.some(({ type }) => type === "credential.revoked"));
+});
+
+Deno.test("what an admin does is not done without a record of it, and can be tried again", async () => {
+  await using weir = await guardedLocal();
+  const { log, access } = weir.server.weir;
+  const headers = bearer(await weir.token({ admin: true }, { sub: "root" }));
+  const ask = (method: string, path: string, body?: unknown) =>
+    call(weir.url, path, {
+      method,
+      headers,
+      ...body !== undefined && { body: JSON.stringify(body) },
+    });
+  const append = log.append.bind(log);
+  const away = () => Promise.reject(new Problem("storage_unavailable", "The store is away."));
+  /** What comes of a request first while nothing can be recorded, and then when it can. */
+  const tryTwice = async (method: string, path: string, body?: unknown) => {
+    log.append = away;
+    assertRefused(await ask(method, path, body), 503, "storage_unavailable");
+    log.append = append;
+    return await ask(method, path, body);
+  };
+  const created = await tryTwice("POST", "/v1/keys", { name: "one" });
+  assert.equal(created.status, 201);
+  const { id } = created.json;
+  const rotated = await tryTwice("POST", `/v1/keys/${id}/rotate`, { grace: 60 });
+  assert.equal(rotated.status, 201, rotated.text);
+  const { keys } = (await ask("GET", "/v1/keys")).json;
+  assert.equal(keys.length, 2);
+  assert.equal((await tryTwice("DELETE", `/v1/keys/${id}`)).status, 204);
+  assert.equal((await tryTwice("POST", "/v1/revocations", { jti: "x" })).status, 201);
+  // A revocation waits for nobody: it is in force though it could not be recorded.
+  log.append = away;
+  assertRefused(await ask("POST", "/v1/revocations", { sub: "eve" }), 503, "storage_unavailable");
+  log.append = append;
+  const listed = access.revocations.list(DEFAULT_TENANT).map(({ value }) => value);
+  assert.ok(listed.includes("eve"));
+  const events = await readAudit(weir, "default");
+  assert.deepEqual(events.map(({ type }) => type), [
+    "key.created",
+    "key.rotated",
+    "key.removed",
+    "credential.revoked",
+  ]);
+});
+
+Deno.test("asking for the admin API without the right to it counts too", async () => {
+  await using weir = await guardedLocal();
+  const headers = bearer(await weir.token({ limits: { subscribes: 1 } }));
+  assertRefused(await call(weir.url, "/v1/keys", { headers }), 403, "forbidden");
+  assertRefused(await call(weir.url, "/v1/keys", { headers }), 429, "rate_limited");
 });

@@ -292,20 +292,44 @@ Deno.test("what is done to keys stands in the tenant's audit channel", async () 
   const { id } = await site.create(admin, {});
   const { body } = await site.ask(admin, "POST", `/v1/keys/${id}/rotate`, { grace: 60 });
   await site.ask(admin, "DELETE", `/v1/keys/${id}`);
+  await site.ask(admin, "POST", "/v1/revocations", { key: body?.["id"] });
+  await site.ask(admin, "POST", "/v1/revocations", { jti: "x" });
   const audit = await site.ask(admin, "GET", "/v1/channels/$audit/events");
   const events = audit.body?.["events"];
   assert.ok(Array.isArray(events));
   const by = { kind: "token", subject: "ann", tokenId: "t1", keyId: site.signer.kid };
-  const about = events.map(({ type, data: { address: _, ...data } }) => ({ type, ...data }));
+  const about = events.map(({ type, data: { address, ...data } }) => {
+    assert.equal(address, "127.0.0.1");
+    return { type, ...data };
+  });
   assert.deepEqual(about, [
     { type: "key.created", ...by, key: id },
     { type: "key.rotated", ...by, key: id, replacedBy: body?.["id"], grace: 60 },
-    { type: "credential.revoked", ...by, revoked: "key", value: id },
     { type: "key.removed", ...by, key: id },
+    { type: "key.removed", ...by, key: body?.["id"] },
+    { type: "credential.revoked", ...by, revoked: "jti", value: "x" },
   ]);
   const other = await site.token("brick", { subscribe: ["$audit"] });
   const theirs = await site.ask(other, "GET", "/v1/channels/$audit/events");
   assert.ok(!theirs.text.includes(id));
+});
+
+Deno.test("a key that a revocation ended is marked in the list", async () => {
+  await using site = await Site.start();
+  const admin = await site.token("acme");
+  const { id } = await site.create(admin, {});
+  const listed = keysOf(await site.ask(admin, "GET", "/v1/keys"));
+  assert.deepEqual(listed.map(({ id, revoked }) => [id, revoked]), [[id, false]]);
+  assert.equal((await site.ask(admin, "POST", "/v1/revocations", { all: true })).status, 201);
+  // Of a clock that is ahead: it was issued after what is revoked.
+  const iat = Math.floor(Date.now() / 1_000) + 20;
+  const later = await site.token("acme", { admin: true }, { iat, exp: iat + 60 });
+  const { id: next } = await site.create(later, {});
+  const all = keysOf(await site.ask(later, "GET", "/v1/keys"));
+  assert.deepEqual(
+    new Map(all.map(({ id, revoked }) => [id, revoked])),
+    new Map([[id, true], [next, false]]),
+  );
 });
 
 const BAD_KEYS: readonly (readonly [name: string, body: unknown, code: string])[] = [

@@ -1,14 +1,22 @@
 import assert from "node:assert/strict";
-import { Authority } from "../../lib/auth/authority.ts";
+import type { Caller } from "../../lib/auth/caller.ts";
 import type { RevocationKind } from "../../lib/auth/revocations.ts";
 import type { Tenant } from "../../lib/shared/channel.ts";
 import { assertRefused, call } from "../support/calls.ts";
 import { Denokv, DENOKV_MISSING } from "../support/denokv.ts";
-import { grantOf } from "../support/grants.ts";
-import { bearer, type Guarded, guarded, guardedLocal, settings } from "../support/guarded.ts";
+import { authorityOf, grantOf } from "../support/grants.ts";
+import {
+  bearer,
+  endingIn,
+  type Guarded,
+  guarded,
+  guardedLocal,
+  settings,
+} from "../support/guarded.ts";
 import { connectAll } from "../support/live.ts";
 import { LocalServer } from "../support/local_server.ts";
 import { newChannel, publish } from "../support/publishing.ts";
+import { head, RawConnection } from "../support/raw_connection.ts";
 import { readUrl } from "../support/readers.ts";
 import { WeirServer } from "../support/server.ts";
 import { SocketClient } from "../support/socket_client.ts";
@@ -21,11 +29,7 @@ const ALL = { publish: ["**"], subscribe: ["**"] };
 const HERE = 1_000;
 const ELSEWHERE = 3_000;
 
-function admin(tenant = "default"): Authority {
-  return new Authority(
-    grantOf({ admin: true }, { tenant: tenant as Tenant, subject: "the admin" }),
-  );
-}
+const ADMIN: Caller = { authority: authorityOf({ admin: true }, { subject: "root" }), address: "" };
 
 /** Sent as cookies are, by a page of the server's own. */
 function cookie(url: string, token: string): Readonly<Record<string, string>> {
@@ -119,7 +123,7 @@ for (const { kind, value, hit, spared } of CASES) {
     for (const token of tokens) others.push({ token, connections: await open(token) });
     const ticket = await ticketOf(url, token);
 
-    await access.revoke(admin(), kind, value(weir));
+    await access.revoke(ADMIN, kind, value(weir));
     const revokedAt = performance.now();
     for (const at of await ended.revoked()) assert.ok(at - revokedAt < HERE);
     assertRefused(
@@ -136,12 +140,12 @@ Deno.test("an API key that is revoked ends what it has opened, and is refused", 
   await using weir = await guardedLocal();
   const { url, server: { weir: { access } } } = weir;
   const { scope } = grantOf(ALL);
-  const { key, info } = await access.keys.create("default" as Tenant, { scope });
-  const { key: other } = await access.keys.create("default" as Tenant, { scope });
+  const { key, info } = await access.apiKeys.create("default" as Tenant, { scope });
+  const { key: other } = await access.apiKeys.create("default" as Tenant, { scope });
   await using ended = await connectAll(url, key, () => access.sessions.size === 3);
   await using kept = await connectAll(url, other, () => access.sessions.size === 6);
   const ticket = await ticketOf(url, key);
-  await access.revoke(admin(), "key", info.id);
+  await access.revoke(ADMIN, "key", info.id);
   const revokedAt = performance.now();
   for (const at of await ended.revoked()) assert.ok(at - revokedAt < HERE);
   await assertRevoked(url, key);
@@ -179,7 +183,7 @@ Deno.test("what is revoked can't be brought back by a swap", async () => {
   const { url, server: { weir: { access } } } = weir;
   const revoked = await weir.token(ALL, { jti: "gone" });
   const token = await weir.token(ALL, { jti: "kept" });
-  await access.revoke(admin(), "jti", "gone");
+  await access.revoke(ADMIN, "jti", "gone");
   await using stream = await SseClient.open(readUrl(url, [newChannel()]), { ...bearer(token) });
   const id = stream.response.headers.get("weir-stream");
   assertRefused(
@@ -204,10 +208,10 @@ Deno.test("a stream lives by its last token: revoking the one before leaves it a
     headers: bearer(now),
   });
   assert.equal(swapped.status, 204);
-  await access.revoke(admin(), "jti", "1");
+  await access.revoke(ADMIN, "jti", "1");
   await publish(url, channel, "still here", bearer(now));
   assert.equal((await stream.next()).data, `"still here"`);
-  await access.revoke(admin(), "jti", "2");
+  await access.revoke(ADMIN, "jti", "2");
   assert.equal(JSON.parse((await stream.next()).data).reason, "revoked");
 });
 
@@ -217,7 +221,7 @@ Deno.test("a long poll that is revoked while it looks at the log doesn't begin t
   const token = await weir.token(ALL, { jti: "x" });
   const read = hub.read.bind(hub);
   hub.read = async (...args) => {
-    await access.revoke(admin(), "jti", "x");
+    await access.revoke(ADMIN, "jti", "x");
     return await read(...args);
   };
   const path = readUrl("", [newChannel()], { after: "earliest", wait: "5" });
@@ -251,7 +255,7 @@ Deno.test("what waits behind an auth is not done for a socket that was revoked m
     { op: "subscribe", ref: 2, channel },
   );
   await asked.promise;
-  await access.revoke(admin(), "jti", "x");
+  await access.revoke(ADMIN, "jti", "x");
   assert.equal((await socket.until("goodbye"))["reason"], "revoked");
   await socket.closed;
   const subscribed: unknown[] = [];
@@ -273,12 +277,12 @@ Deno.test("a key that is rotated while it is looked up is not remembered as it w
   const { url, server: { weir: { access } } } = weir;
   const tenant = "default" as Tenant;
   const { scope } = grantOf(ALL);
-  const { key, info } = await access.keys.create(tenant, { scope });
-  const find = access.keys.find.bind(access.keys);
-  access.keys.find = async (text) => {
-    access.keys.find = find;
+  const { key, info } = await access.apiKeys.create(tenant, { scope });
+  const find = access.apiKeys.find.bind(access.apiKeys);
+  access.apiKeys.find = async (text) => {
+    access.apiKeys.find = find;
     const grant = await find(text);
-    await access.keys.rotate(tenant, info.id, { graceMs: 0 });
+    await access.apiKeys.rotate(tenant, info.id, { graceMs: 0 });
     await access.keyChanged(tenant, info.id, Date.now());
     return grant;
   };
@@ -288,12 +292,117 @@ Deno.test("a key that is rotated while it is looked up is not remembered as it w
   }
 });
 
+/** Half of a request has been sent, and the server has looked at who it is from. */
+async function beginRequest(
+  { server }: Guarded<LocalServer>,
+  path: string,
+  credential: string,
+  body: string,
+) {
+  const { weir: { access } } = server;
+  const asked = Promise.withResolvers<void>();
+  const count = access.limiter.subscribe.bind(access.limiter);
+  access.limiter.subscribe = (...args) => {
+    count(...args);
+    asked.resolve();
+  };
+  const connection = await RawConnection.open(server.port);
+  const headers = { ...bearer(credential), "Content-Length": String(body.length) };
+  await connection.write(head("POST", path, headers) + body.slice(0, 1));
+  await asked.promise;
+  access.limiter.subscribe = count;
+  return {
+    /** Sends the rest. The answer's status, and its code. */
+    async finish(): Promise<readonly [number, string]> {
+      await connection.write(body.slice(1));
+      const answer = await connection.readUntil("\r\n\r\n");
+      const length = Number(/^content-length: (\d+)/im.exec(answer)?.[1] ?? 0);
+      const text = new TextDecoder().decode(await connection.readBytes(length));
+      return [Number(answer.split(" ")[1]), JSON.parse(text).code];
+    },
+    [Symbol.dispose]: () => connection[Symbol.dispose](),
+  };
+}
+
+Deno.test("an admin that is revoked before the request's end changes nothing", async () => {
+  await using weir = await guardedLocal();
+  const { server: { weir: { access } } } = weir;
+  const { info } = await access.apiKeys.create("default" as Tenant, { scope: grantOf().scope });
+  const requests = [
+    ["/v1/keys", `{"admin":true}`],
+    [`/v1/keys/${info.id}/rotate`, `{"grace":0}`],
+    ["/v1/revocations", `{"jti":"x"}`],
+  ] as const;
+  for (const [i, [path, body]] of requests.entries()) {
+    const token = await weir.token({ admin: true }, { sub: `admin ${i}` });
+    using request = await beginRequest(weir, path, token, body);
+    await access.revoke(ADMIN, "sub", `admin ${i}`);
+    assert.deepEqual(await request.finish(), [401, "token_revoked"], path);
+  }
+  const { keys } = await access.apiKeys.list("default" as Tenant, undefined, 10);
+  assert.deepEqual(keys, [info]);
+  const kinds = access.revocations.list("default" as Tenant).map(({ kind }) => kind);
+  assert.deepEqual(new Set(kinds), new Set(["sub"]));
+});
+
+Deno.test("an admin whose key or token has ended before the request's end changes nothing", async () => {
+  await using weir = await guardedLocal();
+  const { server: { weir: { access } } } = weir;
+  const { scope } = grantOf({ admin: true });
+  const { key, info } = await access.apiKeys.create("default" as Tenant, { scope });
+  using byKey = await beginRequest(weir, "/v1/keys", key, `{"admin":true}`);
+  const token = await weir.token({ admin: true }, endingIn(1));
+  using byToken = await beginRequest(weir, "/v1/keys", token, `{"admin":true}`);
+  const rotated = await call(weir.url, `/v1/keys/${info.id}/rotate`, {
+    method: "POST",
+    headers: bearer(await weir.token({ admin: true })),
+    body: `{"grace":0}`,
+  });
+  assert.equal(rotated.status, 201, rotated.text);
+  assert.deepEqual(await byKey.finish(), [401, "key_invalid"]);
+  await until("the token has expired", () => Date.now() > endOf(token));
+  assert.deepEqual(await byToken.finish(), [401, "token_expired"]);
+  const { keys } = await access.apiKeys.list("default" as Tenant, undefined, 10);
+  assert.deepEqual(keys.map(({ id }) => id), [rotated.json.id]);
+});
+
+/** Milliseconds since 1970. */
+function endOf(token: string): number {
+  return JSON.parse(atob(token.split(".")[1] ?? "")).exp * 1_000;
+}
+
+Deno.test("a ticket ends with the API key that it was made by", async (t) => {
+  await using weir = await guardedLocal();
+  const { url, server: { weir: { access } } } = weir;
+  const tenant = "default" as Tenant;
+  const headers = bearer(await weir.token({ admin: true }));
+  const rotate = async (grace: number) => {
+    const { key, info } = await access.apiKeys.create(tenant, { scope: grantOf(ALL).scope });
+    const ticket = await ticketOf(url, key);
+    const body = JSON.stringify({ grace });
+    const answer = await call(url, `/v1/keys/${info.id}/rotate`, { method: "POST", headers, body });
+    assert.equal(answer.status, 201, answer.text);
+    return ticket;
+  };
+  await t.step("at once", async () => {
+    const answer = await call(url, `/v1/channels/a/events?ticket=${await rotate(0)}`);
+    assertRefused(answer, 401, "ticket_invalid");
+  });
+  await t.step("after its grace", async () => {
+    const query = { ticket: await rotate(1) };
+    await using stream = await SseClient.open(readUrl(url, [newChannel()], query));
+    await until("the stream has ended", () => access.sessions.size === 0);
+    const said = [await stream.next(), await stream.next()];
+    assert.deepEqual(said.map(({ event }) => event), ["weir.token", "weir.goodbye"]);
+  });
+});
+
 Deno.test("revoking refuses what is a credential instead of the name of one", async () => {
   await using weir = await guardedLocal();
   const { server: { weir: { access } } } = weir;
-  const { key } = await access.keys.create("default" as Tenant, { scope: grantOf().scope });
+  const { key } = await access.apiKeys.create("default" as Tenant, { scope: grantOf().scope });
   for (const value of [key, await weir.token()]) {
-    await assert.rejects(access.revoke(admin(), "jti", value), { code: "bad_parameter" });
+    await assert.rejects(access.revoke(ADMIN, "jti", value), { code: "bad_parameter" });
   }
   assert.deepEqual(access.revocations.list("default" as Tenant), []);
 });
@@ -427,5 +536,27 @@ Deno.test("a signing key rotates without a stop: both are good, then the old one
     await kept.assertOpen(freshToken);
   } finally {
     await Deno.remove(directory, { recursive: true });
+  }
+});
+
+Deno.test("a ticket doesn't outlast the signing key, though another has its kid", async () => {
+  const path = await Deno.makeTempFile({ prefix: "weir_jwks_" });
+  const [old, fresh] = [await makeSigner("EdDSA", "k"), await makeSigner("EdDSA", "k")];
+  await Deno.writeTextFile(path, jwksOf(old));
+  try {
+    await using server = await LocalServer.start({ WEIR_JWKS: path, WEIR_TOKEN_SKEW: "0s" });
+    const { url } = server;
+    const ticket = await ticketOf(url, await old.sign({ weir: ALL }));
+    const kept = await fresh.sign({ weir: ALL });
+    await Deno.writeTextFile(path, jwksOf(fresh));
+    await until("the new key is there", async () => {
+      return (await call(url, "/v1/channels/a/events", { headers: bearer(kept) })).status === 200;
+    });
+    const late = await call(url, `/v1/channels/a/events?ticket=${ticket}`);
+    assertRefused(late, 401, "ticket_invalid");
+    const good = await call(url, `/v1/channels/a/events?ticket=${await ticketOf(url, kept)}`);
+    assert.equal(good.status, 200, good.text);
+  } finally {
+    await Deno.remove(path);
   }
 });

@@ -38,7 +38,7 @@ async function ticketOf(
 
 async function apiKeyOf({ server }: Guarded<LocalServer>): Promise<string> {
   const { scope } = grantOf(ALL);
-  return (await server.weir.access.keys.create("default" as Tenant, { scope })).key;
+  return (await server.weir.access.apiKeys.create("default" as Tenant, { scope })).key;
 }
 
 /** The next audit events of a tenant, from the beginning. */

@@ -42,10 +42,14 @@ Deno.test("a flood of one tenant is counted, not written, and doesn't touch anot
   assert.equal(drafts.at(-1)?.data, `{"i":1000,"suppressed":980}`);
 });
 
-Deno.test("a store that is away is told, and fails nobody's request", async () => {
+Deno.test("a store that is away is told, and fails only what an administrator does", async () => {
   const { audit, errors, fail } = recording(() => 0);
   const fault = new Error("away");
   fail(fault);
-  await audit.record(DEFAULT_TENANT, "key.removed", { id: "x" });
+  await audit.record(DEFAULT_TENANT, "access.denied", {});
+  assert.deepEqual(errors, [fault]);
+  for (const type of ["key.created", "key.rotated", "key.removed", "credential.revoked"] as const) {
+    await assert.rejects(audit.record(DEFAULT_TENANT, type, { id: "x" }), fault);
+  }
   assert.deepEqual(errors, [fault]);
 });

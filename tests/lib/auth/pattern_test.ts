@@ -1,6 +1,11 @@
 import assert from "node:assert/strict";
 import * as fc from "fast-check";
-import { MAX_KEPT, MAX_PATTERNS, patternFault, PatternSet } from "../../../lib/auth/pattern.ts";
+import {
+  MAX_PATTERNS,
+  MAX_STATE_BYTES,
+  patternFault,
+  PatternSet,
+} from "../../../lib/auth/pattern.ts";
 
 /** Pattern, names that it matches, names that it doesn't. */
 const EXAMPLES: readonly (readonly [string, readonly string[], readonly string[]])[] = [
@@ -80,8 +85,8 @@ Deno.test("a set matches the same after it has started anew", () => {
   let [restarts, before] = [0, 0];
   for (const text of namesOf("ab:", 300)) {
     assert.equal(set.matches(text), patterns.some((pattern) => modelMatches(pattern, text)), text);
-    if (set.kept < before) restarts++;
-    before = set.kept;
+    if (set.bytes < before) restarts++;
+    before = set.bytes;
   }
   assert.ok(restarts > 0);
 });
@@ -94,7 +99,7 @@ Deno.test("patterns full of wildcards cost no more than their length for each ch
     assert.equal(set.matches(name), false);
     assert.equal(set.matches(name.slice(0, 255) + "b"), true);
     // Where a wildcard is reached the places before it are needless: few stay for each pattern.
-    assert.ok(set.kept < 5_000, `${set.kept} are kept`);
+    assert.ok(set.bytes < 200_000, `it takes ${set.bytes} bytes`);
   }
 });
 
@@ -108,10 +113,11 @@ Deno.test("what a set keeps stays bounded whatever the names are", () => {
   ];
   for (const [patterns, names] of cases) {
     const set = new PatternSet(patterns);
-    const widest = patterns.join().length + 100;
+    // What it takes from the start, and one more state.
+    const most = MAX_STATE_BYTES + 2 * set.bytes + 1_000;
     for (const name of names) {
       set.matches(name);
-      assert.ok(set.kept <= MAX_KEPT + widest, `${set.kept} are kept`);
+      assert.ok(set.bytes <= most, `it takes ${set.bytes} bytes`);
     }
   }
 });

@@ -98,15 +98,42 @@ Deno.test("a revocation ends just the sessions that it means", () => {
 });
 
 Deno.test("what is revoked while its session is opened ends with the next look", () => {
-  let revoked = "";
-  const sessions = new Sessions(({ subject }) => subject === revoked);
+  const sessions = new Sessions(({ subject }) => subject === "ann");
+  const [ann, bob] = [new FakeHolder(), new FakeHolder()];
+  using _ann = sessions.open("a", authorityOf(), ann);
+  using _bob = sessions.open("b", authorityOf({}, { subject: "bob" }), bob);
+  sessions.sweep();
+  assert.deepEqual([ann.ends, bob.ends], [["revoked"], []]);
+});
+
+Deno.test("a credential is looked at once, and another that takes its place", () => {
+  const asked: (string | undefined)[] = [];
+  const sessions = new Sessions(({ tokenId }) => {
+    asked.push(tokenId);
+    return tokenId === "3";
+  });
   const holder = new FakeHolder();
-  using _session = sessions.open("a", authorityOf(), holder);
-  sessions.sweep();
-  assert.deepEqual(holder.ends, []);
-  revoked = "ann";
-  sessions.sweep();
-  assert.deepEqual(holder.ends, ["revoked"]);
+  using session = sessions.open("a", authorityOf({}, { tokenId: "1" }), holder);
+  for (let i = 0; i < 3; i++) sessions.sweep();
+  assert.deepEqual(asked, ["1"]);
+  sessions.replace("a", authorityOf({}, { tokenId: "2" }));
+  for (let i = 0; i < 3; i++) sessions.sweep();
+  assert.deepEqual(asked, ["1", "2"]);
+  session.replace(authorityOf({}, { tokenId: "3" }), Date.now());
+  for (let i = 0; i < 3; i++) sessions.sweep();
+  assert.deepEqual([asked, holder.ends], [["1", "2", "3"], ["revoked"]]);
+});
+
+Deno.test("a connection that cannot be ended keeps no other open", () => {
+  const sessions = new Sessions();
+  const [bad, good] = [new FakeHolder(), new FakeHolder()];
+  bad.end = () => {
+    throw new Error("closing failed");
+  };
+  using _bad = sessions.open("a", authorityOf(), bad);
+  using _good = sessions.open("b", authorityOf(), good);
+  assert.throws(() => sessions.revoke(() => true), AggregateError);
+  assert.deepEqual(good.ends, ["revoked"]);
 });
 
 Deno.test("a credential that is given an earlier end ends its sessions then, a later one doesn't", () => {

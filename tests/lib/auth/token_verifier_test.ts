@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { CompactSign, exportSPKI, importJWK } from "jose";
 import { Authority } from "../../../lib/auth/authority.ts";
 import { ALGORITHMS } from "../../../lib/auth/jwk_set.ts";
-import { KeySet } from "../../../lib/auth/key_set.ts";
+import { SigningKeys } from "../../../lib/auth/signing_keys.ts";
 import { scopeSchema } from "../../../lib/auth/scope.ts";
 import {
   MAX_TOKEN_CHARS,
@@ -29,7 +29,7 @@ const [HS256, RS256, ES256, EDDSA, STRANGER] = await Promise.all([
   makeSigner("EdDSA", "stranger"),
 ]);
 const SIGNERS = { HS256, RS256, ES256, EdDSA: EDDSA };
-const ALL = await KeySet.open({ kind: "inline", text: jwksOf(HS256, RS256, ES256, EDDSA) });
+const ALL = await SigningKeys.open({ kind: "inline", text: jwksOf(HS256, RS256, ES256, EDDSA) });
 
 const sign = (claims: Readonly<Record<string, unknown>> = {}, signer: Signer = EDDSA) =>
   signer.sign(claims, { now: NOW });
@@ -42,12 +42,14 @@ for (const algorithm of ALGORITHMS) {
       jti: "t1",
       weir: { tenant: "acme", publish: ["a:*"], subscribe: ["**"], limits: { publishes: 5 } },
     }, signer);
+    const { fingerprint } = await ALL.find(algorithm, signer.kid);
     assert.deepEqual(await verify(token), {
       tenant: "acme",
       kind: "token",
       subject: "ann",
       tokenId: "t1",
       keyId: signer.kid,
+      keyFingerprint: fingerprint,
       issuedAt: NOW_SECONDS * SECOND,
       expiresAt: (NOW_SECONDS + 60) * SECOND + SKEW,
       scope: {
@@ -397,7 +399,7 @@ Deno.test("a key that goes while its token is verified no longer counts", async 
   const path = await Deno.makeTempFile();
   await Deno.writeTextFile(path, jwksOf(EDDSA, ES256));
   const clock = { now: 0 };
-  const keys = await KeySet.open({ kind: "file", path }, { now: () => clock.now });
+  const keys = await SigningKeys.open({ kind: "file", path }, { now: () => clock.now });
   const token = await sign();
   assert.ok(await verify(token, { keys }));
   await Deno.writeTextFile(path, jwksOf(ES256));
@@ -405,7 +407,7 @@ Deno.test("a key that goes while its token is verified no longer counts", async 
   // The key as it was found before it went.
   const late = Object.create(keys, {
     find: { value: () => Promise.resolve(found) },
-    has: { value: keys.has.bind(keys) },
+    knows: { value: keys.knows.bind(keys) },
   });
   assert.ok(await verify(token, { keys: late }));
   clock.now += 1e6;
@@ -579,10 +581,10 @@ async function publicKey({ jwk }: Signer): Promise<CryptoKey> {
 
 /** A set of keys of a test's own. */
 class Keys implements AsyncDisposable {
-  private constructor(readonly keys: KeySet) {}
+  private constructor(readonly keys: SigningKeys) {}
 
   static async open(text: string): Promise<Keys> {
-    return new Keys(await KeySet.open({ kind: "inline", text }));
+    return new Keys(await SigningKeys.open({ kind: "inline", text }));
   }
 
   static of(...signers: readonly Signer[]): Promise<Keys> {

@@ -2,7 +2,12 @@ import assert from "node:assert/strict";
 import { crc32 } from "node:zlib";
 import fc from "fast-check";
 import { newApiKey, randomBase62 } from "../../../lib/auth/api_key.ts";
-import { type KeyInfo, KeyStore, MAX_KEY_BYTES, MAX_KEYS } from "../../../lib/auth/key_store.ts";
+import {
+  ApiKeyStore,
+  type KeyInfo,
+  MAX_API_KEYS,
+  MAX_KEY_BYTES,
+} from "../../../lib/auth/api_key_store.ts";
 import { type Scope, scopeSchema } from "../../../lib/auth/scope.ts";
 import { keys } from "../../../lib/kv/keys.ts";
 import { openStore } from "../../../lib/kv/store.ts";
@@ -26,7 +31,7 @@ for (const { name, ignore, open } of STORES) {
     });
 
   test("a key that was made is found, with what it may do", async (kv, clock) => {
-    const store = new KeyStore(kv, clock.now);
+    const store = new ApiKeyStore(kv, clock.now);
     const expiresAt = clock.now() + 1_000;
     const { key, info } = await store.create(A, { name: "shop", scope: SCOPE, expiresAt });
     assert.deepEqual(await store.find(key), {
@@ -48,7 +53,7 @@ for (const { name, ignore, open } of STORES) {
   });
 
   test("nothing that is stored holds a key or its secret", async (kv, clock) => {
-    const store = new KeyStore(kv, clock.now);
+    const store = new ApiKeyStore(kv, clock.now);
     const { key, info } = await store.create(A, { scope: SCOPE });
     const rotated = await store.rotate(A, info.id, { graceMs: 1_000 });
     const rows = await Array.fromAsync(kv.list({ prefix: [] }));
@@ -61,7 +66,7 @@ for (const { name, ignore, open } of STORES) {
   });
 
   test("a wrong secret and an unknown id are refused in the same words", async (kv, clock) => {
-    const store = new KeyStore(kv, clock.now);
+    const store = new ApiKeyStore(kv, clock.now);
     const { info } = await store.create(A, { scope: SCOPE, expiresAt: clock.now() + 1_000 });
     await assert.rejects(store.find(newApiKey().text), refusal("key_invalid", UNKNOWN));
     await assert.rejects(store.find(keyOf(info.id)), refusal("key_invalid", UNKNOWN));
@@ -70,7 +75,7 @@ for (const { name, ignore, open } of STORES) {
   });
 
   test("an expired key is refused as such, and is nowhere else any more", async (kv, clock) => {
-    const store = new KeyStore(kv, clock.now);
+    const store = new ApiKeyStore(kv, clock.now);
     const { key, info } = await store.create(A, { scope: SCOPE, expiresAt: clock.now() + 1_000 });
     clock.pass(999);
     await store.find(key);
@@ -82,7 +87,7 @@ for (const { name, ignore, open } of STORES) {
   });
 
   test("after a rotation the old key is good for its grace, the new one on", async (kv, clock) => {
-    const store = new KeyStore(kv, clock.now);
+    const store = new ApiKeyStore(kv, clock.now);
     const old = await store.create(A, { name: "shop", scope: SCOPE });
     clock.pass(10);
     const next = await store.rotate(A, old.info.id, { graceMs: 1_000 }) ?? assert.fail();
@@ -99,7 +104,7 @@ for (const { name, ignore, open } of STORES) {
   });
 
   test("without grace a rotation ends the old key at once", async (kv, clock) => {
-    const store = new KeyStore(kv, clock.now);
+    const store = new ApiKeyStore(kv, clock.now);
     const old = await store.create(A, { scope: SCOPE });
     const next = await store.rotate(A, old.info.id, { graceMs: 0 }) ?? assert.fail();
     await assert.rejects(store.find(old.key), refusal("key_invalid", EXPIRED));
@@ -109,7 +114,7 @@ for (const { name, ignore, open } of STORES) {
   test(
     "a grace does not make a key live longer, nor a rotation its successor",
     async (kv, clock) => {
-      const store = new KeyStore(kv, clock.now);
+      const store = new ApiKeyStore(kv, clock.now);
       const expiresAt = clock.now() + 500;
       const old = await store.create(A, { scope: SCOPE, expiresAt });
       const next = await store.rotate(A, old.info.id, { graceMs: 1_000 }) ?? assert.fail();
@@ -119,7 +124,7 @@ for (const { name, ignore, open } of STORES) {
   );
 
   test("of rotations of one key at once, one is done", async (kv, clock) => {
-    const store = new KeyStore(kv, clock.now);
+    const store = new ApiKeyStore(kv, clock.now);
     const { info } = await store.create(A, { scope: SCOPE });
     const rotated = await Promise.all(
       upTo(8).map(() => store.rotate(A, info.id, { graceMs: 1_000 })),
@@ -128,8 +133,47 @@ for (const { name, ignore, open } of STORES) {
     assert.equal((await store.list(A, undefined, 10)).keys.length, 2);
   });
 
+  test("a key is got by its id, by its own tenant, as it is now", async (kv, clock) => {
+    const store = new ApiKeyStore(kv, clock.now);
+    const { key, info } = await store.create(A, { scope: SCOPE });
+    assert.deepEqual(await store.get(A, info.id), info);
+    assert.deepEqual(await store.current(A, info.id), await store.find(key));
+    for (const [tenant, id] of [[B, info.id], [A, "0".repeat(12)], [A, "x"]] as const) {
+      assert.equal(await store.get(tenant, id), undefined);
+      assert.equal(await store.current(tenant, id), undefined);
+    }
+    const { oldEndsAt } = await store.rotate(A, info.id, { graceMs: 500 }) ?? assert.fail();
+    assert.equal(oldEndsAt, clock.now() + 500);
+    assert.equal((await store.current(A, info.id))?.expiresAt, oldEndsAt);
+    clock.pass(500);
+    assert.equal(await store.current(A, info.id), undefined);
+  });
+
+  test(
+    "a key is announced before it is stored, and not stored if that fails",
+    async (kv, clock) => {
+      const store = new ApiKeyStore(kv, clock.now);
+      const fault = new Problem("storage_unavailable", "away");
+      const refuse = () => Promise.reject(fault);
+      await assert.rejects(store.create(A, { scope: SCOPE }, refuse), fault);
+      assert.deepEqual((await store.list(A, undefined, 10)).keys, []);
+      const announced: KeyInfo[] = [];
+      const announce = async (info: KeyInfo) => {
+        assert.equal(await store.get(A, info.id), undefined);
+        announced.push(info);
+      };
+      const { key, info } = await store.create(A, { scope: SCOPE }, announce);
+      await assert.rejects(store.rotate(A, info.id, { graceMs: 0 }, refuse), fault);
+      await store.find(key);
+      const next = await store.rotate(A, info.id, { graceMs: 0 }, announce) ?? assert.fail();
+      assert.deepEqual(announced, [info, next.info]);
+      assert.equal(await store.rotate(A, info.id, { graceMs: 0 }, announce), undefined);
+      assert.equal(announced.length, 2);
+    },
+  );
+
   test("a removed key is gone", async (kv, clock) => {
-    const store = new KeyStore(kv, clock.now);
+    const store = new ApiKeyStore(kv, clock.now);
     const { key, info } = await store.create(A, { scope: SCOPE });
     assert.equal(await store.remove(A, info.id), true);
     await assert.rejects(store.find(key), refusal("key_invalid", UNKNOWN));
@@ -138,7 +182,7 @@ for (const { name, ignore, open } of STORES) {
   });
 
   test("lists come in pages", async (kv, clock) => {
-    const store = new KeyStore(kv, clock.now);
+    const store = new ApiKeyStore(kv, clock.now);
     await store.create(B, { scope: SCOPE });
     const made: KeyInfo[] = [];
     for (let i = 0; i < 6; i++) made.push((await store.create(A, { scope: SCOPE })).info);
@@ -151,7 +195,7 @@ for (const { name, ignore, open } of STORES) {
 }
 
 Deno.test("what is no key by form or checksum is refused before the store is asked", async () => {
-  const store = new KeyStore(NO_STORE);
+  const store = new ApiKeyStore(NO_STORE);
   const { text } = newApiKey();
   for (const typo of ["", "weir_", "hello", text.slice(0, -1), keyOf(randomBase62(12), "000000")]) {
     await assert.rejects(store.find(typo), refusal("key_invalid"));
@@ -161,7 +205,7 @@ Deno.test("what is no key by form or checksum is refused before the store is ask
 
 Deno.test("ids of no form are of no key", async () => {
   await using store = await openEmbedded();
-  const keyStore = new KeyStore(store.kv);
+  const keyStore = new ApiKeyStore(store.kv);
   for (const id of ["", "a", "x".repeat(5_000), "../../etc", "é".repeat(12)]) {
     assert.equal(await keyStore.remove(A, id), false);
     assert.equal(await keyStore.rotate(A, id, { graceMs: 0 }), undefined);
@@ -171,9 +215,9 @@ Deno.test("ids of no form are of no key", async () => {
 Deno.test("a tenant has at most 1,000 keys, however they are asked for, and others theirs", async () => {
   await using store = await openEmbedded();
   const clock = new Clock();
-  const keyStore = new KeyStore(store.kv, clock.now);
+  const keyStore = new ApiKeyStore(store.kv, clock.now);
   const { info } = await keyStore.create(A, { scope: SCOPE });
-  for (let i = 0; i < MAX_KEYS - 5; i++) {
+  for (let i = 0; i < MAX_API_KEYS - 5; i++) {
     const id = randomBase62(12); // as any other, but for the time that making it would take
     await store.kv.set(keys.apiKeyInfo(A, id), { ...info, id } satisfies KeyInfo);
   }
@@ -181,25 +225,25 @@ Deno.test("a tenant has at most 1,000 keys, however they are asked for, and othe
   const made = asked.filter((each) => each.status === "fulfilled");
   assert.equal(made.length, 4);
   for (const each of asked) {
-    if (each.status === "rejected") assert.ok(refusal("overloaded")(each.reason));
+    if (each.status === "rejected") assert.ok(refusal("tenant_limit")(each.reason));
   }
   await assert.rejects(
     keyStore.rotate(A, info.id, { graceMs: 1_000 }),
-    refusal("overloaded"),
+    refusal("tenant_limit"),
   );
   const rotated = await keyStore.rotate(A, info.id, { graceMs: 0 }) ?? assert.fail();
-  await assert.rejects(keyStore.create(A, { scope: SCOPE }), refusal("overloaded"));
+  await assert.rejects(keyStore.create(A, { scope: SCOPE }), refusal("tenant_limit"));
   await keyStore.create(B, { scope: SCOPE });
   await keyStore.remove(A, rotated.info.id);
   await keyStore.create(A, { scope: SCOPE, expiresAt: clock.now() + 1_000 });
-  await assert.rejects(keyStore.create(A, { scope: SCOPE }), refusal("overloaded"));
+  await assert.rejects(keyStore.create(A, { scope: SCOPE }), refusal("tenant_limit"));
   clock.pass(1_000);
   await keyStore.create(A, { scope: SCOPE });
 });
 
 Deno.test("a scope is kept up to 16 KiB, in any script", async () => {
   await using store = await openEmbedded();
-  const keyStore = new KeyStore(store.kv);
+  const keyStore = new ApiKeyStore(store.kv);
   // One character beyond Latin-1 makes the store take two bytes for each of a string.
   const pattern = (i: number) => `${"a".repeat(150)}水${i}`;
   const scope = scopeSchema.parse({ publish: upTo(100).map(pattern) });
@@ -211,7 +255,7 @@ Deno.test("a scope is kept up to 16 KiB, in any script", async () => {
 
 Deno.test("a store that is closed or away is said to be unavailable", async () => {
   const kv = await Deno.openKv(":memory:");
-  const keyStore = new KeyStore(kv);
+  const keyStore = new ApiKeyStore(kv);
   const { key, info } = await keyStore.create(A, { scope: SCOPE });
   kv.close();
   const unavailable = refusal("storage_unavailable");
@@ -224,19 +268,21 @@ Deno.test("a store that is closed or away is said to be unavailable", async () =
 
 Deno.test("a commit that is sent again when its answer was lost makes one key", async () => {
   await using store = await openEmbedded();
-  const keyStore = new KeyStore(repeatingCommits(store.kv));
+  const keyStore = new ApiKeyStore(repeatingCommits(store.kv));
   const made = await keyStore.create(A, { scope: SCOPE });
   assert.deepEqual((await keyStore.list(A, undefined, 10)).keys, [made.info]);
+  const before = Date.now();
   const rotated = await keyStore.rotate(A, made.info.id, { graceMs: 0 }) ?? assert.fail();
+  assert.ok(rotated.oldEndsAt >= before && rotated.oldEndsAt <= Date.now());
   assert.deepEqual((await keyStore.list(A, undefined, 10)).keys, [rotated.info]);
   await keyStore.find(rotated.key);
 });
 
 Deno.test("a key that is removed while it is rotated stays removed", async () => {
   await using store = await openEmbedded();
-  const keyStore = new KeyStore(store.kv);
+  const keyStore = new ApiKeyStore(store.kv);
   const { key, info } = await keyStore.create(A, { scope: SCOPE });
-  const late = new KeyStore(withCommit(store.kv, async (commit) => {
+  const late = new ApiKeyStore(withCommit(store.kv, async (commit) => {
     await keyStore.remove(A, info.id);
     return await commit();
   }));
@@ -249,7 +295,7 @@ Deno.test("a file that is opened again has its keys, and not those that were rem
   const directory = await Deno.makeTempDir({ prefix: "weir_keys_" });
   const path = `${directory}/kv.sqlite`;
   const before = await openStore(path);
-  const store = new KeyStore(before.kv);
+  const store = new ApiKeyStore(before.kv);
   const [kept, removed] = [
     await store.create(A, { scope: SCOPE }),
     await store.create(A, { scope: SCOPE }),
@@ -257,7 +303,7 @@ Deno.test("a file that is opened again has its keys, and not those that were rem
   await store.remove(A, removed.info.id);
   await before.close();
   const after = await openStore(path);
-  const reopened = new KeyStore(after.kv);
+  const reopened = new ApiKeyStore(after.kv);
   assert.equal((await reopened.find(kept.key)).keyId, kept.info.id);
   await assert.rejects(reopened.find(removed.key), refusal("key_invalid", UNKNOWN));
   await after.close();
@@ -269,7 +315,7 @@ Deno.test("what one process does with keys, another sees at once", {
 }, async () => {
   await using denokv = await Denokv.start();
   const [here, there] = [await openStore(denokv.url), await openStore(denokv.url)];
-  const [own, others] = [new KeyStore(here.kv), new KeyStore(there.kv)];
+  const [own, others] = [new ApiKeyStore(here.kv), new ApiKeyStore(there.kv)];
   const { key, info } = await own.create(A, { scope: SCOPE });
   assert.equal((await others.find(key)).keyId, info.id);
   const next = await others.rotate(A, info.id, { graceMs: 0 }) ?? assert.fail();
@@ -321,11 +367,11 @@ interface ModelKey {
 /** A store of keys beside a plain list of them. */
 class Model {
   readonly clock = new Clock();
-  readonly #store: KeyStore;
+  readonly #store: ApiKeyStore;
   readonly #all: ModelKey[] = [];
 
   constructor(kv: Deno.Kv) {
-    this.#store = new KeyStore(kv, this.clock.now);
+    this.#store = new ApiKeyStore(kv, this.clock.now);
   }
 
   async create(tenant: Tenant, life: number | null): Promise<void> {

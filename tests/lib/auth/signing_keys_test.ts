@@ -1,18 +1,18 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { exportJWK, generateKeyPair, type JWK } from "jose";
-import { ALGORITHMS, MAX_KEYS } from "../../../lib/auth/jwk_set.ts";
+import { ALGORITHMS, MAX_SIGNING_KEYS } from "../../../lib/auth/jwk_set.ts";
 import {
   FILE_INTERVAL,
-  KeySet,
-  type KeySetOptions,
   type KeySource,
   keySourceOf,
   MAX_SET_BYTES,
   RETRY_INTERVAL,
+  SigningKeys,
+  type SigningKeysOptions,
   UNKNOWN_KID_INTERVAL,
   URL_INTERVAL,
-} from "../../../lib/auth/key_set.ts";
+} from "../../../lib/auth/signing_keys.ts";
 import { Problem } from "../../../lib/shared/problem.ts";
 import { jwksOf, makeSigner } from "../../support/tokens.ts";
 import { until } from "../../support/until.ts";
@@ -163,7 +163,7 @@ const BAD_KEYS: Readonly<Record<string, readonly [unknown, RegExp]>> = {
 for (const [name, [jwk, fault]] of Object.entries(BAD_KEYS)) {
   Deno.test(`text with ${name} stops the start, and at a URL it is passed over`, async () => {
     const text = JSON.stringify({ keys: [OLD.jwk, jwk] });
-    await assert.rejects(KeySet.open({ kind: "inline", text }), (cause: Error) => {
+    await assert.rejects(SigningKeys.open({ kind: "inline", text }), (cause: Error) => {
       assert.match(cause.message, fault);
       assert.match(cause.message, /^Cannot use the keys in WEIR_JWKS: key 2 cannot be used: /);
       assert.doesNotMatch(cause.message, /secret[^ ]/);
@@ -180,7 +180,7 @@ for (const [name, [jwk, fault]] of Object.entries(BAD_KEYS)) {
 
 Deno.test("a second key with the same kid is refused, and at a URL passed over", async () => {
   const text = JSON.stringify({ keys: [OLD.jwk, { ...NEW.jwk, kid: "old" }] });
-  await assert.rejects(KeySet.open({ kind: "inline", text }), /another key is "old" too/);
+  await assert.rejects(SigningKeys.open({ kind: "inline", text }), /another key is "old" too/);
   await using server = new JwksServer(text);
   await using set = await Opened.url(server);
   assert.equal((await set.keys.find("EdDSA", "old")).algorithm, "EdDSA");
@@ -192,7 +192,7 @@ const BAD_SETS: Readonly<Record<string, readonly [string, RegExp]>> = {
   "an empty set": [`{"keys":[]}`, /of 1–100 keys/],
   "keys that are no list": [`{"keys":{"secret":1}}`, /of 1–100 keys/],
   "too many keys": [
-    JSON.stringify({ keys: Array.from({ length: MAX_KEYS + 1 }, () => OLD.jwk) }),
+    JSON.stringify({ keys: Array.from({ length: MAX_SIGNING_KEYS + 1 }, () => OLD.jwk) }),
     /of 1–100 keys/,
   ],
   "only keys of others": [`{"keys":[{"kty":"AKP"}]}`, /can(?:not)? be used/],
@@ -205,9 +205,9 @@ for (const [name, [text, fault]] of Object.entries(BAD_SETS)) {
       assert.doesNotMatch(cause.message, /secret/);
       return true;
     };
-    await assert.rejects(KeySet.open({ kind: "inline", text }), refused);
+    await assert.rejects(SigningKeys.open({ kind: "inline", text }), refused);
     await using file = await KeyFile.write(text);
-    await assert.rejects(KeySet.open(file.source), refused);
+    await assert.rejects(SigningKeys.open(file.source), refused);
 
     for (const source of ["file", "url"] as const) {
       await using kept = await Changing.start(source, jwksOf(OLD));
@@ -226,15 +226,18 @@ for (const [name, [text, fault]] of Object.entries(BAD_SETS)) {
 }
 
 Deno.test("as many keys as are allowed are taken", async () => {
-  const keys = Array.from({ length: MAX_KEYS }, (_, i) => ({ ...OLD.jwk, kid: `k${i}` }));
+  const keys = Array.from({ length: MAX_SIGNING_KEYS }, (_, i) => ({ ...OLD.jwk, kid: `k${i}` }));
   await using set = await Opened.inline(...keys);
-  assert.equal((await set.keys.find("EdDSA", `k${MAX_KEYS - 1}`)).kid, `k${MAX_KEYS - 1}`);
+  assert.equal(
+    (await set.keys.find("EdDSA", `k${MAX_SIGNING_KEYS - 1}`)).kid,
+    `k${MAX_SIGNING_KEYS - 1}`,
+  );
 });
 
 Deno.test("a file that isn't there, is a folder or has no end stops the start", async () => {
   const folder = await Deno.makeTempDir();
   for (const path of [`${folder}/secret`, folder, "/dev/zero"]) {
-    await assert.rejects(KeySet.open({ kind: "file", path }), (cause: Error) => {
+    await assert.rejects(SigningKeys.open({ kind: "file", path }), (cause: Error) => {
       assert.match(cause.message, /^Cannot use the keys in the file that WEIR_JWKS names: /);
       assert.ok(!cause.message.includes(path));
       return true;
@@ -258,7 +261,7 @@ Deno.test("open() takes any text, or refuses it with a sentence", async () => {
   await fc.assert(
     fc.asyncProperty(text, async (text) => {
       try {
-        const set = await KeySet.open({ kind: "inline", text });
+        const set = await SigningKeys.open({ kind: "inline", text });
         await set.close();
       } catch (cause) {
         assert.ok(cause instanceof Error);
@@ -267,6 +270,36 @@ Deno.test("open() takes any text, or refuses it with a sentence", async () => {
     }),
     { numRuns: 500 },
   );
+});
+
+Deno.test("a key is known by what it is, not by its kid alone", async () => {
+  await using set = await Opened.inline(OLD.jwk, { ...NEW.jwk, kid: "same" });
+  const { kid, fingerprint } = await set.keys.find("EdDSA", "old");
+  assert.equal(set.keys.knows(kid, fingerprint), true);
+  for (const jwk of [OTHER.jwk, { ...OLD.jwk, weir_tenant: "acme" }]) {
+    await using others = await Opened.inline({ ...jwk, kid });
+    assert.equal(others.keys.knows(kid, fingerprint), false);
+  }
+  await using again = await Opened.inline({ ...OLD.privateJwk, use: "sig" });
+  assert.equal(again.keys.knows(kid, fingerprint), true);
+  assert.equal(set.keys.knows("same", fingerprint), false);
+  assert.doesNotMatch(fingerprint, new RegExp(OLD.jwk.x ?? ""));
+});
+
+Deno.test("a key that another isolate knows already is looked for, once in an interval", async () => {
+  await using server = new JwksServer(jwksOf(OLD));
+  await using set = await Opened.url(server);
+  await set.keys.look(); // the first answer
+  await using elsewhere = await Opened.inline(OLD.jwk, NEW.jwk);
+  const { kid, fingerprint } = await elsewhere.keys.find("ES256", "new");
+  assert.equal(await set.keys.findOut(kid, fingerprint), false);
+  server.text = jwksOf(OLD, NEW);
+  set.clock.now += UNKNOWN_KID_INTERVAL;
+  assert.equal(set.keys.knows(kid, fingerprint), false);
+  assert.equal(await set.keys.findOut(kid, fingerprint), true);
+  const { requests } = server;
+  for (let i = 0; i < 5; i++) assert.equal(await set.keys.findOut("no", fingerprint), false);
+  assert.equal(server.requests, requests);
 });
 
 for (const kind of ["file", "url"] as const) {
@@ -280,8 +313,8 @@ for (const kind of ["file", "url"] as const) {
     assert.deepEqual(removed, []);
     await changing.change(jwksOf(NEW));
     assert.deepEqual(removed, [["old"]]);
-    assert.equal(keys.has(old), false);
-    assert.equal(keys.has(next), true);
+    assert.equal(keys.knows(old.kid, old.fingerprint), false);
+    assert.equal(keys.knows(next.kid, next.fingerprint), true);
     assert.equal(await keys.find("ES256", "new"), next);
     await refuses(keys.find("EdDSA", "old"), "token_invalid", /no key is "old"/);
     assert.deepEqual(changing.set.warnings, []);
@@ -293,11 +326,11 @@ for (const kind of ["file", "url"] as const) {
     const old = await keys.find("EdDSA", "old");
     await changing.change(jwksOf({ jwk: { ...OTHER.jwk, kid: "old" } }, NEW));
     assert.deepEqual(removed, [["old"]]);
-    assert.equal(keys.has(old), false);
+    assert.equal(keys.knows(old.kid, old.fingerprint), false);
     const other = await keys.find("EdDSA", "old");
     await changing.change(jwksOf({ jwk: { ...OTHER.jwk, kid: "old", weir_tenant: "acme" } }, NEW));
     assert.deepEqual(removed, [["old"], ["old"]]);
-    assert.equal(keys.has(other), false);
+    assert.equal(keys.knows(other.kid, other.fingerprint), false);
     assert.equal((await keys.find("EdDSA", "old")).tenant, "acme");
   });
 }
@@ -497,13 +530,13 @@ class Opened implements AsyncDisposable {
   readonly warnings: string[] = [];
   readonly removed: (readonly string[])[] = [];
 
-  private constructor(readonly keys: KeySet, readonly clock: { now: number }) {}
+  private constructor(readonly keys: SigningKeys, readonly clock: { now: number }) {}
 
-  static async source(source: KeySource, options: KeySetOptions = {}): Promise<Opened> {
+  static async source(source: KeySource, options: SigningKeysOptions = {}): Promise<Opened> {
     const clock = { now: 0 };
     const warnings: string[] = [];
     const removed: (readonly string[])[] = [];
-    const keys = await KeySet.open(source, {
+    const keys = await SigningKeys.open(source, {
       now: () => clock.now,
       warn: (message) => warnings.push(message),
       onRemoved: (kids) => removed.push(kids),
@@ -516,7 +549,7 @@ class Opened implements AsyncDisposable {
     return Opened.source({ kind: "inline", text: JSON.stringify({ keys }) });
   }
 
-  static url(server: JwksServer, options: KeySetOptions = {}): Promise<Opened> {
+  static url(server: JwksServer, options: SigningKeysOptions = {}): Promise<Opened> {
     return Opened.source(keySourceOf(server.url), options);
   }
 

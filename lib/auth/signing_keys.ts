@@ -1,6 +1,6 @@
 import { concat } from "../shared/bytes.ts";
 import { Problem, quote } from "../shared/problem.ts";
-import { type Algorithm, type KeyEntry, parseKeys, type VerificationKey } from "./jwk_set.ts";
+import { type Algorithm, parseKeys, type VerificationKey } from "./jwk_set.ts";
 
 /** Met: a URL or a file without an end. */
 export const MAX_SET_BYTES = 256 * 2 ** 10;
@@ -23,7 +23,7 @@ export type KeySource =
   | { readonly kind: "file"; readonly path: string }
   | { readonly kind: "url"; readonly url: string };
 
-export interface KeySetOptions {
+export interface SigningKeysOptions {
   /** Milliseconds of a clock that never goes back. */
   readonly now?: () => number;
   readonly fetch?: typeof fetch;
@@ -69,10 +69,10 @@ function parseUrl(text: string): string {
  * again every 5 minutes and for an unknown `kid`, both in the background. What can't be read or
  * used leaves the keys that are there.
  */
-export class KeySet {
+export class SigningKeys {
   readonly #source: KeySource;
-  readonly #options: Required<KeySetOptions>;
-  #keys: ReadonlyMap<string, KeyEntry> = new Map();
+  readonly #options: Required<SigningKeysOptions>;
+  #keys: ReadonlyMap<string, VerificationKey> = new Map();
   /** What `#keys` were read from. */
   #text: string | undefined;
   /** When the latest attempt to read began, and how long after it the next is due (ms). */
@@ -84,7 +84,7 @@ export class KeySet {
   #timer: ReturnType<typeof setInterval> | undefined;
   readonly #closing = new AbortController();
 
-  private constructor(source: KeySource, options: KeySetOptions) {
+  private constructor(source: KeySource, options: SigningKeysOptions) {
     this.#source = source;
     this.#options = {
       now: () => performance.now(),
@@ -101,8 +101,8 @@ export class KeySet {
    *
    * @throws {Error} with a sentence for the operator, if the text or the file can't be used.
    */
-  static async open(source: KeySource, options: KeySetOptions = {}): Promise<KeySet> {
-    const set = new KeySet(source, options);
+  static async open(source: KeySource, options: SigningKeysOptions = {}): Promise<SigningKeys> {
+    const set = new SigningKeys(source, options);
     if (source.kind !== "url") await set.#read();
     if (source.kind !== "inline") {
       set.#timer = setInterval(() => set.look(), LOOK_INTERVAL);
@@ -127,8 +127,8 @@ export class KeySet {
       );
     }
     if (kid === undefined) return this.#only(algorithm);
-    if (!this.#keys.has(kid)) await this.look(Math.min(this.#interval, UNKNOWN_KID_INTERVAL));
-    const key = this.#keys.get(kid)?.key;
+    if (!this.#keys.has(kid)) await this.#lookForUnknown();
+    const key = this.#keys.get(kid);
     if (key?.algorithm === algorithm) return key;
     const fault = key === undefined
       ? `no key is ${quote(kid)}`
@@ -136,9 +136,15 @@ export class KeySet {
     throw new Problem("token_invalid", `Cannot use the token: ${fault}.`);
   }
 
-  /** Whether `key` is still one of the set. */
-  has(key: VerificationKey): boolean {
-    return this.#keys.get(key.kid)?.key === key;
+  /** Whether the key that was `kid` when it verified something is still one of these. */
+  knows(kid: string, fingerprint: string): boolean {
+    return this.#keys.get(kid)?.fingerprint === fingerprint;
+  }
+
+  /** As {@link knows}, also where another isolate has heard of the key before this one. */
+  async findOut(kid: string, fingerprint: string): Promise<boolean> {
+    if (!this.knows(kid, fingerprint)) await this.#lookForUnknown();
+    return this.knows(kid, fingerprint);
   }
 
   /**
@@ -161,11 +167,16 @@ export class KeySet {
     await this.#reading;
   }
 
+  /** For something that is in none of the keys so far. */
+  #lookForUnknown(): Promise<void> {
+    return this.look(Math.min(this.#interval, UNKNOWN_KID_INTERVAL));
+  }
+
   #only(algorithm: Algorithm): VerificationKey {
-    const entries = [...this.#keys.values()].filter(({ key }) => key.algorithm === algorithm);
-    const [entry] = entries;
-    if (entry !== undefined && entries.length === 1) return entry.key;
-    const fault = entry === undefined ? "no key is" : "several keys are";
+    const keys = [...this.#keys.values()].filter((key) => key.algorithm === algorithm);
+    const [key] = keys;
+    if (key !== undefined && keys.length === 1) return key;
+    const fault = key === undefined ? "no key is" : "several keys are";
     throw new Problem(
       "token_invalid",
       `Cannot use the token: it has no "kid", and ${fault} for ${algorithm}.`,
@@ -191,9 +202,9 @@ export class KeySet {
     try {
       const text = await this.#readText();
       if (text !== this.#text) {
-        const { entries, warnings } = await parseKeys(text, this.#source.kind === "url");
+        const { keys, warnings } = await parseKeys(text, this.#source.kind === "url");
         this.#text = text;
-        this.#replace(entries);
+        this.#replace(keys);
         for (const warning of warnings) {
           this.#options.warn(`In ${PLACES[this.#source.kind]}, ${warning}.`);
         }
@@ -222,13 +233,13 @@ export class KeySet {
   }
 
   /** Keys that are the same as before stay the same objects. */
-  #replace(entries: readonly KeyEntry[]): void {
+  #replace(keys: readonly VerificationKey[]): void {
     const before = this.#keys;
-    this.#keys = new Map(entries.map((entry) => {
-      const old = before.get(entry.key.kid);
-      return [entry.key.kid, old?.identity === entry.identity ? old : entry];
+    this.#keys = new Map(keys.map((key) => {
+      const old = before.get(key.kid);
+      return [key.kid, old?.fingerprint === key.fingerprint ? old : key];
     }));
-    const removed = [...before].filter(([kid, entry]) => this.#keys.get(kid) !== entry);
+    const removed = [...before].filter(([kid, { fingerprint }]) => !this.knows(kid, fingerprint));
     if (removed.length > 0) this.#options.onRemoved(removed.map(([kid]) => kid));
   }
 }

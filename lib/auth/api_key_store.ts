@@ -9,7 +9,7 @@ import type { Grant } from "./authority.ts";
 import type { Scope } from "./scope.ts";
 
 /** Keys that a tenant has at once. Met: a store, and a list, that one tenant fills. */
-export const MAX_KEYS = 1_000;
+export const MAX_API_KEYS = 1_000;
 /** Bytes of a key's name and scope as JSON. Met: a scope that no value of the store can hold. */
 export const MAX_KEY_BYTES = 16_384;
 
@@ -35,7 +35,7 @@ export interface KeyInfo {
   readonly replacedBy?: string | undefined;
 }
 
-export interface NewKey {
+interface NewKey {
   readonly name?: string | undefined;
   readonly scope: Scope;
   /** Milliseconds since 1970. @default never */
@@ -48,6 +48,14 @@ export interface CreatedKey {
   readonly info: KeyInfo;
 }
 
+export interface RotatedKey extends CreatedKey {
+  /** When the key whose place it has taken ends: milliseconds since 1970. */
+  readonly oldEndsAt: number;
+}
+
+/** Told of a key before it is stored; where this fails it isn't. */
+export type Announce = (info: KeyInfo) => Promise<void>;
+
 interface StoredKey {
   readonly tenant: Tenant;
   readonly hash: string;
@@ -58,14 +66,19 @@ interface StoredKey {
 interface Plan {
   readonly info: KeyInfo;
   /** The key whose place it takes: as it was, and as it is then. */
-  readonly replaced?: { readonly entry: Deno.KvEntry<StoredKey>; readonly info: KeyInfo };
+  readonly replaced?: {
+    readonly entry: Deno.KvEntry<StoredKey>;
+    readonly info: KeyInfo;
+    /** Milliseconds since 1970. */
+    readonly endsAt: number;
+  };
 }
 
 /**
  * The tenants' API keys. Only their hashes are stored. Every method throws a {@link Problem}
  * `storage_*` where the store fails; what a tenant is not the owner of does not exist for it.
  */
-export class KeyStore {
+export class ApiKeyStore {
   readonly #kv: Deno.Kv;
   readonly #now: () => number;
 
@@ -76,18 +89,24 @@ export class KeyStore {
   }
 
   /**
-   * @throws {Problem} `bad_body` for a name and scope of more than 16 KiB, `overloaded` where the
-   * tenant has 1,000 keys, `contended`
+   * @throws {Problem} `bad_body` for a name and scope of more than 16 KiB, `tenant_limit` where the
+   * tenant has 1,000 keys, `contended`; what `announce` throws
    */
-  async create(tenant: Tenant, { name, scope, expiresAt }: NewKey): Promise<CreatedKey> {
+  async create(
+    tenant: Tenant,
+    { name, scope, expiresAt }: NewKey,
+    announce?: Announce,
+  ): Promise<CreatedKey> {
     const key = newApiKey();
     const info: KeyInfo = { id: key.id, name, scope, createdAt: this.#now(), expiresAt };
     requireSize(info);
-    const added = await withinTime(
-      this.#add(tenant, key, () => Promise.resolve({ info })),
-      TIMEOUT,
-    );
-    return { key: key.text, info: added ?? info };
+    await withinTime(this.#add(tenant, key, () => Promise.resolve({ info }), announce), TIMEOUT);
+    return { key: key.text, info };
+  }
+
+  /** What the tenant may know of its key `id`, or undefined where it has no such key. */
+  async get(tenant: Tenant, id: string): Promise<KeyInfo | undefined> {
+    return (await withinTime(this.#own(tenant, id), TIMEOUT))?.value.info;
   }
 
   /**
@@ -114,20 +133,20 @@ export class KeyStore {
    * once) or when it would have ended anyway, if that is sooner.
    *
    * @returns undefined where the tenant has no such key, or it has been replaced before.
-   * @throws {Problem} `overloaded` where the tenant has 1,000 keys, and this one would stay for a
-   * while; `contended`
+   * @throws {Problem} `tenant_limit` where the tenant has 1,000 keys, and this one would stay for a
+   * while; `contended`; what `announce` throws
    */
   async rotate(
     tenant: Tenant,
     id: string,
     { graceMs }: { readonly graceMs: number },
-  ): Promise<CreatedKey | undefined> {
+    announce?: Announce,
+  ): Promise<RotatedKey | undefined> {
     const key = newApiKey();
-    const added = await withinTime(
-      this.#add(tenant, key, () => this.#planRotation(tenant, id, key.id, graceMs)),
-      TIMEOUT,
-    );
-    return added === undefined ? undefined : { key: key.text, info: added };
+    const plan = () => this.#planRotation(tenant, id, key.id, graceMs);
+    const added = await withinTime(this.#add(tenant, key, plan, announce), TIMEOUT);
+    if (added?.replaced === undefined) return undefined;
+    return { key: key.text, info: added.info, oldEndsAt: added.replaced.endsAt };
   }
 
   /** Whether there was such a key of the tenant; it ends at once. */
@@ -165,14 +184,13 @@ export class KeyStore {
     if (isExpired(info, this.#now())) {
       throw new Problem("key_invalid", "This API key has expired.");
     }
-    return {
-      tenant,
-      kind: "key",
-      keyId: info.id,
-      issuedAt: info.createdAt,
-      expiresAt: info.expiresAt,
-      scope: info.scope,
-    };
+    return grantOf(tenant, info);
+  }
+
+  /** What the holder of the tenant's key `id` may do now; undefined where there is no such key. */
+  async current(tenant: Tenant, id: string): Promise<Grant | undefined> {
+    const info = await this.get(tenant, id);
+    return info === undefined ? undefined : grantOf(tenant, info);
   }
 
   async #planRotation(
@@ -185,35 +203,45 @@ export class KeyStore {
     if (entry === undefined || entry.value.info.replacedBy !== undefined) return undefined;
     const { info } = entry.value;
     const now = this.#now();
-    const expiresAt = Math.min(info.expiresAt ?? Infinity, now + graceMs);
+    const endsAt = Math.min(info.expiresAt ?? Infinity, now + graceMs);
     return {
       info: { ...info, id: newId, createdAt: now },
-      replaced: { entry, info: { ...info, expiresAt, replacedBy: newId } },
+      replaced: { entry, info: { ...info, expiresAt: endsAt, replacedBy: newId }, endsAt },
     };
   }
 
   /**
    * Stores `key` as `plan` says, planned anew where another change of the tenant's keys was first:
-   * so that their number is exact. Undefined where nothing is planned.
+   * so that their number is exact.
+   *
+   * @returns the plan that was carried out; undefined where nothing is planned.
    */
   async #add(
     tenant: Tenant,
     key: ApiKey,
     plan: () => Promise<Plan | undefined>,
-  ): Promise<KeyInfo | undefined> {
+    announce: Announce | undefined,
+  ): Promise<Plan | undefined> {
+    const start = performance.now();
+    let planned: Plan | undefined;
     for (let tries = 0; tries < MAX_TRIES; tries++) {
       const turn = await this.#kv.get(keys.apiKeyTurn(tenant));
       const kept = await this.#live(tenant);
       // The KV Connect client sends a commit again when its answer was lost: then it is refused.
-      const added = kept.find(({ id }) => id === key.id);
-      if (added !== undefined) return added;
-      const planned = await plan();
+      if (kept.some(({ id }) => id === key.id)) return planned;
+      planned = await plan();
       if (planned === undefined) return undefined;
       const { info, replaced } = planned;
       const ended = replaced !== undefined && isExpired(replaced.info, this.#now()) ? 1 : 0;
-      if (kept.length - ended >= MAX_KEYS) {
-        throw new Problem("overloaded", `A tenant has ${MAX_KEYS} keys at the most: remove some.`);
+      if (kept.length - ended >= MAX_API_KEYS) {
+        throw new Problem(
+          "tenant_limit",
+          `A tenant has ${MAX_API_KEYS} keys at the most: remove some.`,
+        );
       }
+      if (tries === 0) await announce?.(info);
+      // Whoever asked was told that it failed. Met: a key that nobody was shown, in another's place.
+      if (performance.now() - start > TIMEOUT) throw new Error("nobody waits for the key any more");
       const atomic = this.#kv.atomic()
         .check(turn, { key: keys.apiKey(info.id), versionstamp: null })
         .set(turn.key, 0);
@@ -222,7 +250,7 @@ export class KeyStore {
         this.#put(atomic.check(replaced.entry), { ...replaced.entry.value, info: replaced.info });
       }
       const { ok } = await untilUnlocked(() => atomic.commit());
-      if (ok) return info;
+      if (ok) return planned;
     }
     throw new Problem("contended", "Too many changes of this tenant's keys at once; try again.");
   }
@@ -256,6 +284,11 @@ export class KeyStore {
     }
     return live;
   }
+}
+
+/** What the holder of the tenant's key may do. */
+export function grantOf(tenant: Tenant, { id, createdAt, expiresAt, scope }: KeyInfo): Grant {
+  return { tenant, kind: "key", keyId: id, issuedAt: createdAt, expiresAt, scope };
 }
 
 function isExpired({ expiresAt }: KeyInfo, now: number): boolean {

@@ -1,0 +1,76 @@
+import assert from "node:assert/strict";
+import { MAX_STATE_BYTES, PatternSet } from "../../../lib/auth/pattern.ts";
+import { cachedPatterns, PatternCache } from "../../../lib/auth/pattern_cache.ts";
+
+const NAMES = Array.from({ length: 100 }, (_, i) => `made-up/${i}/${"ab".repeat(i % 20)}/name`);
+
+function askAll(cache: PatternCache, ...patterns: readonly string[]): readonly boolean[] {
+  const cached = cachedPatterns(patterns);
+  return NAMES.map((name) => cache.matches(cached, name));
+}
+
+Deno.test("those who have the same patterns share what is found out", () => {
+  const cache = new PatternCache();
+  const found = askAll(cache, "*a*b", "**x*y*", "made-up/1*/**");
+  const { bytes } = cache;
+  for (let i = 0; i < 1_000; i++) askAll(cache, "*a*b", "**x*y*", "made-up/1*/**");
+  assert.deepEqual([cache.bytes, cache.size], [bytes, 1]);
+  assert.deepEqual(askAll(cache, "*a*b", "**x*y*", "made-up/1*/**"), found);
+});
+
+Deno.test("patterns that differ, or stand together otherwise, have nothing in common", () => {
+  const cache = new PatternCache();
+  for (const patterns of [["a", "b"], ["ab"], ["a"], ["b"], []]) {
+    const matched = ["a", "b", "ab"].filter((name) =>
+      cache.matches(cachedPatterns(patterns), name)
+    );
+    assert.deepEqual(matched, patterns);
+  }
+});
+
+Deno.test("who may do nothing takes nothing", () => {
+  const cache = new PatternCache();
+  assert.ok(askAll(cache).every((isMatch) => !isMatch));
+  assert.deepEqual([cache.bytes, cache.size], [0, 0]);
+});
+
+Deno.test("what all sets take stays bounded, and answers are the same", () => {
+  const one = new PatternCache();
+  askAll(one, "made-up/0/**", "*a*b");
+  const max = 10 * one.bytes;
+  const cache = new PatternCache(max);
+  for (let i = 0; i < 200; i++) {
+    const patterns = [`made-up/${i % 50}/**`, "*a*b"];
+    const set = new PatternSet(patterns);
+    assert.deepEqual(askAll(cache, ...patterns), NAMES.map((name) => set.matches(name)));
+    assert.ok(cache.bytes <= max, `${cache.bytes} bytes`);
+  }
+  assert.ok(cache.size > 1);
+});
+
+Deno.test("what was asked last stays the longest", () => {
+  const patterns = ["made-up/1/**", "made-up/22/**", "made-up/333/**"];
+  const bytesOf = (...which: readonly number[]) => {
+    const cache = new PatternCache();
+    for (const i of which) askAll(cache, patterns[i] ?? "");
+    return cache.bytes;
+  };
+  assert.equal(new Set([bytesOf(0, 1), bytesOf(1, 2), bytesOf(0, 2)]).size, 3);
+  const cache = new PatternCache(bytesOf(0, 1, 2) - 1);
+  for (const i of [0, 1, 0, 2]) askAll(cache, patterns[i] ?? "");
+  assert.equal(cache.bytes, bytesOf(0, 2));
+});
+
+Deno.test("a set that alone is too large is not kept", () => {
+  const cache = new PatternCache(100);
+  assert.equal(cache.matches(cachedPatterns(["a*"]), "ab"), true);
+  assert.deepEqual([cache.bytes, cache.size], [0, 0]);
+});
+
+Deno.test("a set that starts anew is counted right", () => {
+  const cache = new PatternCache();
+  const any = cachedPatterns(["**"]);
+  for (let i = 0; i < 40_000; i++) cache.matches(any, String.fromCharCode(0x4e00 + i));
+  const most = MAX_STATE_BYTES + 10_000;
+  assert.ok(cache.bytes > 0 && cache.bytes < most, `${cache.bytes} bytes`);
+});

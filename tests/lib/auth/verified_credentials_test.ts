@@ -1,0 +1,39 @@
+import assert from "node:assert/strict";
+import { MAX_VERIFIED, VerifiedCredentials } from "../../../lib/auth/verified_credentials.ts";
+import { authorityOf } from "../../support/grants.ts";
+
+Deno.test("a token is known until it ends, a key for a minute or until it ends", () => {
+  let now = 0;
+  const verified = new VerifiedCredentials(() => now);
+  verified.keep("token", authorityOf({}, { expiresAt: 100_000 }));
+  verified.keep("key", authorityOf({}, { kind: "key" }));
+  verified.keep("brief", authorityOf({}, { kind: "key", expiresAt: 10_000 }));
+  const known = () => ["token", "key", "brief"].filter((each) => verified.get(each) !== undefined);
+  assert.deepEqual(known(), ["token", "key", "brief"]);
+  now = 10_000;
+  assert.deepEqual(known(), ["token", "key"]);
+  now = 60_000;
+  assert.deepEqual(known(), ["token"]);
+  now = 100_000;
+  assert.deepEqual(known(), []);
+});
+
+Deno.test("of too many those that were used last are kept", () => {
+  const verified = new VerifiedCredentials(() => 0);
+  const authority = authorityOf();
+  for (let i = 0; i < MAX_VERIFIED; i++) verified.keep(`t${i}`, authority);
+  assert.equal(verified.get("t0"), authority);
+  verified.keep("t1", authority);
+  verified.keep("new", authority);
+  verified.keep("newer", authority);
+  const known = ["t0", "t1", "t2", "t3", "t4", "new"].filter((each) => verified.get(each));
+  assert.deepEqual(known, ["t0", "t1", "t4", "new"]);
+});
+
+Deno.test("what is forgotten has to be verified anew", () => {
+  const verified = new VerifiedCredentials(() => 0);
+  verified.keep("a", authorityOf({}, { tokenId: "1" }));
+  verified.keep("b", authorityOf({}, { tokenId: "2" }));
+  verified.forget(({ tokenId }) => tokenId === "1");
+  assert.deepEqual([verified.get("a"), verified.get("b")?.grant.tokenId], [undefined, "2"]);
+});
