@@ -48,13 +48,13 @@ export interface CreatedKey {
   readonly info: KeyInfo;
 }
 
-export interface RotatedKey extends CreatedKey {
+interface RotatedKey extends CreatedKey {
   /** When the key whose place it has taken ends: milliseconds since 1970. */
   readonly oldEndsAt: number;
 }
 
 /** Told of a key before it is stored; where this fails it isn't. */
-export type Announce = (info: KeyInfo) => Promise<void>;
+type Announce = (info: KeyInfo) => Promise<void>;
 
 interface StoredKey {
   readonly tenant: Tenant;

@@ -1,7 +1,7 @@
 import { PatternSet } from "./pattern.ts";
 
 /** Met: memory that fills with the automata of many credentials, each with patterns of its own. */
-export const MAX_CACHED_BYTES = 64 * 2 ** 20;
+const MAX_CACHED_BYTES = 64 * 2 ** 20;
 
 /** Patterns by which one cache finds their set. */
 export interface CachedPatterns {

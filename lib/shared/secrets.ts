@@ -3,9 +3,9 @@ const MASK = "[secret]";
 
 /** All characters that tokens, keys and tickets have. */
 const WORD = /[\w.-]+/g;
-/** Characters of a key or a ticket that were not said by its first part already. */
-const MIN_KEY = 13;
-const MIN_TICKET = 8;
+/** An API key with more than its id, or a ticket; also one that was cut. */
+const KEY = /weir_[0-9A-Za-z]{13}/;
+const TICKET = /wt_[0-9A-Za-z]{8}/;
 
 /** Whether somewhere in `text` stands what looks like a token, an API key or a ticket. */
 export function hasSecret(text: string): boolean {
@@ -27,8 +27,6 @@ export function withoutSecrets(text: string): string {
 function secretIn(word: string): number {
   const token = word.indexOf("eyJ"); // `{"` in base64url, with which a JWT begins
   if (token !== -1 && word.includes(".", token)) return token;
-  const key = word.indexOf("weir_");
-  if (key !== -1 && word.length >= key + "weir_".length + MIN_KEY) return key;
-  const ticket = word.indexOf("wt_");
-  return ticket !== -1 && word.length >= ticket + "wt_".length + MIN_TICKET ? ticket : -1;
+  const key = word.search(KEY);
+  return key !== -1 ? key : word.search(TICKET);
 }

@@ -20,7 +20,18 @@ Deno.test("a token, an API key and a ticket are masked wherever they stand", () 
 });
 
 Deno.test("what is no secret stays as it is", () => {
-  for (const text of ["", "orders:7", "weir_short", "newt_a", "eyJust a word", "a.b.c", "…é日本"]) {
+  for (
+    const text of [
+      "",
+      "orders:7",
+      "weir_short",
+      "newt_a",
+      "eyJust a word",
+      "weir_server_and_more_words",
+      "a.b.c",
+      "…é日本",
+    ]
+  ) {
     assert.ok(!hasSecret(text), text);
     assert.equal(withoutSecrets(text), text);
   }
