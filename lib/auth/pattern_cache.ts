@@ -2,12 +2,20 @@ import { PatternSet } from "./pattern.ts";
 
 /** Met: memory that fills with the automata of many credentials, each with patterns of its own. */
 const MAX_CACHED_BYTES = 64 * 2 ** 20;
+/** What is left when some have to go, so that looking for them is seldom. */
+const LEFT = 0.75;
 
 /** Patterns by which one cache finds their set. */
 export interface CachedPatterns {
   readonly patterns: readonly string[];
   /** Names them: all in one. */
   readonly text: string;
+}
+
+interface Entry {
+  readonly set: PatternSet;
+  /** By a clock that ticks at each use. */
+  usedAt: number;
 }
 
 export function cachedPatterns(patterns: readonly string[]): CachedPatterns {
@@ -20,9 +28,10 @@ export function cachedPatterns(patterns: readonly string[]): CachedPatterns {
  */
 export class PatternCache {
   readonly #maxBytes: number;
-  /** By their patterns' text, the least recently asked first. */
-  readonly #sets = new Map<string, PatternSet>();
+  /** By their patterns' text. */
+  readonly #entries = new Map<string, Entry>();
   #bytes = 0;
+  #clock = 0;
 
   constructor(maxBytes: number = MAX_CACHED_BYTES) {
     this.#maxBytes = maxBytes;
@@ -34,26 +43,32 @@ export class PatternCache {
   }
 
   get size(): number {
-    return this.#sets.size;
+    return this.#entries.size;
   }
 
-  matches({ patterns, text }: CachedPatterns, name: string): boolean {
-    if (patterns.length === 0) return false;
-    const known = this.#sets.get(text);
-    const set = known ?? new PatternSet(patterns);
-    const before = known?.bytes ?? 0;
-    const isMatch = set.matches(name);
-    this.#bytes += set.bytes - before;
-    this.#sets.delete(text);
-    this.#sets.set(text, set);
+  matches(cached: CachedPatterns, name: string): boolean {
+    if (cached.patterns.length === 0) return false;
+    const entry = this.#entries.get(cached.text) ?? this.#add(cached);
+    entry.usedAt = this.#clock++;
+    const before = entry.set.bytes;
+    const isMatch = entry.set.matches(name);
+    this.#bytes += entry.set.bytes - before;
     if (this.#bytes > this.#maxBytes) this.#shrink();
     return isMatch;
   }
 
+  #add({ patterns, text }: CachedPatterns): Entry {
+    const entry = { set: new PatternSet(patterns), usedAt: 0 };
+    this.#entries.set(text, entry);
+    this.#bytes += entry.set.bytes;
+    return entry;
+  }
+
   #shrink(): void {
-    for (const [text, set] of this.#sets) {
-      if (this.#bytes <= this.#maxBytes) return;
-      this.#sets.delete(text);
+    const oldestFirst = [...this.#entries].sort(([, a], [, b]) => a.usedAt - b.usedAt);
+    for (const [text, { set }] of oldestFirst) {
+      if (this.#bytes <= LEFT * this.#maxBytes) return;
+      this.#entries.delete(text);
       this.#bytes -= set.bytes;
     }
   }

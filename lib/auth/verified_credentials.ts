@@ -2,6 +2,8 @@ import type { Authority, Grant } from "./authority.ts";
 
 /** Met: a million tokens that fill memory. */
 export const MAX_VERIFIED = 10_000;
+/** What is left when some have to go, so that looking for them is seldom. */
+const LEFT = 0.75 * MAX_VERIFIED;
 /** How long a verified API key is taken for granted, in ms: its row in the store is the truth. */
 const KEY_TRUST_MS = 60_000;
 
@@ -9,13 +11,16 @@ interface Verified {
   readonly authority: Authority;
   /** Milliseconds since 1970. */
   readonly until: number;
+  /** By a clock that ticks at each use. */
+  usedAt: number;
 }
 
 /** What credentials that were verified allow, until they end. Those used last are kept. */
 export class VerifiedCredentials {
-  /** By the credential, the least recently used first. */
+  /** By the credential. */
   readonly #verified = new Map<string, Verified>();
   readonly #now: () => number;
+  #clock = 0;
 
   /** @param now milliseconds since 1970. */
   constructor(now: () => number = Date.now) {
@@ -25,27 +30,33 @@ export class VerifiedCredentials {
   get(credential: string): Authority | undefined {
     const known = this.#verified.get(credential);
     if (known === undefined) return undefined;
-    this.#verified.delete(credential);
-    if (this.#now() >= known.until) return undefined;
-    this.#verified.set(credential, known);
+    if (this.#now() >= known.until) {
+      this.#verified.delete(credential);
+      return undefined;
+    }
+    known.usedAt = this.#clock++;
     return known.authority;
   }
 
   keep(credential: string, authority: Authority): void {
     const { kind, expiresAt = Infinity } = authority.grant;
     const trusted = kind === "key" ? this.#now() + KEY_TRUST_MS : Infinity;
-    this.#verified.delete(credential);
-    this.#verified.set(credential, { authority, until: Math.min(expiresAt, trusted) });
-    if (this.#verified.size <= MAX_VERIFIED) return;
-    for (const oldest of this.#verified.keys()) {
-      this.#verified.delete(oldest);
-      return;
-    }
+    const until = Math.min(expiresAt, trusted);
+    this.#verified.set(credential, { authority, until, usedAt: this.#clock++ });
+    if (this.#verified.size > MAX_VERIFIED) this.#shrink();
   }
 
   forget(matches: (grant: Grant) => boolean): void {
     for (const [credential, { authority }] of this.#verified) {
       if (matches(authority.grant)) this.#verified.delete(credential);
+    }
+  }
+
+  #shrink(): void {
+    const oldestFirst = [...this.#verified].sort(([, a], [, b]) => a.usedAt - b.usedAt);
+    for (const [credential] of oldestFirst) {
+      if (this.#verified.size <= LEFT) return;
+      this.#verified.delete(credential);
     }
   }
 }
