@@ -3,6 +3,7 @@ import { parseTrustedProxies, type TrustedProxies } from "./auth/client_address.
 import { type LimitTable, parseLimits } from "./auth/limit_settings.ts";
 import { parseAnonymous, type Scope } from "./auth/scope.ts";
 import type { Retention } from "./log/log.ts";
+import { SIZE_UNITS } from "./shared/size.ts";
 
 /** All that the environment decides. */
 export interface Config {
@@ -57,13 +58,6 @@ const DURATION_UNITS: Readonly<Record<string, number>> = {
   m: 60 * SECOND,
   h: 60 * 60 * SECOND,
   d: DAY,
-};
-const SIZE_UNITS: Readonly<Record<string, number>> = {
-  "": 1,
-  B: 1,
-  KiB: 2 ** 10,
-  MiB: 2 ** 20,
-  GiB: 2 ** 30,
 };
 
 /** Milliseconds that a text like `500ms`, `15s`, `10m`, `12h` or `90d` says, or undefined. */

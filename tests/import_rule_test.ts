@@ -72,7 +72,7 @@ const RULE: Readonly<Record<string, readonly string[]>> = {
     "lib/weir.ts",
   ],
   "lib/weir.ts": ["lib"],
-  "lib/config.ts": ["lib/auth", "lib/log/log.ts"],
+  "lib/config.ts": ["lib/auth", "lib/log/log.ts", "lib/shared"],
   "lib/logger.ts": [],
   "lib/siblings.ts": [],
   "lib/listener.ts": ["lib/shared"],

@@ -1,4 +1,5 @@
 import { LIMIT_NAMES, type LimitName, type Limits } from "./limits.ts";
+import { SIZE_UNITS } from "../shared/size.ts";
 
 /** For whom is counted: each credential, each address (an IPv6 network of 64 bits), each tenant. */
 export const LIMIT_SCOPES = ["credential", "address", "tenant"] as const;
@@ -23,13 +24,6 @@ export const DEFAULT_LIMITS: LimitTable = {
 };
 
 const MAX_LIMIT = 1e12;
-const SIZE_UNITS: Readonly<Record<string, number>> = {
-  "": 1,
-  B: 1,
-  KiB: 2 ** 10,
-  MiB: 2 ** 20,
-  GiB: 2 ** 30,
-};
 const SETTING = /^(credential|address|tenant)\.([a-z]+)=(\d{1,13})([A-Za-z]*)$/;
 
 /**
