@@ -105,8 +105,7 @@ export async function putChannel(
   weir: Weir,
   caller: Caller,
 ): Promise<Response> {
-  const address = pathChannel(c, weir, caller);
-  requireRight(weir, caller, "manage", channelOf(address));
+  const address = managedChannel(c, weir, caller);
   const body = parseJson(decode(await readBody(c.req.raw, MAX_BODY_BYTES)));
   weir.access.requireGood(caller.authority); // the body may have taken its time
   const parsed = settings.safeParse(body);
@@ -134,10 +133,16 @@ export async function deleteChannel(
   weir: Weir,
   caller: Caller,
 ): Promise<Response> {
-  const address = pathChannel(c, weir, caller);
-  requireRight(weir, caller, "manage", channelOf(address));
+  const address = managedChannel(c, weir, caller);
   if (!await weir.log.delete(address)) throw notFound(channelOf(address));
   return c.body(null, 204);
+}
+
+/** The channel of the path, which the caller may manage. */
+function managedChannel(c: Context, weir: Weir, caller: Caller): Address {
+  const address = pathChannel(c, weir, caller);
+  requireRight(weir, caller, "manage", channelOf(address));
+  return address;
 }
 
 /** The channel of the path, for a call of the store that counts as a subscribe. */

@@ -6,7 +6,12 @@ import { Problem } from "../lib/shared/problem.ts";
 import type { Weir } from "../lib/weir.ts";
 import { authenticate } from "./access.ts";
 import { readBody } from "./body.ts";
-import { clearSessionCookie, presentedIn, setSessionCookie } from "./credentials.ts";
+import {
+  clearSessionCookie,
+  type Presented,
+  presentedIn,
+  setSessionCookie,
+} from "./credentials.ts";
 import { parseQuery, splitUrl } from "./query.ts";
 
 const MAX_BODY_BYTES = 1_024;
@@ -32,7 +37,7 @@ export async function postTicket(c: Context, weir: Weir): Promise<Response> {
     throw new Problem("unauthenticated", "Send the token as Authorization: Bearer.");
   }
   access.limiter.subscribe(caller, 1);
-  if (parsed.data.as === "cookie") return setCookie(c, weir, caller);
+  if (parsed.data.as === "cookie") return setCookie(c, weir, caller, presented);
   const origin = c.req.raw.headers.get("origin") ?? undefined;
   const { ticket, expiresAt } = await access.tickets.issue(caller.authority.grant, origin);
   return c.json({ ticket, expiresIn: expiresAt - Date.now() }, 201, {
@@ -40,8 +45,12 @@ export async function postTicket(c: Context, weir: Weir): Promise<Response> {
   });
 }
 
-function setCookie(c: Context, { config }: Weir, { authority }: Caller): Response {
-  const presented = presentedIn(c, config);
+function setCookie(
+  c: Context,
+  { config }: Weir,
+  { authority }: Caller,
+  presented: Presented,
+): Response {
   const { kind, expiresAt } = authority.grant;
   if (presented.by !== "header" || kind !== "token" || expiresAt === undefined) {
     throw new Problem("forbidden", "Only a token becomes a cookie: it has an end.");

@@ -15,6 +15,7 @@ import { Problem } from "../../../lib/shared/problem.ts";
 import { Denokv, DENOKV_MISSING } from "../../support/denokv.ts";
 import { problem, upTo } from "../../support/log_reading.ts";
 import { until } from "../../support/until.ts";
+import { Clock } from "../../support/clock.ts";
 
 /** So long that no test sees a second look by the poll. */
 const NEVER = 1_000_000;
@@ -101,7 +102,7 @@ for (const kind of ["memory", "file", "denokv"] as const) {
   });
 
   test("an entry is forgotten at its time", async (isolates) => {
-    const clock = new Clock();
+    const clock = new Clock(Date.now());
     const { now } = clock;
     const first = await isolates.add({ now });
     await first.journal.write(note("short"), clock.now() + 1_000);
@@ -437,16 +438,6 @@ const SILENT: Doorbell = {
   listen: () => ({ [Symbol.dispose]() {} }),
   close: () => Promise.resolve(),
 };
-
-/** Time that a test moves. */
-class Clock {
-  #time = Date.now();
-  readonly now = () => this.#time;
-
-  pass(milliseconds: number): void {
-    this.#time += milliseconds;
-  }
-}
 
 function textsOf({ told }: Isolate): string[] {
   return told.map(({ entry }) => entry.text);

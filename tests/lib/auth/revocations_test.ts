@@ -18,6 +18,7 @@ import { openStore } from "../../../lib/kv/store.ts";
 import type { Tenant } from "../../../lib/shared/channel.ts";
 import { Denokv, DENOKV_MISSING } from "../../support/denokv.ts";
 import { problem } from "../../support/log_reading.ts";
+import { Clock } from "../../support/clock.ts";
 
 const A = "tenant-a" as Tenant;
 const B = "tenant-b" as Tenant;
@@ -359,7 +360,7 @@ type OnRevoked = (matches: (grant: Grant) => boolean) => void;
 
 /** Isolates on a journal in memory that tells everyone at once, unless it is held. */
 class World {
-  readonly clock = new Clock();
+  readonly clock = new Clock(START);
   /** What the first isolate was told. */
   readonly told: ((grant: Grant) => boolean)[] = [];
   /** By their key's versionstamp. */
@@ -409,16 +410,6 @@ class World {
     if (this.isHeld) this.#held.push(tell);
     else tell();
     return Promise.resolve();
-  }
-}
-
-/** Time that a test moves. */
-class Clock {
-  #time = START;
-  readonly now = () => this.#time;
-
-  pass(milliseconds: number): void {
-    this.#time += milliseconds;
   }
 }
 

@@ -9,6 +9,8 @@ import { Problem, type ProblemCode } from "../../../lib/shared/problem.ts";
 import { Denokv, DENOKV_MISSING } from "../../support/denokv.ts";
 import { upTo } from "../../support/log_reading.ts";
 import { openEmbedded, STORES } from "../../support/log_stores.ts";
+import { Clock } from "../../support/clock.ts";
+import { NO_STORE } from "../../support/no_store.ts";
 
 const A = "tenant-a" as Tenant;
 const ORIGIN = "https://shop.example";
@@ -161,21 +163,6 @@ async function textOf(kv: Deno.Kv): Promise<string> {
   const rows = await Array.fromAsync(kv.list({ prefix: [] }));
   return JSON.stringify(rows.map(({ key, value }) => [key, value]));
 }
-
-/** Time that a test moves. */
-class Clock {
-  #time = 1_700_000_000_000;
-  readonly now = () => this.#time;
-
-  pass(milliseconds: number): void {
-    this.#time += milliseconds;
-  }
-}
-
-/** A store that must not be asked. */
-const NO_STORE = new Proxy({} as Deno.Kv, {
-  get: (_, name) => assert.fail(`the store was asked: ${String(name)}`),
-});
 
 /** Sends each commit twice and answers as to the second, as a client whose connection broke. */
 function repeatingCommits(kv: Deno.Kv): Deno.Kv {
