@@ -18,6 +18,8 @@ export interface LoadOptions {
   readonly pids: readonly number[];
   /** Connections, all on the first channel. 0: publish only. */
   readonly subscribers: number;
+  /** Members that enter the first channel at once, and nothing else. 0: no storm of joins. */
+  readonly members: number;
   /** Events published in the timed part. 0: hold or replay only. */
   readonly messages: number;
   /** Publishes under way at once, each on a keep-alive connection of its own. */
@@ -52,6 +54,7 @@ export const LOAD_DEFAULTS = {
   transport: "sse",
   pids: [],
   subscribers: 0,
+  members: 0,
   messages: 0,
   inFlight: 1,
   warmUp: 0,

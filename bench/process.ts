@@ -184,8 +184,9 @@ export function startDenokv(binary: string, path: string, token: string): Promis
 export async function runLoad(
   options: Partial<LoadOptions> & Pick<LoadOptions, "publishAt" | "phaseMs">,
 ): Promise<LoadResult> {
+  const generator = (options.members ?? 0) > 0 ? "storm.ts" : "load.ts";
   const output = await new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", `${ROOT}bench/load.ts`, JSON.stringify(options)],
+    args: ["run", "-A", `${ROOT}bench/${generator}`, JSON.stringify(options)],
     cwd: ROOT,
     stdin: "null",
     signal: AbortSignal.timeout(4 * options.phaseMs + 10_000),

@@ -48,6 +48,8 @@ const timesBare: Reading = ["× bare deliveries/s", ratio((result) => result.del
 const publishP99: Reading = ["× publish p99 without", ratio((result) => result.publishP99)];
 const endToEnd99: Reading = ["× end-to-end p99 without", ratio((result) => result.endToEndP99)];
 const connects: Reading = ["connects/min", ({ result }) => result.connectsPerMinute];
+const joins: Reading = ["joins/s", ({ result }) => result.publishesPerSecond];
+const allKnow: Reading = ["s until all know of all", ({ result }) => result.seconds];
 const timesOpenPublishes: Reading = [
   "× open publishes/s",
   ratio((result) => result.publishesPerSecond),
@@ -132,4 +134,8 @@ export const SCENARIOS: readonly Scenario[] = [
   { name: "access-flood", what: "4 publishers of one tenant, one event about each 10 ms, while 64 of another flood", servers: "weir",
     load: { ...SSE, subscribers: 1, messages: 2000, inFlight: 4, everyMs: 10, warmUp: 100, access: "flood" }, compare: { access: "token" },
     targets: [atMost(publishP99, 2), atMost(endToEnd99, 2)] },
+  { name: "presence-storm", what: "500 members enter one channel at once, and read who does", servers: "weir",
+    load: { members: 500 }, targets: [atLeast(joins, 250), atMost(allKnow, 2)] },
+  { name: "denokv-presence-storm", what: "500 members enter one channel at once at two processes, and read who does",
+    servers: "denokv", load: { members: 500 }, targets: [atLeast(joins, 250), atMost(allKnow, 2)] },
 ];

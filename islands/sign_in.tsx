@@ -10,7 +10,7 @@ export interface SignInProps {
 /** What the server gives the button: plain JSON. */
 export interface SignOutProps {
   /** Who is signed in, where the session is good and its token says so. */
-  readonly subject?: string;
+  readonly subject?: string | undefined;
 }
 
 /** The elements that hold the islands. */
@@ -79,8 +79,8 @@ export function SignIn({ problem }: SignInProps): JSX.Element {
 export function SignOut({ subject }: SignOutProps): JSX.Element {
   const [failure, setFailure] = useState<string>();
 
-  async function signOut(): Promise<void> {
-    const refused = await send("DELETE", {});
+  async function leave(): Promise<void> {
+    const refused = await signOut();
     if (refused === undefined) return location.reload();
     setFailure(refused);
   }
@@ -95,7 +95,7 @@ export function SignOut({ subject }: SignOutProps): JSX.Element {
           </>
         )}
       </span>
-      <button type="button" class="quiet" onClick={() => void signOut()}>Sign out</button>
+      <button type="button" class="quiet" onClick={() => void leave()}>Sign out</button>
     </p>
   );
 }
@@ -108,6 +108,11 @@ async function signIn(token: string): Promise<string | undefined> {
     headers: { "Authorization": `Bearer ${token}`, "Content-Type": "application/json" },
     body: JSON.stringify({ as: "cookie" }),
   });
+}
+
+/** Has the browser forget the session. Answers why not. */
+export async function signOut(): Promise<string | undefined> {
+  return await send("DELETE", {});
 }
 
 async function send(

@@ -3,7 +3,10 @@ export const ASSETS_FOLDER: URL = new URL("../dist/", import.meta.url);
 
 /** Every asset there is: what isn't named here can't be read, whatever a path says. */
 const CONTENT_TYPES = {
-  "live.js": "text/javascript; charset=utf-8",
+  "console.js": "text/javascript; charset=utf-8",
+  "chat.js": "text/javascript; charset=utf-8",
+  "dashboard.js": "text/javascript; charset=utf-8",
+  "lab.js": "text/javascript; charset=utf-8",
   "style.css": "text/css; charset=utf-8",
   "icon.svg": "image/svg+xml",
 } as const;

@@ -1,18 +1,25 @@
 import { Access } from "./auth/access.ts";
 import { type Config } from "./config.ts";
+import { Figures } from "./figures/figures.ts";
+import { Meter } from "./figures/meter.ts";
 import { Hub } from "./hub/hub.ts";
+import { EMBEDDED } from "./kv/limits.ts";
 import { openStore } from "./kv/store.ts";
 import { errorFields, type Logger } from "./logger.ts";
 import { KvLog } from "./log/kv_log.ts";
 import type { Log } from "./log/log.ts";
+import { FIGURES_ADDRESS } from "./shared/channel.ts";
+import { Presence } from "./presence/presence.ts";
 import { withinLimit } from "./shared/time_limit.ts";
 import { DrainPoll } from "./transports/drain_poll.ts";
+import { EphemeralPublisher } from "./transports/ephemeral_publisher.ts";
 import type { SocketOptions } from "./transports/socket.ts";
 import { TimerWheel } from "./transports/timer_wheel.ts";
+import { Unfinished } from "./transports/unfinished.ts";
 
 /** Between two passes of retention, in ms. */
 const RETENTION_INTERVAL = 30_000;
-/** How long a socket has to answer that it is closed, in ms. */
+/** How long a socket has to answer that it is closed, and others to take their answer, in ms. */
 const FAREWELL_MS = 1_000;
 
 /** One isolate's running parts, which the routes are given. */
@@ -21,14 +28,20 @@ export interface Weir {
   readonly logger: Logger;
   readonly log: Log;
   readonly hub: Hub;
+  readonly ephemeral: EphemeralPublisher;
   readonly access: Access;
+  readonly presence: Presence;
   readonly wheel: TimerWheel;
   readonly sockets: SocketOptions;
+  /** Long polls and streams, until their answers are sent. */
+  readonly unfinished: Unfinished;
+  readonly meter: Meter;
+  readonly figures: Figures;
   /** True from the moment on at which it stops. */
   readonly isStopping: () => boolean;
   /** Says goodbye to all WebSockets. Answers when they are closed, or silent for 1 s. */
   dismissSockets(): Promise<void>;
-  /** Says goodbye to everyone, at once. Answers when the sockets are closed, or silent for 1 s. */
+  /** Says goodbye to everyone, at once. Answers when all of them have it, or are silent for 1 s. */
   leave(): Promise<void>;
   /** Says goodbye, finishes commits and closes the store. */
   close(): Promise<void>;
@@ -40,10 +53,18 @@ export interface Weir {
  */
 export async function openWeir(config: Config, logger: Logger): Promise<Weir> {
   const store = await openStore(config.kv);
-  const { kv, doorbell, traits } = store;
+  const { kv, doorbell, relay, traits } = store;
   const { retention: defaults, isOpen, tenantChannels } = config;
   const maxChannels = isOpen ? Infinity : tenantChannels;
-  const log = new KvLog({ kv, doorbell, traits, retention: defaults, maxChannels });
+  const meter = new Meter();
+  const log = new KvLog({
+    kv,
+    doorbell,
+    traits,
+    retention: defaults,
+    maxChannels,
+    observer: meter,
+  });
   const access = await Access.open({
     kv,
     doorbell,
@@ -60,17 +81,39 @@ export async function openWeir(config: Config, logger: Logger): Promise<Weir> {
     await store.close();
     throw cause;
   });
-  const hub = new Hub({ log });
+  const presence = new Presence({
+    kv,
+    log,
+    isOneMachine: traits === EMBEDDED,
+    onWarning: (message, cause) => logger.warn(message, errorFields(cause)),
+  });
+  const hub = new Hub({ log, relay, observer: meter });
+  const ephemeral = new EphemeralPublisher({ hub });
   const sockets: SocketOptions = {
     hub,
     sessions: access.sessions,
+    presence,
     drains: new DrainPoll(),
     append: (drafts) => log.append(drafts),
+    ephemeral,
     heartbeat: config.heartbeat,
     onError: (cause, tenant) => logger.error("socket failed", { tenant, ...errorFields(cause) }),
+    onRefused: () => meter.refused(),
     sockets: new Set(),
   };
+  const figures = new Figures({
+    kv,
+    log,
+    meter,
+    gauges: () => ({
+      connections: { ...meter.open, websocket: sockets.sockets.size },
+      subscriptions: hub.subscriptions,
+    }),
+    isFollowed: () => hub.isFollowed(FIGURES_ADDRESS),
+    onError: (cause) => logger.warn("figures were not stored", errorFields(cause)),
+  });
   const wheel = new TimerWheel(config.heartbeat);
+  const unfinished = new Unfinished();
   const retention = setInterval(() => {
     log.retain().catch((cause) => logger.warn("retention failed", errorFields(cause)));
   }, RETENTION_INTERVAL);
@@ -90,6 +133,7 @@ export async function openWeir(config: Config, logger: Logger): Promise<Weir> {
     sockets.drains.close();
     await dismissed;
     await hubClosed;
+    await unfinished.sent(FAREWELL_MS);
   }
 
   const weir: Weir = {
@@ -97,15 +141,21 @@ export async function openWeir(config: Config, logger: Logger): Promise<Weir> {
     logger,
     log,
     hub,
+    ephemeral,
     access,
+    presence,
     wheel,
     sockets,
+    unfinished,
+    meter,
+    figures,
     isStopping: () => leaving !== undefined,
     dismissSockets,
     leave: () => leaving ??= leave(),
     close: () =>
       closing ??= weir.leave().then(async () => {
-        await access.close();
+        await figures.close();
+        await Promise.all([presence.close(), access.close()]);
         await log.close();
         await store.close();
       }),

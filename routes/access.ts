@@ -19,9 +19,9 @@ import {
 import { checkRequestSize } from "./request_size.ts";
 
 const EXPOSED =
-  "ETag, RateLimit, RateLimit-Policy, Retry-After, Weir-Cursor, Weir-Stream, WWW-Authenticate";
+  "ETag, RateLimit, RateLimit-Policy, Retry-After, Weir-Cursor, Weir-Heartbeat, Weir-Stream, WWW-Authenticate";
 const ALLOWED_HEADERS =
-  "Authorization, Content-Type, Idempotency-Key, If-None-Match, Last-Event-ID, Weir-Type, Weir-Key, Weir-TTL";
+  "Authorization, Content-Type, Idempotency-Key, If-None-Match, Last-Event-ID, Weir-Ephemeral, Weir-Type, Weir-Key, Weir-TTL";
 const ALLOWED_METHODS = "GET, HEAD, POST, PUT, DELETE";
 /** A year. Not for subdomains: they may be somebody else's. */
 const HSTS = "max-age=31536000";
@@ -152,6 +152,13 @@ export function requireRight(
   if (caller.authority.may(action, channel)) return;
   access.limiter.subscribe(caller, 1);
   caller.authority.require(action, channel);
+}
+
+/** Lets the caller read the channel, as {@link requireRight} does. */
+export function requireRead({ access }: Weir, caller: Caller, channel: Channel): void {
+  if (caller.authority.mayRead(channel)) return;
+  access.limiter.subscribe(caller, 1);
+  caller.authority.requireRead(channel);
 }
 
 /**

@@ -5,11 +5,16 @@ import { Problem, quote } from "../lib/shared/problem.ts";
 import type { Weir } from "../lib/weir.ts";
 import { authenticate, guardOrigin } from "./access.ts";
 import { getAsset } from "./assets.ts";
+import { chatPage } from "./chat_page.ts";
 import { deleteChannel, getChannel, listChannels, putChannel } from "./channels.ts";
+import { consolePage } from "./console_page.ts";
+import { dashboardPage } from "./dashboard_page.ts";
 import { readChannel, readChannels } from "./events.ts";
 import { healthz, readyz } from "./health.ts";
 import { createKey, deleteKey, listKeys, rotateKey } from "./keys.ts";
-import { getPage } from "./page.tsx";
+import { labPage } from "./lab_page.ts";
+import { deleteMember, listMembers, putMember } from "./members.ts";
+import { pageHandler } from "./page.tsx";
 import { problemResponse } from "./problem.ts";
 import { publishBody, publishJson } from "./publish.ts";
 import { listRevocations, postRevocation } from "./revocations.ts";
@@ -24,7 +29,10 @@ type Resources<H> = Readonly<Record<string, Readonly<Partial<Record<Method, H>>>
 
 /** What anyone may ask for; the handlers look themselves at who it is. */
 const PUBLIC: Resources<PublicHandler> = {
-  "/": { GET: getPage },
+  "/": { GET: pageHandler(consolePage) },
+  "/chat": { GET: pageHandler(chatPage) },
+  "/dashboard": { GET: pageHandler(dashboardPage) },
+  "/lab": { GET: pageHandler(labPage) },
   "/assets/:file": { GET: getAsset },
   "/v1/socket": { GET: openSocket },
   "/v1/tickets": { POST: postTicket, DELETE: deleteTicket },
@@ -38,6 +46,8 @@ const GUARDED: Resources<Handler> = {
   "/v1/events": { GET: readChannels, POST: publishJson },
   "/v1/channels": { GET: listChannels },
   "/v1/channels/:channel": { GET: getChannel, PUT: putChannel, DELETE: deleteChannel },
+  "/v1/channels/:channel/members": { GET: listMembers },
+  "/v1/channels/:channel/members/:member": { PUT: putMember, DELETE: deleteMember },
   "/v1/streams/:id/token": { POST: postStreamToken },
   "/v1/keys": { GET: listKeys, POST: createKey },
   "/v1/keys/:id": { DELETE: deleteKey },
@@ -65,10 +75,15 @@ export function createApp(weir: Weir): Hono {
   });
   const brake = new Brake();
   app.onError(async (cause, c) => {
+    if (isPublish(c)) weir.meter.refused();
     if (cause instanceof Problem && cause.code === "rate_limited") await brake.hold();
     return answerError(c, weir, cause);
   });
   return app;
+}
+
+function isPublish({ req }: Context): boolean {
+  return req.method === "POST" && req.path.endsWith("/events");
 }
 
 /**

@@ -1,8 +1,7 @@
 import type { Context } from "hono";
 import { z } from "zod";
 import { decode, parseJson } from "../lib/log/draft.ts";
-import type { ChannelInfo, Head, Retention } from "../lib/log/log.ts";
-import type { Authority } from "../lib/auth/authority.ts";
+import type { Retention } from "../lib/log/log.ts";
 import type { Caller } from "../lib/auth/caller.ts";
 import {
   type Address,
@@ -10,19 +9,15 @@ import {
   channelOf,
   parseReadableChannel,
 } from "../lib/shared/channel.ts";
-import { formatTime } from "../lib/shared/event.ts";
-import { epochTime, formatOffset } from "../lib/shared/offset.ts";
 import { Problem, quote } from "../lib/shared/problem.ts";
 import type { Weir } from "../lib/weir.ts";
-import { requireRight } from "./access.ts";
+import { requireRead, requireRight } from "./access.ts";
 import { NO_STORE } from "./admin.ts";
 import { readBody } from "./body.ts";
+import { channelsPage, figuresOf, MAX_CHANNELS } from "./channel_list.ts";
 import { integer, parsePathChannel, parseQuery, splitUrl } from "./query.ts";
 
 const MAX_BODY_BYTES = 4_096;
-const MAX_LIMIT = 1_000;
-/** Channels of a list that count as one subscribe. Met: lists without end, each a scan. */
-const HEADS_PER_SUBSCRIBE = 10;
 const DEFAULT_LIMIT = 100;
 
 const settings = z.strictObject({
@@ -42,47 +37,11 @@ export async function listChannels(
 ): Promise<Response> {
   const schema = z.object({
     after: z.string().default(""),
-    limit: integer(1, MAX_LIMIT).optional(),
+    limit: integer(1, MAX_CHANNELS).optional(),
   });
   const { searchParams } = splitUrl(c.req.raw.url);
   const { after, limit = DEFAULT_LIMIT } = parseQuery(searchParams, schema);
-  const found = await visibleChannels(weir, caller, after, limit + 1);
-  const page = found.slice(0, limit);
-  const next = found.length > limit ? page.at(-1)?.channel ?? null : null;
-  return c.json(
-    { channels: page.map((info) => describe(weir, info.channel, info)), next },
-    200,
-    NO_STORE,
-  );
-}
-
-/**
- * The first `count` channels behind `after` that the caller may see, however many lie between:
- * a shorter page, or one that goes on behind a hidden channel, would tell of those.
- */
-async function visibleChannels(
-  { access, log }: Weir,
-  caller: Caller,
-  after: string,
-  count: number,
-): Promise<readonly ChannelInfo[]> {
-  const { authority } = caller;
-  const { subscribe, manage } = authority.grant.scope;
-  if (subscribe.length === 0 && manage.length === 0) return [];
-  const visible: ChannelInfo[] = [];
-  for (let batch = count;; batch = MAX_LIMIT) {
-    // A scan costs by what it reads, whoever may see how little of it.
-    access.limiter.subscribe(caller, Math.ceil(batch / HEADS_PER_SUBSCRIBE));
-    const found = await log.channels(authority.tenant, after, batch);
-    visible.push(...found.filter(({ channel }) => maySee(authority, channel)));
-    const last = found.at(-1);
-    if (visible.length >= count || last === undefined || found.length < batch) return visible;
-    after = last.channel;
-  }
-}
-
-function maySee(authority: Authority, channel: Channel): boolean {
-  return authority.may("subscribe", channel) || authority.may("manage", channel);
+  return c.json(await channelsPage(weir, caller, { after, limit }), 200, NO_STORE);
 }
 
 /** `GET /v1/channels/{channel}` */
@@ -93,10 +52,10 @@ export async function getChannel(
 ): Promise<Response> {
   const address = pathChannel(c, weir, caller, parseReadableChannel);
   const isManaged = caller.authority.may("manage", channelOf(address));
-  if (!isManaged) requireRight(weir, caller, "subscribe", channelOf(address));
+  if (!isManaged) requireRead(weir, caller, channelOf(address));
   const head = await weir.log.head(address);
   if (head === undefined) throw notFound(channelOf(address));
-  return c.json(describe(weir, channelOf(address), head), 200, NO_STORE);
+  return c.json(figuresOf(weir, channelOf(address), head), 200, NO_STORE);
 }
 
 /** `PUT /v1/channels/{channel}`: sets what it keeps, and makes it if it isn't there. */
@@ -124,7 +83,7 @@ export async function putChannel(
     ...bytes !== undefined && { bytes },
   };
   const head = await weir.log.configure(address, retention);
-  return c.json(describe(weir, channelOf(address), head), 200, NO_STORE);
+  return c.json(figuresOf(weir, channelOf(address), head), 200, NO_STORE);
 }
 
 /** `DELETE /v1/channels/{channel}` */
@@ -160,19 +119,4 @@ function pathChannel(
 
 function notFound(channel: Channel): Problem {
   return new Problem("channel_not_found", `There is no channel ${quote(channel)}.`);
-}
-
-function describe({ config }: Weir, channel: Channel, head: Head) {
-  const { age, events, bytes } = { ...config.retention, ...head.retention };
-  const isEmpty = head.first > head.last;
-  return {
-    channel,
-    created: formatTime(epochTime(head.epoch)),
-    changed: formatTime(head.time),
-    first: isEmpty ? null : formatOffset(head.epoch, head.first),
-    last: formatOffset(head.epoch, head.last),
-    events: head.last - head.first + 1,
-    bytes: head.bytes,
-    retention: { age: age / 1_000, events, bytes },
-  };
 }

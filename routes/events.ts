@@ -9,7 +9,7 @@ import { longPoll } from "../lib/transports/long_poll.ts";
 import { type Page, readPage } from "../lib/transports/page.ts";
 import { sseStream } from "../lib/transports/sse.ts";
 import type { Weir } from "../lib/weir.ts";
-import { requireRight } from "./access.ts";
+import { requireRead } from "./access.ts";
 import { integer, parseChannels, parsePathChannel, parseQuery, splitUrl } from "./query.ts";
 
 /** Events in one page. Met: one request that reads a whole log into memory. */
@@ -56,7 +56,7 @@ interface Reading {
 
 async function read(reading: Reading): Promise<Response> {
   const { c, weir, caller, addresses, values } = reading;
-  for (const address of addresses) requireRight(weir, caller, "subscribe", channelOf(address));
+  for (const address of addresses) requireRead(weir, caller, channelOf(address));
   weir.access.limiter.subscribe(caller, addresses.length);
   if (mediaType(c) === STREAM) return await stream(reading);
   if (values.envelope !== undefined) {
@@ -71,7 +71,8 @@ async function read(reading: Reading): Promise<Response> {
   const after = parseAfter(values.after ?? "latest", channels);
   const { authority } = caller;
   const { limiter, sessions } = weir.access;
-  using _connection = limiter.connect(caller);
+  using _connection = weir.meter.connected("longPoll", limiter.connect(caller));
+  weir.unfinished.add(c.env?.completed);
   const { signal } = c.req.raw;
   const options = { addresses, limit, wait: wait * 1_000, signal, sessions, authority };
   const page = await longPoll(weir.hub, after, options);
@@ -121,6 +122,7 @@ async function stream({ c, weir, caller, addresses, values }: Reading): Promise<
   const headers = {
     "Content-Type": STREAM,
     "Cache-Control": "no-store",
+    "Weir-Heartbeat": String(weir.config.heartbeat),
     "X-Accel-Buffering": "no",
     "X-Content-Type-Options": "nosniff",
   };
@@ -137,7 +139,8 @@ async function stream({ c, weir, caller, addresses, values }: Reading): Promise<
   const { hub, wheel, access: { sessions, limiter } } = weir;
   const id = crypto.randomUUID();
   const { authority } = caller;
-  const connection = limiter.connect(caller);
+  const connection = weir.meter.connected("sse", limiter.connect(caller));
+  weir.unfinished.add(c.env?.completed);
   const options = {
     hub,
     wheel,

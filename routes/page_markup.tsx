@@ -1,5 +1,5 @@
-import type { JSX } from "preact";
-import { Live, LIVE_ID, type LiveProps } from "../islands/live.tsx";
+import type { JSX, VNode } from "preact";
+import { Session, SESSION_ID, type SessionProps } from "../islands/session.tsx";
 import {
   SIGN_IN_ID,
   SIGN_OUT_ID,
@@ -8,61 +8,58 @@ import {
   SignOut,
   type SignOutProps,
 } from "../islands/sign_in.tsx";
-
-/** What was asked for, as the page's form shows it again. */
-export interface Asked {
-  readonly channel: string;
-  readonly types: string;
-}
+import { ISLAND_ID } from "../islands/wake.tsx";
 
 /** What the visitor gets to see. */
 export interface View {
   readonly status: number;
   readonly headers?: Readonly<Record<string, string>>;
-  readonly live?: LiveProps;
+  readonly island?: { readonly props: object; readonly rendered: VNode };
   readonly error?: string;
   /** Whether the page asks for a token, and whether that is all it does. */
   readonly signIn?: "only" | "shown" | "folded";
-  readonly session?: SignOutProps;
+  readonly session?: SignOutProps & SessionProps;
 }
 
-interface PageProps {
-  readonly asked: Asked;
+interface DocumentProps {
+  readonly path: string;
+  readonly title: string;
+  readonly script: string;
   readonly view: View;
   readonly isBuilt: boolean;
   readonly nonce: string;
 }
 
-/** The whole document. */
-export function Page({ asked, view, isBuilt, nonce }: PageProps): JSX.Element {
-  const { live, error, signIn, session } = view;
+const PAGES = [
+  ["/", "Console"],
+  ["/chat", "Chat"],
+  ["/dashboard", "Dashboard"],
+  ["/lab", "Lab"],
+] as const;
+
+/** The whole document: the same head and navigation for every page, and its island. */
+export function Document(
+  { path, title, script, view, isBuilt, nonce }: DocumentProps,
+): JSX.Element {
+  const { island, error, signIn } = view;
   return (
     <html lang="en">
       <head>
         <meta charset="utf-8" />
         <meta name="viewport" content="width=device-width, initial-scale=1" />
         <meta name="color-scheme" content="light dark" />
-        <title>{`${asked.channel} · Weir`}</title>
+        <title>{`${title} · Weir`}</title>
         <link rel="icon" href="/assets/icon.svg" type="image/svg+xml" />
         <link rel="stylesheet" href="/assets/style.css" nonce={nonce} />
-        {isBuilt && <script type="module" src="/assets/live.js" nonce={nonce}></script>}
+        {isBuilt && <script type="module" src={`/assets/${script}`} nonce={nonce}></script>}
       </head>
       <body>
-        <header>
-          <h1>
-            <img src="/assets/icon.svg" alt="" width="28" height="28" /> Weir
-          </h1>
-          <p>Every event in a durable log, live to whoever listens.</p>
-          {session !== undefined && <SignOutIsland {...session} />}
-          {signIn === "folded" && (
-            <details class="visitor">
-              <summary>Sign in</summary>
-              <SignInIsland />
-            </details>
-          )}
-        </header>
+        <Header path={path} view={view} />
+        {view.session !== undefined && island !== undefined && (
+          <SessionIsland expiresIn={view.session.expiresIn} />
+        )}
         <main>
-          {signIn !== "only" && <ChannelForm {...asked} />}
+          {island === undefined && <h1 class="hidden-visually">{title}</h1>}
           {error !== undefined && signIn !== "only" && (
             <p class="card problem" role="alert">{error}</p>
           )}
@@ -74,15 +71,13 @@ export function Page({ asked, view, isBuilt, nonce }: PageProps): JSX.Element {
           )}
           <noscript>
             <p class="card problem">
-              Without JavaScript the page shows events, but not live, and nobody can sign in.
+              Without JavaScript the page is not live, and nobody can sign in.
             </p>
           </noscript>
           {signIn === "only" && <SignInIsland {...error !== undefined && { problem: error }} />}
           {signIn === "shown" && <SignInIsland />}
-          {live !== undefined && (
-            <div id={LIVE_ID} class="live" data-props={JSON.stringify(live)}>
-              <Live {...live} />
-            </div>
+          {island !== undefined && (
+            <div id={ISLAND_ID} data-props={JSON.stringify(island.props)}>{island.rendered}</div>
           )}
         </main>
       </body>
@@ -90,21 +85,35 @@ export function Page({ asked, view, isBuilt, nonce }: PageProps): JSX.Element {
   );
 }
 
-function ChannelForm({ channel, types }: Asked): JSX.Element {
+function Header(
+  { path, view }: { readonly path: string; readonly view: View },
+): JSX.Element {
   return (
-    <form class="card subscribe" method="get" action="/">
-      <label class="field">
-        <span>Channel</span>
-        <input name="channel" value={channel} autocomplete="off" spellcheck={false} required />
-      </label>
-      <label class="field">
-        <span>
-          Types <small>beside message, split by commas</small>
-        </span>
-        <input name="types" value={types} autocomplete="off" spellcheck={false} />
-      </label>
-      <button type="submit" class="quiet">Show</button>
-    </form>
+    <header class="bar">
+      <a class="brand" href="/">
+        <img src="/assets/icon.svg" alt="" width="24" height="24" /> Weir
+      </a>
+      <nav aria-label="Pages">
+        {PAGES.map(([href, name]) => (
+          <a href={href} {...href === path && { "aria-current": "page" }}>{name}</a>
+        ))}
+      </nav>
+      {view.session !== undefined && <SignOutIsland subject={view.session.subject} />}
+      {view.signIn === "folded" && (
+        <details class="visitor">
+          <summary>Sign in</summary>
+          <SignInIsland />
+        </details>
+      )}
+    </header>
+  );
+}
+
+function SessionIsland(props: SessionProps): JSX.Element {
+  return (
+    <div id={SESSION_ID} data-props={JSON.stringify(props)}>
+      <Session {...props} />
+    </div>
   );
 }
 

@@ -18,6 +18,7 @@ export function statusOf(code: ProblemCode): number {
     case "bad_event_type":
     case "bad_frame":
     case "bad_json":
+    case "bad_member":
     case "bad_message":
     case "bad_op":
     case "bad_parameter":
@@ -42,6 +43,7 @@ export function statusOf(code: ProblemCode): number {
     case "forbidden":
     case "forbidden_host":
     case "forbidden_origin":
+    case "presence_full":
     case "tenant_limit":
       return 403;
     case "channel_not_found":

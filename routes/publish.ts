@@ -6,12 +6,15 @@ import {
   draftOfPublication,
   MAX_EVENTS,
   parseJson,
+  type Publication,
   publication,
 } from "../lib/log/draft.ts";
+import { ephemeralOf } from "../lib/log/ephemeral_draft.ts";
 import type { Appended, Draft } from "../lib/log/log.ts";
 import { rateLimitHeaders } from "./problem.ts";
 import type { Caller } from "../lib/auth/caller.ts";
 import { channelOf, type Tenant } from "../lib/shared/channel.ts";
+import { MAX_EPHEMERAL_BYTES } from "../lib/shared/ephemeral.ts";
 import { MAX_EVENT_BYTES } from "../lib/shared/event.ts";
 import { Problem, type Quota, quote } from "../lib/shared/problem.ts";
 import type { Weir } from "../lib/weir.ts";
@@ -40,14 +43,17 @@ export async function publishBody(c: Context, weir: Weir, caller: Caller): Promi
     key: headers.get("weir-key") ?? undefined,
     ttl: parseTtl(headers.get("weir-ttl")),
   };
+  const isEphemeral = parseEphemeral(headers.get("weir-ephemeral"));
+  const max = isEphemeral ? MAX_EPHEMERAL_BYTES : MAX_EVENT_BYTES;
   // Before the body, where its length was said: refusing costs little then.
   const { access, log } = weir;
-  const length = announcedLength(request, MAX_EVENT_BYTES);
+  const length = announcedLength(request, max);
   const early = length === undefined ? undefined : access.limiter.publish(caller, 1, length);
-  const body = await readBody(request, MAX_EVENT_BYTES);
+  const body = await readBody(request, max);
   access.requireGood(authority); // the body may have taken its time
   const quota = length === undefined ? access.limiter.publish(caller, 1, body.length) : early;
   const draft = draftOfBody(address, headers.get("content-type") ?? undefined, body, names);
+  if (isEphemeral) return notify(weir, draft, quota);
   const [appended] = await log.append([draft]);
   if (appended === undefined) throw new Error("one draft has one answer");
   return answer(appended.duplicate ? 200 : 201, acknowledgement(draft, appended), quota);
@@ -65,15 +71,18 @@ export async function publishJson(c: Context, weir: Weir, caller: Caller): Promi
   const value = parseJson(decode(await readBody(request, MAX_BATCH_BYTES)));
   access.requireGood(caller.authority); // the body may have taken its time
   const isBatch = typeof value === "object" && value !== null && Object.hasOwn(value, "events");
-  const { authority } = caller;
-  const drafts = isBatch
-    ? parseBatch(authority.tenant, value)
-    : [parsePublication(authority.tenant, value)];
+  const { tenant } = caller.authority;
+  const single = isBatch ? undefined : parsePublication(value);
+  const drafts = single === undefined
+    ? parseBatch(tenant, value)
+    : [draftOfPublication(tenant, single)];
   for (const { address } of drafts) {
     requireRight(weir, caller, "publish", channelOf(address));
   }
   const bytes = length === undefined ? drafts.reduce((sum, draft) => sum + draft.bytes, 0) : 0;
   const quota = access.limiter.publish(caller, drafts.length, bytes);
+  const [only] = drafts;
+  if (single?.ephemeral && only !== undefined) return notify(weir, only, quota);
   const appended = await log.append(drafts);
   const events = appended.map((one, i) => {
     const draft = drafts[i];
@@ -96,22 +105,39 @@ function parseBatch(tenant: Tenant, value: unknown): readonly Draft[] {
       `Cannot publish ${events.length} events at once: ${MAX_EVENTS} at the most.`,
     );
   }
-  return events.map((event, index) => parsePublication(tenant, event, index));
+  return events.map((event, index) => draftOfListed(tenant, event, index));
 }
 
-function parsePublication(tenant: Tenant, value: unknown, index?: number): Draft {
-  const of = index === undefined ? {} : { index };
-  const parsed = publication.safeParse(value);
-  if (!parsed.success) {
-    const where = index === undefined ? "the event" : `event ${index}`;
-    throw new Problem("bad_body", `Cannot read ${where}: ${sentence(parsed.error)}.`, of);
+function draftOfListed(tenant: Tenant, value: unknown, index: number): Draft {
+  const event = parsePublication(value, index);
+  if (event.ephemeral) {
+    throw new Problem("bad_body", `Event ${index}: publish an ephemeral event alone.`, { index });
   }
   try {
-    return draftOfPublication(tenant, parsed.data);
+    return draftOfPublication(tenant, event);
   } catch (cause) {
-    if (!(cause instanceof Problem) || index === undefined) throw cause;
-    throw new Problem(cause.code, `Event ${index}: ${cause.detail}`, { ...of, cause });
+    if (!(cause instanceof Problem)) throw cause;
+    throw new Problem(cause.code, `Event ${index}: ${cause.detail}`, { index, cause });
   }
+}
+
+function parsePublication(value: unknown, index?: number): Publication {
+  const parsed = publication.safeParse(value);
+  if (parsed.success) return parsed.data;
+  const [where, of] = index === undefined ? ["the event", {}] : [`event ${index}`, { index }];
+  throw new Problem("bad_body", `Cannot read ${where}: ${sentence(parsed.error)}.`, of);
+}
+
+/** @throws {Problem} `bad_parameter`, `bad_content_type`, `event_too_large`, `rate_limited`, `overloaded` */
+function notify(weir: Weir, draft: Draft, quota: Quota | undefined): Response {
+  weir.ephemeral.publish(draft.address, ephemeralOf(draft, Date.now(), "bad_parameter"));
+  const channel = JSON.stringify(channelOf(draft.address));
+  return answer(202, `{"channel":${channel},"ephemeral":true}`, quota);
+}
+
+function parseEphemeral(header: string | null): boolean {
+  if (header === null || header === "1") return header === "1";
+  throw new Problem("bad_parameter", `Cannot use ${quote(header)} as Weir-Ephemeral: it is 1.`);
 }
 
 /** The first thing that is wrong, without the value: that may be a payload. */
@@ -141,7 +167,7 @@ const JSON_HEADERS = {
   "X-Content-Type-Options": "nosniff",
 };
 
-function answer(status: 200 | 201, body: string, quota: Quota | undefined): Response {
+function answer(status: 200 | 201 | 202, body: string, quota: Quota | undefined): Response {
   // Two more headers cost a twentieth of a publish: they come when it is time to look at them.
   const headers = quota === undefined || 2 * quota.remaining >= quota.limit
     ? JSON_HEADERS

@@ -1,4 +1,10 @@
-import { type Channel, DEFAULT_TENANT, type Tenant } from "../shared/channel.ts";
+import {
+  type Channel,
+  DEFAULT_TENANT,
+  FIGURES_CHANNEL,
+  type Tenant,
+  watchedChannel,
+} from "../shared/channel.ts";
 import { Problem, quote } from "../shared/problem.ts";
 import { type CachedPatterns, cachedPatterns, PatternCache } from "./pattern_cache.ts";
 import type { Action, Scope } from "./scope.ts";
@@ -49,6 +55,7 @@ export class Authority {
   }
 
   may(action: Action, channel: Channel): boolean {
+    if (channel === FIGURES_CHANNEL && this.tenant !== DEFAULT_TENANT) return false;
     return patternCache.matches(this.#patterns[action], channel);
   }
 
@@ -59,6 +66,23 @@ export class Authority {
       "forbidden",
       `This credential has no right to ${WORDS[action]} ${quote(channel)}.`,
     );
+  }
+
+  /**
+   * Whether it may read the channel, on whatever transport. Who reads the changes of a presence
+   * needs the right to that, and none to read the channel itself.
+   */
+  mayRead(channel: Channel): boolean {
+    const watched = watchedChannel(channel);
+    return watched === undefined ? this.may("subscribe", channel) : this.may("presence", watched);
+  }
+
+  /** @throws {Problem} `forbidden`: the same whether or not the channel exists. */
+  requireRead(channel: Channel): void {
+    if (this.mayRead(channel)) return;
+    const watched = watchedChannel(channel);
+    if (watched === undefined) this.require("subscribe", channel);
+    else this.require("presence", watched);
   }
 
   /** @throws {Problem} `forbidden` */

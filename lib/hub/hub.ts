@@ -1,7 +1,9 @@
 import type { Log, ReadResult } from "../log/log.ts";
 import type { Address } from "../shared/channel.ts";
+import type { EphemeralEvent, Relay } from "../shared/ephemeral.ts";
 import { ORIGIN, type Position } from "../shared/offset.ts";
 import { Problem } from "../shared/problem.ts";
+import type { HubObserver } from "./hub_observer.ts";
 import { RunCache } from "./run_cache.ts";
 import type { Sink } from "./sink.ts";
 import { StallWatch } from "./stall_watch.ts";
@@ -10,6 +12,8 @@ import { Tail } from "./tail.ts";
 
 export interface HubOptions {
   readonly log: Log;
+  /** Carries ephemeral events to other isolates. @default none does */
+  readonly relay?: Relay;
   /** Bytes of recent events kept for those who come back. @default 64 MiB */
   readonly cacheBytes?: number;
   /** Milliseconds that a subscriber may take nothing at all. @default 60_000 */
@@ -18,10 +22,14 @@ export interface HubOptions {
   readonly linger?: number;
   /** Milliseconds since 1970. @default {Date.now} */
   readonly now?: () => number;
+  /** @default nobody wants to know */
+  readonly observer?: HubObserver;
 }
 
 interface OpenTail {
   readonly tail: Promise<Tail>;
+  /** The same, once it is there. */
+  opened: Tail | undefined;
   readonly subscriptions: Set<Subscription>;
   /** Subscriptions that are being made. */
   opening: number;
@@ -31,25 +39,48 @@ interface OpenTail {
 /** An isolate's local delivery: one tail for each channel with local subscribers. */
 export class Hub {
   readonly #log: Log;
+  readonly #relay: Relay | undefined;
   readonly #cache: RunCache;
   readonly #stalls: StallWatch;
   readonly #linger: number;
   readonly #now: () => number;
+  readonly #observer: HubObserver | undefined;
+  readonly #behind = new Set<Subscription>();
+  #subscriptions = 0;
   readonly #tails = new Map<Address, OpenTail>();
   #isClosed = false;
 
   constructor(options: HubOptions) {
     const { log, cacheBytes = 64 * 1024 * 1024, stallTimeout = 60_000 } = options;
     this.#log = log;
+    this.#relay = options.relay;
     this.#cache = new RunCache(cacheBytes);
     this.#stalls = new StallWatch(stallTimeout);
     this.#linger = options.linger ?? 10_000;
     this.#now = options.now ?? Date.now;
+    this.#observer = options.observer;
   }
 
   /** Channels that are followed at the moment. */
   get size(): number {
     return this.#tails.size;
+  }
+
+  /** How its subscriptions stand. `lag`: the most events that one of them is behind. */
+  get subscriptions(): {
+    readonly live: number;
+    readonly catchingUp: number;
+    readonly lag: number;
+  } {
+    let lag = 0;
+    for (const subscription of this.#behind) lag = Math.max(lag, subscription.lag);
+    const catchingUp = this.#behind.size;
+    return { live: this.#subscriptions - catchingUp, catchingUp, lag };
+  }
+
+  /** Whether somebody here is subscribed to the channel. */
+  isFollowed(address: Address): boolean {
+    return (this.#tails.get(address)?.subscriptions.size ?? 0) > 0;
   }
 
   /**
@@ -64,6 +95,7 @@ export class Hub {
     sink: Sink,
   ): Promise<Subscription> {
     if (this.#isClosed) throw new Problem("shutting_down", "This server is stopping.");
+    this.#observer?.read(address);
     const open = this.#open(address);
     open.opening++;
     try {
@@ -79,14 +111,29 @@ export class Hub {
         position,
         sink,
         this.#stalls,
+        this.#behind,
         (closed) => this.#left(address, open, closed),
       );
       open.subscriptions.add(subscription);
+      this.#subscriptions++;
       return subscription;
     } finally {
       open.opening--;
       this.#releaseLater(address, open);
     }
+  }
+
+  /**
+   * Delivers `event` to who is subscribed to the channel at the moment, in every isolate: with no
+   * promise, and without a trace.
+   *
+   * @throws {Problem} `overloaded`, `shutting_down`
+   */
+  notify(address: Address, event: EphemeralEvent): void {
+    if (this.#isClosed) throw new Problem("shutting_down", "This server is stopping.");
+    this.#relay?.send(address, event);
+    this.#observer?.notified();
+    this.#tails.get(address)?.opened?.notify(event);
   }
 
   /** The position before the first kept event. @throws {Problem} `storage_*` */
@@ -103,6 +150,7 @@ export class Hub {
 
   /** One read, with no subscription. @throws {Problem} `storage_*` */
   async read(address: Address, after: Position, limit: number): Promise<ReadResult> {
+    this.#observer?.read(address);
     return await this.#log.read(address, after, limit);
   }
 
@@ -127,15 +175,31 @@ export class Hub {
       known.release = undefined;
       return known;
     }
-    const tail = Tail.open(address, { log: this.#log, cache: this.#cache, now: this.#now });
-    const open: OpenTail = { tail, subscriptions: new Set(), opening: 0, release: undefined };
+    const tail = Tail.open(address, {
+      log: this.#log,
+      relay: this.#relay,
+      cache: this.#cache,
+      now: this.#now,
+      observer: this.#observer,
+    });
+    const open: OpenTail = {
+      tail,
+      opened: undefined,
+      subscriptions: new Set(),
+      opening: 0,
+      release: undefined,
+    };
     this.#tails.set(address, open);
-    tail.catch(() => this.#forget(address, open)); // the next subscriber tries anew
+    tail.then(
+      (opened) => open.opened = opened,
+      () => this.#forget(address, open), // the next subscriber tries anew
+    );
     return open;
   }
 
   #left(address: Address, open: OpenTail, subscription: Subscription): void {
     open.subscriptions.delete(subscription);
+    this.#subscriptions--;
     this.#releaseLater(address, open);
   }
 

@@ -1,4 +1,5 @@
 import type { Run } from "../log/run.ts";
+import type { Notes } from "./notes.ts";
 
 /** Why Weir ends a subscription by itself. */
 export type CloseReason =
@@ -14,6 +15,8 @@ export interface Sink {
    * gets nothing more before {@link Sink.drained}. Must not throw.
    */
   write(runs: readonly Run[]): boolean;
+  /** Takes ephemeral events if it has room, else drops them. Must not throw. */
+  notify(notes: Notes): void;
   /** Whether it takes more now. The sinks of one connection share its room. */
   hasRoom(): boolean;
   /** Resolves when there is room again, or nobody will ever take anything again. */

@@ -1,5 +1,6 @@
 import type { Run } from "../log/run.ts";
 import type { Position } from "../shared/offset.ts";
+import type { Notes } from "./notes.ts";
 import type { CloseReason, Sink } from "./sink.ts";
 import type { StallWatch } from "./stall_watch.ts";
 import type { Tail } from "./tail.ts";
@@ -15,6 +16,8 @@ export class Subscription {
   readonly #tail: Tail;
   readonly #sink: Sink;
   readonly #stalls: StallWatch;
+  /** All of the isolate that catch up. */
+  readonly #behind: Set<Subscription>;
   readonly #onClosed: (subscription: Subscription) => void;
   #position: Position;
   #wake: (() => void) | undefined;
@@ -25,18 +28,26 @@ export class Subscription {
     position: Position,
     sink: Sink,
     stalls: StallWatch,
+    behind: Set<Subscription>,
     onClosed: (subscription: Subscription) => void,
   ) {
     this.#tail = tail;
     this.#position = position;
     this.#sink = sink;
     this.#stalls = stalls;
+    this.#behind = behind;
     this.#onClosed = onClosed;
   }
 
   /** After the last event that the sink was given. */
   get position(): Position {
     return this.#position;
+  }
+
+  /** Events of the channel that the sink has still to be given. */
+  get lag(): number {
+    const { epoch, sequence } = this.#tail.position;
+    return epoch === this.#position.epoch ? sequence - this.#position.sequence : sequence;
   }
 
   /** Begins to fill the sink. */
@@ -48,6 +59,7 @@ export class Subscription {
   close(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
+    this.#behind.delete(this);
     this.#tail.leave(this);
     this.#stalls.remove(this);
     this.wake();
@@ -68,6 +80,11 @@ export class Subscription {
     void this.#catchUp();
   }
 
+  /** Ephemeral events, which move no position. */
+  notify(notes: Notes): void {
+    if (!this.#isClosed) this.#sink.notify(notes);
+  }
+
   /** The tail has moved. */
   wake(): void {
     this.#wake?.();
@@ -81,12 +98,17 @@ export class Subscription {
 
   /** From the log to the sink, as fast as it drains, until there is nothing more: then live. */
   async #catchUp(): Promise<void> {
+    if (this.#isClosed) return;
+    this.#behind.add(this);
     await this.#drained();
     while (!this.#isClosed) {
       let runs = this.#tail.cached(this.#position);
       if (runs.length === 0) {
         // The one hand-over: no await between the last look and being live.
-        if (this.#tail.goLive(this)) return;
+        if (this.#tail.goLive(this)) {
+          this.#behind.delete(this);
+          return;
+        }
         const seen = this.#tail.position;
         const read = await this.#read();
         if (this.#isClosed) return;
@@ -95,6 +117,7 @@ export class Subscription {
       }
       if (runs.length === 0) continue;
       // Asked again right before: the room may have gone to another channel of the connection.
+      if (this.#sink.hasRoom()) this.#tail.caughtUp(runs);
       if (!this.#sink.hasRoom() || !this.#write(runs)) await this.#drained();
     }
   }

@@ -2,25 +2,27 @@ import { setImmediate } from "node:timers";
 import type { Log } from "../log/log.ts";
 import { joinRuns, type Run, withoutExpired } from "../log/run.ts";
 import type { Address } from "../shared/channel.ts";
+import type { EphemeralEvent, Relay } from "../shared/ephemeral.ts";
 import { ORIGIN, type Position } from "../shared/offset.ts";
+import type { HubObserver } from "./hub_observer.ts";
+import { NoteDelivery } from "./note_delivery.ts";
+import type { Notes } from "./notes.ts";
 import type { RunCache } from "./run_cache.ts";
 import type { Subscription } from "./subscription.ts";
+import { afterWrites } from "./turns.ts";
 
 /** Events in one read of the log. */
 const READ_EVENTS = 2_048;
-/**
- * Subscribers of a flush for each turn of the event loop until the next one. Once the sockets are
- * written turns take microseconds; before, each waits for some of them, so that counting turns is
- * a clock which runs as fast as the sockets do. Measured: docs/performance.md.
- */
-const SUBSCRIBERS_A_TURN = 2;
 /** Between two tries to read a store that is away, in ms, at the most. */
 const MAX_RETRY_DELAY = 5_000;
 
 export interface TailOptions {
   readonly log: Log;
+  /** Where ephemeral events of other isolates come from. */
+  readonly relay?: Relay | undefined;
   readonly cache: RunCache;
   readonly now: () => number;
+  readonly observer?: HubObserver | undefined;
 }
 
 /**
@@ -34,10 +36,14 @@ export class Tail {
   /** Subscriptions that have all there is, in another epoch than the tail's. */
   readonly #waiting = new Set<Subscription>();
   #listening: Disposable | undefined;
+  #receiving: Disposable | undefined;
+  readonly #notes: NoteDelivery;
   /** After the last event that was taken in. */
   #position: Position = ORIGIN;
   /** Taken in since the last flush. */
   #pending: Run[] = [];
+  /** `performance.now()` when the first of them was taken in. */
+  #pendingSince = 0;
   #isFlushing = false;
   #refreshing: Promise<void> | undefined;
   #mustRefresh = false;
@@ -48,6 +54,7 @@ export class Tail {
 
   private constructor(readonly address: Address, options: TailOptions) {
     this.#options = options;
+    this.#notes = new NoteDelivery(address, (notes) => this.#deliver(notes));
   }
 
   /** @throws {Problem} `storage_*` */
@@ -58,6 +65,7 @@ export class Tail {
       appended: (run) => tail.#appended(run),
       changed: () => tail.#ring(),
     });
+    tail.#receiving = options.relay?.receive(address, (event) => tail.notify(event));
     try {
       const head = await options.log.head(address);
       const position = head === undefined ? ORIGIN : { epoch: head.epoch, sequence: head.last };
@@ -77,6 +85,7 @@ export class Tail {
     this.#isClosed = true;
     clearTimeout(this.#retry);
     this.#listening?.[Symbol.dispose]();
+    this.#receiving?.[Symbol.dispose]();
     this.#options.cache.clear(this.address);
   }
 
@@ -133,11 +142,22 @@ export class Tail {
     }
   }
 
+  /** Delivers `event` to the subscriptions that have all there is, and to no others. */
+  notify(event: EphemeralEvent): void {
+    this.#notes.add(event);
+  }
+
   /** What the cache has after `position`, at once. */
   cached(position: Position): readonly Run[] {
     if (position.epoch !== this.#position.epoch) return [];
     const runs = this.#options.cache.take(this.address, position.sequence);
     return withoutExpired(runs, this.#options.now());
+  }
+
+  /** A subscription that catches up is given `runs`. */
+  caughtUp(runs: readonly Run[]): void {
+    const { observer } = this.#options;
+    observer?.caughtUp(this.address, runs.reduce((sum, { events }) => sum + events.length, 0));
   }
 
   #appended(run: Run): void {
@@ -190,6 +210,7 @@ export class Tail {
     } else {
       this.#flush();
       this.#pending = [run];
+      this.#pendingSince = performance.now();
     }
     // The cache has it before anyone can ask for it.
     this.#options.cache.add(run);
@@ -208,11 +229,17 @@ export class Tail {
     this.#isFlushing = true;
     setImmediate(() => {
       this.#flush();
-      afterTurns(Math.ceil(this.#live.size / SUBSCRIBERS_A_TURN), () => {
+      afterWrites(this.#live.size, () => {
         this.#isFlushing = false;
         this.#flushSoon();
       });
     });
+  }
+
+  #deliver(notes: Notes): number {
+    for (const subscription of this.#live) subscription.notify(notes);
+    for (const subscription of this.#waiting) subscription.notify(notes);
+    return this.#live.size + this.#waiting.size;
   }
 
   #flush(): void {
@@ -221,19 +248,17 @@ export class Tail {
     if (first === undefined || this.#live.size === 0) return;
     const run = joinRuns([first, ...others]);
     const whole = [run];
+    let deliveries = 0;
     for (const subscription of this.#live) {
       const { epoch, sequence } = subscription.position;
       if (epoch !== run.epoch ? epoch > run.epoch : sequence >= run.last) continue;
       const needed = epoch === run.epoch ? run.from(sequence) : run;
+      deliveries += needed.events.length;
       subscription.push(needed === run ? whole : [needed]);
     }
+    const { observer } = this.#options;
+    observer?.flushed(this.address, deliveries, performance.now() - this.#pendingSince);
   }
-}
-
-/** Calls `next` once the event loop has turned `turns` times. */
-function afterTurns(turns: number, next: () => void): void {
-  if (turns <= 0) next();
-  else setImmediate(() => afterTurns(turns - 1, next));
 }
 
 function isSame(a: Position, b: Position): boolean {

@@ -14,11 +14,11 @@ export interface Doorbell {
   close(): Promise<void>;
 }
 
-/** Who listens to what; shared by the implementations. */
-export class Listeners {
-  readonly #byAddress = new Map<Address, Set<() => void>>();
+/** Who listens to what, and is told `Told`; shared by the implementations. */
+export class Listeners<Told extends readonly unknown[] = []> {
+  readonly #byAddress = new Map<Address, Set<(...told: Told) => void>>();
 
-  add(address: Address, onRing: () => void): Disposable {
+  add(address: Address, onRing: (...told: Told) => void): Disposable {
     const listeners = this.#byAddress.get(address) ?? new Set();
     this.#byAddress.set(address, listeners.add(onRing));
     return {
@@ -31,9 +31,9 @@ export class Listeners {
     };
   }
 
-  ring(addresses: Iterable<Address>): void {
+  ring(addresses: Iterable<Address>, ...told: Told): void {
     for (const address of addresses) {
-      for (const onRing of this.#byAddress.get(address) ?? []) onRing();
+      for (const onRing of this.#byAddress.get(address) ?? []) onRing(...told);
     }
   }
 

@@ -9,6 +9,9 @@ const chunks = (
   address: Address,
   blob: string,
 ) => ["chunk", tenantOf(address), channelOf(address), blob];
+const members = (address: Address) => ["member", tenantOf(address), channelOf(address)];
+const stays = (isolate: string) => ["stay", isolate];
+const partings = (isolate: string) => ["parting", isolate];
 
 /** Every key that Weir writes. Nothing else builds keys. */
 export const keys = {
@@ -61,6 +64,32 @@ export const keys = {
 
   /** → what all isolates must hear, by the versionstamp of its commit. */
   control: () => ["control"],
+
+  /** → who is in the channel: one row a member. */
+  member: (address: Address, member: string) => [...members(address), member],
+  members,
+  /** → how many members the channel has, as a sum. */
+  memberCount: (address: Address) => ["members", tenantOf(address), channelOf(address)],
+  /** → the lease of an isolate that has members. */
+  isolate: (id: string) => ["isolate", id],
+  isolates: () => ["isolate"],
+  /** → nothing: the isolate has the member. */
+  stay: (isolate: string, address: Address, member: string) => [
+    ...stays(isolate),
+    tenantOf(address),
+    channelOf(address),
+    member,
+  ],
+  stays,
+  /** → nothing: the isolate is to end a session of the member that it has. */
+  parting: (isolate: string, address: Address, member: string, session: string) => [
+    ...partings(isolate),
+    tenantOf(address),
+    channelOf(address),
+    member,
+    session,
+  ],
+  partings,
 
   /** → who does a background work until when. */
   lease: (work: string) => ["lease", work],

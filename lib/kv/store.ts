@@ -1,3 +1,4 @@
+import type { Relay } from "../shared/ephemeral.ts";
 import { BroadcastDoorbell } from "./broadcast_doorbell.ts";
 import { accompanied } from "./companion.ts";
 import type { Doorbell } from "./doorbell.ts";
@@ -11,6 +12,8 @@ const SIBLING_WAIT = 2_000;
 export interface Store {
   readonly kv: Deno.Kv;
   readonly doorbell: Doorbell;
+  /** Carries ephemeral events to the other isolates on the store. */
+  readonly relay: Relay;
   readonly traits: StoreTraits;
   close(): Promise<void>;
 }
@@ -54,6 +57,7 @@ async function openShared(target: string | undefined): Promise<Store> {
   return {
     kv,
     doorbell,
+    relay: doorbell,
     traits: CONNECTED,
     async close() {
       await doorbell.close();
@@ -69,6 +73,7 @@ function embedded(kv: Deno.Kv, name: string, unlock: () => void): Store {
   return {
     kv,
     doorbell,
+    relay: doorbell,
     traits: EMBEDDED,
     async close() {
       await doorbell.close();

@@ -1,11 +1,12 @@
 import type { Address } from "../shared/channel.ts";
+import type { EphemeralEvent, Relay } from "../shared/ephemeral.ts";
+import { type Change, MAX_NOTE_AGE, type Note, shardOf, SHARDS } from "./change.ts";
 import { type Doorbell, Listeners } from "./doorbell.ts";
 import { keys } from "./keys.ts";
 import { KV_LIMITS } from "./limits.ts";
+import { NoteTurns } from "./note_turns.ts";
+import { NoteWriter } from "./note_writer.ts";
 import { withinTime } from "./storage_problem.ts";
-
-/** As many as one watch takes, less room for another key: more would need several watches. */
-const SHARDS = 8;
 
 /** How long a row of the change journal stands. Isolates that look later read every head instead. */
 const JOURNAL_MS = 60_000;
@@ -13,26 +14,37 @@ const JOURNAL_MS = 60_000;
 /** How long closing waits for a store that doesn't answer, in ms. */
 const CLOSE_TIMEOUT = 1_000;
 
-interface Change {
-  /** The isolate that wrote it, which needs no ring. */
-  readonly by: string;
-  readonly addresses: readonly Address[];
+/** Rows that are read after a long silence, the newest: whatever moved is rung for all the same. */
+const LATE_ROWS = 100;
+
+/** How far a shard's journal was read. */
+interface Place {
+  /** Behind this row; undefined: nobody listened, so that nothing before now is theirs. */
+  versionstamp: string | undefined;
+  /** When it was read (ms). */
+  at: number;
+  readonly turns: NoteTurns;
 }
 
 /**
  * For stores that several processes share: each commit writes the wake key of its shards, which
  * the others watch, and a row in the shard's journal, which tells them the channels. One watch an
- * isolate, since every watcher of a key makes writing it dearer.
+ * isolate, since every watcher of a key makes writing it dearer. Ephemeral events go through the
+ * same journals, in rows of their own that are soon deleted.
  */
-export class WatchDoorbell implements Doorbell {
+export class WatchDoorbell implements Doorbell, Relay {
   readonly #kv: Deno.Kv;
   readonly #watchKv: Deno.Kv;
   readonly #isolate = crypto.randomUUID();
+  readonly #notes: NoteWriter;
   readonly #listeners = new Listeners();
+  readonly #receivers = new Listeners<[EphemeralEvent]>();
   /** Listened channels of each shard. */
   readonly #served: number[] = new Array<number>(SHARDS).fill(0);
-  /** Versionstamp up to which the shard's journal was read, and when (ms). */
-  readonly #read = Array.from({ length: SHARDS }, () => ({ versionstamp: "", at: 0 }));
+  readonly #read = Array.from(
+    { length: SHARDS },
+    (): Place => ({ versionstamp: undefined, at: 0, turns: new NoteTurns() }),
+  );
   /** Shards that were woken while a journal read was under way. */
   readonly #woken = new Set<number>();
   /** Own journal rows, oldest first: deleted along with later commits. */
@@ -54,6 +66,7 @@ export class WatchDoorbell implements Doorbell {
   constructor(kv: Deno.Kv, watchKv: Deno.Kv) {
     this.#kv = kv;
     this.#watchKv = watchKv;
+    this.#notes = new NoteWriter(kv, this.#isolate);
   }
 
   prepare(atomic: Deno.AtomicOperation, addresses: readonly Address[]): void {
@@ -80,8 +93,19 @@ export class WatchDoorbell implements Doorbell {
   }
 
   listen(address: Address, onRing: () => void): Disposable {
+    return this.#serving(address, this.#listeners.add(address, onRing));
+  }
+
+  send(address: Address, event: EphemeralEvent): void {
+    this.#notes.send(address, event);
+  }
+
+  receive(address: Address, onEvent: (event: EphemeralEvent) => void): Disposable {
+    return this.#serving(address, this.#receivers.add(address, onEvent));
+  }
+
+  #serving(address: Address, listening: Disposable): Disposable {
     const shard = shardOf(address);
-    const listening = this.#listeners.add(address, onRing);
     this.#serve(shard, +1);
     return {
       [Symbol.dispose]: () => {
@@ -94,16 +118,21 @@ export class WatchDoorbell implements Doorbell {
   async close(): Promise<void> {
     this.#closed = true;
     clearTimeout(this.#restart);
+    const written = this.#notes.close();
     await this.#restarting;
     await this.#stopWatch();
+    await written;
     await withinTime(this.#journals, CLOSE_TIMEOUT).catch(() => {}); // the store is away
   }
 
   #serve(shard: number, change: 1 | -1): void {
     const before = this.#served[shard] ?? 0;
     this.#served[shard] = before + change;
-    // A shard that is no longer served stays watched until the next restart: it only rings in vain.
-    if (change === 1 && before === 0) this.#startWatch(0);
+    // A shard that is no longer served stays watched until the next restart, and is not read.
+    if (change !== 1 || before !== 0) return;
+    const place = this.#read[shard];
+    if (place !== undefined) place.versionstamp = undefined;
+    this.#startWatch(0);
   }
 
   #startWatch(delay: number): void {
@@ -140,16 +169,30 @@ export class WatchDoorbell implements Doorbell {
       while (true) {
         const { done, value } = await reader.read();
         if (done) break;
-        shards.forEach((shard, i) => {
-          const versionstamp = value[i]?.versionstamp ?? "";
-          if (versionstamp > (this.#read[shard]?.versionstamp ?? "")) this.#woken.add(shard);
-        });
+        shards.forEach((shard, i) => this.#seen(shard, value[i]?.versionstamp ?? ""));
         if (!this.#reading) this.#journals = this.#readJournals();
       }
     } catch {
       // The store is away. The watch starts anew below, and the safety poll covers the time between.
     }
     if (this.#watch?.reader === reader) this.#startWatch(1_000);
+  }
+
+  /** The shard's wake key, and with it the newest row of its journal, is of this commit. */
+  #seen(shard: number, versionstamp: string): void {
+    const place = this.#read[shard];
+    if (place === undefined || this.#served[shard] === 0) return;
+    if (place.versionstamp !== undefined) {
+      if (versionstamp > place.versionstamp) this.#woken.add(shard);
+      return;
+    }
+    place.versionstamp = versionstamp;
+    place.at = Date.now();
+    if (versionstamp !== "") this.#ringAll(shard); // for what moved since they began to listen
+  }
+
+  #ringAll(shard: number): void {
+    this.#listeners.ring([...this.#listeners.addresses()].filter((a) => shardOf(a) === shard));
   }
 
   async #readJournals(): Promise<void> {
@@ -168,37 +211,36 @@ export class WatchDoorbell implements Doorbell {
   }
 
   async #readJournal(shard: number): Promise<void> {
-    const read = this.#read[shard];
-    if (read === undefined) return;
+    const place = this.#read[shard];
+    if (place?.versionstamp === undefined || this.#served[shard] === 0) return; // nobody listens
     const now = Date.now();
-    if (now - read.at > JOURNAL_MS / 2) {
-      // Rows may be gone already: ring everyone of the shard once, and go on from the newest row.
-      const newest = this.#kv.list({ prefix: keys.changes(shard) }, { limit: 1, reverse: true });
-      for await (const { key } of newest) read.versionstamp = String(key[2]);
-      read.at = now;
-      this.#listeners.ring([...this.#listeners.addresses()].filter((a) => shardOf(a) === shard));
-      return;
-    }
+    // Rows may be gone already: then everyone of the shard is rung once.
+    const isLate = now - place.at > JOURNAL_MS / 2;
+    const start = [...keys.changes(shard), place.versionstamp, 0];
+    const end = keys.changes(shard + 1);
+    const rows = isLate
+      ? (await Array.fromAsync(
+        this.#kv.list<Change>({ start, end }, { limit: LATE_ROWS, reverse: true }),
+      )).reverse()
+      : this.#kv.list<Change>({ start, end }, { batchSize: KV_LIMITS.list });
     const moved = new Set<Address>();
-    const rows = this.#kv.list<Change>({
-      start: [...keys.changes(shard), read.versionstamp, 0],
-      end: keys.changes(shard + 1),
-    }, { batchSize: KV_LIMITS.list });
     for await (const { key, value } of rows) {
-      read.versionstamp = String(key[2]);
+      place.versionstamp = String(key[2]);
       if (value.by === this.#isolate) continue;
       for (const address of value.addresses) moved.add(address);
+      if (value.notes !== undefined && place.turns.isNew(value.by, value.turn ?? 0)) {
+        this.#tell(value.notes);
+      }
     }
-    read.at = now;
-    this.#listeners.ring(moved);
+    place.at = now;
+    if (isLate) this.#ringAll(shard);
+    else this.#listeners.ring(moved);
   }
-}
 
-/** FNV-1a over the address's UTF-16 units. */
-function shardOf(address: Address): number {
-  let hash = 0x811c9dc5;
-  for (let i = 0; i < address.length; i++) {
-    hash = Math.imul(hash ^ address.charCodeAt(i), 0x01000193);
+  #tell(notes: readonly Note[]): void {
+    const oldest = Date.now() - MAX_NOTE_AGE;
+    for (const { address, event } of notes) {
+      if (event.time >= oldest) this.#receivers.ring([address], event);
+    }
   }
-  return (hash >>> 0) % SHARDS;
 }

@@ -81,6 +81,7 @@ export function storeDrafts(drafts: readonly Draft[]): StoredDrafts {
   let keyBytes = 0;
   const stored = drafts.map((draft, i): StoredData => {
     size += sizes[i] ?? 0;
+    keyBytes += draft.rows?.keyBytes ?? 0;
     if (draft.id !== undefined) keyBytes += nameBytes(draft.address) + nameBytes(draft.id) + 32;
     if (storedSize(draft.data, draft.bytes) <= most) return draft.data;
     const blob = crypto.randomUUID();
@@ -116,7 +117,9 @@ function nameBytes(name: string): number {
 
 function draftSize(draft: Draft): number {
   const names = namesSize(draft) + (draft.id === undefined ? 0 : SEEN_BYTES);
-  return storedSize(draft.data, draft.bytes) + Math.max(names, MIN_NAMES_BYTES);
+  // Rows are mutations too: they count as much as names again.
+  const rows = draft.rows === undefined ? 0 : draft.rows.valueBytes + MIN_NAMES_BYTES;
+  return storedSize(draft.data, draft.bytes) + Math.max(names, MIN_NAMES_BYTES) + rows;
 }
 
 export async function writeEarly(kv: Deno.Kv, early: EarlyChunks, now: number): Promise<void> {

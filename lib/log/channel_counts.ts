@@ -1,5 +1,11 @@
 import { keys } from "../kv/keys.ts";
-import { type Address, channelOf, type Tenant, tenantOf } from "../shared/channel.ts";
+import {
+  type Address,
+  channelOf,
+  type Tenant,
+  tenantOf,
+  watchedChannel,
+} from "../shared/channel.ts";
 import { Problem } from "../shared/problem.ts";
 import { getMany, type HeadCache } from "./head_cache.ts";
 import type { StoredHead } from "./head.ts";
@@ -90,11 +96,15 @@ export function sumChannels(
   }
 }
 
-/** How many of them each tenant has; the system's own are nobody's. */
+/**
+ * How many of them each tenant has. The system's own are nobody's, but for those that a tenant's
+ * clients bring about.
+ */
 function countedByTenant(addresses: readonly Address[]): ReadonlyMap<Tenant, number> {
   const counts = new Map<Tenant, number>();
   for (const address of addresses) {
-    if (channelOf(address).startsWith("$")) continue;
+    const channel = channelOf(address);
+    if (channel.startsWith("$") && watchedChannel(channel) === undefined) continue;
     const tenant = tenantOf(address);
     counts.set(tenant, (counts.get(tenant) ?? 0) + 1);
   }

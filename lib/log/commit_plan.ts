@@ -1,15 +1,17 @@
 import { keys } from "../kv/keys.ts";
 import type { Address } from "../shared/channel.ts";
 import type { LogEvent } from "../shared/event.ts";
-import { type Epoch, formatOffset } from "../shared/offset.ts";
+import { type Epoch, formatOffset, type Offset } from "../shared/offset.ts";
 import { Problem, quote } from "../shared/problem.ts";
 import { loadData, type StoredDrafts } from "./blobs.ts";
 import { type ChannelCounts, isNew } from "./channel_counts.ts";
 import type { Pending } from "./pending.ts";
 import { getMany, type HeadCache } from "./head_cache.ts";
 import { type HeadEntry, newHead, type StoredHead } from "./head.ts";
-import type { Appended, Draft } from "./log.ts";
+import { type Appended, type Draft, type RowChange, StaleRowsError } from "./log.ts";
 import { isBlob, type PackedEvent, type StoredBatch, unpackEvent } from "./record_batch.ts";
+
+type Answer = readonly Appended[] | Problem | StaleRowsError;
 
 /** What a commit does to one channel. */
 export interface ChannelPlan {
@@ -24,11 +26,13 @@ export interface ChannelPlan {
 export interface Planned {
   readonly channels: readonly ChannelPlan[];
   /** What each append is answered once the commit stands. */
-  readonly answers: ReadonlyMap<Pending, readonly Appended[] | Problem>;
+  readonly answers: ReadonlyMap<Pending, Answer>;
   /** Of the appends that are stored. */
   readonly stored: readonly StoredDrafts[];
   /** Blobs among theirs that nothing refers to, since their event was in the log already. */
   readonly unused: ReadonlySet<string>;
+  /** What changes along with events, each with its event's offset. */
+  readonly rows: readonly { readonly change: RowChange; readonly offset: Offset }[];
 }
 
 /** What a plan is made from. */
@@ -53,8 +57,8 @@ interface Known {
 /**
  * Gives every draft of `group` its sequence, or the place of the event that it repeats.
  *
- * The `seen` keys are read after the heads. A commit that passes its check of the head therefore
- * knows that nobody appended since, and needs no check of their own.
+ * The `seen` keys, and rows that are to be absent, are read after the heads. A commit that passes its
+ * check of the head therefore knows that nobody appended since, and needs no check of their own.
  */
 export async function planCommit(
   { kv, heads, counts }: PlanSources,
@@ -68,13 +72,15 @@ export async function planCommit(
     }
   }
   const known = await readKnown(kv, group, channels);
-  const answers = new Map<Pending, readonly Appended[] | Problem>();
+  const stale = await readStale(kv, group);
+  const answers = new Map<Pending, Answer>();
   const stored: StoredDrafts[] = [];
   const unused = new Set<string>();
+  const rows: { change: RowChange; offset: Offset }[] = [];
   for (const pending of group) {
     if (pending.settled) continue; // its caller was told, and it was not sent
     const repeated = pending.drafts.map((draft, index) => repeatOf(draft, index, pending, known));
-    const conflict = repeated.find((found) => found instanceof Problem) ??
+    const conflict = stale.get(pending) ?? repeated.find((found) => found instanceof Problem) ??
       countChannels(pending, channels, counts);
     if (conflict !== undefined) {
       answers.set(pending, conflict);
@@ -93,11 +99,15 @@ export async function planCommit(
         const sequence = before?.sequence ?? plan.push(draft, data);
         if (name !== undefined && before === undefined) known.set(name, { ...draft, sequence });
         const offset = formatOffset(plan.before.epoch, sequence);
+        if (draft.rows !== undefined && before === undefined) {
+          rows.push({ change: draft.rows, offset });
+        }
         return { offset, id: draft.id ?? offset, duplicate: before !== undefined };
       }),
     );
   }
-  return { channels: [...channels.values()].map((plan) => plan.close()), answers, stored, unused };
+  const plans = [...channels.values()].map((plan) => plan.close());
+  return { channels: plans, answers, stored, unused, rows };
 }
 
 /** Counts the channels that `pending` is the first to need; why it may not have them. */
@@ -238,6 +248,23 @@ async function readKnown(
     if (event !== undefined) known.set(name, { ...event, sequence });
   }));
   return known;
+}
+
+const NOTHING: ReadonlyMap<Pending, StaleRowsError> = new Map();
+
+/** The appends that need rows to be absent which are there. */
+async function readStale(
+  kv: Deno.Kv,
+  group: readonly Pending[],
+): Promise<ReadonlyMap<Pending, StaleRowsError>> {
+  const needed: { readonly pending: Pending; readonly key: Deno.KvKey }[] = [];
+  for (const pending of group) {
+    for (const key of pending.absentRows) needed.push({ pending, key });
+  }
+  if (needed.length === 0) return NOTHING;
+  const entries = await getMany(kv, needed.map(({ key }) => key));
+  const stale = needed.filter((_, i) => entries[i]?.versionstamp !== null);
+  return new Map(stale.map(({ pending }) => [pending, new StaleRowsError()]));
 }
 
 async function readEvent(

@@ -42,7 +42,14 @@ export class Committer {
 
   append(drafts: readonly Draft[]): Promise<readonly Appended[]> {
     const addresses = [...new Set(drafts.map((draft) => draft.address))];
-    const refusal = this.#refusal(addresses.length);
+    const rowChecks: Deno.AtomicCheck[] = [];
+    const absentRows: Deno.KvKey[] = [];
+    for (const { rows } of drafts) {
+      if (rows === undefined) continue;
+      rowChecks.push(...rows.checks);
+      absentRows.push(...rows.absent);
+    }
+    const refusal = this.#refusal(addresses.length + rowChecks.length);
     if (refusal !== undefined) return Promise.reject(refusal);
     const stored = storeDrafts(drafts);
     if (stored.keyBytes + keyBytesOf(addresses) > ATOMIC_KEY_BYTES) {
@@ -61,6 +68,8 @@ export class Committer {
       drafts,
       addresses,
       stored,
+      rowChecks,
+      absentRows,
       bytes,
       since: performance.now(),
       settled: false,
@@ -132,6 +141,7 @@ export class Committer {
     const blocked = new Set<Address>();
     let size = 0;
     let keyBytes = 0;
+    let rowChecks = 0;
     let at = 0;
     for (; at < this.#queue.length; at++) {
       const pending = this.#queue[at] as Pending; // at < length
@@ -143,12 +153,14 @@ export class Committer {
       const fits = group.length === 0 ||
         (!isAlone && size + pending.stored.size <= ATOMIC_DATA_BYTES &&
           keyBytes + addedKeys <= ATOMIC_KEY_BYTES &&
-          channels.size + added.length <= this.#traits.checks);
+          channels.size + added.length + rowChecks + pending.rowChecks.length <=
+            this.#traits.checks);
       if (isFree && !fits) break;
       if (isFree) {
         group.push(pending);
         size += pending.stored.size;
         keyBytes += addedKeys;
+        rowChecks += pending.rowChecks.length;
         for (const address of added) channels.add(address);
         if (isAlone) {
           at++;

@@ -31,6 +31,8 @@ export const publication = z.strictObject({
   id: z.string().optional(),
   key: z.string().optional(),
   ttl: z.number().optional(),
+  /** Delivered to who is there now and not stored: see ephemeral_draft.ts. */
+  ephemeral: z.boolean().optional(),
 });
 export type Publication = z.infer<typeof publication>;
 

@@ -6,7 +6,9 @@ import { Problem } from "../shared/problem.ts";
 import { claimEarly, type StoredDrafts, writeEarly } from "./blobs.ts";
 import { type ChannelPlan, planCommit, type Planned, type Seen } from "./commit_plan.ts";
 import { type ChannelCounts, isNew, sumChannels } from "./channel_counts.ts";
-import type { HeadCache } from "./head_cache.ts";
+import { getMany, type HeadCache } from "./head_cache.ts";
+import { StaleRowsError } from "./log.ts";
+import type { LogObserver } from "./log_observer.ts";
 import { addressesOf, commitUnknown, type Pending, settle } from "./pending.ts";
 import { lastOf, narrowed, packBatches, type StoredBatch } from "./record_batch.ts";
 import { Run } from "./run.ts";
@@ -33,6 +35,8 @@ export interface GroupCommitOptions {
   /** Whether someone in this isolate wants the channel's runs. */
   readonly isListened: (address: Address) => boolean;
   readonly onCommitted: (run: Run) => void;
+  /** @default nobody wants to know */
+  readonly observer?: LogObserver | undefined;
   /** Whether nobody waits for the group any more and nobody will look if it arrives. */
   readonly isAbandoned: (group: readonly Pending[]) => boolean;
 }
@@ -103,6 +107,8 @@ export class GroupCommit {
         const arrived = await this.#findArrived(unknown);
         if (arrived !== undefined) return this.#done(arrived, undefined);
         const contended = await this.#reload(group);
+        // That is no conflict of the others, who go on without those.
+        if (await this.#dropStale(group) && contended.size === 0) conflicts--;
         if (conflicts >= MAX_CONFLICTS) {
           throw new Problem("contended", "Too many writers at one channel; publish again.");
         }
@@ -129,7 +135,7 @@ export class GroupCommit {
 
   /** The versionstamp of the commit; none where another isolate was first. */
   async #send({ id, planned }: Attempt): Promise<string | undefined> {
-    const { kv, doorbell } = this.#options;
+    const { kv, doorbell, observer } = this.#options;
     const atomic = kv.atomic();
     for (const plan of planned.channels) {
       // Also where there are only repeats: that they are still kept is what the head says.
@@ -147,6 +153,10 @@ export class GroupCommit {
         );
       }
     }
+    for (const { change, offset } of planned.rows) {
+      for (const check of change.checks) atomic.check(check);
+      change.write(atomic, offset);
+    }
     for (const { chunks, early } of planned.stored) {
       for (const { blob, key, value } of chunks) {
         if (!planned.unused.has(blob)) atomic.set(key, value);
@@ -157,18 +167,27 @@ export class GroupCommit {
     const made = moved.filter(({ before }) => isNew(before.head));
     sumChannels(atomic, made.map(({ address }) => address), 1);
     if (moved.length > 0) doorbell.prepare(atomic, moved.map(({ address }) => address));
+    const start = performance.now();
     const result = await atomic.commit();
+    observer?.committed(performance.now() - start);
     return result.ok ? result.versionstamp : undefined;
   }
 
   #done({ planned }: Attempt, versionstamp: string | undefined): void {
-    const { heads, isListened, onCommitted, doorbell } = this.#options;
+    const { heads, isListened, onCommitted, doorbell, observer } = this.#options;
     const moved = movedBy(planned);
     for (const { address, head } of moved) {
       if (versionstamp === undefined) heads.forget(address);
       else heads.set(address, { head, versionstamp });
     }
-    for (const [pending, answer] of planned.answers) settle(pending, answer);
+    const end = performance.now();
+    for (const [pending, answer] of planned.answers) {
+      settle(pending, answer);
+      const [address] = pending.addresses;
+      const isStored = address !== undefined && !(answer instanceof Error);
+      if (isStored) observer?.appended(address, end - pending.since);
+    }
+    for (const { address, events } of moved) observer?.stored(address, events.length);
     for (const plan of moved) if (isListened(plan.address)) onCommitted(runOf(plan));
     if (moved.length > 0) doorbell.committed(moved.map(({ address }) => address), versionstamp);
   }
@@ -196,6 +215,24 @@ export class GroupCommit {
     const before = addresses.map((address) => heads.peek(address)?.versionstamp);
     await heads.reload(addresses);
     return new Set(addresses.filter((a, i) => heads.peek(a)?.versionstamp !== before[i]));
+  }
+
+  /**
+   * Answers appends whose rows have changed since they were read: they alone can't be stored.
+   *
+   * @returns whether there were any.
+   */
+  async #dropStale(group: readonly Pending[]): Promise<boolean> {
+    const checked = group.flatMap((pending) =>
+      pending.settled ? [] : pending.rowChecks.map((check) => ({ pending, check }))
+    );
+    if (checked.length === 0) return false;
+    const entries = await getMany(this.#options.kv, checked.map(({ check }) => check.key));
+    const stale = checked.filter(({ check }, i) => entries[i]?.versionstamp !== check.versionstamp);
+    for (const { pending } of stale) {
+      settle(pending, new StaleRowsError());
+    }
+    return stale.length > 0;
   }
 
   /** Up to `milliseconds`, at random: full jitter, so that isolates don't meet again. */

@@ -10,6 +10,7 @@ import { Committer } from "./committer.ts";
 import { ChannelCounts, isNew, sumChannels } from "./channel_counts.ts";
 import { HeadCache, readHeads } from "./head_cache.ts";
 import { newHead, publicHead, type StoredHead } from "./head.ts";
+import type { LogObserver } from "./log_observer.ts";
 import type {
   Appended,
   ChannelInfo,
@@ -44,6 +45,8 @@ export interface KvLogOptions {
   readonly random?: () => number;
   /** Milliseconds between two looks for what the doorbell missed; 0: none. @default {3000} */
   readonly safetyPoll?: number;
+  /** @default nobody wants to know */
+  readonly observer?: LogObserver;
 }
 
 /** The log on Deno KV. It does not own the store: who opened that closes it, after the log. */
@@ -78,8 +81,20 @@ export class KvLog implements Log {
       random,
       isListened: (address) => this.#listeners.has(address),
       onCommitted: (run) => this.#listeners.get(run.address)?.appended(run),
+      observer: options.observer,
     });
-    this.#retainer = new Retainer({ kv, doorbell, defaults: retention, now });
+    this.#retainer = new Retainer({
+      kv,
+      doorbell,
+      defaults: retention,
+      now,
+      end: async (address, { epoch, last }) => {
+        await this.#changeHead(
+          address,
+          (head) => head?.epoch === epoch && head.last === last ? this.#ended(head) : undefined,
+        );
+      },
+    });
     const { safetyPoll = SAFETY_POLL } = options;
     if (safetyPoll > 0) {
       this.#poll = setInterval(() => {
@@ -132,8 +147,7 @@ export class KvLog implements Log {
 
   async delete(address: Address): Promise<boolean> {
     const next = await this.#changeHead(address, (head) => {
-      if (head === null || head.deleted) return undefined;
-      return { ...newHead(this.#now(), head.epoch), deleted: true };
+      return head === null || head.deleted ? undefined : this.#ended(head);
     });
     return next !== undefined;
   }
@@ -169,6 +183,10 @@ export class KvLog implements Log {
       this.#polling,
       withinTime(retaining, READ_TIMEOUT).catch(() => {}), // then the lease ends by its time
     ]);
+  }
+
+  #ended({ epoch }: StoredHead): StoredHead {
+    return { ...newHead(this.#now(), epoch), deleted: true };
   }
 
   /**

@@ -15,6 +15,31 @@ export interface Draft {
   readonly key: string | undefined;
   /** Milliseconds that the event is worth reading. */
   readonly ttl: number | undefined;
+  /** What else is written in the event's own commit. */
+  readonly rows?: RowChange;
+}
+
+/** Rows of the store that change together with an event: both do, or neither. */
+export interface RowChange {
+  /** Rows as they were read. Each takes one of the few checks that a commit may have. */
+  readonly checks: readonly Deno.AtomicCheck[];
+  /** Rows that are not there, and only ever come with an event of the same channel. */
+  readonly absent: readonly Deno.KvKey[];
+  /** Of all keys, those of the checks too, at the most. */
+  readonly keyBytes: number;
+  /** Of all values, at the most. */
+  readonly valueBytes: number;
+  /** Adds what is to be written, 3 mutations at the most, for an event that gets this offset. */
+  readonly write: (atomic: Deno.AtomicOperation, offset: Offset) => void;
+}
+
+/** An event was not stored because rows that were to change with it have changed meanwhile. */
+export class StaleRowsError extends Error {
+  override readonly name = "StaleRowsError";
+
+  constructor() {
+    super("rows that were to change with an event have changed");
+  }
 }
 
 export interface Appended {
@@ -81,6 +106,7 @@ export interface Log {
    * @throws {Problem} `overloaded`, `idempotency_conflict` (with the index), `contended`,
    * `storage_*`, `shutting_down`; `commit_unknown` where the store did not say whether it
    * committed in time.
+   * @throws {StaleRowsError} where a row that was to change along is another by now.
    */
   append(drafts: readonly Draft[]): Promise<readonly Appended[]>;
 

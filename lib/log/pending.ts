@@ -1,7 +1,7 @@
 import type { Address } from "../shared/channel.ts";
 import { Problem } from "../shared/problem.ts";
 import type { StoredDrafts } from "./blobs.ts";
-import type { Appended, Draft } from "./log.ts";
+import type { Appended, Draft, StaleRowsError } from "./log.ts";
 
 /** One append from its call to its answer. */
 export interface Pending {
@@ -9,19 +9,26 @@ export interface Pending {
   /** The channels of the drafts, without repeats. */
   readonly addresses: readonly Address[];
   stored: StoredDrafts;
+  /** Rows that must be as they were read, for what changes along. */
+  readonly rowChecks: readonly Deno.AtomicCheck[];
+  /** Rows that must not be there. */
+  readonly absentRows: readonly Deno.KvKey[];
   readonly bytes: number;
   readonly since: number;
   /** True once the caller has its answer, whatever becomes of the commit. */
   settled: boolean;
   readonly resolve: (appended: readonly Appended[]) => void;
-  readonly reject: (problem: Problem) => void;
+  readonly reject: (problem: Problem | StaleRowsError) => void;
 }
 
 /** Answers the caller, unless it has its answer. */
-export function settle(pending: Pending, answer: readonly Appended[] | Problem): void {
+export function settle(
+  pending: Pending,
+  answer: readonly Appended[] | Problem | StaleRowsError,
+): void {
   if (pending.settled) return;
   pending.settled = true;
-  if (answer instanceof Problem) pending.reject(answer);
+  if (answer instanceof Error) pending.reject(answer);
   else pending.resolve(answer);
 }
 

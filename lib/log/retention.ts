@@ -2,30 +2,36 @@ import type { Doorbell } from "../kv/doorbell.ts";
 import { keys } from "../kv/keys.ts";
 import { KV_LIMITS } from "../kv/limits.ts";
 import { untilUnlocked } from "../kv/locked.ts";
-import type { Address, Channel, Tenant } from "../shared/channel.ts";
-import { addressOf } from "../shared/channel.ts";
+import { WorkLease } from "../kv/work_lease.ts";
+import {
+  type Address,
+  addressOf,
+  type Channel,
+  channelOf,
+  type Tenant,
+  tenantOf,
+  watchedChannel,
+} from "../shared/channel.ts";
 import type { Epoch } from "../shared/offset.ts";
 import { deleteBlob, type Orphan } from "./blobs.ts";
 import type { Seen } from "./commit_plan.ts";
 import type { StoredHead } from "./head.ts";
 import type { Retention } from "./log.ts";
 import { dataBytes, isBlob, type StoredBatch } from "./record_batch.ts";
+import { retentionOf } from "./retention_limits.ts";
 
 /** How long the isolate that does retention holds it without a sign of life, in ms. */
 const LEASE_MS = 30_000;
 /** After so long no append still waits to commit chunks that it has written, in ms. */
 const ORPHAN_MS = 60 * 60 * 1_000;
 
-interface Lease {
-  readonly holder: string;
-  readonly until: number;
-}
-
 export interface RetentionOptions {
   readonly kv: Deno.Kv;
   readonly doorbell: Doorbell;
   readonly defaults: Retention;
   readonly now: () => number;
+  /** Ends the life of a channel, if its head is still this one. */
+  readonly end: (address: Address, head: StoredHead) => Promise<void>;
 }
 
 /**
@@ -34,15 +40,16 @@ export interface RetentionOptions {
  */
 export class Retainer {
   readonly #options: RetentionOptions;
-  readonly #isolate = crypto.randomUUID();
+  readonly #lease: WorkLease;
 
   constructor(options: RetentionOptions) {
     this.#options = options;
+    this.#lease = new WorkLease(options.kv, "retention", LEASE_MS, options.now);
   }
 
   /** One pass over all channels; nothing while another isolate is at it. */
   async pass(): Promise<void> {
-    if (!await this.#holdLease()) return;
+    if (!await this.#lease.hold()) return;
     const { kv } = this.#options;
     for await (
       const entry of kv.list<StoredHead>({ prefix: keys.allHeads() }, { batchSize: 100 })
@@ -52,7 +59,7 @@ export class Retainer {
       await this.#trim(address, entry);
     }
     for await (const { key } of kv.list({ prefix: keys.sweeps() })) {
-      if (!await this.#holdLease()) return;
+      if (!await this.#lease.hold()) return;
       const [, tenant, channel, epoch] = key;
       await this.#sweep(addressOf(tenant as Tenant, channel as Channel), epoch as Epoch);
     }
@@ -66,28 +73,15 @@ export class Retainer {
   }
 
   async release(): Promise<void> {
-    const { kv } = this.#options;
-    const entry = await kv.get<Lease>(keys.lease("retention"));
-    if (entry.value?.holder !== this.#isolate) return;
-    await untilUnlocked(() => kv.atomic().check(entry).delete(entry.key).commit());
-  }
-
-  async #holdLease(): Promise<boolean> {
-    const { kv, now } = this.#options;
-    const entry = await kv.get<Lease>(keys.lease("retention"));
-    const isOthers = entry.value !== null && entry.value.holder !== this.#isolate;
-    if (isOthers && entry.value.until > now()) return false;
-    const lease: Lease = { holder: this.#isolate, until: now() + LEASE_MS };
-    const hold = kv.atomic().check(entry).set(entry.key, lease);
-    return (await untilUnlocked(() => hold.commit())).ok;
+    await this.#lease.release();
   }
 
   /** Moves the first kept event of a channel forward as its limits ask. */
   async #trim(address: Address, entry: Deno.KvEntry<StoredHead>): Promise<void> {
     const { kv, now, defaults, doorbell } = this.#options;
     const head = entry.value;
-    if (head.first > head.last) return;
-    const limits = { ...defaults, ...head.retention };
+    if (head.first > head.last) return await this.#endDeserted(address, entry);
+    const limits = retentionOf(channelOf(address), head.retention, defaults);
     const oldestKept = now() - limits.age;
     const isWithin = head.oldest >= oldestKept && head.last - head.first < limits.events &&
       head.endBytes - head.startBytes <= limits.bytes;
@@ -107,6 +101,19 @@ export class Retainer {
     doorbell.prepare(atomic, [address]);
     const result = await untilUnlocked(() => atomic.commit()); // if an append was first: in the next pass
     if (result.ok) doorbell.committed([address], result.versionstamp);
+  }
+
+  /**
+   * Ends the presence channel where nobody is, and has been for as long as it keeps: nobody could
+   * delete it, and it counts as one of the tenant's.
+   */
+  async #endDeserted(address: Address, { value: head }: Deno.KvEntry<StoredHead>): Promise<void> {
+    const { kv, end } = this.#options;
+    const watched = watchedChannel(channelOf(address));
+    if (watched === undefined || head.deleted) return;
+    const prefix = keys.members(addressOf(tenantOf(address), watched));
+    for await (const _ of kv.list({ prefix }, { limit: 1 })) return;
+    await end(address, head); // unless it has moved meanwhile: whoever enters moves it
   }
 
   /** Deletes what an epoch's log has before the first kept event; all, if it is over. */

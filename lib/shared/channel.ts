@@ -14,6 +14,13 @@ export const DEFAULT_TENANT = "default" as Tenant;
 /** Where a tenant's security events are: written by the system, read by who has the right. */
 export const AUDIT_CHANNEL = "$audit" as Channel;
 
+/** Where the server's own figures are: of all of it, so of {@link DEFAULT_TENANT} alone. */
+export const FIGURES_CHANNEL = "$figures" as Channel;
+export const FIGURES_ADDRESS = addressOf(DEFAULT_TENANT, FIGURES_CHANNEL);
+
+/** Before a channel's name: where the changes of its presence are. */
+const PRESENCE = "$presence:";
+
 /** Channel names stand in keys of 2,048 bytes at most, and in every metric and log line. */
 export const MAX_CHANNEL_BYTES = 256;
 
@@ -51,7 +58,32 @@ export function parseChannel(name: string): Channel {
  * @throws {Problem} as {@link parseChannel}
  */
 export function parseReadableChannel(name: string): Channel {
-  return name === AUDIT_CHANNEL ? AUDIT_CHANNEL : parseChannel(name);
+  if (name === AUDIT_CHANNEL) return AUDIT_CHANNEL;
+  if (name === FIGURES_CHANNEL) return FIGURES_CHANNEL;
+  return name.startsWith(PRESENCE)
+    ? presenceChannel(parseChannel(name.slice(PRESENCE.length)))
+    : parseChannel(name);
+}
+
+/**
+ * The system channel that has the changes of who is in `channel`.
+ *
+ * @throws {Problem} `bad_channel` where the name is too long for that.
+ */
+export function presenceChannel(channel: Channel): Channel {
+  const name = `${PRESENCE}${channel}`;
+  if (channelFault(name) === undefined) return name as Channel;
+  throw new Problem(
+    "bad_channel",
+    `Cannot have presence in ${quote(channel)}: its name is longer than ${
+      MAX_CHANNEL_BYTES - PRESENCE.length
+    } bytes.`,
+  );
+}
+
+/** The channel whose presence `channel` has the changes of; undefined: it is no such channel. */
+export function watchedChannel(channel: Channel): Channel | undefined {
+  return channel.startsWith(PRESENCE) ? channel.slice(PRESENCE.length) as Channel : undefined;
 }
 
 /** What is wrong with `name` as a channel, or undefined. */

@@ -90,7 +90,8 @@ export function dataText(data: string | Uint8Array): string {
   return typeof data === "string" ? data : encodeBase64(data);
 }
 
-function dataJson({ data, contentType }: LogEvent): string {
+/** The data as JSON on one line: the value for JSON types, else a string. */
+export function dataJson({ data, contentType }: Pick<LogEvent, "data" | "contentType">): string {
   if (typeof data === "string" && isJsonType(contentType)) {
     // Line ends in JSON text are white space between tokens: strings hold them escaped.
     return data.includes("\n") || data.includes("\r") ? data.replace(/[\r\n]+/g, " ") : data;

@@ -19,9 +19,9 @@ export function sseEvent(id: string, type: string | undefined, data: string): st
     : `id: ${id}\nevent: ${type}\n${dataLines(data)}\n`;
 }
 
-/** A system event that moves no cursor. */
-export function sseNotice(type: string, data: string): string {
-  return `event: ${type}\n${dataLines(data)}\n`;
+/** An event that moves no cursor. */
+export function sseNotice(type: string | undefined, data: string): string {
+  return `${type === undefined ? "" : `event: ${type}\n`}${dataLines(data)}\n`;
 }
 
 /**

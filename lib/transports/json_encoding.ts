@@ -1,5 +1,7 @@
+import type { NotesEncoder } from "../hub/notes.ts";
 import type { Encoder } from "../log/run.ts";
 import { channelOf } from "../shared/channel.ts";
+import { ephemeralMembers } from "../shared/ephemeral.ts";
 import { eventMembers, gapMembers } from "../shared/event.ts";
 import { formatOffset } from "../shared/offset.ts";
 
@@ -20,3 +22,13 @@ export const socketMessage: Encoder<string> = (run) => {
   const cursor = formatOffset(run.epoch, run.after);
   return [`{"op":"gap",${run.encode(jsonGap)},"cursor":"${cursor}"}`, ...lines].join("\n");
 };
+
+/** The members of each ephemeral event's JSON, without braces. */
+export const jsonNoteMembers: NotesEncoder<readonly string[]> = ({ address, events }) => {
+  const channel = JSON.stringify(channelOf(address));
+  return events.map((event) => ephemeralMembers(channel, event));
+};
+
+/** The WebSocket message of ephemeral events: a JSON object a line. */
+export const socketNotes: NotesEncoder<string> = (notes) =>
+  notes.encode(jsonNoteMembers).map((members) => `{"op":"ephemeral",${members}}`).join("\n");

@@ -1,10 +1,12 @@
 import type { Authority } from "../auth/authority.ts";
 import type { EndReason, Sessions } from "../auth/sessions.ts";
 import type { Hub } from "../hub/hub.ts";
+import type { Notes } from "../hub/notes.ts";
 import type { Sink } from "../hub/sink.ts";
 import type { Subscription } from "../hub/subscription.ts";
 import type { After } from "../shared/cursor.ts";
 import { Problem } from "../shared/problem.ts";
+import { jsonNoteMembers } from "./json_encoding.ts";
 import { type Found, makePage, type Page, type PageOptions, readPage } from "./page.ts";
 
 const CODES = { expired: "token_expired", revoked: "token_revoked" } as const;
@@ -23,9 +25,17 @@ export interface LongPollOptions extends PageOptions {
 }
 
 /**
+ * How long a poll that has ephemeral events waits for more of them, in ms. Met: one who publishes
+ * such, and has everyone who polls come back hundreds of times a second.
+ */
+const GATHER_MS = 50;
+/** Characters of them with which it waits no longer. */
+const MAX_GATHERED = 128 * 1024;
+
+/**
  * The page after `after`: at once if there is something, else as soon as there is, else the empty
  * one when the time is over, the client has gone or the server stops. A long poll is a
- * subscription that ends with its first events.
+ * subscription that ends with its first events, which may be ephemeral ones.
  *
  * @throws {Problem} `storage_*`; `token_expired` or `token_revoked` where the credential has ended
  * meanwhile.
@@ -42,6 +52,9 @@ export async function longPoll(hub: Hub, after: After, options: LongPollOptions)
   const page = await readPage(hub, after, options);
   if (!page.isEmpty || options.signal.aborted) return page;
   const found: Found[] = [];
+  const noted: Notes[] = [];
+  let gathered = 0;
+  let gathering: ReturnType<typeof setTimeout> | undefined;
   const closed = Promise.withResolvers<void>();
   const subscriptions: Subscription[] = [];
   const timer = setTimeout(end, options.wait);
@@ -55,6 +68,12 @@ export async function longPoll(hub: Hub, after: After, options: LongPollOptions)
           found.push({ index, runs });
           end();
           return false;
+        },
+        notify: (notes) => {
+          noted.push(notes);
+          for (const { data } of notes.events) gathered += data.length;
+          gathering ??= setTimeout(end, GATHER_MS);
+          if (gathered >= MAX_GATHERED) end();
         },
         hasRoom,
         // Full after its first runs: what comes later belongs to the next poll.
@@ -71,9 +90,18 @@ export async function longPoll(hub: Hub, after: After, options: LongPollOptions)
     if (!(cause instanceof Problem && cause.code === "shutting_down")) throw cause;
   } finally {
     clearTimeout(timer);
+    clearTimeout(gathering);
     options.signal.removeEventListener("abort", onAbort);
     for (const subscription of subscriptions) subscription.close();
     closed.resolve();
   }
-  return found.length === 0 ? page : makePage(page.vector, found, options.limit, true);
+  const answer = found.length === 0 ? page : makePage(page.vector, found, options.limit, true);
+  return noted.length === 0 ? answer : withNotes(answer, noted);
+}
+
+/** The same page, which has ephemeral events too: it stays at its cursor. */
+function withNotes(page: Page, noted: readonly Notes[]): Page {
+  const members = noted.flatMap((notes) => notes.encode(jsonNoteMembers));
+  const events = members.map((one) => `{${one}}`).join(",");
+  return { ...page, body: `{"ephemeral":[${events}],${page.body.slice(1)}`, isEmpty: false };
 }

@@ -9,10 +9,10 @@ import { Vector } from "./vector.ts";
 
 /** One answer of a poll. At most one gap, which comes before all events. */
 export interface Page {
-  /** `{events, cursor, upToDate, gap?}` as JSON text. */
+  /** `{events, cursor, upToDate, gap?, ephemeral?}` as JSON text. */
   readonly body: string;
   readonly cursor: Cursor;
-  /** Neither an event nor a gap: there is nothing new. */
+  /** No event of any kind and no gap: there is nothing new. */
   readonly isEmpty: boolean;
   /** Where reading goes on. */
   readonly vector: Vector;

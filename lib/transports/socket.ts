@@ -2,15 +2,19 @@ import type { EndReason, Holder, Sessions } from "../auth/sessions.ts";
 import { MAX_TOKEN_CHARS } from "../auth/token_verifier.ts";
 import type { Hub } from "../hub/hub.ts";
 import { draftOfPublication } from "../log/draft.ts";
+import { ephemeralOf } from "../log/ephemeral_draft.ts";
 import type { Appended, Draft } from "../log/log.ts";
 import { channelOf, type Tenant } from "../shared/channel.ts";
 import { MAX_EVENT_BYTES } from "../shared/event.ts";
 import { Problem } from "../shared/problem.ts";
 import type { DrainPoll } from "./drain_poll.ts";
+import type { EphemeralPublisher } from "./ephemeral_publisher.ts";
 import { type GoodbyeReason, reconnectDelay } from "./goodbye.ts";
+import type { Presence } from "../presence/presence.ts";
 import { SocketAdmission } from "./socket_admission.ts";
 import type { SocketClient } from "./socket_client.ts";
 import { type ClientMessage, type MessageOf, parseMessage, type Ref } from "./socket_message.ts";
+import { SocketMembers } from "./socket_members.ts";
 import { SocketOutput } from "./socket_output.ts";
 import { SocketRefusals } from "./socket_refusals.ts";
 import { SocketSubscriptions } from "./socket_subscriptions.ts";
@@ -47,12 +51,16 @@ const MAX_UNREAD_BYTES = 16 * MAX_EVENT_BYTES;
 export interface SocketOptions {
   readonly hub: Hub;
   readonly sessions: Sessions;
+  readonly presence: Pick<Presence, "enter" | "leave" | "lose">;
   readonly drains: DrainPoll;
   readonly append: (drafts: readonly Draft[]) => Promise<readonly Appended[]>;
+  readonly ephemeral: EphemeralPublisher;
   /** Milliseconds between two pings, which the runtime sends. */
   readonly heartbeat: number;
   /** Told of what nobody foresaw, and at whose message. */
   readonly onError: (cause: unknown, tenant: Tenant | undefined) => void;
+  /** Told that a publish was refused. @default nobody wants to know */
+  readonly onRefused?: () => void;
   /** All that are open. */
   readonly sockets: Set<SocketSession>;
 }
@@ -65,6 +73,7 @@ export class SocketSession implements Holder {
   readonly #output: SocketOutput;
   readonly #admission: SocketAdmission;
   readonly #subscriptions: SocketSubscriptions;
+  readonly #members: SocketMembers;
   #refusals: SocketRefusals | undefined;
   #publishes = 0;
 
@@ -78,13 +87,19 @@ export class SocketSession implements Holder {
     const output = this.#output = new SocketOutput(socket, drains);
     const subscriptions = new SocketSubscriptions({ hub, client, output, close });
     this.#subscriptions = subscriptions;
+    const members = this.#members = new SocketMembers({
+      presence: options.presence,
+      client,
+      output,
+      fail: (cause) => options.onError(cause, this.#admission.authority.tenant),
+    });
     this.#admission = new SocketAdmission({
       id,
       client,
       sessions,
       holder: this,
       output,
-      subscriptions,
+      isIdle: () => subscriptions.isEmpty && members.isEmpty,
       fail: (ref, cause) => this.#fail(ref, cause),
       close,
     });
@@ -112,6 +127,7 @@ export class SocketSession implements Holder {
 
   changed(): void {
     this.#subscriptions.checkRights(this.#admission.authority);
+    this.#members.checkRights(this.#admission.authority);
   }
 
   end(reason: EndReason): void {
@@ -124,6 +140,7 @@ export class SocketSession implements Holder {
     this.#admission[Symbol.dispose]();
     this.#client.left();
     this.#subscriptions.close();
+    this.#members.close();
     this.#options.sockets.delete(this);
   }
 
@@ -161,10 +178,15 @@ export class SocketSession implements Holder {
 
   #handle(message: ClientMessage): void {
     try {
-      this.#begin(message)?.catch((cause) => this.#fail(message.ref, cause));
+      this.#begin(message)?.catch((cause) => this.#failed(message, cause));
     } catch (cause) {
-      this.#fail(message.ref, cause);
+      this.#failed(message, cause);
     }
+  }
+
+  #failed({ op, ref }: ClientMessage, cause: unknown): void {
+    if (op === "publish") this.#options.onRefused?.();
+    this.#fail(ref, cause);
   }
 
   /** In the same tick up to the first wait, so that publishes keep the order of their frames. */
@@ -177,6 +199,10 @@ export class SocketSession implements Holder {
         return;
       case "publish":
         return this.#publish(message);
+      case "enter":
+        return this.#members.enter(this.#admission.authority, message);
+      case "leave":
+        return this.#members.leave(this.#admission.authority, message);
       case "auth":
         return this.#admission.authenticate(message);
       case "ping":
@@ -185,11 +211,16 @@ export class SocketSession implements Holder {
   }
 
   async #publish(message: MessageOf<"publish">): Promise<void> {
-    const { op: _, ref, ...publication } = message;
+    const { op: _, ref, ephemeral, ...publication } = message;
     const authority = this.#admission.authority;
     const draft = draftOfPublication(authority.tenant, publication);
     authority.require("publish", channelOf(draft.address));
+    const event = ephemeral ? ephemeralOf(draft, Date.now(), "bad_message") : undefined;
     this.#client.published(authority, draft.bytes);
+    if (event !== undefined) {
+      this.#options.ephemeral.publish(draft.address, event);
+      return this.#output.send({ op: "ack", ref, ephemeral: true });
+    }
     if (this.#publishes >= MAX_PUBLISHES) {
       throw new Problem("overloaded", `${MAX_PUBLISHES} publishes wait for their answer already.`);
     }

@@ -6,7 +6,6 @@ import type { GoodbyeReason } from "./goodbye.ts";
 import type { SocketClient } from "./socket_client.ts";
 import type { MessageOf, Ref } from "./socket_message.ts";
 import type { SocketOutput } from "./socket_output.ts";
-import type { SocketSubscriptions } from "./socket_subscriptions.ts";
 
 /** Milliseconds for a socket to bring its first credential. Met: sockets of nobody. */
 const AUTH_MS = 5_000;
@@ -28,7 +27,8 @@ export interface SocketAdmissionOptions {
   /** The socket itself. */
   readonly holder: Holder;
   readonly output: SocketOutput;
-  readonly subscriptions: Pick<SocketSubscriptions, "isEmpty">;
+  /** Whether it is subscribed to nothing and nobody's presence. */
+  readonly isIdle: () => boolean;
   /** Answers a message that failed. */
   readonly fail: (ref: Ref | undefined, cause: unknown) => void;
   readonly close: (reason: GoodbyeReason) => void;
@@ -119,9 +119,9 @@ export class SocketAdmission implements Disposable {
 
   /** All or nothing: where the credential is refused, the socket stays who it was. */
   #admit(authority: Authority): void {
-    const { id, client, sessions, holder, subscriptions } = this.#options;
+    const { id, client, sessions, holder, isIdle } = this.#options;
     const session = this.#session;
-    const isNobodyYet = session?.authority.grant.kind === "anonymous" && subscriptions.isEmpty;
+    const isNobodyYet = session?.authority.grant.kind === "anonymous" && isIdle();
     const kept = isNobodyYet ? undefined : session;
     kept?.requireSuccessor(authority);
     client.admitted(authority);

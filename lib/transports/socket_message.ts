@@ -22,6 +22,20 @@ const operations = {
     channels: z.array(z.string()).min(1).optional(),
   }),
   publish: publication.extend({ op: z.literal("publish"), ref }),
+  /** There, with this data, from now on. */
+  enter: z.strictObject({
+    op: z.literal("enter"),
+    ref,
+    channel: z.string(),
+    member: z.string().optional(),
+    data: z.unknown().optional(),
+  }),
+  leave: z.strictObject({
+    op: z.literal("leave"),
+    ref,
+    channel: z.string(),
+    member: z.string().optional(),
+  }),
   /** Another credential for this socket, or the first. */
   auth: z.strictObject({
     op: z.literal("auth"),

@@ -1,6 +1,8 @@
+import type { Notes } from "../hub/notes.ts";
 import type { CloseReason, Sink } from "../hub/sink.ts";
 import type { Encoder, Run } from "../log/run.ts";
 import type { DrainPoll } from "./drain_poll.ts";
+import { socketNotes } from "./json_encoding.ts";
 import type { ServerMessage } from "./socket_message.ts";
 
 /** Bytes that wait for a socket before it is full and its subscriptions turn to catching up. */
@@ -41,6 +43,11 @@ export class SocketOutput {
     return this.hasRoom();
   }
 
+  /** As {@link Sink.notify}. */
+  notify(notes: Notes): void {
+    if (this.#isOpen && this.hasRoom()) this.#socket.send(notes.encode(socketNotes));
+  }
+
   hasRoom(): boolean {
     return this.#isClosed || this.#socket.bufferedAmount < QUEUE_BYTES;
   }
@@ -72,6 +79,10 @@ export class SocketSink implements Sink {
 
   write(runs: readonly Run[]): boolean {
     return this.#output.write(runs, this.#encode);
+  }
+
+  notify(notes: Notes): void {
+    this.#output.notify(notes);
   }
 
   hasRoom(): boolean {

@@ -65,7 +65,7 @@ export class SocketSubscriptions {
   async add(authority: Authority, message: MessageOf<"subscribe">): Promise<void> {
     this.#authority = authority;
     const { key, addresses } = target(authority.tenant, message);
-    for (const address of addresses) authority.require("subscribe", channelOf(address));
+    for (const address of addresses) authority.requireRead(channelOf(address));
     this.#options.client.subscribed(authority, addresses.length);
     this.#requireRoom(key, addresses.length);
     const start = parseAfter(message.after ?? "latest", addresses.map(channelOf));
@@ -157,7 +157,7 @@ export class SocketSubscriptions {
   #checkGroup(key: string, { isStarted, subscriptions }: Group): void {
     if (!isStarted) return; // looked at when all are there
     for (const [channel, subscription] of subscriptions) {
-      if (this.#authority?.may("subscribe", channel)) continue;
+      if (this.#authority?.mayRead(channel)) continue;
       subscription.close();
       subscriptions.delete(channel);
       this.#options.output.send({ op: "unsubscribed", channel, reason: "forbidden" });

@@ -1,6 +1,7 @@
 import type { Authority } from "../auth/authority.ts";
 import type { EndReason, Holder, Session, Sessions } from "../auth/sessions.ts";
 import type { Hub } from "../hub/hub.ts";
+import type { Notes, NotesEncoder } from "../hub/notes.ts";
 import type { Sink } from "../hub/sink.ts";
 import type { Subscription } from "../hub/subscription.ts";
 import type { Encoder, Run } from "../log/run.ts";
@@ -9,7 +10,13 @@ import { type Address, type Channel, channelOf } from "../shared/channel.ts";
 import { type After, formatCursor } from "../shared/cursor.ts";
 import { SSE_HEARTBEAT, sseNotice, sseOpening } from "../shared/sse.ts";
 import { type GoodbyeReason, reconnectDelay } from "./goodbye.ts";
-import { encodeSseVector, sseEnvelope, ssePlain } from "./sse_encoding.ts";
+import {
+  encodeSseVector,
+  sseEnvelope,
+  sseEnvelopeNotes,
+  ssePlain,
+  ssePlainNotes,
+} from "./sse_encoding.ts";
 import type { TimerWheel } from "./timer_wheel.ts";
 import { startPositions } from "./start.ts";
 import { Vector } from "./vector.ts";
@@ -64,7 +71,6 @@ class SseStream implements Holder {
   #beats: Disposable | undefined;
   /** Waiters for room. */
   #waiters: (() => void)[] = [];
-  #hasWritten = true;
   #isClosed = false;
   readonly readable: ReadableStream<Uint8Array>;
 
@@ -117,6 +123,7 @@ class SseStream implements Holder {
   #sink(encode: Encoder<Uint8Array>): Sink {
     return {
       write: (runs) => this.#write(runs, encode),
+      notify: (notes) => this.#notify(notes),
       hasRoom: () => this.#hasRoom(),
       drained: () => this.#drained(),
       close: (reason) => this.#close(reason),
@@ -125,13 +132,20 @@ class SseStream implements Holder {
 
   #write(runs: readonly Run[], encode: Encoder<Uint8Array>): boolean {
     if (this.#isClosed) return true;
-    this.#hasWritten = true;
     const [only] = runs;
     const bytes = runs.length === 1 && only !== undefined
       ? encode(only)
       : concat(runs.map((run) => encode(run)));
     this.#controller.enqueue(bytes);
     return this.#hasRoom();
+  }
+
+  #notify(notes: Notes): void {
+    if (this.#isClosed || !this.#hasRoom()) return;
+    const encode: NotesEncoder<Uint8Array> = this.#options.isEnveloped
+      ? sseEnvelopeNotes
+      : ssePlainNotes;
+    this.#controller.enqueue(notes.encode(encode));
   }
 
   #hasRoom(): boolean {
@@ -150,11 +164,12 @@ class SseStream implements Holder {
     for (const wake of waiters) wake();
   }
 
-  /** A comment where nothing else was written since the last beat: a dead peer shows by it. */
+  /**
+   * A comment, by which a dead peer shows, to either side. Also where something was written since
+   * the last: else a stream could be quiet for almost two heartbeats.
+   */
   #beat(): void {
-    const isQuiet = !this.#hasWritten && this.#hasRoom();
-    this.#hasWritten = false;
-    if (isQuiet) this.#controller.enqueue(HEARTBEAT);
+    if (this.#hasRoom()) this.#controller.enqueue(HEARTBEAT);
   }
 
   expiring(expiresIn: number): void {
@@ -167,7 +182,7 @@ class SseStream implements Holder {
     if (this.#beats === undefined) return; // looked at when all are there
     const { authority } = this.#session;
     for (const [channel, subscription] of this.#subscriptions) {
-      if (authority.may("subscribe", channel)) continue;
+      if (authority.mayRead(channel)) continue;
       subscription.close();
       this.#subscriptions.delete(channel);
       this.#notice("weir.unsubscribed", { channel, reason: "forbidden" });
@@ -197,9 +212,13 @@ class SseStream implements Holder {
 
   #close(reason: GoodbyeReason): void {
     if (this.#isClosed) return;
-    this.#notice("weir.goodbye", { retry: reconnectDelay(), reason });
+    try {
+      this.#notice("weir.goodbye", { retry: reconnectDelay(), reason });
+      this.#controller.close();
+    } catch {
+      return this.#leave(); // the subscriber has just left: nobody hears a goodbye
+    }
     this.#leave();
-    this.#controller.close();
     if (reason === "stopping") return;
     // Who takes nothing may never take the goodbye: then the connection is cut.
     const farewell = this.#options.wheel.add({

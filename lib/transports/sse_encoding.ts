@@ -1,5 +1,7 @@
+import type { NotesEncoder } from "../hub/notes.ts";
 import type { Encoder, Run } from "../log/run.ts";
 import { channelOf } from "../shared/channel.ts";
+import { ephemeralMembers } from "../shared/ephemeral.ts";
 import {
   dataText,
   DEFAULT_TYPE,
@@ -9,7 +11,7 @@ import {
   type LogEvent,
 } from "../shared/event.ts";
 import { formatOffset } from "../shared/offset.ts";
-import { sseEvent } from "../shared/sse.ts";
+import { sseEvent, sseNotice } from "../shared/sse.ts";
 
 const utf8 = new TextEncoder();
 
@@ -29,6 +31,21 @@ export function encodeSseVector(
   return encodeRun(run, isEnveloped ? envelopeOf(run) : dataOf, cursorAt);
 }
 
+/** The frames of ephemeral events: without an `id:`, so that they move no cursor. */
+export const ssePlainNotes: NotesEncoder<Uint8Array> = ({ events }) => {
+  return utf8.encode(events.map(({ type, data }) => sseNotice(shownType(type), data)).join(""));
+};
+
+/** The same with a JSON envelope as data. */
+export const sseEnvelopeNotes: NotesEncoder<Uint8Array> = ({ address, events }) => {
+  const channel = JSON.stringify(channelOf(address));
+  const frames = events.map((event) => {
+    const envelope = `{${ephemeralMembers(channel, event)},"ephemeral":true}`;
+    return sseNotice(shownType(event.type), envelope);
+  });
+  return utf8.encode(frames.join(""));
+};
+
 function encodeRun(
   run: Run,
   data: (event: LogEvent) => string,
@@ -36,10 +53,14 @@ function encodeRun(
 ): Uint8Array {
   let text = run.gap === undefined ? "" : gapEvent(run, run.gap, cursorAt(run.after));
   for (const event of run.events) {
-    const type = event.type === DEFAULT_TYPE ? undefined : event.type;
-    text += sseEvent(cursorAt(event.sequence), type, data(event));
+    text += sseEvent(cursorAt(event.sequence), shownType(event.type), data(event));
   }
   return utf8.encode(text);
+}
+
+/** A reader gets `message` where no type is said. */
+function shownType(type: string): string | undefined {
+  return type === DEFAULT_TYPE ? undefined : type;
 }
 
 function gapEvent(run: Run, gap: Gap, cursor: string): string {

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import type { Page } from "playwright-core";
 import { Chromium, CHROMIUM_MISSING } from "../support/chromium.ts";
 import { bearer, endingIn, type Guarded, guardedServer } from "../support/guarded.ts";
+import { checkLooks } from "../support/pages.ts";
 import { newChannel, publish } from "../support/publishing.ts";
 import type { WeirServer } from "../support/server.ts";
 import { until } from "../support/until.ts";
@@ -9,7 +10,8 @@ import { until } from "../support/until.ts";
 const options = { ignore: CHROMIUM_MISSING };
 
 /** What Chromium itself says of an answer that is no success; not of the page's making. */
-const STATUS_LINE = /^Failed to load resource: the server responded with a status of 40[13]/;
+const STATUS_LINE =
+  /^(Failed to load resource: the server responded with a status of 40[13]|WebSocket connection to '[^']*' failed)/;
 
 Deno.test(
   "a token signs in, shows events live and publishes, and signing out ends that",
@@ -24,16 +26,17 @@ Deno.test(
     page.on("request", (request) => urls.push(request.url()));
 
     await visit(page, weir, channel);
-    assert.equal(await page.locator("#live").count(), 0);
+    assert.equal(await page.locator("#island").count(), 0);
     await signIn(page, token);
-    await state(page, "Open").waitFor();
+    await state(page, "open").waitFor();
     assert.equal(await page.locator(".signed-in").innerText(), "Signed in as ann\nSign out");
 
     const { offset } = await publish(weir.url, channel, "from elsewhere", bearer(token));
     await page.locator(`[data-offset="${offset}"]`).waitFor();
-    await page.getByLabel("Data").fill(`"from here"`);
+    await page.getByRole("form", { name: "Publish" }).getByLabel("Data").fill(`"from here"`);
     await page.getByRole("button", { name: "Publish" }).click();
-    await page.locator(".event", { hasText: "from here" }).waitFor();
+    await page.locator(".row-line", { hasText: "from here" }).click();
+    await page.getByText("$TOKEN", { exact: true }).waitFor();
 
     assert.ok(urls.every((url) => !url.includes(token)));
     assert.ok(!(await page.content()).includes(token));
@@ -47,10 +50,25 @@ Deno.test(
     await page.getByRole("button", { name: "Sign out" }).click();
     await page.getByLabel("Token").waitFor();
     assert.deepEqual(await page.context().cookies(), []);
-    assert.equal(await page.locator(".event").count(), 0);
+    assert.equal(await page.locator(".row-line").count(), 0);
     assert.deepEqual(errors.filter((error) => !STATUS_LINE.test(error)), []);
   },
 );
+
+Deno.test("who signs in sees a page in every look", options, async () => {
+  await using weir = await guardedServer();
+  await using chromium = await Chromium.open();
+  const { page } = chromium;
+  await visit(page, weir, "orders");
+  await page.getByLabel("Token").waitFor();
+  await checkLooks(page, "sign-in");
+  await signIn(page, await weir.token(undefined, endingIn(30)));
+  await farewell(page).waitFor();
+  await checkLooks(page, "console-ending");
+  await page.getByRole("button", { name: "Sign in again" }).click();
+  await page.getByLabel("Token").waitFor();
+  assert.deepEqual(await page.context().cookies(), []);
+});
 
 Deno.test("a token that is refused leaves a sentence and no trace", options, async () => {
   await using weir = await guardedServer();
@@ -73,7 +91,7 @@ Deno.test("a token that is refused leaves a sentence and no trace", options, asy
   // By the keyboard alone: the field has the focus again, and Enter sends.
   await page.keyboard.insertText(await weir.token());
   await page.keyboard.press("Enter");
-  await state(page, "Open").waitFor();
+  await state(page, "open").waitFor();
   assert.deepEqual(errors.filter((error) => !STATUS_LINE.test(error)), []);
 });
 
@@ -82,12 +100,11 @@ Deno.test("a session that is revoked ends on the page, and says so", options, as
   await using chromium = await Chromium.open();
   const { page, errors } = chromium;
   const channel = newChannel();
+  await page.clock.install();
   await visit(page, weir, channel);
   await signIn(page, await weir.token(undefined, { jti: "session-1" }));
-  await state(page, "Open").waitFor();
+  await state(page, "open").waitFor();
 
-  const asked: string[] = [];
-  page.on("request", (request) => asked.push(request.url()));
   const admin = await weir.token({ admin: true }, { sub: "admin" });
   const revoked = await fetch(`${weir.url}/v1/revocations`, {
     method: "POST",
@@ -96,14 +113,17 @@ Deno.test("a session that is revoked ends on the page, and says so", options, as
   });
   await revoked.body?.cancel();
   assert.equal(revoked.status, 201);
-  await state(page, "Ended").waitFor();
-  assert.match(await page.locator(".ended").innerText(), /^Signed out: the session was revoked/);
+  await farewell(page).filter({ hasText: "Signed out: the session was revoked." }).waitFor();
+  await state(page, "closed").waitFor();
+  const asked: string[] = [];
+  page.on("request", (request) => asked.push(request.url()));
+  await page.clock.fastForward("10:00");
   assert.deepEqual(asked, []); // it doesn't come back by itself
 
   await page.getByRole("button", { name: "Sign in again" }).click();
   await refusal(page).filter({ hasText: "revoked" }).waitFor();
   await signIn(page, await weir.token());
-  await state(page, "Open").waitFor();
+  await state(page, "open").waitFor();
   assert.deepEqual(errors.filter((error) => !STATUS_LINE.test(error)), []);
 });
 
@@ -113,8 +133,8 @@ Deno.test("a session says that it ends soon, and ends with its token", options, 
   const { page } = chromium;
   await visit(page, weir, newChannel());
   await signIn(page, await weir.token(undefined, endingIn(6)));
-  await page.locator(`[data-kind="expiring"]`).waitFor();
-  await page.locator(".ended", { hasText: "Signed out: the session has expired." }).waitFor();
+  await farewell(page).filter({ hasText: "The session ends within a minute." }).waitFor();
+  await farewell(page).filter({ hasText: "Signed out: the session has expired." }).waitFor();
   await page.getByRole("button", { name: "Sign in again" }).click();
   await page.getByLabel("Token").waitFor();
 });
@@ -128,14 +148,13 @@ Deno.test(
     const { page } = chromium;
     await visit(page, weir, newChannel());
     await signIn(page, await weir.token());
-    await state(page, "Open").waitFor();
+    await state(page, "open").waitFor();
 
     await weir.server.kill();
-    await state(page, "Reconnecting").waitFor();
+    await state(page, "reconnecting").waitFor();
     await page.context().clearCookies();
     await weir.server.start();
-    await state(page, "Ended").waitFor();
-    assert.match(await page.locator(".ended").innerText(), /^Signed out: the session has ended/);
+    await farewell(page).filter({ hasText: "Signed out: the session has ended." }).waitFor();
   },
 );
 
@@ -144,13 +163,19 @@ Deno.test("who may not read a channel can choose another", options, async () => 
   await using chromium = await Chromium.open();
   const { page, errors } = chromium;
   await visit(page, weir, "private");
+  await page.getByText("No channels yet that you may read.").waitFor();
   await page.getByText("no right to read").waitFor();
-  await page.getByLabel("Channel").fill("public/news");
-  await page.getByRole("button", { name: "Show" }).click();
-  await state(page, "Open").waitFor();
-  await page.getByText("There is no right to publish here.").waitFor();
+  await page.getByText("no right to publish here").waitFor();
+  await page.getByRole("tab", { name: "Members" }).click();
+  await page.getByText("no right to see who is in private").waitFor();
+  await page.getByRole("tab", { name: "Settings" }).click();
+  await page.getByText("no right to change what private keeps").waitFor();
+  await checkLooks(page, "console-refused");
+  await page.getByLabel("Find or open a channel").fill("public/news");
+  await page.getByLabel("Find or open a channel").press("Enter");
+  await state(page, "open").waitFor();
   await publish(weir.url, "public/news", "for all", bearer(await weir.token()));
-  await page.locator(".event", { hasText: "for all" }).waitFor();
+  await page.locator(".row-line", { hasText: "for all" }).waitFor();
 
   await page.locator("summary", { hasText: "Sign in" }).click();
   await signIn(page, await weir.token());
@@ -196,6 +221,10 @@ function refusal(page: Page) {
   return page.locator(".sign-in").getByRole("alert");
 }
 
-function state(page: Page, text: string) {
-  return page.locator(".connection", { hasText: text });
+function state(page: Page, status: string) {
+  return page.locator(`.connection[data-status="${status}"]`);
+}
+
+function farewell(page: Page) {
+  return page.locator(".session");
 }

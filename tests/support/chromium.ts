@@ -32,21 +32,37 @@ export class Chromium implements AsyncDisposable {
 
   private constructor(browser: Browser, page: Page) {
     this.#browser = browser;
-    this.page = page;
-    page.on("pageerror", (error) => this.errors.push(String(error)));
-    page.on("console", (message) => {
-      if (message.type() === "error") this.errors.push(message.text());
-    });
+    this.page = this.#listen(page);
   }
 
   static async open(): Promise<Chromium> {
     const browser = await chromium.launch({ executablePath: PROGRAM, args: FLAGS });
     try {
-      return new Chromium(browser, await browser.newPage());
+      // A context of the browser's own takes no second page.
+      const context = await browser.newContext();
+      return new Chromium(browser, await context.newPage());
     } catch (cause) {
       await browser.close();
       throw cause;
     }
+  }
+
+  /** One more tab of the visitor of `page`. */
+  async newTab(): Promise<Page> {
+    return this.#listen(await this.page.context().newPage());
+  }
+
+  /** A page of another visitor: nothing that is kept in the browser is theirs together. */
+  async newVisitor(): Promise<Page> {
+    return this.#listen(await this.#browser.newPage());
+  }
+
+  #listen(page: Page): Page {
+    page.on("pageerror", (error) => this.errors.push(String(error)));
+    page.on("console", (message) => {
+      if (message.type() === "error") this.errors.push(message.text());
+    });
+    return page;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
+import type { Notes } from "../../lib/hub/notes.ts";
 import type { CloseReason, Sink } from "../../lib/hub/sink.ts";
 import type { Run } from "../../lib/log/run.ts";
+import type { EphemeralEvent } from "../../lib/shared/ephemeral.ts";
 import type { LogEvent } from "../../lib/shared/event.ts";
 import { formatOffset, NO_EPOCH, offsetOf, type Position } from "../../lib/shared/offset.ts";
 
@@ -10,6 +12,7 @@ import { formatOffset, NO_EPOCH, offsetOf, type Position } from "../../lib/share
  */
 export class FakeSink implements Sink {
   readonly events: { readonly offset: string; readonly event: LogEvent }[] = [];
+  readonly notes: EphemeralEvent[] = [];
   gaps = 0;
   closedFor: CloseReason | undefined;
   /** Writes that came while it was full. */
@@ -51,6 +54,10 @@ export class FakeSink implements Sink {
       this.#fault ??= cause; // a sink must not throw
     }
     return this.#room > 0;
+  }
+
+  notify({ events }: Notes): void {
+    if (this.#room > 0) this.notes.push(...events);
   }
 
   hasRoom(): boolean {

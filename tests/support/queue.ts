@@ -1,7 +1,14 @@
+import { LIMIT } from "./until.ts";
+
+interface Taker<T> {
+  readonly resolve: (value: T) => void;
+  readonly reject: (cause: unknown) => void;
+}
+
 /** Values that one side puts in as they come and a test takes out one by one. */
 export class Queue<T> {
   readonly #values: T[] = [];
-  readonly #takers: { resolve(value: T): void; reject(cause: unknown): void }[] = [];
+  readonly #takers: Taker<T>[] = [];
   #end: { readonly cause: unknown } | undefined;
 
   put(value: T): void {
@@ -16,11 +23,13 @@ export class Queue<T> {
     for (const taker of this.#takers.splice(0)) taker.reject(this.#end.cause);
   }
 
-  take(): Promise<T> {
-    if (this.#values.length > 0) return Promise.resolve(this.#values.shift() as T); // there is one
-    if (this.#end !== undefined) return Promise.reject(this.#end.cause);
+  /** Fails where none comes within the limit: a test that waits in vain ends. */
+  async take(): Promise<T> {
+    if (this.#values.length > 0) return this.#values.shift() as T; // there is one
+    if (this.#end !== undefined) throw this.#end.cause;
     const { promise, resolve, reject } = Promise.withResolvers<T>();
     this.#takers.push({ resolve, reject });
-    return promise;
+    const timer = setTimeout(() => reject(new Error(`nothing came for ${LIMIT} ms`)), LIMIT);
+    return await promise.finally(() => clearTimeout(timer));
   }
 }

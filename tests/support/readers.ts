@@ -168,10 +168,15 @@ async function headCursor(url: string, channels: readonly string[]): Promise<str
 }
 
 /** All kept events of a channel, page by page. */
-export async function readAll(url: string, channel: string): Promise<readonly WireEvent[]> {
+export async function readAll(
+  url: string,
+  channel: string,
+  headers: Readonly<Record<string, string>> = {},
+): Promise<readonly WireEvent[]> {
   const events: WireEvent[] = [];
   for (let after = "earliest";;) {
-    const response = await fetch(readUrl(url, [channel], { after, limit: "1000" }));
+    const response = await fetch(readUrl(url, [channel], { after, limit: "1000" }), { headers });
+    if (!response.ok) throw new Error(`${response.status} ${await response.text()}`);
     const page: Answer & { readonly upToDate: boolean } = await response.json();
     events.push(...page.events);
     if (page.upToDate) return events;

@@ -6,7 +6,7 @@ const MAIN = new URL("../../main.ts", import.meta.url).pathname;
 export interface WeirServerOptions {
   /** Beside what every server here has: a free port and a store of its own. */
   readonly env?: Readonly<Record<string, string>>;
-  /** `run`: one isolate; `serve`: `deno serve --parallel`. @default "run" */
+  /** `run`: one isolate; `serve`: two, by `deno serve --parallel`. @default "run" */
   readonly by?: "run" | "serve";
   /** The largest file that the process may write, in blocks of 512 bytes: a disk that is full. */
   readonly maxFileBlocks?: number;
@@ -149,6 +149,7 @@ export class WeirServer implements AsyncDisposable {
       env: {
         DENO_NO_UPDATE_CHECK: "1",
         NO_COLOR: "1",
+        DENO_JOBS: "2", // isolates, whatever the tests themselves may take
         WEIR_PORT: String(this.#port),
         WEIR_KV: `${this.#directory}/weir.db`,
         ...env,

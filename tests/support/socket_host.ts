@@ -3,6 +3,7 @@ import { Sessions } from "../../lib/auth/sessions.ts";
 import { Hub } from "../../lib/hub/hub.ts";
 import type { Log } from "../../lib/log/log.ts";
 import { DrainPoll } from "../../lib/transports/drain_poll.ts";
+import { EphemeralPublisher } from "../../lib/transports/ephemeral_publisher.ts";
 import { type SocketOptions, SocketSession, SUBPROTOCOL } from "../../lib/transports/socket.ts";
 import type { SocketClient } from "../../lib/transports/socket_client.ts";
 
@@ -26,8 +27,10 @@ export class SocketHost implements AsyncDisposable {
     this.options = {
       hub: this.hub,
       sessions: new Sessions(),
+      presence: NOBODY,
       drains: new DrainPoll(),
       append: (drafts) => log.append(drafts),
+      ephemeral: new EphemeralPublisher({ hub: this.hub }),
       heartbeat: 15_000,
       onError: onError ?? ((cause) => {
         throw cause;
@@ -56,6 +59,12 @@ export class SocketHost implements AsyncDisposable {
     await this.#server.shutdown();
   }
 }
+
+const NOBODY: SocketOptions["presence"] = {
+  enter: () => Promise.reject(new Error("nobody asks for it")),
+  leave: () => Promise.resolve(),
+  lose() {},
+};
 
 const ANYONE: SocketClient = {
   authority: OPEN,

@@ -54,6 +54,7 @@ Deno.test("the channels of one connection together take no more than it has room
   let most = 1;
   const sink: Sink = {
     write: () => ++writes < most,
+    notify() {},
     hasRoom: () => writes < most,
     drained: () => writes < most ? Promise.resolve() : room.promise,
     close: () => {},

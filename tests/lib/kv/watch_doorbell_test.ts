@@ -3,6 +3,7 @@ import { WatchDoorbell } from "../../../lib/kv/watch_doorbell.ts";
 import type { Address } from "../../../lib/shared/channel.ts";
 import { Denokv, DENOKV_MISSING } from "../../support/denokv.ts";
 import { address } from "../../support/drafts.ts";
+import { FakeDate } from "../../support/fake_date.ts";
 
 const A = address("a");
 
@@ -169,24 +170,6 @@ class Isolates implements AsyncDisposable {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.#resources.disposeAsync();
-  }
-}
-
-/** `Date.now` that a test moves. */
-class FakeDate implements Disposable {
-  readonly #real = Date.now;
-  #passed = 0;
-
-  constructor() {
-    Date.now = () => this.#real() + this.#passed;
-  }
-
-  pass(milliseconds: number): void {
-    this.#passed += milliseconds;
-  }
-
-  [Symbol.dispose](): void {
-    Date.now = this.#real;
   }
 }
 

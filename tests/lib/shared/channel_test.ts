@@ -5,8 +5,11 @@ import {
   channelOf,
   MAX_CHANNEL_BYTES,
   parseChannel,
+  parseReadableChannel,
+  presenceChannel,
   type Tenant,
   tenantOf,
+  watchedChannel,
 } from "../../../lib/shared/channel.ts";
 import { Problem } from "../../../lib/shared/problem.ts";
 import { problem } from "../../support/log_reading.ts";
@@ -27,6 +30,25 @@ Deno.test("parseChannel() refuses what is empty, too long, broken or has control
 Deno.test("parseChannel() keeps names that start with $ for the system", () => {
   for (const name of ["$", "$presence"]) {
     assert.throws(() => parseChannel(name), problem("channel_reserved"));
+  }
+});
+
+Deno.test("a channel's presence channel is read, and leads back to the channel", () => {
+  for (const name of ["a", "orders:42", "x".repeat(246)]) {
+    const changes = presenceChannel(parseChannel(name));
+    assert.equal(parseReadableChannel(changes), changes);
+    assert.equal(watchedChannel(changes), name);
+    assert.throws(() => parseChannel(changes), problem("channel_reserved"));
+  }
+  assert.equal(watchedChannel(parseChannel("presence:a")), undefined);
+});
+
+Deno.test("parseReadableChannel() refuses a presence channel of what is no channel", () => {
+  for (const name of ["", "x".repeat(247), "a\n", "\ud800"]) {
+    assert.throws(() => parseReadableChannel(`$presence:${name}`), problem("bad_channel"));
+  }
+  for (const name of ["$presence:$audit", "$presence:$presence:a", "$presence", "$other"]) {
+    assert.throws(() => parseReadableChannel(name), problem("channel_reserved"));
   }
 });
 

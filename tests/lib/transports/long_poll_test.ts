@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { setImmediate } from "node:timers/promises";
+import { install } from "@sinonjs/fake-timers";
 import { OPEN } from "../../../lib/auth/authority.ts";
 import { Sessions } from "../../../lib/auth/sessions.ts";
 import { Hub } from "../../../lib/hub/hub.ts";
@@ -21,4 +23,51 @@ Deno.test("a long poll that comes while the server stops is answered with its cu
   });
   assert.equal(page.isEmpty, true);
   assert.equal(page.cursor, "000000000_0000000000000000");
+});
+
+Deno.test("a poll gathers ephemeral events for 50 ms, but not more than 128 Ki characters", async () => {
+  await using store = await openEmbedded();
+  const hub = new Hub({ log: await store.isolate() });
+  const a = address("a");
+  const note = (data: string) => hub.notify(a, { type: "m", time: 0, contentType: "text/a", data });
+  const clock = install({ toFake: ["setTimeout", "clearTimeout"] });
+  try {
+    const turns = async () => {
+      for (let i = 0; i < 20; i++) await setImmediate();
+    };
+    const poll = async () => {
+      const { body } = await longPoll(hub, "latest", {
+        addresses: [a],
+        limit: 10,
+        wait: 10_000,
+        signal: new AbortController().signal,
+        sessions: new Sessions(),
+        authority: OPEN,
+      });
+      return JSON.parse(body).ephemeral.map(({ data }: { readonly data: string }) => data.length);
+    };
+    const begun = async () => {
+      const lengths = poll();
+      while (!hub.isFollowed(a)) await setImmediate();
+      await turns();
+      return { lengths };
+    };
+    const few = await begun();
+    note("1");
+    await turns();
+    clock.tick(49);
+    note("22");
+    await turns();
+    clock.tick(1);
+    assert.deepEqual(await few.lengths, [1, 2]);
+    const many = await begun();
+    for (let i = 0; i < 9; i++) {
+      note("x".repeat(16_000));
+      await turns();
+    }
+    assert.deepEqual(await many.lengths, Array(9).fill(16_000));
+  } finally {
+    clock.uninstall();
+    await hub.close();
+  }
 });

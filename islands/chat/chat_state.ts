@@ -1,0 +1,193 @@
+import { batch, computed, type ReadonlySignal, signal } from "@preact/signals";
+import type { Weir } from "../../lib/client/api.ts";
+import { randomId } from "../random_id.ts";
+import { may, type Rights } from "../rights.ts";
+import { type Directory, readDirectory } from "./directory.ts";
+import type { Heard } from "./heard.ts";
+import type { Author } from "./lines.ts";
+import type { Memory } from "./memory.ts";
+import { friendlyName, TYPING_TYPE } from "./message.ts";
+import { People } from "./people.ts";
+import { Room } from "./room.ts";
+import { channelOf, FIRST_ROOM } from "./room_name.ts";
+import { TypingNotes } from "./typing.ts";
+
+export interface ChatOptions {
+  readonly weir: Weir;
+  readonly heard: Heard;
+  readonly memory: Memory;
+  readonly rights: Rights;
+  /** Who is signed in. */
+  readonly subject?: string | undefined;
+  readonly room: string;
+}
+
+/** The chat of one visitor: the rooms that they follow, one of which is on the page. */
+export class ChatState implements Disposable {
+  readonly weir: Weir;
+  readonly heard: Heard;
+  readonly author: Author;
+  readonly name;
+  readonly isNameChosen;
+  /** By name. */
+  readonly rooms = signal<readonly Room[]>([]);
+  readonly current;
+  readonly people = signal<People | undefined>(undefined);
+  readonly directory = signal<Directory>({ rooms: [], isWhole: true });
+  /** Messages of others that were not read, in all rooms. */
+  readonly unread: ReadonlySignal<number>;
+  readonly #memory: Memory;
+  readonly #rights: Rights;
+  #typing: TypingNotes;
+  #isVisible = true;
+  /** Until the page says so, it is not. */
+  #isAtEnd = false;
+
+  constructor({ weir, heard, memory, rights, subject, room }: ChatOptions) {
+    this.weir = weir;
+    this.heard = heard;
+    this.#memory = memory;
+    this.#rights = rights;
+    this.author = { member: memory.member(randomId), subject };
+    this.name = signal(subject ?? memory.name ?? friendlyName(Math.random));
+    this.isNameChosen = signal(subject !== undefined || memory.name !== undefined);
+    this.#typing = this.#typingNotes(room);
+    this.current = signal(this.#visit(room));
+    for (const visited of memory.rooms) {
+      if (visited !== room && this.may("subscribe", visited)) this.#visit(visited);
+    }
+    this.#remember();
+    this.#enter();
+    this.unread = computed(() =>
+      this.rooms.value.reduce((sum, { unread }) => sum + unread.value, 0)
+    );
+  }
+
+  may(right: "publish" | "subscribe" | "presence", room: string): boolean {
+    return may(this.#rights, right, channelOf(room));
+  }
+
+  /** Whether another message would be lost with the page. */
+  get hasWaiting(): boolean {
+    return this.rooms.value.some(({ outgoing }) =>
+      outgoing.messages.value.some(({ status }) => status === "waiting")
+    );
+  }
+
+  /** Puts the room on the page, and follows it from now on. */
+  go(name: string): void {
+    const left = this.current.value;
+    if (left.name === name) return;
+    batch(() => {
+      left.look({ isSeen: false, isAtEnd: true });
+      left.forgetNew();
+      this.current.value = this.rooms.value.find((room) => room.name === name) ?? this.#visit(name);
+      this.#typing = this.#typingNotes(name);
+      this.#isAtEnd = false;
+      this.#remember();
+      this.#enter();
+    });
+  }
+
+  /** Follows the room on the page no longer. Answers the one that is there instead. */
+  leave(): string {
+    const left = this.current.value;
+    const next = this.rooms.value.find((room) => room !== left)?.name ?? FIRST_ROOM;
+    if (next === left.name) return next;
+    this.go(next);
+    this.rooms.value = this.rooms.value.filter((room) => room !== left);
+    left[Symbol.dispose]();
+    this.#remember(); // without it
+    return next;
+  }
+
+  send(text: string): void {
+    const { outgoing } = this.current.value;
+    const id = `${this.author.member}-${randomId()}`;
+    const at = new Date().toISOString();
+    this.current.value.forgetNew();
+    this.#typing.sent();
+    outgoing.send(id, { name: this.name.value, text, at });
+  }
+
+  rename(name: string): void {
+    if (this.#memory.name !== name) this.#memory.name = name;
+    batch(() => {
+      this.isNameChosen.value = true;
+      if (name === this.name.value) return;
+      this.name.value = name;
+      void this.people.value?.enter(name);
+    });
+  }
+
+  /** Something was typed. */
+  typed(): void {
+    if (this.weir.state.value.status === "open") this.#typing.typed(performance.now());
+  }
+
+  /** What is on the page can be seen, or not; its last line too, or not. */
+  look({ isVisible = this.#isVisible, isAtEnd = this.#isAtEnd }): void {
+    this.#isVisible = isVisible;
+    this.#isAtEnd = isAtEnd;
+    this.current.value.look({ isSeen: isVisible, isAtEnd });
+  }
+
+  /** Another tab has written to the browser's storage under this key. */
+  stored(key: string | null): void {
+    if (this.#memory.isName(key)) return this.rename(this.#memory.name ?? this.name.value);
+    const name = this.#memory.roomOf(key);
+    const offset = name === undefined ? undefined : this.#memory.readTo(name);
+    if (offset === undefined) return;
+    this.rooms.value.find((room) => room.name === name)?.readElsewhere(offset);
+  }
+
+  async refreshDirectory(): Promise<void> {
+    this.directory.value = await readDirectory(this.heard.fetch);
+  }
+
+  [Symbol.dispose](): void {
+    this.people.value?.[Symbol.dispose]();
+    for (const room of this.rooms.value) room[Symbol.dispose]();
+    void this.weir.close();
+  }
+
+  #visit(name: string): Room {
+    const room = new Room(name, { weir: this.weir, memory: this.#memory, author: this.author });
+    this.rooms.value = [...this.rooms.value, room]
+      .sort((a, b) => a.name < b.name ? -1 : 1);
+    if (this.may("subscribe", name)) void room.open();
+    else room.problem.value = "There is no right to read this room.";
+    return room;
+  }
+
+  /** The room on the page is the latest. */
+  #remember(): void {
+    const { name } = this.current.value;
+    const known = new Set(this.rooms.value.map((room) => room.name));
+    const before = this.#memory.rooms.filter((room) => room !== name && known.has(room));
+    this.#memory.rooms = [...before, name];
+    const followed = new Set(this.#memory.rooms);
+    for (const room of this.rooms.value) {
+      if (!followed.has(room.name)) room[Symbol.dispose]();
+    }
+    this.rooms.value = this.rooms.value.filter((room) => followed.has(room.name));
+  }
+
+  #enter(): void {
+    this.people.value?.[Symbol.dispose]();
+    const { name } = this.current.value;
+    if (!this.may("presence", name)) return void (this.people.value = undefined);
+    this.people.value = new People(this.weir, name, this.author);
+    void this.people.value.enter(this.name.value);
+  }
+
+  #typingNotes(room: string): TypingNotes {
+    return new TypingNotes(() => {
+      if (!this.may("publish", room)) return;
+      const note = { member: this.author.member, name: this.name.value };
+      const options = { type: TYPING_TYPE, ephemeral: true };
+      // Nobody misses a note that did not come through.
+      this.weir.publish(channelOf(room), note, options).catch(() => {});
+    });
+  }
+}

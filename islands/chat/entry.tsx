@@ -1,0 +1,4 @@
+import { wakePage } from "../wake.tsx";
+import { Chat } from "./chat.tsx";
+
+wakePage(Chat);

@@ -1,0 +1,22 @@
+import type { JSX } from "preact";
+
+/** Colours that faces have. */
+const HUES = 6;
+
+/** The initials of a name, in a colour that the name has everywhere. */
+export function Face({ name }: { readonly name: string }): JSX.Element {
+  return (
+    <span class={`chat-face is-hue-${hueOf(name)}`} aria-hidden="true">{initialsOf(name)}</span>
+  );
+}
+
+function initialsOf(name: string): string {
+  const [first = "", second = ""] = name.split(/[\s._@-]+/).filter((word) => word !== "");
+  return [first, second].map((word) => Array.from(word)[0] ?? "").join("").toUpperCase();
+}
+
+function hueOf(name: string): number {
+  let hash = 0;
+  for (let i = 0; i < name.length; i++) hash = (31 * hash + name.charCodeAt(i)) >>> 0;
+  return hash % HUES;
+}

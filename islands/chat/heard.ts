@@ -1,0 +1,43 @@
+/** The browser's `fetch` and `WebSocket`, which remember when something last came by them. */
+export class Heard {
+  #at: number | undefined;
+
+  /** `performance.now()` of then. */
+  get at(): number | undefined {
+    return this.#at;
+  }
+
+  readonly fetch = async (input: RequestInfo | URL, init?: RequestInit): Promise<Response> => {
+    const response = await fetch(input, init);
+    this.#hear();
+    if (response.body === null) return response;
+    const { status, statusText, headers } = response;
+    const body = response.body.pipeThrough(
+      new TransformStream<Uint8Array<ArrayBuffer>, Uint8Array<ArrayBuffer>>({
+        transform: (chunk, controller) => {
+          this.#hear();
+          controller.enqueue(chunk);
+        },
+      }),
+    );
+    return new Response(body, { status, statusText, headers });
+  };
+
+  /** A `WebSocket` class of which that is true. */
+  readonly WebSocket = this.#socketClass();
+
+  #socketClass(): typeof WebSocket {
+    const hear = () => this.#hear();
+    // On the server, which renders the island, nobody connects.
+    return class HeardSocket extends WebSocket {
+      constructor(url: string | URL, protocols?: string | string[]) {
+        super(url, protocols);
+        this.addEventListener("message", hear);
+      }
+    };
+  }
+
+  #hear(): void {
+    this.#at = performance.now();
+  }
+}

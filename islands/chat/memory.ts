@@ -1,0 +1,100 @@
+import type { WebStorage } from "../../lib/client/cursor_store.ts";
+
+/** Rooms that are followed at once. Met: a page that reads hundreds, each looked into once. */
+export const MAX_VISITED = 20;
+
+const KEYS = { name: "name", member: "member", rooms: "rooms", read: "read:" } as const;
+const PREFIX = "weir-chat:";
+
+/**
+ * What the browser keeps of one visitor. Where it may keep nothing (storage that is denied or
+ * full), it is kept as long as the page is open.
+ */
+export class Memory {
+  readonly #prefix: string;
+  readonly #reach: () => WebStorage;
+  readonly #own = new Map<string, string>();
+
+  /**
+   * @param subject who is signed in: visitors of one browser have nothing together
+   * @param reach may throw, as `() => localStorage` does
+   */
+  constructor(subject: string | undefined, reach: () => WebStorage) {
+    this.#prefix = subject === undefined ? PREFIX : `${PREFIX}${JSON.stringify(subject)}:`;
+    this.#reach = reach;
+  }
+
+  get name(): string | undefined {
+    return this.#get(KEYS.name);
+  }
+
+  set name(name: string) {
+    this.#set(KEYS.name, name);
+  }
+
+  /** The browser's own: `make` makes it the first time. */
+  member(make: () => string): string {
+    const known = this.#get(KEYS.member);
+    if (known !== undefined && /^[0-9a-z]{1,32}$/.test(known)) return known;
+    const made = make();
+    this.#set(KEYS.member, made);
+    return made;
+  }
+
+  /** The rooms that were visited, the latest last. */
+  get rooms(): readonly string[] {
+    return parseRooms(this.#get(KEYS.rooms));
+  }
+
+  set rooms(rooms: readonly string[]) {
+    this.#set(KEYS.rooms, JSON.stringify(rooms.slice(-MAX_VISITED)));
+  }
+
+  /** The offset up to which the room was read. */
+  readTo(room: string): string | undefined {
+    return this.#get(KEYS.read + room);
+  }
+
+  setReadTo(room: string, offset: string): void {
+    this.#set(KEYS.read + room, offset);
+  }
+
+  /** Whether another tab has set the name, by the key that the `storage` event names. */
+  isName(key: string | null): boolean {
+    return key === this.#prefix + KEYS.name;
+  }
+
+  /** The room whose place another tab has moved, by the key that the `storage` event names. */
+  roomOf(key: string | null): string | undefined {
+    const prefix = this.#prefix + KEYS.read;
+    return key?.startsWith(prefix) ? key.slice(prefix.length) : undefined;
+  }
+
+  #get(key: string): string | undefined {
+    const own = this.#own.get(key);
+    if (own !== undefined) return own;
+    try {
+      return this.#reach().getItem(this.#prefix + key) ?? undefined;
+    } catch {
+      return undefined; // storage that is denied has nothing
+    }
+  }
+
+  #set(key: string, value: string): void {
+    try {
+      this.#reach().setItem(this.#prefix + key, value);
+      this.#own.delete(key);
+    } catch {
+      this.#own.set(key, value);
+    }
+  }
+}
+
+function parseRooms(text: string | undefined): readonly string[] {
+  try {
+    const rooms: unknown = JSON.parse(text ?? "[]");
+    return Array.isArray(rooms) ? rooms.filter((room) => typeof room === "string") : [];
+  } catch {
+    return []; // somebody else's text, under our name
+  }
+}

@@ -1,0 +1,111 @@
+import { Component, type JSX } from "preact";
+import { useState } from "preact/hooks";
+import { formatCount, formatLocalClock, formatLocalDay } from "../format.ts";
+import { Face } from "./face.tsx";
+import type { MessageLine } from "./lines.ts";
+import { linkedText } from "./linked_text.ts";
+import type { Row } from "./rows.ts";
+
+/** UTF-16 units, and lines, of a message that are shown before somebody asks for the rest. */
+const SHOWN = 2_000;
+const SHOWN_LINES = 30;
+
+/** One line of the room. It is drawn again only if it has changed. */
+export class RowView extends Component<{ readonly row: Row }> {
+  override shouldComponentUpdate({ row }: { readonly row: Row }): boolean {
+    const { row: old } = this.props;
+    return row.line !== old.line || row.isFirst !== old.isFirst ||
+      row.isNewDay !== old.isNewDay || row.isNew !== old.isNew;
+  }
+
+  override render(): JSX.Element {
+    const { line, isFirst, isNewDay, isNew } = this.props.row;
+    return (
+      <li class="chat-row" data-key={line.offset} data-kind={line.kind}>
+        {isNewDay && line.kind !== "gap" && (
+          <p class="chat-rule">
+            <span>{formatLocalDay(line.time)}</span>
+          </p>
+        )}
+        {isNew && (
+          <p class="chat-rule is-new">
+            <span>New</span>
+          </p>
+        )}
+        {line.kind === "message"
+          ? <MessageView message={line} isFirst={isFirst} />
+          : line.kind === "gap"
+          ? <p class="chat-gap">{line.text}</p>
+          : (
+            <p class="chat-other">
+              {line.count === 1 ? "Another event" : `${formatCount(line.count)} other events`}:{" "}
+              <code>{line.type}</code>
+            </p>
+          )}
+      </li>
+    );
+  }
+}
+
+interface MessageViewProps {
+  readonly message: Pick<MessageLine, "name" | "text" | "time" | "isMine" | "writtenAt">;
+  /** Whether it is the first of several of one person. */
+  readonly isFirst: boolean;
+  /** What becomes of it, under the text. */
+  readonly children?: JSX.Element | false;
+}
+
+export function MessageView({ message, isFirst, children }: MessageViewProps): JSX.Element {
+  const { name, text, time, isMine, writtenAt } = message;
+  const clock = <time dateTime={time}>{formatLocalClock(time)}</time>;
+  return (
+    <div class={`chat-message${isFirst ? " is-first" : ""}`} data-mine={isMine}>
+      {isFirst && <Face name={name} />}
+      {isFirst
+        ? (
+          <p class="chat-head">
+            <bdi class="chat-name">{name}</bdi>
+            {isMine && <small>you</small>}
+            {clock}
+          </p>
+        )
+        : <p class="chat-aside">{clock}</p>}
+      <Text text={text} />
+      {writtenAt !== undefined && (
+        <p class="chat-note">
+          Written {formatLocalClock(writtenAt)}, sent when there was a connection
+        </p>
+      )}
+      {children}
+    </div>
+  );
+}
+
+/** The text, as text: nothing in it is markup. */
+function Text({ text }: { readonly text: string }): JSX.Element {
+  const [isWhole, setWhole] = useState(false);
+  const shown = isWhole ? text : beginningOf(text);
+  return (
+    <div class="chat-text" dir="auto">
+      {linkedText(shown).map(({ text, href }, i) =>
+        href === undefined
+          ? text
+          : <a key={i} href={href} target="_blank" rel="noopener noreferrer nofollow">{text}</a>
+      )}
+      {shown.length < text.length && (
+        <>
+          {"… "}
+          <button type="button" class="quiet chat-more" onClick={() => setWhole(true)}>
+            Show all {formatCount(text.length)} characters
+          </button>
+        </>
+      )}
+    </div>
+  );
+}
+
+function beginningOf(text: string): string {
+  const lines = text.split("\n", SHOWN_LINES).join("\n");
+  // Cut between characters, not within one.
+  return lines.length > SHOWN ? lines.slice(0, SHOWN).replace(/[\ud800-\udbff]$/, "") : lines;
+}

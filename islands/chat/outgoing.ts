@@ -1,0 +1,75 @@
+import { type ReadonlySignal, type Signal, signal } from "@preact/signals";
+import type { Weir } from "../../lib/client/api.ts";
+import { type Message, MESSAGE_TYPE } from "./message.ts";
+import { reasonOf } from "./patient.ts";
+
+/** A message on its way: until it comes back as an event of the room. */
+export interface Sending {
+  readonly id: string;
+  readonly message: Message;
+  readonly status: "waiting" | "stored" | "refused";
+  /** Why it was refused. */
+  readonly reason?: string;
+}
+
+/** The visitor's messages that are not in the room yet, in the order in which they were sent. */
+export class Outgoing {
+  readonly #weir: Pick<Weir, "publish">;
+  readonly #channel: string;
+  readonly #messages: Signal<readonly Sending[]> = signal([]);
+
+  constructor(weir: Pick<Weir, "publish">, channel: string) {
+    this.#weir = weir;
+    this.#channel = channel;
+  }
+
+  get messages(): ReadonlySignal<readonly Sending[]> {
+    return this.#messages;
+  }
+
+  /** @param id counts as the message: it is stored once, however often it is sent under it */
+  send(id: string, message: Message): void {
+    void this.#publish({ id, message, status: "waiting" });
+  }
+
+  /** Sends one that was refused again, behind all that wait. */
+  retry(id: string): void {
+    const refused = this.#find(id, "refused");
+    if (refused === undefined) return;
+    this.#remove(id);
+    this.send(id, refused.message);
+  }
+
+  /** Gives one up that was refused. */
+  drop(id: string): void {
+    if (this.#find(id, "refused") !== undefined) this.#remove(id);
+  }
+
+  /** The event with this id is in the room. */
+  arrived(id: string): void {
+    if (this.#messages.peek().some((sending) => sending.id === id)) this.#remove(id);
+  }
+
+  async #publish(sending: Sending): Promise<void> {
+    const { id, message } = sending;
+    this.#messages.value = [...this.#messages.peek(), sending];
+    try {
+      await this.#weir.publish(this.#channel, message, { id, type: MESSAGE_TYPE });
+      this.#replace(id, { id, message, status: "stored" });
+    } catch (cause) {
+      this.#replace(id, { id, message, status: "refused", reason: reasonOf(cause) });
+    }
+  }
+
+  #find(id: string, status: Sending["status"]): Sending | undefined {
+    return this.#messages.peek().find((one) => one.id === id && one.status === status);
+  }
+
+  #replace(id: string, sending: Sending): void {
+    this.#messages.value = this.#messages.peek().map((one) => one.id === id ? sending : one);
+  }
+
+  #remove(id: string): void {
+    this.#messages.value = this.#messages.peek().filter((one) => one.id !== id);
+  }
+}

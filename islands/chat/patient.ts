@@ -1,0 +1,50 @@
+import type { ConnectionState, Weir } from "../../lib/client/api.ts";
+import { isPassing } from "../../lib/client/repeated.ts";
+import { WeirError } from "../../lib/client/weir_error.ts";
+
+/** Milliseconds before the next try, twice as long each time, up to the second. */
+const FIRST_WAIT = 500;
+const LONGEST_WAIT = 10_000;
+
+/**
+ * What `ask` answers, asked again where it fails for now: once the connection is open again, or
+ * after a while that grows.
+ *
+ * @throws what waiting doesn't mend, and what `signal` was aborted with
+ */
+export async function patiently<T>(
+  weir: Pick<Weir, "state">,
+  ask: () => Promise<T>,
+  signal: AbortSignal,
+): Promise<T> {
+  for (let wait = FIRST_WAIT;; wait = Math.min(2 * wait, LONGEST_WAIT)) {
+    try {
+      signal.throwIfAborted();
+      return await ask();
+    } catch (cause) {
+      if (signal.aborted || !isPassing(cause) || weir.state.value.status === "closed") throw cause;
+    }
+    await nextChance(weir, wait, signal);
+  }
+}
+
+function nextChance(weir: Pick<Weir, "state">, wait: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const end = () => {
+      clearTimeout(timer);
+      unwatch();
+      signal.removeEventListener("abort", end);
+      resolve();
+    };
+    const timer = setTimeout(end, wait);
+    const unwatch = weir.state.subscribe(({ status }: ConnectionState) => {
+      if (status === "open" || status === "closed") end();
+    });
+    signal.addEventListener("abort", end);
+  });
+}
+
+/** What went wrong, for whoever reads the page. */
+export function reasonOf(cause: unknown): string {
+  return cause instanceof WeirError ? cause.detail : String(cause);
+}

@@ -1,0 +1,72 @@
+import { type ReadonlySignal, type Signal, signal } from "@preact/signals";
+import type { Member, Presence, Weir } from "../../lib/client/api.ts";
+import { isPassing } from "../../lib/client/repeated.ts";
+import type { Author } from "./lines.ts";
+import { nameIn } from "./message.ts";
+import { reasonOf } from "./patient.ts";
+import { channelOf } from "./room_name.ts";
+
+export interface Person {
+  readonly member: string;
+  readonly name: string;
+  readonly isMe: boolean;
+}
+
+/** Who is in a room, the visitor among them. */
+export class People implements Disposable {
+  readonly #presence: Presence;
+  readonly #author: Author;
+  readonly #here: Signal<readonly Person[]> = signal([]);
+  readonly #problem: Signal<string | undefined> = signal(undefined);
+  readonly #unwatch: () => void;
+
+  constructor(weir: Pick<Weir, "presence">, room: string, author: Author) {
+    this.#presence = weir.presence(channelOf(room));
+    this.#author = author;
+    this.#unwatch = this.#presence.members.subscribe((members) => {
+      this.#here.value = peopleOf(members, author);
+    });
+  }
+
+  /** The visitor first, and then in the order in which they came. */
+  get here(): ReadonlySignal<readonly Person[]> {
+    return this.#here;
+  }
+
+  /** Why the visitor can't be seen. */
+  get problem(): ReadonlySignal<string | undefined> {
+    return this.#problem;
+  }
+
+  /** The visitor is there under this name, from now on, in all tabs once. */
+  async enter(name: string): Promise<void> {
+    const { member, subject } = this.#author;
+    try {
+      await this.#presence.enter({ name }, { member: subject ?? member });
+      this.#problem.value = undefined;
+    } catch (cause) {
+      this.#problem.value = reasonOf(cause);
+    }
+  }
+
+  [Symbol.dispose](): void {
+    this.#unwatch();
+    this.#presence.leave().catch((cause) => {
+      // Whose connection or session is gone is gone from the room too.
+      if (!isPassing(cause)) this.#problem.value = reasonOf(cause);
+    });
+  }
+}
+
+export function peopleOf(members: readonly Member[], author: Author): readonly Person[] {
+  const { member: own, subject } = author;
+  // Of who is not signed in the server marks the id, so that it is nobody's subject.
+  const isMine = (member: string) =>
+    subject === undefined ? member === own || member === `~${own}` : member === subject;
+  const people = members.map(({ member, data }) => ({
+    member,
+    name: nameIn(data) ?? member,
+    isMe: isMine(member),
+  }));
+  return [...people.filter(({ isMe }) => isMe), ...people.filter(({ isMe }) => !isMe)];
+}

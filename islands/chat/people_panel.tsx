@@ -1,0 +1,41 @@
+import type { JSX } from "preact";
+import type { ChatState } from "./chat_state.ts";
+import { Face } from "./face.tsx";
+
+interface PeoplePanelProps {
+  /** None until the page runs. */
+  readonly chat: ChatState | undefined;
+}
+
+/** Who is in the room at the moment. */
+export function PeoplePanel({ chat }: PeoplePanelProps): JSX.Element {
+  const people = chat?.people.value;
+  const here = people?.here.value ?? [];
+  const problem = people?.problem.value;
+  return (
+    <aside
+      id="people-panel"
+      class="chat-panel is-people"
+      tabIndex={-1}
+      aria-labelledby="people-title"
+    >
+      <h2 id="people-title">
+        Here now {here.length > 0 && <small class="number">{here.length}</small>}
+      </h2>
+      {chat !== undefined && people === undefined && (
+        <p class="empty">There is no right to see who is here.</p>
+      )}
+      {problem !== undefined && <p class="outcome is-error">Others don't see you here: {problem}
+      </p>}
+      <ul class="list">
+        {here.map(({ member, name, isMe }) => (
+          <li key={member} class="chat-person" data-member={member}>
+            <Face name={name} />
+            <bdi class="ellipsis">{name}</bdi>
+            {isMe && <small>you</small>}
+          </li>
+        ))}
+      </ul>
+    </aside>
+  );
+}

@@ -1,0 +1,153 @@
+import type { JSX } from "preact";
+import { useRef, useState } from "preact/hooks";
+import type { ChatState } from "./chat_state.ts";
+import type { Room } from "./room.ts";
+import { FIRST_ROOM, parseRoom, roomUrl } from "./room_name.ts";
+
+interface RoomPanelProps {
+  /** None until the page runs. */
+  readonly chat: ChatState | undefined;
+  /** The room on the page. */
+  readonly room: string;
+  readonly go: (room: string) => void;
+  /** Follows the room on the page no longer. */
+  readonly leave: () => void;
+}
+
+const FAULT_ID = "room-fault";
+
+/** The rooms: those that were visited, those that are there, and any other by its name. */
+export function RoomPanel({ chat, room, go, leave }: RoomPanelProps): JSX.Element {
+  const visited = chat?.rooms.value ?? [];
+  const directory = chat?.directory.value;
+  const known = directory !== undefined && "rooms" in directory ? directory.rooms : [];
+  const names = new Set(visited.map(({ name }) => name));
+  const others = known.filter((name) => !names.has(name));
+  return (
+    <aside id="rooms-panel" class="chat-panel is-rooms" tabIndex={-1} aria-labelledby="rooms-title">
+      <h2 id="rooms-title">Rooms</h2>
+      <nav aria-label="Rooms you follow">
+        <ul class="list">
+          {visited.length === 0 && <RoomLink name={room} isCurrent go={go} />}
+          {visited.map((one) => {
+            const isCurrent = one.name === room;
+            // There is always a room on the page: the first one is, where nothing else is followed.
+            const isLast = visited.length === 1 && room === FIRST_ROOM;
+            return (
+              <RoomLink key={one.name} name={one.name} room={one} isCurrent={isCurrent} go={go}>
+                {isCurrent && !isLast && <StopFollowing name={room} stop={leave} />}
+              </RoomLink>
+            );
+          })}
+        </ul>
+      </nav>
+      {others.length > 0 && (
+        <nav aria-labelledby="others-title">
+          <h3 id="others-title">Others</h3>
+          <ul class="list">
+            {others.map((name) => <RoomLink key={name} name={name} go={go} />)}
+          </ul>
+          {directory !== undefined && "isWhole" in directory && !directory.isWhole && (
+            <p class="outcome">There are more, which you can go to by their names.</p>
+          )}
+        </nav>
+      )}
+      {directory !== undefined && "problem" in directory && (
+        <p class="outcome">The list of rooms could not be read: {directory.problem}</p>
+      )}
+      <GoTo isReady={chat !== undefined} go={go} />
+    </aside>
+  );
+}
+
+interface RoomLinkProps {
+  readonly name: string;
+  /** Where it is followed. */
+  readonly room?: Room;
+  readonly isCurrent?: boolean;
+  readonly go: (room: string) => void;
+  /** What stands beside the link. */
+  readonly children?: JSX.Element | false;
+}
+
+function RoomLink({ name, room, isCurrent, go, children }: RoomLinkProps): JSX.Element {
+  const unread = room?.unread.value ?? 0;
+  const isMore = room?.past.value.status === "more" && room.lines.value.length === unread;
+  return (
+    <li class="chat-entry">
+      <a
+        class="chat-link"
+        href={roomUrl(name)}
+        {...isCurrent && { "aria-current": "page" }}
+        onClick={(event) => {
+          if (event.ctrlKey || event.metaKey || event.shiftKey || event.button !== 0) return;
+          event.preventDefault();
+          go(name);
+        }}
+      >
+        <span class="soft" aria-hidden="true">#</span>
+        <bdi class="ellipsis">{name}</bdi>
+        {unread > 0 && (
+          <span class="badge is-accent">
+            {unread}
+            {isMore && "+"}
+            <span class="hidden-visually">unread</span>
+          </span>
+        )}
+      </a>
+      {children}
+    </li>
+  );
+}
+
+interface StopFollowingProps {
+  readonly name: string;
+  readonly stop: () => void;
+}
+
+function StopFollowing({ name, stop }: StopFollowingProps): JSX.Element {
+  const words = `Stop following ${name}`;
+  return (
+    <button type="button" class="bare chat-stop" aria-label={words} title={words} onClick={stop}>
+      <svg width="12" height="12" viewBox="0 0 12 12" aria-hidden="true">
+        <path d="M2 2l8 8M10 2l-8 8" stroke="currentColor" stroke-width="1.6" />
+      </svg>
+    </button>
+  );
+}
+
+/** Goes to the room of any name: who is the first to say something makes it. */
+function GoTo(
+  { isReady, go }: { readonly isReady: boolean; readonly go: (room: string) => void },
+): JSX.Element {
+  const field = useRef<HTMLInputElement>(null);
+  const [fault, setFault] = useState<string>();
+  return (
+    <form
+      class="chat-go"
+      onSubmit={(event) => {
+        event.preventDefault();
+        const input = field.current;
+        if (input === null) return;
+        const asked = parseRoom(input.value);
+        setFault("fault" in asked ? asked.fault : undefined);
+        if ("fault" in asked) return input.focus();
+        input.value = "";
+        go(asked.room);
+      }}
+    >
+      <label class="field">
+        <span>Open or make a room</span>
+        <input
+          ref={field}
+          autocomplete="off"
+          spellcheck={false}
+          aria-invalid={fault !== undefined}
+          {...fault !== undefined && { "aria-describedby": FAULT_ID }}
+        />
+      </label>
+      <button type="submit" class="quiet" disabled={!isReady}>Go</button>
+      {fault !== undefined && <p id={FAULT_ID} class="outcome is-error" role="alert">{fault}</p>}
+    </form>
+  );
+}

@@ -1,0 +1,290 @@
+import { signal } from "@preact/signals";
+import type { ConnectionState, Listening, Weir, WeirEvent } from "../../lib/client/api.ts";
+import { WeirError } from "../../lib/client/weir_error.ts";
+import { describe } from "../connection_state.tsx";
+import { farewellOf } from "../session.tsx";
+import { type Filter, isFiltering, Matches, NO_FILTER } from "./matches.ts";
+import { RateMeter } from "./rate_meter.ts";
+import { type ChannelFigures, channelPath, request } from "./requests.ts";
+import { type NewNotice, placeOf, type Row, type Rows, Timeline } from "./timeline.ts";
+
+/** Events that a channel begins with. */
+const HISTORY_EVENTS = 100;
+
+/** What a feed begins with. */
+export type Start =
+  /** What the server has rendered, all that there was behind `first`. */
+  | {
+    readonly from: "server";
+    readonly first: string | null;
+    readonly events: readonly WeirEvent[];
+    readonly cursor: string;
+  }
+  /** The channel's newest events, and all before them where they are looked at. */
+  | { readonly from: "newest" }
+  /** What comes behind a cursor, `earliest` or `latest`, and nothing else. */
+  | { readonly from: "cursor"; readonly after: string };
+
+/** One channel as it is on the page: its events, live and back in time. */
+export class ChannelFeed implements Disposable {
+  readonly channel: string;
+  readonly timeline = new Timeline();
+  /** Changes, once a frame at the most, when there is something else to draw. */
+  readonly version = signal(0);
+  readonly cursor = signal("");
+  readonly isPaused = signal(false);
+  /** Events a second that come. */
+  readonly rate = signal(0);
+  /** Why nothing comes, in a sentence. */
+  readonly problem = signal<string>();
+  readonly filter = signal<Filter>(NO_FILTER);
+  readonly isSearching = signal(false);
+  /** Lines that were removed from the beginning, in all. */
+  removed = 0;
+  /** What the newest notice says. */
+  readonly said = signal("");
+
+  readonly #start: Start;
+  readonly #meter = new RateMeter();
+  readonly #types = new Set<string>();
+  /** The cursor, before it is drawn. */
+  #reached = "";
+  #matches: Matches | undefined;
+  #weir: Weir | undefined;
+  #listening: Listening | undefined;
+  #unwatch: (() => void) | undefined;
+  #wasLost = false;
+  #timer: ReturnType<typeof setInterval> | undefined;
+  #frame: number | undefined;
+  #isReading = false;
+  #wanted: readonly [number, number] = [0, 0];
+  #isGone = false;
+
+  constructor(channel: string, start: Start) {
+    this.channel = channel;
+    this.#start = start;
+    if (start.from !== "server") return;
+    this.cursor.value = this.#reached = start.cursor;
+    this.#begin(start.first, start.events, start.cursor);
+  }
+
+  /** The lines that the filter lets through. */
+  get rows(): Rows {
+    return this.#matches ?? this.timeline;
+  }
+
+  /** Types that were seen, as far as a list of them is of use. */
+  get types(): readonly string[] {
+    return [...this.#types].sort();
+  }
+
+  /** Lines that the filter was not tried on. */
+  get unsearched(): number {
+    return this.#matches?.unsearched ?? 0;
+  }
+
+  /** Reads by this client from now on, from where it stands. */
+  async attach(weir: Weir): Promise<void> {
+    this.#detach();
+    this.#weir = weir;
+    this.#timer ??= setInterval(() => this.rate.value = this.#meter.tick(), 1_000);
+    this.#unwatch = weir.state.subscribe((state) => this.#note(state));
+    try {
+      if (this.#reached === "" && this.#start.from === "newest") await this.#readNewest(weir);
+    } catch (cause) {
+      if (this.#weir === weir) this.#fail(cause);
+      return;
+    }
+    if (this.#weir === weir && !this.isPaused.value) this.#listen(weir);
+  }
+
+  /** Nothing more is asked for until `resume()`, which misses nothing. */
+  pause(): void {
+    this.isPaused.value = true;
+    this.#listening?.close();
+    this.#listening = undefined;
+  }
+
+  resume(): void {
+    this.isPaused.value = false;
+    if (this.#weir !== undefined && this.#listening === undefined) this.#listen(this.#weir);
+  }
+
+  setFilter(filter: Filter): void {
+    this.filter.value = filter;
+    this.#matches = isFiltering(filter) ? new Matches(this.timeline, filter) : undefined;
+    this.#draw();
+  }
+
+  /** Tries the filter on older events. */
+  async searchBack(): Promise<void> {
+    const matches = this.#matches;
+    const asked = matches?.next();
+    if (matches === undefined || asked === undefined || this.isSearching.value) return;
+    this.isSearching.value = true;
+    try {
+      const page = await this.#weir?.history(this.channel, asked);
+      if (page !== undefined) this.#shift(this.timeline.fill(asked, page));
+      if (this.#matches === matches) matches.goBack();
+    } catch (cause) {
+      this.#fail(cause);
+    }
+    this.isSearching.value = false;
+    this.#draw();
+  }
+
+  /** These lines are looked at: what of them isn't in memory is read. */
+  want(start: number, end: number): void {
+    this.#wanted = [start, end];
+    if (!this.#isReading) void this.#readWanted();
+  }
+
+  [Symbol.dispose](): void {
+    this.#isGone = true;
+    this.#detach();
+    clearInterval(this.#timer);
+    if (this.#frame !== undefined) cancelAnimationFrame(this.#frame);
+  }
+
+  #detach(): void {
+    this.#listening?.close();
+    this.#listening = undefined;
+    this.#unwatch?.();
+    this.#weir = undefined;
+  }
+
+  async #readNewest(weir: Weir): Promise<void> {
+    const page = await weir.history(this.channel, { limit: HISTORY_EVENTS });
+    const { events, cursor, isComplete } = page;
+    let first = events[0]?.offset ?? null;
+    if (!isComplete) {
+      const figures = await request<ChannelFigures>("GET", channelPath(this.channel));
+      if (figures.ok) first = figures.body.first;
+    }
+    if (this.#weir !== weir) return;
+    this.#reached = cursor;
+    this.#begin(first, events, cursor);
+    this.#draw();
+  }
+
+  #begin(first: string | null, events: readonly WeirEvent[], cursor: string): void {
+    const [from, to] = [placeOf(first ?? ""), placeOf(cursor)];
+    if (from !== undefined && to !== undefined && from.epoch === to.epoch) {
+      this.timeline.begin(to.epoch, from.sequence, to.sequence);
+      this.timeline.add(events);
+    } else {
+      for (const event of events) this.timeline.append(event);
+    }
+    for (const { type } of events) this.#types.add(type);
+  }
+
+  #listen(weir: Weir): void {
+    const start = this.#start.from === "cursor" ? this.#start.after : "latest";
+    this.problem.value = undefined;
+    this.#listening = weir.listen(this.channel, {
+      after: this.#reached === "" ? start : this.#reached,
+      onStart: (cursor) => this.#move(cursor),
+      onEvent: (event, cursor) => {
+        this.#meter.count();
+        this.#types.add(event.type);
+        if (this.timeline.append(event)) {
+          this.#matches?.push({ kind: "event", key: event.offset, event });
+        }
+        this.#move(cursor);
+      },
+      onGap: (gap) => this.#push({ kind: "gap", gap }),
+      onEphemeral: (event) => {
+        this.#meter.count();
+        this.#types.add(event.type);
+        this.#push({ kind: "ephemeral", event });
+      },
+      onError: (error) => this.#fail(error),
+    });
+  }
+
+  #move(cursor: string): void {
+    this.#reached = cursor;
+    this.#draw();
+  }
+
+  #note(state: ConnectionState): void {
+    if (this.isPaused.value) return;
+    if (state.status === "reconnecting" && !this.#wasLost) {
+      this.#wasLost = true;
+      this.#push({ kind: "connection", text: `The connection was lost: ${state.error.detail}` });
+    } else if (state.status === "offline" && !this.#wasLost) {
+      this.#wasLost = true;
+      this.#push({ kind: "connection", text: "The browser is offline." });
+    } else if (state.status === "open" && this.#wasLost) {
+      this.#wasLost = false;
+      this.#push({
+        kind: "connection",
+        text: `${describe(state)} again, from where it was.`,
+      });
+      this.want(...this.#wanted); // what could not be read meanwhile
+    } else if (state.status === "closed" && state.error !== undefined) {
+      this.#fail(state.error);
+    }
+  }
+
+  #push(notice: NewNotice): void {
+    const row: Row = this.timeline.note(notice);
+    this.#matches?.push(row);
+    if (notice.kind === "connection") this.said.value = notice.text;
+    if (notice.kind === "gap") this.said.value = "Events are missing.";
+    this.#draw();
+  }
+
+  #fail(cause: unknown): void {
+    if (this.#isGone) return;
+    // That the session has ended stands above all.
+    if (this.#weir !== undefined && farewellOf(this.#weir.state.value) !== undefined) return;
+    this.problem.value = cause instanceof WeirError ? cause.detail : String(cause);
+  }
+
+  async #readWanted(): Promise<void> {
+    this.#isReading = true;
+    try {
+      for (;;) {
+        const weir = this.#weir;
+        const asked = this.#unread();
+        if (asked === undefined || weir === undefined) return;
+        const page = await weir.history(this.channel, asked);
+        if (this.#isGone) return;
+        this.#shift(this.timeline.fill(asked, page));
+        this.#draw();
+      }
+    } catch (cause) {
+      this.#fail(cause);
+    } finally {
+      this.#isReading = false;
+    }
+  }
+
+  #unread() {
+    const [start, end] = this.#wanted;
+    if (this.#matches === undefined) return this.timeline.unread(start, end);
+    for (let index = start; index < end; index++) {
+      const row = this.#matches.at(index);
+      if (row?.kind !== "unread") continue;
+      const line = this.timeline.indexOf(row.key);
+      return this.timeline.unread(line, line + 1);
+    }
+    return undefined;
+  }
+
+  #shift(removed: number): void {
+    if (removed === 0) return;
+    this.#matches?.shift(removed);
+    if (this.#matches === undefined) this.removed += removed;
+  }
+
+  /** However much comes, the page is drawn once a frame. */
+  #draw(): void {
+    this.#frame ??= requestAnimationFrame(() => {
+      this.#frame = undefined;
+      this.cursor.value = this.#reached;
+      this.version.value++;
+    });
+  }
+}

@@ -1,0 +1,163 @@
+import type { JSX } from "preact";
+import { useEffect, useMemo } from "preact/hooks";
+import type { ChannelFeed } from "./channel_feed.ts";
+import { ChannelList } from "./channel_list.tsx";
+import { ConnectionBar } from "./connection_bar.tsx";
+import { ConsoleModel, type ConsoleProps, type Side, type Tab } from "./console_model.ts";
+import { EventList } from "./event_list.tsx";
+import { Inspector } from "./inspector.tsx";
+import { Members } from "./members.tsx";
+import { PublishForm } from "./publish_form.tsx";
+import { isSystemChannel, may, mayRead } from "../rights.ts";
+import { Settings } from "./settings.tsx";
+import { Tabs } from "./tabs.tsx";
+
+const TABS: readonly (readonly [Tab, string])[] = [
+  ["events", "Events"],
+  ["members", "Members"],
+  ["settings", "Settings"],
+];
+const SIDES: readonly (readonly [Side, string])[] = [["publish", "Publish"], ["row", "Event"]];
+
+/** Channels, one of them live and back in time, and what can be done with it. */
+export function Console(props: ConsoleProps): JSX.Element {
+  const model = useMemo(() => new ConsoleModel(props), []);
+  useEffect(() => model.start(), []);
+  const channel = model.channel.value;
+  const feed = model.feed.value;
+  return (
+    <div class="console fill" data-level={model.level.value}>
+      <h1 class="hidden-visually">Console</h1>
+      <ChannelList
+        list={model.list}
+        channel={channel}
+        isGuarded={model.isGuarded}
+        onOpen={(name) => {
+          model.list.search.value = "";
+          model.open(name);
+        }}
+      />
+      {channel === undefined || feed === undefined
+        ? (
+          <p class="empty hint">
+            There is nothing here that you may read. Open a channel by its name.
+          </p>
+        )
+        : (
+          <>
+            <ChannelView key={channel} model={model} channel={channel} feed={feed} />
+            <SideView key={`side ${channel}`} model={model} channel={channel} />
+          </>
+        )}
+    </div>
+  );
+}
+
+interface ViewProps {
+  readonly model: ConsoleModel;
+  readonly channel: string;
+}
+
+function ChannelView(
+  { model, channel, feed }: ViewProps & { readonly feed: ChannelFeed },
+): JSX.Element {
+  const isReadable = mayRead(model.rights, channel);
+  const tab = model.tab.value;
+  return (
+    <section class="channel-view" aria-labelledby="channel-title">
+      <header class="channel-head">
+        <BackButton model={model} says="Channels" />
+        <h2 id="channel-title" class="ellipsis" title={channel}>{channel}</h2>
+        <Tabs
+          label="The channel"
+          panel="channel-panel"
+          tabs={TABS}
+          chosen={tab}
+          onChoose={(chosen) => model.tab.value = chosen}
+        />
+        <button type="button" class="phone-only" onClick={() => model.showSide("publish")}>
+          Publish
+        </button>
+      </header>
+      <div id="channel-panel" class="panel" role="tabpanel" aria-labelledby={`tab-${tab}`}>
+        {tab === "events" && (isReadable
+          ? (
+            <>
+              <ConnectionBar model={model} feed={feed} />
+              <EventList
+                key={feed}
+                feed={feed}
+                selected={model.selected.value?.key}
+                onSelect={(row) => model.select(row)}
+              />
+            </>
+          )
+          : (
+            <p class="empty hint">
+              There is no right to read <code>{channel}</code>. Choose another channel
+              {model.isGuarded && ", or sign in as somebody who may"}.
+            </p>
+          ))}
+        {tab !== "events" && isSystemChannel(channel) && (
+          <p class="empty hint">
+            This is a channel of the system's own: it has no members and no settings.
+          </p>
+        )}
+        {tab === "members" && !isSystemChannel(channel) && (
+          <Members channel={channel} isAllowed={may(model.rights, "presence", channel)} />
+        )}
+        {tab === "settings" && !isSystemChannel(channel) && (
+          <Settings
+            channel={channel}
+            isVisible={isReadable || may(model.rights, "manage", channel)}
+            isAllowed={may(model.rights, "manage", channel)}
+            onDelete={() => {
+              model.tab.value = "events";
+              model.reload();
+            }}
+          />
+        )}
+      </div>
+    </section>
+  );
+}
+
+function SideView({ model, channel }: ViewProps): JSX.Element {
+  const side = model.side.value;
+  return (
+    <aside class="side" aria-label="Publish and inspect">
+      <header class="channel-head">
+        <BackButton model={model} says={channel} />
+        <Tabs
+          label="Publish or inspect"
+          panel="side-panel"
+          tabs={SIDES}
+          chosen={side}
+          onChoose={(chosen) => model.showSide(chosen)}
+        />
+      </header>
+      <div id="side-panel" class="panel scrolled" role="tabpanel" aria-labelledby={`tab-${side}`}>
+        {side === "row" && <Inspector row={model.selected.value} isGuarded={model.isGuarded} />}
+        {/* What was typed stays while an event is looked at. */}
+        <div hidden={side !== "publish"}>
+          {may(model.rights, "publish", channel) && !isSystemChannel(channel)
+            ? <PublishForm channel={channel} />
+            : <p class="empty hint">There is no right to publish here.</p>}
+        </div>
+      </div>
+    </aside>
+  );
+}
+
+function BackButton(
+  { model, says }: { readonly model: ConsoleModel; readonly says: string },
+): JSX.Element {
+  return (
+    <button type="button" class="bare back" onClick={() => model.back()}>
+      <svg viewBox="0 0 12 12" width="12" height="12" aria-hidden="true">
+        <path d="M7.5 2 3.5 6l4 4" />
+      </svg>
+      <span class="ellipsis">{says}</span>
+    </button>
+  );
+}

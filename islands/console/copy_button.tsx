@@ -1,0 +1,38 @@
+import type { JSX } from "preact";
+import { useEffect, useState } from "preact/hooks";
+
+/** How long it says that it has copied, in ms. */
+const SAID_FOR = 1_500;
+
+interface CopyButtonProps {
+  readonly text: string;
+  /** What it copies, for who doesn't see where it is. */
+  readonly what: string;
+}
+
+/** Puts a text into the clipboard. */
+export function CopyButton({ text, what }: CopyButtonProps): JSX.Element {
+  const [said, setSaid] = useState<string>();
+  useEffect(() => {
+    if (said === undefined) return;
+    const timer = setTimeout(() => setSaid(undefined), SAID_FOR);
+    return () => clearTimeout(timer);
+  }, [said]);
+
+  async function copy(): Promise<void> {
+    try {
+      await navigator.clipboard.writeText(text);
+      setSaid("Copied");
+    } catch {
+      // A page that is neither on localhost nor HTTPS has no clipboard.
+      setSaid("Not allowed: select it");
+    }
+  }
+
+  return (
+    <button type="button" class="bare copy" onClick={() => void copy()}>
+      <span aria-live="polite">{said ?? "Copy"}</span>
+      <span class="hidden-visually">{what}</span>
+    </button>
+  );
+}

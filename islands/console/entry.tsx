@@ -1,0 +1,4 @@
+import { wakePage } from "../wake.tsx";
+import { Console } from "./console.tsx";
+
+wakePage(Console);

@@ -1,0 +1,166 @@
+import { useSignal } from "@preact/signals";
+import type { JSX } from "preact";
+import { useEffect, useRef } from "preact/hooks";
+import { formatCount, formatRate } from "../format.ts";
+import type { ChannelFeed } from "./channel_feed.ts";
+import { EventRow } from "./event_row.tsx";
+import { isFiltering, NO_FILTER } from "./matches.ts";
+import type { Row } from "./timeline.ts";
+import { VirtualList } from "./virtual_list.tsx";
+
+const TYPES_ID = "types-seen";
+/** How long a filter is typed at before it is tried, in ms. */
+const TYPING = 150;
+
+interface EventListProps {
+  readonly feed: ChannelFeed;
+  readonly selected: string | undefined;
+  readonly onSelect: (row: Row) => void;
+}
+
+/** A channel's events, live and back to the first, and a filter over them. */
+export function EventList({ feed, selected, onSelect }: EventListProps): JSX.Element {
+  const isFollowing = useSignal(true);
+  const version = feed.version.value;
+  const { rows } = feed;
+  const isFiltered = isFiltering(feed.filter.value);
+  const unseen = useUnseen(rows.length + (isFiltered ? 0 : feed.removed), isFollowing.value, rows);
+  return (
+    <section class="events" aria-label="Events">
+      <Toolbar feed={feed} />
+      {feed.problem.value !== undefined && <p class="strip problem" role="alert">{feed.problem}</p>}
+      {isFiltered && <SearchState feed={feed} found={rows.length} unsearched={feed.unsearched} />}
+      <p class="hidden-visually" role="status">{feed.said}</p>
+      <div class="rows-frame">
+        {rows.length === 0 ? <Nothing feed={feed} /> : (
+          <VirtualList
+            key={isFiltered ? "filtered" : "all"}
+            rows={rows}
+            version={version}
+            removed={feed.removed}
+            label={`Events of ${feed.channel}`}
+            isFollowing={isFollowing}
+            selected={selected}
+            draw={(row) => <EventRow row={row} />}
+            onSelect={onSelect}
+            want={(start, end) => feed.want(start, end)}
+          />
+        )}
+        {!isFollowing.value && rows.length > 0 && (
+          <button
+            type="button"
+            class="newest"
+            onClick={() => isFollowing.value = true}
+          >
+            {unseen > 0 ? `${formatCount(unseen)} new` : "Newest"}
+            <svg viewBox="0 0 12 12" width="12" height="12" aria-hidden="true">
+              <path d="M6 2v8M2.5 6.5 6 10l3.5-3.5" />
+            </svg>
+          </button>
+        )}
+      </div>
+    </section>
+  );
+}
+
+/** Rows that came since the list last followed. */
+function useUnseen(length: number, isFollowing: boolean, rows: object): number {
+  const seen = useRef(length);
+  const of = useRef(rows);
+  if (isFollowing || of.current !== rows) seen.current = length;
+  of.current = rows;
+  return length - seen.current;
+}
+
+function Toolbar({ feed }: { readonly feed: ChannelFeed }): JSX.Element {
+  const typing = useRef<ReturnType<typeof setTimeout>>(undefined);
+  useEffect(() => () => clearTimeout(typing.current), [feed]);
+  const isPaused = feed.isPaused.value;
+  return (
+    <form
+      class="toolbar"
+      role="search"
+      aria-label="Filter events"
+      onSubmit={(event) => event.preventDefault()}
+      onInput={({ currentTarget }) => {
+        clearTimeout(typing.current);
+        const fields = new FormData(currentTarget);
+        const [type, text] = [String(fields.get("type")), String(fields.get("text"))];
+        typing.current = setTimeout(() => feed.setFilter({ type, text }), TYPING);
+      }}
+    >
+      <input
+        name="text"
+        type="search"
+        aria-label="Filter by text"
+        placeholder="Filter by text"
+        autocomplete="off"
+        spellcheck={false}
+      />
+      <input
+        name="type"
+        type="search"
+        list={TYPES_ID}
+        aria-label="Filter by type"
+        placeholder="Type"
+        autocomplete="off"
+        spellcheck={false}
+      />
+      <datalist id={TYPES_ID}>
+        {feed.types.map((type) => <option key={type} value={type} />)}
+      </datalist>
+      <span class="rate number soft" title="Events a second, mean of the last seconds">
+        {formatRate(feed.rate.value)}/s
+      </span>
+      <button
+        type="button"
+        class="quiet"
+        aria-pressed={isPaused}
+        onClick={() => isPaused ? feed.resume() : feed.pause()}
+      >
+        {isPaused ? "Resume" : "Pause"}
+      </button>
+    </form>
+  );
+}
+
+interface SearchStateProps {
+  readonly feed: ChannelFeed;
+  readonly found: number;
+  readonly unsearched: number;
+}
+
+/** How far the filter has looked, and the way further back. */
+function SearchState({ feed, found, unsearched }: SearchStateProps): JSX.Element {
+  const isSearching = feed.isSearching.value;
+  return (
+    <p class="strip row">
+      <span class="number" role="status">
+        {formatCount(found)} found
+        {unsearched > 0 && <>, {formatCount(unsearched)} older ones not looked at</>}
+      </span>
+      {unsearched > 0 && (
+        <button
+          type="button"
+          class="bare"
+          disabled={isSearching}
+          onClick={() => void feed.searchBack()}
+        >
+          {isSearching ? "Searching" : "Search further back"}
+        </button>
+      )}
+    </p>
+  );
+}
+
+function Nothing({ feed }: { readonly feed: ChannelFeed }): JSX.Element {
+  if (feed.filter.value !== NO_FILTER && isFiltering(feed.filter.value)) {
+    return <p class="empty hint">No event here has this.</p>;
+  }
+  return (
+    <p class="empty hint">
+      <strong>Nothing here yet.</strong> What is published to <code>{feed.channel}</code>{" "}
+      shows at once.
+    </p>
+  );
+}

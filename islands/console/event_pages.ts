@@ -1,0 +1,120 @@
+import type { WeirEvent } from "../../lib/client/api.ts";
+
+/** Places of the log that are kept, and read, together. */
+export const PAGE_EVENTS = 100;
+/** Events in memory. Met: a page that is open for days. */
+export const MAX_EVENTS = 100_000;
+/** What they take, as {@link sizeOf} reckons, in bytes. Met: the same, with large events. */
+export const MAX_BYTES = 64 * 1024 ** 2;
+/** What an event takes beside its data, in bytes. */
+const EVENT_BYTES = 400;
+
+/** A place in the log: of an event, wherever that is. */
+export interface Place {
+  readonly epoch: string;
+  readonly sequence: number;
+}
+
+/** What is known of a place: its event, `null`: it is gone, `undefined`: nothing yet. */
+export type Known = WeirEvent | null | undefined;
+
+interface Page {
+  readonly known: Known[];
+  events: number;
+  bytes: number;
+}
+
+export interface PageLimits {
+  readonly events?: number;
+  readonly bytes?: number;
+}
+
+/** Events by their place. Past its limits it forgets the pages that were looked at longest ago. */
+export class EventPages {
+  readonly #pages = new Map<string, Page>();
+  readonly #maxEvents: number;
+  readonly #maxBytes: number;
+  #newest = "";
+  #events = 0;
+  #bytes = 0;
+
+  constructor({ events = MAX_EVENTS, bytes = MAX_BYTES }: PageLimits = {}) {
+    this.#maxEvents = events;
+    this.#maxBytes = bytes;
+  }
+
+  /** Events in memory. */
+  get size(): number {
+    return this.#events;
+  }
+
+  get(place: Place): Known {
+    return this.#pages.get(keyOf(place))?.known[indexOf(place)];
+  }
+
+  set(place: Place, event: WeirEvent | null): void {
+    const page = this.#use(place);
+    const index = indexOf(place);
+    this.#count(page, page.known[index], -1);
+    page.known[index] = event;
+    this.#count(page, event, 1);
+    this.#forget();
+  }
+
+  /** It is looked at: kept before those that aren't. */
+  touch(place: Place): void {
+    if (this.#pages.has(keyOf(place))) this.#use(place);
+  }
+
+  #use(place: Place): Page {
+    const key = keyOf(place);
+    const page = this.#pages.get(key) ?? { known: [], events: 0, bytes: 0 };
+    if (key === this.#newest) return page;
+    this.#pages.delete(key);
+    this.#pages.set(key, page); // a Map goes by insertion
+    this.#newest = key;
+    return page;
+  }
+
+  #count(page: Page, known: Known, by: 1 | -1): void {
+    if (known === undefined || known === null) return;
+    const bytes = by * sizeOf(known);
+    page.events += by;
+    page.bytes += bytes;
+    this.#events += by;
+    this.#bytes += bytes;
+  }
+
+  #forget(): void {
+    for (const [key, page] of this.#pages) {
+      if (this.#events <= this.#maxEvents && this.#bytes <= this.#maxBytes) return;
+      if (key === this.#newest) return;
+      this.#pages.delete(key);
+      this.#events -= page.events;
+      this.#bytes -= page.bytes;
+    }
+  }
+}
+
+function keyOf({ epoch, sequence }: Place): string {
+  return `${epoch}/${Math.floor((sequence - 1) / PAGE_EVENTS)}`;
+}
+
+function indexOf({ sequence }: Place): number {
+  return (sequence - 1) % PAGE_EVENTS;
+}
+
+const sizes = new WeakMap<WeirEvent, number>();
+
+/** About what an event takes in memory, in bytes. */
+function sizeOf(event: WeirEvent): number {
+  let size = sizes.get(event);
+  if (size === undefined) sizes.set(event, size = EVENT_BYTES + dataSize(event.data));
+  return size;
+}
+
+function dataSize(data: unknown): number {
+  if (data instanceof Uint8Array) return data.length;
+  if (typeof data === "string") return 2 * data.length;
+  return typeof data === "object" && data !== null ? 2 * JSON.stringify(data).length : 8;
+}

@@ -1,0 +1,72 @@
+import type { JSX } from "preact";
+import type { Gap } from "../../lib/client/api.ts";
+import { formatClock, formatCount } from "../format.ts";
+import { previewOf } from "./event_text.ts";
+import { placeOf, type Row } from "./timeline.ts";
+
+/** One line of the list. */
+export function EventRow({ row }: { readonly row: Row }): JSX.Element {
+  switch (row.kind) {
+    case "event":
+    case "ephemeral": {
+      const { event } = row;
+      return (
+        <>
+          <span class="sequence">{row.kind === "event" ? sequenceOf(row.key) : "ephemeral"}</span>
+          <time dateTime={event.time}>{formatClock(event.time)}</time>
+          <span class="type">{event.type}</span>
+          <code class="data">{previewOf(event)}</code>
+        </>
+      );
+    }
+    case "gap":
+      return (
+        <>
+          <strong class="sign">Gap</strong>
+          <time dateTime={row.time}>{formatClock(row.time)}</time>
+          <span class="words">{describeGap(row.gap)}</span>
+        </>
+      );
+    case "connection":
+      return (
+        <>
+          <strong class="sign">Connection</strong>
+          <time dateTime={row.time}>{formatClock(row.time)}</time>
+          <span class="words">{row.text}</span>
+        </>
+      );
+    case "gone":
+      return (
+        <>
+          <span class="sequence">{sequenceOf(row.key)}</span>
+          <span class="words">Gone: past its time, or removed by retention.</span>
+        </>
+      );
+    case "unread":
+      return (
+        <>
+          <span class="sequence">{sequenceOf(row.key)}</span>
+          <span class="words">…</span>
+        </>
+      );
+  }
+}
+
+function sequenceOf(offset: string): string {
+  return formatCount(placeOf(offset)?.sequence ?? 0);
+}
+
+export function describeGap({ reason, lost }: Gap): string {
+  switch (reason) {
+    case "expired":
+      return lost === null
+        ? "Events are gone: past their time, or removed by retention."
+        : `${formatCount(lost)} ${lost === 1 ? "event is" : "events are"} gone: past ${
+          lost === 1 ? "its" : "their"
+        } time, or removed by retention.`;
+    case "recreated":
+      return "The channel was deleted and made again.";
+    case "ahead":
+      return "The cursor is ahead of the log: it is of a log that is no more.";
+  }
+}

@@ -1,0 +1,206 @@
+import type { JSX } from "preact";
+import { useState } from "preact/hooks";
+import type { EphemeralEvent, WeirEvent } from "../../lib/client/api.ts";
+import { formatBytes, formatClock, formatDate } from "../format.ts";
+import { CopyButton } from "./copy_button.tsx";
+import { describeGap } from "./event_row.tsx";
+import { dumpOf, hexOf, MAX_DUMP_BYTES } from "./event_text.ts";
+import { clientPublish, clientRead, curlPublish, curlRead, type Target } from "./snippets.ts";
+import type { Row } from "./timeline.ts";
+
+/** Characters of data that are drawn. Met: a page that lays out a megabyte of text. */
+const MAX_TEXT_CHARS = 50_000;
+
+interface InspectorProps {
+  readonly row: Row | undefined;
+  readonly isGuarded: boolean;
+}
+
+/** All about one line of the list. */
+export function Inspector({ row, isGuarded }: InspectorProps): JSX.Element {
+  switch (row?.kind) {
+    case "event":
+      return <EventDetails key={row.key} event={row.event} isGuarded={isGuarded} />;
+    case "ephemeral":
+      return <EphemeralDetails key={row.key} event={row.event} />;
+    case "gap": {
+      const { requested, firstAvailable, reason, lost } = row.gap;
+      return (
+        <div class="details">
+          <p>{describeGap(row.gap)}</p>
+          <Fields
+            fields={[
+              ["Reason", reason],
+              ["Lost", lost === null ? "nobody can know" : String(lost)],
+              ["Asked for what comes after", requested],
+              ["Goes on at", firstAvailable],
+            ]}
+          />
+        </div>
+      );
+    }
+    case "connection":
+      return <p class="details">{row.text}</p>;
+    case "gone":
+    case "unread":
+      return <p class="details">Of this event nothing is left, or it was not read yet.</p>;
+    default:
+      return <p class="empty hint">Choose an event to see all about it.</p>;
+  }
+}
+
+interface EventDetailsProps {
+  readonly event: WeirEvent;
+  readonly isGuarded: boolean;
+}
+
+function EventDetails({ event, isGuarded }: EventDetailsProps): JSX.Element {
+  const { offset, id, type, time, contentType, key, expiresAt } = event;
+  return (
+    <div class="details">
+      <Fields
+        fields={[
+          ["Offset", offset],
+          ["Id", id === offset ? undefined : id],
+          ["Type", type],
+          ["Time", timeText(time)],
+          ["Content type", contentType],
+          ["Key", key],
+          ["Expires", expiresAt === undefined ? undefined : timeText(expiresAt)],
+        ]}
+      />
+      <Data data={event.data} />
+      <Snippets event={event} isGuarded={isGuarded} />
+    </div>
+  );
+}
+
+function EphemeralDetails({ event }: { readonly event: EphemeralEvent }): JSX.Element {
+  return (
+    <div class="details">
+      <p>Ephemeral: it was delivered to who was there, and never stored.</p>
+      <Fields fields={[["Type", event.type], ["Time", timeText(event.time)]]} />
+      <Data data={event.data} />
+    </div>
+  );
+}
+
+function Fields(
+  { fields }: { readonly fields: readonly (readonly [string, string | undefined])[] },
+): JSX.Element {
+  return (
+    <dl class="fields">
+      {fields.map(([name, value]) =>
+        value === undefined ? null : (
+          <div key={name}>
+            <dt>{name}</dt>
+            <dd>
+              <code>{value}</code>
+              <CopyButton text={value} what={name.toLowerCase()} />
+            </dd>
+          </div>
+        )
+      )}
+    </dl>
+  );
+}
+
+function Data({ data }: { readonly data: unknown }): JSX.Element {
+  const [isBase64, setBase64] = useState(false);
+  if (data instanceof Uint8Array) {
+    const base64 = btoa(Array.from(data, (byte) => String.fromCharCode(byte)).join(""));
+    return (
+      <section aria-label="Data">
+        <div class="row">
+          <h3>Data</h3>
+          <small>{formatBytes(data.length)}</small>
+          <button
+            type="button"
+            class="bare end"
+            aria-pressed={isBase64}
+            onClick={() => setBase64(!isBase64)}
+          >
+            {isBase64 ? "Show hex" : "Show base64"}
+          </button>
+          <CopyButton text={isBase64 ? base64 : hexOf(data)} what="the data" />
+        </div>
+        <pre tabIndex={0}>{isBase64 ? base64.slice(0, MAX_TEXT_CHARS) : dumpOf(data)}</pre>
+        {data.length > MAX_DUMP_BYTES && !isBase64 && (
+          <p class="outcome">The first {formatBytes(MAX_DUMP_BYTES)}. Copying copies all.</p>
+        )}
+      </section>
+    );
+  }
+  const text = typeof data === "string" ? data : JSON.stringify(data, null, 2);
+  return (
+    <section aria-label="Data">
+      <div class="row">
+        <h3>Data</h3>
+        <span class="end">
+          <CopyButton text={text} what="the data" />
+        </span>
+      </div>
+      <pre tabIndex={0}>
+        {typeof data === "string" ? text.slice(0, MAX_TEXT_CHARS) : <Json text={text.slice(0, MAX_TEXT_CHARS)} />}
+      </pre>
+      {text.length > MAX_TEXT_CHARS && (
+        <p class="outcome">The beginning of a long text. Copying copies all.</p>
+      )}
+    </section>
+  );
+}
+
+/** A string, perhaps a member's name; a number; a word. */
+const TOKEN = /("(?:[^"\\]|\\.)*")(\s*:)?|(-?\d[\d.eE+-]*)|\b(true|false|null)\b/g;
+
+/** JSON with its strings, numbers and names told apart. */
+function Json({ text }: { readonly text: string }): JSX.Element {
+  const parts: (JSX.Element | string)[] = [];
+  let end = 0;
+  for (const match of text.matchAll(TOKEN)) {
+    const [all, string, colon, number] = match;
+    parts.push(text.slice(end, match.index));
+    const kind = string === undefined
+      ? number === undefined ? "word" : "number"
+      : colon === undefined
+      ? "string"
+      : "name";
+    parts.push(<span class={`json-${kind}`}>{string ?? all}</span>, colon ?? "");
+    end = match.index + all.length;
+  }
+  return <>{parts}{text.slice(end)}</>;
+}
+
+function Snippets({ event, isGuarded }: EventDetailsProps): JSX.Element {
+  const target: Target = { origin: location.origin, isGuarded };
+  const snippets: readonly (readonly [string, string | undefined])[] = [
+    ["Read on from here, curl", curlRead(event, target)],
+    ["Read on from here, TypeScript", clientRead(event, target)],
+    ["Publish the same again, curl", curlPublish(event, target)],
+    ["Publish the same again, TypeScript", clientPublish(event, target)],
+  ];
+  return (
+    <section class="snippets" aria-label="Snippets">
+      {isGuarded && (
+        <p class="outcome">
+          Put your token in place of <code>$TOKEN</code>.
+        </p>
+      )}
+      {snippets.map(([title, text]) =>
+        text === undefined ? null : (
+          <details key={title}>
+            <summary>
+              <span class="ellipsis">{title}</span>
+            </summary>
+            <CopyButton text={text} what={`the snippet: ${title}`} />
+            <pre tabIndex={0}>{text}</pre>
+          </details>
+        )
+      )}
+    </section>
+  );
+}
+
+function timeText(time: string): string {
+  return `${formatDate(time)} ${formatClock(time)} UTC`;
+}

@@ -1,0 +1,124 @@
+import type { JSX } from "preact";
+import { useRef, useState } from "preact/hooks";
+import { randomId } from "../random_id.ts";
+import { type Outcome, publishTyped, type Typed } from "./publishing.ts";
+
+interface PublishFormProps {
+  readonly channel: string;
+}
+
+/** Publishes one event to the channel, and says what became of it. */
+export function PublishForm({ channel }: PublishFormProps): JSX.Element {
+  const [outcome, setOutcome] = useState<Outcome>();
+  const [isSending, setSending] = useState(false);
+  const [isEphemeral, setEphemeral] = useState(false);
+  // One id until there is an answer: who presses again after a failure doesn't publish twice.
+  const id = useRef("");
+
+  async function submit(form: HTMLFormElement): Promise<void> {
+    if (isSending) return;
+    setSending(true);
+    if (id.current === "") id.current = randomId();
+    const result = await publishTyped(channel, typedIn(form), id.current);
+    if (!result.isError) id.current = "";
+    setOutcome(result);
+    setSending(false);
+  }
+
+  return (
+    <form
+      class="publish stack"
+      aria-label="Publish"
+      onInput={() => id.current = ""}
+      onSubmit={(event) => {
+        event.preventDefault();
+        void submit(event.currentTarget);
+      }}
+      onKeyDown={(event) => {
+        if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
+          event.currentTarget.requestSubmit();
+        }
+      }}
+    >
+      <label class="field">
+        <span>Data</span>
+        <textarea name="data" rows={6} spellcheck={false}>{`{"hello":"world"}`}</textarea>
+      </label>
+      <fieldset class="choice">
+        <legend class="hidden-visually">Format</legend>
+        <label>
+          <input type="radio" name="format" value="json" defaultChecked /> JSON
+        </label>
+        <label>
+          <input type="radio" name="format" value="text" /> Text
+        </label>
+        <label>
+          <input
+            type="checkbox"
+            name="ephemeral"
+            checked={isEphemeral}
+            onChange={({ currentTarget }) => setEphemeral(currentTarget.checked)}
+          />{" "}
+          Ephemeral
+        </label>
+      </fieldset>
+      <div class="pairs">
+        <Field name="type" label="Type" placeholder="message" />
+        <Field name="key" label="Key" isOff={isEphemeral} />
+        <Field name="id" label="Id" isOff={isEphemeral} placeholder="a random one" />
+        <Field name="ttl" label="Seconds to live" isOff={isEphemeral} inputMode="numeric" />
+      </div>
+      <div class="row">
+        <button type="submit" disabled={isSending}>Publish</button>
+        <small>
+          <kbd>Ctrl</kbd> + <kbd>Enter</kbd>
+        </small>
+      </div>
+      <p class={outcome?.isError ? "outcome is-error" : "outcome"} role="status">
+        {outcome?.text ??
+          (isEphemeral ? "Ephemeral: only who is there now gets it." : "The answer comes here.")}
+      </p>
+    </form>
+  );
+}
+
+interface FieldProps {
+  readonly name: string;
+  readonly label: string;
+  readonly placeholder?: string;
+  readonly inputMode?: "numeric";
+  /** An ephemeral event has none. */
+  readonly isOff?: boolean;
+}
+
+function Field(
+  { name, label, placeholder = "none", inputMode, isOff = false }: FieldProps,
+): JSX.Element {
+  return (
+    <label class="field">
+      <span>{label}</span>
+      <input
+        name={name}
+        autocomplete="off"
+        spellcheck={false}
+        placeholder={placeholder}
+        disabled={isOff}
+        {...inputMode !== undefined && { inputMode }}
+      />
+    </label>
+  );
+}
+
+function typedIn(form: HTMLFormElement): Typed {
+  const fields = new FormData(form);
+  const text = (name: string) => String(fields.get(name) ?? "").trim();
+  return {
+    data: String(fields.get("data")),
+    format: fields.get("format") === "json" ? "json" : "text",
+    type: text("type"),
+    key: text("key"),
+    id: text("id"),
+    ttl: text("ttl"),
+    isEphemeral: fields.has("ephemeral"),
+  };
+}

@@ -1,0 +1,78 @@
+import { type Answer, channelPath, request } from "./requests.ts";
+
+/** An event as it was typed. Empty: not given. */
+export interface Typed {
+  readonly data: string;
+  readonly format: "json" | "text";
+  readonly type: string;
+  readonly key: string;
+  readonly id: string;
+  /** Whole seconds. */
+  readonly ttl: string;
+  readonly isEphemeral: boolean;
+}
+
+export interface Outcome {
+  readonly isError: boolean;
+  readonly text: string;
+}
+
+interface Acknowledgement {
+  readonly offset: string;
+  readonly duplicate?: true;
+}
+
+/**
+ * Publishes what was typed, byte for byte: parsing it first would change numbers that no number
+ * here holds.
+ *
+ * @param id where none was typed: the same for each try of the same event.
+ */
+export async function publishTyped(channel: string, typed: Typed, id: string): Promise<Outcome> {
+  const fault = faultOf(typed);
+  if (fault !== undefined) return { isError: true, text: fault };
+  const answer = await request<Acknowledgement>("POST", `${channelPath(channel)}/events`, {
+    headers: headersOf(typed, id),
+    body: typed.data,
+  });
+  return outcomeOf(answer, typed.isEphemeral);
+}
+
+/** What the server can't say, since it would never get it. */
+function faultOf({ type, key, id }: Typed): string | undefined {
+  for (const [name, text] of [["type", type], ["key", key], ["id", id]]) {
+    if (/[^\x20-\x7e]/.test(text ?? "")) {
+      return `The ${name} goes out in a header, and may have plain ASCII only.`;
+    }
+  }
+  return undefined;
+}
+
+function headersOf(typed: Typed, id: string): Readonly<Record<string, string>> {
+  const { format, type, key, ttl, isEphemeral } = typed;
+  const kept = {
+    "Idempotency-Key": typed.id === "" ? id : typed.id,
+    ...key !== "" && { "Weir-Key": key },
+    ...ttl !== "" && { "Weir-TTL": ttl },
+  };
+  return {
+    "Content-Type": format === "json" ? "application/json" : "text/plain",
+    ...type !== "" && { "Weir-Type": type },
+    ...isEphemeral ? { "Weir-Ephemeral": "1" } : kept,
+  };
+}
+
+function outcomeOf(answer: Answer<Acknowledgement>, isEphemeral: boolean): Outcome {
+  if (!answer.ok) {
+    const text = answer.status === 0
+      ? `Not acknowledged. ${answer.detail} Publish again: it counts once.`
+      : answer.detail;
+    return { isError: true, text };
+  }
+  if (isEphemeral) return { isError: false, text: "Sent to who is there now. It is not stored." };
+  const { offset, duplicate } = answer.body;
+  return {
+    isError: false,
+    text: duplicate ? `Known already, stored at ${offset}.` : `Stored at ${offset}.`,
+  };
+}

@@ -1,0 +1,53 @@
+/** What the server answered, or a sentence about why not. */
+export type Answer<T> =
+  | { readonly ok: true; readonly body: T }
+  | {
+    readonly ok: false;
+    /** 0: there was no answer. */
+    readonly status: number;
+    readonly detail: string;
+    /** Milliseconds that the server asks to wait. */
+    readonly retryAfter: number;
+  };
+
+/** A request to the page's own server, by the session's cookie. */
+export async function request<T>(
+  method: string,
+  path: string,
+  init: { readonly headers?: HeadersInit; readonly body?: string } = {},
+): Promise<Answer<T>> {
+  try {
+    const response = await fetch(path, { method, ...init });
+    const text = await response.text();
+    const body = text === "" ? undefined : JSON.parse(text);
+    if (response.ok) return { ok: true, body };
+    const retryAfter = 1_000 * Number(response.headers.get("Retry-After") ?? 0);
+    return { ok: false, status: response.status, detail: String(body?.detail), retryAfter };
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    return { ok: false, status: 0, detail: `There was no answer: ${reason}.`, retryAfter: 0 };
+  }
+}
+
+/** One channel's figures, as `GET /v1/channels/{channel}` has them. */
+export interface ChannelFigures {
+  readonly channel: string;
+  readonly created: string;
+  readonly changed: string;
+  readonly first: string | null;
+  readonly last: string;
+  readonly events: number;
+  readonly bytes: number;
+  readonly retention: RetentionFigures;
+}
+
+export interface RetentionFigures {
+  /** Seconds. */
+  readonly age: number;
+  readonly events: number;
+  readonly bytes: number;
+}
+
+export function channelPath(channel: string): string {
+  return `/v1/channels/${encodeURIComponent(channel)}`;
+}

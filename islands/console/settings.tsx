@@ -1,0 +1,239 @@
+import type { JSX } from "preact";
+import { useEffect, useState } from "preact/hooks";
+import { formatBytes, formatClock, formatCount, formatDate, formatDuration } from "../format.ts";
+import type { Outcome } from "./publishing.ts";
+import { type ChannelFigures, channelPath, request } from "./requests.ts";
+
+interface SettingsProps {
+  readonly channel: string;
+  /** Whether the visitor may see them. */
+  readonly isVisible: boolean;
+  /** Whether the visitor may change them. */
+  readonly isAllowed: boolean;
+  readonly onDelete: () => void;
+}
+
+/** What the channel has and keeps, and its end. */
+export function Settings({ channel, isVisible, isAllowed, onDelete }: SettingsProps): JSX.Element {
+  const [figures, setFigures] = useState<ChannelFigures>();
+  const [problem, setProblem] = useState<string>();
+  const [isRead, setRead] = useState(false);
+  useEffect(() => {
+    if (!isVisible) return;
+    let isLeft = false;
+    setRead(false);
+    void request<ChannelFigures>("GET", channelPath(channel)).then((answer) => {
+      if (isLeft) return;
+      setFigures(answer.ok ? answer.body : undefined);
+      setProblem(answer.ok || answer.status === 404 ? undefined : answer.detail);
+      setRead(true);
+    });
+    return () => {
+      isLeft = true;
+    };
+  }, [channel, isVisible]);
+  return (
+    <div class="scrolled settings">
+      {problem !== undefined && <p class="card problem" role="alert">{problem}</p>}
+      {figures !== undefined && <Figures figures={figures} />}
+      {isAllowed
+        ? isRead && (
+          <>
+            <Retention
+              channel={channel}
+              figures={figures}
+              onChange={setFigures}
+            />
+            {figures !== undefined && <Deletion channel={channel} onDelete={onDelete} />}
+          </>
+        )
+        : (
+          <p class="empty hint">
+            There is no right to change what <code>{channel}</code> keeps: it is called{" "}
+            <code>manage</code>.
+          </p>
+        )}
+    </div>
+  );
+}
+
+function Figures({ figures }: { readonly figures: ChannelFigures }): JSX.Element {
+  const { created, changed, events, bytes, first, last } = figures;
+  return (
+    <section aria-label="Figures">
+      <dl class="figures">
+        <div>
+          <dt>Events kept</dt>
+          <dd>{formatCount(events)}</dd>
+        </div>
+        <div>
+          <dt>Data kept</dt>
+          <dd>{formatBytes(bytes)}</dd>
+        </div>
+        <div>
+          <dt>Created, UTC</dt>
+          <dd>{timeText(created)}</dd>
+        </div>
+        <div>
+          <dt>Last event, UTC</dt>
+          <dd>{timeText(changed)}</dd>
+        </div>
+        <div>
+          <dt>First offset</dt>
+          <dd>
+            <code>{first ?? "none"}</code>
+          </dd>
+        </div>
+        <div>
+          <dt>Last offset</dt>
+          <dd>
+            <code>{last}</code>
+          </dd>
+        </div>
+      </dl>
+    </section>
+  );
+}
+
+interface RetentionProps {
+  readonly channel: string;
+  readonly figures: ChannelFigures | undefined;
+  readonly onChange: (figures: ChannelFigures) => void;
+}
+
+function Retention({ channel, figures, onChange }: RetentionProps): JSX.Element {
+  const [outcome, setOutcome] = useState<Outcome>();
+  const kept = figures?.retention;
+
+  async function save(retention: Readonly<Record<string, number>>): Promise<void> {
+    const answer = await request<ChannelFigures>("PUT", channelPath(channel), {
+      headers: { "Content-Type": "application/json" },
+      body: JSON.stringify({ retention }),
+    });
+    if (answer.ok) onChange(answer.body);
+    setOutcome(
+      answer.ok
+        ? { isError: false, text: "Kept from now on." }
+        : { isError: true, text: answer.detail },
+    );
+  }
+
+  return (
+    <form
+      class="stack"
+      aria-label="Retention"
+      onSubmit={(event) => {
+        event.preventDefault();
+        const fields = [...new FormData(event.currentTarget)];
+        void save(
+          Object.fromEntries(
+            fields.flatMap(([name, value]) => value === "" ? [] : [[name, Number(value)]]),
+          ),
+        );
+      }}
+    >
+      <h2>Retention</h2>
+      <p class="outcome">
+        Each limit drops the oldest events first. Left empty, it is the server's own.
+      </p>
+      {/* Other values are other fields: what was typed into these is done. */}
+      <div key={JSON.stringify(kept)} class="triples">
+        <Limit
+          name="age"
+          label="Age, in seconds"
+          value={kept?.age}
+          says={(age) => formatDuration(age * 1_000)}
+        />
+        <Limit name="events" label="Events" value={kept?.events} says={formatCount} />
+        <Limit name="bytes" label="Bytes" value={kept?.bytes} says={formatBytes} />
+      </div>
+      <div class="row">
+        <button type="submit">{figures === undefined ? "Make the channel" : "Save"}</button>
+        {figures !== undefined && (
+          <button type="button" class="quiet" onClick={() => void save({})}>
+            Server's own
+          </button>
+        )}
+        <span class={outcome?.isError ? "outcome is-error" : "outcome"} role="status">
+          {outcome?.text}
+        </span>
+      </div>
+    </form>
+  );
+}
+
+interface LimitProps {
+  readonly name: string;
+  readonly label: string;
+  readonly value: number | undefined;
+  readonly says: (value: number) => string;
+}
+
+function Limit({ name, label, value, says }: LimitProps): JSX.Element {
+  const [typed, setTyped] = useState(value);
+  return (
+    <label class="field">
+      <span>{label}</span>
+      <input
+        name={name}
+        type="number"
+        min={1}
+        step={1}
+        defaultValue={value}
+        onInput={({ currentTarget }) =>
+          setTyped(currentTarget.value === "" ? undefined : currentTarget.valueAsNumber)}
+      />
+      <small>{typed === undefined || Number.isNaN(typed) ? "the server's own" : says(typed)}</small>
+    </label>
+  );
+}
+
+interface DeletionProps {
+  readonly channel: string;
+  readonly onDelete: () => void;
+}
+
+function Deletion({ channel, onDelete }: DeletionProps): JSX.Element {
+  const [typed, setTyped] = useState("");
+  const [failure, setFailure] = useState<string>();
+
+  async function remove(): Promise<void> {
+    const answer = await request("DELETE", channelPath(channel));
+    if (answer.ok) return onDelete();
+    setFailure(answer.detail);
+  }
+
+  return (
+    <form
+      class="stack deletion"
+      aria-label="Delete the channel"
+      onSubmit={(event) => {
+        event.preventDefault();
+        if (typed === channel) void remove();
+      }}
+    >
+      <h2>Delete the channel</h2>
+      <p class="outcome">
+        All its events are gone at once, for everyone. Who reads it gets a gap.
+      </p>
+      <label class="field">
+        <span>Type its name to confirm</span>
+        <input
+          value={typed}
+          autocomplete="off"
+          spellcheck={false}
+          placeholder={channel}
+          onInput={({ currentTarget }) => setTyped(currentTarget.value)}
+        />
+      </label>
+      <div class="row">
+        <button type="submit" class="danger" disabled={typed !== channel}>Delete</button>
+        {failure !== undefined && <span class="outcome is-error" role="alert">{failure}</span>}
+      </div>
+    </form>
+  );
+}
+
+function timeText(time: string): string {
+  return `${formatDate(time)} ${formatClock(time).slice(0, 8)}`;
+}

@@ -1,0 +1,219 @@
+import type { ReadonlySignal, Signal } from "@preact/signals";
+import type { JSX } from "preact";
+import { useEffect, useRef, useState } from "preact/hooks";
+import { type ChartDefinition, spanMs } from "./charts.ts";
+import { clockTime } from "./clock.ts";
+import { makePlot, type Plot } from "./plot.ts";
+import type { Samples } from "./samples.ts";
+import { gridUpTo, summarizeGrid, type Summary } from "./summary.ts";
+import { indexAt, timeAt, type View } from "./view.ts";
+
+/** Rows of a chart's table. */
+const TABLE_ROWS = 30;
+
+interface ChartProps {
+  readonly definition: ChartDefinition;
+  readonly view: ReadonlySignal<View | undefined>;
+  readonly samples: Samples | undefined;
+  /** The time that is pointed at, in seconds since 1970: the same in all charts. */
+  readonly cursor: Signal<number | undefined>;
+}
+
+/** One chart: its lines, what they say at the cursor or now, and the same as a table. */
+export function Chart(props: ChartProps): JSX.Element {
+  const { definition, cursor } = props;
+  const at = cursor.value;
+  const [isTable, setTable] = useState(false);
+  return (
+    <section class="card chart" aria-labelledby={`chart-${definition.id}`}>
+      <header>
+        <h2 id={`chart-${definition.id}`}>{definition.title}</h2>
+        {at === undefined
+          ? <small class="ellipsis">{definition.about}</small>
+          : <time class="soft">{clockTime(at * 1_000)}</time>}
+        <button
+          type="button"
+          class="quiet"
+          aria-pressed={isTable}
+          aria-label={`${definition.title} as a table`}
+          onClick={() => setTable(!isTable)}
+        >
+          Table
+        </button>
+      </header>
+      {isTable ? <Table {...props} /> : (
+        <>
+          <Legend {...props} />
+          <Drawing {...props} />
+        </>
+      )}
+    </section>
+  );
+}
+
+/** The values at the cursor; without one, now. */
+function Legend({ definition, view, cursor }: ChartProps): JSX.Element {
+  const summary = summaryAt(view.value, cursor.value);
+  return (
+    <dl class="legend">
+      {definition.lines.map((line, i) => (
+        <div key={line.label}>
+          <dt data-series={i + 1}>{line.label}</dt>
+          <dd>{wordsOf(definition, summary, i)}</dd>
+        </div>
+      ))}
+    </dl>
+  );
+}
+
+/** The chart itself. Arrow keys move the cursor of all charts; its values are spoken. */
+function Drawing({ definition, view, cursor }: ChartProps): JSX.Element {
+  const element = useRef<HTMLDivElement>(null);
+  const plot = usePlot(element, definition, view, cursor);
+  const shown = view.value;
+  const at = cursor.value;
+  useEffect(() => {
+    if (shown !== undefined) plot?.draw(shown);
+  }, [plot, shown]);
+  useEffect(() => plot?.point(at), [plot, shown, at]);
+  const last = (shown?.grid.count ?? 1) - 1;
+  const index = shown === undefined || at === undefined ? last : indexAt(shown.grid, at);
+  return (
+    <div
+      class="plot"
+      ref={element}
+      role="slider"
+      tabIndex={0}
+      aria-label={`${definition.title}, ${definition.about}: time`}
+      aria-valuemin={0}
+      aria-valuemax={last}
+      aria-valuenow={index}
+      aria-valuetext={spoken(definition, shown, index)}
+      onKeyDown={(event) => {
+        const next = nextIndex(event.key, index, last);
+        if (shown === undefined || next === undefined) return;
+        event.preventDefault();
+        cursor.value = next === "none" ? undefined : timeAt(shown.grid, next);
+      }}
+      onBlur={() => cursor.value = undefined}
+    />
+  );
+}
+
+/** The plot in `element`, made anew in the colours of the theme when that changes. */
+function usePlot(
+  element: { readonly current: HTMLDivElement | null },
+  definition: ChartDefinition,
+  view: ReadonlySignal<View | undefined>,
+  cursor: Signal<number | undefined>,
+): Plot | undefined {
+  const [plot, setPlot] = useState<Plot>();
+  useEffect(() => {
+    if (element.current === null) return;
+    const host = element.current;
+    const onPoint = (index: number | undefined) => {
+      const shown = view.peek();
+      cursor.value = index === undefined || shown === undefined
+        ? undefined
+        : timeAt(shown.grid, index);
+    };
+    let made = makePlot(host, definition, onPoint);
+    setPlot(made);
+    const dark = matchMedia("(prefers-color-scheme: dark)");
+    const remake = () => {
+      made[Symbol.dispose]();
+      made = makePlot(host, definition, onPoint);
+      setPlot(made);
+    };
+    dark.addEventListener("change", remake);
+    return () => {
+      dark.removeEventListener("change", remake);
+      made[Symbol.dispose]();
+    };
+  }, [definition]);
+  return plot;
+}
+
+/** The span in `TABLE_ROWS` rows, newest first. */
+function Table({ definition, view, samples }: ChartProps): JSX.Element {
+  const shown = view.value;
+  if (shown === undefined || samples === undefined) return <p class="empty">No figures yet.</p>;
+  const grid = gridUpTo(samples.complete, spanMs(shown.span) / TABLE_ROWS, TABLE_ROWS);
+  const rows = summarizeGrid(samples.all(), grid)
+    .map((summary, i) => ({ summary, end: grid.start + (i + 1) * grid.step }))
+    .reverse();
+  return (
+    <div class="scroll" role="region" aria-label={`${definition.title}, table`} tabIndex={0}>
+      <table>
+        <thead>
+          <tr>
+            <th scope="col">{grid.step / 1_000} s up to</th>
+            {definition.lines.map(({ label }) => <th scope="col" key={label}>{label}</th>)}
+          </tr>
+        </thead>
+        <tbody>
+          {rows.map(({ summary, end }) => (
+            <tr key={end}>
+              <th scope="row">{clockTime(end)}</th>
+              {definition.lines.map(({ label }, i) => (
+                <td key={label}>{wordsOf(definition, summary, i)}</td>
+              ))}
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </div>
+  );
+}
+
+function summaryAt(view: View | undefined, time: number | undefined): Summary | undefined {
+  if (view === undefined) return undefined;
+  return time === undefined ? view.now : view.summaries[indexAt(view.grid, time)];
+}
+
+function wordsOf(
+  { lines, format }: ChartDefinition,
+  summary: Summary | undefined,
+  line: number,
+): string {
+  const value = summary === undefined ? undefined : lines[line]?.read(summary);
+  return value === undefined ? "–" : format(value);
+}
+
+function spoken(definition: ChartDefinition, view: View | undefined, index: number): string {
+  if (view === undefined) return "No figures yet";
+  const summary = view.summaries[index];
+  const time = clockTime(timeAt(view.grid, index) * 1_000);
+  if (summary === undefined) return `${time}: no figures`;
+  const values = definition.lines.map(({ label }, i) =>
+    `${label} ${wordsOf(definition, summary, i)}`
+  );
+  return `${time}: ${values.join(", ")}`;
+}
+
+/** Steps of a large move, by Page Up and Page Down. */
+const PAGE = 10;
+
+/** Where a key moves the cursor; undefined: it is no such key. */
+function nextIndex(key: string, index: number, last: number): number | "none" | undefined {
+  const within = (next: number) => Math.min(last, Math.max(0, next));
+  switch (key) {
+    case "ArrowLeft":
+    case "ArrowDown":
+      return within(index - 1);
+    case "ArrowRight":
+    case "ArrowUp":
+      return within(index + 1);
+    case "PageDown":
+      return within(index - PAGE);
+    case "PageUp":
+      return within(index + PAGE);
+    case "Home":
+      return 0;
+    case "End":
+      return last;
+    case "Escape":
+      return "none";
+  }
+  return undefined;
+}

@@ -1,0 +1,163 @@
+import { formatCount, formatDuration, formatRate } from "../format.ts";
+import type { Spread, Summary } from "./summary.ts";
+
+/** One line of a chart. */
+export interface Line {
+  readonly label: string;
+  /** Undefined where there is nothing to say. */
+  readonly read: (summary: Summary) => number | undefined;
+}
+
+/** One chart: lines that share a scale. */
+export interface ChartDefinition {
+  readonly id: string;
+  readonly title: string;
+  /** What the figures are, in a few words. */
+  readonly about: string;
+  readonly lines: readonly Line[];
+  readonly format: (value: number) => string;
+  /** The least that the scale goes up to, so that next to nothing does not fill the chart. */
+  readonly least: number;
+  readonly isDuration?: boolean;
+  /** Whether the area below each line is tinted. */
+  readonly isFilled?: boolean;
+}
+
+export const CHARTS: readonly ChartDefinition[] = [
+  {
+    id: "connections",
+    title: "Connections",
+    about: "open, by transport",
+    format: formatCount,
+    least: 4,
+    isFilled: true,
+    lines: [
+      { label: "WebSocket", read: ({ websocket }) => websocket },
+      { label: "SSE", read: ({ sse }) => sse },
+      { label: "Long poll", read: ({ longPoll }) => longPoll },
+    ],
+  },
+  {
+    id: "publishes",
+    title: "Publishes",
+    about: "a second",
+    format: formatRate,
+    least: 4,
+    isFilled: true,
+    lines: [
+      { label: "Accepted", read: ({ accepted }) => accepted },
+      { label: "Refused", read: ({ refused }) => refused },
+      { label: "Ephemeral", read: ({ ephemeral }) => ephemeral },
+    ],
+  },
+  {
+    id: "deliveries",
+    title: "Deliveries",
+    about: "events a second",
+    format: formatRate,
+    least: 4,
+    isFilled: true,
+    lines: [
+      { label: "Live", read: ({ delivered }) => delivered },
+      { label: "Catching up", read: ({ caughtUp }) => caughtUp },
+    ],
+  },
+  spread("publish", "Publish latency", "call to durable answer"),
+  spread("delivery", "Delivery latency", "commit to subscribers"),
+  spread("commit", "KV commit time", "in the store"),
+  {
+    id: "lag",
+    title: "Replay lag",
+    about: "of the slowest reader",
+    format: formatCount,
+    least: 4,
+    isFilled: true,
+    lines: [{ label: "Events behind", read: ({ lag }) => lag }],
+  },
+  {
+    id: "subscriptions",
+    title: "Subscriptions",
+    about: "live or reading the log",
+    format: formatCount,
+    least: 4,
+    isFilled: true,
+    lines: [
+      { label: "Live", read: ({ live }) => live },
+      { label: "Catching up", read: ({ catchingUp }) => catchingUp },
+    ],
+  },
+  spread("eventLoop", "Event-loop delay", "how late timers are"),
+];
+
+function spread(
+  id: "publish" | "delivery" | "commit" | "eventLoop",
+  title: string,
+  about: string,
+): ChartDefinition {
+  const line = (label: keyof Spread): Line => ({
+    label,
+    read: (summary) => summary[id]?.[label],
+  });
+  const lines = [line("p50"), line("p95"), line("p99")];
+  return { id, title, about, lines, format: formatDuration, least: 2, isDuration: true };
+}
+
+/**
+ * The values of a line, one for each summary. Null: nobody knows, and a line breaks there; also
+ * where nothing happened for longer than `bridged` steps. Undefined: nothing happened for a moment,
+ * and a line goes on across it.
+ */
+export function valuesOf(
+  { read }: Line,
+  summaries: readonly (Summary | undefined)[],
+  bridged: number,
+): readonly (number | null | undefined)[] {
+  const values = summaries.map((summary) => summary === undefined ? null : read(summary));
+  for (let at = 0; at < values.length;) {
+    let end = at;
+    while (end < values.length && values[end] === undefined) end++;
+    const isBridge = end - at <= bridged && isNumber(values[at - 1]) && isNumber(values[end]);
+    if (!isBridge) values.fill(null, at, end);
+    at = end + 1;
+  }
+  return values;
+}
+
+/** The places of values that no line leads to or from: without a point they would not be seen. */
+export function lonely(values: readonly (number | null | undefined)[]): readonly number[] {
+  return values.flatMap((value, at) => {
+    if (!isNumber(value)) return [];
+    return isLineEnd(values, at, -1) && isLineEnd(values, at, 1) ? [at] : [];
+  });
+}
+
+function isLineEnd(
+  values: readonly (number | null | undefined)[],
+  at: number,
+  step: 1 | -1,
+): boolean {
+  let next = at + step;
+  while (next >= 0 && next < values.length && values[next] === undefined) next += step;
+  return !isNumber(values[next]);
+}
+
+function isNumber(value: number | null | undefined): value is number {
+  return typeof value === "number";
+}
+
+/** A stretch of time that charts show. */
+export interface Span {
+  readonly minutes: number;
+  /** Milliseconds of one point. */
+  readonly step: number;
+}
+
+export const SPANS: readonly Span[] = [
+  { minutes: 2, step: 1_000 },
+  { minutes: 10, step: 2_000 },
+  { minutes: 60, step: 15_000 },
+];
+
+export function spanMs({ minutes }: Span): number {
+  return minutes * 60_000;
+}

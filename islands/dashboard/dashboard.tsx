@@ -1,0 +1,211 @@
+import { type ReadonlySignal, type Signal, useSignal } from "@preact/signals";
+import type { JSX } from "preact";
+import { useEffect } from "preact/hooks";
+import { Connection } from "../../lib/client/connection.ts";
+import { openEventStream } from "../../lib/client/event_stream.ts";
+import { callOverHttp } from "../../lib/client/http_calls.ts";
+import type { Link } from "../../lib/client/link.ts";
+import { PLATFORM } from "../../lib/client/platform.ts";
+import type { Ways } from "../../lib/client/transport.ts";
+import { ConnectionState } from "../connection_state.tsx";
+import { formatCount, formatDuration, formatRate } from "../format.ts";
+import { useObservable } from "../observable.ts";
+import { farewellOf } from "../session.tsx";
+import { Chart } from "./chart.tsx";
+import { CHARTS, type Span, spanMs, SPANS } from "./charts.ts";
+import { clockTime } from "./clock.ts";
+import { FiguresFeed } from "./figures_feed.ts";
+import { Isolates } from "./isolates.tsx";
+import type { Break } from "./summary.ts";
+import { type View, viewOf } from "./view.ts";
+
+/** What the server gives the island: plain JSON. */
+export type DashboardProps = Readonly<Record<never, never>>;
+
+/** The span at first. */
+const DEFAULT_SPAN: Span = SPANS[1] ?? { minutes: 10, step: 2_000 };
+/** Breaks that are told in words; the charts mark all. */
+const TOLD_BREAKS = 3;
+
+export function Dashboard(_props: DashboardProps): JSX.Element {
+  const span = useSignal(DEFAULT_SPAN);
+  const cursor = useSignal<number>();
+  const feed = useSignal<FiguresFeed>();
+  const view = useSignal<View>();
+  useFigures(feed, span, view);
+  return (
+    <div class="dashboard">
+      <header class="row">
+        <h1>Dashboard</h1>
+        <ConnectionState weir={feed.value} />
+        <Spans span={span} feed={feed} />
+      </header>
+      <Problem feed={feed.value} view={view} />
+      <Headline feed={feed.value} view={view} />
+      <Breaks view={view} />
+      <div class="charts">
+        {CHARTS.map((definition) => (
+          <Chart
+            key={definition.id}
+            definition={definition}
+            view={view}
+            samples={feed.value?.samples}
+            cursor={cursor}
+          />
+        ))}
+      </div>
+      <Isolates view={view} />
+    </div>
+  );
+}
+
+/** Follows the figures over server-sent events, and draws them at most once a frame. */
+function useFigures(
+  feed: Signal<FiguresFeed | undefined>,
+  span: ReadonlySignal<Span>,
+  view: Signal<View | undefined>,
+): void {
+  useEffect(() => {
+    const own = new FiguresFeed(connectByStream());
+    feed.value = own;
+    void own.start(spanMs(span.peek()));
+    let frame = 0;
+    const draw = () => {
+      frame = 0;
+      view.value = viewOf(own.samples, span.peek());
+    };
+    const drawSoon = () => {
+      frame ||= requestAnimationFrame(draw);
+    };
+    const endings = [own.version.subscribe(drawSoon), span.subscribe(drawSoon)];
+    return () => {
+      for (const end of endings) end();
+      cancelAnimationFrame(frame);
+      own[Symbol.dispose]();
+    };
+  }, []);
+}
+
+const WAYS: Ways = { transports: { sse: openEventStream }, call: callOverHttp };
+
+/**
+ * The client's connection alone, without what publishes, shares tabs and keeps presence: the page
+ * has no use for those, and its script has charts to carry.
+ */
+function connectByStream(): Link {
+  const base = new URL("/", location.origin);
+  return new Connection(base, WAYS, { platform: PLATFORM });
+}
+
+interface SpansProps {
+  readonly span: Signal<Span>;
+  readonly feed: ReadonlySignal<FiguresFeed | undefined>;
+}
+
+function Spans({ span, feed }: SpansProps): JSX.Element {
+  return (
+    <fieldset class="spans">
+      <legend class="hidden-visually">Shown time</legend>
+      {SPANS.map((one) => (
+        <label key={one.minutes}>
+          <input
+            type="radio"
+            name="span"
+            checked={one.minutes === span.value.minutes}
+            onChange={() => {
+              span.value = one;
+              void feed.peek()?.reachBack(spanMs(one));
+            }}
+          />
+          <span>{one.minutes} min</span>
+        </label>
+      ))}
+    </fieldset>
+  );
+}
+
+interface ViewProps {
+  readonly view: ReadonlySignal<View | undefined>;
+}
+
+/** What keeps the page from its figures. */
+function Problem({ feed, view }: FeedProps): JSX.Element | null {
+  const farewell = farewellOf(useObservable(feed?.state));
+  const error = farewell ?? feed?.error.value?.detail;
+  if (error !== undefined) {
+    return (
+      <p class="card problem row" role="alert">
+        {error}
+        {farewell !== undefined && (
+          <button type="button" onClick={() => location.reload()}>Sign in again</button>
+        )}
+      </p>
+    );
+  }
+  if (view.value !== undefined) return null;
+  return <p class="empty" role="status">Waiting for the first figures…</p>;
+}
+
+interface FeedProps extends ViewProps {
+  readonly feed: FiguresFeed | undefined;
+}
+
+const FIGURES: readonly {
+  readonly label: string;
+  readonly unit?: string;
+  readonly read: (now: NonNullable<View["now"]>) => string | undefined;
+}[] = [
+  {
+    label: "Connections",
+    read: ({ sse, websocket, longPoll }) => formatCount(sse + websocket + longPoll),
+  },
+  { label: "Publishes", unit: "/s", read: ({ accepted }) => formatRate(accepted) },
+  {
+    label: "Deliveries",
+    unit: "/s",
+    read: ({ delivered, caughtUp }) => formatRate(delivered + caughtUp),
+  },
+  { label: "Publish p99", read: ({ publish }) => publish && formatDuration(publish.p99) },
+  { label: "Delivery p99", read: ({ delivery }) => delivery && formatDuration(delivery.p99) },
+  { label: "Replay lag", unit: " events", read: ({ lag }) => formatCount(lag) },
+];
+
+/** How it is now, as large figures; paler where that is how it was last. */
+function Headline({ feed, view }: FeedProps): JSX.Element {
+  const now = view.value?.now;
+  const state = useObservable(feed?.state);
+  const isStale = now !== undefined && state?.status !== "open";
+  return (
+    <dl class="card headline" data-stale={isStale || undefined}>
+      {FIGURES.map(({ label, unit, read }) => {
+        const value = now === undefined ? undefined : read(now);
+        return (
+          <div key={label}>
+            <dt>{label}</dt>
+            <dd>
+              {value ?? "–"}
+              {value !== undefined && unit !== undefined && <small>{unit}</small>}
+            </dd>
+          </div>
+        );
+      })}
+    </dl>
+  );
+}
+
+/** Says why there is a break in the charts. */
+function Breaks({ view }: ViewProps): JSX.Element {
+  const breaks = view.value?.breaks.slice(-TOLD_BREAKS).reverse() ?? [];
+  return (
+    <ul class="list breaks" aria-label="Breaks in the figures">
+      {breaks.map((one) => <li key={one.from} data-reason={one.reason}>{describeBreak(one)}</li>)}
+    </ul>
+  );
+}
+
+function describeBreak({ from, to, reason }: Break): string {
+  const when = `${clockTime(from)} – ${clockTime(to)}`;
+  return reason === "restart"
+    ? `${when}: the server was down, and started again.`
+    : `${when}: nothing was recorded, as nobody looked.`;
+}

@@ -1,0 +1,4 @@
+import { wakePage } from "../wake.tsx";
+import { Dashboard } from "./dashboard.tsx";
+
+wakePage(Dashboard);

@@ -1,0 +1,66 @@
+import { type Span, spanMs } from "./charts.ts";
+import type { Samples } from "./samples.ts";
+import {
+  type Break,
+  findBreaks,
+  type Grid,
+  gridUpTo,
+  summarize,
+  summarizeGrid,
+  type Summary,
+} from "./summary.ts";
+
+/** What the page says of "now" is about so many ms: one second alone would flicker. */
+const NOW_MS = 5_000;
+
+/** One isolate, as it is now. */
+export interface IsolateView {
+  readonly isolate: string;
+  /** Milliseconds since 1970. */
+  readonly started: number;
+  /** None where it has gone. */
+  readonly now: Summary | undefined;
+}
+
+/** All that the page draws, for one span. */
+export interface View {
+  readonly span: Span;
+  readonly grid: Grid;
+  /** One for each step of the grid. */
+  readonly summaries: readonly (Summary | undefined)[];
+  readonly breaks: readonly Break[];
+  readonly now: Summary | undefined;
+  readonly isolates: readonly IsolateView[];
+}
+
+/** Undefined where there are no figures yet. */
+export function viewOf(samples: Samples, span: Span): View | undefined {
+  const end = samples.complete;
+  if (end === -Infinity) return undefined;
+  const all = samples.all();
+  const grid = gridUpTo(end, span.step, spanMs(span) / span.step);
+  return {
+    span,
+    grid,
+    summaries: summarizeGrid(all, grid),
+    breaks: findBreaks(all, grid.start, end),
+    now: summarize(all, end - NOW_MS, end) ?? summarize(all, end - 1_000, end),
+    isolates: all.map((one) => ({
+      isolate: one.isolate,
+      started: one.started,
+      now: samples.isThere(one)
+        ? summarize([one], end - NOW_MS, end) ?? summarize([one], end - 1_000, end)
+        : undefined,
+    })),
+  };
+}
+
+/** The middle of a step of the grid, in seconds since 1970, where its point is drawn. */
+export function timeAt({ start, step }: Grid, index: number): number {
+  return (start + (index + 0.5) * step) / 1_000;
+}
+
+/** The step of the grid that has this time (s since 1970), or the nearest. */
+export function indexAt({ start, step, count }: Grid, time: number): number {
+  return Math.min(count - 1, Math.max(0, Math.floor((time * 1_000 - start) / step)));
+}

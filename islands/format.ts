@@ -1,0 +1,72 @@
+/** Words for figures and times: the same on the server and in every browser. */
+
+const COUNT = new Intl.NumberFormat("en");
+const COMPACT = new Intl.NumberFormat("en", { notation: "compact", maximumFractionDigits: 1 });
+const BYTE_UNITS = ["bytes", "KiB", "MiB", "GiB", "TiB"];
+const STEP = 1_024;
+const SECOND = 1_000;
+const MINUTE = 60 * SECOND;
+const HOUR = 60 * MINUTE;
+const DAY = 24 * HOUR;
+
+/** `12,345` */
+export function formatCount(count: number): string {
+  return COUNT.format(count);
+}
+
+/** `12.3K`, for where there is no room. */
+export function formatCompact(count: number): string {
+  return COMPACT.format(count);
+}
+
+/** `0.4`, `12`, `1,234`: how often a second. */
+export function formatRate(perSecond: number): string {
+  return perSecond > 0 && perSecond < 9.95 ? perSecond.toFixed(1) : COUNT.format(
+    Math.round(perSecond),
+  );
+}
+
+/** `4 KiB`, `1.2 MiB` */
+export function formatBytes(bytes: number): string {
+  if (bytes < STEP) return `${COUNT.format(bytes)} ${bytes === 1 ? "byte" : "bytes"}`;
+  const power = Math.min(Math.floor(Math.log(bytes) / Math.log(STEP)), BYTE_UNITS.length - 1);
+  const value = bytes / STEP ** power;
+  return `${value < 10 ? Number(value.toFixed(1)) : COUNT.format(Math.round(value))} ${
+    BYTE_UNITS[power]
+  }`;
+}
+
+/** `0.8 ms`, `12 ms`, `1.2 s`, `3 min`, `5 h`, `7 days`, of milliseconds. */
+export function formatDuration(ms: number): string {
+  if (ms < 9.95) return `${Number(ms.toFixed(1))} ms`;
+  if (ms < 999.5) return `${Math.round(ms)} ms`;
+  if (ms < MINUTE) return `${(ms / SECOND).toFixed(1)} s`;
+  if (ms < HOUR) return `${Math.round(ms / MINUTE)} min`;
+  if (ms < 2 * DAY) return `${Math.round(ms / HOUR)} h`;
+  return `${COUNT.format(Math.round(ms / DAY))} days`;
+}
+
+/** `14:03:09.250` in UTC, of an RFC 3339 time in UTC. */
+export function formatClock(time: string): string {
+  return time.slice(11, 23);
+}
+
+/** `2026-11-21` in UTC, of an RFC 3339 time in UTC. */
+export function formatDate(time: string): string {
+  return time.slice(0, 10);
+}
+
+/** `14:03` on the clock of whoever looks. Differs by place: only once the page runs. */
+export function formatLocalClock(time: string | number): string {
+  return new Date(time).toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit" });
+}
+
+/** `Saturday, 21 November 2026` where whoever looks is. Only once the page runs. */
+export function formatLocalDay(time: string | number): string {
+  return new Date(time).toLocaleDateString("en-GB", {
+    weekday: "long",
+    day: "numeric",
+    month: "long",
+    year: "numeric",
+  });
+}

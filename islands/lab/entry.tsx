@@ -1,0 +1,4 @@
+import { wakePage } from "../wake.tsx";
+import { Lab } from "./lab.tsx";
+
+wakePage(Lab);

@@ -1,0 +1,154 @@
+import { useSignal } from "@preact/signals";
+import type { JSX } from "preact";
+import { useEffect, useRef, useState } from "preact/hooks";
+import { TRANSPORTS } from "../../lib/client/api.ts";
+import type { WeirError } from "../../lib/client/weir_error.ts";
+import { formatCount } from "../format.ts";
+import { pageClient } from "../page_client.ts";
+import { randomId } from "../random_id.ts";
+import { LabLane } from "./lab_lane.ts";
+import { LanePanel } from "./lane_panel.tsx";
+
+/** What the server gives the island: plain JSON. */
+export interface LabProps {
+  readonly channel: string;
+  readonly mayRead: boolean;
+  readonly mayPublish: boolean;
+}
+
+/** Events a second that the page can publish by itself. */
+const RATES = [0, 1, 10, 50] as const;
+/** Publishes whose time is remembered for latencies. */
+const MAX_REMEMBERED = 1_000;
+
+/** One channel over every transport, side by side. */
+export function Lab({ channel, mayRead, mayPublish }: LabProps): JSX.Element {
+  const publisher = useRef(new Publisher(channel));
+  const [lanes, setLanes] = useState<readonly LabLane[]>([]);
+  useEffect(() => {
+    if (!mayRead) return;
+    const opened = TRANSPORTS.map((transport) =>
+      new LabLane(transport, channel, (id) => publisher.current.publishedAt(id))
+    );
+    setLanes(opened);
+    return () => {
+      for (const lane of opened) lane[Symbol.dispose]();
+    };
+  }, [channel, mayRead]);
+
+  return (
+    <div class="lab">
+      <section class="lab-head" aria-labelledby="lab-title">
+        <h1 id="lab-title">Transport lab</h1>
+        <p>
+          The channel <code>{channel}</code>{" "}
+          four times at once. Publish, then cut or throttle one lane and watch it come back: nothing
+          is missing, nothing comes twice.
+        </p>
+        {mayPublish
+          ? <PublishBar publisher={publisher.current} />
+          : <p class="empty">There is no right to publish to this channel.</p>}
+      </section>
+      {!mayRead && (
+        <p class="card problem">
+          There is no right to read this channel. The page's address can name another:{" "}
+          <code>/lab?channel=…</code>
+        </p>
+      )}
+      {mayRead && (
+        <>
+          <p class="legend">
+            <span class="legend-bar">connection or request</span>
+            <span class="legend-dot">event, the higher the later</span>
+            <span class="legend-cut">cut</span>
+            <span>20 seconds, now at the right</span>
+          </p>
+          <div class="lanes">
+            {TRANSPORTS.map((transport, i) => (
+              <LanePanel key={transport} transport={transport} lab={lanes[i]} />
+            ))}
+          </div>
+        </>
+      )}
+    </div>
+  );
+}
+
+function PublishBar({ publisher }: { readonly publisher: Publisher }): JSX.Element {
+  const rate = useSignal(0);
+  const published = useSignal(0);
+  const problem = useSignal<string | undefined>(undefined);
+  // Before the page runs the buttons could do nothing.
+  const [isReady, setReady] = useState(false);
+  useEffect(() => setReady(true), []);
+
+  async function publish(): Promise<void> {
+    try {
+      await publisher.publish();
+      published.value++;
+      problem.value = undefined;
+    } catch (cause) {
+      problem.value = (cause as WeirError).detail; // all that publish() throws
+      rate.value = 0;
+    }
+  }
+
+  useEffect(() => {
+    if (rate.value === 0) return;
+    const timer = setInterval(() => void publish(), 1_000 / rate.value);
+    return () => clearInterval(timer);
+  }, [rate.value]);
+
+  return (
+    <div class="lab-publish">
+      <button type="button" disabled={!isReady} onClick={() => void publish()}>Publish one</button>
+      <fieldset class="segments">
+        <legend>Events a second</legend>
+        {RATES.map((perSecond) => (
+          <label key={perSecond}>
+            <input
+              type="radio"
+              name="rate"
+              disabled={!isReady}
+              checked={rate.value === perSecond}
+              onChange={() => rate.value = perSecond}
+            />
+            <span>{perSecond === 0 ? "none" : perSecond}</span>
+          </label>
+        ))}
+      </fieldset>
+      <span class="lab-published">
+        <strong>{formatCount(published.value)}</strong> published
+      </span>
+      {problem.value !== undefined && (
+        <span class="outcome is-error" role="alert">{problem.value}</span>
+      )}
+    </div>
+  );
+}
+
+/** Publishes numbered events, and knows when it has published each. */
+class Publisher {
+  readonly #channel: string;
+  /** `performance.now()` by id, the oldest first. */
+  readonly #times = new Map<string, number>();
+  #count = 0;
+
+  constructor(channel: string) {
+    this.#channel = channel;
+  }
+
+  publishedAt(id: string): number | undefined {
+    return this.#times.get(id);
+  }
+
+  async publish(): Promise<void> {
+    const id = randomId();
+    this.#times.set(id, performance.now());
+    if (this.#times.size > MAX_REMEMBERED) {
+      const oldest = this.#times.keys().next();
+      if (!oldest.done) this.#times.delete(oldest.value);
+    }
+    await pageClient().publish(this.#channel, { number: ++this.#count }, { id, type: "lab" });
+  }
+}

@@ -1,0 +1,114 @@
+import type { JSX } from "preact";
+import { useEffect, useState } from "preact/hooks";
+import type { TransportName } from "../../lib/client/api.ts";
+import { ConnectionState, TRANSPORT_NAMES } from "../connection_state.tsx";
+import { formatBytes, formatCount, formatDuration } from "../format.ts";
+import type { LabLane } from "./lab_lane.ts";
+import { Timeline } from "./timeline.tsx";
+
+/** How often the figures move, in ms: faster nobody reads. */
+const TICK = 250;
+const NONE = "–";
+
+/** What each transport is, in a sentence. */
+const LESSONS: Readonly<Record<TransportName, string>> = {
+  "websocket": "One connection, both ways, a frame for each batch of events.",
+  "sse": "One endless response. Plain HTTP, so proxies and caches know it.",
+  "long-poll": "A request waits until there is an event, is answered, and asks again.",
+  "short-poll": "A request now and then, whether or not there is anything.",
+};
+
+interface LanePanelProps {
+  readonly transport: TransportName;
+  /** None until the page runs. */
+  readonly lab: LabLane | undefined;
+}
+
+export function LanePanel({ transport, lab }: LanePanelProps): JSX.Element {
+  const name = TRANSPORT_NAMES[transport];
+  const title = `lane-${transport}`;
+  return (
+    <section class="card lane" aria-labelledby={title} data-transport={transport}>
+      <header>
+        <h2 id={title}>{name}</h2>
+        <ConnectionState weir={lab?.weir} />
+      </header>
+      <p class="lesson">{LESSONS[transport]}</p>
+      <div class="timeline-frame">
+        {lab !== undefined && <Timeline lane={lab.lane} label={`The last 20 seconds of ${name}`} />}
+      </div>
+      <Figures lab={lab} />
+      {lab?.problem.value !== undefined && (
+        <p class="outcome is-error" role="alert">{lab.problem.value}</p>
+      )}
+      <div class="lane-buttons">
+        {lab?.isCut.value
+          ? <button type="button" onClick={() => lab.resume()}>Resume</button>
+          : (
+            <button
+              type="button"
+              class="quiet"
+              disabled={lab === undefined}
+              onClick={() => lab?.cut()}
+            >
+              Cut
+            </button>
+          )}
+        <button
+          type="button"
+          class="quiet"
+          disabled={lab === undefined}
+          aria-pressed={lab?.isThrottled.value ?? false}
+          onClick={() => lab?.throttle(!lab.isThrottled.value)}
+        >
+          Throttle
+        </button>
+      </div>
+    </section>
+  );
+}
+
+function Figures({ lab }: { readonly lab: LabLane | undefined }): JSX.Element {
+  const [, draw] = useState(0);
+  useEffect(() => {
+    const timer = setInterval(() => draw((tick) => tick + 1), TICK);
+    return () => clearInterval(timer);
+  }, []);
+  const lane = lab?.lane;
+  const duration = (ms: number | undefined) => ms === undefined ? NONE : formatDuration(ms);
+  const each = lane?.bytesAnEvent;
+  return (
+    <dl class="lane-figures">
+      <Figure name="Latency" value={duration(lane?.latency)} id="latency" />
+      <Figure name="Median" value={duration(lane?.medianLatency)} />
+      <Figure name="Events" value={formatCount(lane?.received ?? 0)} id="received" />
+      <Figure name="Requests" value={formatCount(lane?.requests ?? 0)} id="requests" />
+      <Figure name="Bytes in" value={formatBytes(lane?.bytesIn ?? 0)} />
+      <Figure name="Bytes out" value={formatBytes(lane?.bytesOut ?? 0)} />
+      <Figure
+        name="Bytes an event"
+        value={each === undefined ? NONE : formatBytes(Math.round(each))}
+      />
+      <Figure
+        name="Missing, twice"
+        value={`${formatCount(lane?.missing ?? 0)}, ${formatCount(lane?.repeated ?? 0)}`}
+        id="faults"
+      />
+    </dl>
+  );
+}
+
+interface FigureProps {
+  readonly name: string;
+  readonly value: string;
+  readonly id?: string;
+}
+
+function Figure({ name, value, id }: FigureProps): JSX.Element {
+  return (
+    <div>
+      <dt>{name}</dt>
+      <dd {...id !== undefined && { "data-figure": id }}>{value}</dd>
+    </div>
+  );
+}

@@ -1,0 +1,74 @@
+import type { JSX } from "preact";
+import { useEffect, useRef } from "preact/hooks";
+import { type Lane, type Span, WINDOW_MS } from "./lane.ts";
+
+/** CSS pixels. */
+const BAR_HEIGHT = 10;
+const DOT_RADIUS = 3;
+/** A request that is over at once is still seen. */
+const MIN_BAR_WIDTH = 2;
+/** Between two requests. */
+const BAR_SPACE = 1;
+/** The latency at the top, in ms; each tenth of it is as far below as the next. */
+const MAX_LATENCY = 3_000;
+const DECADES = 4;
+
+interface TimelineProps {
+  readonly lane: Lane;
+  /** What the drawing shows, in words. */
+  readonly label: string;
+}
+
+/**
+ * The last 20 s of a lane: bars are connections and requests, dots are events, the higher the later
+ * they came.
+ */
+export function Timeline({ lane, label }: TimelineProps): JSX.Element {
+  const canvas = useRef<HTMLCanvasElement>(null);
+  useEffect(() => {
+    let frame = requestAnimationFrame(function draw() {
+      if (canvas.current !== null) paint(canvas.current, lane, performance.now());
+      frame = requestAnimationFrame(draw);
+    });
+    return () => cancelAnimationFrame(frame);
+  }, [lane]);
+  return <canvas ref={canvas} class="timeline" role="img" aria-label={label}></canvas>;
+}
+
+function paint(canvas: HTMLCanvasElement, lane: Lane, now: number): void {
+  const { clientWidth, clientHeight } = canvas;
+  const scale = devicePixelRatio;
+  if (canvas.width !== Math.round(clientWidth * scale)) {
+    canvas.width = Math.round(clientWidth * scale);
+    canvas.height = Math.round(clientHeight * scale);
+  }
+  const context = canvas.getContext("2d");
+  if (context === null) return;
+  lane.trim(now);
+  const style = getComputedStyle(canvas);
+  const colour = (token: string) => style.getPropertyValue(token);
+  const x = (at: number) => clientWidth * (1 - (now - at) / WINDOW_MS);
+  const bar = ({ from, to = now }: Span, top: number, height: number) => {
+    const left = Math.max(0, x(from));
+    context.fillRect(left, top, Math.max(MIN_BAR_WIDTH, x(to) - left - BAR_SPACE), height);
+  };
+  context.setTransform(scale, 0, 0, scale, 0, 0);
+  context.clearRect(0, 0, clientWidth, clientHeight);
+  context.fillStyle = colour("--cut");
+  for (const cut of lane.cuts) bar(cut, 0, clientHeight);
+  context.fillStyle = colour("--bar");
+  for (const span of lane.spans) bar(span, clientHeight - BAR_HEIGHT, BAR_HEIGHT);
+  context.fillStyle = colour("--dot");
+  const room = clientHeight - BAR_HEIGHT - 2 * DOT_RADIUS;
+  for (const { at, latency } of lane.arrivals) {
+    context.beginPath();
+    context.arc(x(at), DOT_RADIUS + room * (1 - heightOf(latency)), DOT_RADIUS, 0, 2 * Math.PI);
+    context.fill();
+  }
+}
+
+/** From 0, at once, to 1. */
+function heightOf(latency = 0): number {
+  const height = 1 + Math.log10(Math.max(latency, 1e-3) / MAX_LATENCY) / DECADES;
+  return Math.min(1, Math.max(0, height));
+}

@@ -1,0 +1,116 @@
+import { EventSourceParser, type StreamEvent } from "./event_source_parser.ts";
+import { request } from "./http.ts";
+import { parseObject } from "./parse_object.ts";
+import { type Group, openHttp } from "./http_transport.ts";
+import { badAnswer, goodbyeError, isFatal, unreachable } from "./refusal.ts";
+import type { Host, Transport } from "./transport.ts";
+import { heartbeatOf, PATIENCE, Watch } from "./watch.ts";
+import { WeirError } from "./weir_error.ts";
+
+const STREAM = "text/event-stream";
+/** For the answer to another token, in ms. */
+const TOKEN_LIMIT_MS = 10_000;
+
+/** Server-sent events by `fetch`. @see {@link import("./transport.ts").OpenTransport} */
+export function openEventStream(host: Host): Promise<Transport> {
+  return openHttp(host, readStream);
+}
+
+async function readStream(group: Group): Promise<void> {
+  const { host, signal } = group;
+  const limit = PATIENCE * host.timing.heartbeat;
+  const path = group.path("envelope=1");
+  await request(
+    host,
+    path,
+    { accept: STREAM, signal, limit },
+    async (response, begun) => {
+      const { body, headers } = response;
+      if (body === null || !headers.get("Content-Type")?.startsWith(STREAM)) {
+        throw badAnswer("There is no event stream.");
+      }
+      const { timing } = host;
+      timing.heartbeat = heartbeatOf(headers.get("Weir-Heartbeat"), timing.heartbeat);
+      begun();
+      await readBody(group, body.getReader());
+    },
+  );
+}
+
+async function readBody(
+  group: Group,
+  reader: ReadableStreamDefaultReader<Uint8Array>,
+): Promise<void> {
+  const { host, signal } = group;
+  const parser = new EventSourceParser();
+  const end = (error: WeirError, isSilent = false) => {
+    host.down(error, { retry: parser.retry, isSilent });
+  };
+  const watch = new Watch({
+    platform: host.platform,
+    timing: host.timing,
+    dead: () => end(unreachable("The stream has gone silent."), true),
+  });
+  group.check = () => watch.check();
+  try {
+    let hasBegun = false;
+    for (let read; !(read = await reader.read()).done && !signal.aborted;) {
+      watch.heard();
+      if (!hasBegun) group.began();
+      hasBegun = true;
+      for (const event of parser.push(read.value)) {
+        if (signal.aborted) return;
+        handle(host, event);
+      }
+    }
+    if (!signal.aborted) end(unreachable("The stream has ended."));
+  } catch (cause) {
+    if (signal.aborted) return;
+    const isKnown = cause instanceof WeirError || cause instanceof RangeError;
+    end(isKnown ? badAnswer("The stream can't be read.", cause) : unreachable("It broke.", cause));
+  } finally {
+    watch.stop();
+  }
+}
+
+function handle(host: Host, { type, data }: StreamEvent): void {
+  const { channels } = host;
+  const message = parseObject(data);
+  switch (type) {
+    case "weir.gap":
+      return channels.gap(message);
+    case "weir.token":
+      return void renew(host, String(message["stream"]));
+    case "weir.unsubscribed": {
+      const detail = "The credential does not allow to read it any more.";
+      const error = new WeirError(String(message["reason"]), detail);
+      return channels.ended(String(message["channel"]), error);
+    }
+    case "weir.goodbye":
+      return host.down(goodbyeError(message["reason"]), {
+        retry: Number(message["retry"]) || 0,
+        isGoodbye: true,
+      });
+    default:
+      if (message["ephemeral"] === true) channels.ephemeral(message);
+      else channels.event(message, data.length);
+  }
+}
+
+/** What is refused, or can't be had, shows at the end of the old credential. */
+async function renew(host: Host, stream: string): Promise<void> {
+  const { credentials, signal } = host;
+  try {
+    const { token } = await credentials.renew();
+    if (token === undefined) return;
+    const path = `/v1/streams/${encodeURIComponent(stream)}/token`;
+    await request(
+      host,
+      path,
+      { method: "POST", signal, limit: TOKEN_LIMIT_MS },
+      (response) => response.text(),
+    );
+  } catch (cause) {
+    if (cause instanceof WeirError && isFatal(cause)) host.down(cause);
+  }
+}

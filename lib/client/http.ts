@@ -1,0 +1,126 @@
+import type { Answer } from "./link.ts";
+import { onAbort } from "./on_abort.ts";
+import { parseObject } from "./parse_object.ts";
+import { isCredentialRefusal, unreachable } from "./refusal.ts";
+import { type Shared, urlOf } from "./transport.ts";
+import { WeirError } from "./weir_error.ts";
+
+/** The most that `Retry-After` may ask for, in ms. Met: an answer that keeps a client away for good. */
+const MAX_RETRY_AFTER_MS = 3_600_000;
+
+const LATE = "TimeoutError";
+
+export interface RequestOptions {
+  readonly method?: string | undefined;
+  readonly accept?: string | undefined;
+  /** JSON. */
+  readonly body?: unknown;
+  readonly signal?: AbortSignal | undefined;
+  /** Milliseconds. */
+  readonly limit: number;
+}
+
+/**
+ * What `read` makes of an answer that is no refusal. The limit is for the whole answer, or for
+ * its head where that is all that `read` waits for: then it calls `begun`.
+ *
+ * @throws {WeirError} the server's; `unreachable`, `bad_answer`, `auth_failed`; and what `read`
+ * throws
+ */
+export function request<T>(
+  shared: Shared,
+  path: string,
+  options: RequestOptions,
+  read: (response: Response, begun: () => void) => Promise<T>,
+): Promise<T> {
+  const work = send(shared, path, options, read);
+  shared.release(work);
+  return work;
+}
+
+async function send<T>(
+  shared: Shared,
+  path: string,
+  { method = "GET", accept = "application/json", body, signal, limit }: RequestOptions,
+  read: (response: Response, begun: () => void) => Promise<T>,
+): Promise<T> {
+  const { base, platform, credentials } = shared;
+  const url = urlOf(base, path);
+  const headers: Record<string, string> = { Accept: accept };
+  const { token, ticket } = await credentials.get();
+  if (token !== undefined) headers["Authorization"] = `Bearer ${token}`;
+  if (ticket !== undefined) url.searchParams.set("ticket", ticket);
+  if (body !== undefined) headers["Content-Type"] = "application/json";
+  const abort = new AbortController();
+  const end = () => abort.abort();
+  const late = () => abort.abort(new DOMException(`No answer within ${limit} ms.`, LATE));
+  const timer = platform.setTimeout(late, limit);
+  const begun = () => platform.clearTimeout(timer);
+  const forget = onAbort(signal, end);
+  try {
+    const response = await platform.fetch(url, {
+      method,
+      headers,
+      cache: "no-store",
+      signal: abort.signal,
+      ...body !== undefined && { body: JSON.stringify(body) },
+    });
+    if (!response.ok) throw await refusalOf(response);
+    return await read(response, begun);
+  } catch (cause) {
+    end(); // what is left of the answer is not wanted
+    if (cause instanceof WeirError) throw cause;
+    throw unreachable(`Nobody answers at ${base.origin}: is the URL right?`, cause);
+  } finally {
+    begun();
+    forget();
+  }
+}
+
+/** The answer's JSON; with another credential where the one that was there has had its time. */
+export async function requestJson(
+  shared: Shared,
+  path: string,
+  options: RequestOptions,
+): Promise<Answer> {
+  const { credentials } = shared;
+  try {
+    return await request(shared, path, options, jsonOf);
+  } catch (cause) {
+    const isRefused = cause instanceof WeirError && isCredentialRefusal(cause);
+    if (!isRefused || !credentials.isRenewable) throw cause;
+    await credentials.renew();
+    return await request(shared, path, options, jsonOf);
+  }
+}
+
+async function jsonOf(response: Response): Promise<Answer> {
+  return response.status === 204 ? {} : parseObject(await response.text());
+}
+
+/** Whether it was waited for in vain. */
+export function isLate({ cause }: WeirError): boolean {
+  return cause instanceof DOMException && cause.name === LATE;
+}
+
+/** A refusal as problem details (RFC 9457); what isn't one is no answer of a Weir. */
+async function refusalOf(response: Response): Promise<WeirError> {
+  const { status, headers } = response;
+  const retryAfter = retryAfterOf(headers.get("Retry-After"));
+  try {
+    const { code, detail, index } = JSON.parse(await response.text());
+    if (typeof code === "string") {
+      return new WeirError(code, String(detail), { status, retryAfter, index });
+    }
+  } catch {
+    // said below: whatever is wrong with the body, it is no problem of Weir's
+  }
+  const detail = `It was answered with ${status}. Is the URL that of a Weir?`;
+  return new WeirError("bad_answer", detail, { status, retryAfter });
+}
+
+/** Milliseconds; of RFC 9110 §10.2.3 the form in seconds, which is what Weir sends. */
+function retryAfterOf(header: string | null): number | undefined {
+  const seconds = Number(header ?? NaN);
+  return seconds >= 0 ? Math.min(seconds * 1_000, MAX_RETRY_AFTER_MS) : undefined;
+}

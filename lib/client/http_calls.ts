@@ -1,0 +1,60 @@
+import type { Credentials } from "./credentials.ts";
+import { requestJson } from "./http.ts";
+import { inPath } from "./in_path.ts";
+import type { Answer, Call } from "./link.ts";
+import { CALL_LIMIT_MS, published } from "./published.ts";
+import type { Shared } from "./transport.ts";
+import { WeirError } from "./weir_error.ts";
+
+/** @see {@link import("./transport.ts").Ways.call} */
+export async function callOverHttp(
+  shared: Shared,
+  call: Call,
+  session: string,
+  signal?: AbortSignal,
+): Promise<Answer> {
+  const send = (path: string, method?: string, body?: unknown) =>
+    requestJson(shared, path, { method, body, signal, limit: CALL_LIMIT_MS });
+  switch (call.op) {
+    case "get":
+      return await send(call.path);
+    case "publish": {
+      const { channel } = call;
+      const events = call.events.map((event) => ({ channel, ...event }));
+      const answer = await send("/v1/events", "POST", { events });
+      return published(channel, answer["events"]);
+    }
+    case "ephemeral": {
+      const { op: _op, ...event } = call;
+      return await send("/v1/events", "POST", { ...event, ephemeral: true });
+    }
+    case "enter":
+    case "leave": {
+      const { channel, data } = { data: undefined, ...call };
+      const member = call.member ?? await subjectOf(shared.credentials);
+      if (member === undefined) {
+        throw new WeirError("bad_parameter", "Without a WebSocket the member has to be named.");
+      }
+      if (member === "" || !member.isWellFormed()) {
+        throw new WeirError("bad_parameter", `${JSON.stringify(member)} is no name of a member.`);
+      }
+      const name = encodeURIComponent(member);
+      const path = `/v1/channels/${inPath(channel)}/members/${name}?session=${session}`;
+      return call.op === "enter" ? await send(path, "PUT", { data }) : await send(path, "DELETE");
+    }
+  }
+}
+
+/** The `sub` of the token, which is the member where none is named; none of an API key's. */
+async function subjectOf(credentials: Credentials): Promise<string | undefined> {
+  const { token = "" } = credentials.isTicket ? {} : await credentials.get();
+  const [, payload = ""] = token.split(".");
+  try {
+    const binary = atob(payload.replaceAll("-", "+").replaceAll("_", "/"));
+    const bytes = Uint8Array.from(binary, (char) => char.charCodeAt(0));
+    const { sub } = JSON.parse(new TextDecoder().decode(bytes));
+    return typeof sub === "string" ? sub : undefined;
+  } catch {
+    return undefined; // no JWT
+  }
+}

@@ -1,0 +1,198 @@
+import type { Channel } from "../shared/channel.ts";
+import { formatCursor } from "../shared/cursor.ts";
+import { type Epoch, isOffset, type Position } from "../shared/offset.ts";
+import type { Wanted } from "./channels.ts";
+import { isLate, requestJson } from "./http.ts";
+import { place, readOne } from "./placing.ts";
+import { badAnswer, isChannelRefusal, unreachable } from "./refusal.ts";
+import type { Host, Transport } from "./transport.ts";
+import { WeirError } from "./weir_error.ts";
+
+/** Channels of one request: what a cursor can hold. */
+const MAX_CHANNELS = 100;
+/** Characters of their names in its URL, of which a server takes 8,192. */
+const MAX_NAME_CHARS = 4_000;
+
+/** Channels that are read by one request, or by one after the other. */
+export interface Group {
+  readonly host: Host;
+  /** Sorted. */
+  readonly channels: readonly string[];
+  /** Aborts when they are to be read otherwise. */
+  readonly signal: AbortSignal;
+  /** Called to look whether the request is alive. */
+  check: () => void;
+  /** The path and query of a request from where the readers are. */
+  path(query: string): string;
+  /** The request that `path` was for is being answered. */
+  began(): void;
+}
+
+/** Reads until `signal` aborts. @throws {WeirError} */
+export type ReadGroup = (group: Group) => Promise<void>;
+
+/** Opens a transport over requests. @see {@link import("./transport.ts").OpenTransport} */
+export async function openHttp(host: Host, read: ReadGroup): Promise<Transport> {
+  const transport = new HttpTransport(host, read);
+  await transport.open();
+  return transport;
+}
+
+class HttpTransport implements Transport {
+  readonly #host: Host;
+  readonly #read: ReadGroup;
+  #groups: readonly Group[] = [];
+  /** What is read at the moment. */
+  #signature = "";
+  #abort = new AbortController();
+  #began = () => {};
+  #isSyncing = false;
+  #isStale = false;
+
+  constructor(host: Host, read: ReadGroup) {
+    this.#host = host;
+    this.#read = read;
+    host.signal.addEventListener("abort", () => this.#abort.abort());
+  }
+
+  /** Answers with the first group, or where there is nothing to read, when anybody answers. */
+  async open(): Promise<void> {
+    const began = new Promise<void>((resolve) => this.#began = resolve);
+    await this.#sync();
+    if (this.#host.signal.aborted) return; // it is known why
+    if (this.#groups.length > 0) return await began;
+    const { signal, timing } = this.#host;
+    await requestJson(this.#host, "/healthz", { signal, limit: 2 * timing.heartbeat });
+  }
+
+  sync(): void {
+    void this.#sync();
+  }
+
+  check(): void {
+    for (const { check } of this.#groups) check();
+  }
+
+  async #sync(): Promise<void> {
+    this.#isStale = true;
+    if (this.#isSyncing) return;
+    this.#isSyncing = true;
+    try {
+      while (this.#isStale && !this.#host.signal.aborted) {
+        this.#isStale = false;
+        await place(this.#host, true);
+        this.#regroup();
+      }
+    } catch (cause) {
+      this.#fail(cause);
+    }
+    this.#isSyncing = false;
+  }
+
+  #regroup(): void {
+    const host = this.#host;
+    if (host.signal.aborted) return;
+    const wanted = host.channels.wanted().filter(({ after }) => isOffset(after));
+    const signature = JSON.stringify(wanted.map(({ channel, version }) => [channel, version]));
+    if (signature === this.#signature) return;
+    this.#signature = signature;
+    this.#abort.abort();
+    this.#abort = new AbortController();
+    const { signal } = this.#abort;
+    this.#groups = grouped(wanted).map((channels) =>
+      groupOf(host, channels, signal, () => this.#began())
+    );
+    for (const group of this.#groups) void this.#run(group);
+  }
+
+  async #run(group: Group): Promise<void> {
+    try {
+      await this.#read(group);
+      if (!group.signal.aborted) throw unreachable("The answer has ended.");
+    } catch (cause) {
+      if (group.signal.aborted) return;
+      const error = errorOf(cause);
+      try {
+        if (isChannelRefusal(error) && await this.#hasRefused(group, error)) return;
+        this.#fail(error);
+      } catch (cause) {
+        this.#fail(cause);
+      }
+    }
+  }
+
+  #fail(cause: unknown): void {
+    const error = errorOf(cause);
+    this.#host.down(error, { isSilent: isLate(error) });
+  }
+
+  /** Whether some of the group's channels are refused, and their readers have been told. */
+  async #hasRefused({ channels }: Group, error: WeirError): Promise<boolean> {
+    const [only] = channels;
+    if (only !== undefined && channels.length === 1) {
+      this.#host.channels.ended(only, error);
+      return true;
+    }
+    const places = new Map(this.#host.channels.wanted().map((at) => [at.channel, at.after]));
+    let isSome = false;
+    for (const channel of channels) {
+      const after = places.get(channel);
+      isSome ||= after === undefined || await readOne(this.#host, channel, after) === undefined;
+    }
+    return isSome;
+  }
+}
+
+function groupOf(
+  host: Host,
+  names: readonly string[],
+  signal: AbortSignal,
+  onBegan: () => void,
+): Group {
+  let asked: readonly Wanted[] = [];
+  return {
+    host,
+    signal,
+    channels: names,
+    check() {},
+    path(query) {
+      const wanted = new Map(host.channels.wanted().map((one) => [one.channel, one]));
+      asked = names.flatMap((name) => wanted.get(name) ?? []);
+      const cursor = formatCursor(
+        names as readonly Channel[], // the server looks at them
+        asked.map(({ after }) => positionOf(after)),
+      );
+      const list = names.map((name) => `channel=${encodeURIComponent(name)}`).join("&");
+      return `/v1/events?${list}&after=${cursor}&${query}`;
+    },
+    began() {
+      if (signal.aborted) return;
+      for (const { channel, after } of asked) host.channels.started(channel, after, after);
+      onBegan();
+    },
+  };
+}
+
+function positionOf(offset: string): Position {
+  return { epoch: offset.slice(0, 9) as Epoch, sequence: Number(offset.slice(10)) };
+}
+
+/** Lists of channels that one request can have. */
+function grouped(wanted: readonly Wanted[]): readonly (readonly string[])[] {
+  const groups: string[][] = [];
+  let chars = Infinity;
+  for (const channel of wanted.map(({ channel }) => channel).sort()) {
+    const length = encodeURIComponent(channel).length;
+    chars += length;
+    const last = groups.at(-1);
+    if (last === undefined || chars > MAX_NAME_CHARS || last.length >= MAX_CHANNELS) {
+      groups.push([channel]);
+      chars = length;
+    } else last.push(channel);
+  }
+  return groups;
+}
+
+function errorOf(cause: unknown): WeirError {
+  return cause instanceof WeirError ? cause : badAnswer("The answer can't be read.", cause);
+}

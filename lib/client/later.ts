@@ -1,0 +1,17 @@
+import { unreachable } from "./refusal.ts";
+
+/**
+ * The rest of the client, which is loaded when it is first asked for.
+ *
+ * @throws {WeirError} `unreachable`
+ */
+export async function later(): Promise<typeof import("./rest.ts")> {
+  try {
+    return await import("./rest.ts");
+  } catch (cause) {
+    throw unreachable(
+      "A part of the client can't be loaded: is it where the page has it from?",
+      cause,
+    );
+  }
+}

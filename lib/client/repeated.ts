@@ -1,0 +1,77 @@
+import type { ConnectionState } from "./api.ts";
+import { fullJitter } from "./backoff.ts";
+import type { Link } from "./link.ts";
+import { onAbort } from "./on_abort.ts";
+import { closedError, isFatal } from "./refusal.ts";
+import { WeirError } from "./weir_error.ts";
+
+const PASSING =
+  /^(unreachable|commit_unknown|contended|overloaded|shutting_down|keys_unavailable|storage_\w+|rate_limited|too_many_connections|body_incomplete)$/;
+
+/** Whether the same call, made again later, may go well. */
+export function isPassing(cause: unknown): cause is WeirError {
+  if (!(cause instanceof WeirError)) return false;
+  if (cause.code === "auth_failed") return !isFatal(cause);
+  const { code, status = 0 } = cause;
+  // 408 and 429 are Weir's; 502 and what follows are also what proxies answer in its place.
+  return PASSING.test(code) || status === 408 || status === 429 || status > 501;
+}
+
+/** Whether a call may go well now: there is a connection, or none was needed so far. */
+export function isCallable({ status }: ConnectionState): boolean {
+  return status === "open" || status === "idle";
+}
+
+/**
+ * What `attempt` answers, tried again where it fails for now: when the server says, else after a
+ * while that grows, or at once when the link is open again. While there is no connection it waits.
+ *
+ * @throws {WeirError} what is refused for good, and `closed`
+ */
+export async function repeated<T>(
+  link: Link,
+  attempt: () => Promise<T>,
+  { signal, random }: { readonly signal?: AbortSignal; readonly random?: () => number } = {},
+): Promise<T> {
+  for (let failures = 0;; failures++) {
+    for (let state; !isCallable(state = link.state.value);) {
+      if (state.status === "closed") {
+        throw state.error ?? closedError();
+      }
+      await change(link, signal);
+    }
+    signal?.throwIfAborted();
+    try {
+      return await attempt();
+    } catch (cause) {
+      if (!isPassing(cause)) throw cause;
+      const { retryAfter } = cause;
+      const wait = retryAfter ?? fullJitter(failures, random);
+      await change(link, signal, wait, retryAfter === undefined);
+    }
+    signal?.throwIfAborted();
+  }
+}
+
+/** Until the link is callable or closed, or so many milliseconds are over, or `signal` aborts. */
+function change(
+  link: Link,
+  signal: AbortSignal | undefined,
+  milliseconds?: number,
+  isUrgent = true,
+): Promise<void> {
+  return new Promise((resolve) => {
+    const unwatch = link.state.subscribe((state) => {
+      if (state.status === "closed" || (isUrgent && isCallable(state))) end();
+    });
+    const timer = milliseconds === undefined ? undefined : setTimeout(() => end(), milliseconds);
+    const end = () => {
+      clearTimeout(timer);
+      unwatch();
+      forget();
+      resolve();
+    };
+    let forget = () => {};
+    forget = onAbort(signal, end);
+  });
+}

@@ -1,0 +1,18 @@
+import type { StandardSchema, WeirEvent } from "./api.ts";
+import { WeirError } from "./weir_error.ts";
+
+/** The event with what `schema` makes of its data. @throws {WeirError} `bad_data` */
+export async function checkedEvent<T>(
+  event: WeirEvent,
+  schema: StandardSchema<T> | undefined,
+): Promise<WeirEvent<T>> {
+  if (schema === undefined) return event as WeirEvent<T>; // T is the caller's word then
+  const where = `The data of ${event.offset} in ${event.channel} is not as its schema says`;
+  try {
+    const { issues: [issue] = [], ...outcome } = await schema["~standard"].validate(event.data);
+    if ("value" in outcome) return { ...event, data: outcome.value };
+    throw new WeirError("bad_data", `${where}: ${issue?.message}`);
+  } catch (cause) {
+    throw cause instanceof WeirError ? cause : new WeirError("bad_data", where, { cause });
+  }
+}

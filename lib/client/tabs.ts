@@ -1,0 +1,228 @@
+import type { ConnectionState, TabSharing } from "./api.ts";
+import "./client.ts"; // so that all that both need is one file of the package
+import type { Answer, Call, Feed, FeedListener, Link } from "./link.ts";
+import { onAbort } from "./on_abort.ts";
+import { Value } from "./observable.ts";
+import { closedError } from "./refusal.ts";
+import { TabLeader } from "./tab_leader.ts";
+import type { Message, PlainError } from "./tab_message.ts";
+import { WeirError } from "./weir_error.ts";
+
+/** With the version of what tabs say to each other: an old page may be open beside a new one. */
+const PREFIX = "weir/1:";
+
+/**
+ * Tabs of one origin that connect to one Weir with `tabs: sharedTabs(name)`, of the same name, share
+ * one connection.
+ */
+export function sharedTabs(name: string): TabSharing {
+  return (base, open) => shareLink(`${name}:${base}`, open);
+}
+
+/**
+ * A link that all tabs of this origin share that use the same name: one of them has the connection,
+ * by `open()`, and the others ask it over a BroadcastChannel. Who leads holds a lock, which another
+ * tab gets when it closes or dies; that one is asked again from where each reader stands.
+ *
+ * Where there are no Web Locks (they need HTTPS or localhost) this is a link of its own.
+ */
+export function shareLink(name: string, open: () => Link): Link {
+  const { navigator, BroadcastChannel } = globalThis;
+  const isShareable = navigator?.locks !== undefined && BroadcastChannel !== undefined;
+  return isShareable ? new TabLink(`${PREFIX}${name}`, open) : open();
+}
+
+type Told = Extract<Message, { kind: "told" }>;
+
+interface Reader {
+  /** Of what the leader was asked for last; none while paused. */
+  id: string | undefined;
+  readonly channel: string;
+  after: string;
+  isStarted: boolean;
+  readonly listener: FeedListener;
+}
+
+interface Pending {
+  readonly call: Call;
+  isSent: boolean;
+  settle(answer: Answer | undefined, cause?: unknown): void;
+}
+
+class TabLink implements Link {
+  readonly state = new Value<ConnectionState>({ status: "idle" });
+  readonly #name: string;
+  readonly #open: () => Link;
+  readonly #tab = crypto.randomUUID();
+  readonly #channel: BroadcastChannel;
+  readonly #readers = new Set<Reader>();
+  readonly #calls = new Map<string, Pending>();
+  readonly #ended = new AbortController();
+  readonly #formerLeaders = new Set<string>();
+  #leaderTab: string | undefined;
+  /** Where this tab leads. */
+  #link: Link | undefined;
+  #leader: TabLeader | undefined;
+  /** Lets another tab lead. */
+  #release = () => {};
+
+  constructor(name: string, open: () => Link) {
+    const { signal } = this.#ended;
+    this.#name = name;
+    this.#open = open;
+    this.#channel = new BroadcastChannel(name);
+    this.#channel.onmessage = ({ data }) => this.#hear(data);
+    // As long as it holds the lock of its own name this tab lives.
+    navigator.locks.request(name + this.#tab, () => {
+      this.#say({ kind: "hello", tab: this.#tab });
+      return navigator.locks.request(name, { signal }, () => this.#lead());
+    }).catch(() => {
+      // Closed while it waited; or locks are refused to this page, and it connects by itself.
+      if (!signal.aborted) void this.#lead();
+    });
+  }
+
+  feed(channel: string, after: string, listener: FeedListener): Feed {
+    const reader: Reader = { id: undefined, channel, after, isStarted: false, listener };
+    const resume = () => {
+      if (reader.id === undefined && this.#readers.has(reader)) this.#read(reader);
+    };
+    const pause = () => {
+      if (reader.id !== undefined) this.#say({ kind: "stop", id: reader.id });
+      reader.id = undefined;
+    };
+    const close = () => {
+      this.#readers.delete(reader);
+      pause();
+    };
+    this.#readers.add(reader);
+    resume();
+    return { pause, resume, close };
+  }
+
+  async call(call: Call, signal?: AbortSignal): Promise<Answer> {
+    signal?.throwIfAborted();
+    if (this.#ended.signal.aborted) throw closedError();
+    return await new Promise((resolve, reject) => {
+      const id = crypto.randomUUID();
+      const settle = (answer: Answer | undefined, cause?: unknown) => {
+        this.#calls.delete(id);
+        forget();
+        if (answer !== undefined) resolve(answer);
+        else reject(cause);
+      };
+      this.#calls.set(id, { call, isSent: false, settle });
+      const forget = onAbort(signal, () => settle(undefined, signal?.reason));
+      this.#ask();
+    });
+  }
+
+  async close(error?: WeirError): Promise<void> {
+    if (this.#ended.signal.aborted) return;
+    const why = error ?? closedError();
+    this.#ended.abort();
+    this.state.set({ status: "closed", ...(error && { error }) });
+    for (const { settle } of this.#calls.values()) settle(undefined, why);
+    for (const { listener } of this.#readers) listener.ended(why);
+    await this.#link?.close(error);
+    this.#channel.close();
+    this.#release();
+  }
+
+  /** Until this tab is closed. */
+  #lead(): Promise<void> {
+    const link = this.#link = this.#open();
+    this.#leader = new TabLeader(link, (message) => this.#say(message), (tab, gone) => {
+      if (tab === this.#tab) return;
+      const { signal } = this.#ended;
+      navigator.locks.request(this.#name + tab, { signal }, gone)
+        .catch(() => {}); // this tab ends first
+    });
+    link.state.subscribe(() => this.#announce());
+    this.#announce();
+    return new Promise((resolve) => this.#release = resolve);
+  }
+
+  #announce(): void {
+    const state = this.#link?.state.value;
+    // For good: another tab may do better, with its own credential.
+    if (state?.status === "closed") void this.close(state.error);
+    else if (state !== undefined) {
+      const plain = "error" in state ? { ...state, error: { ...state.error } } : state;
+      this.#say({ kind: "lead", tab: this.#tab, state: plain });
+    }
+  }
+
+  #say(message: Message): void {
+    if (this.#ended.signal.aborted) return;
+    this.#channel.postMessage(message);
+    this.#hear(message);
+  }
+
+  #hear(message: Message): void {
+    switch (message.kind) {
+      case "hello":
+        return this.#announce();
+      case "lead":
+        return this.#follow(message);
+      case "answer": {
+        const { answer, error } = message;
+        return this.#calls.get(message.id)?.settle(answer, error && weirError(error));
+      }
+      case "told":
+        for (const reader of this.#readers) {
+          if (message.ids.includes(reader.id ?? "")) this.#tell(reader, message);
+        }
+        return;
+      default:
+        this.#leader?.hear(message);
+    }
+  }
+
+  #follow({ tab, state }: Extract<Message, { kind: "lead" }>): void {
+    if (this.#formerLeaders.has(tab)) return;
+    if (tab !== this.#leaderTab) {
+      this.#formerLeaders.add(this.#leaderTab ?? "");
+      this.#leaderTab = tab;
+      const gone = new WeirError("unreachable", "The tab with the connection has gone.");
+      for (const { isSent, settle } of this.#calls.values()) if (isSent) settle(undefined, gone);
+      this.#ask();
+      for (const reader of this.#readers) if (reader.id !== undefined) this.#read(reader);
+    }
+    this.state.set("error" in state ? { ...state, error: weirError(state.error) } : state);
+  }
+
+  /** Hands what was not sent yet to the leader. */
+  #ask(): void {
+    for (const [id, pending] of this.#calls) {
+      if (pending.isSent || this.#leaderTab === undefined) continue;
+      pending.isSent = true;
+      this.#say({ kind: "call", tab: this.#tab, id, call: pending.call });
+    }
+  }
+
+  /** Goes on from where it stands, once there is a leader. */
+  #read(reader: Reader): void {
+    const { channel, after } = reader;
+    const id = reader.id = crypto.randomUUID();
+    if (this.#leaderTab === undefined) return;
+    this.#say({ kind: "read", tab: this.#tab, id, channel, after });
+  }
+
+  #tell(reader: Reader, { position, news: [method, ...told] }: Told): void {
+    const { listener, isStarted } = reader;
+    reader.after = position ?? reader.after;
+    reader.isStarted = true;
+    if (method === "ended") {
+      this.#readers.delete(reader);
+      listener.ended(weirError(told[0] as PlainError));
+    } else if (method !== "started" || !isStarted) {
+      // Method and arguments belong together: the type of a message says so, but not after this.
+      (listener[method] as (...told: readonly unknown[]) => void)(...told);
+    }
+  }
+}
+
+function weirError(error: PlainError): WeirError {
+  return new WeirError(error.code, error.detail, error);
+}

@@ -1,0 +1,85 @@
+import { keys } from "../kv/keys.ts";
+import { untilUnlocked } from "../kv/locked.ts";
+import { withinTime } from "../kv/storage_problem.ts";
+
+/** How long it counts as being looked at after somebody looked, in ms. */
+const LOOK_MS = 10 * 60 * 1_000;
+/** Between two times that this isolate writes so, in ms. */
+const RENEW_MS = 60 * 1_000;
+/** Between two times that it reads whether others have, in ms. */
+const CHECK_MS = 3_000;
+/** How long the store may take, in ms. */
+const TIMEOUT = 5_000;
+
+interface Mark {
+  /** Milliseconds since 1970. */
+  readonly until: number;
+}
+
+export interface AudienceOptions {
+  readonly kv: Deno.Kv;
+  readonly now: () => number;
+  readonly onError: (cause: unknown) => void;
+}
+
+/** Whether somebody looks at the figures, anywhere: a mark in the store, which all isolates read. */
+export class Audience {
+  readonly #options: AudienceOptions;
+  #until = 0;
+  #renewed = -Infinity;
+  #checked = -Infinity;
+  /** Work with the store that is under way; there is one at a time. */
+  #work: Promise<void> | undefined;
+
+  constructor(options: AudienceOptions) {
+    this.#options = options;
+  }
+
+  get isThere(): boolean {
+    return this.#options.now() < this.#until;
+  }
+
+  /** Somebody looks at this isolate's. Writes so at most once a minute. */
+  looks(): void {
+    const { kv, now } = this.#options;
+    if (Math.abs(now() - this.#renewed) < RENEW_MS) return;
+    const before = this.#renewed;
+    this.#renewed = now();
+    this.#until = now() + LOOK_MS;
+    const mark: Mark = { until: this.#until };
+    this.#do(async () => {
+      try {
+        await untilUnlocked(() => kv.set(keys.lease("figures"), mark, { expireIn: LOOK_MS }));
+      } catch (cause) {
+        this.#renewed = before; // the next look tries again
+        throw cause;
+      }
+    });
+  }
+
+  /** Reads each few seconds whether somebody looks at another isolate's. */
+  check(): void {
+    const { kv, now } = this.#options;
+    if (this.#work !== undefined || Math.abs(now() - this.#checked) < CHECK_MS) return;
+    this.#checked = now();
+    this.#do(async () => {
+      const { value } = await kv.get<Mark>(keys.lease("figures"));
+      this.#until = Math.max(this.#until, value?.until ?? 0);
+    });
+  }
+
+  /** When nothing is under way any more. */
+  async close(): Promise<void> {
+    await this.#work;
+  }
+
+  #do(work: () => Promise<void>): void {
+    const done = Promise.all([this.#work, withinTime(work(), TIMEOUT)]).then(
+      () => {},
+      (cause) => this.#options.onError(cause),
+    ).finally(() => {
+      if (this.#work === done) this.#work = undefined;
+    });
+    this.#work = done;
+  }
+}

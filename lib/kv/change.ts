@@ -1,0 +1,37 @@
+import type { Address } from "../shared/channel.ts";
+import type { EphemeralEvent } from "../shared/ephemeral.ts";
+
+/** As many as one watch takes, less room for another key: more would need several watches. */
+export const SHARDS = 8;
+
+/**
+ * Notes that are older than this (ms, by the sender's clock) are told to nobody. Met: a store that
+ * was away, and a typing note that comes with what was held up.
+ */
+export const MAX_NOTE_AGE = 30_000;
+
+/** An ephemeral event on its way to the other isolates. */
+export interface Note {
+  readonly address: Address;
+  readonly event: EphemeralEvent;
+}
+
+/** A row of a shard's change journal. */
+export interface Change {
+  /** The isolate that wrote it, which needs no ring. */
+  readonly by: string;
+  /** The channels that a commit moved. */
+  readonly addresses: readonly Address[];
+  /** With notes: 1, 2, 3 … of the isolate. A row with one that was there is the same again. */
+  readonly turn?: number;
+  readonly notes?: readonly Note[];
+}
+
+/** FNV-1a over the address's UTF-16 units. */
+export function shardOf(address: Address): number {
+  let hash = 0x811c9dc5;
+  for (let i = 0; i < address.length; i++) {
+    hash = Math.imul(hash ^ address.charCodeAt(i), 0x01000193);
+  }
+  return (hash >>> 0) % SHARDS;
+}

@@ -1,0 +1,180 @@
+import type { Address } from "../shared/channel.ts";
+import type { EphemeralEvent } from "../shared/ephemeral.ts";
+import { Problem } from "../shared/problem.ts";
+import { withinLimit } from "../shared/time_limit.ts";
+import { type Change, MAX_NOTE_AGE, type Note, shardOf } from "./change.ts";
+import { keys } from "./keys.ts";
+
+/** Between the beginnings of two commits, in ms: what comes meanwhile leaves in one. */
+const GATHER_MS = 10;
+/** Of the notes that wait, as {@link sizeOf} has it. Met: a store that is away, or slow. */
+const MAX_WAITING_BYTES = 1_048_576;
+/** Of the notes in one row: a value has 65,536, and a note less than 40,000. */
+const MAX_ROW_BYTES = 60_000;
+/** How long a row stands, in ms: the others read it when it is written. */
+const ROW_MS = 10_000;
+/** Rows that one commit deletes. */
+const MAX_DELETES = 500;
+/** When the store deletes the rows of an isolate that died, in ms. */
+const EXPIRE_MS = 60_000;
+/** How long a failed commit is waited after, in ms. */
+const RETRY_MS = 500;
+/** How long closing waits for a store that doesn't answer, in ms. */
+const CLOSE_TIMEOUT = 1_000;
+
+interface Row {
+  readonly key: Deno.KvKey;
+  /** Milliseconds of `performance.now()`. */
+  readonly at: number;
+}
+
+/**
+ * Writes ephemeral events into the change journals, for the isolates of other processes: the first
+ * at once, and those that come while it is under way together. One commit at a time, so that an
+ * isolate's notes keep their order. Deletes its rows after {@link ROW_MS}.
+ */
+export class NoteWriter {
+  readonly #kv: Deno.Kv;
+  readonly #isolate: string;
+  #waiting: Note[] = [];
+  #waitingBytes = 0;
+  /** Commits so far: a reader knows by it the row of a commit that was sent twice. */
+  #turn = 0;
+  #writing: Promise<void> | undefined;
+  /** Oldest first. */
+  #rows: Row[] = [];
+  #sweep: ReturnType<typeof setTimeout> | undefined;
+  #sweeping: Promise<void> | undefined;
+  /** Ends the pause under way. */
+  #wake: (() => void) | undefined;
+  #isClosed = false;
+
+  /** @param isolate names the isolate in its rows. */
+  constructor(kv: Deno.Kv, isolate: string) {
+    this.#kv = kv;
+    this.#isolate = isolate;
+  }
+
+  /** @throws {Problem} `overloaded` */
+  send(address: Address, event: EphemeralEvent): void {
+    if (this.#isClosed) return;
+    const bytes = sizeOf(address, event);
+    if (this.#waitingBytes + bytes > MAX_WAITING_BYTES) {
+      throw new Problem("overloaded", "Too many ephemeral events wait for the store.");
+    }
+    this.#waiting.push({ address, event });
+    this.#waitingBytes += bytes;
+    this.#writing ??= this.#write().finally(() => this.#writing = undefined);
+  }
+
+  /** Drops what waits. Its rows are left to the store, which lets them expire. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    this.#wake?.();
+    clearTimeout(this.#sweep);
+    await withinLimit(Promise.all([this.#writing, this.#sweeping]), CLOSE_TIMEOUT);
+  }
+
+  async #write(): Promise<void> {
+    while (this.#waiting.length > 0 && !this.#isClosed) {
+      const begun = performance.now();
+      try {
+        await this.#commit(this.#take());
+        await this.#pause(begun + GATHER_MS - performance.now());
+      } catch {
+        // The store is away. These notes are lost, as ephemeral events may be.
+        await this.#pause(RETRY_MS);
+      }
+    }
+  }
+
+  /** What fits into a row a shard, of what isn't too old by now; the rest waits for the next. */
+  #take(): ReadonlyMap<number, readonly Note[]> {
+    const taken = new Map<number, Note[]>();
+    const room = new Map<number, number>();
+    const rest: Note[] = [];
+    this.#waitingBytes = 0;
+    const oldest = Date.now() - MAX_NOTE_AGE;
+    for (const note of this.#waiting) {
+      const { address, event } = note;
+      if (event.time < oldest) continue;
+      const shard = shardOf(address);
+      const bytes = sizeOf(address, event);
+      const left = (room.get(shard) ?? MAX_ROW_BYTES) - bytes;
+      // Once one didn't fit no later one may: it would overtake.
+      room.set(shard, left < 0 ? -1 : left);
+      if (left < 0) {
+        rest.push(note);
+        this.#waitingBytes += bytes;
+        continue;
+      }
+      const notes = taken.get(shard);
+      if (notes === undefined) taken.set(shard, [note]);
+      else notes.push(note);
+    }
+    this.#waiting = rest;
+    return taken;
+  }
+
+  async #commit(taken: ReadonlyMap<number, readonly Note[]>): Promise<void> {
+    if (taken.size === 0) return;
+    const turn = ++this.#turn;
+    const atomic = this.#kv.atomic();
+    for (const [shard, notes] of taken) {
+      const change: Change = { by: this.#isolate, addresses: [], turn, notes };
+      const key = [...keys.changes(shard), this.#kv.commitVersionstamp()];
+      atomic.set(keys.wake(shard), 0).set(key, change, { expireIn: EXPIRE_MS });
+    }
+    const result = await atomic.commit();
+    if (!result.ok) throw new Error("a commit without checks cannot be refused");
+    const at = performance.now();
+    for (const shard of taken.keys()) {
+      this.#rows.push({ key: keys.change(shard, result.versionstamp), at });
+    }
+    this.#sweepLater(ROW_MS);
+  }
+
+  #sweepLater(delay: number): void {
+    if (this.#sweep !== undefined || this.#sweeping !== undefined || this.#isClosed) return;
+    this.#sweep = setTimeout(() => {
+      this.#sweep = undefined;
+      this.#sweeping = this.#deleteRows().finally(() => {
+        this.#sweeping = undefined;
+        const [first] = this.#rows;
+        // A second at least: under load many go at once.
+        if (first) this.#sweepLater(Math.max(1_000, first.at + ROW_MS - performance.now()));
+      });
+    }, delay);
+  }
+
+  async #deleteRows(): Promise<void> {
+    const old = performance.now() - ROW_MS;
+    while (!this.#isClosed) {
+      const due = this.#rows.findIndex(({ at }) => at > old);
+      const count = Math.min(due === -1 ? this.#rows.length : due, MAX_DELETES);
+      if (count === 0) return;
+      const atomic = this.#kv.atomic();
+      for (const { key } of this.#rows.splice(0, count)) atomic.delete(key);
+      try {
+        await atomic.commit();
+      } catch {
+        return; // the store is away, and lets them expire by itself
+      }
+    }
+  }
+
+  async #pause(milliseconds: number): Promise<void> {
+    if (milliseconds <= 0 || this.#isClosed) return;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#wake = resolve;
+    const timer = setTimeout(resolve, milliseconds);
+    await promise;
+    clearTimeout(timer);
+    this.#wake = undefined;
+  }
+}
+
+/** Bytes in a stored value, at the most: a string has two a character, or one. */
+function sizeOf(address: Address, { type, contentType, data }: EphemeralEvent): number {
+  return 2 * (address.length + type.length + contentType.length + data.length) + 200;
+}

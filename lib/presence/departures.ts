@@ -1,0 +1,127 @@
+import { keys } from "../kv/keys.ts";
+import { untilUnlocked } from "../kv/locked.ts";
+import { WorkLease } from "../kv/work_lease.ts";
+import { LEASE_MS, type StoredLease } from "./isolate_lease.ts";
+import type { Place } from "./member.ts";
+import { forAll } from "./serial.ts";
+import { placesOf } from "./stays.ts";
+
+/** Between two looks for isolates that died, in ms. */
+export const LOOK_MS = 3_000;
+/** How long the isolate that takes members out holds that work without a sign of life, in ms. */
+const WORK_MS = 5_000;
+/**
+ * How long an isolate that was found dead is looked at again, in ms: a commit that it had sent may
+ * arrive late, and nobody would ever take out the member that it brings.
+ */
+const LATE_MS = 10 * 60 * 1_000;
+/** By this much in ms a clock that was not set may differ from one look to the next. */
+const CLOCK_ERROR_MS = 1_000;
+/** Members that are taken out at once. Met: a queue of the log that has no room for publishes. */
+const AT_ONCE = 100;
+
+export interface DeparturesOptions {
+  readonly kv: Deno.Kv;
+  /** Whether all isolates of the store are on this machine, and have its clock. */
+  readonly isOneMachine: boolean;
+  /** Milliseconds since 1970. */
+  readonly now: () => number;
+  /** Milliseconds of a clock that never jumps. */
+  readonly ticks: () => number;
+  /** Takes a member from an isolate. */
+  readonly takeOut: (place: Place, isolate: string) => Promise<void>;
+}
+
+/** A lease as it was first seen. */
+interface Seen {
+  readonly versionstamp: string;
+  readonly at: number;
+}
+
+/**
+ * Takes the members of isolates that died out of the rows, and so gives them their `leave`.
+ *
+ * A lease is over when it hasn't changed for its time since it was first seen. So clocks of machines
+ * need not agree at all; one that was just renewed when its isolate died is found over a look and
+ * its time later. On one machine the clock tells too, unless it was set lately: who starts there
+ * after a crash needs no waiting. An isolate that was held up itself (a machine that slept) looks
+ * anew, since then the others were held up too.
+ */
+export class Departures {
+  readonly #options: DeparturesOptions;
+  readonly #work: WorkLease;
+  #seen = new Map<string, Seen>();
+  #lookedAt: number | undefined;
+  /** By how much the clock is before that which never jumps. */
+  #clock: number | undefined;
+  #clockSetAt = -Infinity;
+
+  constructor(options: DeparturesOptions) {
+    this.#options = options;
+    this.#work = new WorkLease(options.kv, "presence", WORK_MS, options.now);
+  }
+
+  /** @param own the isolate that looks, which lives. @throws what the store does */
+  async look(own: string): Promise<void> {
+    const { kv, ticks } = this.#options;
+    const at = ticks();
+    const wasHeldUp = this.#lookedAt !== undefined && at - this.#lookedAt > 3 * LOOK_MS;
+    this.#lookedAt = at;
+    this.#checkClock(at);
+    const before = wasHeldUp ? new Map<string, Seen>() : this.#seen;
+    const seen = new Map<string, Seen>();
+    const over: Deno.KvEntry<StoredLease>[] = [];
+    for await (const entry of kv.list<StoredLease>({ prefix: keys.isolates() })) {
+      const id = String(entry.key[1]);
+      if (id === own) continue;
+      const known = before.get(id);
+      const { versionstamp } = entry;
+      const first = known?.versionstamp === versionstamp ? known : { versionstamp, at };
+      seen.set(id, first);
+      if (entry.value.isOver || this.#isOver(entry.value, first, wasHeldUp)) over.push(entry);
+    }
+    this.#seen = seen;
+    for (const entry of over) await this.#clear(entry);
+  }
+
+  /** @throws what the store does */
+  async release(): Promise<void> {
+    await this.#work.release();
+  }
+
+  #isOver({ until, lease }: StoredLease, first: Seen, wasHeldUp: boolean): boolean {
+    const { isOneMachine, now, ticks } = this.#options;
+    if (ticks() - first.at >= lease) return true;
+    const hasClock = isOneMachine && !wasHeldUp && ticks() - this.#clockSetAt >= LEASE_MS;
+    return hasClock && now() >= until;
+  }
+
+  /** Leases from before the clock was set mean nothing by it until they are renewed. */
+  #checkClock(at: number): void {
+    const clock = this.#options.now() - at;
+    const before = this.#clock ?? clock;
+    if (Math.abs(clock - before) > CLOCK_ERROR_MS) this.#clockSetAt = at;
+    this.#clock = clock;
+  }
+
+  async #clear(entry: Deno.KvEntry<StoredLease>): Promise<void> {
+    const { kv, takeOut } = this.#options;
+    const isolate = String(entry.key[1]);
+    const places = await placesOf(kv, isolate);
+    if (places.length === 0 && entry.value.isOver) return;
+    if (!await this.#work.hold()) return;
+    if (!entry.value.isOver) {
+      const over: StoredLease = { ...entry.value, isOver: true };
+      const claim = kv.atomic().check(entry).set(entry.key, over, { expireIn: LATE_MS });
+      if (!(await untilUnlocked(() => claim.commit())).ok) return; // it lives after all
+    }
+    let failure: unknown;
+    for (let from = 0; from < places.length; from += AT_ONCE) {
+      if (!await this.#work.hold()) return;
+      await forAll(places.slice(from, from + AT_ONCE), AT_ONCE, async (place) => {
+        await takeOut(place, isolate).catch((cause) => failure = cause); // the others go on
+      });
+    }
+    if (failure !== undefined) throw failure;
+  }
+}

@@ -1,0 +1,103 @@
+import { keys } from "../kv/keys.ts";
+import { untilUnlocked } from "../kv/locked.ts";
+import { withinTime } from "../kv/storage_problem.ts";
+import { Serial } from "./serial.ts";
+
+/** Between two signs of life, in ms. */
+const RENEW_MS = 5_000;
+/**
+ * How long an isolate counts as living after its last sign of life, in ms: two of them may fail, and
+ * the clients of one that died have the grace time to come back elsewhere.
+ */
+export const LEASE_MS = 18_000;
+const STORE_TIMEOUT = 5_000;
+
+/** The value of an isolate's row. */
+export interface StoredLease {
+  /** Milliseconds since 1970, by the isolate's own clock. */
+  readonly until: number;
+  /** Milliseconds that it is good for since it was written. */
+  readonly lease: number;
+  /** Another isolate has found it over, and takes the members out. */
+  readonly isOver: boolean;
+}
+
+export interface IsolateLeaseOptions {
+  readonly kv: Deno.Kv;
+  /** Milliseconds since 1970. */
+  readonly now: () => number;
+  /** Milliseconds of a clock that never jumps. */
+  readonly ticks: () => number;
+  /** Told that others took this isolate for dead: it has another id, and none of its members. */
+  readonly onLost: () => void;
+}
+
+/** That this isolate lives, for others to see: its members stay as long as it says so. */
+export class IsolateLease {
+  readonly #options: IsolateLeaseOptions;
+  readonly #turns = new Serial();
+  #id: string = crypto.randomUUID();
+  #isHeld = false;
+  #renewedAt = -Infinity;
+
+  constructor(options: IsolateLeaseOptions) {
+    this.#options = options;
+  }
+
+  /** In the rows of its members. Another one, once it was taken for dead. */
+  get id(): string {
+    return this.#id;
+  }
+
+  /** Sees to it that it is held, before a member is written. @throws {Problem} `storage_*` */
+  async hold(): Promise<void> {
+    while (!this.#isFresh()) await this.#inTurn(() => this.#renew());
+  }
+
+  /** Gives it up: there are no members. @throws {Problem} `storage_*` */
+  async release(isStillUnused: () => boolean): Promise<void> {
+    await this.#inTurn(async () => {
+      if (!this.#isHeld || !isStillUnused()) return;
+      this.#renewedAt = -Infinity; // whoever needs it from here on comes after this
+      await untilUnlocked(() => this.#options.kv.delete(keys.isolate(this.#id)));
+      this.#isHeld = false;
+    });
+  }
+
+  /** For the last time: it ends after `milliseconds`. @throws {Problem} `storage_*` */
+  async shorten(milliseconds: number): Promise<void> {
+    await this.#inTurn(async () => {
+      if (this.#isHeld) await this.#write(milliseconds);
+    });
+  }
+
+  #inTurn(work: () => Promise<void>): Promise<void> {
+    return this.#turns.run("", () => withinTime(work(), STORE_TIMEOUT));
+  }
+
+  #isFresh(): boolean {
+    return this.#isHeld && this.#options.ticks() - this.#renewedAt < RENEW_MS;
+  }
+
+  async #renew(): Promise<void> {
+    if (!this.#isFresh()) await this.#write(LEASE_MS);
+  }
+
+  async #write(lease: number): Promise<void> {
+    const { kv, now, ticks, onLost } = this.#options;
+    const startedAt = ticks();
+    const entry = await kv.get<StoredLease>(keys.isolate(this.#id));
+    const isLost = entry.value === null ? this.#isHeld : entry.value.isOver;
+    if (isLost) {
+      this.#isHeld = false;
+      this.#id = crypto.randomUUID();
+      onLost();
+      return;
+    }
+    const row: StoredLease = { until: now() + lease, lease, isOver: false };
+    const { ok } = await untilUnlocked(() => kv.atomic().check(entry).set(entry.key, row).commit());
+    if (!ok) return; // another has found it over meanwhile: the next look tells
+    this.#isHeld = true;
+    this.#renewedAt = startedAt;
+  }
+}

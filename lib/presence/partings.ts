@@ -1,0 +1,47 @@
+import { keys } from "../kv/keys.ts";
+import { untilUnlocked } from "../kv/locked.ts";
+import { addressOf, type Channel, type Tenant } from "../shared/channel.ts";
+import type { HttpSession } from "./http_sessions.ts";
+import type { Member } from "./member.ts";
+
+/** How long a row waits for its isolate, in ms: longer than any session. */
+const PARTING_MS = 60_000;
+/**
+ * Rows that are taken at once: their keys fit into one commit. Met: calls that end made-up sessions
+ * as fast as they may, each a row, where a commit for each is slower than they come.
+ */
+const AT_ONCE = 50;
+
+/** Asks `isolate` to end a session of a member, since its client has come to another one. */
+export async function askToPart(
+  kv: Deno.Kv,
+  isolate: string,
+  { place: { address, member }, name }: HttpSession,
+): Promise<void> {
+  const key = keys.parting(isolate, address, member, name);
+  await untilUnlocked(() => kv.set(key, 0, { expireIn: PARTING_MS }));
+}
+
+/** Ends by `part` what other isolates have asked `isolate` to end. */
+export async function takePartings(
+  kv: Deno.Kv,
+  isolate: string,
+  part: (session: HttpSession) => Promise<void>,
+): Promise<void> {
+  let sessions: HttpSession[] = [];
+  let rows = kv.atomic();
+  const take = async () => {
+    await Promise.all(sessions.map(part));
+    await untilUnlocked(() => rows.commit());
+    sessions = [];
+    rows = kv.atomic();
+  };
+  for await (const { key } of kv.list({ prefix: keys.partings(isolate) })) {
+    const [, , tenant, channel, member, name] = key;
+    const address = addressOf(tenant as Tenant, channel as Channel);
+    sessions.push({ place: { address, member: member as Member }, name: String(name) });
+    rows.delete(key);
+    if (sessions.length === AT_ONCE) await take();
+  }
+  if (sessions.length > 0) await take();
+}

@@ -1,0 +1,25 @@
+import { z } from "zod";
+import { Chat, type ChatProps } from "../islands/chat/chat.tsx";
+import { channelOf, FIRST_ROOM, parseRoom } from "../islands/chat/room_name.ts";
+import { parseChannel } from "../lib/shared/channel.ts";
+import { Problem } from "../lib/shared/problem.ts";
+import type { PageDefinition } from "./page.tsx";
+
+const query = z.object({ room: z.string().optional() });
+
+/** `/chat`: rooms, which are channels. What the visitor may not do the island says in place. */
+export const chatPage: PageDefinition<typeof query, ChatProps> = {
+  path: "/chat",
+  title: "Chat",
+  script: "chat.js",
+  query,
+  Island: Chat,
+  load(_weir, { authority }, asked) {
+    const parsed = parseRoom(asked.room?.trim() || FIRST_ROOM);
+    if ("fault" in parsed) throw new Problem("bad_channel", parsed.fault);
+    parseChannel(channelOf(parsed.room));
+    const { subject, scope } = authority.grant;
+    const { publish, subscribe, presence, manage } = scope;
+    return { room: parsed.room, subject, rights: { publish, subscribe, presence, manage } };
+  },
+};

@@ -1,0 +1,80 @@
+import { z } from "zod";
+import { Console } from "../islands/console/console.tsx";
+import type { ConsoleProps } from "../islands/console/console_model.ts";
+import type { Caller } from "../lib/auth/caller.ts";
+import { addressOf, type Channel, parseReadableChannel } from "../lib/shared/channel.ts";
+import type { WireEvent } from "../lib/shared/event.ts";
+import type { Position } from "../lib/shared/offset.ts";
+import { readPage } from "../lib/transports/page.ts";
+import type { Weir } from "../lib/weir.ts";
+import { channelsPage, figuresOf } from "./channel_list.ts";
+import type { PageDefinition } from "./page.tsx";
+
+/** What is shown where the URL names no channel and there is none yet. */
+const FIRST_CHANNEL = "demo";
+/** Channels and events that the page has from the start. */
+const CHANNELS = 100;
+const HISTORY = 50;
+
+const query = z.object({ channel: z.string().optional() });
+
+/** `/`: channels, and one of them live. */
+export const consolePage: PageDefinition<typeof query, ConsoleProps> = {
+  path: "/",
+  title: "Console",
+  script: "console.js",
+  query,
+  Island: Console,
+  async load(weir, caller, asked) {
+    const name = asked.channel?.trim() ?? "";
+    const chosen = name === "" ? undefined : parseReadableChannel(name);
+    const channels = await channelsPage(weir, caller, { after: "", limit: CHANNELS });
+    const channel = chosen ?? channelToShow(caller, channels.channels);
+    const content = channel === undefined ? undefined : await contentOf(weir, caller, channel);
+    const { publish, subscribe, presence, manage } = caller.authority.grant.scope;
+    return {
+      channels,
+      ...channel !== undefined && { channel },
+      isChosen: chosen !== undefined,
+      ...content !== undefined && { content },
+      rights: { publish, subscribe, presence, manage },
+      isGuarded: !weir.access.isOpen,
+    };
+  },
+};
+
+/** The one that was written to last; what may be read or written to first, where there is none. */
+function channelToShow(
+  { authority }: Caller,
+  channels: ConsoleProps["channels"]["channels"],
+): Channel | undefined {
+  const [latest] = channels.filter(({ channel }) => !channel.startsWith("$"))
+    .sort((a, b) => a.changed < b.changed ? 1 : -1);
+  const channel = (latest?.channel ?? FIRST_CHANNEL) as Channel; // as the store has it
+  return authority.may("subscribe", channel) || authority.may("publish", channel)
+    ? channel
+    : undefined;
+}
+
+/** The channel's newest events, and the cursor behind them from which it goes on. */
+async function contentOf(
+  weir: Weir,
+  caller: Caller,
+  channel: Channel,
+): Promise<ConsoleProps["content"]> {
+  const { authority } = caller;
+  if (!authority.mayRead(channel)) {
+    weir.access.recordDenial(caller, `The page of ${JSON.stringify(channel)} was asked for.`);
+    return undefined;
+  }
+  weir.access.limiter.subscribe(caller, 1);
+  const address = addressOf(authority.tenant, channel);
+  const head = await weir.log.head(address);
+  const after: "earliest" | readonly Position[] = head === undefined
+    ? "earliest"
+    : [{ epoch: head.epoch, sequence: Math.max(head.first - 1, head.last - HISTORY) }];
+  const page = await readPage(weir.hub, after, { addresses: [address], limit: HISTORY });
+  const { events }: { readonly events: readonly WireEvent[] } = JSON.parse(page.body);
+  const first = head === undefined ? null : figuresOf(weir, channel, head).first;
+  return { first, events, cursor: page.cursor };
+}

@@ -1,0 +1,31 @@
+import { z } from "zod";
+import { Dashboard, type DashboardProps } from "../islands/dashboard/dashboard.tsx";
+import type { Caller } from "../lib/auth/caller.ts";
+import { FIGURES_CHANNEL } from "../lib/shared/channel.ts";
+import { Problem } from "../lib/shared/problem.ts";
+import type { Weir } from "../lib/weir.ts";
+import type { PageDefinition } from "./page.tsx";
+
+const query = z.object({});
+
+/** `/dashboard`: Weir's own figures. */
+export const dashboardPage: PageDefinition<typeof query, DashboardProps> = {
+  path: "/dashboard",
+  title: "Dashboard",
+  script: "dashboard.js",
+  query,
+  Island: Dashboard,
+  load,
+};
+
+/** Has the figures written from now on, so that they are there when the page asks for them. */
+function load({ figures }: Weir, { authority }: Caller): DashboardProps {
+  if (!authority.mayRead(FIGURES_CHANNEL)) {
+    throw new Problem(
+      "forbidden",
+      `The dashboard shows the figures of the whole server: it takes a token of the tenant "default" that may subscribe to "${FIGURES_CHANNEL}".`,
+    );
+  }
+  figures.looks();
+  return {};
+}

@@ -1,0 +1,25 @@
+import { z } from "zod";
+import { Lab, type LabProps } from "../islands/lab/lab.tsx";
+import { parseChannel } from "../lib/shared/channel.ts";
+import type { PageDefinition } from "./page.tsx";
+
+const DEFAULT_CHANNEL = "lab";
+
+const query = z.object({ channel: z.string().optional() });
+
+/** `/lab`: one channel over all transports, side by side. */
+export const labPage: PageDefinition<typeof query, LabProps> = {
+  path: "/lab",
+  title: "Transport lab",
+  script: "lab.js",
+  query,
+  Island: Lab,
+  load(_weir, { authority }, asked) {
+    const channel = parseChannel(asked.channel?.trim() || DEFAULT_CHANNEL);
+    return {
+      channel,
+      mayRead: authority.may("subscribe", channel),
+      mayPublish: authority.may("publish", channel),
+    };
+  },
+};

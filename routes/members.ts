@@ -1,0 +1,100 @@
+import type { Context } from "hono";
+import { z } from "zod";
+import type { Caller } from "../lib/auth/caller.ts";
+import { SESSION_MS } from "../lib/presence/http_sessions.ts";
+import { memberData, memberOf, type Place } from "../lib/presence/member.ts";
+import type { PresentMember } from "../lib/presence/member_rows.ts";
+import { type Address, channelOf } from "../lib/shared/channel.ts";
+import { formatTime } from "../lib/shared/event.ts";
+import { Problem, quote } from "../lib/shared/problem.ts";
+import type { Weir } from "../lib/weir.ts";
+import { requireRight } from "./access.ts";
+import { NO_STORE, readRequest } from "./admin.ts";
+import { parsePathChannel, parseQuery, splitUrl } from "./query.ts";
+
+/** Of a member's data, with room for white space and escapes. */
+const MAX_BODY_BYTES = 8_192;
+
+const SESSION = "1–64 of A–Z a–z 0–9 _ -";
+const sessionQuery = z.object({
+  session: z.string().regex(/^[A-Za-z0-9_-]{1,64}$/, SESSION).optional(),
+});
+const body = z.strictObject({ data: z.unknown().optional() });
+
+/** `GET /v1/channels/{channel}/members`: who is there, and from where the changes go on. */
+export async function listMembers(c: Context, weir: Weir, caller: Caller): Promise<Response> {
+  const { path, searchParams } = splitUrl(c.req.raw.url);
+  parseQuery(searchParams, z.object({}));
+  const address = watchedAddress(weir, caller, path);
+  weir.access.limiter.subscribe(caller, 1);
+  const { members, cursor } = await weir.presence.members(address);
+  const text = `{"members":[${members.map(memberJson).join(",")}],"cursor":"${cursor}"}`;
+  return c.body(text, 200, { ...NO_STORE, "Content-Type": "application/json" });
+}
+
+/** `PUT /v1/channels/{channel}/members/{member}?session=`: there for some time from now on. */
+export async function putMember(c: Context, weir: Weir, caller: Caller): Promise<Response> {
+  const { place, name } = sessionOf(c, weir, caller);
+  const { limiter } = weir.access;
+  const { data } = await readRequest(c.req.raw, weir, caller, {
+    schema: body,
+    maxBytes: MAX_BODY_BYTES,
+  });
+  const text = memberData(data);
+  limiter.publish(caller, 1, text?.length ?? 0);
+  const offset = await weir.presence.keep(
+    { place, name },
+    text,
+    () => limiter.connect(caller),
+  );
+  const { address, member } = place;
+  const channel = channelOf(address);
+  return c.json({ channel, member, offset, expiresIn: SESSION_MS }, 200, NO_STORE);
+}
+
+/** `DELETE /v1/channels/{channel}/members/{member}?session=` */
+export async function deleteMember(c: Context, weir: Weir, caller: Caller): Promise<Response> {
+  const session = sessionOf(c, weir, caller);
+  weir.access.limiter.publish(caller, 1, 0);
+  await weir.presence.part(session);
+  return c.body(null, 204);
+}
+
+function sessionOf(
+  c: Context,
+  weir: Weir,
+  caller: Caller,
+): { readonly place: Place; readonly name: string } {
+  const { path, searchParams } = splitUrl(c.req.raw.url);
+  const { session } = parseQuery(searchParams, sessionQuery);
+  if (session === undefined) {
+    throw new Problem("bad_parameter", `Name this client's session: ?session= ${SESSION}.`);
+  }
+  const address = watchedAddress(weir, caller, path);
+  const member = memberOf(caller.authority, pathMember(path));
+  return { place: { address, member }, name: session };
+}
+
+/** The channel of the path, in whose presence the caller may take part. */
+function watchedAddress(weir: Weir, caller: Caller, path: string): Address {
+  const address = parsePathChannel(caller.authority.tenant, path);
+  requireRight(weir, caller, "presence", channelOf(address));
+  return address;
+}
+
+/** The member as it stands in a path, percent-encoded. @throws {Problem} `bad_member` */
+function pathMember(path: string): string {
+  const encoded = path.split("/")[5] ?? "";
+  try {
+    return decodeURIComponent(encoded);
+  } catch (cause) {
+    const detail = `Cannot read ${quote(encoded)}: it is not percent-encoded UTF-8.`;
+    throw new Problem("bad_member", detail, { cause });
+  }
+}
+
+function memberJson({ member, data, since, offset }: PresentMember): string {
+  return `{"member":${JSON.stringify(member)},"data":${data},"since":"${
+    formatTime(since)
+  }","offset":"${offset}"}`;
+}

@@ -1,0 +1,91 @@
+import assert from "node:assert/strict";
+import { MAX_VISITED, Memory } from "../../../islands/chat/memory.ts";
+
+Deno.test("what is remembered is there again, each visitor's own", () => {
+  const storage = new Storage();
+  const memory = new Memory(undefined, () => storage);
+  memory.name = "Ann";
+  memory.rooms = ["lobby", "a:b"];
+  memory.setReadTo("a:b", "x_1");
+  const member = memory.member(() => "abc");
+
+  const again = new Memory(undefined, () => storage);
+  assert.equal(again.name, "Ann");
+  assert.deepEqual(again.rooms, ["lobby", "a:b"]);
+  assert.equal(again.readTo("a:b"), "x_1");
+  assert.equal(again.member(() => "other"), member);
+
+  const signedIn = new Memory("ann", () => storage);
+  assert.equal(signedIn.name, undefined);
+  assert.deepEqual(signedIn.rooms, []);
+  assert.equal(signedIn.readTo("a:b"), undefined);
+});
+
+Deno.test("the latest rooms are remembered, and not more than can be followed", () => {
+  const memory = new Memory(undefined, () => new Storage());
+  const rooms = Array.from({ length: MAX_VISITED + 5 }, (_, i) => `r${i}`);
+  memory.rooms = rooms;
+  assert.deepEqual(new Memory(undefined, () => new Storage()).rooms, []);
+  const storage = new Storage();
+  const kept = new Memory(undefined, () => storage);
+  kept.rooms = rooms;
+  assert.deepEqual(kept.rooms, rooms.slice(5));
+});
+
+Deno.test("storage that is denied or full is done without", () => {
+  const denied = new Memory(undefined, () => {
+    throw new DOMException("denied", "SecurityError");
+  });
+  assert.equal(denied.name, undefined);
+  denied.name = "Ann";
+  denied.setReadTo("lobby", "x_1");
+  assert.equal(denied.name, "Ann");
+  assert.equal(denied.readTo("lobby"), "x_1");
+
+  const storage = new Storage();
+  const memory = new Memory(undefined, () => storage);
+  memory.name = "Ann";
+  storage.isFull = true;
+  memory.name = "Bob";
+  assert.equal(memory.name, "Bob");
+  storage.isFull = false;
+  memory.name = "Cid";
+  assert.equal(new Memory(undefined, () => storage).name, "Cid");
+});
+
+Deno.test("what others wrote under its names is not believed", () => {
+  const storage = new Storage();
+  storage.setItem("weir-chat:rooms", `["lobby", 7, null]`);
+  storage.setItem("weir-chat:member", "<script>");
+  const memory = new Memory(undefined, () => storage);
+  assert.deepEqual(memory.rooms, ["lobby"]);
+  assert.equal(memory.member(() => "abc"), "abc");
+  storage.setItem("weir-chat:rooms", "{");
+  assert.deepEqual(memory.rooms, []);
+});
+
+Deno.test("what another tab writes is known by its key", () => {
+  const storage = new Storage();
+  const memory = new Memory("ann", () => storage);
+  memory.setReadTo("night shift", "x_1");
+  memory.name = "Ann";
+  const keys = [...storage.keys()];
+  assert.deepEqual(keys.map((key) => memory.roomOf(key)), ["night shift", undefined]);
+  assert.deepEqual(keys.map((key) => memory.isName(key)), [false, true]);
+  assert.equal(memory.roomOf(null), undefined);
+  assert.equal(new Memory("bob", () => storage).roomOf(keys[0] ?? null), undefined);
+});
+
+/** In memory, and full when the test says so. */
+class Storage extends Map<string, string> {
+  isFull = false;
+
+  getItem(key: string): string | null {
+    return this.get(key) ?? null;
+  }
+
+  setItem(key: string, value: string): void {
+    if (this.isFull) throw new DOMException("full", "QuotaExceededError");
+    this.set(key, value);
+  }
+}

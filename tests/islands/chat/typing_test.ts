@@ -1,0 +1,63 @@
+import assert from "node:assert/strict";
+import FakeTimers from "@sinonjs/fake-timers";
+import {
+  SAY_EVERY,
+  SHOW_FOR,
+  TypingNotes,
+  typingText,
+  Typists,
+} from "../../../islands/chat/typing.ts";
+
+Deno.test("who goes on typing says so at most once in two seconds", () => {
+  let said = 0;
+  const notes = new TypingNotes(() => said++);
+  for (let now = 0; now < 3 * SAY_EVERY; now += 100) notes.typed(now);
+  assert.equal(said, 3);
+  notes.typed(3 * SAY_EVERY - 1);
+  assert.equal(said, 3);
+  notes.sent(); // the next message is another one
+  notes.typed(3 * SAY_EVERY - 1);
+  assert.equal(said, 4);
+});
+
+Deno.test("a typist is shown for four seconds after each note", () => {
+  const clock = FakeTimers.install();
+  try {
+    using typists = new Typists();
+    typists.types("a", "Ann");
+    clock.tick(SHOW_FOR - 1);
+    typists.types("a", "Ann");
+    typists.types("b", "Bob");
+    clock.tick(SHOW_FOR - 1);
+    assert.deepEqual(typists.names.value, ["Ann", "Bob"]);
+    clock.tick(1);
+    assert.deepEqual(typists.names.value, []);
+    assert.equal(clock.countTimers(), 0);
+  } finally {
+    clock.uninstall();
+  }
+});
+
+Deno.test("who has said it no longer types", () => {
+  const clock = FakeTimers.install();
+  try {
+    {
+      using typists = new Typists();
+      typists.types("a", "Ann");
+      typists.types("b", "Bob");
+      typists.said("Ann");
+      assert.deepEqual(typists.names.value, ["Bob"]);
+    }
+    assert.equal(clock.countTimers(), 0);
+  } finally {
+    clock.uninstall();
+  }
+});
+
+Deno.test("typists are named, as long as they are few", () => {
+  assert.equal(typingText([]), "");
+  assert.equal(typingText(["Ann"]), "Ann is typing…");
+  assert.equal(typingText(["Ann", "Bob"]), "Ann and Bob are typing…");
+  assert.equal(typingText(["Ann", "Bob", "Cid"]), "Ann, Bob and Cid are typing…");
+  assert.equal(typingText(["Ann", "Bob", "Cid", "Dee"]), "Several people are typing…");
+});

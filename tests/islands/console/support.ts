@@ -1,0 +1,32 @@
+import type { WeirEvent } from "../../../lib/client/api.ts";
+import { offsetAt, placeOf, type Row, type Rows } from "../../../islands/console/timeline.ts";
+
+export const EPOCH = "0mwpu38co";
+
+export function eventAt(
+  sequence: number,
+  epoch = EPOCH,
+  members: Partial<WeirEvent> = {},
+): WeirEvent {
+  const offset = offsetAt({ epoch, sequence });
+  return {
+    kind: "event",
+    channel: "orders",
+    offset,
+    id: offset,
+    type: "message",
+    time: "2026-11-21T03:13:58.566Z",
+    contentType: "application/json",
+    data: sequence,
+    ...members,
+  };
+}
+
+/** The lines in order: an event's sequence, else what kind of line it is. */
+export function sequencesOf(rows: Rows): readonly (number | Row["kind"])[] {
+  return Array.from({ length: rows.length }, (_, index) => {
+    const row = rows.at(index);
+    if (row === undefined) throw new Error(`there is no line ${index}`);
+    return row.kind === "event" ? placeOf(row.key)?.sequence ?? NaN : row.kind;
+  });
+}

@@ -1,0 +1,136 @@
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import type { WeirEvent } from "../../../lib/client/api.ts";
+import { EventPages, PAGE_EVENTS } from "../../../islands/console/event_pages.ts";
+import { MAX_NOTICES, offsetAt, Timeline } from "../../../islands/console/timeline.ts";
+import { EPOCH, eventAt, sequencesOf } from "./support.ts";
+
+Deno.test("a timeline has the places that a channel has, and reads what is looked at", () => {
+  const timeline = new Timeline();
+  timeline.begin(EPOCH, 1, 1_000);
+  timeline.add([eventAt(999), eventAt(1_000)]);
+  assert.equal(timeline.length, 1_000);
+  assert.equal(timeline.at(0)?.kind, "unread");
+  assert.equal(timeline.at(999)?.kind, "event");
+  assert.deepEqual(timeline.unread(0, 40), {
+    before: offsetAt({ epoch: EPOCH, sequence: PAGE_EVENTS + 1 }),
+    limit: PAGE_EVENTS,
+  });
+  assert.equal(timeline.unread(998, 1_000), undefined);
+});
+
+Deno.test("a timeline goes on after its last event, and knows what it has", () => {
+  const timeline = new Timeline();
+  timeline.begin(EPOCH, 5, 7);
+  assert.equal(timeline.append(eventAt(8)), true);
+  assert.equal(timeline.append(eventAt(8)), false);
+  assert.equal(timeline.append(eventAt(6)), false);
+  assert.equal(timeline.append(eventAt(1, "000000zzz")), true);
+  assert.deepEqual(sequencesOf(timeline), ["unread", 6, "unread", 8, 1]);
+});
+
+Deno.test("a page that was read says which of its events are gone", () => {
+  const timeline = new Timeline();
+  timeline.begin(EPOCH, 1, 10);
+  const asked = { before: offsetAt({ epoch: EPOCH, sequence: 11 }), limit: 10 };
+  const removed = timeline.fill(asked, { events: [eventAt(4), eventAt(6)], before: undefined });
+  assert.equal(removed, 3);
+  assert.deepEqual(sequencesOf(timeline), [4, "gone", 6, "gone", "gone", "gone", "gone"]);
+  assert.equal(timeline.unread(0, 10), undefined);
+});
+
+Deno.test("a timeline forgets the oldest of its notices, and nothing else", () => {
+  const timeline = new Timeline();
+  const count = MAX_NOTICES + 3;
+  for (let i = 1; i <= count; i++) {
+    timeline.append(eventAt(i));
+    timeline.note({ kind: "connection", text: `after ${i}` });
+  }
+  assert.equal(timeline.length, count + MAX_NOTICES);
+  assert.deepEqual(sequencesOf(timeline).slice(0, 6), [1, 2, 3, 4, "connection", 5]);
+  const all = sequencesOf(timeline).filter((one) => typeof one === "number");
+  assert.deepEqual(all, Array.from({ length: count }, (_, i) => i + 1));
+});
+
+Deno.test("whatever comes, a timeline's lines are those of a plain list", () => {
+  const step = fc.oneof(
+    fc.record({ kind: fc.constant("append"), skip: fc.constantFrom(0, 0, 0, 1, 5) }),
+    fc.record({ kind: fc.constant("note"), skip: fc.constant(0) }),
+  );
+  fc.assert(fc.property(fc.array(step, { maxLength: 60 }), fc.nat(50), (steps, start) => {
+    const timeline = new Timeline({ events: 20 });
+    if (start > 0) timeline.begin(EPOCH, 1, start);
+    const keys = Array.from(
+      { length: start },
+      (_, i) => offsetAt({ epoch: EPOCH, sequence: i + 1 }),
+    );
+    let last = start;
+    for (const { kind, skip } of steps) {
+      if (kind === "note") {
+        keys.push(timeline.note({ kind: "connection", text: "x" }).key);
+      } else {
+        last += 1 + skip;
+        timeline.append(eventAt(last));
+        keys.push(offsetAt({ epoch: EPOCH, sequence: last }));
+      }
+    }
+    assert.equal(timeline.length, keys.length);
+    keys.forEach((key, index) => {
+      assert.equal(timeline.at(index)?.key, key);
+      assert.equal(timeline.indexOf(key), index);
+    });
+    assert.equal(timeline.at(keys.length), undefined);
+    assert.equal(timeline.at(-1), undefined);
+  }));
+});
+
+Deno.test("reading what is missing, again and again, ends with all of it", () => {
+  fc.assert(fc.property(
+    fc.integer({ min: 1, max: 450 }),
+    fc.uniqueArray(fc.integer({ min: 1, max: 450 })),
+    fc.integer({ min: 1, max: 450 }),
+    (last, gone, first) => {
+      const kept = Array.from({ length: last }, (_, i) => i + 1)
+        .filter((sequence) => sequence >= first && !gone.includes(sequence));
+      const timeline = new Timeline();
+      timeline.begin(EPOCH, 1, last);
+      let reads = 0;
+      for (;;) {
+        const asked = timeline.unread(0, timeline.length);
+        if (asked === undefined) break;
+        assert.ok(++reads <= 10, "each read makes something known");
+        const end = Number(asked.before.slice(10)) - 1;
+        const start = Math.max(0, end - asked.limit);
+        const events = kept.filter((sequence) => sequence > start && sequence <= end);
+        const isComplete = start === 0 || kept.every((sequence) => sequence > start);
+        timeline.fill(asked, {
+          events: events.map((sequence) => eventAt(sequence)),
+          before: isComplete ? undefined : offsetAt({ epoch: EPOCH, sequence: start + 1 }),
+        });
+      }
+      const shown = sequencesOf(timeline);
+      assert.deepEqual(shown.filter((one) => typeof one === "number"), kept);
+      assert.ok(!shown.includes("unread"));
+    },
+  ));
+});
+
+Deno.test("pages keep no more than their limits, and what was looked at last", () => {
+  fc.assert(fc.property(fc.array(fc.nat(2_000), { maxLength: 400 }), (sequences) => {
+    const pages = new EventPages({ events: 250 });
+    for (const sequence of sequences) {
+      pages.set({ epoch: EPOCH, sequence: sequence + 1 }, eventAt(sequence + 1));
+      assert.ok(pages.size <= 250);
+      assert.equal(pages.get({ epoch: EPOCH, sequence: sequence + 1 })?.kind, "event");
+    }
+  }));
+});
+
+Deno.test("pages with large events are few", () => {
+  const pages = new EventPages({ bytes: 1_000_000 });
+  const large: WeirEvent = { ...eventAt(1), data: "x".repeat(200_000) };
+  for (let i = 0; i < 50; i++) {
+    pages.set({ epoch: EPOCH, sequence: 1 + i * PAGE_EVENTS }, { ...large });
+  }
+  assert.equal(pages.size, 2);
+});

@@ -1,0 +1,145 @@
+import assert from "node:assert/strict";
+import type { Page } from "playwright-core";
+import { Chromium, CHROMIUM_MISSING } from "../support/chromium.ts";
+import { bearer, guardedServer } from "../support/guarded.ts";
+import { checkLooks, openPage } from "../support/pages.ts";
+import { newChannel, publish, publishNumbers } from "../support/publishing.ts";
+import { WeirServer } from "../support/server.ts";
+
+const options = { ignore: CHROMIUM_MISSING };
+const TRANSPORTS = ["websocket", "sse", "long-poll", "short-poll"];
+
+Deno.test("the lab shows every event over every transport", options, async () => {
+  await using server = await WeirServer.start();
+  await using chromium = await Chromium.open();
+  const { page, errors } = chromium;
+  await openLab(page, server, newChannel());
+  const button = page.getByRole("button", { name: "Publish one" });
+  for (let i = 0; i < 3; i++) await button.click();
+  for (const transport of TRANSPORTS) await figure(page, transport, "received", "3").waitFor();
+  await page.locator(".lab-published", { hasText: "3 published" }).waitFor();
+  await page.getByLabel("50").check({ force: true });
+  for (const transport of TRANSPORTS) {
+    await figure(page, transport, "received", /^\d{2,}$/).waitFor();
+  }
+  await page.getByLabel("none").check({ force: true });
+  await checkLooks(page, "lab");
+  assert.deepEqual(await faults(page), ["0, 0", "0, 0", "0, 0", "0, 0"]);
+  assert.deepEqual(errors, []);
+});
+
+for (const transport of TRANSPORTS) {
+  Deno.test(
+    `a lane that was cut comes back with all it missed: ${transport}`,
+    options,
+    async () => {
+      await using server = await WeirServer.start();
+      await using chromium = await Chromium.open();
+      const { page } = chromium;
+      const channel = newChannel();
+      await openLab(page, server, channel);
+      await publish(server.url, channel, "before");
+      for (const each of TRANSPORTS) await figure(page, each, "received", "1").waitFor();
+      const lane = page.locator(`[data-transport="${transport}"]`);
+      await lane.getByRole("button", { name: "Cut" }).click();
+      await lane.getByText("Reconnecting").waitFor();
+
+      await publishNumbers(server.url, channel, 5);
+      const others = TRANSPORTS.filter((each) => each !== transport);
+      for (const each of others) await figure(page, each, "received", "6").waitFor();
+      assert.equal(await figure(page, transport, "received", /.*/).textContent(), "1");
+
+      await lane.getByRole("button", { name: "Resume" }).click();
+      await figure(page, transport, "received", "6").waitFor();
+      assert.deepEqual(await faults(page), ["0, 0", "0, 0", "0, 0", "0, 0"]);
+    },
+  );
+}
+
+Deno.test("a throttled lane is late and loses nothing", options, async () => {
+  await using server = await WeirServer.start();
+  await using chromium = await Chromium.open();
+  const { page, errors } = chromium;
+  const channel = newChannel();
+  await openLab(page, server, channel);
+  const throttled = page.getByRole("button", { name: "Throttle" });
+  for (const button of await throttled.all()) await button.click();
+  assert.equal(await page.locator("button[aria-pressed=true]").count(), TRANSPORTS.length);
+  const button = page.getByRole("button", { name: "Publish one" });
+  await button.click();
+  for (const transport of TRANSPORTS) {
+    await figure(page, transport, "received", "1").waitFor();
+    const latency = await figure(page, transport, "latency", / s$/).textContent();
+    assert.ok(parseFloat(latency ?? "") >= 1, `${transport}: ${latency}`);
+  }
+  for (const button of await throttled.all()) await button.click();
+  for (let i = 0; i < 10; i++) await button.click();
+  for (const transport of TRANSPORTS) await figure(page, transport, "received", "11").waitFor();
+  assert.deepEqual(await faults(page), ["0, 0", "0, 0", "0, 0", "0, 0"]);
+  assert.deepEqual(errors, []);
+});
+
+Deno.test("without rights the lab says which are missing, and has no lanes", options, async () => {
+  await using weir = await guardedServer({ WEIR_ANONYMOUS: "subscribe:open publish:in" });
+  await using chromium = await Chromium.open();
+  const { page, errors } = chromium;
+  const noPublish = page.getByText("There is no right to publish to this channel.");
+  const noRead = page.getByText("There is no right to read this channel.");
+  const lanes = page.locator(".lane");
+
+  await openPage(page, `${weir.url}/lab`);
+  await noPublish.waitFor();
+  await noRead.waitFor();
+  assert.equal(await lanes.count(), 0);
+  assert.equal(await page.getByRole("button", { name: "Publish one" }).count(), 0);
+  await checkLooks(page, "lab-refused");
+
+  await openPage(page, `${weir.url}/lab?channel=in`);
+  await noRead.waitFor();
+  assert.equal(await noPublish.count(), 0);
+  assert.equal(await lanes.count(), 0);
+  await page.getByRole("button", { name: "Publish one" }).click();
+  await page.locator(".lab-published", { hasText: "1 published" }).waitFor();
+
+  await openLab(page, weir, "open");
+  await noPublish.waitFor();
+  assert.equal(await noRead.count(), 0);
+  await publish(weir.url, "open", "for all", bearer(await weir.token()));
+  for (const transport of TRANSPORTS) await figure(page, transport, "received", "1").waitFor();
+  assert.deepEqual(errors, []);
+});
+
+Deno.test("the lab publishes on pages that come by plain HTTP", options, async () => {
+  await using server = await WeirServer.start();
+  await using chromium = await Chromium.open();
+  const { page } = chromium;
+  await page.addInitScript(() => {
+    // What such pages have not.
+    Object.defineProperty(crypto, "randomUUID", { value: undefined });
+  });
+  await openLab(page, server, newChannel());
+  await page.getByRole("button", { name: "Publish one" }).click();
+  for (const transport of TRANSPORTS) await figure(page, transport, "received", "1").waitFor();
+});
+
+/** Answers once every lane is open. */
+async function openLab(
+  page: Page,
+  server: { readonly url: string },
+  channel: string,
+): Promise<void> {
+  await openPage(page, `${server.url}/lab?channel=${channel}`);
+  for (const transport of TRANSPORTS) {
+    await page.locator(`[data-transport="${transport}"] [data-status="open"]`).waitFor();
+  }
+}
+
+function figure(page: Page, transport: string, name: string, text: string | RegExp) {
+  const value = typeof text === "string" ? new RegExp(`^${text}$`) : text;
+  return page.locator(`[data-transport="${transport}"] [data-figure="${name}"]`)
+    .filter({ hasText: value });
+}
+
+async function faults(page: Page): Promise<readonly string[]> {
+  return await page.locator('[data-figure="faults"]').allTextContents();
+}

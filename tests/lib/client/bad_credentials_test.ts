@@ -1,0 +1,167 @@
+import assert from "node:assert/strict";
+import { connect, TRANSPORTS } from "../../../lib/client/client.ts";
+import { endOf, endure, MAX_TRIES, refusal } from "../../support/client_errors.ts";
+import { FaultProxy } from "../../support/fault_proxy.ts";
+import { endingIn, guardedLocal } from "../../support/guarded.ts";
+import { impatient } from "../../support/impatient.ts";
+import { newChannel } from "../../support/publishing.ts";
+import { test } from "../../support/rejections.ts";
+import { until } from "../../support/until.ts";
+
+/** A client that tries again at once, and is patient with a slow machine. */
+const PROMPT = impatient({ limit: 5_000, random: () => 0 });
+
+for (
+  const [name, token, code] of [
+    ["no token", "rubbish", "token_invalid"],
+    ["an API key that never was", `weir_${"a".repeat(20)}_${"b".repeat(43)}`, "key_invalid"],
+    ["nothing", undefined, "unauthenticated"],
+  ] as const
+) {
+  test(`${name} in the place of a credential ends the client, and is not tried again`, async () => {
+    await using guarded = await guardedLocal();
+    await using proxy = new FaultProxy(guarded.server.port);
+    for (const transport of TRANSPORTS) {
+      const before = proxy.requests.length;
+      await using weir = connect(proxy.url, {
+        transports: [transport],
+        ...token !== undefined && { auth: () => token },
+      }, PROMPT);
+      const error = await endOf(weir, "a");
+      assert.equal(error?.code, code, transport);
+      assert.deepEqual(weir.state.value, { status: "closed", error });
+      const publishing = await refusal(weir.publish("a", 1));
+      assert.equal(publishing.code, code);
+      const asked = proxy.requests.length - before;
+      assert.ok(asked <= 4, `${asked} requests over ${transport}`);
+    }
+  });
+}
+
+test("an expired token that auth gives again and again ends the client", async () => {
+  await using guarded = await guardedLocal();
+  await using proxy = new FaultProxy(guarded.server.port);
+  const token = await guarded.token(undefined, endingIn(-10));
+  for (const transport of TRANSPORTS) {
+    const before = proxy.requests.length;
+    let given = 0;
+    await using weir = connect(
+      proxy.url,
+      { auth: () => (given++, token), transports: [transport] },
+      PROMPT,
+    );
+    const error = await endOf(weir, "a");
+    assert.equal(error?.code, "token_expired", transport);
+    assert.ok(given <= 5, `asked for it ${given} times`);
+    assert.ok(proxy.requests.length - before <= 5, `${proxy.requests.length - before} requests`);
+  }
+});
+
+for (const transport of TRANSPORTS) {
+  test(`auth that fails when the token of a ${transport} ends closes the client with its error`, async () => {
+    await using guarded = await guardedLocal();
+    let given = 0;
+    await using weir = connect(guarded.url, {
+      transports: [transport],
+      async auth() {
+        if (given++ > 0) throw new Error("the session is over");
+        return await guarded.token(undefined, endingIn(2));
+      },
+    }, PROMPT);
+    const error = await endOf(weir, "a");
+    assert.equal(error?.code, "auth_failed");
+    assert.match(error.detail, /the session is over/);
+    assert.ok(given <= 4, `asked ${given} times`);
+  });
+}
+
+test("auth that throws at once ends the client with what it threw", async () => {
+  await using proxy = new FaultProxy(0);
+  const thrown = new Error("nobody is signed in");
+  for (
+    const auth of [() => Promise.reject(thrown), () => {
+      throw thrown;
+    }]
+  ) {
+    await using weir = connect(proxy.url, { auth });
+    const publishing = refusal(weir.publish("a", 1));
+    const error = await endOf(weir, "a");
+    assert.equal(error?.code, "auth_failed");
+    assert.match(error.detail, /nobody is signed in/);
+    assert.equal(error.cause, thrown);
+    assert.equal((await publishing).code, "auth_failed");
+  }
+  assert.equal(proxy.requests.length, 0);
+});
+
+test("auth that can't reach its server for now is asked again, now and then", async () => {
+  await using proxy = new FaultProxy(0);
+  let asked = 0;
+  const { error } = await endure(proxy.url, {
+    auth() {
+      asked++;
+      throw new TypeError("fetch failed");
+    },
+  });
+  assert.equal(error.code, "auth_failed");
+  assert.ok(asked > 3 && asked < MAX_TRIES, `asked ${asked} times`);
+});
+
+test("auth that never answers is given up, with words, and asked again now and then", async () => {
+  await using proxy = new FaultProxy(0);
+  let asked = 0;
+  const { error } = await endure(proxy.url, {
+    auth: () => (asked++, new Promise<string>(() => {})),
+  });
+  assert.equal(error.code, "auth_failed");
+  assert.ok(asked > 3 && asked < MAX_TRIES, `asked ${asked} times`);
+  assert.equal(proxy.requests.length, 0);
+});
+
+test("a credential that is none in form ends the client, with words", async () => {
+  await using guarded = await guardedLocal();
+  const wrong: readonly unknown[] = [undefined, null, 17, {}, "", "two\nlines", "ü", { token: 7 }];
+  for (const given of wrong) {
+    for (const transport of TRANSPORTS) {
+      await using weir = connect(guarded.url, {
+        auth: () => given as string, // what JavaScript lets through
+        transports: [transport],
+      }, PROMPT);
+      const error = await endOf(weir, "a");
+      assert.match(
+        error?.code ?? "",
+        /^(auth_failed|unauthenticated|token_invalid)$/,
+        `${transport} ${Deno.inspect(given)}: ${error}`,
+      );
+    }
+  }
+});
+
+for (const transport of TRANSPORTS) {
+  test(`a clock that is an hour off does not matter over ${transport}`, async () => {
+    await using guarded = await guardedLocal({ WEIR_HEARTBEAT: "1s" });
+    await Promise.all([-3_600_000, 3_600_000].map(async (clockError) => {
+      await using proxy = new FaultProxy(guarded.server.port);
+      let given = 0;
+      await using weir = connect(proxy.url, {
+        transports: [transport],
+        auth: () => (given++, guarded.token(undefined, endingIn(3))),
+      }, impatient({ limit: 5_000, clockError }));
+      const channel = newChannel();
+      const seen: unknown[] = [];
+      weir.listen(channel, {
+        after: "earliest",
+        onEvent: ({ data }) => seen.push(data),
+        onGap: "throw",
+      });
+      await weir.publish(channel, 1);
+      await until("it has come", () => seen.length === 1);
+      // The token ends, and heartbeats pass.
+      await until("the next token was asked for", () => given >= 2);
+      await weir.publish(channel, 2);
+      await until("it has come", () => seen.length === 2);
+      assert.ok(given < 10, `${given} tokens`);
+      assert.ok(proxy.requests.length < 30, `${proxy.requests.length} requests`);
+    }));
+  });
+}

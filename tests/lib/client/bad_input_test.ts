@@ -1,0 +1,139 @@
+import assert from "node:assert/strict";
+import { connect, type TransportName, TRANSPORTS } from "../../../lib/client/client.ts";
+import {
+  endOf,
+  endure,
+  FACTOR,
+  MAX_TRIES,
+  MINUTES,
+  refusal,
+  STRANGERS,
+} from "../../support/client_errors.ts";
+import { ALL, FaultProxy } from "../../support/fault_proxy.ts";
+import { impatient } from "../../support/impatient.ts";
+import { LocalServer } from "../../support/local_server.ts";
+import { newChannel, publish } from "../../support/publishing.ts";
+import { test } from "../../support/rejections.ts";
+import { scaled } from "../../support/scaled.ts";
+import { freePort } from "../../support/server.ts";
+import { until } from "../../support/until.ts";
+
+for (const url of ["", "no url", "ftp://localhost/", "ws://localhost/", "javascript:0"]) {
+  test(`a URL such as ${JSON.stringify(url)} is refused at once, with words`, async () => {
+    await using weir = connect(url);
+    const error = await endOf(weir, "a");
+    assert.equal(error?.code, "bad_url");
+    assert.match(error.detail, /http/);
+    assert.equal((await refusal(weir.publish("a", 1))).code, "bad_url");
+    assert.equal((await refusal(weir.history("a"))).code, "bad_url");
+    assert.equal(weir.state.value.status, "closed");
+  });
+}
+
+test("a host that isn't there is asked for now and then", async () => {
+  const { error } = await endure(`http://weir.invalid/`);
+  assert.equal(error.code, "unreachable");
+  assert.match(error.detail, /weir\.invalid.*is the URL right/);
+});
+
+test("a port at which nobody is is asked for now and then", async () => {
+  const { error, states } = await endure(`http://127.0.0.1:${freePort()}/`);
+  assert.equal(error.code, "unreachable");
+  const tries = states.filter(({ status }) => status === "connecting").length;
+  assert.ok(tries > 5 && tries < MAX_TRIES * TRANSPORTS.length, `${tries} tries`);
+});
+
+for (const [name, text] of Object.entries(STRANGERS)) {
+  test(`where ${name} answers, on whatever transport, the client says so and asks seldom`, async () => {
+    const allowed: readonly (readonly TransportName[])[] = [
+      TRANSPORTS,
+      ...TRANSPORTS.map((t) => [t]),
+    ];
+    await Promise.all(allowed.map(async (transports) => {
+      await using proxy = new FaultProxy(0);
+      proxy.on(ALL, { act: "answer", text });
+      const { error } = await endure(proxy.url, { transports });
+      assert.match(error.code, /^(bad_answer|unreachable)$/, String(transports));
+      // What a redirect leads to is the runtime's request.
+      const asked = proxy.requests.filter(({ path }) => path !== "/elsewhere").length;
+      const most = MAX_TRIES * transports.length;
+      assert.ok(asked > 3 && asked < most, `${asked} requests over ${transports}`);
+    }));
+  });
+}
+
+test("where every WebSocket is taken and echoed the client goes on over another transport", async () => {
+  await using server = await LocalServer.start();
+  await using echo = echoServer(server.port);
+  await using weir = connect(echo.url, {}, impatient({ limit: 300 }));
+  const channel = newChannel();
+  const seen: unknown[] = [];
+  weir.listen(channel, { onEvent: ({ data }) => seen.push(data), onGap: "throw" });
+  await until("it is open", () => weir.state.value.status === "open");
+  assert.notDeepEqual(weir.state.value, { status: "open", transport: "websocket" });
+  await until("an event comes", async () => {
+    await publish(server.url, channel, "x");
+    return seen.length > 0;
+  });
+});
+
+test("a server that goes away is asked for now and then, and is back when it is", async () => {
+  const server = await LocalServer.start();
+  await using proxy = new FaultProxy(server.port);
+  const { platform, elapsed } = scaled(FACTOR);
+  await using weir = connect(proxy.url, {}, platform);
+  const end = endOf(weir, newChannel());
+  await until("it is open", () => weir.state.value.status === "open");
+  proxy.cut();
+  await server[Symbol.asyncDispose]();
+  const [goneAt, before] = [elapsed(), proxy.requests.length];
+  await until("minutes have passed", () => elapsed() - goneAt > MINUTES * 60_000);
+  const { value } = weir.state;
+  assert.ok(value.status === "reconnecting" || value.status === "connecting", value.status);
+  const asked = proxy.requests.length - before;
+  assert.ok(asked > 3 && asked < MAX_TRIES * TRANSPORTS.length, `${asked} requests`);
+  await using again = await LocalServer.start();
+  proxy.target = again.port;
+  await until("it is open again", () => weir.state.value.status === "open");
+  await weir.close();
+  assert.equal(await end, undefined);
+});
+
+/** Takes every WebSocket and says back what it hears; everything else goes to the Weir behind. */
+function echoServer(port: number): AsyncDisposable & { readonly url: string } {
+  const sockets = new Set<WebSocket>();
+  const server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen() {} }, (request) => {
+    if (request.headers.get("upgrade") !== "websocket") {
+      const { pathname, search } = new URL(request.url);
+      return fetch(`http://127.0.0.1:${port}${pathname}${search}`, request);
+    }
+    const { socket, response } = Deno.upgradeWebSocket(request, { protocol: "weir.v1" });
+    sockets.add(socket);
+    socket.onopen = () => socket.send("hello");
+    socket.onmessage = ({ data }) => socket.send(data);
+    return response;
+  });
+  return {
+    url: `http://127.0.0.1:${server.addr.port}`,
+    async [Symbol.asyncDispose]() {
+      for (const socket of sockets) socket.close();
+      await server.shutdown();
+    },
+  };
+}
+
+test("where strangers answer a publish it is refused with words, at the latest when the client closes", async () => {
+  for (const [name, text] of Object.entries(STRANGERS)) {
+    await using proxy = new FaultProxy(0);
+    proxy.on(ALL, { act: "answer", text });
+    const { platform } = scaled(FACTOR);
+    await using weir = connect(proxy.url, {}, platform);
+    const publishing = refusal(weir.publish("a", 1));
+    await until("it was tried", () => proxy.count(["publish"]) > 0);
+    const { code: ofHistory } = await refusal(weir.history("a"));
+    assert.match(ofHistory, /^(bad_answer|unreachable)$/, name);
+    await weir.close();
+    const { code } = await publishing;
+    assert.match(code, /^(bad_answer|closed)$/, name);
+  }
+});

@@ -1,0 +1,258 @@
+import assert from "node:assert/strict";
+import type { CDPSession, Page } from "playwright-core";
+import { type TransportName, TRANSPORTS } from "../../../lib/client/api.ts";
+import { Chromium, CHROMIUM_MISSING } from "../../support/chromium.ts";
+import { bundleClient } from "../../support/client_bundle.ts";
+import { FaultProxy } from "../../support/fault_proxy.ts";
+import { LocalServer } from "../../support/local_server.ts";
+import { newChannel, publish } from "../../support/publishing.ts";
+import { readAll } from "../../support/readers.ts";
+import { WeirServer } from "../../support/server.ts";
+import { until } from "../../support/until.ts";
+
+const HEARTBEAT = { WEIR_HEARTBEAT: "1s" };
+
+function test(name: string, work: () => Promise<void>): void {
+  Deno.test(`in Chromium ${name}`, { ignore: CHROMIUM_MISSING }, work);
+}
+
+/** A page of another origin that reads a channel, in a browser of its own. */
+class Site implements AsyncDisposable {
+  readonly page: Page;
+  readonly seen: string[] = [];
+  readonly states: string[] = [];
+  readonly #chromium: Chromium;
+  readonly #server: Deno.HttpServer<Deno.NetAddr>;
+  /** What no script has caught. */
+  readonly #uncaught: string[] = [];
+
+  private constructor(chromium: Chromium, server: Deno.HttpServer<Deno.NetAddr>) {
+    this.#chromium = chromium;
+    this.#server = server;
+    this.page = chromium.page;
+    this.page.on("pageerror", (error) => this.#uncaught.push(String(error)));
+  }
+
+  static async open(
+    url: string,
+    channel: string,
+    transports: readonly TransportName[] = TRANSPORTS,
+  ): Promise<Site> {
+    const script = await bundleClient();
+    const server = Deno.serve(
+      { hostname: "127.0.0.1", port: 0, onListen() {} },
+      ({ url: asked }) =>
+        asked.endsWith("/weir.js")
+          ? new Response(script, { headers: { "Content-Type": "text/javascript" } })
+          : new Response(PAGE, { headers: { "Content-Type": "text/html" } }),
+    );
+    const site = new Site(await Chromium.open(), server);
+    await site.page.exposeFunction("seen", (data: string) => void site.seen.push(data));
+    await site.page.exposeFunction("state", (state: string) => void site.states.push(state));
+    await site.page.goto(`http://127.0.0.1:${server.addr.port}/`);
+    await site.page.evaluate(
+      (args) => (globalThis as unknown as PageGlobals).start(...args),
+      [url, channel, transports] as const,
+    );
+    return site;
+  }
+
+  /** Puts publishes into the page's outbox, and answers when they are acknowledged. */
+  async publish(...data: readonly string[]): Promise<void> {
+    await this.page.evaluate(
+      (data) => (globalThis as unknown as PageGlobals).publish(data),
+      data,
+    );
+  }
+
+  async close(): Promise<void> {
+    await this.page.evaluate(() => (globalThis as unknown as PageGlobals).close());
+  }
+
+  cdp(): Promise<CDPSession> {
+    return this.page.context().newCDPSession(this.page);
+  }
+
+  /** What the page is told of whether somebody looks at it. */
+  async setHidden(isHidden: boolean): Promise<void> {
+    await this.page.evaluate((state) => {
+      Object.defineProperty(document, "visibilityState", { configurable: true, value: state });
+      document.dispatchEvent(new Event("visibilitychange"));
+    }, isHidden ? "hidden" : "visible");
+  }
+
+  /** Once `what` was read; in all it was what the log has, in order. */
+  async assertRead(url: string, channel: string, what: string): Promise<void> {
+    await until(`${what} is read`, () => this.seen.includes(what));
+    const log = await readAll(url, channel);
+    await until("all is read", () => this.seen.length >= log.length);
+    assert.deepEqual(this.seen, log.map(({ data }) => data));
+    assert.deepEqual(this.#uncaught, []);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#chromium[Symbol.asyncDispose]();
+    await this.#server.shutdown();
+  }
+}
+
+interface PageGlobals {
+  start(url: string, channel: string, transports: readonly TransportName[]): void;
+  publish(data: readonly string[]): Promise<unknown>;
+  close(): Promise<void>;
+}
+
+const PAGE = `<!doctype html><title>Site</title><link rel="icon" href="data:,">
+<script type="module">
+  import { connect } from "./weir.js";
+  globalThis.start = (url, channel, transports) => {
+    const weir = connect(url, { transports });
+    let next = 0;
+    weir.state.subscribe(({ status, transport, at }) => {
+      if (status === "reconnecting") next = at;
+      if (status === "connecting" && Date.now() < next) state("early");
+      state(status === "open" ? transport : status);
+    });
+    weir.listen(channel, {
+      after: "earliest",
+      onEvent: ({ data }) => seen(data),
+      onGap: "throw",
+      onError: (error) => state(String(error)),
+    });
+    globalThis.publish = (data) => Promise.all(data.map((one) => weir.publish(channel, one)));
+    globalThis.close = () => weir.close();
+  };
+</script>`;
+
+for (const transport of TRANSPORTS) {
+  test(`over ${transport}: cuts, silences and publishes through them lose and repeat nothing`, async () => {
+    await using server = await LocalServer.start(HEARTBEAT);
+    await using proxy = new FaultProxy(server.port);
+    const channel = newChannel();
+    await using site = await Site.open(proxy.url, channel, [transport]);
+    await publish(server.url, channel, "live");
+    await until("it is read", () => site.seen.length === 1);
+    proxy.cut();
+    await publish(server.url, channel, "after a cut");
+    await until("it is read", () => site.seen.length === 2);
+    proxy.next([transport], { act: "cut", way: "down", after: 170 });
+    proxy.cut([transport]);
+    await publish(server.url, channel, "after a cut within an answer");
+    await until("it is read", () => site.seen.length === 3);
+    // A long poll is not told of the server's heartbeat: its silence shows after 30 s.
+    if (transport !== "long-poll") proxy.hush([transport]);
+    proxy.next(["publish"], { act: "cut", way: "down", after: 12 });
+    await site.publish("own 1", "own 2", "own 3");
+    await publish(server.url, channel, "last");
+    await site.assertRead(server.url, channel, "last");
+    assert.ok(proxy.requests.length < 120, `${proxy.requests.length} requests`);
+    await site.close();
+    // Chromium waits for the server's answer to a WebSocket's close, which a silent one never gives.
+    proxy.cut(["websocket"]);
+    await until("every connection is closed", () => proxy.open() === 0);
+  });
+}
+
+test("a page that was offline says so, and has and sends everything when it is back", async () => {
+  await using server = await LocalServer.start(HEARTBEAT);
+  await using proxy = new FaultProxy(server.port);
+  const channel = newChannel();
+  await using site = await Site.open(proxy.url, channel);
+  await until("it is open", () => site.states.includes("websocket"));
+  for (let round = 0; round < 3; round++) {
+    await site.page.context().setOffline(true);
+    await until("it says so", () => site.states.at(-1) === "offline");
+    const own = site.publish(`own ${round}a`, `own ${round}b`);
+    await publish(server.url, channel, `meanwhile ${round}`);
+    const asked = proxy.requests.length;
+    await site.page.context().setOffline(false);
+    await own;
+    await site.assertRead(server.url, channel, `meanwhile ${round}`);
+    assert.equal(site.states.at(-1), "websocket");
+    assert.ok(proxy.requests.length - asked < 12, `${proxy.requests.length - asked} requests`);
+  }
+  const log = (await readAll(server.url, channel)).map(({ data }) => String(data));
+  assert.deepEqual(
+    log.filter((data) => data.startsWith("own")),
+    [0, 1, 2].flatMap((round) => [`own ${round}a`, `own ${round}b`]),
+  );
+});
+
+test("a server that is killed and started again on its file is gone on with", async () => {
+  await using server = await WeirServer.start({ env: HEARTBEAT });
+  const channel = newChannel();
+  await using site = await Site.open(server.url, channel);
+  await publish(server.url, channel, "before");
+  await until("it is read", () => site.seen.length === 1);
+  for (let round = 0; round < 2; round++) {
+    await server.kill();
+    await until("it has noticed", () => site.states.at(-1) !== "websocket");
+    const own = site.publish(`own ${round}`);
+    await server.start();
+    await publish(server.url, channel, `after ${round}`);
+    await own;
+    await site.assertRead(server.url, channel, `after ${round}`);
+  }
+});
+
+test("a hidden page asks seldom for a server that is gone, and at once when somebody looks", async () => {
+  const server = await LocalServer.start(HEARTBEAT);
+  await using proxy = new FaultProxy(server.port);
+  const channel = newChannel();
+  await using site = await Site.open(proxy.url, channel);
+  await until("it is open", () => site.states.includes("websocket"));
+  await site.setHidden(true);
+  await server[Symbol.asyncDispose]();
+  await until("it has noticed", () => site.states.at(-1) === "reconnecting");
+  await using again = await LocalServer.start(HEARTBEAT);
+  proxy.target = again.port;
+  const asked = proxy.requests.length;
+  await publish(again.url, channel, "x");
+  assert.equal(proxy.requests.length, asked);
+  assert.ok(!site.states.includes("early"));
+  await site.setHidden(false);
+  await until("it is open again", () => site.states.at(-1) === "websocket");
+  assert.ok(site.states.includes("early"), "it came back before its wait was over");
+  await site.assertRead(again.url, channel, "x");
+});
+
+test("a page that was frozen, as by a sleeping laptop, goes on where it was", async () => {
+  await using server = await LocalServer.start(HEARTBEAT);
+  await using proxy = new FaultProxy(server.port);
+  const channel = newChannel();
+  await using site = await Site.open(proxy.url, channel);
+  await until("it is open", () => site.states.includes("websocket"));
+  const cdp = await site.cdp();
+  await cdp.send("Page.setWebLifecycleState", { state: "frozen" });
+  // What the network does meanwhile the page can't know.
+  proxy.hush();
+  for (let n = 0; n < 20; n++) await publish(server.url, channel, `asleep ${n}`);
+  await cdp.send("Page.setWebLifecycleState", { state: "active" });
+  await site.setHidden(false);
+  await site.assertRead(server.url, channel, "asleep 19");
+});
+
+test("a slow network is no silence", async () => {
+  await using server = await LocalServer.start(HEARTBEAT);
+  await using proxy = new FaultProxy(server.port);
+  const channel = newChannel();
+  await using site = await Site.open(proxy.url, channel, ["sse", "long-poll", "short-poll"]);
+  await until("it is open", () => site.states.includes("sse"));
+  const cdp = await site.cdp();
+  await cdp.send("Network.enable");
+  await cdp.send("Network.emulateNetworkConditions", {
+    offline: false,
+    latency: 400,
+    downloadThroughput: 25_000,
+    uploadThroughput: 25_000,
+  });
+  proxy.cut();
+  for (let n = 0; n < 40; n++) await publish(server.url, channel, `${n} ${"x".repeat(1_000)}`);
+  await site.publish("own 1", "own 2");
+  await publish(server.url, channel, "last");
+  await site.assertRead(server.url, channel, "last");
+  const asked = proxy.requests.length;
+  await publish(server.url, channel, "one more");
+  await site.assertRead(server.url, channel, "one more");
+  assert.equal(proxy.requests.length, asked, "it stays on its stream");
+});

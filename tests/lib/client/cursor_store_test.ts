@@ -1,0 +1,157 @@
+import assert from "node:assert/strict";
+import { install } from "@sinonjs/fake-timers";
+import { connect } from "../../../lib/client/client.ts";
+import { KeptCursor, webStorage } from "../../../lib/client/cursor_store.ts";
+import { WeirError } from "../../../lib/client/weir_error.ts";
+import { epochAt, formatOffset } from "../../../lib/shared/offset.ts";
+import { LocalServer } from "../../support/local_server.ts";
+import { newChannel, publishNumbers } from "../../support/publishing.ts";
+
+const unexpected = (error: WeirError) => {
+  throw error;
+};
+
+Deno.test("cursors are kept in a web storage under their prefix", async () => {
+  const items = new Map<string, string>();
+  const storage = {
+    getItem: (key: string) => items.get(key) ?? null,
+    setItem: (key: string, value: string) => void items.set(key, value),
+  };
+  const store = webStorage(storage, "app:");
+  assert.equal(await store.get("a"), undefined);
+  await store.set("a", "c1");
+  assert.deepEqual([...items], [["app:a", "c1"]]);
+  assert.equal(await webStorage(() => storage, "app:").get("a"), "c1");
+});
+
+Deno.test("a cursor is written at once, then once a second, and at the end", () => {
+  const clock = install({ toFake: ["setTimeout", "clearTimeout"] });
+  try {
+    const written: string[] = [];
+    const store = {
+      get: () => undefined,
+      set: (_: string, cursor: string) => void written.push(cursor),
+    };
+    const kept = new KeptCursor(store, "a", unexpected);
+    kept.set("1");
+    assert.deepEqual(written, ["1"]);
+    for (let i = 2; i <= 500; i++) kept.set(String(i));
+    clock.tick(999);
+    assert.deepEqual(written, ["1"]);
+    clock.tick(1);
+    assert.deepEqual(written, ["1", "500"]);
+    clock.tick(5_000);
+    assert.deepEqual(written, ["1", "500"]);
+    kept.set("501");
+    kept.set("502");
+    kept.close();
+    assert.deepEqual(written, ["1", "500", "501", "502"]);
+    assert.equal(clock.countTimers(), 0);
+  } finally {
+    clock.uninstall();
+  }
+});
+
+Deno.test("a store that throws is told once until it works again, and ends nothing", async () => {
+  let isFull = true;
+  const store = {
+    get: () => Promise.reject(new Error("denied")),
+    set() {
+      if (isFull) throw new Error("full");
+    },
+  };
+  const codes: string[] = [];
+  const kept = new KeptCursor(store, "a", ({ code, detail }) => codes.push(`${code} ${detail}`));
+  assert.equal(await kept.get(), undefined);
+  const write = async (cursor: string) => {
+    kept.set(cursor);
+    kept.close();
+    await undefined;
+  };
+  await write("1");
+  await write("2");
+  assert.equal(codes.length, 1);
+  assert.match(codes[0] ?? "", /^cursor_store_failed .*\ba\b.*denied/);
+  isFull = false;
+  await write("3");
+  isFull = true;
+  await write("4");
+  assert.equal(codes.length, 2);
+});
+
+Deno.test("a subscription goes on behind what the last one took", async () => {
+  await using server = await LocalServer.start();
+  const channel = newChannel();
+  const kept = new Map<string, string>();
+  const cursors = {
+    get: (channel: string) => kept.get(channel),
+    set: (channel: string, cursor: string) => void kept.set(channel, cursor),
+  };
+  /** Events until `last`, in a life of its own. */
+  const read = async (last: number, publishing?: () => Promise<unknown>) => {
+    await using weir = connect(server.url, { cursors });
+    const seen: unknown[] = [];
+    const started = Promise.withResolvers<void>();
+    const ended = Promise.withResolvers<void>();
+    using _listening = weir.listen(channel, {
+      onStart: () => started.resolve(),
+      onEvent: ({ data }) => {
+        seen.push(data);
+        if (data === last) ended.resolve();
+      },
+      onGap: "throw",
+    });
+    await started.promise;
+    await publishing?.();
+    await ended.promise;
+    return seen;
+  };
+  assert.deepEqual(await read(3, () => publishNumbers(server.url, channel, 3)), [1, 2, 3]);
+  await publishNumbers(server.url, channel, 5);
+  assert.deepEqual(await read(5), [1, 2, 3, 4, 5]);
+
+  await using weir = connect(server.url, { cursors });
+  await publishNumbers(server.url, channel, 2);
+  for await (const item of weir.subscribe(channel)) {
+    assert.equal(item.kind === "event" && item.data, 1);
+    break;
+  }
+  for await (const item of weir.subscribe(channel)) {
+    assert.equal(item.kind === "event" && item.data, 2);
+    break;
+  }
+});
+
+Deno.test("a subscription that began at the end is kept though nothing came", async () => {
+  await using server = await LocalServer.start();
+  const channel = newChannel();
+  const [first] = await publishNumbers(server.url, channel, 1);
+  const written: string[] = [];
+  const cursors = {
+    get: () => undefined,
+    set: (_: string, cursor: string) => void written.push(cursor),
+  };
+  await using weir = connect(server.url, { cursors });
+  await new Promise<void>((resolve) => {
+    weir.listen(channel, { onStart: () => resolve(), onEvent() {}, onGap: "throw" });
+  });
+  assert.deepEqual(written, [first?.offset]);
+});
+
+Deno.test("what was kept and is no cursor is told, and reading begins at the end", async () => {
+  await using server = await LocalServer.start();
+  const channel = newChannel();
+  await publishNumbers(server.url, channel, 2);
+  const codes: string[] = [];
+  const cursors = { get: () => "garbage", set() {} };
+  await using weir = connect(server.url, { cursors, onError: ({ code }) => codes.push(code) });
+  const subscription = weir.subscribe(channel);
+  const started = Promise.withResolvers<string>();
+  weir.listen(channel, { onStart: started.resolve, onEvent() {}, onGap: "throw" });
+  const cursor = await started.promise;
+  assert.equal(cursor.slice(10), formatOffset(epochAt(0), 2).slice(10));
+  assert.deepEqual([codes, subscription.cursor], [
+    ["cursor_store_failed", "cursor_store_failed"],
+    cursor,
+  ]);
+});

@@ -1,0 +1,180 @@
+import assert from "node:assert/strict";
+import { type Clock as FakeClock, install } from "@sinonjs/fake-timers";
+import { Figures } from "../../../lib/figures/figures.ts";
+import { Meter } from "../../../lib/figures/meter.ts";
+import { keys } from "../../../lib/kv/keys.ts";
+import type { KvLog } from "../../../lib/log/kv_log.ts";
+import { FIGURES_ADDRESS } from "../../../lib/shared/channel.ts";
+import type { Sample } from "../../../lib/shared/figures.ts";
+import { ORIGIN, type Position } from "../../../lib/shared/offset.ts";
+import { Problem } from "../../../lib/shared/problem.ts";
+import { type LogStore, openEmbedded } from "../../support/log_stores.ts";
+import { until } from "../../support/until.ts";
+
+const MINUTE = 60_000;
+
+/** Isolates on one store, whose time a test moves. */
+class Isolates implements AsyncDisposable {
+  readonly clock: FakeClock;
+  readonly store: LogStore;
+  readonly #all: Figures[] = [];
+
+  private constructor(store: LogStore) {
+    this.store = store;
+    this.clock = install({ now: Date.now(), toFake: ["setInterval", "clearInterval"] });
+  }
+
+  static async open(): Promise<Isolates> {
+    return new Isolates(await openEmbedded());
+  }
+
+  async add(
+    { log, ...more }: { readonly log?: KvLog; readonly isFollowed?: () => boolean } = {},
+  ): Promise<Figures & { readonly meter: Meter; readonly errors: readonly unknown[] }> {
+    const meter = new Meter();
+    const errors: unknown[] = [];
+    const figures = new Figures({
+      kv: this.store.kv,
+      log: log ?? await this.store.isolate(),
+      meter,
+      gauges: () => ({
+        connections: { sse: 0, websocket: 0, longPoll: 0 },
+        subscriptions: { live: 0, catchingUp: 0, lag: 0 },
+      }),
+      isFollowed: () => false,
+      onError: (cause) => errors.push(cause),
+      now: () => this.clock.now,
+      monotonic: () => this.clock.now,
+      ...more,
+    });
+    this.#all.push(figures);
+    return Object.assign(figures, { meter, errors });
+  }
+
+  /** Lets seconds pass, one after the other, with time for the store in each. */
+  async pass(seconds: number): Promise<void> {
+    for (let i = 0; i < seconds; i++) {
+      this.clock.tick(1_000);
+      await new Promise((resolve) => setTimeout(resolve, 0));
+    }
+  }
+
+  async stored(): Promise<readonly Sample[]> {
+    const log = await this.store.isolate();
+    const samples: Sample[] = [];
+    for (let after: Position = ORIGIN;;) {
+      const { runs } = await log.read(FIGURES_ADDRESS, after, 1_000);
+      const last = runs.at(-1);
+      if (last === undefined) return samples;
+      after = { epoch: last.epoch, sequence: last.last };
+      for (const { data } of runs.flatMap(({ events }) => events)) {
+        samples.push(JSON.parse(String(data)));
+      }
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const figures of this.#all) await figures.close();
+    this.clock.uninstall();
+    await this.store[Symbol.asyncDispose]();
+  }
+}
+
+async function rows(kv: Deno.Kv): Promise<number> {
+  return (await Array.fromAsync(kv.list({ prefix: [] }))).length;
+}
+
+Deno.test("nothing is written while nobody looks", async () => {
+  await using isolates = await Isolates.open();
+  await isolates.add();
+  await isolates.add();
+  await isolates.pass(200);
+  assert.equal(await rows(isolates.store.kv), 0);
+});
+
+Deno.test("who begins to look has the last two minutes, then each second", async () => {
+  await using isolates = await Isolates.open();
+  const figures = await isolates.add();
+  await isolates.pass(300);
+  figures.looks();
+  await until("the first are stored", async () => (await isolates.stored()).length >= 120);
+  await isolates.pass(1);
+  await until("the next is stored", async () => (await isolates.stored()).length >= 121);
+  const times = (await isolates.stored()).map(({ at }) => Date.parse(at));
+  times.slice(1).forEach((at, i) => assert.equal(at - (times[i] ?? 0), 1_000));
+  const log = await isolates.store.isolate();
+  assert.deepEqual((await log.head(FIGURES_ADDRESS))?.retention, { age: 60 * MINUTE });
+});
+
+Deno.test("where one isolate is looked at all of them write", async () => {
+  await using isolates = await Isolates.open();
+  const one = await isolates.add();
+  await isolates.add();
+  await isolates.pass(10);
+  one.looks();
+  const writers = async () => new Set((await isolates.stored()).map(({ isolate }) => isolate));
+  await until("both write", async () => {
+    await isolates.pass(1);
+    return (await writers()).size === 2;
+  });
+});
+
+Deno.test("ten minutes after the last look nothing is written any more", async () => {
+  await using isolates = await Isolates.open();
+  const figures = await isolates.add();
+  figures.looks();
+  await isolates.pass(590);
+  const before = (await isolates.stored()).length;
+  assert.ok(before > 500, `${before}`);
+  await isolates.pass(20);
+  const after = await isolates.stored();
+  await isolates.pass(130);
+  assert.equal((await isolates.stored()).length, after.length);
+  figures.looks(); // what was kept since comes too, and nothing twice
+  await until("it is written again", async () => (await isolates.stored()).length > after.length);
+  const times = (await isolates.stored()).map(({ at }) => at);
+  assert.equal(new Set(times).size, times.length);
+});
+
+Deno.test("as long as somebody follows, it goes on, with a write of the mark a minute", async () => {
+  await using isolates = await Isolates.open();
+  let marks = 0;
+  const { kv } = isolates.store;
+  const set = kv.set.bind(kv);
+  kv.set = (key, ...rest) => {
+    if (JSON.stringify(key) === JSON.stringify(keys.lease("figures"))) marks++;
+    return set(key, ...rest);
+  };
+  await isolates.add({ isFollowed: () => true });
+  await isolates.pass(15 * 60);
+  assert.equal(marks, 15);
+  const last = (await isolates.stored()).at(-1);
+  const age = isolates.clock.now - Date.parse(last?.at ?? "");
+  assert.ok(age <= 2_000, `${age} ms`);
+});
+
+Deno.test("what could not be stored is stored with the next sample", async () => {
+  await using isolates = await Isolates.open();
+  const log = await isolates.store.isolate();
+  const append = log.append.bind(log);
+  const figures = await isolates.add({ log });
+  figures.looks();
+  await isolates.pass(2);
+  log.append = () => Promise.reject(new Problem("storage_unavailable", "The store is away."));
+  await isolates.pass(20);
+  assert.ok(figures.errors.length > 0);
+  log.append = append;
+  await isolates.pass(2);
+  await until("all are stored", async () => (await isolates.stored()).length >= 24);
+  const times = (await isolates.stored()).map(({ at }) => Date.parse(at));
+  times.slice(1).forEach((at, i) => assert.equal(at - (times[i] ?? 0), 1_000));
+});
+
+Deno.test("the figures' own channel is not in the figures", () => {
+  const meter = new Meter();
+  meter.appended(FIGURES_ADDRESS, 1);
+  meter.stored(FIGURES_ADDRESS, 1);
+  meter.flushed(FIGURES_ADDRESS, 1, 1);
+  meter.caughtUp(FIGURES_ADDRESS, 1);
+  assert.deepEqual(meter.take(), new Meter().take());
+});

@@ -1,0 +1,395 @@
+import assert from "node:assert/strict";
+import { install } from "@sinonjs/fake-timers";
+import fc from "fast-check";
+import { BroadcastDoorbell } from "../../../lib/kv/broadcast_doorbell.ts";
+import { type Change, shardOf } from "../../../lib/kv/change.ts";
+import { keys } from "../../../lib/kv/keys.ts";
+import { NoteWriter } from "../../../lib/kv/note_writer.ts";
+import { WatchDoorbell } from "../../../lib/kv/watch_doorbell.ts";
+import type { Address } from "../../../lib/shared/channel.ts";
+import type { EphemeralEvent, Relay } from "../../../lib/shared/ephemeral.ts";
+import { Denokv, DENOKV_MISSING } from "../../support/denokv.ts";
+import { address } from "../../support/drafts.ts";
+import { FakeDate } from "../../support/fake_date.ts";
+import { until } from "../../support/until.ts";
+
+const A = address("a");
+const CHANNELS = ["a", "b", "c", "d"].map(address);
+const ISOLATES = 3;
+
+interface Kind {
+  readonly name: string;
+  readonly ignore: boolean;
+  /** Relays of so many isolates on one store. */
+  open(stack: AsyncDisposableStack, isolates: number): Promise<readonly Relay[]>;
+}
+
+const KINDS: readonly Kind[] = [
+  { name: "one process", ignore: false, open: openBroadcast },
+  { name: "shared memory", ignore: false, open: openMemory },
+  { name: "denokv", ignore: DENOKV_MISSING, open: openDenokv },
+];
+
+/** In one round everyone sends, then who is to join does. */
+const rounds = fc.array(
+  fc.record({
+    sends: fc.array(
+      fc.record({ from: fc.nat(ISOLATES - 1), to: fc.nat(CHANNELS.length - 1) }),
+      { maxLength: 30 },
+    ),
+    joins: fc.array(
+      fc.record({ isolate: fc.nat(ISOLATES - 1), channel: fc.nat(CHANNELS.length - 1) }),
+      { maxLength: 3 },
+    ),
+  }),
+  { minLength: 1, maxLength: 5 },
+);
+
+for (const { name, ignore, open } of KINDS) {
+  const test = (behaviour: string, body: (relays: readonly Relay[]) => Promise<void>) =>
+    Deno.test(`${behaviour} (${name})`, { ignore }, async () => {
+      await using stack = new AsyncDisposableStack();
+      await body(await open(stack, ISOLATES));
+    });
+
+  test("each receiver is told each of its channel's once, in order, and no others", (relays) =>
+    fc.assert(
+      fc.asyncProperty(rounds, async (rounds) => {
+        using stack = new DisposableStack();
+        const receivers: Receiver[] = [];
+        const join = async (isolate: number, channel: number) => {
+          const receiver = stack.use(new Receiver(relays, isolate, channel));
+          await receiver.ready(relays);
+          receivers.push(receiver);
+        };
+        // So each isolate listens, and what is sent can be waited for.
+        for (let i = 0; i < ISOLATES; i++) {
+          for (let c = 0; c < CHANNELS.length; c++) await join(i, c);
+        }
+        let number = 0;
+        for (const { sends, joins } of rounds) {
+          for (const { from, to } of sends) {
+            const event = note(++number);
+            relays[from]?.send(CHANNELS[to] ?? A, event);
+            for (const one of receivers) one.expect(from, to, event.data);
+          }
+          await until("all are told", () => receivers.every((one) => one.hasAll));
+          for (const { isolate, channel } of joins) await join(isolate, channel);
+        }
+        for (const one of receivers) one.check();
+      }),
+      { numRuns: name === "one process" ? 25 : 8, interruptAfterTimeLimit: 20_000 },
+    ));
+
+  test("who stops to receive is told no more", async (relays) => {
+    const [here, there] = relays as [Relay, Relay];
+    const [gone, stays] = [new Ear(), new Ear()];
+    const receiving = there.receive(A, gone.hear);
+    using _stays = there.receive(A, stays.hear);
+    await sendUntil(here, A, () => gone.count > 0 && stays.count > 0);
+    receiving[Symbol.dispose]();
+    const { count } = gone;
+    const { count: before } = stays;
+    await sendUntil(here, A, () => stays.count > before);
+    assert.equal(gone.count, count);
+  });
+
+  test("an event of 16,384 bytes comes as it was", async (relays) => {
+    const [here, there] = relays as [Relay, Relay];
+    const ear = new Ear();
+    using _receiving = there.receive(A, ear.hear);
+    await sendUntil(here, A, () => ear.count > 0);
+    const data = JSON.stringify(`${"x".repeat(16_379)}é`);
+    const event = { type: "ü".repeat(128), time: Date.now(), contentType: "text/plain", data };
+    here.send(A, event);
+    await until("it is told", () => ear.last?.data === data);
+    assert.deepEqual(ear.last, event);
+  });
+}
+
+Deno.test("a commit that the client sends twice tells its events once", async () => {
+  await using stack = new AsyncDisposableStack();
+  const kv = stack.adopt(await Deno.openKv(":memory:"), (kv) => kv.close());
+  const there = doorbell(stack, kv);
+  const here = doorbell(stack, committingTwice(kv));
+  const ear = new Ear();
+  using _receiving = there.receive(A, ear.hear);
+  await sendUntil(here, A, () => ear.count > 0);
+  for (let i = 0; i < 20; i++) {
+    here.send(A, note(i));
+    await until("it is told", () => ear.last?.data === `${i}`);
+  }
+  const numbers = ear.heard.map(({ data }) => data).filter((data) => data !== "warm");
+  assert.deepEqual(numbers, Array.from({ length: 20 }, (_, i) => `${i}`));
+});
+
+Deno.test("an event is told after a silence, and one that was held up is not", async () => {
+  await using stack = new AsyncDisposableStack();
+  const kv = stack.adopt(await Deno.openKv(":memory:"), (kv) => kv.close());
+  const [here, there] = [doorbell(stack, kv), doorbell(stack, kv)];
+  const ear = new Ear();
+  using _receiving = there.receive(A, ear.hear);
+  await sendUntil(here, A, () => ear.count > 0);
+  using time = new FakeDate();
+  time.pass(31_000);
+  const held = note("held up", Date.now() - 30_001);
+  await writeRow(kv, {
+    by: "another",
+    addresses: [],
+    turn: 1,
+    notes: [{ address: A, event: held }],
+  });
+  here.send(A, note("after a silence"));
+  await until("it is told", () => ear.last?.data === "after a silence");
+  assert.ok(ear.heard.every(({ data }) => data !== "held up"));
+});
+
+Deno.test("who comes when nobody listened is told nothing of before", async () => {
+  await using stack = new AsyncDisposableStack();
+  const kv = stack.adopt(await Deno.openKv(":memory:"), (kv) => kv.close());
+  const [here, there] = [doorbell(stack, kv), doorbell(stack, kv)];
+  const early = new Ear();
+  const receiving = there.receive(A, early.hear);
+  await sendUntil(here, A, () => early.count > 0);
+  receiving[Symbol.dispose]();
+  // A channel of another shard is served alone from here on, and its watch leaves out the first's.
+  const other = CHANNELS.find((channel) => shardOf(channel) !== shardOf(A)) ?? assert.fail();
+  const elsewhere = new Ear();
+  using _elsewhere = there.receive(other, elsewhere.hear);
+  await sendUntil(here, other, () => elsewhere.count > 0);
+  for (let i = 0; i < 5; i++) here.send(A, note("before"));
+  here.send(other, note("last before"));
+  await until("all are on their way", () => elsewhere.last?.data === "last before");
+  const late = new Ear();
+  using _late = there.receive(A, late.hear);
+  await sendUntil(here, A, () => late.count > 0);
+  assert.ok(late.heard.every(({ data }) => data === "warm"));
+});
+
+Deno.test("who has stopped to receive reads nothing of what is sent", async () => {
+  await using stack = new AsyncDisposableStack();
+  const kv = stack.adopt(await Deno.openKv(":memory:"), (kv) => kv.close());
+  let reads = 0;
+  const counted = new Proxy(kv, {
+    get(target, name) {
+      if (name === "list") reads++;
+      const value: unknown = Reflect.get(target, name, target);
+      return typeof value === "function" ? value.bind(target) : value;
+    },
+  });
+  const [here, there, other] = [doorbell(stack, kv), doorbell(stack, counted), doorbell(stack, kv)];
+  const early = new Ear();
+  const receiving = there.receive(A, early.hear);
+  await sendUntil(here, A, () => early.count > 0);
+  const ear = new Ear();
+  using _receiving = other.receive(A, ear.hear);
+  await sendUntil(here, A, () => ear.count > 0);
+  receiving[Symbol.dispose]();
+  let unread = 0;
+  await until("20 in a row are sent and heard without a read", async () => {
+    const [heard, before] = [ear.count, reads];
+    here.send(A, note("unheard"));
+    await until("the other has heard it", () => ear.count > heard);
+    unread = reads === before ? unread + 1 : 0;
+    return unread === 20;
+  });
+});
+
+Deno.test("the rows of events are deleted after 10 s", async () => {
+  await using stack = new AsyncDisposableStack();
+  const kv = stack.adopt(await Deno.openKv(":memory:"), (kv) => kv.close());
+  const writer = stack.adopt(new NoteWriter(kv, "here"), (writer) => writer.close());
+  const clock = install({ toFake: ["setTimeout", "clearTimeout", "performance"] });
+  stack.defer(() => clock.uninstall());
+  const rowsAre = async (count: number) => {
+    for (const start = Date.now(); Date.now() - start < 60_000;) {
+      if ((await Array.fromAsync(kv.list({ prefix: ["changed"] }))).length === count) return;
+    }
+    assert.fail(`there never were ${count} rows`);
+  };
+  writer.send(A, note(1));
+  await rowsAre(1);
+  clock.tick(5_000);
+  writer.send(A, note(2));
+  await rowsAre(2);
+  clock.tick(5_000);
+  await rowsAre(1);
+  clock.tick(5_000);
+  await rowsAre(0);
+});
+
+Deno.test("what waits for a store that is away is bounded, and the rest refused", async () => {
+  await using stack = new AsyncDisposableStack();
+  const kv = stack.adopt(await Deno.openKv(":memory:"), (kv) => kv.close());
+  const store = heldUp(kv);
+  const here = doorbell(stack, store.kv);
+  const event = note("x".repeat(16_000));
+  let sent = 0;
+  assert.throws(
+    () => {
+      for (; sent < 1_000; sent++) here.send(A, event);
+    },
+    { code: "overloaded" },
+  );
+  assert.ok(sent > 20 && sent < 70, `${sent}`);
+  const ear = new Ear();
+  const there = doorbell(stack, kv);
+  using _receiving = there.receive(A, ear.hear);
+  store.release();
+  await until("there is room again", () => {
+    try {
+      here.send(A, note("room"));
+      return true;
+    } catch {
+      return false;
+    }
+  });
+  await until("it works again", () => ear.last?.data === "room");
+});
+
+/** Counts what it is told. */
+class Ear {
+  readonly heard: EphemeralEvent[] = [];
+  readonly hear = (event: EphemeralEvent) => void this.heard.push(event);
+
+  get count(): number {
+    return this.heard.length;
+  }
+
+  get last(): EphemeralEvent | undefined {
+    return this.heard.at(-1);
+  }
+}
+
+/** One receiver and what it must be told: by each isolate's sends, in their order. */
+class Receiver implements Disposable {
+  readonly #ear = new Ear();
+  readonly #receiving: Disposable;
+  readonly #expected: string[][] = Array.from({ length: ISOLATES }, () => []);
+
+  constructor(relays: readonly Relay[], readonly isolate: number, readonly channel: number) {
+    this.#receiving = relays[isolate]?.receive(CHANNELS[channel] ?? A, this.#ear.hear) ??
+      assert.fail();
+  }
+
+  async ready(relays: readonly Relay[]): Promise<void> {
+    const sender = relays[(this.isolate + 1) % ISOLATES] ?? assert.fail();
+    await sendUntil(sender, CHANNELS[this.channel] ?? A, () => this.#ear.count > 0);
+  }
+
+  expect(from: number, to: number, data: string): void {
+    if (to === this.channel && from !== this.isolate) this.#expected[from]?.push(data);
+  }
+
+  get hasAll(): boolean {
+    const count = this.#expected.reduce((sum, one) => sum + one.length, 0);
+    return this.#numbers().length >= count;
+  }
+
+  check(): void {
+    const numbers = this.#numbers();
+    for (const expected of this.#expected) {
+      assert.deepEqual(numbers.filter((data) => expected.includes(data)), expected);
+    }
+    assert.equal(numbers.length, this.#expected.flat().length);
+  }
+
+  #numbers(): readonly string[] {
+    return this.#ear.heard.map(({ data }) => data).filter((data) => data !== "warm");
+  }
+
+  [Symbol.dispose](): void {
+    this.#receiving[Symbol.dispose]();
+  }
+}
+
+function note(data: unknown, time = Date.now()): EphemeralEvent {
+  return { type: "message", time, contentType: "text/plain", data: `${data}` };
+}
+
+/** One that has just begun to receive hears nothing before its watch stands. */
+async function sendUntil(relay: Relay, to: Address, isHeard: () => boolean): Promise<void> {
+  await until("it is heard", () => {
+    if (isHeard()) return true;
+    relay.send(to, note("warm"));
+    return false;
+  });
+}
+
+function openBroadcast(stack: AsyncDisposableStack, isolates: number): Promise<readonly Relay[]> {
+  const store = crypto.randomUUID();
+  return Promise.resolve(Array.from({ length: isolates }, () => {
+    return stack.adopt(new BroadcastDoorbell(store), (doorbell) => doorbell.close());
+  }));
+}
+
+async function openMemory(
+  stack: AsyncDisposableStack,
+  isolates: number,
+): Promise<readonly Relay[]> {
+  const kv = stack.adopt(await Deno.openKv(":memory:"), (kv) => kv.close());
+  return Array.from({ length: isolates }, () => doorbell(stack, kv));
+}
+
+async function openDenokv(
+  stack: AsyncDisposableStack,
+  isolates: number,
+): Promise<readonly Relay[]> {
+  const server = stack.use(await Denokv.start());
+  const open = async () => stack.adopt(await server.openKv(), (kv) => kv.close());
+  const relays: Relay[] = [];
+  for (let i = 0; i < isolates; i++) relays.push(doorbell(stack, await open(), await open()));
+  return relays;
+}
+
+function doorbell(stack: AsyncDisposableStack, kv: Deno.Kv, watchKv = kv): WatchDoorbell {
+  return stack.adopt(new WatchDoorbell(kv, watchKv), (doorbell) => doorbell.close());
+}
+
+/** As the KV Connect client does when an answer is lost. */
+function committingTwice(kv: Deno.Kv): Deno.Kv {
+  return withCommit(kv, async (commit) => {
+    await commit();
+    return await commit();
+  });
+}
+
+/** Commits nothing until it is released. */
+function heldUp(kv: Deno.Kv): { readonly kv: Deno.Kv; release(): void } {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  return {
+    kv: withCommit(kv, async (commit) => {
+      await promise;
+      return await commit();
+    }),
+    release: resolve,
+  };
+}
+
+type Commit = Deno.AtomicOperation["commit"];
+
+function withCommit(
+  kv: Deno.Kv,
+  around: (commit: Commit) => ReturnType<Commit>,
+): Deno.Kv {
+  return new Proxy(kv, {
+    get(target, name) {
+      if (name === "atomic") {
+        return () => {
+          const atomic = target.atomic();
+          const commit = atomic.commit.bind(atomic);
+          atomic.commit = () => around(commit);
+          return atomic;
+        };
+      }
+      const value: unknown = Reflect.get(target, name, target);
+      return typeof value === "function" ? value.bind(target) : value;
+    },
+  });
+}
+
+async function writeRow(kv: Deno.Kv, change: Change): Promise<void> {
+  const shard = shardOf(A);
+  await kv.atomic().set(keys.wake(shard), 0)
+    .set([...keys.changes(shard), kv.commitVersionstamp()], change).commit();
+}

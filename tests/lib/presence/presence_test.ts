@@ -1,0 +1,450 @@
+import assert from "node:assert/strict";
+import { keys } from "../../../lib/kv/keys.ts";
+import type { KvLog } from "../../../lib/log/kv_log.ts";
+import type { Presence, PresenceOptions } from "../../../lib/presence/presence.ts";
+import { DEFAULT_TENANT } from "../../../lib/shared/channel.ts";
+import { Problem } from "../../../lib/shared/problem.ts";
+import { Clock } from "../../support/clock.ts";
+import { problem, readEvents } from "../../support/log_reading.ts";
+import { type IsolateOptions, type LogStore, openEmbedded } from "../../support/log_stores.ts";
+import { openPresence, place, snapshotOf } from "../../support/presence.ts";
+import { presenceAddress } from "../../../lib/presence/member_rows.ts";
+import { until } from "../../support/until.ts";
+
+const HOUR = 60 * 60 * 1_000;
+const room = place("room", "ann").address;
+const ann = place("room", "ann");
+const bob = place("room", "bob");
+
+interface Isolate {
+  readonly presence: Presence;
+  readonly log: KvLog;
+}
+
+async function isolate(
+  store: LogStore,
+  { now }: Clock,
+  options: Partial<PresenceOptions> = {},
+  logOptions: IsolateOptions = {},
+): Promise<Isolate> {
+  const log = await store.isolate({ now, random: () => 0.01, ...logOptions });
+  return { log, presence: openPresence({ kv: store.kv, log, now, ticks: now, ...options }) };
+}
+
+/** Lets seconds pass, in each of which the isolates do what is due. */
+async function pass(clock: Clock, seconds: number, isolates: readonly Isolate[]): Promise<void> {
+  for (let i = 0; i < seconds; i++) {
+    clock.pass(1_000);
+    for (const { presence } of isolates) await presence.beat();
+  }
+}
+
+async function names({ presence }: Isolate): Promise<readonly string[]> {
+  return [...(await snapshotOf(presence, room)).keys()].toSorted();
+}
+
+async function changes({ log }: Isolate): Promise<readonly string[]> {
+  const events = await readEvents(log, presenceAddress(room));
+  return events.map(({ type, key }) => `${type} ${key}`);
+}
+
+const nobody = () => ({ [Symbol.dispose]() {} });
+
+Deno.test("a lost session's member stays for 10 s", async () => {
+  await using store = await openEmbedded();
+  const clock = new Clock();
+  const one = await isolate(store, clock);
+  await one.presence.enter("s", ann);
+  one.presence.lose("s", ann);
+  await pass(clock, 9, [one]);
+  assert.deepEqual(await names(one), ["ann"]);
+  await pass(clock, 1, [one]);
+  assert.deepEqual(await changes(one), ["enter ann", "leave ann"]);
+  await one.presence.close();
+});
+
+Deno.test("who enters and leaves again and again, without waiting, has left in the end", async () => {
+  await using store = await openEmbedded();
+  const clock = new Clock();
+  const one = await isolate(store, clock);
+  for (const times of [1, 2, 3, 4]) {
+    const calls: Promise<unknown>[] = [];
+    for (let i = 0; i < times; i++) {
+      calls.push(one.presence.enter("s", ann), one.presence.leave("s", ann));
+    }
+    await Promise.all(calls);
+    assert.deepEqual(await names(one), [], `${times} times`);
+    calls.push(one.presence.enter("s", ann));
+    await Promise.all(calls);
+    const leaving = one.presence.leave("s", ann);
+    await Promise.all([one.presence.enter("s", ann), one.presence.leave("s", ann), leaving]);
+    assert.deepEqual(await names(one), [], `${times} times from inside`);
+  }
+  await one.presence.close();
+});
+
+Deno.test("a session over HTTP ends by its time, unless it is said again", async () => {
+  await using store = await openEmbedded();
+  const clock = new Clock();
+  const one = await isolate(store, clock);
+  let open = 0;
+  const connect = () => {
+    open++;
+    return { [Symbol.dispose]: () => void open-- };
+  };
+  const [kept, lost] = [{ place: ann, name: "a" }, { place: bob, name: "b" }];
+  await one.presence.keep(kept, undefined, connect);
+  await one.presence.keep(lost, undefined, connect);
+  await pass(clock, 15, [one]);
+  await one.presence.keep(kept, undefined, connect);
+  assert.equal(open, 2);
+  await pass(clock, 5, [one]);
+  assert.equal(open, 1, "it no longer counts");
+  await pass(clock, 9, [one]);
+  assert.deepEqual(await names(one), ["ann", "bob"], "there is the grace time, too");
+  await pass(clock, 1, [one]);
+  assert.deepEqual(await names(one), ["ann"]);
+  await pass(clock, 15, [one]);
+  assert.deepEqual(await changes(one), ["enter ann", "enter bob", "leave bob", "leave ann"]);
+  assert.equal(open, 0);
+  await one.presence.close();
+});
+
+Deno.test("a session over HTTP that couldn't enter is not kept", async () => {
+  await using store = await openEmbedded();
+  const clock = new Clock();
+  const one = await isolate(store, clock);
+  let open = 0;
+  const connect = () => {
+    open++;
+    return { [Symbol.dispose]: () => void open-- };
+  };
+  await one.log.close();
+  const session = { place: ann, name: "a" };
+  await assert.rejects(one.presence.keep(session, "1", connect), problem("shutting_down"));
+  assert.equal(open, 0);
+  assert.deepEqual(await names(one), []);
+  await one.presence.beat();
+  await one.presence.close();
+});
+
+Deno.test("a session over HTTP is ended from any isolate", async () => {
+  await using store = await openEmbedded();
+  const clock = new Clock();
+  const [one, two] = [await isolate(store, clock), await isolate(store, clock)];
+  await one.presence.keep({ place: ann, name: "a" }, undefined, nobody);
+  await one.presence.keep({ place: bob, name: "a" }, undefined, nobody);
+  await two.presence.part({ place: ann, name: "a" });
+  await pass(clock, 4, [one, two]);
+  assert.deepEqual(await changes(one), ["enter ann", "enter bob", "leave ann"]);
+  assert.deepEqual(await names(one), ["bob"]);
+  await Promise.all([one.presence.close(), two.presence.close()]);
+});
+
+Deno.test("made-up sessions that are ended cost few commits", async () => {
+  await using store = await openEmbedded();
+  const clock = new Clock();
+  let writes = 0;
+  const kv = new Proxy(store.kv, {
+    get(target, name) {
+      if (name === "delete" || name === "atomic") writes++;
+      const value: unknown = Reflect.get(target, name, target);
+      return typeof value === "function" ? value.bind(target) : value;
+    },
+  });
+  const [one, two] = [await isolate(store, clock, { kv }), await isolate(store, clock)];
+  await one.presence.keep({ place: ann, name: "a" }, undefined, nobody);
+  for (let i = 0; i < 500; i++) await two.presence.part({ place: ann, name: `made-up-${i}` });
+  await two.presence.part({ place: ann, name: "a" });
+  writes = 0;
+  await pass(clock, 4, [one]);
+  assert.ok(writes < 50, `${writes} writes`);
+  assert.deepEqual(await changes(one), ["enter ann", "leave ann"]);
+  assert.deepEqual(await Array.fromAsync(store.kv.list({ prefix: ["parting"] })), []);
+  await Promise.all([one.presence.close(), two.presence.close()]);
+});
+
+Deno.test("sessions that take long to end keep nobody from finding an isolate dead", async () => {
+  await using store = await openEmbedded();
+  const clock = new Clock();
+  const log = await store.isolate({ now: clock.now });
+  const held = Promise.withResolvers<void>();
+  const one = await isolate(store, clock, {
+    log: {
+      head: (address) => log.head(address),
+      append: async (drafts) => {
+        if (drafts.some(({ type, key }) => type === "leave" && key === bob.member)) {
+          await held.promise;
+        }
+        return await log.append(drafts);
+      },
+    },
+  });
+  const [two, dead] = [await isolate(store, clock), await isolate(store, clock)];
+  await dead.presence.enter("s", ann);
+  await one.presence.keep({ place: bob, name: "b" }, undefined, nobody);
+  await two.presence.part({ place: bob, name: "b" });
+  const beats: Promise<void>[] = [];
+  await until("the dead one's member has left", async () => {
+    clock.pass(1_000);
+    beats.push(one.presence.beat());
+    await new Promise((resolve) => setTimeout(resolve, 1));
+    return !(await names(one)).includes("ann");
+  });
+  held.resolve();
+  await Promise.all(beats);
+  assert.deepEqual(await names(one), []);
+  await Promise.all([one.presence.close(), two.presence.close()]);
+});
+
+Deno.test("who couldn't leave or enter since the store was away does so later", async () => {
+  await using store = await openEmbedded();
+  const clock = new Clock();
+  const log = await store.isolate({ now: clock.now });
+  let isAway = false;
+  const warnings: string[] = [];
+  const one = await isolate(store, clock, {
+    log: {
+      head: (address) => log.head(address),
+      append: (drafts) =>
+        isAway
+          ? Promise.reject(new Problem("storage_unavailable", "It is away."))
+          : log.append(drafts),
+    },
+    onWarning: (message) => warnings.push(message),
+  });
+  await one.presence.enter("s", ann);
+  isAway = true;
+  await assert.rejects(one.presence.leave("s", ann), problem("storage_unavailable"));
+  await assert.rejects(one.presence.enter("s", bob), problem("storage_unavailable"));
+  await pass(clock, 2, [one]);
+  assert.deepEqual(await names(one), ["ann"]);
+  assert.ok(warnings.length > 0);
+  isAway = false;
+  await pass(clock, 1, [one]);
+  assert.deepEqual(await changes(one), ["enter ann", "leave ann"]);
+  await one.presence.enter("s", bob);
+  assert.deepEqual(await names(one), ["bob"]);
+  await one.presence.close();
+});
+
+for (const isOneMachine of [true, false]) {
+  const where = isOneMachine ? "on one machine" : "on several machines";
+
+  Deno.test(`members of an isolate that died leave within 30 s, and not within 10 (${where})`, async () => {
+    // Whenever it died between two signs of life.
+    for (let age = 0; age <= 6; age++) {
+      await using store = await openEmbedded();
+      const clock = new Clock();
+      const [dead, other] = [
+        await isolate(store, clock, { isOneMachine }),
+        await isolate(store, clock, { isOneMachine }),
+      ];
+      await dead.presence.enter("s", ann);
+      await dead.presence.enter("s", bob);
+      await pass(clock, age, [dead, other]);
+      await pass(clock, 10, [other]);
+      assert.deepEqual(await changes(other), ["enter ann", "enter bob"]);
+      await other.presence.enter("s", bob);
+      await pass(clock, 20, [other]);
+      assert.deepEqual(await changes(other), ["enter ann", "enter bob", "leave ann"]);
+      await other.presence.close();
+    }
+  });
+
+  Deno.test(`an isolate that was held up takes its members back (${where})`, async () => {
+    await using store = await openEmbedded();
+    const clock = new Clock();
+    const options = { isOneMachine };
+    const [slow, other] = [
+      await isolate(store, clock, options),
+      await isolate(store, clock, options),
+    ];
+    await slow.presence.enter("s", ann, `"her data"`);
+    await pass(clock, 40, [other]);
+    assert.deepEqual(await changes(other), ["enter ann", "leave ann"]);
+    await slow.presence.beat();
+    assert.equal((await snapshotOf(other.presence, room)).get("ann")?.data, `"her data"`);
+    await pass(clock, 60, [slow, other]);
+    assert.deepEqual(await changes(other), ["enter ann", "leave ann", "enter ann"]);
+    await slow.presence.leave("s", ann);
+    assert.deepEqual(await names(other), []);
+    await Promise.all([slow.presence.close(), other.presence.close()]);
+  });
+
+  Deno.test(`nobody leaves where all were held up, as by a machine that slept (${where})`, async () => {
+    await using store = await openEmbedded();
+    const clock = new Clock();
+    const options = { isOneMachine };
+    const isolates = [
+      await isolate(store, clock, options),
+      await isolate(store, clock, options),
+    ];
+    const [one, two] = isolates;
+    assert.ok(one && two);
+    await one.presence.enter("s", ann);
+    await two.presence.enter("s", bob);
+    await pass(clock, 10, isolates);
+    clock.pass(HOUR);
+    await pass(clock, 60, isolates);
+    assert.deepEqual(await changes(one), ["enter ann", "enter bob"]);
+    for (const { presence } of isolates) await presence.close();
+  });
+}
+
+Deno.test("who was refused by a store that did it later all the same leaves", async () => {
+  for (const isAlone of [true, false]) {
+    await using store = await openEmbedded();
+    const clock = new Clock();
+    const log = await store.isolate({ now: clock.now });
+    let arrive: (() => Promise<unknown>) | undefined;
+    const one = await isolate(store, clock, {
+      log: {
+        head: (address) => log.head(address),
+        append: (drafts) => {
+          if (drafts.every(({ key }) => key !== ann.member) || arrive) return log.append(drafts);
+          arrive = () => log.append(drafts);
+          return Promise.reject(new Problem("commit_unknown", "The store did not answer."));
+        },
+      },
+    });
+    if (!isAlone) await one.presence.enter("s", bob);
+    await assert.rejects(one.presence.enter("s", ann), problem("commit_unknown"));
+    await pass(clock, 3, [one]);
+    assert.ok(arrive);
+    await arrive();
+    assert.ok((await names(one)).includes("ann"));
+    await pass(clock, 65, [one]);
+    assert.deepEqual(await names(one), isAlone ? [] : ["bob"]);
+    await one.presence.close();
+  }
+});
+
+Deno.test("nobody leaves where the machine's clock is set an hour on", async () => {
+  await using store = await openEmbedded();
+  const clock = new Clock();
+  let set = 0;
+  const options = { isOneMachine: true, now: () => clock.now() + set };
+  const isolates = [
+    await isolate(store, clock, options),
+    await isolate(store, clock, options),
+  ];
+  const [one, two] = isolates;
+  assert.ok(one && two);
+  await one.presence.enter("s", ann);
+  await two.presence.enter("s", bob);
+  for (let i = 0; i < 20; i++) {
+    await pass(clock, 1, isolates);
+    set += HOUR;
+  }
+  assert.deepEqual(await changes(one), ["enter ann", "enter bob"]);
+  await pass(clock, 20, [one]);
+  assert.deepEqual(await names(one), ["ann"]);
+  await Promise.all([one.presence.close(), two.presence.close()]);
+});
+
+Deno.test("clocks of machines that differ by an hour change nothing", async () => {
+  for (const difference of [-HOUR, HOUR]) {
+    await using store = await openEmbedded();
+    const clock = new Clock();
+    const options = { isOneMachine: false };
+    const one = await isolate(store, clock, options);
+    const two = await isolate(store, clock, { ...options, now: () => clock.now() + difference });
+    await one.presence.enter("s", ann);
+    await two.presence.enter("s", bob);
+    await pass(clock, 60, [one, two]);
+    assert.deepEqual(await changes(one), ["enter ann", "enter bob"]);
+    await pass(clock, 30, [two]);
+    assert.deepEqual(await names(two), ["bob"]);
+    await Promise.all([one.presence.close(), two.presence.close()]);
+  }
+});
+
+Deno.test("who starts on a machine after a crash takes the members out at once", async () => {
+  await using store = await openEmbedded();
+  const clock = new Clock();
+  const dead = await isolate(store, clock);
+  await dead.presence.enter("s", ann);
+  clock.pass(60_000);
+  const next = await isolate(store, clock);
+  await next.presence.beat();
+  assert.deepEqual(await changes(next), ["enter ann", "leave ann"]);
+  await next.presence.close();
+});
+
+Deno.test("members of an isolate that stopped have the grace time to come back elsewhere", async () => {
+  await using store = await openEmbedded();
+  const clock = new Clock();
+  const [old, next] = [await isolate(store, clock), await isolate(store, clock)];
+  await old.presence.enter("s", ann);
+  await old.presence.enter("s", bob);
+  await old.presence.close();
+  await assert.rejects(old.presence.enter("s", ann), problem("shutting_down"));
+  await pass(clock, 8, [next]);
+  await next.presence.enter("s", bob);
+  assert.deepEqual(await names(next), ["ann", "bob"]);
+  await pass(clock, 7, [next]);
+  assert.deepEqual(await changes(next), ["enter ann", "enter bob", "leave ann"]);
+  await next.presence.close();
+});
+
+Deno.test("an isolate without members writes nothing, and leaves nothing behind", async () => {
+  await using store = await openEmbedded();
+  const clock = new Clock();
+  const one = await isolate(store, clock);
+  const rows = async () => {
+    const found: Deno.KvKey[] = [];
+    for (const prefix of [keys.isolates(), ["stay"], ["member"], ["parting"], ["lease"]]) {
+      for await (const { key } of store.kv.list({ prefix })) found.push(key);
+    }
+    return found;
+  };
+  await pass(clock, 10, [one]);
+  assert.deepEqual(await rows(), []);
+  await one.presence.enter("s", ann);
+  assert.equal((await rows()).length, 3);
+  await one.presence.leave("s", ann);
+  await pass(clock, 1, [one]);
+  assert.deepEqual(await rows(), []);
+  await one.presence.close();
+});
+
+Deno.test("the longest names and the largest data of many fit into the store's commits", async () => {
+  await using store = await openEmbedded();
+  const clock = new Clock();
+  const one = await isolate(store, clock);
+  const many = Array.from({ length: 300 }, (_, i) => {
+    return place("€".repeat(82), `${"€".repeat(84)}${String(i).padStart(4, "0")}`);
+  });
+  const data = `"${"€".repeat(340)}"`;
+  await Promise.all(many.map((who) => one.presence.enter("s", who, data)));
+  const [first] = many;
+  assert.ok(first);
+  assert.equal((await snapshotOf(one.presence, first.address)).size, 300);
+  await Promise.all(many.map((who) => one.presence.leave("s", who)));
+  assert.equal((await snapshotOf(one.presence, first.address)).size, 0);
+  await one.presence.close();
+});
+
+Deno.test("a presence channel ends where nobody is, once it has nothing to tell", async () => {
+  await using store = await openEmbedded();
+  const clock = new Clock();
+  const one = await isolate(store, clock, {}, { maxChannels: 2 });
+  const later = place("later", "ann");
+  await one.presence.enter("s", ann);
+  await one.presence.enter("s", later);
+  await assert.rejects(one.presence.enter("s", place("more", "ann")), problem("tenant_limit"));
+  await one.presence.leave("s", later);
+  await pass(clock, 1, [one]);
+  for (let hours = 0; hours < 2; hours++) {
+    clock.pass(HOUR + 1);
+    await one.log.retain();
+    await one.log.retain(); // what has become empty
+  }
+  const channels = await one.log.channels(DEFAULT_TENANT, "", 10);
+  assert.deepEqual(channels.map(({ channel }) => channel), ["$presence:room"]);
+  assert.deepEqual(await changes(one), [], "they are kept for an hour");
+  assert.deepEqual(await names(one), ["ann"]);
+  await one.presence.enter("s", place("more", "ann"));
+  await one.presence.close();
+});

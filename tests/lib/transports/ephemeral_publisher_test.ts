@@ -1,0 +1,36 @@
+import assert from "node:assert/strict";
+import type { Hub } from "../../../lib/hub/hub.ts";
+import { Problem } from "../../../lib/shared/problem.ts";
+import {
+  CHANNEL_EVENTS_PER_SECOND,
+  EphemeralPublisher,
+} from "../../../lib/transports/ephemeral_publisher.ts";
+import { Clock } from "../../support/clock.ts";
+import { address } from "../../support/drafts.ts";
+
+const EVENT = { type: "message", time: 0, contentType: "text/plain", data: "x" };
+
+Deno.test("a channel's ephemeral events are limited, and no other channel's by them", () => {
+  const told = new Map<string, number>();
+  const hub: Pick<Hub, "notify"> = {
+    notify: (address) => void told.set(address, (told.get(address) ?? 0) + 1),
+  };
+  const clock = new Clock(0);
+  const publisher = new EphemeralPublisher({ hub, now: clock.now });
+  const [a, b] = [address("a"), address("b")];
+  for (let i = 0; i < CHANNEL_EVENTS_PER_SECOND; i++) publisher.publish(a, EVENT);
+  assert.throws(() => publisher.publish(a, EVENT), (problem) => {
+    assert.ok(problem instanceof Problem);
+    const { policy, limit, remaining } = problem.quota ?? assert.fail();
+    assert.deepEqual(
+      [problem.code, policy, limit, remaining],
+      ["rate_limited", "channel-ephemeral-events", 1_000, 0],
+    );
+    return true;
+  });
+  publisher.publish(b, EVENT);
+  clock.pass(100);
+  for (let i = 0; i < CHANNEL_EVENTS_PER_SECOND / 10; i++) publisher.publish(a, EVENT);
+  assert.throws(() => publisher.publish(a, EVENT), { code: "rate_limited" });
+  assert.deepEqual(Object.fromEntries(told), { [a]: 1_100, [b]: 1 });
+});

@@ -1,0 +1,192 @@
+import assert from "node:assert/strict";
+import { call } from "../support/calls.ts";
+import type { Cluster, ClusterKind } from "../support/clusters.ts";
+import { type Listener, LISTENERS, nextNote } from "../support/listeners.ts";
+import { notifyUntilHeard } from "../support/notes.ts";
+import { newChannel, publish } from "../support/publishing.ts";
+import { READERS, readUrl, takeEvents } from "../support/readers.ts";
+import { SocketClient } from "../support/socket_client.ts";
+import { SseClient } from "../support/sse_client.ts";
+
+/** What is promised of ephemeral events, over any way to run Weir. */
+export function ephemeralContract({ name, ignore, start }: ClusterKind) {
+  let cluster: Cluster;
+  if (!ignore) {
+    Deno.test.beforeAll(async () => {
+      cluster = await start();
+    });
+    Deno.test.afterAll(async () => await cluster[Symbol.asyncDispose]());
+  }
+
+  function test(behaviour: string, body: (cluster: Cluster) => Promise<void>) {
+    Deno.test(`${behaviour} (${name})`, { ignore }, () => body(cluster));
+  }
+
+  for (const [transport, open] of Object.entries(LISTENERS)) {
+    test(`${transport} brings an ephemeral event to who is there`, async (cluster) => {
+      const channel = newChannel();
+      for (const [x, url] of [cluster.publishUrl, cluster.readUrl].entries()) {
+        await using listener = await open(cluster.readUrl, [channel]);
+        const before = Date.now();
+        const [note] = await notifyUntilHeard(url, channel, { x }, [listener]);
+        const { time, ...rest } = note ?? assert.fail();
+        const contentType = "application/json";
+        assert.deepEqual(rest, { channel, type: "message", contentType, data: { x } });
+        assert.ok(Date.parse(time) >= before && Date.parse(time) <= Date.now(), time);
+      }
+    });
+
+    test(`${transport} stays at its cursor whatever ephemeral comes`, async (cluster) => {
+      const channel = newChannel();
+      const { offset } = await publish(cluster.publishUrl, channel, "before");
+      await using listener = await open(cluster.readUrl, [channel]);
+      const { cursor } = listener;
+      assert.equal(cursor, offset);
+      await notifyUntilHeard(cluster.publishUrl, channel, "note", [listener]);
+      assert.equal(listener.cursor, cursor);
+      const { offset: next } = await publish(cluster.publishUrl, channel, "after");
+      const event = await nextEvent(listener);
+      assert.deepEqual([event.data, event.offset], ["after", next]);
+      assert.equal(listener.cursor, next);
+      assert.equal(Number(next.slice(-16)), Number(offset.slice(-16)) + 1);
+    });
+
+    test(`${transport} brings those of several channels under one cursor`, async (cluster) => {
+      const [a, b, c] = [newChannel(), newChannel(), newChannel()].sort() as [
+        string,
+        string,
+        string,
+      ];
+      await using listener = await open(cluster.readUrl, [a, b, c]);
+      const { cursor } = listener;
+      for (const channel of [b, a, c]) {
+        const [note] = await notifyUntilHeard(cluster.publishUrl, channel, channel, [listener]);
+        assert.equal(note?.channel, channel);
+      }
+      assert.equal(listener.cursor, cursor);
+    });
+
+    test(`${transport} brings nothing of what was sent before it came`, async (cluster) => {
+      const channel = newChannel();
+      await using witness = await LISTENERS["WebSocket"]?.(cluster.readUrl, [channel]) ??
+        assert.fail();
+      // By one socket, and so in order: behind the last there is none on its way.
+      await using sender = await SocketClient.open(cluster.publishUrl);
+      let isHeard = false;
+      const first = nextNote(witness).then(() => isHeard = true);
+      const send = (data: string) => {
+        sender.send({ op: "publish", ref: 1, channel, data, ephemeral: true });
+        return sender.until("ack");
+      };
+      while (!isHeard) await send("before");
+      await first;
+      await send("last before");
+      while ((await nextNote(witness)).data !== "last before");
+      await using listener = await open(cluster.readUrl, [channel]);
+      await publish(cluster.publishUrl, channel, "event");
+      assert.equal((await nextEvent(listener)).data, "event");
+    });
+  }
+
+  for (const [transport, open] of Object.entries(READERS)) {
+    test(`${transport} replays no ephemeral event`, async (cluster) => {
+      const channel = newChannel();
+      await publish(cluster.publishUrl, channel, 1);
+      await using witness = await LISTENERS["SSE"]?.(cluster.readUrl, [channel]) ?? assert.fail();
+      await notifyUntilHeard(cluster.publishUrl, channel, "note", [witness]);
+      await publish(cluster.publishUrl, channel, 2);
+      await using reader = await open(cluster.readUrl, [channel], "earliest");
+      assert.deepEqual((await takeEvents(reader, 2)).map(({ data }) => data), [1, 2]);
+    });
+  }
+
+  test("an ephemeral event leaves nothing in the log", async (cluster) => {
+    const channel = newChannel();
+    const path = `/v1/channels/${encodeURIComponent(channel)}`;
+    await using witness = await LISTENERS["WebSocket"]?.(cluster.readUrl, [channel]) ??
+      assert.fail();
+    await notifyUntilHeard(cluster.publishUrl, channel, "note", [witness]);
+    for (const url of [cluster.publishUrl, cluster.readUrl]) {
+      assert.equal((await call(url, path)).code, "channel_not_found");
+      const before = encodeURIComponent(channel.slice(0, -1));
+      const { json: { channels } } = await call(url, `/v1/channels?after=${before}&limit=1`);
+      assert.notEqual(channels[0]?.channel, channel);
+      const page = await call(url, readUrl("", [channel], { after: "earliest" }));
+      const cursor = "000000000_0000000000000000";
+      assert.deepEqual(page.json, { events: [], cursor, upToDate: true });
+    }
+  });
+
+  test("ephemeral events of one socket come once each, in their order", async (cluster) => {
+    const channel = newChannel();
+    await using listener = await LISTENERS["WebSocket"]?.(cluster.readUrl, [channel]) ??
+      assert.fail();
+    await notifyUntilHeard(cluster.publishUrl, channel, 0, [listener]);
+    await using sender = await SocketClient.open(cluster.publishUrl);
+    const count = 200;
+    for (let i = 1; i <= count; i++) {
+      sender.send({ op: "publish", ref: i, channel, data: i, ephemeral: true });
+      if (i % 20 === 0) assert.deepEqual(await lastAck(i), { op: "ack", ref: i, ephemeral: true });
+    }
+    const heard: unknown[] = [];
+    while (heard.at(-1) !== count) {
+      const { data } = await nextNote(listener);
+      if (data !== 0) heard.push(data);
+    }
+    assert.deepEqual(heard, Array.from({ length: count }, (_, i) => i + 1));
+
+    async function lastAck(ref: number) {
+      while (true) {
+        const ack = await sender.until("ack");
+        if (ack["ref"] === ref) return ack;
+      }
+    }
+  });
+
+  test("text and types come as they were sent, over every way to publish", async (cluster) => {
+    const channel = newChannel();
+    const { publishUrl } = cluster;
+    await using stream = await SseClient.open(readUrl(cluster.readUrl, [channel]));
+    await using listener = await LISTENERS["SSE"]?.(cluster.readUrl, [channel]) ?? assert.fail();
+    await notifyUntilHeard(publishUrl, channel, "ready", [listener]);
+    const path = `/v1/channels/${encodeURIComponent(channel)}/events`;
+    const text = "first line\r\nid: 7\n\nevent: x";
+    const headers = {
+      "Content-Type": "text/plain",
+      "Weir-Ephemeral": "1",
+      "Weir-Type": "typing",
+    };
+    const body = await call(publishUrl, path, { method: "POST", headers, body: text });
+    assert.deepEqual([body.status, body.json], [202, { channel, ephemeral: true }]);
+    const json = await call(publishUrl, "/v1/events", {
+      method: "POST",
+      body: JSON.stringify({ channel, data: [1.5, null], type: "cursor", ephemeral: true }),
+    });
+    assert.deepEqual([json.status, json.json], [202, { channel, ephemeral: true }]);
+    const heard = [];
+    while (heard.length < 2) {
+      const { time: _, channel: __, ...note } = await nextNote(listener);
+      if (note.data !== "ready") heard.push(note);
+    }
+    assert.deepEqual(heard, [
+      { type: "typing", contentType: "text/plain", data: text },
+      { type: "cursor", contentType: "application/json", data: [1.5, null] },
+    ]);
+    let plain = await stream.next();
+    while (plain.data === `"ready"`) plain = await stream.next();
+    assert.deepEqual(plain, {
+      id: undefined,
+      event: "typing",
+      data: "first line\nid: 7\n\nevent: x",
+    });
+    assert.deepEqual(await stream.next(), { id: undefined, event: "cursor", data: "[1.5,null]" });
+  });
+}
+
+async function nextEvent(listener: Listener) {
+  while (true) {
+    const heard = await listener.next();
+    if (heard.kind === "event") return heard.event;
+    assert.equal(heard.event.data, "note"); // a repeat that was still on its way
+  }
+}

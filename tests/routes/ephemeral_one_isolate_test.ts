@@ -1,0 +1,4 @@
+import { ONE_ISOLATE } from "../support/clusters.ts";
+import { ephemeralContract } from "./ephemeral_contract.ts";
+
+ephemeralContract(ONE_ISOLATE);

@@ -1,0 +1,91 @@
+import assert from "node:assert/strict";
+import { Denokv, DENOKV_MISSING } from "../support/denokv.ts";
+import { changesOf, namesIn, snapshot } from "../support/members.ts";
+import { WeirServer } from "../support/server.ts";
+import { SocketClient } from "../support/socket_client.ts";
+
+const CHANNEL = "room";
+/** Milliseconds after which nobody is there whose process was killed. */
+const GONE = 30_000;
+
+/** Two servers that hold the same presence, one after the other or at once. */
+interface Pair extends AsyncDisposable {
+  readonly first: WeirServer;
+  /** Where members go when the first ends; that may start it. */
+  other(): Promise<WeirServer>;
+}
+
+interface Way {
+  readonly name: string;
+  readonly ignore: boolean;
+  open(): Promise<Pair>;
+}
+
+const WAYS: readonly Way[] = [
+  { name: "two processes on one denokv", ignore: DENOKV_MISSING, open: openTwo },
+  { name: "one process, which starts again on its file", ignore: false, open: openOne },
+];
+
+async function openTwo(): Promise<Pair> {
+  await using undo = new AsyncDisposableStack();
+  const denokv = undo.use(await Denokv.start());
+  const env = { WEIR_KV: denokv.url };
+  const first = undo.use(await WeirServer.start({ env }));
+  const second = undo.use(await WeirServer.start({ env }));
+  const resources = undo.move();
+  return {
+    first,
+    other: () => Promise.resolve(second),
+    [Symbol.asyncDispose]: () => resources.disposeAsync(),
+  };
+}
+
+async function openOne(): Promise<Pair> {
+  const server = await WeirServer.start();
+  return {
+    first: server,
+    async other() {
+      await server.start();
+      return server;
+    },
+    [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
+  };
+}
+
+async function enter(url: string, member: string): Promise<SocketClient> {
+  const socket = await SocketClient.open(url);
+  socket.send({ op: "enter", ref: 1, channel: CHANNEL, member, data: member });
+  await socket.until("entered");
+  return socket;
+}
+
+for (const { name, ignore, open } of WAYS) {
+  for (const signal of ["SIGKILL", "SIGTERM"] as const) {
+    Deno.test(
+      `a server that ends by ${signal} leaves no ghost, and who comes back never left (${name})`,
+      {
+        ignore,
+      },
+      async () => {
+        await using pair = await open();
+        const { url } = pair.first;
+        const sockets = [await enter(url, "gone"), await enter(url, "back")];
+        const before = await snapshot(url, CHANNEL);
+        await pair.first.kill(signal);
+        const killed = performance.now();
+        for (const socket of sockets) await socket.closed;
+        const other = await pair.other();
+        await using _back = await enter(other.url, "back");
+        while ((await namesIn(other.url, CHANNEL)).includes("gone")) {
+          const waited = performance.now() - killed;
+          assert.ok(waited < GONE, `a ghost is there after ${waited} ms`);
+          await new Promise((resolve) => setTimeout(resolve, 100));
+        }
+        const changes = ["enter gone", "enter back", "leave gone"];
+        assert.deepEqual(await changesOf(other.url, CHANNEL), changes);
+        const { members } = await snapshot(other.url, CHANNEL);
+        assert.deepEqual(members, before.members.filter(({ member }) => member === "back"));
+      },
+    );
+  }
+}

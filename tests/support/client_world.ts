@@ -1,0 +1,347 @@
+import assert from "node:assert/strict";
+import type { TransportName, Weir } from "../../lib/client/api.ts";
+import { connect } from "../../lib/client/client.ts";
+import { WeirError } from "../../lib/client/weir_error.ts";
+import { bearer, settings } from "./guarded.ts";
+import { checkReading, type Reading, type Start, type Style } from "./client_reading.ts";
+import { FaultProxy } from "./fault_proxy.ts";
+import { impatient } from "./impatient.ts";
+import { readAll } from "./readers.ts";
+import { RestartableServer } from "./restartable_server.ts";
+import { makeSigner, type Signer } from "./tokens.ts";
+import { until } from "./until.ts";
+
+/** Milliseconds: of the server; and the most that the client waits for anything. */
+const HEARTBEAT = 300;
+const PATIENCE = 400;
+const NO_LIMITS = ["credential", "address", "tenant"]
+  .map((scope) => `${scope}.publishes=1000000000`).join(" ");
+/** Events of one publish. */
+const MAX_BATCH = 100;
+/** What an own publish may end with: its client was closed, or what answered it was no Weir. */
+const REFUSALS: readonly string[] = ["closed", "bad_answer"];
+const RIGHTS = { publish: ["**"], subscribe: ["**"], admin: true };
+
+interface OwnPublish {
+  readonly client: number;
+  readonly n: number;
+  readonly channel: string;
+  offset: string | undefined;
+  failure: unknown;
+}
+
+/**
+ * A server, a proxy full of faults, and an application that reads and publishes through it by the
+ * client library. It knows what the application must have been told.
+ */
+export class ClientWorld implements AsyncDisposable {
+  readonly proxy: FaultProxy;
+  readonly #server: RestartableServer;
+  readonly #signer: Signer;
+  readonly #transports: readonly TransportName[] | undefined;
+  readonly #readings: Reading[] = [];
+  readonly #own: OwnPublish[] = [];
+  /** Acknowledged to the publisher beside the client, by channel. */
+  readonly #published = new Map<string, string[]>();
+  readonly #watchers = new Set<() => void>();
+  #page = { isOnline: true, isHidden: false };
+  #held = Promise.withResolvers<void>();
+  #weir: Weir;
+  #clients = 0;
+  #tokens = 0;
+
+  private constructor(
+    server: RestartableServer,
+    signer: Signer,
+    transports: readonly TransportName[] | undefined,
+  ) {
+    this.#server = server;
+    this.#signer = signer;
+    this.#transports = transports;
+    this.proxy = new FaultProxy(server.port);
+    this.#held.resolve();
+    this.#weir = this.#connect();
+  }
+
+  static async start(transports?: readonly TransportName[]): Promise<ClientWorld> {
+    const signer = await makeSigner("EdDSA");
+    const env = settings(signer, { WEIR_LIMITS: NO_LIMITS });
+    const server = await RestartableServer.start({ env, heartbeat: HEARTBEAT });
+    return new ClientWorld(server, signer, transports);
+  }
+
+  get weir(): Weir {
+    return this.#weir;
+  }
+
+  /** By a publisher that has no faults. */
+  async publish(channel: string, count: number): Promise<void> {
+    const acked = this.#published.get(channel) ?? [];
+    this.#published.set(channel, acked);
+    for (let left = count; left > 0; left -= MAX_BATCH) {
+      const length = Math.min(left, MAX_BATCH);
+      const events = Array.from({ length }, (_, i) => ({ channel, data: acked.length + i }));
+      const answer = await this.#post("/v1/events", { events });
+      for (const { offset } of answer.events) acked.push(offset);
+    }
+  }
+
+  /** By the client. Nobody waits for it. */
+  publishOwn(channel: string, count: number): void {
+    for (let i = 0; i < count; i++) {
+      const n = this.#own.length;
+      const own: OwnPublish = {
+        client: this.#clients,
+        n,
+        channel,
+        offset: undefined,
+        failure: undefined,
+      };
+      this.#own.push(own);
+      this.#weir.publish(channel, { client: own.client, n }).then(
+        ({ offset }) => own.offset = offset,
+        (cause) => own.failure = cause,
+      );
+    }
+  }
+
+  /** @param start `behind`: an event that is acknowledged, of those by the place that it wraps to. */
+  read(channel: string, start: Start, style: Style): void {
+    const acked = this.#published.get(channel) ?? [];
+    const after = typeof start === "string"
+      ? start
+      : acked[start.behind % acked.length] ?? "earliest";
+    const reading: Reading = {
+      channel,
+      style,
+      known: acked.length,
+      start: after === "latest" ? undefined : after,
+      after,
+      offsets: [],
+      cursor: () => undefined,
+      end: undefined,
+      failure: undefined,
+    };
+    this.#readings.push(reading);
+    this.#begin(reading);
+  }
+
+  /** Ends one of the subscriptions that are there. */
+  async endReading(which: number): Promise<void> {
+    const live = this.#live();
+    await live[which % live.length]?.end?.();
+  }
+
+  /** Those that read in the style `hold` take nothing more, or take what there is again. */
+  hold(isHeld: boolean): void {
+    this.#held.resolve();
+    if (isHeld) this.#held = Promise.withResolvers();
+  }
+
+  /** What the browser says of the network and of the page. */
+  setPage(page: { readonly isOnline: boolean; readonly isHidden: boolean }): void {
+    this.#page = page;
+    for (const listener of this.#watchers) listener();
+  }
+
+  /** Closes the client. The next one goes on with the cursors. */
+  async handOver(): Promise<void> {
+    const live = this.#live();
+    await Promise.all(live.map(({ end }) => end?.()));
+    await this.#weir.close();
+    this.#weir = this.#connect();
+    for (const reading of live) this.#begin(reading);
+  }
+
+  /** @param isAbrupt the client hears no goodbye. */
+  async restart(isAbrupt: boolean): Promise<void> {
+    if (isAbrupt) this.proxy.cut();
+    await this.#server.stop();
+    await this.#server.start();
+    this.proxy.target = this.#server.port;
+  }
+
+  /** Revokes the token that was given last, if it has done its work. */
+  async revoke(): Promise<void> {
+    if (this.#weir.state.value.status !== "open") return;
+    await this.#post("/v1/revocations", { jti: `token-${this.#tokens}` });
+  }
+
+  /**
+   * With all faults gone: that everything arrives, and each of it once and in order; and that each
+   * own publish is stored once and in order.
+   */
+  async check(): Promise<void> {
+    this.proxy.off();
+    this.hold(false);
+    this.setPage({ isOnline: true, isHidden: false });
+    const own = this.#own;
+    await this.#until(
+      "own publishes are settled",
+      () => own.every(({ offset, failure }) => offset !== undefined || failure !== undefined),
+    );
+    await this.#until(
+      "all reading has begun",
+      () => this.#live().every(({ cursor, failure }) => (cursor() ?? failure) !== undefined),
+    );
+    for (const channel of new Set(this.#readings.map(({ channel }) => channel))) {
+      await this.publish(channel, 1);
+    }
+    const last = (channel: string) => this.#published.get(channel)?.at(-1);
+    await this.#until("everything is read", () => {
+      const live = this.#live();
+      for (const { failure } of live) if (failure !== undefined) throw failure;
+      return live.every(({ offsets, channel }) => offsets.at(-1) === last(channel));
+    });
+    const channels = new Set([...this.#published.keys(), ...own.map(({ channel }) => channel)]);
+    for (const channel of channels) {
+      const log = await readAll(this.#server.url, channel, await this.#bearer());
+      this.#checkOwn(channel, log);
+      const offsets = log.map(({ offset }) => offset);
+      for (const reading of this.#readings) {
+        if (reading.channel === channel) checkReading(reading, offsets);
+      }
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all(this.#live().map(({ end }) => end?.()));
+    await this.#weir.close();
+    await this.proxy[Symbol.asyncDispose]();
+    await this.#server[Symbol.asyncDispose]();
+  }
+
+  async #until(what: string, isMet: () => boolean): Promise<void> {
+    try {
+      await until(what, isMet);
+    } catch (cause) {
+      throw new Error(this.#describe(), { cause });
+    }
+  }
+
+  #checkOwn(channel: string, log: readonly { readonly offset: string; readonly data: unknown }[]) {
+    const stored = log.flatMap(({ offset, data }) => isOwnData(data) ? [{ offset, ...data }] : []);
+    for (let client = 1; client <= this.#clients; client++) {
+      const numbers = stored.flatMap((one) => one.client === client ? [one.n] : []);
+      const inOrder = [...new Set(numbers)].sort((a, b) => a - b);
+      assert.deepEqual(numbers, inOrder, `own publishes of client ${client} in ${channel}`);
+    }
+    for (const { n, channel: its, offset, failure } of this.#own) {
+      if (its !== channel) continue;
+      const found = stored.find((one) => one.n === n);
+      if (offset !== undefined) assert.equal(found?.offset, offset, `own publish ${n}`);
+      else assert.ok(failure instanceof WeirError && REFUSALS.includes(failure.code), `${failure}`);
+    }
+  }
+
+  #begin(reading: Reading): void {
+    if (reading.style === "listen") this.#listen(reading);
+    else this.#iterate(reading);
+  }
+
+  #listen(reading: Reading): void {
+    const { channel, after, offsets } = reading;
+    const listening = this.#weir.listen(channel, {
+      after,
+      onStart: (cursor) => reading.start ??= cursor,
+      onEvent: ({ offset }) => void offsets.push(offset),
+      onGap: "throw",
+      onError: (error) => reading.failure = error,
+    });
+    reading.cursor = () => listening.cursor;
+    reading.end = () => {
+      reading.after = listening.cursor ?? after;
+      listening.close();
+      reading.end = undefined;
+      return Promise.resolve();
+    };
+  }
+
+  #iterate(reading: Reading): void {
+    const { channel, after, offsets, style } = reading;
+    const abort = new AbortController();
+    const { signal } = abort;
+    const left = new Promise((resolve) => signal.addEventListener("abort", resolve));
+    const events = this.#weir.subscribe(channel, { after, onGap: "throw", signal });
+    const done = (async () => {
+      for await (const { offset } of events) {
+        offsets.push(offset);
+        if (events.cursor !== offset) throw new Error(`${events.cursor} is not behind ${offset}`);
+        if (style === "hold") await Promise.race([this.#held.promise, left]);
+      }
+    })().catch((cause) => reading.failure = cause);
+    reading.cursor = () => events.cursor;
+    reading.end = async () => {
+      abort.abort();
+      await done;
+      reading.after = events.cursor ?? after;
+      if (offsets.length === 0) reading.start ??= events.cursor;
+      reading.end = undefined;
+    };
+  }
+
+  #live(): readonly Reading[] {
+    return this.#readings.filter(({ end }) => end !== undefined);
+  }
+
+  #connect(): Weir {
+    this.#clients++;
+    return connect(
+      this.proxy.url,
+      { auth: () => this.#token(), transports: this.#transports },
+      {
+        ...impatient({ limit: PATIENCE }),
+        isOnline: () => this.#page.isOnline,
+        isHidden: () => this.#page.isHidden,
+        watch: (listener) => {
+          this.#watchers.add(listener);
+          return () => void this.#watchers.delete(listener);
+        },
+      },
+    );
+  }
+
+  /** Every third has an end that comes soon. */
+  #token(): Promise<string> {
+    const iat = Math.floor(Date.now() / 1_000);
+    const exp = iat + (++this.#tokens % 3 === 0 ? 3 : 600);
+    return this.#signer.sign({ sub: "ann", jti: `token-${this.#tokens}`, weir: RIGHTS, iat, exp });
+  }
+
+  async #bearer(): Promise<Readonly<Record<string, string>>> {
+    return bearer(await this.#signer.sign({ sub: "publisher", weir: RIGHTS }));
+  }
+
+  // deno-lint-ignore no-explicit-any -- whatever the caller knows to be there
+  async #post(path: string, body: unknown): Promise<any> {
+    const response = await fetch(`${this.#server.url}${path}`, {
+      method: "POST",
+      headers: { ...await this.#bearer(), "Content-Type": "application/json" },
+      body: JSON.stringify(body),
+    });
+    const text = await response.text();
+    if (!response.ok) throw new Error(`${response.status} ${text}`);
+    return JSON.parse(text);
+  }
+
+  #describe(): string {
+    const readings = this.#live().map(({ channel, style, offsets, failure, after }) => ({
+      channel,
+      style,
+      after,
+      has: offsets.length,
+      of: this.#published.get(channel)?.length,
+      failure,
+    }));
+    return Deno.inspect({
+      state: this.#weir.state.value,
+      readings,
+      waiting: this.#own.filter(({ offset, failure }) => (offset ?? failure) === undefined).length,
+      requests: this.proxy.requests.slice(-5),
+    }, { depth: 6 });
+  }
+}
+
+function isOwnData(data: unknown): data is { readonly client: number; readonly n: number } {
+  return typeof data === "object" && data !== null && "client" in data;
+}

@@ -1,0 +1,66 @@
+import type { ConnectionState } from "../../lib/client/api.ts";
+import type { Answer, Call, Feed, FeedListener, Link } from "../../lib/client/link.ts";
+import { Value } from "../../lib/client/observable.ts";
+import { WeirError } from "../../lib/client/weir_error.ts";
+
+/** A feed that was asked for: the test says what its listener is told. */
+export interface FakeFeed {
+  readonly channel: string;
+  readonly after: string;
+  readonly listener: FeedListener;
+  isPaused: boolean;
+  isClosed: boolean;
+}
+
+/** A link without a network: the test answers its calls and tells its feeds. */
+export class FakeLink implements Link {
+  readonly state = new Value<ConnectionState>({ status: "open", transport: "websocket" });
+  readonly feeds: FakeFeed[] = [];
+  readonly calls: Call[] = [];
+  readonly #answer: (call: Call) => Answer | Promise<Answer>;
+
+  constructor(answer: (call: Call) => Answer | Promise<Answer> = () => ({})) {
+    this.#answer = answer;
+  }
+
+  feed(channel: string, after: string, listener: FeedListener): Feed {
+    const feed = { channel, after, listener, isPaused: false, isClosed: false };
+    this.feeds.push(feed);
+    return {
+      pause: () => void (feed.isPaused = true),
+      resume: () => void (feed.isPaused = false),
+      close: () => void (feed.isClosed = true),
+    };
+  }
+
+  /** Those that were not closed. */
+  get open(): readonly FakeFeed[] {
+    return this.feeds.filter(({ isClosed }) => !isClosed);
+  }
+
+  async call(call: Call): Promise<Answer> {
+    await undefined;
+    const { status } = this.state.value;
+    if (status === "closed") throw new WeirError("closed", "The client was closed.");
+    this.calls.push(call);
+    return await this.#answer(call);
+  }
+
+  /** Loses the connection. */
+  lose(): void {
+    const error = new WeirError("unreachable", "Nobody answers.");
+    this.state.set({ status: "reconnecting", at: 0, delay: 0, error });
+  }
+
+  reconnect(): void {
+    this.state.set({ status: "open", transport: "websocket" });
+  }
+
+  close(error?: WeirError): Promise<void> {
+    this.state.set({ status: "closed", ...(error !== undefined && { error }) });
+    for (const { listener } of this.open) {
+      listener.ended(error ?? new WeirError("closed", "The client was closed."));
+    }
+    return Promise.resolve();
+  }
+}

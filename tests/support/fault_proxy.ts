@@ -1,0 +1,146 @@
+import { type Fault, ProxiedConnection, type RequestKind } from "./proxied_connection.ts";
+
+/** One request that has come. */
+export interface SeenRequest {
+  readonly kind: RequestKind;
+  readonly method: string;
+  readonly path: string;
+  /** `performance.now()` when its head was there. */
+  readonly at: number;
+}
+
+/**
+ * A TCP proxy on this machine in front of a server, which does to connections what a test says.
+ * Each connection carries one request (it adds `Connection: close`), so that requests are counted
+ * and hit one by one.
+ */
+export class FaultProxy implements AsyncDisposable {
+  /** The server's port. New connections go there. */
+  target: number;
+  /** All requests so far, refused ones too. */
+  readonly requests: SeenRequest[] = [];
+  readonly #listener: Deno.TcpListener;
+  readonly #faults = new Map<RequestKind, Fault>();
+  readonly #once: { readonly kinds: readonly RequestKind[]; readonly fault: Fault }[] = [];
+  readonly #connections = new Set<ProxiedConnection>();
+  readonly #handling = new Set<Promise<void>>();
+  readonly #accepting: Promise<void>;
+
+  constructor(target: number) {
+    this.target = target;
+    this.#listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+    this.#accepting = this.#accept();
+  }
+
+  get port(): number {
+    return this.#listener.addr.port;
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${this.port}`;
+  }
+
+  /** Does `fault` to all new connections of these kinds, until it is told otherwise. */
+  on(kinds: readonly RequestKind[], fault: Fault): void {
+    for (const kind of kinds) this.#faults.set(kind, fault);
+  }
+
+  /** Lets new connections of these kinds through. @param kinds all if not given. */
+  off(kinds: readonly RequestKind[] = ALL): void {
+    for (const kind of kinds) this.#faults.delete(kind);
+  }
+
+  /** Does `fault` to the next connection of these kinds, before what `on` says. */
+  next(kinds: readonly RequestKind[], fault: Fault): void {
+    this.#once.push({ kinds, fault });
+  }
+
+  /** Closes the connections that are there, of these kinds. */
+  cut(kinds: readonly RequestKind[] = ALL): void {
+    for (const connection of this.#of(kinds)) connection.close();
+  }
+
+  /** The connections that are there, of these kinds, say nothing from now on, and stay open. */
+  hush(kinds: readonly RequestKind[] = ALL): void {
+    for (const connection of this.#of(kinds)) connection.hush();
+  }
+
+  /** How many requests of these kinds have come, since `at` of `performance.now()`. */
+  count(kinds: readonly RequestKind[] = ALL, at = 0): number {
+    return this.requests.filter((request) => kinds.includes(request.kind) && request.at >= at)
+      .length;
+  }
+
+  /** How many connections of these kinds are open to the client. */
+  open(kinds: readonly RequestKind[] = ALL): number {
+    return [...this.#of(kinds)].length;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#listener.close();
+    await this.#accepting;
+    for (const connection of this.#connections) connection.close();
+    await Promise.all(this.#handling);
+  }
+
+  #of(kinds: readonly RequestKind[]): readonly ProxiedConnection[] {
+    return [...this.#connections].filter(({ kind }) => kind !== undefined && kinds.includes(kind));
+  }
+
+  async #accept(): Promise<void> {
+    while (true) {
+      let conn: Deno.TcpConn;
+      try {
+        conn = await this.#listener.accept();
+      } catch (cause) {
+        if (cause instanceof Deno.errors.BadResource) return; // disposed
+        throw cause;
+      }
+      const connection = new ProxiedConnection(conn);
+      this.#connections.add(connection);
+      const handled = this.#handle(connection).finally(() => {
+        connection.close();
+        this.#connections.delete(connection);
+        this.#handling.delete(handled);
+      });
+      this.#handling.add(handled);
+    }
+  }
+
+  async #handle(connection: ProxiedConnection): Promise<void> {
+    const head = await connection.readHead();
+    if (head === undefined) return; // opened in advance, and not used
+    const { kind, method, path } = head;
+    connection.kind = kind;
+    this.requests.push({ kind, method, path, at: performance.now() });
+    const fault = this.#take(kind);
+    if (fault?.act === "refuse") return;
+    if (fault?.act === "stall") return await connection.stall();
+    if (fault?.act === "answer") return await connection.answer(fault.text, fault.open);
+    await connection.relay(this.target, fault);
+  }
+
+  #take(kind: RequestKind): Fault | undefined {
+    const at = this.#once.findIndex(({ kinds }) => kinds.includes(kind));
+    return at < 0 ? this.#faults.get(kind) : this.#once.splice(at, 1)[0]?.fault;
+  }
+}
+
+export const ALL: readonly RequestKind[] = [
+  "websocket",
+  "sse",
+  "long-poll",
+  "short-poll",
+  "publish",
+  "other",
+];
+
+/** All that bring events. */
+export const READS: readonly RequestKind[] = ["websocket", "sse", "long-poll", "short-poll"];
+
+/** An HTTP answer as `Fault` wants it. */
+export function answerOf(status: string, contentType: string, body: string): string {
+  const { length } = new TextEncoder().encode(body);
+  return `HTTP/1.1 ${status}\r\nContent-Type: ${contentType}\r\nContent-Length: ${length}\r\n` +
+    `Access-Control-Allow-Origin: *\r\nConnection: close\r\n\r\n${body}`;
+}

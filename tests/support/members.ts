@@ -1,0 +1,99 @@
+import type { WireEvent } from "../../lib/shared/event.ts";
+import { type Answer, call } from "./calls.ts";
+import { readAll } from "./readers.ts";
+
+type Headers = Readonly<Record<string, string>>;
+
+/** A member as clients get it. */
+export interface WireMember {
+  readonly member: string;
+  readonly data: unknown;
+  readonly since: string;
+  readonly offset: string;
+}
+
+export interface WireSnapshot {
+  readonly members: readonly WireMember[];
+  readonly cursor: string;
+}
+
+export function membersPath(channel: string, member?: string, session = "s"): string {
+  const path = `/v1/channels/${encodeURIComponent(channel)}/members`;
+  return member === undefined
+    ? path
+    : `${path}/${encodeURIComponent(member)}?session=${encodeURIComponent(session)}`;
+}
+
+/** One call for a member's HTTP session. */
+export async function callMember(
+  url: string,
+  method: "PUT" | "DELETE",
+  { channel, member, session, data, headers = {} }: {
+    readonly channel: string;
+    readonly member: string;
+    readonly session?: string;
+    readonly data?: unknown;
+    readonly headers?: Headers;
+  },
+): Promise<Answer> {
+  return await call(url, membersPath(channel, member, session), {
+    method,
+    headers: { "Content-Type": "application/json", ...headers },
+    ...method === "PUT" && { body: JSON.stringify(data === undefined ? {} : { data }) },
+  });
+}
+
+export async function snapshot(
+  url: string,
+  channel: string,
+  headers: Headers = {},
+): Promise<WireSnapshot> {
+  const answer = await call(url, membersPath(channel), { headers });
+  if (answer.status !== 200) throw new Error(`${answer.status} ${answer.text}`);
+  return answer.json;
+}
+
+/** Who is there, by name. */
+export async function namesIn(
+  url: string,
+  channel: string,
+  headers?: Headers,
+): Promise<readonly string[]> {
+  return (await snapshot(url, channel, headers)).members.map(({ member }) => member).toSorted();
+}
+
+/** All kept changes, such as `enter ann`. */
+export async function changesOf(
+  url: string,
+  channel: string,
+  headers?: Headers,
+): Promise<readonly string[]> {
+  const events = await readAll(url, `$presence:${channel}`, headers);
+  return events.map(({ type, key }) => `${type} ${key}`);
+}
+
+/** A snapshot that takes the changes behind it, as a client would. */
+export class Presence {
+  readonly members: Map<string, WireMember>;
+  /** Behind the last change that was looked at. */
+  offset: string;
+
+  constructor({ members, cursor }: WireSnapshot) {
+    this.members = new Map(members.map((member) => [member.member, member]));
+    this.offset = cursor;
+  }
+
+  apply({ type, offset, data }: WireEvent): void {
+    this.offset = offset;
+    const change = data as Omit<WireMember, "offset">; // of a presence channel
+    const { member } = change;
+    if (offset <= (this.members.get(member)?.offset ?? "")) return; // was in the snapshot
+    if (type === "leave") this.members.delete(member);
+    else this.members.set(member, { ...change, offset });
+  }
+
+  /** In the order of their names. */
+  get list(): readonly WireMember[] {
+    return [...this.members.values()].toSorted((a, b) => a.member < b.member ? -1 : 1);
+  }
+}

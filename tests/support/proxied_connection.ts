@@ -1,0 +1,229 @@
+/** Room for what one read brings, in bytes. */
+const READ_BYTES = 64 * 1024;
+
+/** What a request is for, by its head. */
+export type RequestKind =
+  | "websocket"
+  | "sse"
+  | "long-poll"
+  | "short-poll"
+  | "publish"
+  | "other";
+
+/** What is done to a connection, from its first request on. */
+export type Fault =
+  /** Closed, instead of answering. */
+  | { readonly act: "refuse" }
+  /** Nothing comes back, and nobody closes. */
+  | { readonly act: "stall" }
+  /** These bytes are the whole answer; the connection is closed behind them, unless `open`. */
+  | { readonly act: "answer"; readonly text: string; readonly open?: boolean }
+  /** After exactly so many bytes up (from the client) or down it is closed, or silent. */
+  | {
+    readonly act: "cut" | "hush";
+    readonly way: "up" | "down";
+    readonly after: number;
+  }
+  /** The body of the answer comes when it has ended. */
+  | { readonly act: "buffer" }
+  /** So many ms pass before the answer begins. */
+  | { readonly act: "delay"; readonly ms: number };
+
+type Cut = Extract<Fault, { readonly act: "cut" | "hush" }>;
+
+/** What the first line of a request says. */
+export interface RequestHead {
+  readonly kind: RequestKind;
+  readonly method: string;
+  readonly path: string;
+}
+
+/** One connection of a client, and the one to the server that belongs to it. */
+export class ProxiedConnection {
+  kind: RequestKind | undefined;
+  readonly #client: Deno.TcpConn;
+  readonly #closed = Promise.withResolvers<void>();
+  #server: Deno.TcpConn | undefined;
+  #isClosed = false;
+  #isHushed = false;
+  /** What was read of the client beyond the head, and the head as the server is to see it. */
+  #unsent: Uint8Array = new Uint8Array();
+
+  constructor(client: Deno.TcpConn) {
+    this.#client = client;
+  }
+
+  /** Undefined where the client leaves before a whole head. */
+  async readHead(): Promise<RequestHead | undefined> {
+    let bytes = new Uint8Array();
+    for (let end = -1; end < 0;) {
+      const more = await read(this.#client);
+      if (more === undefined) return undefined;
+      bytes = concat(bytes, more);
+      const text = new TextDecoder("latin1").decode(bytes);
+      end = text.indexOf("\r\n\r\n");
+      if (end < 0) continue;
+      const [line = "", ...fields] = text.slice(0, end).split("\r\n");
+      const isUpgrade = /^upgrade:/im.test(text.slice(0, end));
+      const kept = fields.filter((field) => isUpgrade || !/^connection:/i.test(field));
+      const head = [line, ...kept, ...isUpgrade ? [] : ["Connection: close"]].join("\r\n");
+      this.#unsent = concat(latin1(`${head}\r\n\r\n`), bytes.subarray(end + 4));
+      const [method = "", path = ""] = line.split(" ");
+      return { kind: kindOf(method, path, text.slice(0, end)), method, path };
+    }
+    return undefined;
+  }
+
+  /** Swallows what comes, until the client leaves. */
+  async stall(): Promise<void> {
+    while (await read(this.#client) !== undefined);
+  }
+
+  /** Answers with `text` by itself. */
+  async answer(text: string, isOpen = false): Promise<void> {
+    if (!await write(this.#client, new TextEncoder().encode(text))) return;
+    if (!isOpen) await this.#end();
+    await this.stall();
+  }
+
+  /** Until both sides have ended. */
+  async relay(port: number, fault: Fault | undefined): Promise<void> {
+    if (fault?.act === "delay") await this.#delay(fault.ms);
+    if (this.#isClosed) return;
+    let server: Deno.TcpConn;
+    try {
+      server = await Deno.connect({ hostname: "127.0.0.1", port });
+    } catch {
+      return; // the server is away: so it is for the client
+    }
+    if (this.#isClosed) return server.close();
+    this.#server = server;
+    const isCut = fault?.act === "cut" || fault?.act === "hush";
+    await Promise.all([
+      this.#pumpUp(server, isCut && fault.way === "up" ? fault : undefined),
+      this.#pumpDown(server, isCut && fault.way === "down" ? fault : undefined, fault),
+    ]);
+  }
+
+  /** Silence towards the client; the server is left. */
+  hush(): void {
+    this.#isHushed = true;
+    this.#closeServer();
+  }
+
+  close(): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.#closeServer();
+    this.#client.close();
+    this.#closed.resolve();
+  }
+
+  #closeServer(): void {
+    this.#server?.close();
+    this.#server = undefined;
+  }
+
+  async #delay(ms: number): Promise<void> {
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const passed = new Promise((resolve) => timer = setTimeout(resolve, ms));
+    await Promise.race([passed, this.#closed.promise]);
+    clearTimeout(timer);
+  }
+
+  /** To the server, until the client has ended. What can't go there any more is swallowed. */
+  async #pumpUp(server: Deno.TcpConn, cut: Cut | undefined): Promise<void> {
+    let left = cut?.after ?? Infinity;
+    for (let bytes: Uint8Array | undefined = this.#unsent; bytes !== undefined;) {
+      if (left > 0 && !this.#isHushed) await write(server, bytes.subarray(0, left));
+      left -= bytes.length;
+      if (cut !== undefined && left <= 0) this.#do(cut);
+      bytes = await read(this.#client);
+    }
+    this.close();
+  }
+
+  /** To the client, until the server has ended. */
+  async #pumpDown(
+    server: Deno.TcpConn,
+    cut: Cut | undefined,
+    fault: Fault | undefined,
+  ): Promise<void> {
+    let left = cut?.after ?? Infinity;
+    const held: Uint8Array[] = [];
+    let isHolding = false;
+    for (let bytes = await read(server); bytes !== undefined; bytes = await read(server)) {
+      const end = isHolding ? 0 : fault?.act === "buffer" ? endOfHead(bytes) : left;
+      isHolding ||= fault?.act === "buffer";
+      if (!await write(this.#client, bytes.subarray(0, end))) return;
+      if (isHolding) held.push(bytes.subarray(end));
+      left = Math.max(0, left - bytes.length);
+      if (cut !== undefined && left === 0) this.#do(cut);
+    }
+    if (this.#isHushed || this.#isClosed) return;
+    for (const bytes of held) await write(this.#client, bytes);
+    await this.#end();
+  }
+
+  #do({ act }: Cut): void {
+    if (act === "hush") this.hush();
+    else this.close();
+  }
+
+  /** Nothing more is said to the client, which may take its time to read what was. */
+  async #end(): Promise<void> {
+    try {
+      await this.#client.closeWrite();
+    } catch {
+      // The client has gone, so it misses nothing.
+    }
+  }
+}
+
+/** Behind the head of an answer that begins with `bytes`; the server sends it in one piece. */
+function endOfHead(bytes: Uint8Array): number {
+  const at = new TextDecoder("latin1").decode(bytes).indexOf("\r\n\r\n");
+  return at < 0 ? bytes.length : at + 4;
+}
+
+function kindOf(method: string, path: string, head: string): RequestKind {
+  if (/^upgrade: *websocket/im.test(head)) return "websocket";
+  const { pathname, searchParams } = new URL(path, "http://localhost");
+  if (!/^\/v1\/(?:channels\/[^/]+\/)?events$/.test(pathname)) return "other";
+  if (method === "POST") return "publish";
+  if (method !== "GET") return "other";
+  if (/^accept:.*text\/event-stream/im.test(head)) return "sse";
+  return Number(searchParams.get("wait") ?? 0) > 0 ? "long-poll" : "short-poll";
+}
+
+/** Undefined at the end, however it came. */
+async function read(conn: Deno.TcpConn): Promise<Uint8Array | undefined> {
+  const buffer = new Uint8Array(READ_BYTES);
+  try {
+    const length = await conn.read(buffer);
+    return length === null ? undefined : buffer.subarray(0, length);
+  } catch {
+    return undefined; // reset, or closed by the proxy itself: the end is what the test asked for
+  }
+}
+
+/** Whether all was taken. */
+async function write(conn: Deno.TcpConn, bytes: Uint8Array): Promise<boolean> {
+  try {
+    for (let at = 0; at < bytes.length;) at += await conn.write(bytes.subarray(at));
+    return true;
+  } catch {
+    return false; // as of read()
+  }
+}
+
+function concat(a: Uint8Array, b: Uint8Array): Uint8Array<ArrayBuffer> {
+  const joined = new Uint8Array(a.length + b.length);
+  joined.set(a);
+  joined.set(b, a.length);
+  return joined;
+}
+
+function latin1(text: string): Uint8Array {
+  return Uint8Array.from(text, (character) => character.charCodeAt(0));
+}

@@ -1,0 +1,72 @@
+import { type Config, parseConfig } from "../../lib/config.ts";
+import type { Logger } from "../../lib/logger.ts";
+import { openWeir, type Weir } from "../../lib/weir.ts";
+import { createApp } from "../../routes/app.ts";
+
+const SILENT: Logger = { info() {}, warn() {}, error() {} };
+
+export interface RestartableServerOptions {
+  readonly env?: Readonly<Record<string, string>>;
+  /** Milliseconds; may be less than the settings of a real one allow, to have dead peers found soon. */
+  readonly heartbeat?: number;
+}
+
+/** A Weir in this process, on a file, which is stopped and started within milliseconds. */
+export class RestartableServer implements AsyncDisposable {
+  readonly #config: Config;
+  readonly #directory: string;
+  // Deno 2.9.6 breaks channels that are opened right after the last one of a process was closed.
+  readonly #last = new BroadcastChannel("restartable_server");
+  #running: { readonly weir: Weir; readonly server: Deno.HttpServer<Deno.NetAddr> } | undefined;
+
+  private constructor(directory: string, config: Config) {
+    this.#directory = directory;
+    this.#config = config;
+  }
+
+  static async start(
+    { env = {}, heartbeat }: RestartableServerOptions = {},
+  ): Promise<RestartableServer> {
+    const directory = await Deno.makeTempDir({ prefix: "weir_restartable_" });
+    const config = parseConfig({ WEIR_KV: `${directory}/weir.db`, ...env });
+    const server = new RestartableServer(directory, {
+      ...config,
+      heartbeat: heartbeat ?? config.heartbeat,
+    });
+    await server.start();
+    return server;
+  }
+
+  /** Another one each time that it is started. */
+  get port(): number {
+    if (this.#running === undefined) throw new Error("the server does not run");
+    return this.#running.server.addr.port;
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${this.port}`;
+  }
+
+  async start(): Promise<void> {
+    const weir = await openWeir(this.#config, SILENT);
+    const app = createApp(weir);
+    const options = { hostname: "127.0.0.1", port: 0, onListen() {} };
+    this.#running = { weir, server: Deno.serve(options, app.fetch) };
+  }
+
+  /** Says goodbye and ends, as a signal makes it do. */
+  async stop(): Promise<void> {
+    if (this.#running === undefined) return;
+    const { weir, server } = this.#running;
+    this.#running = undefined;
+    await weir.leave();
+    await server.shutdown();
+    await weir.close();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop();
+    this.#last.close();
+    await Deno.remove(this.#directory, { recursive: true });
+  }
+}
