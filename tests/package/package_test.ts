@@ -1,0 +1,245 @@
+import assert from "node:assert/strict";
+import { gzipSync } from "node:zlib";
+import { packClient } from "../../package/pack.ts";
+import { Chromium, CHROMIUM_MISSING } from "../support/chromium.ts";
+import { LocalServer } from "../support/local_server.ts";
+import { isMissing } from "../support/programs.ts";
+import { newChannel } from "../support/publishing.ts";
+
+/** What a page has to load for the client, gzipped. */
+const MAX_GZIP_BYTES = 10_240;
+
+const NODE_MISSING = isMissing(["node", "--version"], "Node is not there: it runs the package");
+const NPM_MISSING = isMissing(["npm", "--version"], "npm is not there: it makes the package");
+const options = { ignore: NODE_MISSING || NPM_MISSING };
+
+/** Publishes, and reads what it published; then says over what. */
+const PROGRAM = `
+import { connect, WeirError } from "weir-client";
+
+const [url, channel] = process.argv.slice(2);
+const weir = connect(url);
+const seen = [];
+for (const n of [1, 2, 3]) await weir.publish(channel, { n });
+for await (const item of weir.subscribe(channel, { after: "earliest" })) {
+  seen.push(item.data.n);
+  if (seen.length === 3) weir.publish(channel, { n: 4 });
+  if (seen.length === 4) break;
+}
+const { transport } = weir.state.value;
+await weir.close();
+const refusal = await weir.publish(channel, 1).catch((error) => error);
+console.log(JSON.stringify({
+  seen,
+  transport,
+  refusal: refusal instanceof WeirError && refusal.code,
+  hasWebSocket: globalThis.WebSocket !== undefined,
+}));
+`;
+
+/** Uses each type where an application would. */
+const TYPED = `
+import { connect, type Gap, webStorage, type WeirEvent } from "weir-client";
+import { sharedTabs } from "weir-client/tabs";
+import { z } from "zod";
+
+const weir = connect("http://localhost", {
+  tabs: sharedTabs("typed"),
+  auth: async () => ({ token: "…" }),
+  cursors: webStorage(localStorage),
+  transports: ["sse"],
+});
+const schema = z.object({ total: z.coerce.number() });
+
+export async function read(): Promise<number> {
+  let sum = 0;
+  for await (const item of weir.subscribe("orders", { schema })) {
+    if (item.kind === "gap") {
+      const gap: Gap = item;
+      throw new Error(gap.reason);
+    }
+    const event: WeirEvent<{ total: number }> = item;
+    sum += event.data.total;
+  }
+  for await (const event of weir.subscribe("orders", { schema, onGap: "throw" })) {
+    sum += event.data.total;
+  }
+  const { events } = await weir.history("orders", { schema });
+  for (const { data } of events) sum += data.total;
+  const published = await weir.publish("orders", { total: 1 }, { type: "created" });
+  return sum + published.offset.length;
+}
+
+// @ts-expect-error -- gaps are among the items
+for await (const item of weir.subscribe("orders", { schema })) item.data.total;
+// @ts-expect-error -- the schema says number
+for await (const { data } of weir.subscribe("orders", { schema, onGap() {} })) data.total.trim();
+// @ts-expect-error -- a gap can't be overlooked
+weir.listen("orders", { onEvent() {} });
+`;
+
+Deno.test("the package works in a fresh Node project, and in Deno", options, async () => {
+  await using project = await Project.make();
+  await using server = await LocalServer.start();
+  await project.write("main.js", PROGRAM);
+  for (const command of [["node"], [Deno.execPath(), "run", "-A"]]) {
+    const out = await project.run([...command, "main.js", server.url, newChannel()]);
+    const { hasWebSocket, ...result } = JSON.parse(out);
+    assert.deepEqual(result, {
+      seen: [1, 2, 3, 4],
+      transport: hasWebSocket ? "websocket" : "sse",
+      refusal: "closed",
+    });
+  }
+});
+
+Deno.test("the package's types hold in a strict project, with a Zod schema", options, async () => {
+  await using project = await Project.make();
+  await project.write("main.ts", TYPED);
+  await project.link("zod");
+  const tsc = new URL("tsc.js", import.meta.resolve("typescript")).pathname;
+  const flags = ["--strict", "--noEmit", "--module", "nodenext", "--target", "es2022"];
+  await project.run(["node", tsc, ...flags, "main.ts"]);
+});
+
+Deno.test(
+  "a page without npm uses the minified file",
+  { ignore: options.ignore || CHROMIUM_MISSING },
+  async () => {
+    await using project = await Project.make();
+    await using server = await LocalServer.start();
+    const channel = newChannel();
+    const page = `<!doctype html><title>Page</title><output></output><script type="module">
+      import { connect } from "./weir.min.js";
+      const weir = connect("${server.url}");
+      weir.listen("${channel}", {
+        after: "earliest",
+        onGap: "throw",
+        onEvent: ({ data }) => document.querySelector("output").append(data.text),
+      });
+      await weir.publish("${channel}", { text: "it works" });
+    </script>`;
+    const handler = async ({ url }: Request) => {
+      const [, name] = /\/([-\w.]+\.min\.js)$/.exec(url) ?? [];
+      const type = name === undefined ? "text/html" : "text/javascript";
+      const body = name === undefined ? page : await Deno.readTextFile(project.client(name));
+      return new Response(body, { headers: { "Content-Type": type } });
+    };
+    const site = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen() {} }, handler);
+    try {
+      await using chromium = await Chromium.open();
+      await chromium.page.goto(`http://127.0.0.1:${site.addr.port}/`);
+      await chromium.page.locator("output", { hasText: "it works" }).waitFor();
+    } finally {
+      await site.shutdown();
+    }
+  },
+);
+
+Deno.test(
+  "a page loads 10 KiB gzipped at the most before it connects, and no dependency",
+  options,
+  async () => {
+    await using project = await Project.make();
+    // What the page loads before anything runs: the module and what it imports, not `import()`.
+    const texts = new Map<string, string>();
+    const load = async (name: string) => {
+      if (texts.has(name)) return;
+      const text = await Deno.readTextFile(project.client(name));
+      texts.set(name, text);
+      for (const [, next = ""] of text.matchAll(/(?:from|import) ?"\.\/([^"]+)"/g)) {
+        await load(next);
+      }
+    };
+    await load("weir.min.js");
+    const sizes = [...texts.values()].map((text) => gzipSync(text, { level: 9 }).length);
+    const size = sizes.reduce((sum, one) => sum + one);
+    assert.ok(size <= MAX_GZIP_BYTES, `${size} bytes`);
+    const manifest = await Deno.readTextFile(project.client("package.json"));
+    assert.equal("dependencies" in JSON.parse(manifest), false);
+    for await (const { name } of Deno.readDir(project.client("."))) {
+      if (!name.endsWith(".js")) continue;
+      const text = await Deno.readTextFile(project.client(name));
+      for (const [, from] of text.matchAll(/^(?:import|} from|export .* from) .*?"(.*)"/gm)) {
+        assert.match(from ?? "", /^\.\//);
+      }
+    }
+  },
+);
+
+let packing: Promise<URL> | undefined;
+
+/** The tarball, made once for all tests of this file. */
+function packed(): Promise<URL> {
+  return packing ??= (async () => {
+    const folder = await Deno.makeTempDir({ prefix: "weir_packed_" });
+    globalThis.addEventListener("unload", () => Deno.removeSync(folder, { recursive: true }));
+    return await packClient(new URL(`file://${folder}/package/`));
+  })();
+}
+
+/** A folder in which the packed tarball was installed, and nothing else. */
+class Project implements AsyncDisposable {
+  readonly #folder: URL;
+
+  private constructor(folder: URL) {
+    this.#folder = folder;
+  }
+
+  static async make(): Promise<Project> {
+    const folder = await Deno.makeTempDir({ prefix: "weir_package_" });
+    const project = new Project(new URL(`file://${folder}/`));
+    try {
+      const from = await packed();
+      await Deno.copyFile(from, project.file("client.tgz"));
+      await project.write("package.json", `{ "type": "module", "private": true }`);
+      await project.run([
+        "npm",
+        "install",
+        "--offline",
+        "--ignore-scripts",
+        "--no-audit",
+        "--no-fund",
+        "./client.tgz",
+      ]);
+      return project;
+    } catch (cause) {
+      await project[Symbol.asyncDispose]();
+      throw cause;
+    }
+  }
+
+  /** A file of the installed package. */
+  client(name: string): URL {
+    return this.file(`node_modules/weir-client/${name}`);
+  }
+
+  file(path: string): URL {
+    return new URL(path, this.#folder);
+  }
+
+  async write(path: string, text: string): Promise<void> {
+    await Deno.writeTextFile(this.file(path), text);
+  }
+
+  /** A package of this repository, as if it were installed. */
+  async link(name: string): Promise<void> {
+    const path = new URL(".", import.meta.resolve(name)).pathname;
+    await Deno.symlink(path.replace(/\/$/, ""), this.file(`node_modules/${name}`));
+  }
+
+  /** What it wrote. @throws {Error} where it failed. */
+  async run([program = "", ...args]: readonly string[]): Promise<string> {
+    const { code, stdout, stderr } = await new Deno.Command(program, {
+      args: [...args],
+      cwd: this.#folder,
+    }).output();
+    const text = new TextDecoder().decode(stdout);
+    if (code !== 0) throw new Error(`${program}: ${text}${new TextDecoder().decode(stderr)}`);
+    return text;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Deno.remove(this.#folder, { recursive: true });
+  }
+}
