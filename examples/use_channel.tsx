@@ -1,0 +1,81 @@
+// A channel's events in React: npm install react weir-client
+//
+//   const weir = connect("https://weir.example"); // once, outside of components
+//
+//   function Orders() {
+//     const { items, error } = useChannel<Order>(weir, "orders", { keep: 50 });
+//     if (error) return <p role="alert">{error.message}</p>;
+//     return items.map((item) =>
+//       item.kind === "gap"
+//         ? <p key={`gap ${item.firstAvailable}`}>{item.lost ?? "Some"} orders are missing here.</p>
+//         : <OrderLine key={item.offset} order={item.data} />
+//     );
+//   }
+// @ts-types="@types/react"
+import { useMemo, useSyncExternalStore } from "react";
+import type { Gap, Weir, WeirError, WeirEvent } from "weir-client";
+
+export interface ChannelView<T> {
+  /** The latest events, oldest first. A gap stands where events can't be had any more. */
+  readonly items: readonly (WeirEvent<T> | Gap)[];
+  /** Why nothing more comes, if so. */
+  readonly error: WeirError | undefined;
+}
+
+export interface UseChannelOptions {
+  /** A cursor, `earliest` or `latest`. @default "latest" */
+  readonly after?: string;
+  /** Items that are held. @default 100 */
+  readonly keep?: number;
+}
+
+/** Follows the channel while a component that shows it is mounted. */
+export function useChannel<T>(
+  weir: Weir,
+  channel: string,
+  { after = "latest", keep = 100 }: UseChannelOptions = {},
+): ChannelView<T> {
+  const store = useMemo(
+    () => new ChannelStore<T>(weir, channel, after, keep),
+    [weir, channel, after, keep],
+  );
+  return useSyncExternalStore(store.subscribe, store.view, store.view);
+}
+
+/** What React asks for: a view that stays the same until it changes, and who to tell then. */
+class ChannelStore<T> {
+  #view: ChannelView<T> = { items: [], error: undefined };
+  /** Where it goes on when it is mounted again, as in Strict Mode: nothing is shown twice. */
+  #after: string;
+
+  constructor(
+    readonly weir: Weir,
+    readonly channel: string,
+    after: string,
+    readonly keep: number,
+  ) {
+    this.#after = after;
+  }
+
+  readonly view = (): ChannelView<T> => this.#view;
+
+  readonly subscribe = (onChange: () => void): () => void => {
+    const change = (view: Partial<ChannelView<T>>) => {
+      this.#view = { ...this.#view, ...view };
+      onChange();
+    };
+    const add = (item: WeirEvent<T> | Gap) => {
+      change({ items: [...this.#view.items, item].slice(-this.keep) });
+    };
+    const listening = this.weir.listen<T>(this.channel, {
+      after: this.#after,
+      onEvent: add,
+      onGap: add,
+      onError: (error) => change({ error }),
+    });
+    return () => {
+      this.#after = listening.cursor ?? this.#after;
+      listening.close();
+    };
+  };
+}

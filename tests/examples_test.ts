@@ -1,0 +1,276 @@
+import assert from "node:assert/strict";
+import { build, type Plugin, stop } from "esbuild";
+import { call } from "./support/calls.ts";
+import { Chromium, CHROMIUM_MISSING } from "./support/chromium.ts";
+import { bearer, guardedServer } from "./support/guarded.ts";
+import { isMissing } from "./support/programs.ts";
+import { newChannel, publish } from "./support/publishing.ts";
+import { readAll } from "./support/readers.ts";
+import { WeirServer } from "./support/server.ts";
+
+const EXAMPLES = new URL("../examples/", import.meta.url);
+const PYTHON = Deno.env.get("PYTHON") ?? "python3";
+
+const PRODUCERS = [
+  {
+    file: "producer.sh",
+    command: ["sh"],
+    ignore: isMissing(
+      ["curl", "--fail-with-body", "--version"],
+      "curl 7.76 or later is not installed: get it by `apt-get install curl`",
+    ),
+  },
+  {
+    file: "producer.mjs",
+    command: ["node"],
+    ignore: isMissing(["node", "--version"], "node is not installed"),
+  },
+  {
+    file: "producer.py",
+    command: [PYTHON],
+    ignore: isMissing([PYTHON, "--version"], `${PYTHON} is not installed`),
+  },
+] as const;
+
+for (const { file, command, ignore } of PRODUCERS) {
+  const test = (behaviour: string, body: () => Promise<void>) =>
+    Deno.test(`${file} ${behaviour}`, { ignore }, body);
+
+  const produce = (env: Readonly<Record<string, string>>, channel: string, data: unknown) => {
+    const args = [...command.slice(1), pathOf(file), channel, JSON.stringify(data)];
+    return run(command[0], args, env);
+  };
+
+  test("publishes with a token, and says what it is refused with", async () => {
+    await using weir = await guardedServer();
+    const env = { WEIR_URL: weir.url, WEIR_TOKEN: await weir.token() };
+    const done = await produce(env, "orders", { id: 7, "ü": "'\"" });
+    assert.equal(done.code, 0, done.stderr);
+    const page = await call(weir.url, "/v1/channels/orders/events", {
+      headers: bearer(env.WEIR_TOKEN),
+    });
+    const [event] = page.json.events;
+    assert.deepEqual(event.data, { id: 7, "ü": "'\"" });
+    const { channel, offset, id } = event;
+    assert.deepEqual(JSON.parse(done.stdout), { channel, offset, id });
+    const token = await weir.token({ publish: [] });
+    const refused = await produce({ WEIR_URL: weir.url, WEIR_TOKEN: token }, "orders", 1);
+    assert.notEqual(refused.code, 0);
+    assert.match(refused.stdout + refused.stderr, /"code":"forbidden"/);
+  });
+
+  test("tries again as Retry-After says, and stores one event", async () => {
+    await using server = await WeirServer.start();
+    await using gate = openGate(server.url);
+    const done = await produce({ WEIR_URL: gate.url }, "orders", "once");
+    assert.equal(done.code, 0, done.stderr);
+    assert.deepEqual((await readAll(server.url, "orders")).map(({ data }) => data), ["once"]);
+    const [first = 0, second = 0, third = 0, ...others] = gate.times;
+    assert.ok(second - first >= 1_000 && third - second >= 1_000, gate.times.join());
+    assert.equal(others.length, 0);
+    assert.equal(JSON.parse(done.stdout).duplicate, true);
+  });
+
+  test("waits for a server that is away", async () => {
+    await using server = await WeirServer.start();
+    await server.kill();
+    const producing = produce({ WEIR_URL: server.url }, "orders", "late");
+    await server.start();
+    const done = await producing;
+    assert.equal(done.code, 0, done.stderr);
+    assert.deepEqual((await readAll(server.url, "orders")).map(({ data }) => data), ["late"]);
+  });
+}
+
+Deno.test("eventsource.html shows a channel, also after the server was away, and gaps", {
+  ignore: CHROMIUM_MISSING,
+}, async () => {
+  await using server = await WeirServer.start();
+  await using site = serve(EXAMPLES);
+  await using chromium = await Chromium.open();
+  const { page } = chromium;
+  const channel = newChannel();
+  const query = new URLSearchParams({ weir: server.url, channel });
+  await page.goto(`${site.url}/eventsource.html?${query}`);
+  const shows = (what: string, text: string) =>
+    page.waitForFunction(
+      `document.querySelector("${what}")?.textContent === ${JSON.stringify(text)}`,
+    );
+  await shows("h1", channel);
+  await shows("#state", "open");
+  await publish(server.url, channel, "<b>first</b>");
+  await shows("#events li:last-child", `"<b>first</b>"`);
+  await server.kill();
+  await shows("#state", "reconnecting");
+  await server.start();
+  await publish(server.url, channel, "second");
+  await shows("#events li:last-child", `"second"`);
+  await call(server.url, `/v1/channels/${encodeURIComponent(channel)}`, { method: "DELETE" });
+  await publish(server.url, channel, "third");
+  await shows("#events li:last-child", `"third"`);
+  await shows("#events li:nth-child(3)", "some events can't be had any more: recreated");
+
+  await page.goto(`${new URL("eventsource.html", EXAMPLES)}?${query}`);
+  await shows("#state", "refused");
+});
+
+Deno.test("useChannel shows a channel and its gaps, and nothing twice", {
+  ignore: CHROMIUM_MISSING,
+}, async () => {
+  await using server = await WeirServer.start();
+  await using site = serveApp(await bundle(REACT_APP));
+  await using chromium = await Chromium.open();
+  const { page } = chromium;
+  const channel = newChannel();
+  await publish(server.url, channel, 1);
+  await page.goto(`${site.url}/?${new URLSearchParams({ weir: server.url, channel })}`);
+  const shows = (text: string) =>
+    page.waitForFunction(`document.querySelector("main")?.textContent === ${JSON.stringify(text)}`);
+  await shows("1 ");
+  await publish(server.url, channel, 2);
+  await shows("1 2 ");
+  await page.click("button");
+  await shows("away");
+  await page.click("button");
+  await shows("1 2 ");
+  await publish(server.url, channel, 3);
+  await shows("1 2 3 ");
+  await call(server.url, `/v1/channels/${encodeURIComponent(channel)}`, { method: "DELETE" });
+  await publish(server.url, channel, 4);
+  await shows("3 gap 4 ");
+  await publish(server.url, channel, 5);
+  await shows("gap 4 5 ");
+  assert.deepEqual(chromium.errors, []);
+});
+
+/** In Strict Mode, in which React mounts everything twice. */
+const REACT_APP = `
+  import { createElement as h, StrictMode, useState } from "react";
+  import { createRoot } from "react-dom/client";
+  import { connect } from "weir-client";
+  import { useChannel } from "./use_channel.tsx";
+
+  const query = new URLSearchParams(location.search);
+  const weir = connect(query.get("weir"));
+
+  function Events() {
+    const { items, error } = useChannel(weir, query.get("channel"), { after: "earliest", keep: 3 });
+    if (error) return error.message;
+    return items.map((item) => (item.kind === "gap" ? "gap" : item.data) + " ").join("");
+  }
+
+  function App() {
+    const [isShown, setShown] = useState(true);
+    return [
+      h("main", { key: 1 }, isShown ? h(Events) : "away"),
+      h("button", { key: 2, onClick: () => setShown(!isShown) }, "turn"),
+    ];
+  }
+
+  createRoot(document.querySelector("#app")).render(h(StrictMode, null, h(App)));
+`;
+
+/** Refuses a first publish, passes on the second without saying so, and passes on the others. */
+function openGate(target: string): AsyncDisposable & {
+  readonly url: string;
+  readonly times: readonly number[];
+} {
+  const times: number[] = [];
+  const retryAfter = { "Retry-After": "1" };
+  const server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen() {} }, async (request) => {
+    times.push(performance.now());
+    const { pathname } = new URL(request.url);
+    const { method } = request;
+    const headers = new Headers(request.headers);
+    headers.delete("host");
+    const body = await request.bytes();
+    if (times.length === 1) {
+      return Response.json({ code: "rate_limited" }, { status: 429, headers: retryAfter });
+    }
+    const answer = await fetch(target + pathname, { method, headers, body });
+    if (times.length > 2) return answer;
+    await answer.body?.cancel();
+    return Response.json({ code: "commit_unknown" }, { status: 503, headers: retryAfter });
+  });
+  return {
+    url: `http://127.0.0.1:${server.addr.port}`,
+    times,
+    [Symbol.asyncDispose]: () => server.shutdown(),
+  };
+}
+
+/** The pages of a folder, as `python3 -m http.server` serves them. */
+function serve(folder: URL): AsyncDisposable & { readonly url: string } {
+  return serveBy(async ({ url }) => {
+    const { pathname } = new URL(url);
+    if (!pathname.endsWith(".html")) return new Response(null, { status: 404 });
+    const page = await Deno.readFile(new URL(`.${pathname}`, folder));
+    return new Response(page, { headers: { "Content-Type": "text/html" } });
+  });
+}
+
+function serveApp(script: string): AsyncDisposable & { readonly url: string } {
+  const page = `<!doctype html><link rel="icon" href="data:,"><div id="app"></div>
+    <script type="module" src="/app.js"></script>`;
+  return serveBy(({ url }) => {
+    const isScript = new URL(url).pathname === "/app.js";
+    const type = isScript ? "text/javascript" : "text/html";
+    return new Response(isScript ? script : page, { headers: { "Content-Type": type } });
+  });
+}
+
+function serveBy(
+  handler: (request: Request) => Response | Promise<Response>,
+): AsyncDisposable & { readonly url: string } {
+  const server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen() {} }, handler);
+  const url = `http://127.0.0.1:${server.addr.port}`;
+  return { url, [Symbol.asyncDispose]: () => server.shutdown() };
+}
+
+/** Bare imports to files in Deno's npm cache. */
+const npmByDeno: Plugin = {
+  name: "npm-by-deno",
+  setup({ onResolve }) {
+    onResolve({ filter: /^[^./]/ }, async ({ path }) => {
+      if (import.meta.resolve(path).startsWith("npm:")) await import(path); // into the cache
+      return { path: decodeURIComponent(new URL(import.meta.resolve(path)).pathname) };
+    });
+  },
+};
+
+async function bundle(source: string): Promise<string> {
+  try {
+    const { outputFiles: [file] } = await build({
+      stdin: { contents: source, resolveDir: pathOf("."), loader: "tsx" },
+      bundle: true,
+      write: false,
+      format: "esm",
+      define: { "process.env.NODE_ENV": `"development"` },
+      plugins: [npmByDeno],
+    });
+    return file?.text ?? assert.fail();
+  } finally {
+    await stop();
+  }
+}
+
+interface Done {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+async function run(
+  program: string,
+  args: readonly string[],
+  env: Readonly<Record<string, string>>,
+): Promise<Done> {
+  const { code, stdout, stderr } = await new Deno.Command(program, { args: [...args], env })
+    .output();
+  const text = new TextDecoder();
+  return { code, stdout: text.decode(stdout), stderr: text.decode(stderr) };
+}
+
+function pathOf(file: string): string {
+  return decodeURIComponent(new URL(file, EXAMPLES).pathname);
+}
