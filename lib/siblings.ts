@@ -16,16 +16,22 @@ export class Siblings {
     Deno.env.set(this.#name, this.#process);
   }
 
-  /** This isolate has done its own part. Resolves when all the others have too. */
-  async leave(): Promise<void> {
+  /**
+   * This isolate has done its own part. Resolves when all the others have too.
+   *
+   * @param pause between two looks at who is still there.
+   */
+  async leave(pause = untilNextLook): Promise<void> {
     Deno.env.delete(this.#name);
-    while (this.#othersAreThere()) {
-      await new Promise((resolve) => setTimeout(resolve, INTERVAL));
-    }
+    while (this.#othersAreThere()) await pause();
   }
 
   #othersAreThere(): boolean {
     return Object.entries(Deno.env.toObject())
       .some(([name, process]) => name.startsWith(PREFIX) && process === this.#process);
   }
+}
+
+function untilNextLook(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, INTERVAL));
 }

@@ -3,12 +3,11 @@ import { Siblings } from "../../lib/siblings.ts";
 
 Deno.test("who leaves first waits for the others, and the last for nobody", async () => {
   const [first, second] = [new Siblings(), new Siblings()];
-  let isOver = false;
-  const leaving = first.leave().then(() => isOver = true);
-  await new Promise((resolve) => setTimeout(resolve, 50)); // long enough for several looks
-  assert.equal(isOver, false);
-  await second.leave();
-  await leaving;
+  let looks = 0;
+  await first.leave(async () => {
+    if (++looks === 3) await second.leave();
+  });
+  assert.equal(looks, 3);
 });
 
 Deno.test("isolates of another process, seen in an inherited environment, don't count", async () => {
