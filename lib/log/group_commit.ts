@@ -51,13 +51,15 @@ export class GroupCommit {
   #commits = 0;
   /** Each ends a pause before its time. */
   readonly #pauses = new Set<() => void>();
+  #isHurried = false;
 
   constructor(options: GroupCommitOptions) {
     this.#options = options;
   }
 
-  /** Ends all pauses between tries. */
+  /** From here on there are no pauses between tries. */
   hurry(): void {
+    this.#isHurried = true;
     for (const end of this.#pauses) end();
   }
 
@@ -237,6 +239,7 @@ export class GroupCommit {
 
   /** Up to `milliseconds`, at random: full jitter, so that isolates don't meet again. */
   #pause(milliseconds: number): Promise<void> {
+    if (this.#isHurried) return Promise.resolve();
     const { promise, resolve } = Promise.withResolvers<void>();
     const end = () => {
       clearTimeout(timer);

@@ -269,12 +269,19 @@ Deno.test("read() loads only the large events that it gives", async () => {
 Deno.test("close() ends while the store does not answer", async () => {
   await using store = await openEmbedded();
   const gate = Promise.withResolvers<void>();
-  const log = await store.isolate({ kv: failingKv(store.kv, () => undefined, gate.promise) });
+  const failed = Promise.withResolvers<void>();
+  const fail = () => {
+    failed.resolve();
+    return "away";
+  };
+  const log = await store.isolate({ kv: failingKv(store.kv, fail, gate.promise) });
   const append = log.append([draft("a", "1")]);
   const outcome = assert.rejects(append, problem("commit_unknown"));
   await log.close();
   await outcome;
+  // What the store answers after all starts nothing, such as a timer.
   gate.resolve();
+  await failed.promise;
 });
 
 /** The last parts of the keys under `prefix`. */
