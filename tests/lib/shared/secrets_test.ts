@@ -1,4 +1,8 @@
 import assert from "node:assert/strict";
+import fc from "fast-check";
+import type { Channel } from "../../../lib/shared/channel.ts";
+import { formatCursor } from "../../../lib/shared/cursor.ts";
+import { epochAt } from "../../../lib/shared/offset.ts";
 import { Problem, quote } from "../../../lib/shared/problem.ts";
 import { hasSecret, withoutSecrets } from "../../../lib/shared/secrets.ts";
 
@@ -35,6 +39,22 @@ Deno.test("what is no secret stays as it is", () => {
     assert.ok(!hasSecret(text), text);
     assert.equal(withoutSecrets(text), text);
   }
+});
+
+Deno.test("no cursor is taken for a secret, however its characters fall", () => {
+  const endsInTicket = epochAt(parseInt("0mwqg8ewt", 36));
+  const endsInKey = epochAt(parseInt("0mwqgweir", 36));
+  const channels = ["a", "b"] as Channel[];
+  for (const epoch of [endsInTicket, endsInKey]) {
+    const cursor = formatCursor(channels.slice(0, 1), [{ epoch, sequence: 1 }]);
+    assert.ok(!hasSecret(cursor), cursor);
+    assert.equal(quote(cursor), `"${cursor}"`);
+  }
+  const bytes = fc.uint8Array({ minLength: 24, maxLength: 48 });
+  fc.assert(fc.property(bytes, fc.constantFrom("wt_", "weir_", "-wt_"), (rest, secret) => {
+    const text = btoa(String.fromCharCode(...rest)).replaceAll(/[+/=]/g, "_");
+    assert.ok(!hasSecret(`vAQ${text}${secret}${text}`));
+  }));
 });
 
 Deno.test("long texts that nearly are a secret cost little more than reading them", () => {
