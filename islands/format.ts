@@ -46,6 +46,17 @@ export function formatDuration(ms: number): string {
   return `${COUNT.format(Math.round(ms / DAY))} days`;
 }
 
+/**
+ * The text with the characters that turn others around written out (UAX #9): so that a name can't
+ * look like another one.
+ */
+export function formatName(text: string): string {
+  return text.replaceAll(
+    /[\u202a-\u202e\u2066-\u2069]/g,
+    (char) => `\\u${char.charCodeAt(0).toString(16)}`,
+  );
+}
+
 /** `14:03:09.250` in UTC, of an RFC 3339 time in UTC. */
 export function formatClock(time: string): string {
   return time.slice(11, 23);

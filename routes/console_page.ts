@@ -16,7 +16,7 @@ const FIRST_CHANNEL = "demo";
 const CHANNELS = 100;
 const HISTORY = 50;
 
-const query = z.object({ channel: z.string().optional() });
+const query = z.object({ channel: z.string().optional(), event: z.string().optional() });
 
 /** `/`: channels, and one of them live. */
 export const consolePage: PageDefinition<typeof query, ConsoleProps> = {
@@ -36,6 +36,7 @@ export const consolePage: PageDefinition<typeof query, ConsoleProps> = {
       channels,
       ...channel !== undefined && { channel },
       isChosen: chosen !== undefined,
+      event: asked.event,
       ...content !== undefined && { content },
       rights: { publish, subscribe, presence, manage },
       isGuarded: !weir.access.isOpen,

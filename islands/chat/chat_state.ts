@@ -67,11 +67,12 @@ export class ChatState implements Disposable {
     return may(this.#rights, right, channelOf(room));
   }
 
-  /** Whether another message would be lost with the page. */
+  /** Whether a message would be lost with the page. */
   get hasWaiting(): boolean {
-    return this.rooms.value.some(({ outgoing }) =>
-      outgoing.messages.value.some(({ status }) => status === "waiting")
-    );
+    return !this.#memory.isLasting &&
+      this.rooms.value.some(({ outgoing }) =>
+        outgoing.messages.value.some(({ status }) => status === "waiting")
+      );
   }
 
   /** Puts the room on the page, and follows it from now on. */

@@ -1,9 +1,18 @@
 import type { WebStorage } from "../../lib/client/cursor_store.ts";
+import { type Message, parseMessage } from "./message.ts";
+import type { Unsent } from "./outgoing.ts";
 
 /** Rooms that are followed at once. Met: a page that reads hundreds, each looked into once. */
 export const MAX_VISITED = 20;
 
-const KEYS = { name: "name", member: "member", rooms: "rooms", read: "read:" } as const;
+const KEYS = {
+  name: "name",
+  member: "member",
+  rooms: "rooms",
+  read: "read:",
+  draft: "draft:",
+  unsent: "unsent:",
+} as const;
 const PREFIX = "weir-chat:";
 
 /**
@@ -59,6 +68,35 @@ export class Memory {
     this.#set(KEYS.read + room, offset);
   }
 
+  /** What was typed in the room and not sent; empty: nothing. */
+  draft(room: string): string {
+    return this.#get(KEYS.draft + room) ?? "";
+  }
+
+  setDraft(room: string, text: string): void {
+    this.#set(KEYS.draft + room, text);
+  }
+
+  /** The room's messages that no server has acknowledged. Tabs have them together. */
+  unsent(room: string): Unsent {
+    const key = KEYS.unsent + room;
+    const all = () => parseUnsent(this.#get(key));
+    const set = (unsent: ReturnType<typeof all>) => this.#set(key, JSON.stringify([...unsent]));
+    return {
+      all,
+      keep: (id, message) => set(all().set(id, message)),
+      forget: (id) => {
+        const unsent = all();
+        if (unsent.delete(id)) set(unsent);
+      },
+    };
+  }
+
+  /** Whether all that it has is there when the page is opened again. */
+  get isLasting(): boolean {
+    return this.#own.size === 0;
+  }
+
   /** Whether another tab has set the name, by the key that the `storage` event names. */
   isName(key: string | null): boolean {
     return key === this.#prefix + KEYS.name;
@@ -90,10 +128,24 @@ export class Memory {
   }
 }
 
+function parseUnsent(text: string | undefined): Map<string, Message> {
+  const unsent = new Map<string, Message>();
+  for (const entry of parseList(text)) {
+    const [id, data] = Array.isArray(entry) ? entry : [];
+    const message = parseMessage(data);
+    if (typeof id === "string" && message !== undefined) unsent.set(id, message);
+  }
+  return unsent;
+}
+
 function parseRooms(text: string | undefined): readonly string[] {
+  return parseList(text).filter((room) => typeof room === "string");
+}
+
+function parseList(text: string | undefined): readonly unknown[] {
   try {
-    const rooms: unknown = JSON.parse(text ?? "[]");
-    return Array.isArray(rooms) ? rooms.filter((room) => typeof room === "string") : [];
+    const list: unknown = JSON.parse(text ?? "[]");
+    return Array.isArray(list) ? list : [];
   } catch {
     return []; // somebody else's text, under our name
   }

@@ -68,7 +68,7 @@ function Messages({ chat, room }: { readonly chat: ChatState; readonly room: Roo
         {problem !== undefined && <p class="card problem chat-problem">{problem}</p>}
       </div>
       {!isAtEnd && (
-        <button type="button" class="chat-newest" onClick={toEnd}>
+        <button type="button" class="newest" onClick={toEnd}>
           {unread === 0
             ? "Newest messages"
             : unread === 1

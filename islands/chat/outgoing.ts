@@ -12,15 +12,26 @@ export interface Sending {
   readonly reason?: string;
 }
 
+/** Messages that outlive the page, by their ids. */
+export interface Unsent {
+  all(): ReadonlyMap<string, Message>;
+  keep(id: string, message: Message): void;
+  forget(id: string): void;
+}
+
 /** The visitor's messages that are not in the room yet, in the order in which they were sent. */
 export class Outgoing {
   readonly #weir: Pick<Weir, "publish">;
   readonly #channel: string;
+  readonly #unsent: Unsent;
   readonly #messages: Signal<readonly Sending[]> = signal([]);
 
-  constructor(weir: Pick<Weir, "publish">, channel: string) {
+  /** Sends what another page has left unsent. Under the ids that it has, it is stored once. */
+  constructor(weir: Pick<Weir, "publish">, channel: string, unsent: Unsent) {
     this.#weir = weir;
     this.#channel = channel;
+    this.#unsent = unsent;
+    for (const [id, message] of unsent.all()) this.send(id, message);
   }
 
   get messages(): ReadonlySignal<readonly Sending[]> {
@@ -42,19 +53,25 @@ export class Outgoing {
 
   /** Gives one up that was refused. */
   drop(id: string): void {
-    if (this.#find(id, "refused") !== undefined) this.#remove(id);
+    if (this.#find(id, "refused") === undefined) return;
+    this.#unsent.forget(id);
+    this.#remove(id);
   }
 
   /** The event with this id is in the room. */
   arrived(id: string): void {
-    if (this.#messages.peek().some((sending) => sending.id === id)) this.#remove(id);
+    if (!this.#messages.peek().some((sending) => sending.id === id)) return;
+    this.#unsent.forget(id);
+    this.#remove(id);
   }
 
   async #publish(sending: Sending): Promise<void> {
     const { id, message } = sending;
     this.#messages.value = [...this.#messages.peek(), sending];
+    this.#unsent.keep(id, message);
     try {
       await this.#weir.publish(this.#channel, message, { id, type: MESSAGE_TYPE });
+      this.#unsent.forget(id);
       this.#replace(id, { id, message, status: "stored" });
     } catch (cause) {
       this.#replace(id, { id, message, status: "refused", reason: reasonOf(cause) });

@@ -57,8 +57,6 @@ export class Room implements Disposable {
   readonly unread: ReadonlySignal<number>;
   readonly outgoing: Outgoing;
   readonly typists = new Typists();
-  /** What is written and not sent. */
-  draft = "";
   readonly #readTo;
   readonly #context: RoomContext;
   readonly #closing = new AbortController();
@@ -72,9 +70,18 @@ export class Room implements Disposable {
 
   constructor(readonly name: string, context: RoomContext) {
     this.#context = context;
-    this.outgoing = new Outgoing(context.weir, channelOf(name));
+    this.outgoing = new Outgoing(context.weir, channelOf(name), context.memory.unsent(name));
     this.#readTo = signal(context.memory.readTo(name) ?? "");
     this.unread = computed(() => countUnread(this.lines.value, this.#readTo.value));
+  }
+
+  /** What is written and not sent. */
+  get draft(): string {
+    return this.#context.memory.draft(this.name);
+  }
+
+  set draft(text: string) {
+    this.#context.memory.setDraft(this.name, text);
   }
 
   /** Reads the newest page, and from its end what comes. */

@@ -1,9 +1,12 @@
 import { computed, signal } from "@preact/signals";
-import { type ChannelFigures, request } from "./requests.ts";
+import { type Answer, type ChannelFigures, request } from "./requests.ts";
 import { placeOf } from "./timeline.ts";
 
 /** Channels of a page of the list. */
 const PAGE_CHANNELS = 100;
+/** Channels of a page that is read to search in it, and how many of those are. */
+const SEARCH_CHANNELS = 1_000;
+const SEARCH_PAGES = 10;
 /** How often the list is read, in ms. Met: a page in each of a hundred tabs. */
 const EVERY = 2_000;
 
@@ -21,18 +24,26 @@ export interface ChannelsPage {
 /** The tenant's channels, and their rates: by what their last offsets differ in from poll to poll. */
 export class ChannelList {
   readonly channels = signal<readonly ListedChannel[]>([]);
-  readonly hasMore = signal(false);
+  readonly hasMore = computed(() => this.#next.value !== null);
   readonly problem = signal<string>();
   readonly search = signal("");
   /** Those whose name has what is searched; the system's own only where that is one's name. */
   readonly found = computed(() => {
     const wanted = this.search.value.trim().toLowerCase();
-    return this.channels.value.filter(({ channel }) =>
+    const known = new Map(this.channels.value.map((one) => [one.channel, one]));
+    for (const one of this.#rest.value) {
+      if (!known.has(one.channel)) known.set(one.channel, one);
+    }
+    return [...known.values()].filter(({ channel }) =>
       channel.toLowerCase().includes(wanted) &&
       (wanted.startsWith("$") || !channel.startsWith("$"))
     );
   });
 
+  /** Give it to the server for the channels behind those that are there. */
+  readonly #next = signal<string | null>(null);
+  /** Channels behind those, read once for each search. */
+  readonly #rest = signal<readonly ListedChannel[]>([]);
   #pages = 1;
   #readAt = performance.now();
   #timer: ReturnType<typeof setTimeout> | undefined;
@@ -40,8 +51,16 @@ export class ChannelList {
   #isStarted = false;
 
   constructor({ channels, next }: ChannelsPage) {
-    this.channels.value = channels.map((figures) => ({ ...figures, rate: undefined }));
-    this.hasMore.value = next !== null;
+    this.channels.value = channels.map(withoutRate);
+    this.#next.value = next;
+  }
+
+  /** Searches all channels, those that aren't shown too. Empty: no longer. */
+  async find(text: string): Promise<void> {
+    const wasSearching = this.search.value.trim() !== "";
+    this.search.value = text;
+    if (text.trim() === "") this.#rest.value = [];
+    else if (!wasSearching) await this.#readRest();
   }
 
   /** Polls while the page is seen. */
@@ -80,13 +99,23 @@ export class ChannelList {
     if (!document.hidden) void this.refresh();
   };
 
+  async #readRest(): Promise<void> {
+    let next = this.#next.value;
+    for (let page = 0; page < SEARCH_PAGES && next !== null; page++) {
+      const answer = await readPage(next, SEARCH_CHANNELS);
+      if (this.search.value.trim() === "") return;
+      if (!answer.ok) return void (this.problem.value = answer.detail);
+      this.#rest.value = [...this.#rest.value, ...answer.body.channels.map(withoutRate)];
+      next = answer.body.next;
+    }
+  }
+
   /** Answers how long to wait for the next time; none: it is no use. */
   async #read(): Promise<number | undefined> {
     const channels: ChannelFigures[] = [];
     let next: string | null = "";
     for (let page = 0; page < this.#pages && next !== null; page++) {
-      const query: string = `limit=${PAGE_CHANNELS}&after=${encodeURIComponent(next)}`;
-      const answer = await request<ChannelsPage>("GET", `/v1/channels?${query}`);
+      const answer: Answer<ChannelsPage> = await readPage(next, PAGE_CHANNELS);
       if (!answer.ok) {
         // That nobody answers, or the session has ended, stands elsewhere.
         const isSaid = answer.status === 0 || answer.status === 401;
@@ -100,10 +129,19 @@ export class ChannelList {
     const now = performance.now();
     this.problem.value = undefined;
     this.channels.value = withRates(channels, this.channels.value, now - this.#readAt);
-    this.hasMore.value = next !== null;
+    this.#next.value = next;
     this.#readAt = now;
     return EVERY;
   }
+}
+
+function readPage(after: string, limit: number): Promise<Answer<ChannelsPage>> {
+  const query = `limit=${limit}&after=${encodeURIComponent(after)}`;
+  return request<ChannelsPage>("GET", `/v1/channels?${query}`);
+}
+
+function withoutRate(figures: ChannelFigures): ListedChannel {
+  return { ...figures, rate: undefined };
 }
 
 /** @param elapsed ms since `before`. */

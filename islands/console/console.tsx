@@ -1,5 +1,6 @@
 import type { JSX } from "preact";
 import { useEffect, useMemo } from "preact/hooks";
+import { formatName } from "../format.ts";
 import type { ChannelFeed } from "./channel_feed.ts";
 import { ChannelList } from "./channel_list.tsx";
 import { ConnectionBar } from "./connection_bar.tsx";
@@ -10,6 +11,8 @@ import { Members } from "./members.tsx";
 import { PublishForm } from "./publish_form.tsx";
 import { isSystemChannel, may, mayRead } from "../rights.ts";
 import { Settings } from "./settings.tsx";
+import { Snippets } from "./snippet_list.tsx";
+import { curlFirst, curlFollow } from "./snippets.ts";
 import { Tabs } from "./tabs.tsx";
 
 const TABS: readonly (readonly [Tab, string])[] = [
@@ -33,7 +36,7 @@ export function Console(props: ConsoleProps): JSX.Element {
         channel={channel}
         isGuarded={model.isGuarded}
         onOpen={(name) => {
-          model.list.search.value = "";
+          void model.list.find("");
           model.open(name);
         }}
       />
@@ -67,7 +70,7 @@ function ChannelView(
     <section class="channel-view" aria-labelledby="channel-title">
       <header class="channel-head">
         <BackButton model={model} says="Channels" />
-        <h2 id="channel-title" class="ellipsis" title={channel}>{channel}</h2>
+        <h2 id="channel-title" class="ellipsis" title={channel}>{formatName(channel)}</h2>
         <Tabs
           label="The channel"
           panel="channel-panel"
@@ -89,7 +92,9 @@ function ChannelView(
                 feed={feed}
                 selected={model.selected.value?.key}
                 onSelect={(row) => model.select(row)}
-              />
+              >
+                <Nothing model={model} channel={channel} />
+              </EventList>
             </>
           )
           : (
@@ -122,12 +127,35 @@ function ChannelView(
   );
 }
 
+/** A channel without events, and what brings the first. */
+function Nothing({ model, channel }: ViewProps): JSX.Element {
+  const { rights, isGuarded } = model;
+  const mayPublish = may(rights, "publish", channel) && !isSystemChannel(channel);
+  return (
+    <div class="empty hint stack">
+      <p>
+        <strong>Nothing here yet.</strong> What is published to <code>{formatName(channel)}</code>
+        {" "}
+        shows at once.
+      </p>
+      <Snippets
+        isGuarded={isGuarded}
+        isOpen
+        snippets={(target) => [
+          ["Publish, curl", mayPublish ? curlFirst(channel, target) : undefined],
+          ["Read, curl", curlFollow(channel, target)],
+        ]}
+      />
+    </div>
+  );
+}
+
 function SideView({ model, channel }: ViewProps): JSX.Element {
   const side = model.side.value;
   return (
     <aside class="side" aria-label="Publish and inspect">
       <header class="channel-head">
-        <BackButton model={model} says={channel} />
+        <BackButton model={model} says={formatName(channel)} />
         <Tabs
           label="Publish or inspect"
           panel="side-panel"

@@ -1,13 +1,17 @@
 import { signal } from "@preact/signals";
 import type { TransportName, Weir } from "../../lib/client/api.ts";
 import type { WireEvent } from "../../lib/shared/event.ts";
+import { formatName } from "../format.ts";
 import { pageClient, replaceClient } from "../page_client.ts";
 import { farewellOf } from "../session.tsx";
 import { ChannelFeed, type Start } from "./channel_feed.ts";
 import { ChannelList, type ChannelsPage } from "./channel_list_model.ts";
 import { eventOf } from "./event_text.ts";
 import type { Rights } from "../rights.ts";
-import type { Row } from "./timeline.ts";
+import { placeOf, type Row } from "./timeline.ts";
+
+/** How long an event is looked at before the URL names it, in ms. Met: browsers' own limits. */
+const STAY = 200;
 
 /** What the server gives the island: plain JSON. */
 export interface ConsoleProps {
@@ -16,6 +20,8 @@ export interface ConsoleProps {
   readonly channel?: string;
   /** Whether the URL names it. */
   readonly isChosen: boolean;
+  /** The offset of the event that the URL names. */
+  readonly event?: string | undefined;
   /** What the channel has already; none where it may not be read. */
   readonly content?: {
     readonly first: string | null;
@@ -47,9 +53,11 @@ export class ConsoleModel {
   readonly transport = signal<TransportName | "">("");
   #isRunning = false;
   #unwatch: (() => void) | undefined;
+  #unlook: (() => void) | undefined;
+  #staying: ReturnType<typeof setTimeout> | undefined;
 
   constructor(props: ConsoleProps) {
-    const { channels, channel, content, rights, isGuarded, isChosen } = props;
+    const { channels, channel, content, rights, isGuarded, isChosen, event } = props;
     this.list = new ChannelList(channels);
     this.rights = rights;
     this.isGuarded = isGuarded;
@@ -59,19 +67,28 @@ export class ConsoleModel {
       : { from: "server", ...content, events: content.events.map(eventOf) };
     this.#show(channel, start);
     if (isChosen) this.level.value = "channel";
+    if (event !== undefined) this.#point(event);
   }
 
   /** Goes live, until the answer is called. Only in a browser. */
   start(): () => void {
     this.#isRunning = true;
+    this.#unlook = this.feed.value?.version.subscribe(() => this.#look());
     this.#attach(pageClient());
+    if (this.selected.value !== undefined && isPhone()) this.level.value = "side";
+    const unwatch = this.channel.subscribe((channel) => {
+      if (channel !== undefined) document.title = `${formatName(channel)} · Console · Weir`;
+    });
     this.list.start();
     const goBack = () => this.#follow();
     addEventListener("popstate", goBack);
     return () => {
       this.list.stop();
+      unwatch();
+      clearTimeout(this.#staying);
       removeEventListener("popstate", goBack);
       this.#unwatch?.();
+      this.#unlook?.();
       this.feed.value?.[Symbol.dispose]();
     };
   }
@@ -79,7 +96,8 @@ export class ConsoleModel {
   /** Shows a channel, and says so in the URL. */
   open(channel: string): void {
     if (channel !== this.channel.value || this.level.value !== "channel") {
-      history.pushState(null, "", `?${new URLSearchParams({ channel })}`);
+      clearTimeout(this.#staying);
+      history.pushState(null, "", linkTo(channel));
     }
     this.#follow();
   }
@@ -98,6 +116,8 @@ export class ConsoleModel {
   select(row: Row): void {
     this.selected.value = row;
     this.#showSide("row", isPhone());
+    clearTimeout(this.#staying);
+    this.#staying = setTimeout(() => history.replaceState(history.state, "", this.#url()), STAY);
   }
 
   showSide(side: Side): void {
@@ -136,7 +156,8 @@ export class ConsoleModel {
 
   /** What the URL says. */
   #follow(): void {
-    const channel = new URLSearchParams(location.search).get("channel") ?? undefined;
+    const asked = new URLSearchParams(location.search);
+    const channel = asked.get("channel") ?? undefined;
     this.level.value = channel === undefined
       ? "channels"
       : isSide(history.state)
@@ -144,18 +165,42 @@ export class ConsoleModel {
       : "channel";
     if (channel === undefined || channel === this.channel.value) return;
     this.#show(channel, { from: "newest" });
+    this.#point(asked.get("event") ?? "");
     this.#attach(pageClient());
+  }
+
+  /** Looks at the event of an offset, which is read if it is there. */
+  #point(offset: string): void {
+    if (placeOf(offset) === undefined) return;
+    this.selected.value = { kind: "unread", key: offset };
+    this.side.value = "row";
+  }
+
+  /** What was chosen before it was read is looked at again. */
+  #look(): void {
+    const [row, place] = [this.selected.peek(), placeOf(this.selected.peek()?.key ?? "")];
+    if (row?.kind !== "unread" || place === undefined) return;
+    const found = this.feed.peek()?.timeline.look(place);
+    if (found !== undefined && found.kind !== "unread") this.selected.value = found;
+  }
+
+  #url(): string {
+    const { channel, selected } = this;
+    return linkTo(channel.value ?? "", selected.value?.key);
   }
 
   #show(channel: string, start: Start): void {
     this.feed.value?.[Symbol.dispose]();
+    this.#unlook?.();
     if (channel !== this.channel.value) {
       this.tab.value = "events";
       this.side.value = "publish";
     }
     this.channel.value = channel;
     this.selected.value = undefined;
-    this.feed.value = new ChannelFeed(channel, start);
+    const feed = new ChannelFeed(channel, start);
+    this.feed.value = feed;
+    if (this.#isRunning) this.#unlook = feed.version.subscribe(() => this.#look());
   }
 
   #attach(weir: Weir): void {
@@ -168,6 +213,12 @@ export class ConsoleModel {
     });
     void this.feed.value?.attach(weir);
   }
+}
+
+/** The page of a channel, and of one event of it. */
+export function linkTo(channel: string, offset = ""): string {
+  const event = placeOf(offset) === undefined ? {} : { event: offset };
+  return `?${new URLSearchParams({ channel, ...event })}`;
 }
 
 function isSide(state: unknown): boolean {

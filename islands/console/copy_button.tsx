@@ -8,10 +8,12 @@ interface CopyButtonProps {
   readonly text: string;
   /** What it copies, for who doesn't see where it is. */
   readonly what: string;
+  /** @default "Copy" */
+  readonly says?: string;
 }
 
 /** Puts a text into the clipboard. */
-export function CopyButton({ text, what }: CopyButtonProps): JSX.Element {
+export function CopyButton({ text, what, says = "Copy" }: CopyButtonProps): JSX.Element {
   const [said, setSaid] = useState<string>();
   useEffect(() => {
     if (said === undefined) return;
@@ -31,7 +33,7 @@ export function CopyButton({ text, what }: CopyButtonProps): JSX.Element {
 
   return (
     <button type="button" class="bare copy" onClick={() => void copy()}>
-      <span aria-live="polite">{said ?? "Copy"}</span>
+      <span aria-live="polite">{said ?? says}</span>
       <span class="hidden-visually">{what}</span>
     </button>
   );

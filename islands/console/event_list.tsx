@@ -4,7 +4,7 @@ import { useEffect, useRef } from "preact/hooks";
 import { formatCount, formatRate } from "../format.ts";
 import type { ChannelFeed } from "./channel_feed.ts";
 import { EventRow } from "./event_row.tsx";
-import { isFiltering, NO_FILTER } from "./matches.ts";
+import { isFiltering } from "./matches.ts";
 import type { Row } from "./timeline.ts";
 import { VirtualList } from "./virtual_list.tsx";
 
@@ -16,11 +16,15 @@ interface EventListProps {
   readonly feed: ChannelFeed;
   readonly selected: string | undefined;
   readonly onSelect: (row: Row) => void;
+  /** What is shown where there are no events. */
+  readonly children: JSX.Element;
 }
 
 /** A channel's events, live and back to the first, and a filter over them. */
-export function EventList({ feed, selected, onSelect }: EventListProps): JSX.Element {
-  const isFollowing = useSignal(true);
+export function EventList(
+  { feed, selected, onSelect, children }: EventListProps,
+): JSX.Element {
+  const isFollowing = useSignal(selected === undefined);
   const version = feed.version.value;
   const { rows } = feed;
   const isFiltered = isFiltering(feed.filter.value);
@@ -32,20 +36,22 @@ export function EventList({ feed, selected, onSelect }: EventListProps): JSX.Ele
       {isFiltered && <SearchState feed={feed} found={rows.length} unsearched={feed.unsearched} />}
       <p class="hidden-visually" role="status">{feed.said}</p>
       <div class="rows-frame">
-        {rows.length === 0 ? <Nothing feed={feed} /> : (
-          <VirtualList
-            key={isFiltered ? "filtered" : "all"}
-            rows={rows}
-            version={version}
-            removed={feed.removed}
-            label={`Events of ${feed.channel}`}
-            isFollowing={isFollowing}
-            selected={selected}
-            draw={(row) => <EventRow row={row} />}
-            onSelect={onSelect}
-            want={(start, end) => feed.want(start, end)}
-          />
-        )}
+        {rows.length === 0
+          ? (isFiltered ? <p class="empty hint">No event here has this.</p> : children)
+          : (
+            <VirtualList
+              key={isFiltered ? "filtered" : "all"}
+              rows={rows}
+              version={version}
+              removed={feed.removed}
+              label={`Events of ${feed.channel}`}
+              isFollowing={isFollowing}
+              selected={selected}
+              draw={(row) => <EventRow row={row} />}
+              onSelect={onSelect}
+              want={(start, end) => feed.want(start, end)}
+            />
+          )}
         {!isFollowing.value && rows.length > 0 && (
           <button
             type="button"
@@ -149,18 +155,6 @@ function SearchState({ feed, found, unsearched }: SearchStateProps): JSX.Element
           {isSearching ? "Searching" : "Search further back"}
         </button>
       )}
-    </p>
-  );
-}
-
-function Nothing({ feed }: { readonly feed: ChannelFeed }): JSX.Element {
-  if (feed.filter.value !== NO_FILTER && isFiltering(feed.filter.value)) {
-    return <p class="empty hint">No event here has this.</p>;
-  }
-  return (
-    <p class="empty hint">
-      <strong>Nothing here yet.</strong> What is published to <code>{feed.channel}</code>{" "}
-      shows at once.
     </p>
   );
 }

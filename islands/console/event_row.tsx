@@ -1,6 +1,6 @@
 import type { JSX } from "preact";
 import type { Gap } from "../../lib/client/api.ts";
-import { formatClock, formatCount } from "../format.ts";
+import { formatClock, formatCount, formatName } from "../format.ts";
 import { previewOf } from "./event_text.ts";
 import { placeOf, type Row } from "./timeline.ts";
 
@@ -14,8 +14,8 @@ export function EventRow({ row }: { readonly row: Row }): JSX.Element {
         <>
           <span class="sequence">{row.kind === "event" ? sequenceOf(row.key) : "ephemeral"}</span>
           <time dateTime={event.time}>{formatClock(event.time)}</time>
-          <span class="type">{event.type}</span>
-          <code class="data">{previewOf(event)}</code>
+          <span class="type">{formatName(event.type)}</span>
+          <code class="data">{previewOf(event) || <span class="soft">empty</span>}</code>
         </>
       );
     }

@@ -1,5 +1,6 @@
 import type { WeirEvent } from "../../lib/client/api.ts";
 import type { WireEvent } from "../../lib/shared/event.ts";
+import { formatName } from "../format.ts";
 
 /** Characters of an event's data in a line. */
 const PREVIEW_CHARS = 240;
@@ -21,7 +22,7 @@ export function previewOf(event: Pick<WeirEvent, "data">): string {
   let preview = previews.get(event);
   if (preview === undefined) {
     const text = textOf(event.data);
-    preview = text.slice(0, PREVIEW_CHARS).replaceAll(/\s+/g, " ");
+    preview = formatName(text.slice(0, PREVIEW_CHARS).replaceAll(/\s+/g, " "));
     if (text.length > PREVIEW_CHARS) preview += "…";
     previews.set(event, preview);
   }

@@ -1,11 +1,13 @@
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
 import type { EphemeralEvent, WeirEvent } from "../../lib/client/api.ts";
-import { formatBytes, formatClock, formatDate } from "../format.ts";
+import { formatBytes } from "../format.ts";
 import { CopyButton } from "./copy_button.tsx";
 import { describeGap } from "./event_row.tsx";
 import { dumpOf, hexOf, MAX_DUMP_BYTES } from "./event_text.ts";
-import { clientPublish, clientRead, curlPublish, curlRead, type Target } from "./snippets.ts";
+import { linkTo } from "./console_model.ts";
+import { Snippets } from "./snippet_list.tsx";
+import { clientPublish, clientRead, curlPublish, curlRead } from "./snippets.ts";
 import type { Row } from "./timeline.ts";
 
 /** Characters of data that are drawn. Met: a page that lays out a megabyte of text. */
@@ -42,8 +44,13 @@ export function Inspector({ row, isGuarded }: InspectorProps): JSX.Element {
     case "connection":
       return <p class="details">{row.text}</p>;
     case "gone":
+      return (
+        <p class="details">
+          Of this event nothing is left: it is past its time, or retention has removed it.
+        </p>
+      );
     case "unread":
-      return <p class="details">Of this event nothing is left, or it was not read yet.</p>;
+      return <p class="details">This event was not read yet, or is not kept any longer.</p>;
     default:
       return <p class="empty hint">Choose an event to see all about it.</p>;
   }
@@ -55,22 +62,37 @@ interface EventDetailsProps {
 }
 
 function EventDetails({ event, isGuarded }: EventDetailsProps): JSX.Element {
-  const { offset, id, type, time, contentType, key, expiresAt } = event;
+  const { channel, offset, id, type, time, contentType, key, expiresAt } = event;
+  const link = new URL(linkTo(channel, offset), location.origin).href;
   return (
     <div class="details">
+      <div class="row">
+        <h3>Event</h3>
+        <span class="end">
+          <CopyButton text={link} what="to this event" says="Copy link" />
+        </span>
+      </div>
       <Fields
         fields={[
           ["Offset", offset],
           ["Id", id === offset ? undefined : id],
           ["Type", type],
-          ["Time", timeText(time)],
+          ["Time", time],
           ["Content type", contentType],
           ["Key", key],
-          ["Expires", expiresAt === undefined ? undefined : timeText(expiresAt)],
+          ["Expires", expiresAt],
         ]}
       />
       <Data data={event.data} />
-      <Snippets event={event} isGuarded={isGuarded} />
+      <Snippets
+        isGuarded={isGuarded}
+        snippets={(target) => [
+          ["Read on from here, curl", curlRead(event, target)],
+          ["Read on from here, TypeScript", clientRead(event, target)],
+          ["Publish the same again, curl", curlPublish(event, target)],
+          ["Publish the same again, TypeScript", clientPublish(event, target)],
+        ]}
+      />
     </div>
   );
 }
@@ -79,7 +101,7 @@ function EphemeralDetails({ event }: { readonly event: EphemeralEvent }): JSX.El
   return (
     <div class="details">
       <p>Ephemeral: it was delivered to who was there, and never stored.</p>
-      <Fields fields={[["Type", event.type], ["Time", timeText(event.time)]]} />
+      <Fields fields={[["Type", event.type], ["Time", event.time]]} />
       <Data data={event.data} />
     </div>
   );
@@ -169,38 +191,4 @@ function Json({ text }: { readonly text: string }): JSX.Element {
     end = match.index + all.length;
   }
   return <>{parts}{text.slice(end)}</>;
-}
-
-function Snippets({ event, isGuarded }: EventDetailsProps): JSX.Element {
-  const target: Target = { origin: location.origin, isGuarded };
-  const snippets: readonly (readonly [string, string | undefined])[] = [
-    ["Read on from here, curl", curlRead(event, target)],
-    ["Read on from here, TypeScript", clientRead(event, target)],
-    ["Publish the same again, curl", curlPublish(event, target)],
-    ["Publish the same again, TypeScript", clientPublish(event, target)],
-  ];
-  return (
-    <section class="snippets" aria-label="Snippets">
-      {isGuarded && (
-        <p class="outcome">
-          Put your token in place of <code>$TOKEN</code>.
-        </p>
-      )}
-      {snippets.map(([title, text]) =>
-        text === undefined ? null : (
-          <details key={title}>
-            <summary>
-              <span class="ellipsis">{title}</span>
-            </summary>
-            <CopyButton text={text} what={`the snippet: ${title}`} />
-            <pre tabIndex={0}>{text}</pre>
-          </details>
-        )
-      )}
-    </section>
-  );
-}
-
-function timeText(time: string): string {
-  return `${formatDate(time)} ${formatClock(time)} UTC`;
 }

@@ -122,6 +122,7 @@ function Retention({ channel, figures, onChange }: RetentionProps): JSX.Element 
     <form
       class="stack"
       aria-label="Retention"
+      onInput={() => setOutcome(undefined)}
       onSubmit={(event) => {
         event.preventDefault();
         const fields = [...new FormData(event.currentTarget)];

@@ -13,6 +13,9 @@ export interface Target {
   readonly isGuarded: boolean;
 }
 
+/** What of an event is published again. */
+type Publishable = Pick<WeirEvent, "channel" | "data" | "contentType" | "type" | "key">;
+
 /** A command that reads the channel, this event first. */
 export function curlRead({ channel, offset }: WeirEvent, target: Target): string {
   return command([
@@ -24,11 +27,30 @@ export function curlRead({ channel, offset }: WeirEvent, target: Target): string
   ]);
 }
 
+/** A command that reads all that the channel has, and what comes. */
+export function curlFollow(channel: string, target: Target): string {
+  return command([
+    "curl -N",
+    ...authorization(target),
+    `-H "Accept: text/event-stream"`,
+    quoted(`${urlOf(target, channel)}?after=earliest`),
+  ]);
+}
+
+/** A command that publishes a first event. */
+export function curlFirst(channel: string, target: Target): string | undefined {
+  const data = { hello: "world" };
+  return curlPublish(
+    { channel, data, contentType: "application/json", type: DEFAULT_TYPE },
+    target,
+  );
+}
+
 /**
  * A command that publishes the same again, as a new event; none where its data is too large, or
  * its names don't go into headers.
  */
-export function curlPublish(event: WeirEvent, target: Target): string | undefined {
+export function curlPublish(event: Publishable, target: Target): string | undefined {
   const { data, contentType, type, key } = event;
   const isBytes = data instanceof Uint8Array;
   const text = isBytes

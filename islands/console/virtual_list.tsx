@@ -78,6 +78,14 @@ export function VirtualList(props: VirtualListProps): JSX.Element {
     if (Math.abs(element.scrollTop - wanted) > 1) element.scrollTop = wanted;
     lastScroll.current = element.scrollTop;
   });
+  // Where a line is chosen from the start, and it isn't followed, that line is seen.
+  useLayoutEffect(() => {
+    if (!isAwake || isFollowing.peek() || selected === undefined) return;
+    const index = rows.indexOf(selected);
+    isFollowing.value = index < 0 || index === rows.length - 1;
+    top.current = index * rowHeight - window / 2;
+    redraw({});
+  }, [isAwake]);
   useEffect(() => {
     if (isAwake) want(drawn.start, drawn.end);
   }, [drawn.start, drawn.end, rows, isAwake]);

@@ -104,7 +104,7 @@ interface SpansProps {
 
 function Spans({ span, feed }: SpansProps): JSX.Element {
   return (
-    <fieldset class="spans">
+    <fieldset class="segments">
       <legend class="hidden-visually">Shown time</legend>
       {SPANS.map((one) => (
         <label key={one.minutes}>
@@ -143,7 +143,8 @@ function Problem({ feed, view }: FeedProps): JSX.Element | null {
     );
   }
   if (view.value !== undefined) return null;
-  return <p class="empty" role="status">Waiting for the first figures…</p>;
+  // Where it stood on the page, the page would jump when they come.
+  return <p class="hidden-visually" role="status">Waiting for the first figures…</p>;
 }
 
 interface FeedProps extends ViewProps {

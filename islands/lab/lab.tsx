@@ -57,10 +57,10 @@ export function Lab({ channel, mayRead, mayPublish }: LabProps): JSX.Element {
       )}
       {mayRead && (
         <>
-          <p class="legend">
-            <span class="legend-bar">connection or request</span>
-            <span class="legend-dot">event, the higher the later</span>
-            <span class="legend-cut">cut</span>
+          <p class="lab-legend">
+            <span class="is-bar">connection or request</span>
+            <span class="is-dot">event, the higher the later</span>
+            <span class="is-cut">cut</span>
             <span>20 seconds, now at the right</span>
           </p>
           <div class="lanes">

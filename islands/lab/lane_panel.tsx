@@ -90,7 +90,7 @@ function Figures({ lab }: { readonly lab: LabLane | undefined }): JSX.Element {
         value={each === undefined ? NONE : formatBytes(Math.round(each))}
       />
       <Figure
-        name="Missing, twice"
+        name="Missing, repeated"
         value={`${formatCount(lane?.missing ?? 0)}, ${formatCount(lane?.repeated ?? 0)}`}
         id="faults"
       />

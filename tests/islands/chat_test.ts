@@ -108,6 +108,31 @@ Deno.test(
   },
 );
 
+Deno.test("what was written before the page went is there when it is back", options, async () => {
+  await using server = await WeirServer.start();
+  await using chromium = await Chromium.open();
+  const ann = chromium.page;
+  await enter(ann, server, "Ann");
+  await server.kill();
+  await state(ann, "reconnecting").waitFor();
+  await say(ann, "unsent 1");
+  await say(ann, "unsent 2");
+  await field(ann).fill("half a sen");
+  await ann.goto("about:blank");
+  await server.start();
+
+  await openPage(ann, chatUrl(server, "lobby"));
+  assert.equal(await field(ann).inputValue(), "half a sen");
+  await said(ann, "unsent 2").waitFor();
+  await until(
+    "both are in the room",
+    async () => await ann.locator('[data-kind="sending"]').count() === 0,
+  );
+  await openPage(ann, chatUrl(server, "lobby"));
+  await said(ann, "unsent 2").waitFor();
+  assert.deepEqual(await texts(ann), ["unsent 1", "unsent 2"]);
+});
+
 Deno.test("who is here shows to all, and two tabs of one person count once", options, async () => {
   await using server = await WeirServer.start();
   await using chromium = await Chromium.open();
@@ -187,7 +212,7 @@ Deno.test(
     await tell(server, "old", ["number 501."]);
     await page.getByRole("button", { name: "1 new message" }).click();
     await said(page, "number 501.").waitFor();
-    await until("the end is seen", async () => await page.locator(".chat-newest").count() === 0);
+    await until("the end is seen", async () => await page.locator(".newest").count() === 0);
     assert.equal(await page.locator(".chat-rule.is-new").count(), 1);
     assert.deepEqual(chromium.errors, []);
   },
@@ -391,6 +416,19 @@ Deno.test("the chat is good to look at, and by the keyboard", options, async () 
   await page.keyboard.press("Enter");
   await page.getByRole("heading", { name: "night shift" }).waitFor();
   assert.deepEqual(chromium.errors, []);
+});
+
+Deno.test("nothing in the panel of rooms covers another, whatever the width", options, async () => {
+  await using server = await WeirServer.start();
+  await using chromium = await Chromium.open();
+  const { page } = chromium;
+  await openPage(page, chatUrl(server, "lobby"));
+  for (const width of [641, 720, 1_000, 1_440]) {
+    await page.setViewportSize({ width, height: 450 });
+    const field = await page.getByLabel("Open or make a room").boundingBox();
+    const button = await page.getByRole("button", { name: "Go", exact: true }).boundingBox();
+    assert.ok((field?.x ?? 0) + (field?.width ?? 0) <= (button?.x ?? 0), `at ${width} pixels`);
+  }
 });
 
 Deno.test("a room that is deleted and made again says so", options, async () => {

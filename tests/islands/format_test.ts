@@ -6,6 +6,7 @@ import {
   formatCount,
   formatDate,
   formatDuration,
+  formatName,
   formatRate,
 } from "../../islands/format.ts";
 
@@ -27,6 +28,11 @@ Deno.test("figures have as many digits as are of use", () => {
     "1.2 MiB",
     "4,547 TiB",
   ]);
+});
+
+Deno.test("what turns a name around is written out", () => {
+  assert.equal(formatName("ns.\u202eevil\u2066"), "ns.\\u202eevil\\u2066");
+  assert.equal(formatName("قناة 🌊 <b>"), "قناة 🌊 <b>");
 });
 
 Deno.test("a duration has the unit that it is best said in", () => {

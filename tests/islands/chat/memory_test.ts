@@ -21,6 +21,27 @@ Deno.test("what is remembered is there again, each visitor's own", () => {
   assert.equal(signedIn.readTo("a:b"), undefined);
 });
 
+Deno.test("what is unsent is kept by all tabs together, and drafts by room", () => {
+  const storage = new Storage();
+  const memory = new Memory(undefined, () => storage);
+  const other = new Memory(undefined, () => storage);
+  memory.unsent("lobby").keep("a", { name: "Ann", text: "one" });
+  other.unsent("lobby").keep("b", { name: "Ann", text: "two" });
+  memory.unsent("lobby").forget("a");
+  memory.setDraft("lobby", "half a sen");
+
+  const again = new Memory(undefined, () => storage);
+  assert.deepEqual([...again.unsent("lobby").all()], [["b", { name: "Ann", text: "two" }]]);
+  assert.equal(again.unsent("elsewhere").all().size, 0);
+  assert.equal(again.draft("lobby"), "half a sen");
+  assert.equal(again.draft("elsewhere"), "");
+  storage.setItem(
+    "weir-chat:unsent:lobby",
+    `[["a"], 7, ["b", { "text": 1 }], [1, { "text": "x" }]]`,
+  );
+  assert.equal(again.unsent("lobby").all().size, 0);
+});
+
 Deno.test("the latest rooms are remembered, and not more than can be followed", () => {
   const memory = new Memory(undefined, () => new Storage());
   const rooms = Array.from({ length: MAX_VISITED + 5 }, (_, i) => `r${i}`);
@@ -46,7 +67,9 @@ Deno.test("storage that is denied or full is done without", () => {
   const memory = new Memory(undefined, () => storage);
   memory.name = "Ann";
   storage.isFull = true;
+  assert.equal(memory.isLasting, true);
   memory.name = "Bob";
+  assert.equal(memory.isLasting, false);
   assert.equal(memory.name, "Bob");
   storage.isFull = false;
   memory.name = "Cid";

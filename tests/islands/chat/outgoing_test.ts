@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { Outgoing } from "../../../islands/chat/outgoing.ts";
+import type { Message } from "../../../islands/chat/message.ts";
+import { Outgoing, type Unsent } from "../../../islands/chat/outgoing.ts";
 import type { Published, PublishOptions } from "../../../lib/client/api.ts";
 import { WeirError } from "../../../lib/client/weir_error.ts";
 
@@ -7,7 +8,7 @@ const hello = { name: "Ann", text: "Hello" };
 
 Deno.test("a message waits until it is stored, and goes when it is in the room", async () => {
   const weir = new Publishes();
-  const outgoing = new Outgoing(weir, "chat:lobby");
+  const outgoing = new Outgoing(weir, "chat:lobby", new Kept());
   outgoing.send("1", hello);
   outgoing.send("2", hello);
   assert.deepEqual(statuses(outgoing), ["1 waiting", "2 waiting"]);
@@ -23,7 +24,7 @@ Deno.test("a message waits until it is stored, and goes when it is in the room",
 
 Deno.test("a message that is refused says why, and is tried again or dropped", async () => {
   const weir = new Publishes();
-  const outgoing = new Outgoing(weir, "chat:lobby");
+  const outgoing = new Outgoing(weir, "chat:lobby", new Kept());
   for (const id of ["1", "2", "3"]) outgoing.send(id, hello);
   await weir.answer(new WeirError("tenant_limit", "There are too many channels."));
   assert.deepEqual(statuses(outgoing), ["1 refused", "2 waiting", "3 waiting"]);
@@ -39,8 +40,39 @@ Deno.test("a message that is refused says why, and is tried again or dropped", a
   assert.equal(weir.asked.at(-1), "chat:lobby 1 chat.message");
 });
 
+Deno.test("what a page leaves unsent another sends, under the same id", async () => {
+  const kept = new Kept();
+  const left = new Outgoing(new Publishes(), "chat:lobby", kept);
+  for (const id of ["1", "2", "3"]) left.send(id, hello);
+  left.arrived("2");
+
+  const weir = new Publishes();
+  const outgoing = new Outgoing(weir, "chat:lobby", kept);
+  assert.deepEqual(weir.asked, ["chat:lobby 1 chat.message", "chat:lobby 3 chat.message"]);
+  await weir.answer();
+  assert.deepEqual([...kept.keys()], ["3"]);
+  await weir.answer(new WeirError("tenant_limit", "There are too many channels."));
+  assert.deepEqual([...kept.keys()], ["3"]);
+  outgoing.drop("3");
+  assert.deepEqual([...kept.keys()], []);
+});
+
 function statuses(outgoing: Outgoing): readonly string[] {
   return outgoing.messages.value.map(({ id, status }) => `${id} ${status}`);
+}
+
+class Kept extends Map<string, Message> implements Unsent {
+  all(): ReadonlyMap<string, Message> {
+    return new Map(this);
+  }
+
+  keep(id: string, message: Message): void {
+    this.set(id, message);
+  }
+
+  forget(id: string): void {
+    this.delete(id);
+  }
 }
 
 /** Publishes that are answered when the test says so, the oldest first. */

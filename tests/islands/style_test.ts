@@ -1,0 +1,55 @@
+import assert from "node:assert/strict";
+
+const ISLANDS = new URL("../../islands/", import.meta.url);
+const ROUTES = new URL("../../routes/", import.meta.url);
+const PAGES = ["chat", "console", "dashboard", "lab"];
+/** Classes of uPlot, which draws the dashboard's charts. */
+const FOREIGN = /^(?:uplot|u-)/;
+
+Deno.test("no page's style reaches into another page", async () => {
+  const roots = await Promise.all(PAGES.map(async (page) => rootsOf(await styleOf(page))));
+  for (const [i, page] of PAGES.entries()) {
+    for (const [j, other] of PAGES.entries()) {
+      if (j <= i) continue;
+      const both = [...roots[i] ?? []].filter((root) => roots[j]?.has(root));
+      assert.deepEqual(both, [], `${page}.css and ${other}.css`);
+    }
+  }
+});
+
+Deno.test("every class that has a style is in a page", async () => {
+  const sources = [...await textsIn(ISLANDS, /\.tsx?$/), ...await textsIn(ROUTES, /\.tsx$/)];
+  const words = new Set(sources.flatMap((text) => text.match(/[\w-]+/g) ?? []));
+  const style = (await Promise.all(["base", ...PAGES].map(styleOf))).join("\n");
+  const unused = [...classesIn(style)].filter((name) =>
+    // `is-hue-${n}` has `is-hue-` for a word.
+    !words.has(name) && !words.has(name.replace(/[^-]+$/, "")) && !FOREIGN.test(name)
+  );
+  assert.deepEqual(unused, []);
+});
+
+/** A style sheet without its comments. */
+async function styleOf(name: string): Promise<string> {
+  const text = await Deno.readTextFile(new URL(`style/${name}.css`, ISLANDS));
+  return text.replaceAll(/\/\*[^]*?\*\//g, "");
+}
+
+/** What selectors begin with: the first class of each. */
+function rootsOf(style: string): ReadonlySet<string> {
+  const selectors = (style.match(/[^{};]+(?=\{)/g) ?? []).flatMap((list) => list.split(","));
+  return new Set(selectors.flatMap((selector) => /^\s*\.([\w-]+)/.exec(selector)?.[1] ?? []));
+}
+
+function classesIn(style: string): ReadonlySet<string> {
+  const selectors = (style.match(/[^{};]+(?=\{)/g) ?? []).join("\n");
+  return new Set([...selectors.matchAll(/\.([a-z][\w-]*)/g)].map(([, name]) => name ?? ""));
+}
+
+async function textsIn(folder: URL, wanted: RegExp): Promise<readonly string[]> {
+  const texts: string[] = [];
+  for await (const { name, isDirectory } of Deno.readDir(folder)) {
+    if (isDirectory) texts.push(...await textsIn(new URL(`${name}/`, folder), wanted));
+    else if (wanted.test(name)) texts.push(await Deno.readTextFile(new URL(name, folder)));
+  }
+  return texts;
+}
