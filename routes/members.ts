@@ -2,7 +2,7 @@ import type { Context } from "hono";
 import { z } from "zod";
 import type { Caller } from "../lib/auth/caller.ts";
 import { SESSION_MS } from "../lib/presence/http_sessions.ts";
-import { memberData, memberOf, type Place } from "../lib/presence/member.ts";
+import { dataBytes, memberData, memberOf, type Place } from "../lib/presence/member.ts";
 import type { PresentMember } from "../lib/presence/member_rows.ts";
 import { type Address, channelOf } from "../lib/shared/channel.ts";
 import { formatTime } from "../lib/shared/event.ts";
@@ -41,7 +41,7 @@ export async function putMember(c: Context, weir: Weir, caller: Caller): Promise
     maxBytes: MAX_BODY_BYTES,
   });
   const text = memberData(data);
-  limiter.publish(caller, 1, text?.length ?? 0);
+  limiter.publish(caller, 1, dataBytes(text));
   const offset = await weir.presence.keep(
     { place, name },
     text,

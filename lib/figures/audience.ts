@@ -12,7 +12,7 @@ const CHECK_MS = 3_000;
 const TIMEOUT = 5_000;
 
 interface Mark {
-  /** Milliseconds since 1970. */
+  /** Milliseconds since 1970, by the clock of who wrote it. */
   readonly until: number;
 }
 
@@ -22,10 +22,16 @@ export interface AudienceOptions {
   readonly onError: (cause: unknown) => void;
 }
 
-/** Whether somebody looks at the figures, anywhere: a mark in the store, which all isolates read. */
+/**
+ * Whether somebody looks at the figures, anywhere: a mark in the store, which all isolates read.
+ * That it changes tells, whatever the clock of who wrote it says; only of one that was there before
+ * the isolate itself must its time be believed.
+ */
 export class Audience {
   readonly #options: AudienceOptions;
   #until = 0;
+  /** The mark's versionstamp; undefined before the first look at it. */
+  #mark: string | null | undefined;
   #renewed = -Infinity;
   #checked = -Infinity;
   /** Work with the store that is under way; there is one at a time. */
@@ -49,7 +55,8 @@ export class Audience {
     const mark: Mark = { until: this.#until };
     this.#do(async () => {
       try {
-        await untilUnlocked(() => kv.set(keys.lease("figures"), mark, { expireIn: LOOK_MS }));
+        const write = () => kv.set(keys.lease("figures"), mark, { expireIn: LOOK_MS });
+        this.#mark = (await untilUnlocked(write)).versionstamp;
       } catch (cause) {
         this.#renewed = before; // the next look tries again
         throw cause;
@@ -63,8 +70,15 @@ export class Audience {
     if (this.#work !== undefined || Math.abs(now() - this.#checked) < CHECK_MS) return;
     this.#checked = now();
     this.#do(async () => {
-      const { value } = await kv.get<Mark>(keys.lease("figures"));
-      this.#until = Math.max(this.#until, value?.until ?? 0);
+      const { value, versionstamp } = await kv.get<Mark>(keys.lease("figures"));
+      const [before, isNew] = [this.#mark, versionstamp !== this.#mark];
+      this.#mark = versionstamp;
+      if (value === null || !isNew) return;
+      const until = now() + LOOK_MS;
+      this.#until = Math.max(
+        this.#until,
+        before === undefined ? Math.min(value.until, until) : until,
+      );
     });
   }
 

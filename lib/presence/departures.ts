@@ -44,13 +44,14 @@ interface Seen {
  * A lease is over when it hasn't changed for its time since it was first seen. So clocks of machines
  * need not agree at all; one that was just renewed when its isolate died is found over a look and
  * its time later. On one machine the clock tells too, unless it was set lately: who starts there
- * after a crash needs no waiting. An isolate that was held up itself (a machine that slept) looks
- * anew, since then the others were held up too.
+ * after a crash needs no waiting. An isolate that was held up itself (a machine that slept, a store
+ * that was away) looks anew, since then the others were held up too.
  */
 export class Departures {
   readonly #options: DeparturesOptions;
   readonly #work: WorkLease;
   #seen = new Map<string, Seen>();
+  /** When the store last told. */
   #lookedAt: number | undefined;
   /** By how much the clock is before that which never jumps. */
   #clock: number | undefined;
@@ -58,12 +59,14 @@ export class Departures {
 
   constructor(options: DeparturesOptions) {
     this.#options = options;
-    this.#work = new WorkLease(options.kv, "presence", WORK_MS, options.now);
+    this.#work = new WorkLease(options.kv, "presence", WORK_MS, options.ticks);
   }
 
   /** @param own the isolate that looks, which lives. @throws what the store does */
   async look(own: string): Promise<void> {
     const { kv, ticks } = this.#options;
+    const begunAt = ticks();
+    const entries = await Array.fromAsync(kv.list<StoredLease>({ prefix: keys.isolates() }));
     const at = ticks();
     const wasHeldUp = this.#lookedAt !== undefined && at - this.#lookedAt > 3 * LOOK_MS;
     this.#lookedAt = at;
@@ -71,17 +74,22 @@ export class Departures {
     const before = wasHeldUp ? new Map<string, Seen>() : this.#seen;
     const seen = new Map<string, Seen>();
     const over: Deno.KvEntry<StoredLease>[] = [];
-    for await (const entry of kv.list<StoredLease>({ prefix: keys.isolates() })) {
+    for (const entry of entries) {
       const id = String(entry.key[1]);
       if (id === own) continue;
       const known = before.get(id);
       const { versionstamp } = entry;
       const first = known?.versionstamp === versionstamp ? known : { versionstamp, at };
       seen.set(id, first);
-      if (entry.value.isOver || this.#isOver(entry.value, first, wasHeldUp)) over.push(entry);
+      const isUnchanged = begunAt - first.at >= entry.value.lease;
+      const isOver = entry.value.isOver || isUnchanged || this.#isPast(entry.value, wasHeldUp);
+      if (isOver) over.push(entry);
     }
     this.#seen = seen;
-    for (const entry of over) await this.#clear(entry);
+    const failures: unknown[] = [];
+    for (const entry of over) await this.#clear(entry).catch((cause) => failures.push(cause));
+    await this.#work.release();
+    if (failures.length > 0) throw failures[0];
   }
 
   /** @throws what the store does */
@@ -89,9 +97,9 @@ export class Departures {
     await this.#work.release();
   }
 
-  #isOver({ until, lease }: StoredLease, first: Seen, wasHeldUp: boolean): boolean {
+  /** What the row itself says, where that counts. */
+  #isPast({ until }: StoredLease, wasHeldUp: boolean): boolean {
     const { isOneMachine, now, ticks } = this.#options;
-    if (ticks() - first.at >= lease) return true;
     const hasClock = isOneMachine && !wasHeldUp && ticks() - this.#clockSetAt >= LEASE_MS;
     return hasClock && now() >= until;
   }
@@ -104,17 +112,17 @@ export class Departures {
     this.#clock = clock;
   }
 
-  async #clear(entry: Deno.KvEntry<StoredLease>): Promise<void> {
+  async #clear({ key, value, versionstamp }: Deno.KvEntry<StoredLease>): Promise<void> {
     const { kv, takeOut } = this.#options;
-    const isolate = String(entry.key[1]);
+    const isolate = String(key[1]);
     const places = await placesOf(kv, isolate);
-    if (places.length === 0 && entry.value.isOver) return;
+    if (places.length === 0 && value.isCleared) return;
     if (!await this.#work.hold()) return;
-    if (!entry.value.isOver) {
-      const over: StoredLease = { ...entry.value, isOver: true };
-      const claim = kv.atomic().check(entry).set(entry.key, over, { expireIn: LATE_MS });
-      if (!(await untilUnlocked(() => claim.commit())).ok) return; // it lives after all
-    }
+    // It stays until its members are out, however many isolates die over it.
+    const over: StoredLease = { ...value, isOver: true };
+    const claim = kv.atomic().check({ key, versionstamp }).set(key, over);
+    const claimed = await untilUnlocked(() => claim.commit());
+    if (!claimed.ok) return; // it lives after all
     let failure: unknown;
     for (let from = 0; from < places.length; from += AT_ONCE) {
       if (!await this.#work.hold()) return;
@@ -123,5 +131,8 @@ export class Departures {
       });
     }
     if (failure !== undefined) throw failure;
+    const cleared = kv.atomic().check({ key, versionstamp: claimed.versionstamp })
+      .set(key, { ...over, isCleared: true } satisfies StoredLease, { expireIn: LATE_MS });
+    await untilUnlocked(() => cleared.commit());
   }
 }

@@ -20,6 +20,8 @@ export interface StoredLease {
   readonly lease: number;
   /** Another isolate has found it over, and takes the members out. */
   readonly isOver: boolean;
+  /** They are out: what is still to come are commits that arrive late. */
+  readonly isCleared?: boolean;
 }
 
 export interface IsolateLeaseOptions {
@@ -39,6 +41,9 @@ export class IsolateLease {
   #id: string = crypto.randomUUID();
   #isHeld = false;
   #renewedAt = -Infinity;
+  /** Of its row as it wrote it last. */
+  #versionstamp: string | null = null;
+  #isDoubtful = false;
 
   constructor(options: IsolateLeaseOptions) {
     this.#options = options;
@@ -54,13 +59,23 @@ export class IsolateLease {
     while (!this.#isFresh()) await this.#inTurn(() => this.#renew());
   }
 
-  /** Gives it up: there are no members. @throws {Problem} `storage_*` */
+  /** A commit that names the id may arrive at any time, whether anyone still waits for it or not. */
+  doubt(): void {
+    this.#isDoubtful = true;
+  }
+
+  /**
+   * Gives it up: there are no members. In doubt it is left to end by itself, so that others look for
+   * what arrives, and the isolate has another id.
+   *
+   * @throws {Problem} `storage_*`
+   */
   async release(isStillUnused: () => boolean): Promise<void> {
     await this.#inTurn(async () => {
       if (!this.#isHeld || !isStillUnused()) return;
       this.#renewedAt = -Infinity; // whoever needs it from here on comes after this
-      await untilUnlocked(() => this.#options.kv.delete(keys.isolate(this.#id)));
-      this.#isHeld = false;
+      if (this.#isDoubtful || !await this.#delete()) this.#change();
+      else this.#isHeld = false;
     });
   }
 
@@ -69,6 +84,20 @@ export class IsolateLease {
     await this.#inTurn(async () => {
       if (this.#isHeld) await this.#write(milliseconds);
     });
+  }
+
+  /** Not a row that was written since: who waited out an outage for this may hold it again. */
+  async #delete(): Promise<boolean> {
+    const key = keys.isolate(this.#id);
+    const { kv } = this.#options;
+    const removal = kv.atomic().check({ key, versionstamp: this.#versionstamp }).delete(key);
+    return (await untilUnlocked(() => removal.commit())).ok;
+  }
+
+  /** What the old id stands for is for others to look after. */
+  #change(): void {
+    this.#id = crypto.randomUUID();
+    this.#isHeld = this.#isDoubtful = false;
   }
 
   #inTurn(work: () => Promise<void>): Promise<void> {
@@ -86,17 +115,20 @@ export class IsolateLease {
   async #write(lease: number): Promise<void> {
     const { kv, now, ticks, onLost } = this.#options;
     const startedAt = ticks();
-    const entry = await kv.get<StoredLease>(keys.isolate(this.#id));
+    const id = this.#id;
+    const entry = await kv.get<StoredLease>(keys.isolate(id));
+    if (id !== this.#id) return; // of a call that was waited out, and answered after the next
     const isLost = entry.value === null ? this.#isHeld : entry.value.isOver;
     if (isLost) {
-      this.#isHeld = false;
-      this.#id = crypto.randomUUID();
+      this.#change();
       onLost();
       return;
     }
     const row: StoredLease = { until: now() + lease, lease, isOver: false };
-    const { ok } = await untilUnlocked(() => kv.atomic().check(entry).set(entry.key, row).commit());
-    if (!ok) return; // another has found it over meanwhile: the next look tells
+    const renewal = kv.atomic().check(entry).set(entry.key, row);
+    const result = await untilUnlocked(() => renewal.commit());
+    if (!result.ok || id !== this.#id) return; // others were first: the next look tells
+    this.#versionstamp = result.versionstamp;
     this.#isHeld = true;
     this.#renewedAt = startedAt;
   }

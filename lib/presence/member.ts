@@ -55,12 +55,17 @@ export function mayBe({ grant }: Authority, member: Member): boolean {
 export function memberData(value: unknown): string | undefined {
   if (value === undefined) return undefined;
   const data = JSON.stringify(value);
-  const bytes = utf8.encode(data).length;
+  const bytes = dataBytes(data);
   if (bytes <= MAX_DATA_BYTES) return data;
   throw new Problem(
     "event_too_large",
     `Cannot keep ${bytes} bytes of data for a member: ${MAX_DATA_BYTES} at the most.`,
   );
+}
+
+/** Bytes of a member's data, as they count for limits. */
+export function dataBytes(data: string | undefined): number {
+  return data === undefined ? 0 : utf8.encode(data).length;
 }
 
 function subjectMember(subject: string): Member {

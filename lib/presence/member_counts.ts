@@ -1,18 +1,17 @@
 import { keys } from "../kv/keys.ts";
-import { withinTime } from "../kv/storage_problem.ts";
 import type { Address } from "../shared/channel.ts";
 import { Problem } from "../shared/problem.ts";
+import type { GatheredReads } from "./gathered_reads.ts";
 
 /** Members of a channel. Met: snapshots that take seconds, of a channel that everyone enters. */
 export const MAX_MEMBERS = 1_000;
-const READ_TIMEOUT = 5_000;
 
 /** Entries of this isolate into one channel. */
 interface Entries {
   begun: number;
   ended: number;
   readonly underWay: Set<Promise<unknown>>;
-  /** Calls that look at this. */
+  /** Admissions that look at this. */
   users: number;
 }
 
@@ -21,43 +20,79 @@ interface Entries {
  * isolates that add members at the same moment may overshoot by what is under way in the others.
  */
 export class MemberCounts {
-  readonly #kv: Deno.Kv;
+  readonly #reads: GatheredReads;
   readonly #entries = new Map<Address, Entries>();
 
-  constructor(kv: Deno.Kv) {
-    this.#kv = kv;
+  constructor(reads: GatheredReads) {
+    this.#reads = reads;
+  }
+
+  /** For one who may turn out to be a new member: the sum is read along with what tells that. */
+  open(address: Address): Admission {
+    const entries = this.#entries.get(address) ??
+      { begun: 0, ended: 0, underWay: new Set(), users: 0 };
+    this.#entries.set(address, entries);
+    entries.users++;
+    return new Admission(entries, () => this.#read(address), () => {
+      if (--entries.users === 0) this.#entries.delete(address);
+    });
+  }
+
+  async #read(address: Address): Promise<number> {
+    const { value } = await this.#reads.get<Deno.KvU64>(keys.memberCount(address));
+    return Number(BigInt.asIntN(64, value?.value ?? 0n));
+  }
+}
+
+/** How full a channel was. */
+interface Look {
+  readonly count: number;
+  /** Entries that had ended before. */
+  readonly ended: number;
+}
+
+/** The way of one call into a channel, as long as it is not disposed. */
+export class Admission implements Disposable {
+  readonly #entries: Entries;
+  readonly #read: () => Promise<number>;
+  readonly #close: () => void;
+  readonly #first: Promise<Look>;
+
+  constructor(entries: Entries, read: () => Promise<number>, close: () => void) {
+    this.#entries = entries;
+    this.#read = read;
+    this.#close = close;
+    this.#first = this.#look();
+    this.#first.catch(() => {}); // said to who is let in, if anyone
   }
 
   /**
    * Does `enter`, which adds a member, if there is room for one.
    *
-   * @throws {Problem} `presence_full`
+   * @throws {Problem} `presence_full`, `storage_*`; what `enter` throws
    */
-  async admit<T>(address: Address, enter: () => Promise<T>): Promise<T> {
-    const entries = this.#entries.get(address) ??
-      { begun: 0, ended: 0, underWay: new Set(), users: 0 };
-    this.#entries.set(address, entries);
-    entries.users++;
+  async admit<T>(enter: () => Promise<T>): Promise<T> {
+    const entries = this.#entries;
+    await this.#takeRoom();
+    const work = enter();
+    entries.underWay.add(work);
     try {
-      await this.#takeRoom(address, entries);
-      const work = enter();
-      entries.underWay.add(work);
-      try {
-        return await work;
-      } finally {
-        entries.underWay.delete(work);
-        entries.ended++;
-      }
+      return await work;
     } finally {
-      if (--entries.users === 0) this.#entries.delete(address);
+      entries.underWay.delete(work);
+      entries.ended++;
     }
   }
 
+  [Symbol.dispose](): void {
+    this.#close();
+  }
+
   /** Once there is room, which is taken in the same tick: nobody else is to see it free. */
-  async #takeRoom(address: Address, entries: Entries): Promise<void> {
-    while (true) {
-      const { ended } = entries;
-      const count = await this.#read(address);
+  async #takeRoom(): Promise<void> {
+    const entries = this.#entries;
+    for (let look = this.#first;; look = this.#look()) {
+      const { count, ended } = await look;
       // Those that hadn't ended when the sum was read may be in it or not.
       const open = entries.begun - ended;
       if (count + open < MAX_MEMBERS) {
@@ -74,10 +109,9 @@ export class MemberCounts {
     }
   }
 
-  async #read(address: Address): Promise<number> {
-    const read = this.#kv.get<Deno.KvU64>(keys.memberCount(address));
-    const { value } = await withinTime(read, READ_TIMEOUT);
-    return Number(BigInt.asIntN(64, value?.value ?? 0n));
+  async #look(): Promise<Look> {
+    const { ended } = this.#entries;
+    return { count: await this.#read(), ended };
   }
 }
 

@@ -13,6 +13,7 @@ import { type Cursor, formatCursor } from "../shared/cursor.ts";
 import { formatTime, JSON_TYPE } from "../shared/event.ts";
 import { type Offset, ORIGIN } from "../shared/offset.ts";
 import { Problem } from "../shared/problem.ts";
+import { GatheredReads } from "./gathered_reads.ts";
 import type { Member, Place } from "./member.ts";
 import { MemberCounts, sumMembers } from "./member_counts.ts";
 
@@ -69,11 +70,13 @@ const utf8 = new TextEncoder();
  */
 export class MemberRows {
   readonly #options: MemberRowsOptions;
+  readonly #reads: GatheredReads;
   readonly #counts: MemberCounts;
 
   constructor(options: MemberRowsOptions) {
     this.#options = options;
-    this.#counts = new MemberCounts(options.kv);
+    this.#reads = new GatheredReads(options.kv);
+    this.#counts = new MemberCounts(this.#reads);
   }
 
   /**
@@ -89,7 +92,9 @@ export class MemberRows {
     data: string | undefined,
     initial: string,
   ): Promise<Pick<StoredMember, "data" | "offset">> {
-    return this.#untilDone(place, async (entry) => {
+    return this.#untilDone(async () => {
+      using admission = this.#counts.open(place.address);
+      const entry = await this.#read(place);
       const { value: row } = entry;
       if (row === null) {
         const made = {
@@ -97,8 +102,7 @@ export class MemberRows {
           since: this.#options.now(),
           isolates: [isolate],
         };
-        const offset = await this.#counts.admit(
-          place.address,
+        const offset = await admission.admit(
           () => this.#append("enter", place, entry, made, isolate),
         );
         return { data: made.data, offset };
@@ -124,7 +128,8 @@ export class MemberRows {
    * @throws {Problem} `contended`, `commit_unknown`, `overloaded`, `storage_*`
    */
   leave(place: Place, isolate: string): Promise<void> {
-    return this.#untilDone(place, async (entry) => {
+    return this.#untilDone(async () => {
+      const entry = await this.#read(place);
       const { value: row } = entry;
       if (row === null || !row.isolates.includes(isolate)) {
         const { kv } = this.#options;
@@ -166,16 +171,15 @@ export class MemberRows {
     return { members, cursor: formatCursor([channelOf(changes)], [position]) };
   }
 
-  async #read({ address, member }: Place): Promise<Entry> {
-    const read = this.#options.kv.get<StoredMember>(keys.member(address, member));
-    return await withinTime(read, STORE_TIMEOUT);
+  #read({ address, member }: Place): Promise<Entry> {
+    return this.#reads.get<StoredMember>(keys.member(address, member));
   }
 
-  /** Does `work` with the row as it is, again where another isolate has changed it meanwhile. */
-  async #untilDone<T>(place: Place, work: (entry: Entry) => Promise<T>): Promise<T> {
+  /** Does `work`, which reads a row, again where another isolate has changed that meanwhile. */
+  async #untilDone<T>(work: () => Promise<T>): Promise<T> {
     for (let tries = 1; tries <= MAX_TRIES; tries++) {
       try {
-        return await work(await this.#read(place));
+        return await work();
       } catch (cause) {
         if (!(cause instanceof StaleRowsError)) throw cause;
       }

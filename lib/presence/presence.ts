@@ -43,14 +43,24 @@ export interface PresenceOptions {
   readonly interval?: number;
 }
 
+/** One session of a member, from its first `enter` on. */
+interface SessionState {
+  /** It was let in. */
+  isIn: boolean;
+  /** Calls of `enter` without their answer. */
+  calls: number;
+}
+
 /** A member that this isolate has. */
 interface Held {
   readonly key: string;
   readonly place: Place;
   /** Whoever keeps it there: sockets, and the names of HTTP sessions. */
-  readonly sessions: Set<unknown>;
+  readonly sessions: Map<unknown, SessionState>;
   /** As this isolate knows it. */
   data: string;
+  /** Whether the rows may say that it is here. */
+  isWritten: boolean;
 }
 
 /**
@@ -66,7 +76,7 @@ export class Presence {
   readonly #http: HttpSessions;
   readonly #turns = new Serial();
   readonly #held = new Map<string, Held>();
-  /** Those without a session, and when they leave. */
+  /** Those without a session that was let in, and when they leave unless one is. */
   readonly #leaving = new Map<Held, number>();
   /** Those that others took out, since they took this isolate for dead. */
   readonly #astray = new Set<Held>();
@@ -111,15 +121,20 @@ export class Presence {
     if (this.#isClosed) throw new Problem("shutting_down", "This server is stopping.");
     presenceAddress(place.address); // says what is wrong with it before anything is kept
     const held = this.#hold(place);
-    const isKnown = held.sessions.has(session);
-    held.sessions.add(session);
-    this.#leaving.delete(held);
+    const state = held.sessions.get(session) ?? { isIn: false, calls: 0 };
+    held.sessions.set(session, state);
+    state.calls++;
     try {
-      return await this.#turns.run(held.key, () => this.#enter(held, data));
+      const offset = await this.#turns.run(held.key, () => this.#enter(held, data));
+      state.isIn = true;
+      if (held.sessions.size > 0) this.#leaving.delete(held);
+      return offset;
     } catch (cause) {
-      // Where the store did not answer it may have been written: so it leaves, at once.
-      if (!isKnown && held.sessions.delete(session)) this.#leaveAfter(held, 0);
+      const isOut = !state.isIn && state.calls === 1; // else another call may yet let it in
+      if (isOut && held.sessions.get(session) === state) this.#refused(session, held);
       throw cause;
+    } finally {
+      state.calls--;
     }
   }
 
@@ -223,9 +238,24 @@ export class Presence {
 
   #hold(place: Place): Held {
     const key = keyOf(place);
-    const held = this.#held.get(key) ?? { key, place, sessions: new Set(), data: "null" };
+    const held: Held = this.#held.get(key) ??
+      { key, place, sessions: new Map(), data: "null", isWritten: false };
     this.#held.set(key, held);
     return held;
+  }
+
+  /** A session was not let in: the member stays for what it has of its grace time, if any. */
+  #refused(session: unknown, held: Held): void {
+    held.sessions.delete(session);
+    if (held.sessions.size > 0) return;
+    if (!held.isWritten) this.#forget(held);
+    else if (!this.#leaving.has(held)) this.#leaveAfter(held, 0);
+  }
+
+  #forget(held: Held): void {
+    if (this.#held.get(held.key) === held) this.#held.delete(held.key);
+    this.#leaving.delete(held);
+    this.#astray.delete(held);
   }
 
   async #part(session: HttpSession): Promise<void> {
@@ -233,26 +263,34 @@ export class Presence {
     await this.leave(session.name, session.place);
   }
 
-  async #enter(held: Held, data: string | undefined): Promise<Offset> {
+  async #enter(asked: Held, data: string | undefined): Promise<Offset> {
+    const held = this.#held.get(asked.key) ?? asked;
     if (!this.#held.has(held.key)) { // it left, came back and left again before its turn
       this.#held.set(held.key, held);
       this.#leaveAfter(held, 0);
     }
     await this.#lease.hold();
-    const row = await this.#rows.enter(held.place, this.#lease.id, data, held.data);
-    held.data = row.data;
-    this.#astray.delete(held);
-    return row.offset;
+    try {
+      const row = await this.#rows.enter(held.place, this.#lease.id, data, held.data);
+      held.isWritten = true;
+      held.data = row.data;
+      this.#astray.delete(held);
+      return row.offset;
+    } catch (cause) {
+      if (mayBeWritten(cause)) {
+        held.isWritten = true;
+        this.#lease.doubt();
+      }
+      throw cause;
+    }
   }
 
   /** If nobody has come meanwhile. */
   async #leave(held: Held): Promise<void> {
     if (held.sessions.size > 0 || this.#held.get(held.key) !== held) return;
     await this.#rows.leave(held.place, this.#lease.id);
-    if (held.sessions.size > 0) return; // whose turn is the next
-    this.#held.delete(held.key);
-    this.#leaving.delete(held);
-    this.#astray.delete(held);
+    held.isWritten = false;
+    if (held.sessions.size === 0) this.#forget(held); // else theirs is the next turn
   }
 
   #leaveAfter(held: Held, milliseconds: number): void {
@@ -278,13 +316,18 @@ export class Presence {
 
   /** Takes out who is here by the rows and by no session. */
   async #tidy(): Promise<void> {
-    for (const place of await placesOf(this.#options.kv, this.#lease.id)) {
+    const places = await placesOf(this.#options.kv, this.#lease.id);
+    const left = places.filter((place) => !this.#held.has(keyOf(place)));
+    await forAll(left, AT_ONCE, async (place) => {
       const key = keyOf(place);
-      if (this.#held.has(key)) continue;
-      await this.#turns.run(key, async () => {
+      const leave = async () => {
         if (!this.#held.has(key)) await this.#rows.leave(place, this.#lease.id);
-      });
-    }
+      };
+      await this.#turns.run(key, leave)
+        .catch((cause) =>
+          this.#options.onWarning("a member that came late could not leave", cause)
+        );
+    });
   }
 
   #lost(): void {
@@ -310,4 +353,10 @@ export class Presence {
 
 function keyOf({ address, member }: Place): string {
   return `${address}\0${member}`;
+}
+
+/** Whether what failed so may be in the store all the same, or come there later. */
+function mayBeWritten(cause: unknown): boolean {
+  if (!(cause instanceof Problem)) return true;
+  return cause.code === "commit_unknown" || cause.code.startsWith("storage_");
 }

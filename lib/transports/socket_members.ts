@@ -1,5 +1,5 @@
 import type { Authority } from "../auth/authority.ts";
-import { mayBe, memberData, memberOf, type Place } from "../presence/member.ts";
+import { dataBytes, mayBe, memberData, memberOf, type Place } from "../presence/member.ts";
 import type { Presence } from "../presence/presence.ts";
 import { addressOf, channelOf, parseChannel } from "../shared/channel.ts";
 import { Problem } from "../shared/problem.ts";
@@ -10,8 +10,6 @@ import type { SocketOutput } from "./socket_output.ts";
 /** Members that one socket is. Met: one socket that fills everyone's presence. */
 const MAX_MEMBERSHIPS = 100;
 
-const utf8 = new TextEncoder();
-
 export interface SocketMembersOptions {
   readonly presence: Pick<Presence, "enter" | "leave" | "lose">;
   readonly client: Pick<SocketClient, "published">;
@@ -20,10 +18,19 @@ export interface SocketMembersOptions {
   readonly fail: (cause: unknown) => void;
 }
 
+/** A member that the socket is, or asks to be. */
+interface Membership {
+  readonly place: Place;
+  /** It was let in. */
+  isIn: boolean;
+  /** `enter` messages without their answer. */
+  calls: number;
+}
+
 /** The members that one socket is, in which channels. */
 export class SocketMembers {
   readonly #options: SocketMembersOptions;
-  readonly #places = new Map<string, Place>();
+  readonly #memberships = new Map<string, Membership>();
   /** Those that were ended since their right was lost. */
   readonly #lost = new WeakSet<Place>();
 
@@ -32,7 +39,7 @@ export class SocketMembers {
   }
 
   get isEmpty(): boolean {
-    return this.#places.size === 0;
+    return this.#memberships.size === 0;
   }
 
   /**
@@ -45,27 +52,33 @@ export class SocketMembers {
     const { ref } = message;
     const asked = placeOf(authority, message);
     const data = memberData(message.data);
-    client.published(authority, data === undefined ? 0 : utf8.encode(data).length);
+    client.published(authority, dataBytes(data));
     const key = keyOf(asked);
-    const isKnown = this.#places.has(key);
-    if (!isKnown && this.#places.size >= MAX_MEMBERSHIPS) {
+    const known = this.#memberships.get(key);
+    if (known === undefined && this.#memberships.size >= MAX_MEMBERSHIPS) {
       throw new Problem(
         "too_many_channels",
         `A socket is ${MAX_MEMBERSHIPS} members at the most.`,
       );
     }
-    const place = this.#places.get(key) ?? asked;
-    this.#places.set(key, place);
+    const membership = known ?? { place: asked, isIn: false, calls: 0 };
+    this.#memberships.set(key, membership);
+    membership.calls++;
+    const { place } = membership;
     try {
       const offset = await presence.enter(this, place, data);
       if (this.#lost.has(place)) {
         throw new Problem("forbidden", "The right to this was lost while it was being done.");
       }
+      membership.isIn = true;
       const { address, member } = place;
       output.send({ op: "entered", ref, channel: channelOf(address), member, offset });
     } catch (cause) {
-      if (!isKnown && this.#places.get(key) === place) this.#places.delete(key);
+      const isOut = !membership.isIn && membership.calls === 1;
+      if (isOut && this.#memberships.get(key) === membership) this.#memberships.delete(key);
       throw cause;
+    } finally {
+      membership.calls--;
     }
   }
 
@@ -74,7 +87,7 @@ export class SocketMembers {
     const { presence, client, output } = this.#options;
     const place = placeOf(authority, message);
     client.published(authority, 0);
-    this.#places.delete(keyOf(place));
+    this.#memberships.delete(keyOf(place));
     await presence.leave(this, place);
     output.send({ op: "left", ref: message.ref });
   }
@@ -82,11 +95,11 @@ export class SocketMembers {
   /** Ends what `authority` doesn't allow, and says so. */
   checkRights(authority: Authority): void {
     const { presence, output, fail } = this.#options;
-    for (const [key, place] of [...this.#places]) {
+    for (const [key, { place }] of [...this.#memberships]) {
       const { address, member } = place;
       const channel = channelOf(address);
       if (authority.may("presence", channel) && mayBe(authority, member)) continue;
-      this.#places.delete(key);
+      this.#memberships.delete(key);
       this.#lost.add(place);
       output.send({ op: "left", channel, member, reason: "forbidden" });
       presence.leave(this, place).catch(fail);
@@ -95,8 +108,8 @@ export class SocketMembers {
 
   /** The socket has ended: its members may come back by another. */
   close(): void {
-    for (const place of this.#places.values()) this.#options.presence.lose(this, place);
-    this.#places.clear();
+    for (const { place } of this.#memberships.values()) this.#options.presence.lose(this, place);
+    this.#memberships.clear();
   }
 }
 

@@ -3,10 +3,13 @@ import { Denokv, DENOKV_MISSING } from "../support/denokv.ts";
 import { changesOf, namesIn, snapshot } from "../support/members.ts";
 import { WeirServer } from "../support/server.ts";
 import { SocketClient } from "../support/socket_client.ts";
+import { until } from "../support/until.ts";
 
 const CHANNEL = "room";
-/** Milliseconds after which nobody is there whose process was killed. */
-const GONE = 30_000;
+/** Who comes back within this time, in ms, never left: the grace time, less a look at the clock. */
+const IN_TIME = 9_000;
+/** Tries of a machine that is so busy that its clients don't come back in time. */
+const MAX_TRIES = 5;
 
 /** Two servers that hold the same presence, one after the other or at once. */
 interface Pair extends AsyncDisposable {
@@ -59,33 +62,37 @@ async function enter(url: string, member: string): Promise<SocketClient> {
   return socket;
 }
 
+/** One server ends, and the client of one of its two members goes to the other one. */
+async function follow(pair: Pair, signal: Deno.Signal): Promise<"in time" | "late"> {
+  const { url } = pair.first;
+  const sockets = [await enter(url, "gone"), await enter(url, "back")];
+  const before = await snapshot(url, CHANNEL);
+  const ending = performance.now();
+  await pair.first.kill(signal);
+  for (const socket of sockets) await socket.closed;
+  const other = await pair.other();
+  await using _back = await enter(other.url, "back");
+  if (performance.now() - ending > IN_TIME) return "late";
+  await until("who is gone has left", async () => {
+    return !(await namesIn(other.url, CHANNEL)).includes("gone");
+  });
+  const changes = ["enter gone", "enter back", "leave gone"];
+  assert.deepEqual(await changesOf(other.url, CHANNEL), changes);
+  const { members } = await snapshot(other.url, CHANNEL);
+  assert.deepEqual(members, before.members.filter(({ member }) => member === "back"));
+  return "in time";
+}
+
 for (const { name, ignore, open } of WAYS) {
   for (const signal of ["SIGKILL", "SIGTERM"] as const) {
-    Deno.test(
-      `a server that ends by ${signal} leaves no ghost, and who comes back never left (${name})`,
-      {
-        ignore,
-      },
-      async () => {
+    const behaviour =
+      `a server that ends by ${signal} leaves no ghost, and who comes back never left`;
+    Deno.test(`${behaviour} (${name})`, { ignore }, async () => {
+      for (let tries = 1; tries <= MAX_TRIES; tries++) {
         await using pair = await open();
-        const { url } = pair.first;
-        const sockets = [await enter(url, "gone"), await enter(url, "back")];
-        const before = await snapshot(url, CHANNEL);
-        await pair.first.kill(signal);
-        const killed = performance.now();
-        for (const socket of sockets) await socket.closed;
-        const other = await pair.other();
-        await using _back = await enter(other.url, "back");
-        while ((await namesIn(other.url, CHANNEL)).includes("gone")) {
-          const waited = performance.now() - killed;
-          assert.ok(waited < GONE, `a ghost is there after ${waited} ms`);
-          await new Promise((resolve) => setTimeout(resolve, 100));
-        }
-        const changes = ["enter gone", "enter back", "leave gone"];
-        assert.deepEqual(await changesOf(other.url, CHANNEL), changes);
-        const { members } = await snapshot(other.url, CHANNEL);
-        assert.deepEqual(members, before.members.filter(({ member }) => member === "back"));
-      },
-    );
+        if (await follow(pair, signal) === "in time") return;
+      }
+      assert.fail(`no client came back within ${IN_TIME} ms`);
+    });
   }
 }

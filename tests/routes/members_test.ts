@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import type { Place } from "../../lib/presence/member.ts";
+import { Problem } from "../../lib/shared/problem.ts";
 import { assertRefused, call } from "../support/calls.ts";
 import { bearer, guardedLocal } from "../support/guarded.ts";
 import { LocalServer } from "../support/local_server.ts";
@@ -484,6 +485,30 @@ Deno.test("who loses the right while it enters is not told that it is there", as
   socket.send({ op: "auth", token: wide });
   await socket.until("authenticated");
   assert.equal((await enter(socket, channel))["member"], "ann");
+});
+
+Deno.test("a socket that is refused once and then let in is in until it ends", async () => {
+  await using server = await LocalServer.start();
+  const { presence } = server.weir;
+  const enterAtOnce = presence.enter.bind(presence);
+  presence.enter = async (session, place, data) => {
+    if (data === `"refused"`) {
+      await Promise.resolve();
+      throw new Problem("overloaded", "Too many of something.");
+    }
+    return await enterAtOnce(session, place, data);
+  };
+  const lost: Place[] = [];
+  presence.lose = (_, place) => void lost.push(place);
+  const channel = newChannel();
+  const enter = (data: string) => ({ op: "enter", ref: data, channel, member: "ann", data });
+  const socket = await SocketClient.open(server.url);
+  socket.send(enter("refused"), enter("taken"));
+  assert.equal((await socket.next()).op, "error");
+  assert.equal((await socket.next()).op, "entered");
+  await socket[Symbol.asyncDispose]();
+  await until("the member is lost", () => lost.length > 0);
+  assert.deepEqual(lost, [place(channel, "ann")]);
 });
 
 Deno.test("an anonymous member that says who it is doesn't stay under its other name", async () => {

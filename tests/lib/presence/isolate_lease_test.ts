@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { keys } from "../../../lib/kv/keys.ts";
 import { IsolateLease } from "../../../lib/presence/isolate_lease.ts";
 import { Clock } from "../../support/clock.ts";
+import { problem } from "../../support/log_reading.ts";
 
 Deno.test("who is let in while the lease is given up finds it held", async () => {
   using kv = await Deno.openKv(":memory:");
@@ -11,5 +12,40 @@ Deno.test("who is let in while the lease is given up finds it held", async () =>
   const released = lease.release(() => true);
   await lease.hold();
   await released;
+  assert.ok((await kv.get(keys.isolate(lease.id))).value !== null);
+});
+
+Deno.test("giving it up, late, takes no lease that was renewed since", async () => {
+  using kv = await Deno.openKv(":memory:");
+  const clock = new Clock();
+  const { now } = clock;
+  const held = Promise.withResolvers<void>();
+  let isAway = false;
+  const slow = new Proxy(kv, {
+    get(target, name) {
+      const value: unknown = Reflect.get(target, name, target);
+      if (name === "delete") {
+        return (key: Deno.KvKey) => held.promise.then(() => target.delete(key));
+      }
+      if (name !== "atomic") return typeof value === "function" ? value.bind(target) : value;
+      return () => {
+        const atomic = target.atomic();
+        const commit = atomic.commit.bind(atomic);
+        atomic.commit = () => isAway ? held.promise.then(commit) : commit();
+        return atomic;
+      };
+    },
+  });
+  const lease = new IsolateLease({ kv: slow, now, ticks: now, onLost: () => assert.fail("lost") });
+  await lease.hold();
+  isAway = true;
+  const released = assert.rejects(lease.release(() => true), problem("storage_unavailable"));
+  await released;
+  isAway = false;
+  await lease.hold();
+  held.resolve();
+  await kv.get(["any"]);
+  clock.pass(6_000);
+  await lease.hold();
   assert.ok((await kv.get(keys.isolate(lease.id))).value !== null);
 });

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { keys } from "../../../lib/kv/keys.ts";
 import type { KvLog } from "../../../lib/log/kv_log.ts";
+import type { Draft } from "../../../lib/log/log.ts";
 import type { Presence, PresenceOptions } from "../../../lib/presence/presence.ts";
 import { DEFAULT_TENANT } from "../../../lib/shared/channel.ts";
 import { Problem } from "../../../lib/shared/problem.ts";
@@ -49,6 +50,47 @@ async function changes({ log }: Isolate): Promise<readonly string[]> {
 }
 
 const nobody = () => ({ [Symbol.dispose]() {} });
+
+/** A log that refuses, as `refusal` says, what it is given. */
+function refusing(
+  log: KvLog,
+  refusal: (draft: Draft) => Problem | undefined,
+): PresenceOptions["log"] {
+  return {
+    head: (address) => log.head(address),
+    append: (drafts) => {
+      const problem = drafts.map(refusal).find((refused) => refused !== undefined);
+      return problem === undefined ? log.append(drafts) : Promise.reject(problem);
+    },
+  };
+}
+
+/** `kv`, whose calls are answered once `allow` says so, and fail where it does. */
+function guarded(kv: Deno.Kv, allow: () => Promise<void>): Deno.Kv {
+  return new Proxy(kv, {
+    get(target, name) {
+      const value: unknown = Reflect.get(target, name, target);
+      if (typeof value !== "function") return value;
+      const call = value.bind(target);
+      if (name === "list") {
+        return async function* (...args: Parameters<Deno.Kv["list"]>) {
+          await allow();
+          yield* target.list(...args);
+        };
+      }
+      if (name === "atomic") {
+        return () => {
+          const atomic = target.atomic();
+          const commit = atomic.commit.bind(atomic);
+          atomic.commit = () => allow().then(commit);
+          return atomic;
+        };
+      }
+      if (!["get", "getMany", "set", "delete"].includes(String(name))) return call;
+      return (...args: unknown[]) => allow().then(() => call(...args));
+    },
+  });
+}
 
 Deno.test("a lost session's member stays for 10 s", async () => {
   await using store = await openEmbedded();
@@ -197,6 +239,70 @@ Deno.test("sessions that take long to end keep nobody from finding an isolate de
   await Promise.all([one.presence.close(), two.presence.close()]);
 });
 
+Deno.test("a session that is refused once and then let in is in", async () => {
+  for (const leavesBetween of [false, true]) {
+    await using store = await openEmbedded();
+    const clock = new Clock();
+    const log = await store.isolate({ now: clock.now });
+    const one = await isolate(store, clock, {
+      log: refusing(
+        log,
+        ({ data }) => String(data).includes("refused") ? new Problem("overloaded", "") : undefined,
+      ),
+    });
+    const refused = assert.rejects(
+      one.presence.enter("s", ann, `"refused"`),
+      problem("overloaded"),
+    );
+    const left = leavesBetween && one.presence.leave("s", ann);
+    await Promise.all([refused, left, one.presence.enter("s", ann, `"taken"`)]);
+    await pass(clock, 20, [one]);
+    assert.deepEqual(await names(one), ["ann"]);
+    await one.presence.leave("s", ann);
+    assert.deepEqual(await changes(one), ["enter ann", "leave ann"]);
+    await one.presence.close();
+  }
+});
+
+Deno.test("who comes back and is refused has the rest of the grace time to try again", async () => {
+  await using store = await openEmbedded();
+  const clock = new Clock();
+  const log = await store.isolate({ now: clock.now });
+  const one = await isolate(store, clock, {
+    log: refusing(log, ({ type }) => type === "update" ? new Problem("overloaded", "") : undefined),
+  });
+  await one.presence.enter("s", ann);
+  one.presence.lose("s", ann);
+  await pass(clock, 4, [one]);
+  await assert.rejects(one.presence.enter("t", ann, "1"), problem("overloaded"));
+  await pass(clock, 5, [one]);
+  assert.deepEqual(await changes(one), ["enter ann"]);
+  await pass(clock, 1, [one]);
+  assert.deepEqual(await changes(one), ["enter ann", "leave ann"]);
+  await one.presence.close();
+});
+
+Deno.test("who is refused for sure leaves no trace, and no work for later", async () => {
+  await using store = await openEmbedded();
+  const clock = new Clock();
+  let calls = 0;
+  const kv = guarded(store.kv, () => Promise.resolve(void calls++));
+  const log = await store.isolate({ now: clock.now });
+  const one = await isolate(store, clock, {
+    kv,
+    log: refusing(log, () => new Problem("tenant_limit", "")),
+  });
+  await one.presence.beat();
+  const refused = () => assert.rejects(one.presence.enter("s", ann), problem("tenant_limit"));
+  await refused();
+  await Promise.all([refused(), refused()]);
+  calls = 0;
+  clock.pass(1_000);
+  await one.presence.beat();
+  assert.equal(calls, 1, "the lease, which nobody needs any more, is deleted");
+  await one.presence.close();
+});
+
 Deno.test("who couldn't leave or enter since the store was away does so later", async () => {
   await using store = await openEmbedded();
   const clock = new Clock();
@@ -291,6 +397,168 @@ for (const isOneMachine of [true, false]) {
     for (const { presence } of isolates) await presence.close();
   });
 }
+
+for (const failure of ["waits", "fails"] as const) {
+  Deno.test(`nobody leaves where the store was away, and whoever asks ${failure}`, async () => {
+    for (const seconds of [12, 20, 60]) {
+      await using store = await openEmbedded();
+      const clock = new Clock();
+      let away: PromiseWithResolvers<void> | undefined;
+      const allow = () => {
+        if (away === undefined) return Promise.resolve();
+        return failure === "waits" ? away.promise : Promise.reject(new Error("connection refused"));
+      };
+      const options = {
+        kv: guarded(store.kv, allow),
+        isOneMachine: false,
+        onWarning: () => {},
+      };
+      const isolates = [
+        await isolate(store, clock, options),
+        await isolate(store, clock, options),
+        await isolate(store, clock, options),
+      ] as const;
+      const [one, two, dead] = isolates;
+      await one.presence.enter("s", ann);
+      await two.presence.enter("s", bob);
+      await dead.presence.enter("s", place("room", "cyd"));
+      await pass(clock, 7, isolates);
+      away = Promise.withResolvers();
+      const beats: Promise<void>[] = [];
+      for (let i = 0; i < seconds; i++) {
+        clock.pass(1_000);
+        for (const { presence } of isolates) beats.push(presence.beat());
+        await new Promise((resolve) => setTimeout(resolve, 0));
+      }
+      away.resolve();
+      away = undefined;
+      await Promise.all(beats);
+      await pass(clock, 40, [one, two]);
+      assert.deepEqual(await names(one), ["ann", "bob"]);
+      const seen = ["enter ann", "enter bob", "enter cyd", "leave cyd"];
+      assert.deepEqual(await changes(one), seen, `${seconds} s`);
+      for (const { presence } of isolates) await presence.close();
+    }
+  });
+}
+
+Deno.test("what an isolate that died midway in taking members out left is taken out, whenever", async () => {
+  await using store = await openEmbedded();
+  const clock = new Clock();
+  const expiring: Deno.KvKey[] = [];
+  const kv = new Proxy(store.kv, {
+    get(target, name) {
+      const value: unknown = Reflect.get(target, name, target);
+      if (name !== "atomic") return typeof value === "function" ? value.bind(target) : value;
+      return () => {
+        const atomic = target.atomic();
+        const set = atomic.set.bind(atomic);
+        atomic.set = (key, value, options) => {
+          if (options?.expireIn !== undefined) expiring.push(key);
+          return set(key, value, options);
+        };
+        return atomic;
+      };
+    },
+  });
+  const dead = await isolate(store, clock);
+  await dead.presence.enter("s", ann);
+  await dead.presence.enter("s", bob);
+  const log = await store.isolate({ now: clock.now });
+  const away = () => new Problem("storage_unavailable", "It dies.");
+  const next = await isolate(store, clock, {
+    kv,
+    log: refusing(log, ({ key }) => key === ann.member ? away() : undefined),
+    onWarning: () => {},
+  });
+  await pass(clock, 30, [next]);
+  assert.deepEqual(await names(next), ["ann"]);
+  clock.pass(HOUR);
+  for (const key of expiring) await store.kv.delete(key); // as the store does by then
+  const last = await isolate(store, clock);
+  await pass(clock, 30, [last]);
+  assert.deepEqual(await names(last), []);
+  await last.presence.close();
+});
+
+Deno.test("one member that can't leave keeps none of other isolates", async () => {
+  await using store = await openEmbedded();
+  const clock = new Clock();
+  for (let i = 0; i < 8; i++) {
+    const dead = await isolate(store, clock);
+    await dead.presence.enter("s", place("room", `member ${i}`));
+  }
+  const log = await store.isolate({ now: clock.now });
+  const stays = await Array.fromAsync(store.kv.list({ prefix: ["stay"] }));
+  const first = String(stays[0]?.key.at(-1)); // of the isolate whose turn is first
+  const limit = () => new Problem("tenant_limit", "");
+  const other = await isolate(store, clock, {
+    log: refusing(log, ({ key }) => key === first ? limit() : undefined),
+    onWarning: () => {},
+  });
+  clock.pass(60_000);
+  await other.presence.beat();
+  assert.deepEqual(await names(other), [first]);
+  await other.presence.close();
+});
+
+Deno.test("an isolate that dies as it takes members out keeps no other from it, whatever its clock", async () => {
+  for (const difference of [-HOUR, 0, HOUR]) {
+    await using store = await openEmbedded();
+    const clock = new Clock();
+    const options = { isOneMachine: false };
+    const dead = await isolate(store, clock, options);
+    await dead.presence.enter("s", ann);
+    const log = await store.isolate({ now: clock.now });
+    let isAtIt = false;
+    const worker = await isolate(store, clock, {
+      ...options,
+      now: () => clock.now() + difference,
+      log: {
+        head: (address) => log.head(address),
+        append: () => {
+          isAtIt = true;
+          return new Promise(() => {});
+        },
+      },
+    });
+    const other = await isolate(store, clock, options);
+    await until("the worker has begun", async () => {
+      clock.pass(1_000);
+      void worker.presence.beat();
+      await new Promise((resolve) => setTimeout(resolve, 1));
+      return isAtIt;
+    });
+    await pass(clock, 30, [other]);
+    assert.deepEqual(await changes(other), ["enter ann", "leave ann"]);
+    await other.presence.close();
+  }
+});
+
+Deno.test("who was refused leaves, though the commit came when the isolate had died", async () => {
+  await using store = await openEmbedded();
+  const clock = new Clock();
+  const log = await store.isolate({ now: clock.now });
+  let arrive: (() => Promise<unknown>) | undefined;
+  const dead = await isolate(store, clock, {
+    log: {
+      head: (address) => log.head(address),
+      append: (drafts) => {
+        arrive = () => log.append(drafts);
+        return Promise.reject(new Problem("commit_unknown", "The store did not answer."));
+      },
+    },
+  });
+  const other = await isolate(store, clock);
+  await assert.rejects(dead.presence.enter("s", ann), problem("commit_unknown"));
+  await pass(clock, 5, [dead, other]);
+  assert.ok(arrive);
+  await arrive();
+  assert.deepEqual(await names(other), ["ann"]);
+  await pass(clock, 30, [other]);
+  assert.deepEqual(await names(other), []);
+  await other.presence.close();
+});
 
 Deno.test("who was refused by a store that did it later all the same leaves", async () => {
   for (const isAlone of [true, false]) {

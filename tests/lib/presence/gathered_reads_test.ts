@@ -1,0 +1,59 @@
+import assert from "node:assert/strict";
+import { GatheredReads } from "../../../lib/presence/gathered_reads.ts";
+import { problem } from "../../support/log_reading.ts";
+
+/** A store that says how often it is asked, and fails where the key is `broken`. */
+async function openCounted() {
+  const kv = await Deno.openKv(":memory:");
+  const asked: number[] = [];
+  const counted = new Proxy(kv, {
+    get(target, name) {
+      if (name !== "getMany") return Reflect.get(target, name, target);
+      return (keys: readonly Deno.KvKey[]) => {
+        asked.push(keys.length);
+        if (keys.some(([first]) => first === "broken")) return Promise.reject(new Error("broken"));
+        return target.getMany([...keys]);
+      };
+    },
+  });
+  return { kv, counted, asked };
+}
+
+Deno.test("rows that are asked for together are read together, each once", async () => {
+  const { kv, counted, asked } = await openCounted();
+  using _ = kv;
+  for (let i = 0; i < 25; i++) await kv.set(["row", `${i}`], i);
+  const reads = new GatheredReads(counted);
+  const rows = Array.from({ length: 25 }, (_, i) => reads.get<number>(["row", `${i}`]));
+  const again = Array.from({ length: 25 }, () => reads.get<number>(["row", "7"]));
+  assert.deepEqual((await Promise.all(rows)).map(({ value }) => value), [...Array(25).keys()]);
+  for (const { value } of await Promise.all(again)) assert.equal(value, 7);
+  assert.deepEqual(asked, [10, 10, 5]);
+});
+
+Deno.test("a read sees what was written before it was asked for", async () => {
+  const { kv, counted } = await openCounted();
+  using _ = kv;
+  const reads = new GatheredReads(counted);
+  const seen: Promise<void>[] = [];
+  for (let i = 0; i < 100; i++) {
+    await kv.set(["row"], i);
+    seen.push(reads.get<number>(["row"]).then(({ value }) => assert.ok(Number(value) >= i)));
+  }
+  await Promise.all(seen);
+});
+
+Deno.test("what fails is told to who asked for it, and the next read goes on", async () => {
+  const { kv, counted } = await openCounted();
+  using _ = kv;
+  const reads = new GatheredReads(counted);
+  const [broken, whole] = await Promise.allSettled([
+    reads.get(["broken"]),
+    ...Array.from({ length: 9 }, (_, i) => reads.get(["beside", `${i}`])),
+    reads.get(["whole"]),
+  ]).then((all) => [all[0], all[10]]);
+  assert.equal(broken?.status, "rejected");
+  assert.equal(whole?.status, "fulfilled");
+  await assert.rejects(reads.get(["broken"]), problem("storage_unavailable"));
+  assert.equal((await reads.get(["whole"])).value, null);
+});
