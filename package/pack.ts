@@ -54,7 +54,9 @@ async function bundle(folder: URL, isMinified: boolean): Promise<void> {
   for (const { path, text } of outputFiles) {
     const code = isMinified ? await shrunk(text, { hasPureGetters: true }) : text;
     const name = path.replace(/^.*\//, "").replace(/^client\b/, "weir");
-    await Deno.writeTextFile(new URL(name, folder), `/* ${NAME}, MIT */\n${code}`);
+    const isEntry = !name.includes("-");
+    const banner = isEntry ? `/* ${NAME}, MIT */\n` : "";
+    await Deno.writeTextFile(new URL(name, folder), banner + code);
   }
 }
 

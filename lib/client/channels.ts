@@ -1,7 +1,7 @@
 import { isOffset, ORIGIN } from "../shared/offset.ts";
 import type { EphemeralEvent, Gap, WeirEvent } from "./api.ts";
-import { nameError } from "./in_path.ts";
 import type { Answer, Feed, FeedListener } from "./link.ts";
+import { nameError } from "./name_error.ts";
 import { badAnswer } from "./refusal.ts";
 import { WeirError } from "./weir_error.ts";
 
@@ -18,11 +18,10 @@ type Start = "latest" | "earliest";
 
 interface Reader {
   readonly listener: FeedListener;
-  readonly start: Start;
-  /** The offset behind which it stands, once that is known. */
-  at: string | undefined;
+  /** The offset behind which it stands; a {@link Start} until that is known. */
+  at: string;
   isPaused: boolean;
-  /** Whether what is being read covers it. */
+  /** Whether what is being read covers it: `at` is an offset. */
   isLive: boolean;
   isStarted: boolean;
 }
@@ -57,16 +56,8 @@ export class Channels {
   add(channel: string, after: string, listener: FeedListener): Feed {
     const track = this.#tracks.get(channel) ??
       { channel, readers: new Set(), reading: undefined, version: ++this.#versions };
-    const isKnown = after !== "latest" && after !== "earliest";
-    const reader: Reader = {
-      listener,
-      start: isKnown ? "latest" : after,
-      at: isKnown ? after : undefined,
-      isPaused: false,
-      isLive: false,
-      isStarted: false,
-    };
-    const wrong = nameError(channel) ?? (isKnown ? cursorError(after) : undefined);
+    const reader = { listener, at: after, isPaused: false, isLive: false, isStarted: false };
+    const wrong = nameError(channel) ?? cursorError(after);
     if (wrong === undefined) {
       this.#tracks.set(channel, track);
       track.readers.add(reader);
@@ -84,7 +75,6 @@ export class Channels {
         if (track.readers.has(reader)) this.#join(track, reader);
       },
       close: () => {
-        reader.isLive = false;
         if (track.readers.delete(reader)) this.#left(track);
       },
     };
@@ -92,11 +82,9 @@ export class Channels {
 
   wanted(): readonly Wanted[] {
     return [...this.#tracks.values()].flatMap((track) => {
-      const active = activeOf(track);
-      const [first] = active;
-      if (first === undefined) return [];
-      const places = active.flatMap(({ at }) => at ?? []).sort();
-      return { channel: track.channel, version: track.version, after: places[0] ?? first.start };
+      const { channel, version } = track;
+      const after = afterOf(placesOf(track));
+      return after === undefined ? [] : { channel, version, after };
     });
   }
 
@@ -105,25 +93,20 @@ export class Channels {
    * offsets all of them, else those that come to a channel which is read already.
    */
   unplaced(isByOffset: boolean): readonly (readonly [channel: string, start: Start])[] {
-    const found = new Map<string, readonly [string, Start]>();
-    for (const track of this.#tracks.values()) {
-      const active = activeOf(track);
-      const isPlaced = active.some(({ at }) => at !== undefined);
-      for (const { at, start } of active) {
-        const canWait = !isByOffset && !isPlaced && track.reading === undefined &&
-          start === active[0]?.start;
-        if (at === undefined && !canWait) found.set(start + track.channel, [track.channel, start]);
-      }
-    }
-    return [...found.values()];
+    return [...this.#tracks.values()].flatMap((track) => {
+      const places = placesOf(track);
+      const first = isByOffset || track.reading !== undefined ? undefined : afterOf(places);
+      return places.filter(isStart).filter((at) => at !== first)
+        .map((start) => [track.channel, start] as const);
+    });
   }
 
   /** Where `start` is in the channel. */
   placed(channel: string, start: Start, offset: string): void {
     const track = this.#tracks.get(channel);
-    if (track === undefined) return;
+    if (!track) return;
     for (const reader of activeOf(track)) {
-      if (reader.at !== undefined || reader.start !== start) continue;
+      if (reader.at !== start) continue;
       reader.at = offset;
       this.#join(track, reader);
     }
@@ -132,11 +115,11 @@ export class Channels {
   /** A transport reads the channel now behind `offset`, as it was asked to by `after`. */
   started(channel: string, after: string, offset: string): void {
     const track = this.#tracks.get(channel);
-    if (track === undefined) return;
+    if (!track) return;
     track.reading = offset;
     for (const reader of activeOf(track)) {
-      if (reader.at === undefined && reader.start === after) reader.at = offset;
-      if (reader.at !== undefined && reader.at >= offset) goLive(reader, reader.at);
+      if (reader.at === after && isStart(after)) reader.at = offset;
+      if (isCovered(reader, track)) goLive(reader);
     }
   }
 
@@ -154,14 +137,14 @@ export class Channels {
   event(wire: Answer, size: number): void {
     const { channel, offset } = wire;
     if (typeof channel !== "string" || typeof offset !== "string" || !isOffset(offset)) {
-      throw badAnswer("An event has no offset.");
+      throw badAnswer("There is no offset.");
     }
     const track = this.#tracks.get(channel);
-    if (track === undefined) return;
+    if (!track) return;
     track.reading = offset;
     let event: WeirEvent | undefined;
     for (const reader of track.readers) {
-      if (!reader.isLive || reader.at === undefined || offset <= reader.at) continue;
+      if (!reader.isLive || offset <= reader.at) continue;
       if (!isNext(reader.at, offset)) throw badAnswer(`Events before ${offset} are missing.`);
       reader.at = offset;
       this.progress++;
@@ -173,20 +156,18 @@ export class Channels {
   gap(wire: Answer): void {
     // Checked below as far as it is used.
     const gap = wire as unknown as Gap;
-    const { channel, firstAvailable } = gap;
-    if (!isOffset(firstAvailable)) throw badAnswer("A gap has no end.");
+    const { channel, reason, firstAvailable } = gap;
+    if (!isOffset(firstAvailable)) throw badAnswer("There is no offset.");
     const at = before(firstAvailable);
     const track = this.#tracks.get(channel);
-    if (track === undefined) return;
+    if (!track) return;
     track.reading = at;
     for (const reader of track.readers) {
-      if (!reader.isLive || reader.at === undefined) continue;
-      if (gap.reason !== "ahead" && reader.at >= at) continue;
-      const lost = gap.lost === null || reader.at === gap.requested
-        ? gap.lost
-        : sequenceOf(at) - sequenceOf(reader.at);
-      const { reason } = gap;
       const requested = reader.at;
+      if (!reader.isLive || (reason !== "ahead" && requested >= at)) continue;
+      const lost = gap.lost === null || requested === gap.requested
+        ? gap.lost
+        : sequenceOf(at) - sequenceOf(requested);
       reader.at = at;
       reader.listener.gap({ kind: "gap", channel, reason, requested, firstAvailable, lost });
     }
@@ -199,16 +180,20 @@ export class Channels {
     }
   }
 
+  /** What the server says of a channel that the credential does not allow to read any more. */
+  unsubscribed({ channel, reason }: Answer): void {
+    const detail = "It may not be read any more.";
+    this.ended(String(channel), new WeirError(String(reason), detail));
+  }
+
   /** Nothing more comes of the channel. */
   ended(channel: string, error: WeirError): void {
     const track = this.#tracks.get(channel);
-    if (track === undefined) return;
+    if (!track) return;
+    const readers = [...track.readers];
     this.#tracks.delete(channel);
-    for (const reader of [...track.readers]) {
-      track.readers.delete(reader);
-      reader.isLive = false;
-      reader.listener.ended(error);
-    }
+    track.readers.clear();
+    for (const { listener } of readers) listener.ended(error);
     this.#onChange();
   }
 
@@ -218,27 +203,26 @@ export class Channels {
 
   /** What is being read does for `reader` too, or is read anew from its place. */
   #join(track: Track, reader: Reader): void {
-    const { at } = reader;
-    if (at !== undefined && track.reading !== undefined && at >= track.reading) {
-      return goLive(reader, at);
-    }
-    if (at !== undefined) track.version = ++this.#versions;
+    if (isCovered(reader, track)) return goLive(reader);
+    if (!isStart(reader.at)) track.version = ++this.#versions;
     this.#onChange();
   }
 
   #left(track: Track): void {
     if (activeOf(track).length > 0) return;
     track.reading = undefined;
-    if (track.readers.size === 0 && this.#tracks.get(track.channel) === track) {
-      this.#tracks.delete(track.channel);
-    }
+    if (track.readers.size === 0) this.#tracks.delete(track.channel);
     this.#onChange();
   }
 }
 
+function isStart(after: string): after is Start {
+  return after === "latest" || after === "earliest";
+}
+
 function cursorError(after: string): WeirError | undefined {
-  if (isOffset(after)) return undefined;
-  const detail = `${JSON.stringify(after)} is no cursor of a channel, "earliest" or "latest".`;
+  if (isStart(after) || isOffset(after)) return undefined;
+  const detail = `${JSON.stringify(after)} is no cursor, "earliest" or "latest".`;
   return new WeirError("bad_cursor", detail);
 }
 
@@ -246,11 +230,26 @@ function activeOf({ readers }: Track): readonly Reader[] {
   return [...readers].filter(({ isPaused }) => !isPaused);
 }
 
-function goLive(reader: Reader, at: string): void {
+/** Where its active readers stand. */
+function placesOf(track: Track): readonly string[] {
+  return [...new Set(activeOf(track).map(({ at }) => at))];
+}
+
+/** Where reading has to begin for them: at a start that nobody knows only if there is no offset. */
+function afterOf(places: readonly string[]): string | undefined {
+  const [first] = places.filter((at) => !isStart(at)).sort();
+  return first ?? places[0];
+}
+
+function isCovered({ at }: Reader, { reading }: Track): boolean {
+  return reading !== undefined && !isStart(at) && at >= reading;
+}
+
+function goLive(reader: Reader): void {
   reader.isLive = true;
   if (reader.isStarted) return;
   reader.isStarted = true;
-  reader.listener.started(at);
+  reader.listener.started(reader.at);
 }
 
 function isNext(at: string, offset: string): boolean {

@@ -1,27 +1,14 @@
 /** The client library of Weir: docs/client.md. */
 
-import type {
-  ConnectOptions,
-  History,
-  HistoryOptions,
-  Listening,
-  ListenOptions,
-  Presence,
-  Published,
-  PublishOptions,
-  SubscribeOptions,
-  Subscription,
-  Weir,
-} from "./api.ts";
+import type { ConnectOptions, Subscription, Weir } from "./api.ts";
 import { Connection } from "./connection.ts";
-import { KeptCursor } from "./cursor_store.ts";
 import { later } from "./later.ts";
 import { laterPresence } from "./later_presence.ts";
-import type { Link } from "./link.ts";
 import { callback } from "./observable.ts";
 import { onAbort } from "./on_abort.ts";
 import { Outbox } from "./outbox.ts";
 import { PLATFORM, type Platform } from "./platform.ts";
+import { repeated } from "./repeated.ts";
 import { listening, type Source, subscription } from "./subscription.ts";
 import type { Ways } from "./transport.ts";
 import { openWebSocket } from "./websocket.ts";
@@ -41,7 +28,8 @@ const WAYS: Ways = {
     "long-poll": async (host) => (await later()).openLongPoll(host),
     "short-poll": async (host) => (await later()).openShortPoll(host),
   },
-  call: async (...args) => (await later()).callOverHttp(...args),
+  call: async (...args) => (await later()).makeCall(...args),
+  better: async (...args) => (await later()).better(...args),
 };
 
 /**
@@ -54,83 +42,43 @@ export function connect(
   options: ConnectOptions = {},
   platform: Platform = PLATFORM,
 ): Weir {
-  const { signal, tabs } = options;
+  const { signal, tabs, cursors, onError } = options;
   // Whether it is looked at says nothing of a page that other tabs read by.
   const here = tabs === undefined ? platform : { ...platform, isHidden: () => false };
   const open = (base: URL) => new Connection(base, WAYS, { ...options, platform: here });
   const base = baseOf(url);
-  let link: Link;
+  const link = base && tabs
+    ? tabs(base, () => open(base))
+    : open(base ?? new URL("http://localhost"));
   if (base === undefined) {
-    link = open(new URL("http://localhost"));
-    const detail = `${JSON.stringify(String(url))} is no http: or https: URL of a Weir.`;
+    const detail = `${JSON.stringify(String(url))} is no http: or https: URL.`;
     void link.close(new WeirError("bad_url", detail));
-  } else {
-    link = tabs?.(base, () => open(base)) ?? open(base);
   }
   // What is loaded later is there then when the network goes.
   link.state.subscribe(({ status }) => status === "open" && later().catch(() => {}));
-  const client = new Client(link, options);
-  onAbort(signal, () => void client.close());
-  return client;
-}
-
-class Client implements Weir {
-  readonly #link: Link;
-  readonly #options: ConnectOptions;
-  readonly #outbox: Outbox;
-
-  constructor(link: Link, options: ConnectOptions) {
-    this.#link = link;
-    this.#options = options;
-    this.#outbox = new Outbox(link, options.outbox);
-  }
-
-  get state(): Link["state"] {
-    return this.#link.state;
-  }
-
-  subscribe<T>(
-    channel: string,
-    options: SubscribeOptions<T> = {},
+  const outbox = new Outbox(link, options.outbox);
+  const report = (error: WeirError) => callback(() => onError?.(error));
+  const sourceOf = (channel: string): Source => {
+    const kept = cursors && repeated(link, later).then(
+      ({ KeptCursor }) => new KeptCursor(cursors, channel, report),
+      () => undefined, // closed
+    );
+    return { link, channel, kept };
+  };
+  const close = () => link.close();
+  onAbort(signal, () => void close());
+  return {
+    state: link.state,
     // deno-lint-ignore no-explicit-any -- whether gaps are among the items is for the overloads
-  ): Subscription<any> {
-    return subscription(this.#source(channel), options);
-  }
-
-  listen<T>(channel: string, options: ListenOptions<T>): Listening {
-    return listening(this.#source(channel), options);
-  }
-
-  publish(channel: string, data: unknown, options?: PublishOptions): Promise<Published> {
-    return this.#outbox.publish(channel, data, options);
-  }
-
-  async history<T>(channel: string, options?: HistoryOptions<T>): Promise<History<T>> {
-    const { readHistory } = await later();
-    return await readHistory(this.#link, channel, options);
-  }
-
-  presence<T>(channel: string): Presence<T> {
-    return laterPresence(this.#link, channel, (error) => this.#report(error));
-  }
-
-  close(): Promise<void> {
-    return this.#link.close();
-  }
-
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.close();
-  }
-
-  #source(channel: string): Source {
-    const { cursors } = this.#options;
-    const kept = cursors && new KeptCursor(cursors, channel, (error) => this.#report(error));
-    return { link: this.#link, channel, kept };
-  }
-
-  #report(error: WeirError): void {
-    callback(() => this.#options.onError?.(error));
-  }
+    subscribe: (channel: string, options = {}): Subscription<any> =>
+      subscription(sourceOf(channel), options),
+    listen: (channel, options) => listening(sourceOf(channel), options),
+    publish: (channel, data, options) => outbox.publish(channel, data, options),
+    history: async (channel, options) => (await later()).readHistory(link, channel, options),
+    presence: (channel) => laterPresence(link, channel, report),
+    close,
+    [Symbol.asyncDispose]: close,
+  };
 }
 
 /** With a slash at the end, so that paths go below it; undefined where it is no URL to ask. */

@@ -1,7 +1,7 @@
 import type { Credential } from "./api.ts";
-import { onAbort } from "./on_abort.ts";
-import { PLATFORM, type Platform } from "./platform.ts";
+import type { Platform } from "./platform.ts";
 import { WeirError } from "./weir_error.ts";
+import { lateness, within } from "./within.ts";
 
 /** How long `auth` may take, in ms. Met: one that waits for what never comes, unseen. */
 const AUTH_LIMIT_MS = 30_000;
@@ -20,10 +20,7 @@ export class Credentials {
   /** Whether the application gives tickets: they read, and nothing else, but for the WebSocket. */
   isTicket = false;
 
-  constructor(
-    auth: (() => Credential | Promise<Credential>) | undefined,
-    platform: Platform = PLATFORM,
-  ) {
+  constructor(auth: (() => Credential | Promise<Credential>) | undefined, platform: Platform) {
     this.#auth = auth;
     this.#platform = platform;
   }
@@ -45,47 +42,31 @@ export class Credentials {
     return this.#kept = await this.#ask();
   }
 
-  /** `auth` is waited for no longer. */
+  /** `auth` is waited for no longer: who waits may ask again, and is told that all is closed. */
   close(): void {
-    this.#closed.abort();
+    this.#closed.abort(lateness(0));
   }
 
   async #ask(): Promise<Presented> {
-    if (this.#auth === undefined) return {};
-    const presented = presentedIn(await this.#given(this.#auth));
-    this.isTicket = presented.ticket !== undefined;
-    return presented;
-  }
-
-  async #given(auth: () => unknown): Promise<unknown> {
-    let timer: unknown;
-    let release = () => {};
-    const late = new Promise((_, reject) => {
-      const error = new DOMException(`no answer within ${AUTH_LIMIT_MS} ms`, "TimeoutError");
-      const end = () => reject(error);
-      timer = this.#platform.setTimeout(end, AUTH_LIMIT_MS);
-      release = onAbort(this.#closed.signal, end);
-    });
+    const auth = this.#auth;
+    if (auth === undefined) return {};
+    const given = (async () => await auth())();
     try {
-      return await Promise.race([auth(), late]);
+      const inTime = await within(this.#platform, AUTH_LIMIT_MS, given, this.#closed.signal);
+      const presented = presentedIn(inTime);
+      this.isTicket = presented.ticket !== undefined;
+      return presented;
     } catch (cause) {
-      throw new WeirError("auth_failed", `\`auth\` gave no credential: ${cause}.`, { cause });
-    } finally {
-      this.#platform.clearTimeout(timer);
-      release();
+      throw new WeirError("auth_failed", `\`auth\` gave no credential: ${cause}`, { cause });
     }
   }
 }
 
-/** @throws {WeirError} `auth_failed` */
 function presentedIn(given: unknown): Presented {
-  const presented: { readonly [name in keyof Presented]?: unknown } =
-    typeof given === "object" && given !== null ? given : { token: given };
-  const { token, ticket } = presented;
+  const { token, ticket } = typeof given === "string" ? { token: given } : Object(given);
   const text = token ?? ticket;
-  if (typeof text === "string" && SENDABLE.test(text)) {
-    return token === undefined ? { ticket: text } : { token: text };
+  if (typeof text !== "string" || !SENDABLE.test(text)) {
+    throw new Error("a token or a ticket is a text without spaces.");
   }
-  const detail = "`auth` gave neither a token nor a ticket: it has to be a text without spaces.";
-  throw new WeirError("auth_failed", detail);
+  return token === undefined ? { ticket: text } : { token: text };
 }

@@ -43,14 +43,10 @@ async function readBody(
 ): Promise<void> {
   const { host, signal } = group;
   const parser = new EventSourceParser();
-  const end = (error: WeirError, isSilent = false) => {
-    host.down(error, { retry: parser.retry, isSilent });
-  };
-  const watch = new Watch({
-    platform: host.platform,
-    timing: host.timing,
-    dead: () => end(unreachable("The stream has gone silent."), true),
-  });
+  // It comes back when `retry:` allows it.
+  const end = ({ code, detail, cause }: WeirError) =>
+    host.down(new WeirError(code, detail, { cause, retryAfter: parser.retry }));
+  const watch = new Watch(host, end);
   group.check = () => watch.check();
   try {
     let hasBegun = false;
@@ -81,16 +77,10 @@ function handle(host: Host, { type, data }: StreamEvent): void {
       return channels.gap(message);
     case "weir.token":
       return void renew(host, String(message["stream"]));
-    case "weir.unsubscribed": {
-      const detail = "The credential does not allow to read it any more.";
-      const error = new WeirError(String(message["reason"]), detail);
-      return channels.ended(String(message["channel"]), error);
-    }
+    case "weir.unsubscribed":
+      return channels.unsubscribed(message);
     case "weir.goodbye":
-      return host.down(goodbyeError(message["reason"]), {
-        retry: Number(message["retry"]) || 0,
-        isGoodbye: true,
-      });
+      return host.down(goodbyeError(message), true);
     default:
       if (message["ephemeral"] === true) channels.ephemeral(message);
       else channels.event(message, data.length);

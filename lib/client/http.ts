@@ -1,14 +1,13 @@
 import type { Answer } from "./link.ts";
 import { onAbort } from "./on_abort.ts";
 import { parseObject } from "./parse_object.ts";
-import { isCredentialRefusal, unreachable } from "./refusal.ts";
+import { isCredentialRefusal, nobodyAnswers } from "./refusal.ts";
 import { type Shared, urlOf } from "./transport.ts";
 import { WeirError } from "./weir_error.ts";
+import { lateness } from "./within.ts";
 
 /** The most that `Retry-After` may ask for, in ms. Met: an answer that keeps a client away for good. */
 const MAX_RETRY_AFTER_MS = 3_600_000;
-
-const LATE = "TimeoutError";
 
 export interface RequestOptions {
   readonly method?: string | undefined;
@@ -53,8 +52,7 @@ async function send<T>(
   if (body !== undefined) headers["Content-Type"] = "application/json";
   const abort = new AbortController();
   const end = () => abort.abort();
-  const late = () => abort.abort(new DOMException(`No answer within ${limit} ms.`, LATE));
-  const timer = platform.setTimeout(late, limit);
+  const timer = platform.setTimeout(() => abort.abort(lateness(limit)), limit);
   const begun = () => platform.clearTimeout(timer);
   const forget = onAbort(signal, end);
   try {
@@ -69,8 +67,7 @@ async function send<T>(
     return await read(response, begun);
   } catch (cause) {
     end(); // what is left of the answer is not wanted
-    if (cause instanceof WeirError) throw cause;
-    throw unreachable(`Nobody answers at ${base.origin}: is the URL right?`, cause);
+    throw nobodyAnswers(base, cause);
   } finally {
     begun();
     forget();
@@ -96,11 +93,6 @@ export async function requestJson(
 
 async function jsonOf(response: Response): Promise<Answer> {
   return response.status === 204 ? {} : parseObject(await response.text());
-}
-
-/** Whether it was waited for in vain. */
-export function isLate({ cause }: WeirError): boolean {
-  return cause instanceof DOMException && cause.name === LATE;
 }
 
 /** A refusal as problem details (RFC 9457); what isn't one is no answer of a Weir. */

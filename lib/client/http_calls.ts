@@ -2,11 +2,10 @@ import type { Credentials } from "./credentials.ts";
 import { requestJson } from "./http.ts";
 import { inPath } from "./in_path.ts";
 import type { Answer, Call } from "./link.ts";
-import { CALL_LIMIT_MS, published } from "./published.ts";
-import type { Shared } from "./transport.ts";
+import { CALL_LIMIT_MS, type Shared } from "./transport.ts";
 import { WeirError } from "./weir_error.ts";
 
-/** @see {@link import("./transport.ts").Ways.call} */
+/** The call, by a request. @see {@link import("./transport.ts").Ways.call} */
 export async function callOverHttp(
   shared: Shared,
   call: Call,
@@ -21,8 +20,7 @@ export async function callOverHttp(
     case "publish": {
       const { channel } = call;
       const events = call.events.map((event) => ({ channel, ...event }));
-      const answer = await send("/v1/events", "POST", { events });
-      return published(channel, answer["events"]);
+      return await send("/v1/events", "POST", { events });
     }
     case "ephemeral": {
       const { op: _op, ...event } = call;

@@ -1,10 +1,11 @@
 import type { Channel } from "../shared/channel.ts";
 import { formatCursor } from "../shared/cursor.ts";
 import { type Epoch, isOffset, type Position } from "../shared/offset.ts";
+import { isChannelRefusal } from "./channel_refusal.ts";
 import type { Wanted } from "./channels.ts";
-import { isLate, requestJson } from "./http.ts";
+import { requestJson } from "./http.ts";
 import { place, readOne } from "./placing.ts";
-import { badAnswer, isChannelRefusal, unreachable } from "./refusal.ts";
+import { unreachable, unreadable } from "./refusal.ts";
 import type { Host, Transport } from "./transport.ts";
 import { WeirError } from "./weir_error.ts";
 
@@ -111,7 +112,7 @@ class HttpTransport implements Transport {
       if (!group.signal.aborted) throw unreachable("The answer has ended.");
     } catch (cause) {
       if (group.signal.aborted) return;
-      const error = errorOf(cause);
+      const error = unreadable(cause);
       try {
         if (isChannelRefusal(error) && await this.#hasRefused(group, error)) return;
         this.#fail(error);
@@ -122,8 +123,7 @@ class HttpTransport implements Transport {
   }
 
   #fail(cause: unknown): void {
-    const error = errorOf(cause);
-    this.#host.down(error, { isSilent: isLate(error) });
+    this.#host.down(unreadable(cause));
   }
 
   /** Whether some of the group's channels are refused, and their readers have been told. */
@@ -191,8 +191,4 @@ function grouped(wanted: readonly Wanted[]): readonly (readonly string[])[] {
     } else last.push(channel);
   }
   return groups;
-}
-
-function errorOf(cause: unknown): WeirError {
-  return cause instanceof WeirError ? cause : badAnswer("The answer can't be read.", cause);
 }

@@ -10,7 +10,7 @@ export async function later(): Promise<typeof import("./rest.ts")> {
     return await import("./rest.ts");
   } catch (cause) {
     throw unreachable(
-      "A part of the client can't be loaded: is it where the page has it from?",
+      "The rest of the client can't be loaded.",
       cause,
     );
   }

@@ -55,7 +55,7 @@ export interface Publication {
 }
 
 export type Call =
-  /** All of one channel, in order, all or none: 1–100. Answers with `Published[]`. */
+  /** All of one channel, in order, all or none: 1–100. Answers with `events`, each as published. */
   | { readonly op: "publish"; readonly channel: string; readonly events: readonly Publication[] }
   | {
     readonly op: "ephemeral";

@@ -1,17 +1,15 @@
 import type { Published, PublishOptions } from "./api.ts";
+import { later } from "./later.ts";
 import type { Link, Publication } from "./link.ts";
 import { onAbort } from "./on_abort.ts";
-import { isPassing, repeated } from "./repeated.ts";
+import { randomId } from "./random_id.ts";
+import { repeated } from "./repeated.ts";
 import { WeirError } from "./weir_error.ts";
 
 /** Publishes that wait for their answer. Met: a page that is offline for days and goes on. */
 export const MAX_WAITING_EVENTS = 1_000;
 /** Bytes of their JSON. Met: the same, with large events. */
 export const MAX_WAITING_BYTES = 4 * 1024 ** 2;
-/** What the server takes in one publish. */
-const MAX_BATCH_EVENTS = 100;
-/** Of JSON in one publish, unless one event has more: well below the 8 MiB that a server takes. */
-const MAX_BATCH_BYTES = 1024 ** 2;
 
 export interface OutboxOptions {
   readonly events?: number;
@@ -20,14 +18,15 @@ export interface OutboxOptions {
   readonly random?: () => number;
 }
 
-interface Waiting {
+/** A publish that waits for its answer. */
+export interface Waiting {
   readonly publication: Publication;
   readonly bytes: number;
   isInFlight: boolean;
   /** Takes it out of the outbox. */
   resolve(published: Published): void;
   reject(cause: unknown): void;
-  /** Rejects it if its signal has aborted. */
+  /** Rejects it if its signal has aborted, and it is not on its way. */
   check(): void;
 }
 
@@ -53,9 +52,13 @@ export class Outbox {
     const { type, id, key, ttl, ephemeral, signal } = options;
     signal?.throwIfAborted();
     // As it is now: the application may go on changing it.
-    const json = jsonOf({ data, type, id: id ?? (ephemeral ? id : randomId()), key, ttl });
-    const publication: Publication = JSON.parse(json);
-    if (!("data" in publication)) throw new WeirError("bad_data", "JSON has no undefined.");
+    const [json, publication] = written({
+      data,
+      type,
+      id: id ?? (ephemeral ? undefined : randomId()),
+      key,
+      ttl,
+    });
     if (!ephemeral) {
       return await this.#add(channel, publication, new TextEncoder().encode(json).length, signal);
     }
@@ -84,8 +87,7 @@ export class Outbox {
         forget();
       };
       const check = () => {
-        const isWaiting = !one.isInFlight && waiting.includes(one);
-        if (isWaiting && signal?.aborted) one.reject(signal.reason);
+        if (!one.isInFlight && signal?.aborted) one.reject(signal.reason);
       };
       const one: Waiting = {
         publication,
@@ -106,10 +108,12 @@ export class Outbox {
   }
 
   async #send(channel: string, waiting: Waiting[]): Promise<void> {
+    const link = this.#link;
+    const send = async () => await (await later()).sendBatch(link, channel, waiting);
     await undefined; // so that what is published in one go leaves in one go
     while (waiting.length > 0) {
       try {
-        await repeated(this.#link, () => this.#sendBatch(channel, waiting), this.#options);
+        await repeated(link, send, this.#options);
       } catch (cause) {
         // The link is closed, or the whole batch was refused: those are out already.
         for (const one of [...waiting]) one.reject(cause);
@@ -117,49 +121,17 @@ export class Outbox {
     }
     this.#channels.delete(channel);
   }
-
-  /** Settles what the server answers; throws what passes. */
-  async #sendBatch(channel: string, waiting: readonly Waiting[]): Promise<void> {
-    const batch = takeBatch(waiting);
-    if (batch.length === 0) return;
-    for (const one of batch) one.isInFlight = true;
-    try {
-      const events = batch.map(({ publication }) => publication);
-      const answer = await this.#link.call({ op: "publish", channel, events });
-      const published = answer["events"] as readonly Published[] | undefined;
-      batch.forEach((one, i) => {
-        const its = published?.[i];
-        if (its !== undefined) one.resolve({ ...its, duplicate: its.duplicate ?? false });
-        else one.reject(new WeirError("bad_answer", "The server left an event out of its answer."));
-      });
-    } catch (cause) {
-      if (isPassing(cause)) throw cause;
-      const refused = cause instanceof WeirError && batch[cause.index ?? -1];
-      for (const one of refused ? [refused] : batch) one.reject(cause);
-    } finally {
-      for (const one of batch) {
-        one.isInFlight = false;
-        one.check();
-      }
-    }
-  }
 }
 
-function takeBatch(waiting: readonly Waiting[]): readonly Waiting[] {
-  let bytes = 0;
-  const end = waiting.findIndex((one, i) => (bytes += one.bytes) > MAX_BATCH_BYTES && i > 0);
-  return waiting.slice(0, end < 0 ? MAX_BATCH_EVENTS : Math.min(end, MAX_BATCH_EVENTS));
-}
-
-/** 128 bits. Not randomUUID(): pages that come by plain HTTP have none. */
-function randomId(): string {
-  const bytes = crypto.getRandomValues(new Uint8Array(16));
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
-}
-
-function jsonOf(value: unknown): string {
+/** In JSON, and what that says. @throws {WeirError} `bad_data` */
+function written(
+  publication: Readonly<Record<string, unknown>>,
+): readonly [json: string, Publication] {
   try {
-    return JSON.stringify(value);
+    const json = JSON.stringify(publication);
+    const plain = JSON.parse(json);
+    if ("data" in plain) return [json, plain];
+    throw new TypeError("it has no undefined");
   } catch (cause) {
     throw new WeirError("bad_data", `The data can't be written as JSON: ${cause}`, { cause });
   }

@@ -1,5 +1,5 @@
 import type { Answer } from "./link.ts";
-import { badAnswer } from "./refusal.ts";
+import { unreadable } from "./refusal.ts";
 
 /** @throws {WeirError} `bad_answer` */
 export function parseObject(text: string): Answer {
@@ -8,6 +8,6 @@ export function parseObject(text: string): Answer {
     if (typeof value === "object" && value !== null) return value;
     throw new TypeError("no object");
   } catch (cause) {
-    throw badAnswer("The answer is no JSON object.", cause);
+    throw unreadable(cause);
   }
 }

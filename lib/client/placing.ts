@@ -1,8 +1,9 @@
 import { isOffset } from "../shared/offset.ts";
+import { isChannelRefusal } from "./channel_refusal.ts";
 import { before } from "./channels.ts";
 import { requestJson } from "./http.ts";
 import type { Answer } from "./link.ts";
-import { badAnswer, isChannelRefusal } from "./refusal.ts";
+import { badAnswer } from "./refusal.ts";
 import type { Host } from "./transport.ts";
 import { WeirError } from "./weir_error.ts";
 

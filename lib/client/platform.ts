@@ -34,14 +34,11 @@ export const PLATFORM: Platform = {
   isOnline: () => navigator?.onLine !== false,
   isHidden: () => document?.visibilityState === "hidden",
   watch(listener) {
-    const targets: readonly (readonly [EventTarget | undefined, string])[] = [
-      [document && globalThis, "online"],
-      [document && globalThis, "offline"],
-      [document, "visibilitychange"],
-    ];
-    for (const [target, type] of targets) target?.addEventListener(type, listener);
-    return () => {
-      for (const [target, type] of targets) target?.removeEventListener(type, listener);
-    };
+    const end = new AbortController();
+    const { signal } = end;
+    document?.addEventListener("visibilitychange", listener, { signal });
+    const page = document && globalThis;
+    for (const type of ["online", "offline"]) page?.addEventListener(type, listener, { signal });
+    return () => end.abort();
   },
 };

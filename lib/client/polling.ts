@@ -1,7 +1,7 @@
 import { requestJson } from "./http.ts";
 import { type Group, openHttp } from "./http_transport.ts";
 import type { Answer } from "./link.ts";
-import { onAbort } from "./on_abort.ts";
+import { pause } from "./pause.ts";
 import { badAnswer } from "./refusal.ts";
 import type { Host, Transport } from "./transport.ts";
 
@@ -34,7 +34,7 @@ async function poll(group: Group, isLong: boolean): Promise<void> {
     const isMore = page["upToDate"] === false;
     const heartbeat = Math.round(host.timing.heartbeat / 1_000);
     wait = isLong && !isMore ? Math.min(Math.max(1, heartbeat), MAX_WAIT_SECONDS) : 0;
-    if (!isLong && !isMore) await pause(host, signal);
+    if (!isLong && !isMore) await pause(host.platform, SHORT_POLL_MS, signal);
   }
 }
 
@@ -50,17 +50,4 @@ function take({ channels }: Host, page: Answer, signal: AbortSignal): void {
     channels.event(event, JSON.stringify(event.data).length);
   }
   for (const event of ephemeral) channels.ephemeral(event);
-}
-
-function pause({ platform }: Host, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const timer = platform.setTimeout(() => end(), SHORT_POLL_MS);
-    let forget = () => {};
-    const end = () => {
-      platform.clearTimeout(timer);
-      forget();
-      resolve();
-    };
-    forget = onAbort(signal, end);
-  });
 }

@@ -1,10 +1,10 @@
+import type { Answer } from "./link.ts";
 import { WeirError } from "./weir_error.ts";
+import { isLateness } from "./within.ts";
 
 /** Refusals that neither waiting nor another credential mends. */
-const FATAL = /^(bad_url|forbidden_(host|origin)|bad_subprotocol|token_in_url|closed)$/;
+const FATAL = /^forbidden_(host|origin)$/;
 const CREDENTIAL = /^(unauthenticated|(token|key|ticket)_(invalid|expired|revoked))$/;
-const CHANNEL =
-  /^(forbidden|bad_(channel|cursor|parameter)|channel_\w+|cursor_\w+|too_many_channels)$/;
 
 /** Whether it ends the client. */
 export function isFatal({ code, cause }: WeirError): boolean {
@@ -13,8 +13,7 @@ export function isFatal({ code, cause }: WeirError): boolean {
 
 /** Whether `auth` may do better next time: a TypeError is what fetch() throws where nobody answers. */
 function isForNow(cause: unknown): boolean {
-  return cause instanceof TypeError ||
-    (cause instanceof DOMException && cause.name === "TimeoutError");
+  return cause instanceof TypeError || isLateness(cause);
 }
 
 /** Whether it is about the credential: another may do. */
@@ -22,13 +21,14 @@ export function isCredentialRefusal({ code }: WeirError): boolean {
   return CREDENTIAL.test(code);
 }
 
-/** Whether it is about the channel: others can be read. */
-export function isChannelRefusal({ code }: WeirError): boolean {
-  return CHANNEL.test(code);
-}
-
 export function unreachable(detail: string, cause?: unknown): WeirError {
   return new WeirError("unreachable", detail, { cause });
+}
+
+/** What went wrong with a request, where that is no refusal: nobody at `base` took it. */
+export function nobodyAnswers(base: URL, cause: unknown): WeirError {
+  if (cause instanceof WeirError) return cause;
+  return unreachable(`Nobody answers at ${base.origin}: is the URL right?`, cause);
 }
 
 export function closedError(): WeirError {
@@ -39,6 +39,11 @@ export function badAnswer(detail: string, cause?: unknown): WeirError {
   return new WeirError("bad_answer", `${detail} Is the URL that of a Weir?`, { cause });
 }
 
+/** What went wrong in reading an answer. */
+export function unreadable(cause: unknown): WeirError {
+  return cause instanceof WeirError ? cause : badAnswer("The answer can't be read.", cause);
+}
+
 const GOODBYES: Readonly<Record<string, string>> = {
   stopping: "shutting_down",
   slow: "overloaded",
@@ -47,8 +52,9 @@ const GOODBYES: Readonly<Record<string, string>> = {
   flooding: "rate_limited",
 };
 
-/** Why the server ended the connection, by the reason of its goodbye. */
-export function goodbyeError(reason: unknown): WeirError {
+/** Why the server ended the connection, by its goodbye. */
+export function goodbyeError({ reason, retry }: Answer): WeirError {
   const code = GOODBYES[String(reason)] ?? String(reason);
-  return new WeirError(code, `The server has ended the connection: ${reason}.`);
+  const retryAfter = Number(retry) || undefined;
+  return new WeirError(code, `The server said goodbye: ${reason}.`, { retryAfter });
 }

@@ -33,23 +33,22 @@ export async function repeated<T>(
   attempt: () => Promise<T>,
   { signal, random }: { readonly signal?: AbortSignal; readonly random?: () => number } = {},
 ): Promise<T> {
-  for (let failures = 0;; failures++) {
-    for (let state; !isCallable(state = link.state.value);) {
-      if (state.status === "closed") {
-        throw state.error ?? closedError();
-      }
-      await change(link, signal);
-    }
+  for (let failures = 0;;) {
     signal?.throwIfAborted();
+    const state = link.state.value;
+    if (state.status === "closed") throw state.error ?? closedError();
+    if (!isCallable(state)) {
+      await change(link, signal);
+      continue;
+    }
     try {
       return await attempt();
     } catch (cause) {
       if (!isPassing(cause)) throw cause;
       const { retryAfter } = cause;
-      const wait = retryAfter ?? fullJitter(failures, random);
+      const wait = retryAfter ?? fullJitter(failures++, random);
       await change(link, signal, wait, retryAfter === undefined);
     }
-    signal?.throwIfAborted();
   }
 }
 
@@ -73,5 +72,6 @@ function change(
     };
     let forget = () => {};
     forget = onAbort(signal, end);
+    if (link.state.value.status === "closed") end();
   });
 }

@@ -7,12 +7,13 @@ export async function checkedEvent<T>(
   schema: StandardSchema<T> | undefined,
 ): Promise<WeirEvent<T>> {
   if (schema === undefined) return event as WeirEvent<T>; // T is the caller's word then
-  const where = `The data of ${event.offset} in ${event.channel} is not as its schema says`;
   try {
     const { issues: [issue] = [], ...outcome } = await schema["~standard"].validate(event.data);
     if ("value" in outcome) return { ...event, data: outcome.value };
-    throw new WeirError("bad_data", `${where}: ${issue?.message}`);
+    throw new Error(issue?.message);
   } catch (cause) {
-    throw cause instanceof WeirError ? cause : new WeirError("bad_data", where, { cause });
+    const where = `${event.offset} in ${event.channel}`;
+    const detail = `The data of ${where} is not as its schema says: ${cause}`;
+    throw new WeirError("bad_data", detail, { cause });
   }
 }

@@ -1,61 +1,61 @@
-import { unreachable } from "./refusal.ts";
-import type { Down, Host, OpenTransport, Shared, Transport } from "./transport.ts";
+import type { TransportName } from "./api.ts";
+import { closedError, nobodyAnswers } from "./refusal.ts";
+import type { Host, OpenTransport, Shared, Transport } from "./transport.ts";
 import type { WeirError } from "./weir_error.ts";
+import { within } from "./within.ts";
 
-export interface Ended extends Down {
+export interface Ended {
   readonly error: WeirError;
+  /** The server said goodbye. */
+  readonly isGoodbye?: boolean;
 }
 
 /** One transport, from its opening to its end. */
 export class Session {
   /** Its place in the list of transports. */
   readonly index: number;
+  readonly name: TransportName;
   /** Resolves once it has ended, by itself or by `close()`. */
   readonly ended: Promise<Ended>;
+  /** Aborts when it has. */
+  readonly signal: AbortSignal;
   /** None until it is open. */
   transport: Transport | undefined;
   readonly #host: Host;
   readonly #abort = new AbortController();
   #end = (_ended: Ended) => {};
 
-  constructor(shared: Shared, index: number) {
+  constructor(shared: Shared, index: number, name: TransportName) {
     this.index = index;
+    this.name = name;
     this.ended = new Promise((resolve) => this.#end = resolve);
-    this.#host = { ...shared, signal: this.#abort.signal, down: this.down };
+    this.signal = this.#abort.signal;
+    this.#host = { ...shared, signal: this.signal, down: this.down };
   }
 
-  get hasEnded(): boolean {
-    return this.#abort.signal.aborted;
-  }
-
-  /**
-   * Asks for a credential and opens the transport, which gets `limit` ms for it.
-   *
-   * @throws {WeirError}
-   */
+  /** Opens the transport, or ends. */
   async open(opener: OpenTransport, limit: number): Promise<void> {
-    const { platform, credentials, base } = this.#host;
-    let timer: unknown;
-    const ended = this.ended.then(({ error }) => Promise.reject(error));
-    try {
-      await Promise.race([credentials.renew(), ended]);
-      const late = unreachable(`No answer from ${base.origin} in ${limit} ms: is the URL right?`);
-      timer = platform.setTimeout(() => this.down(late, { isSilent: true }), limit);
-      this.transport = await Promise.race([opener(this.#host), ended]);
-    } catch (cause) {
-      this.close();
-      throw cause;
-    } finally {
-      platform.clearTimeout(timer);
-    }
+    await Promise.race([this.#open(opener, limit), this.ended]);
   }
 
-  readonly down = (error: WeirError, how: Down = {}): void => {
-    this.#end({ error, ...how });
+  readonly down = (error: WeirError, isGoodbye = false): void => {
+    this.#end({ error, isGoodbye });
     this.#abort.abort();
   };
 
   close(): void {
-    this.down(unreachable("The connection was closed."));
+    this.down(closedError());
+  }
+
+  /** Asks for a credential and opens the transport, which gets `limit` ms for it. */
+  async #open(opener: OpenTransport, limit: number): Promise<void> {
+    const { platform, credentials, base } = this.#host;
+    try {
+      await credentials.renew();
+      if (this.signal.aborted) return;
+      this.transport = await within(platform, limit, opener(this.#host), this.signal);
+    } catch (cause) {
+      this.down(nobodyAnswers(base, cause));
+    }
   }
 }

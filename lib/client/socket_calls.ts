@@ -1,5 +1,4 @@
 import type { Answer, Call, Publication } from "./link.ts";
-import { published } from "./published.ts";
 import { WeirError } from "./weir_error.ts";
 
 /**
@@ -44,5 +43,5 @@ async function publish(
       throw new WeirError(cause.code, cause.detail, { ...cause, index });
     }
   }
-  return published(channel, answers);
+  return { events: answers };
 }

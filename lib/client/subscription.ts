@@ -7,7 +7,7 @@ import type {
   WeirEvent,
 } from "./api.ts";
 import { before } from "./channels.ts";
-import type { KeptCursor } from "./cursor_store.ts";
+import type { KeptCursor } from "./kept_cursor.ts";
 import type { Feed, Link } from "./link.ts";
 import { callback } from "./observable.ts";
 import { onAbort } from "./on_abort.ts";
@@ -22,9 +22,11 @@ const MAX_WAITING_CHARS = 4 * 1024 ** 2;
 export interface Source {
   readonly link: Link;
   readonly channel: string;
-  /** Where the cursor is kept, if somewhere. */
-  readonly kept: KeptCursor | undefined;
+  /** Where the cursor is kept, if somewhere; nowhere either once the client is closed. */
+  readonly kept: Promise<KeptCursor | undefined> | undefined;
 }
+
+type InboxOptions<T> = SubscribeOptions<T> & Pick<ListenOptions<T>, "onStart">;
 
 interface Waiting {
   readonly item: WeirEvent | Gap;
@@ -39,30 +41,23 @@ class Inbox<T> {
   /** Behind the last item that was given out. */
   cursor: string | undefined;
   readonly #source: Source;
-  readonly #options: SubscribeOptions<T>;
-  readonly #onStart: (cursor: string) => void;
+  readonly #options: InboxOptions<T>;
   #queue: Waiting[] = [];
   #chars = 0;
   #feed: Feed | undefined;
-  #isPaused = false;
   #isEnded = false;
   /** Why it has ended, if not by the application's wish. */
   #error: WeirError | undefined;
   #wake = () => {};
   #forget = () => {};
 
-  constructor(
-    source: Source,
-    options: SubscribeOptions<T>,
-    onStart: (cursor: string) => void = () => {},
-  ) {
+  constructor(source: Source, options: InboxOptions<T>) {
     this.#source = source;
     this.#options = options;
-    this.#onStart = onStart;
     const { signal, after } = options;
     this.#forget = onAbort(signal, this.close);
     if (after !== undefined || source.kept === undefined) this.#begin(after);
-    else void source.kept.get().then((kept) => this.#begin(kept));
+    else void source.kept.then((kept) => kept?.get()).then((cursor) => this.#begin(cursor));
   }
 
   /** Ends it by the application's wish: nothing more is given out. */
@@ -72,23 +67,26 @@ class Inbox<T> {
   };
 
   /**
-   * The next event, or gap where `onGap` does not take those; undefined at the end.
+   * The events, and gaps where `onGap` does not take those, until it ends.
    *
    * @throws {WeirError} why it has ended, if it was not the application's wish.
    */
-  async next(): Promise<WeirEvent<T> | Gap | undefined> {
-    // Who asks for the next is done with the last.
-    if (this.cursor !== undefined) this.#source.kept?.set(this.cursor);
-    while (true) {
-      const waiting = this.#queue.shift();
-      if (waiting !== undefined) {
-        this.#chars -= waiting.size;
-        this.#resume();
-        const item = await this.#taken(waiting.item);
-        if (item !== undefined) return item;
-      } else if (this.#error !== undefined) throw this.#error;
-      else if (this.#isEnded) return undefined;
-      else await new Promise<void>((resolve) => this.#wake = resolve);
+  async *items(): AsyncGenerator<WeirEvent<T> | Gap, void> {
+    try {
+      while (true) {
+        this.#keep(); // who asks for the next is done with the last
+        const waiting = this.#queue.shift();
+        if (waiting !== undefined) {
+          this.#chars -= waiting.size;
+          this.#resume();
+          const item = await this.#taken(waiting.item);
+          if (item !== undefined) yield item;
+        } else if (this.#error !== undefined) throw this.#error;
+        else if (this.#isEnded) return;
+        else await new Promise<void>((resolve) => this.#wake = resolve);
+      }
+    } finally {
+      this.close();
     }
   }
 
@@ -98,8 +96,8 @@ class Inbox<T> {
     this.#feed = link.feed(channel, after, {
       started: (cursor) => {
         this.cursor ??= cursor;
-        this.#source.kept?.set(this.cursor);
-        callback(() => this.#onStart(cursor));
+        this.#keep();
+        callback(() => this.#options.onStart?.(cursor));
       },
       event: (event, size = 0) => this.#push(event, size),
       gap: (gap) => this.#push(gap, 0),
@@ -112,18 +110,21 @@ class Inbox<T> {
     this.#queue.push({ item, size });
     this.#chars += size;
     if (this.#queue.length >= MAX_WAITING_EVENTS || this.#chars >= MAX_WAITING_CHARS) {
-      this.#isPaused = true;
       this.#feed?.pause();
     }
     this.#wake();
   }
 
+  /** Goes on, if it was paused, once most is taken. */
   #resume(): void {
     const isRoomy = this.#queue.length <= MAX_WAITING_EVENTS / 4 &&
       this.#chars <= MAX_WAITING_CHARS / 4;
-    if (!this.#isPaused || !isRoomy) return;
-    this.#isPaused = false;
-    this.#feed?.resume();
+    if (isRoomy) this.#feed?.resume();
+  }
+
+  #keep(): void {
+    const { cursor } = this;
+    if (cursor !== undefined) void this.#source.kept?.then((kept) => kept?.set(cursor));
   }
 
   /** Undefined for a gap that `onGap` has taken, and where the subscription ends with it. */
@@ -138,23 +139,17 @@ class Inbox<T> {
     }
     try {
       const event = await checkedEvent(item, schema);
-      if (this.#isLeft) return undefined;
+      if (this.#isEnded && this.#error === undefined) return; // closed meanwhile
       this.cursor = event.offset;
       return event;
     } catch (cause) {
-      return this.#fail(cause);
+      return this.#fail(cause as WeirError); // checkedEvent() throws no other
     }
   }
 
-  /** Whether it was closed while its data was checked. */
-  get #isLeft(): boolean {
-    return this.#isEnded && this.#error === undefined;
-  }
-
-  #fail(cause: unknown): undefined {
-    if (this.#isLeft) return;
+  #fail(error: WeirError): undefined {
     this.#queue = [];
-    this.#end(cause instanceof WeirError ? cause : new WeirError("bad_data", String(cause)));
+    this.#end(error);
   }
 
   #end(error?: WeirError): void {
@@ -163,8 +158,8 @@ class Inbox<T> {
     this.#error = error;
     this.#forget();
     this.#feed?.close();
-    if (this.cursor !== undefined) this.#source.kept?.set(this.cursor);
-    this.#source.kept?.close();
+    this.#keep();
+    void this.#source.kept?.then((kept) => kept?.close());
     this.#wake();
   }
 }
@@ -176,13 +171,6 @@ export function subscription<T>(
 ): Subscription<WeirEvent<T> | Gap> {
   const inbox = new Inbox(source, options);
   let isRead = false;
-  async function* items() {
-    try {
-      for (let item; (item = await inbox.next()) !== undefined;) yield item;
-    } finally {
-      inbox.close();
-    }
-  }
   return {
     get cursor() {
       return inbox.cursor;
@@ -190,7 +178,7 @@ export function subscription<T>(
     [Symbol.asyncIterator]() {
       if (isRead) throw new TypeError("A subscription can be read once.");
       isRead = true;
-      return items();
+      return inbox.items();
     },
   };
 }
@@ -198,7 +186,7 @@ export function subscription<T>(
 /** @see {@link import("./api.ts").Weir.listen} */
 export function listening<T>(source: Source, options: ListenOptions<T>): Listening {
   const { onEvent, onError, onStart } = options;
-  const inbox = new Inbox(source, options, onStart);
+  const inbox = new Inbox(source, options);
   let isCutOff = false;
   const unwatch = source.link.state.subscribe(({ status }) => {
     const { cursor } = inbox;
@@ -207,12 +195,11 @@ export function listening<T>(source: Source, options: ListenOptions<T>): Listeni
   });
   void (async () => {
     try {
-      for (let item; (item = await inbox.next()) !== undefined;) {
-        const event = item;
-        if (event.kind === "event") callback(() => onEvent(event, event.offset));
+      for await (const item of inbox.items()) {
+        if (item.kind === "event") callback(() => onEvent(item, item.offset));
       }
     } catch (cause) {
-      const error = cause as WeirError; // next() throws no other
+      const error = cause as WeirError; // items() throws no other
       callback(() => onError?.(error));
     }
     unwatch();

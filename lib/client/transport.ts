@@ -5,6 +5,9 @@ import type { Answer, Call } from "./link.ts";
 import type { Platform } from "./platform.ts";
 import type { WeirError } from "./weir_error.ts";
 
+/** How long one call may take, in ms. */
+export const CALL_LIMIT_MS = 30_000;
+
 /** What all transports of a connection share. */
 export interface Shared {
   readonly platform: Platform;
@@ -22,18 +25,15 @@ export interface Shared {
 export interface Host extends Shared {
   /** Aborts when the transport is closed, also while it opens. */
   readonly signal: AbortSignal;
-  /** The transport has ended by itself. Later calls count for nothing. */
-  down(error: WeirError, how?: Down): void;
+  /**
+   * The transport has ended by itself. Later calls count for nothing.
+   *
+   * @param isGoodbye the server said so.
+   */
+  down(error: WeirError, isGoodbye?: boolean): void;
 }
 
-export interface Down {
-  /** Milliseconds that the server asks to wait. */
-  readonly retry?: number | undefined;
-  /** Nothing came any more, or it stopped working: another transport may do better. */
-  readonly isSilent?: boolean;
-  /** The server said goodbye. */
-  readonly isGoodbye?: boolean;
-}
+export type Ask = (message: Answer, signal?: AbortSignal) => Promise<Answer>;
 
 /** A live way to read the channels. */
 export interface Transport {
@@ -41,13 +41,8 @@ export interface Transport {
   sync(): void;
   /** Looks at once whether it is alive: the machine has slept, or somebody came back. */
   check(): void;
-  /**
-   * The call's answer, where the transport goes both ways; undefined where the call goes better
-   * over HTTP.
-   *
-   * @throws {WeirError}
-   */
-  call?(call: Call, signal?: AbortSignal): Promise<Answer> | undefined;
+  /** One message and its answer, where the transport goes both ways. @throws {WeirError} */
+  readonly ask?: Ask;
 }
 
 /**
@@ -61,8 +56,22 @@ export type OpenTransport = (host: Host) => Promise<Transport>;
 export interface Ways {
   /** Those that there are, best first. */
   readonly transports: Readonly<Partial<Record<TransportName, OpenTransport>>>;
-  /** A call that no transport takes. @param session names the client. @throws {WeirError} */
-  call(shared: Shared, call: Call, session: string, signal?: AbortSignal): Promise<Answer>;
+  /**
+   * A call's answer.
+   *
+   * @param session names the client.
+   * @param ask of the transport that is open, if it has that.
+   * @throws {WeirError}
+   */
+  call(
+    shared: Shared,
+    call: Call,
+    session: string,
+    signal?: AbortSignal,
+    ask?: Ask,
+  ): Promise<Answer>;
+  /** Looks for a better transport. None: there is one. @see {@link import("./better.ts").better} */
+  readonly better?: typeof import("./better.ts").better;
 }
 
 /** @param path begins with `/v1/`; the base may have a path of its own. */

@@ -1,4 +1,7 @@
-import type { Platform } from "./platform.ts";
+import { unreachable } from "./refusal.ts";
+import type { Shared } from "./transport.ts";
+import type { WeirError } from "./weir_error.ts";
+import { lateness } from "./within.ts";
 
 /** How long an answer may take where a silence is not known to be one, in ms. */
 const CHECK_MS = 5_000;
@@ -18,71 +21,73 @@ export function heartbeatOf(said: unknown, known: number): number {
     : known;
 }
 
-export interface WatchOptions {
-  readonly platform: Platform;
-  /** Milliseconds. */
-  readonly timing: { readonly heartbeat: number };
-  /** Asks the other end for a word, where that can be. */
-  readonly ask?: () => void;
-  /** Nothing came. */
-  readonly dead: () => void;
-}
-
 /**
  * Watches for silence: after a heartbeat of it the other end is asked, and given the rest of the
  * time. A timer that is late (the machine slept, or the page was throttled) proves nothing: then
  * the other end is asked first.
  */
 export class Watch {
-  readonly #options: WatchOptions;
+  readonly #shared: Pick<Shared, "platform" | "timing">;
+  readonly #dead: (error: WeirError) => void;
+  readonly #inquire: (() => void) | undefined;
   #heard: number;
   #isAsked = false;
   #due = 0;
   #timer: unknown;
 
-  constructor(options: WatchOptions) {
-    this.#options = options;
-    this.#heard = options.platform.now();
-    this.#arm(options.timing.heartbeat);
+  /**
+   * @param dead nothing came.
+   * @param inquire asks the other end for a word, where that can be.
+   */
+  constructor(
+    shared: Pick<Shared, "platform" | "timing">,
+    dead: (error: WeirError) => void,
+    inquire?: () => void,
+  ) {
+    this.#shared = shared;
+    this.#dead = dead;
+    this.#inquire = inquire;
+    this.#heard = shared.platform.now();
+    this.#arm(shared.timing.heartbeat);
   }
 
   heard(): void {
-    this.#heard = this.#options.platform.now();
+    this.#heard = this.#shared.platform.now();
     this.#isAsked = false;
   }
 
   /** Asks now. Without a way to ask it only looks for what is overdue. */
   check(): void {
-    const { ask, timing } = this.#options;
-    if (ask !== undefined || this.#quiet > timing.heartbeat) this.#ask(CHECK_MS);
+    const isOverdue = this.#quiet > this.#shared.timing.heartbeat;
+    if (this.#inquire !== undefined || isOverdue) this.#ask(CHECK_MS);
   }
 
   stop(): void {
-    this.#options.platform.clearTimeout(this.#timer);
+    this.#shared.platform.clearTimeout(this.#timer);
   }
 
   get #quiet(): number {
-    return this.#options.platform.now() - this.#heard;
+    return this.#shared.platform.now() - this.#heard;
   }
 
   #look(): void {
-    const { platform, timing, dead } = this.#options;
-    const isLate = platform.now() - this.#due > timing.heartbeat / 2 + 500;
-    if (isLate) return this.#ask(CHECK_MS);
-    if (this.#isAsked) return dead();
+    const { platform, timing: { heartbeat } } = this.#shared;
     const quiet = this.#quiet;
-    if (quiet < timing.heartbeat) this.#arm(timing.heartbeat - quiet);
-    else this.#ask(timing.heartbeat * PATIENCE - quiet);
+    const isLate = platform.now() - this.#due > heartbeat / 2 + 500;
+    if (isLate) this.#ask(CHECK_MS);
+    else if (this.#isAsked) this.#dead(unreachable("Nothing comes any more.", lateness(quiet)));
+    else if (quiet < heartbeat) this.#arm(heartbeat - quiet);
+    else this.#ask(heartbeat * PATIENCE - quiet);
   }
 
   #ask(limit: number): void {
     this.#isAsked = true;
-    this.#options.ask?.();
-    this.#arm(Math.min(limit, this.#options.timing.heartbeat * PATIENCE));
+    this.#inquire?.();
+    this.#arm(Math.min(limit, this.#shared.timing.heartbeat * PATIENCE));
   }
 
   #arm(milliseconds: number): void {
-    const { platform } = this.#options;
+    const { platform } = this.#shared;
     this.stop();
     this.#due = platform.now() + milliseconds;
     this.#timer = platform.setTimeout(() => this.#look(), milliseconds);

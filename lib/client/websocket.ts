@@ -1,15 +1,14 @@
 import { later } from "./later.ts";
-import type { Answer, Call } from "./link.ts";
-import { badAnswer, goodbyeError, isCredentialRefusal, isFatal, unreachable } from "./refusal.ts";
+import type { Answer } from "./link.ts";
+import { goodbyeError, isCredentialRefusal, isFatal, unreachable, unreadable } from "./refusal.ts";
 import { onAbort } from "./on_abort.ts";
 import { parseObject } from "./parse_object.ts";
-import { CALL_LIMIT_MS } from "./published.ts";
 import { isPassing } from "./repeated.ts";
 import { fullJitter } from "./backoff.ts";
-import { callOverSocket } from "./socket_calls.ts";
-import { type Down, type Host, type Transport, urlOf } from "./transport.ts";
+import { CALL_LIMIT_MS, type Host, type Transport, urlOf } from "./transport.ts";
 import { heartbeatOf, Watch } from "./watch.ts";
 import { WeirError } from "./weir_error.ts";
+import { within } from "./within.ts";
 
 /** Of the protocol; see docs/protocol.md, "WebSocket". */
 const SUBPROTOCOL = "weir.v1";
@@ -19,7 +18,7 @@ const MAX_PENDING_SUBSCRIBES = 100;
 const RETRY_MS = 1_000;
 
 type Message = Readonly<Record<string, unknown>>;
-type Answered = (answer: Answer | undefined, error: WeirError | undefined) => void;
+type Answered = (answer: Answer, error?: WeirError) => void;
 
 interface Subscribed {
   readonly version: number;
@@ -33,14 +32,10 @@ export async function openWebSocket(host: Host): Promise<Transport> {
   const url = urlOf(base, "/v1/socket");
   url.protocol = url.protocol.replace("http", "ws");
   if (ticket !== undefined) url.searchParams.set("ticket", ticket);
-  const { WebSocket } = platform;
-  if (WebSocket === undefined) throw unreachable("There is no WebSocket here.");
-  const socket = new WebSocket(url, SUBPROTOCOL);
-  return await new Promise((resolve, reject) => {
-    const transport: SocketTransport = new SocketTransport(host, socket, token, (error) => {
-      if (error === undefined) resolve(transport);
-      else reject(error);
-    });
+  // A connection does not try what is not there.
+  const socket = new platform.WebSocket!(url, SUBPROTOCOL);
+  return await new Promise((resolve) => {
+    const transport: Transport = new SocketTransport(host, socket, token, () => resolve(transport));
   });
 }
 
@@ -48,8 +43,9 @@ export async function openWebSocket(host: Host): Promise<Transport> {
 class SocketTransport implements Transport {
   readonly #host: Host;
   readonly #socket: WebSocket;
+  readonly #token: string | undefined;
+  readonly #opened: () => void;
   readonly #watch: Watch;
-  readonly #opened: (error?: WeirError) => void;
   readonly #answers = new Map<number, Answered>();
   readonly #subscribed = new Map<string, Subscribed>();
   #ref = 0;
@@ -58,28 +54,18 @@ class SocketTransport implements Transport {
   #timer: unknown;
   #isOpen = false;
   #isPlacing = false;
-  #isClosed = false;
 
-  constructor(
-    host: Host,
-    socket: WebSocket,
-    token: string | undefined,
-    opened: (error?: WeirError) => void,
-  ) {
+  constructor(host: Host, socket: WebSocket, token: string | undefined, opened: () => void) {
     this.#host = host;
     this.#socket = socket;
+    this.#token = token;
     this.#opened = opened;
-    this.#watch = new Watch({
-      platform: host.platform,
-      timing: host.timing,
-      ask: () => this.#isOpen && this.#send({ op: "ping" }),
-      dead: () => this.#fail(unreachable("The WebSocket has gone silent."), { isSilent: true }),
-    });
-    socket.onmessage = ({ data }) => this.#receive(data, token);
+    this.#watch = new Watch(host, host.down, () => this.#isOpen && this.#send({ op: "ping" }));
+    socket.onmessage = ({ data }) => this.#receive(data);
     host.release(
       new Promise<void>((resolve) => {
         socket.onclose = socket.onerror = () => {
-          this.#fail(unreachable("The WebSocket has closed."));
+          host.down(lost());
           resolve();
         };
       }),
@@ -111,27 +97,14 @@ class SocketTransport implements Transport {
     this.#watch.check();
   }
 
-  call(call: Call, signal?: AbortSignal): Promise<Answer> | undefined {
-    const { isTicket } = this.#host.credentials;
-    return callOverSocket(call, isTicket, (message) => this.#ask(message, signal));
-  }
-
-  #ask(message: Message, signal?: AbortSignal): Promise<Answer> {
-    const { platform } = this.#host;
-    return new Promise((resolve, reject) => {
-      const late = () => settle(undefined, unreachable("No answer came in time."));
-      const timer = platform.setTimeout(late, CALL_LIMIT_MS);
-      let forget = () => {};
-      const settle = (answer: Answer | undefined, cause: unknown) => {
-        platform.clearTimeout(timer);
-        forget();
-        if (answer === undefined) reject(cause);
-        else resolve(answer);
-      };
+  readonly ask = async (message: Message, signal?: AbortSignal): Promise<Answer> => {
+    if (this.#isClosed) throw lost();
+    const answered = new Promise<Answer>((resolve, reject) => {
+      const settle: Answered = (answer, error) => error ? reject(error) : resolve(answer);
       this.#send(this.#request(message, settle));
-      forget = onAbort(signal, () => settle(undefined, signal?.reason));
     });
-  }
+    return await within(this.#host.platform, CALL_LIMIT_MS, answered, signal);
+  };
 
   /** Over HTTP: this socket has one subscription to a channel. */
   async #place(): Promise<void> {
@@ -150,43 +123,37 @@ class SocketTransport implements Transport {
     const subscribed: Subscribed = { version, isLive: false };
     this.#subscribed.set(channel, subscribed);
     this.#pending++;
-    return this.#request({ op: "subscribe", channel, after }, (answer, error) => {
+    return this.#request({ op: "subscribe", channel, after }, ({ offset }, error) => {
       this.#pending--;
       if (this.#isClosed) return;
       const isCurrent = this.#subscribed.get(channel) === subscribed;
-      if (error === undefined) {
-        if (isCurrent) {
-          subscribed.isLive = true;
-          this.#failures = 0;
-          this.#host.channels.started(channel, after, String(answer?.["offset"]));
-        }
-      } else if (isCurrent) {
+      if (isCurrent && error) {
         this.#subscribed.delete(channel);
         this.#refused(channel, error);
+      } else if (isCurrent) {
+        subscribed.isLive = true;
+        this.#failures = 0;
+        this.#host.channels.started(channel, after, String(offset));
       }
       if (this.#pending % (MAX_PENDING_SUBSCRIBES / 2) === 0) this.sync(); // many at once
     });
   }
 
   #refused(channel: string, error: WeirError): void {
-    if (isCredentialRefusal(error)) return this.#fail(error);
-    if (error.code !== "internal" && !isPassing(error)) {
-      return this.#host.channels.ended(channel, error);
-    }
-    this.#later(error.retryAfter);
+    if (isCredentialRefusal(error)) this.#host.down(error);
+    else if (error.code === "internal" || isPassing(error)) this.#later(error.retryAfter);
+    else this.#host.channels.ended(channel, error);
   }
 
   /** Subscribes to the rest after a while. */
   #later(wait?: number): void {
     const { platform } = this.#host;
     if (this.#isClosed) return;
-    const random = () => platform.random();
-    wait ??= RETRY_MS + fullJitter(this.#failures++, random);
     this.#timer ??= platform.setTimeout(() => {
       this.#timer = undefined;
       this.#isPlacing = false;
       this.sync();
-    }, wait);
+    }, wait ?? RETRY_MS + fullJitter(this.#failures++, platform.random));
   }
 
   #unsubscribe(channel: string): Message {
@@ -201,66 +168,56 @@ class SocketTransport implements Transport {
   }
 
   #send(...messages: readonly Message[]): void {
-    if (this.#isClosed || this.#socket.readyState !== 1) return;
+    if (this.#socket.readyState !== 1) return;
     this.#socket.send(messages.map((message) => JSON.stringify(message)).join("\n"));
   }
 
-  #receive(frame: unknown, token: string | undefined): void {
+  #receive(frame: unknown): void {
     this.#watch.heard();
     try {
       for (const line of String(frame).split("\n")) {
         if (this.#isClosed) return;
-        this.#handle(parseObject(line), line.length, token);
+        this.#handle(parseObject(line), line.length);
       }
     } catch (cause) {
-      const isKnown = cause instanceof WeirError;
-      this.#fail(isKnown ? cause : badAnswer("A message can't be read.", cause));
+      this.#host.down(unreadable(cause));
     }
   }
 
-  #handle(message: Answer, size: number, token: string | undefined): void {
+  #handle(message: Answer, size: number): void {
     const { op, channel } = message;
-    const { channels, timing } = this.#host;
+    const { channels, timing, down } = this.#host;
+    const isLive = this.#subscribed.get(String(channel))?.isLive;
     switch (op) {
       case "welcome":
         timing.heartbeat = heartbeatOf(message["heartbeat"], timing.heartbeat);
-        if (token === undefined) return this.#ready();
-        return this.#send(this.#request({ op: "auth", token }, (_, error) => {
-          if (error === undefined) this.#ready();
-          else this.#fail(error);
+        if (this.#token === undefined) return this.#ready();
+        return this.#send(this.#request({ op: "auth", token: this.#token }, (_, error) => {
+          if (error) down(error);
+          else this.#ready();
         }));
       case "event":
-        if (this.#isLive(channel)) channels.event(message, size);
-        return;
+        return isLive ? channels.event(message, size) : undefined;
       case "gap":
-        if (this.#isLive(channel)) channels.gap(message);
-        return;
+        return isLive ? channels.gap(message) : undefined;
       case "ephemeral":
         return channels.ephemeral(message);
       case "token":
         return void this.#renew();
       case "goodbye":
-        return this.#fail(goodbyeError(message["reason"]), {
-          retry: Number(message["retry"]) || 0,
-          isGoodbye: true,
-        });
+        return down(goodbyeError(message), true);
     }
     const ref = Number(message["ref"]);
     const answered = this.#answers.get(ref);
     this.#answers.delete(ref);
     if (op === "error") {
-      answered?.(undefined, new WeirError(String(message["code"]), String(message["detail"])));
+      answered?.({}, new WeirError(String(message["code"]), String(message["detail"])));
     } else if (answered !== undefined) {
-      answered(message, undefined);
+      answered(message);
     } else if (op === "unsubscribed") {
       this.#subscribed.delete(String(channel));
-      const detail = "The credential does not allow to read it any more.";
-      channels.ended(String(channel), new WeirError(String(message["reason"]), detail));
+      channels.unsubscribed(message);
     }
-  }
-
-  #isLive(channel: unknown): boolean {
-    return this.#subscribed.get(String(channel))?.isLive === true;
   }
 
   #ready(): void {
@@ -272,28 +229,24 @@ class SocketTransport implements Transport {
   async #renew(): Promise<void> {
     try {
       const { token } = await this.#host.credentials.renew();
-      if (token !== undefined) await this.#ask({ op: "auth", token });
+      if (token !== undefined) await this.ask({ op: "auth", token });
     } catch (cause) {
-      if (cause instanceof WeirError && isFatal(cause)) this.#fail(cause);
+      if (cause instanceof WeirError && isFatal(cause)) this.#host.down(cause);
     }
   }
 
-  #fail(error: WeirError, how?: Down): void {
-    if (this.#isClosed) return;
-    this.#opened(error); // before the close, which would say no more than that it was closed
-    this.#close();
-    this.#host.down(error, how);
+  get #isClosed(): boolean {
+    return this.#host.signal.aborted;
   }
 
   #close(): void {
-    if (this.#isClosed) return;
-    this.#isClosed = true;
     this.#watch.stop();
     this.#host.platform.clearTimeout(this.#timer);
     this.#socket.close();
-    const error = unreachable("The connection was lost before the answer came.");
-    for (const answered of this.#answers.values()) answered(undefined, error);
-    this.#answers.clear();
-    this.#opened(error);
+    for (const answered of this.#answers.values()) answered({}, lost());
   }
+}
+
+function lost(): WeirError {
+  return unreachable("The connection was lost.");
 }

@@ -28,7 +28,6 @@ export interface WeirErrorOptions extends ErrorOptions {
 /** Why the client, or the server, refuses. `code` is stable, `detail` says what to do. */
 export class WeirError extends Error {
   override readonly name = "WeirError";
-  readonly detail: string;
   /** The HTTP status, if it came by HTTP. */
   readonly status: number | undefined;
   /** Milliseconds that the server asks to wait before another try. */
@@ -38,13 +37,10 @@ export class WeirError extends Error {
 
   constructor(
     readonly code: ClientCode | (string & Record<never, never>),
-    detail: string,
+    readonly detail: string,
     options: WeirErrorOptions = {},
   ) {
     super(`${code}: ${detail}`, options);
-    this.detail = detail;
-    this.status = options.status;
-    this.retryAfter = options.retryAfter;
-    this.index = options.index;
+    ({ status: this.status, retryAfter: this.retryAfter, index: this.index } = options);
   }
 }

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { TRANSPORTS } from "../../../lib/client/api.ts";
 import { connect } from "../../../lib/client/client.ts";
 import { Credentials } from "../../../lib/client/credentials.ts";
+import { PLATFORM } from "../../../lib/client/platform.ts";
 import { FaultProxy } from "../../support/fault_proxy.ts";
 import { bearer, endingIn, guardedLocal } from "../../support/guarded.ts";
 import { publish } from "../../support/publishing.ts";
@@ -10,19 +11,19 @@ import { until } from "../../support/until.ts";
 
 Deno.test("a token serves until another is asked for, a ticket once", async () => {
   let asked = 0;
-  const tokens = new Credentials(() => Promise.resolve(`token-${++asked}`));
+  const tokens = new Credentials(() => Promise.resolve(`token-${++asked}`), PLATFORM);
   assert.deepEqual(await tokens.get(), { token: "token-1" });
   assert.deepEqual(await tokens.get(), { token: "token-1" });
   assert.deepEqual(await tokens.renew(), { token: "token-2" });
   assert.deepEqual(await tokens.get(), { token: "token-2" });
   assert.equal(tokens.isTicket, false);
 
-  const tickets = new Credentials(() => ({ ticket: `wt_${++asked}` }));
+  const tickets = new Credentials(() => ({ ticket: `wt_${++asked}` }), PLATFORM);
   assert.deepEqual(await tickets.renew(), { ticket: "wt_3" });
   assert.deepEqual(await tickets.get(), { ticket: "wt_3" });
   assert.deepEqual(await tickets.get(), { ticket: "wt_4" });
   assert.equal(tickets.isTicket, true);
-  assert.deepEqual(await new Credentials(undefined).get(), {});
+  assert.deepEqual(await new Credentials(undefined, PLATFORM).get(), {});
 });
 
 for (const transport of TRANSPORTS) {

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { install } from "@sinonjs/fake-timers";
 import { connect } from "../../../lib/client/client.ts";
-import { KeptCursor, webStorage } from "../../../lib/client/cursor_store.ts";
+import { webStorage } from "../../../lib/client/cursor_store.ts";
+import { KeptCursor } from "../../../lib/client/kept_cursor.ts";
 import { WeirError } from "../../../lib/client/weir_error.ts";
 import { epochAt, formatOffset } from "../../../lib/shared/offset.ts";
 import { LocalServer } from "../../support/local_server.ts";

@@ -4,6 +4,7 @@ import type { Published } from "../../../lib/client/api.ts";
 import type { Answer, Call, Publication } from "../../../lib/client/link.ts";
 import { MAX_WAITING_BYTES, MAX_WAITING_EVENTS, Outbox } from "../../../lib/client/outbox.ts";
 import { WeirError } from "../../../lib/client/weir_error.ts";
+import { epochAt, formatOffset } from "../../../lib/shared/offset.ts";
 import { FakeLink } from "../../support/fake_link.ts";
 import { until } from "../../support/until.ts";
 
@@ -12,6 +13,8 @@ type Publish = Extract<Call, { op: "publish" }>;
 /** What may happen to a call. */
 const FATES = ["well", "not sent", "answer lost", "unknown", "refused for now", "lost"] as const;
 type Fate = typeof FATES[number];
+
+const offsetOf = (n: number) => formatOffset(epochAt(0), n);
 
 /** A server as the protocol has it: one log a channel, each id once, all of a batch or nothing. */
 class Model {
@@ -57,7 +60,7 @@ class Model {
     this.logs.set(channel, log);
     const at = log.findIndex(({ id }) => id === event.id);
     if (at < 0) log.push(event);
-    return { channel, offset: String(at < 0 ? log.length : at + 1), id: event.id };
+    return { channel, offset: offsetOf(at < 0 ? log.length : at + 1), id: event.id };
   }
 }
 
@@ -111,7 +114,7 @@ Deno.test("what is published in one go leaves as one batch, what comes meanwhile
   const next = [4, 5].map((n) => outbox.publish("a", n));
   const published = await Promise.all([...first, ...next]);
   assert.deepEqual(sizes(model.link), [3, 2]);
-  assert.deepEqual(published.map(({ offset }) => offset), ["1", "2", "3", "4", "5"]);
+  assert.deepEqual(published.map(({ offset }) => offset), [1, 2, 3, 4, 5].map(offsetOf));
 });
 
 Deno.test("a batch has 100 events and a MiB of JSON at the most", async () => {
@@ -148,7 +151,7 @@ Deno.test("a refused connection is tried again at once when the link is open aga
   let failures = 1;
   const link = new FakeLink(() => {
     if (failures-- > 0) throw new WeirError("unreachable", "Cut.");
-    return { events: [{ channel: "a", offset: "1", id: "x" }] };
+    return { events: [{ channel: "a", offset: offsetOf(1), id: "x" }] };
   });
   // The wait after a failure would take longer than the test may.
   const outbox = new Outbox(link, { random: () => 1e6 });
@@ -156,7 +159,7 @@ Deno.test("a refused connection is tried again at once when the link is open aga
   await until("it has failed", () => failures === 0);
   await new Promise((resolve) => setTimeout(resolve, 0));
   link.reconnect();
-  assert.equal((await published).offset, "1");
+  assert.equal((await published).offset, offsetOf(1));
 });
 
 Deno.test("past its bounds the outbox refuses at once, and takes again what has room", async () => {
@@ -181,7 +184,9 @@ Deno.test("a signal takes out what waits, and not what is on its way", async () 
   const gate = Promise.withResolvers<void>();
   const link = new FakeLink(async (call) => {
     await gate.promise;
-    return { events: (call as Publish).events.map(({ id }) => ({ channel: "a", offset: id, id })) };
+    return {
+      events: (call as Publish).events.map(({ id }) => ({ channel: "a", offset: offsetOf(1), id })),
+    };
   });
   const outbox = new Outbox(link);
   const controller = new AbortController();

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { z } from "zod";
 import type { Gap, ListenOptions, SubscribeOptions, WeirEvent } from "../../../lib/client/api.ts";
+import { KeptCursor } from "../../../lib/client/kept_cursor.ts";
 import { listening, subscription } from "../../../lib/client/subscription.ts";
 import { WeirError } from "../../../lib/client/weir_error.ts";
-import { KeptCursor } from "../../../lib/client/cursor_store.ts";
 import { FakeLink } from "../../support/fake_link.ts";
 import { until } from "../../support/until.ts";
 
@@ -85,7 +85,7 @@ Deno.test("a subscription without a place begins at the latest, and one with a s
     set: (channel: string, cursor: string) => void saved.set(channel, cursor),
   };
   const link = new FakeLink();
-  const kept = new KeptCursor(store, "a", assert.fail);
+  const kept = Promise.resolve(new KeptCursor(store, "a", assert.fail));
   const events = subscription({ link, channel: "a", kept }, {});
   await until("the store was asked", () => link.feeds.length === 1);
   const [feed] = link.feeds;

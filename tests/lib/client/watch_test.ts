@@ -7,12 +7,9 @@ const HEARTBEAT = 15_000;
 function setUp({ canAsk = true } = {}) {
   const time = new FakeTime();
   const seen = { asked: 0, dead: 0 };
-  const watch = new Watch({
-    platform: time.platform(),
-    timing: { heartbeat: HEARTBEAT },
-    ...canAsk && { ask: () => void seen.asked++ },
-    dead: () => void seen.dead++,
-  });
+  const shared = { platform: time.platform(), timing: { heartbeat: HEARTBEAT } };
+  const inquire = canAsk ? () => void seen.asked++ : undefined;
+  const watch = new Watch(shared, () => void seen.dead++, inquire);
   return { time, seen, watch };
 }
 
