@@ -127,6 +127,7 @@ export class Subscription {
     try {
       return await this.#tail.read(this.#position);
     } catch {
+      if (this.#isClosed) return undefined;
       await new Promise<void>((resolve) => {
         const timer = setTimeout(resolve, RETRY_DELAY);
         this.#wake = () => {

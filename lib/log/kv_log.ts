@@ -63,6 +63,8 @@ export class KvLog implements Log {
   /** The look under way: the next waits until it is over, however slow the store is. */
   #polling: Promise<void> | undefined;
   #retaining: Promise<void> = Promise.resolve();
+  /** Reads and changes of heads under way. */
+  readonly #working = new Set<Promise<unknown>>();
   #isClosed = false;
 
   constructor(options: KvLogOptions) {
@@ -108,15 +110,12 @@ export class KvLog implements Log {
   }
 
   async head(address: Address): Promise<Head | undefined> {
-    const { value } = await withinTime(
-      this.#kv.get<StoredHead>(keys.head(address)),
-      READ_TIMEOUT,
-    );
+    const { value } = await this.#inTime(this.#kv.get<StoredHead>(keys.head(address)));
     return value === null || value.deleted ? undefined : publicHead(value);
   }
 
   read(address: Address, after: Position, limit: number): Promise<ReadResult> {
-    return withinTime(readLog(this.#kv, address, after, limit, this.#now()), READ_TIMEOUT);
+    return this.#inTime(readLog(this.#kv, address, after, limit, this.#now()));
   }
 
   async channels(tenant: Tenant, after: string, limit: number): Promise<readonly ChannelInfo[]> {
@@ -132,7 +131,7 @@ export class KvLog implements Log {
       }
       return infos;
     };
-    return await withinTime(read(), READ_TIMEOUT);
+    return await this.#inTime(read());
   }
 
   async configure(address: Address, retention: Partial<Retention>): Promise<Head> {
@@ -181,8 +180,20 @@ export class KvLog implements Log {
     await Promise.all([
       this.#committer.close(),
       this.#polling,
+      Promise.allSettled(this.#working),
       withinTime(retaining, READ_TIMEOUT).catch(() => {}), // then the lease ends by its time
     ]);
+  }
+
+  /** `work`, whose end closing waits for; `storage_unavailable` where it takes too long. */
+  async #inTime<T>(work: Promise<T>): Promise<T> {
+    const inTime = withinTime(work, READ_TIMEOUT);
+    this.#working.add(inTime);
+    try {
+      return await inTime;
+    } finally {
+      this.#working.delete(inTime);
+    }
   }
 
   #ended({ epoch }: StoredHead): StoredHead {
@@ -220,7 +231,7 @@ export class KvLog implements Log {
       }
       throw new Problem("contended", "Too many writers at this channel; try again.");
     };
-    return await withinTime(work(), READ_TIMEOUT);
+    return await this.#inTime(work());
   }
 
   /** @throws {Problem} `tenant_limit` */

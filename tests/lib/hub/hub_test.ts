@@ -80,6 +80,23 @@ Deno.test("a hub that is closed takes nobody in", async () => {
   await assert.rejects(hub.subscribe(A, "latest", new FakeSink(1)), { code: "shutting_down" });
 });
 
+Deno.test("who has left waits no longer for a store that is away", async () => {
+  await using store = await openEmbedded();
+  const log = await store.isolate();
+  await log.append([draft("a", "1")]);
+  const answer = Promise.withResolvers<never>();
+  const asked = Promise.withResolvers<void>();
+  const away = withRead(log, () => {
+    asked.resolve();
+    return answer.promise;
+  });
+  const hub = new Hub({ log: away });
+  await subscribe(hub, new FakeSink(1), "earliest");
+  await asked.promise;
+  await hub.close();
+  answer.reject(new Error("away")); // and nothing begins by it, such as a timer
+});
+
 Deno.test("a channel that nobody follows any more is let go of", async () => {
   await using store = await openEmbedded();
   const hub = new Hub({ log: await store.isolate(), linger: 1 });
@@ -103,13 +120,19 @@ async function subscribe(
 /** `log`, and how often it was read. */
 function countReads(log: Log): { readonly counted: Log; readonly reads: () => number } {
   let count = 0;
-  const counted: Log = {
+  const counted = withRead(log, (...args) => {
+    count++;
+    return log.read(...args);
+  });
+  return { counted, reads: () => count };
+}
+
+/** `log` with another way to read. */
+function withRead(log: Log, read: Log["read"]): Log {
+  return {
     append: (drafts) => log.append(drafts),
     head: (address) => log.head(address),
-    read: (address, after, limit) => {
-      count++;
-      return log.read(address, after, limit);
-    },
+    read,
     channels: (tenant, after, limit) => log.channels(tenant, after, limit),
     configure: (address, retention) => log.configure(address, retention),
     delete: (address) => log.delete(address),
@@ -117,5 +140,4 @@ function countReads(log: Log): { readonly counted: Log; readonly reads: () => nu
     retain: () => log.retain(),
     close: () => log.close(),
   };
-  return { counted, reads: () => count };
 }

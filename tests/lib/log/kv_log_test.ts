@@ -284,6 +284,19 @@ Deno.test("close() ends while the store does not answer", async () => {
   await failed.promise;
 });
 
+Deno.test("close() waits for what is being read", async () => {
+  await using store = await openEmbedded();
+  const gate = Promise.withResolvers<Deno.KvEntryMaybe<unknown>>();
+  const log = await store.isolate({ kv: overriding(store.kv, { get: () => gate.promise }) });
+  const order: string[] = [];
+  const read = log.head(A).then(() => order.push("read"));
+  const closed = log.close().then(() => order.push("closed"));
+  await new Promise((resolve) => setTimeout(resolve)); // a turn, for what is not waited for
+  gate.resolve({ key: ["a"], value: null, versionstamp: null });
+  await Promise.all([read, closed]);
+  assert.deepEqual(order, ["read", "closed"]);
+});
+
 /** The last parts of the keys under `prefix`. */
 async function rows({ kv }: LogStore, prefix: string): Promise<readonly unknown[]> {
   const found: unknown[] = [];
