@@ -712,9 +712,11 @@ export function logContract(name: string, open: () => Promise<LogStore>, options
     await log.close();
     await other.retain();
     assert.equal((await headOf(other)).first, 2, "a log that closes leaves the work to others");
-    clock.time += 60_000;
     const third = await store.isolate({ now: clock.now });
     await third.append([draft("a", "3")]);
+    await third.retain();
+    assert.equal((await headOf(third)).first, 2, "it is the other's");
+    clock.time += 60_000;
     await third.retain();
     assert.equal((await headOf(third)).first, 3, "an isolate that died loses it after a while");
   });
