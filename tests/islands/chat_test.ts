@@ -412,8 +412,9 @@ Deno.test("the chat is good to look at, and by the keyboard", options, async () 
   assert.deepEqual(await findFaults(page), []);
   await page.keyboard.press("Escape");
   await page.getByRole("button", { name: "Rooms" }).click();
-  await page.getByLabel("Open or make a room").fill("night shift");
-  await page.keyboard.press("Enter");
+  const room = page.getByLabel("Open or make a room");
+  await room.fill("night shift");
+  await room.press("Enter");
   await page.getByRole("heading", { name: "night shift" }).waitFor();
   assert.deepEqual(chromium.errors, []);
 });

@@ -41,7 +41,7 @@ Deno.test(
     await until("the last tab has all", () => last.seen.length >= 460);
     assert.deepEqual(last.seen, log);
     assert.deepEqual(second.seen, log.slice(0, second.seen.length));
-    assert.equal(world.sockets, 3);
+    await until("the last leads", () => world.sockets === 3); // which all may have reached before
     for (const name of [second.name, last.name]) {
       const own = log.filter((data) => data.startsWith(name));
       assert.deepEqual(own, Array.from({ length: 30 }, (_, i) => `${name} ${i}`));
@@ -66,6 +66,34 @@ Deno.test("a tab that crashes is noticed by its lock", options, async () => {
   await until("it is read", () => tabs[1]?.seen.at(-1) === "after");
   assert.deepEqual(await world.members(), ["follower"]);
 });
+
+Deno.test(
+  "a leader that the system has frozen loses the lead to the tab in front",
+  options,
+  async () => {
+    await using world = await World.make();
+    const tabs = [await world.openTab(), await world.openTab()];
+    const [first, second] = tabs;
+    await until("all read", () => tabs.every(({ isReading }) => isReading));
+    assert.equal(world.leader(), first);
+    const session = await first?.page.context().newCDPSession(first.page);
+    await session?.send("Page.setWebLifecycleState", { state: "frozen" });
+    await second?.publish(3);
+    await second?.published();
+    await until("it reads itself", () => second?.seen.length === 3);
+    assert.equal(world.leader(), second);
+    await session?.send("Page.setWebLifecycleState", { state: "active" });
+    await publish(world.url, world.channel, "after");
+    await until("both read", () => tabs.every(({ seen }) => seen.at(-1) === "after"));
+    assert.deepEqual(first?.seen, second?.seen);
+    assert.equal(world.sockets, 2);
+    await second?.page.close();
+    await until("the first leads again", () => world.sockets === 3);
+    await publish(world.url, world.channel, "alone");
+    await until("it reads", () => first?.seen.at(-1) === "alone");
+    assert.deepEqual(world.errors, []);
+  },
+);
 
 /** One tab of the site. */
 class Tab {
