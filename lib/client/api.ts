@@ -13,8 +13,9 @@ export type Credential = string | { readonly token: string } | { readonly ticket
 
 export interface ConnectOptions {
   /**
-   * Gives the credential: asked for each connection that needs one, and for the next before it
-   * expires. Throwing, or giving what the server refuses for good, closes the client with the error.
+   * Gives the credential: asked for when there is none, before one expires, and when the server has
+   * refused it. Throwing closes the client with the error where none was accepted yet, or where it is
+   * a WeirError `auth_failed`, which says no for good; else `onError` is told, and it is asked again.
    * Without it requests go out as they are (open mode, anonymous, or the session cookie).
    */
   readonly auth?: (() => Credential | Promise<Credential>) | undefined;
@@ -30,7 +31,8 @@ export interface ConnectOptions {
   readonly tabs?: TabSharing | undefined;
   /**
    * Told what nobody waits for and what ends nothing else: a cursor store that fails
-   * (`cursor_store_failed`), presence that was refused while it was kept up.
+   * (`cursor_store_failed`), presence that was refused while it was kept up, `auth` that fails for
+   * now, a publish that is tried again.
    */
   readonly onError?: ((error: WeirError) => void) | undefined;
 }
@@ -72,7 +74,10 @@ export interface Weir extends AsyncDisposable {
   /** Events before `before` (an offset; none: the newest), oldest first. */
   history<T = unknown>(channel: string, options?: HistoryOptions<T>): Promise<History<T>>;
   presence<T = unknown>(channel: string): Presence<T>;
-  /** Ends all subscriptions. What waits in the outbox is refused. */
+  /**
+   * Ends all subscriptions. What waits in the outbox is refused. Resolves when connections are closed
+   * and cursors written, or after a second for each.
+   */
   close(): Promise<void>;
 }
 
@@ -111,8 +116,8 @@ export interface Gap {
   readonly lost: number | null;
 }
 
-/** `"throw"` ends the subscription with a {@link WeirError} `gap`. */
-export type GapDecision = ((gap: Gap) => void) | "throw";
+/** Waited for, as `onEvent`. `"throw"` ends the subscription with a {@link WeirError} `gap`. */
+export type GapDecision = ((gap: Gap) => unknown) | "throw";
 
 export interface SubscribeOptions<T> {
   /** A cursor, `earliest` or `latest`. @default the kept cursor, if there is a store, else latest */
@@ -125,7 +130,8 @@ export interface SubscribeOptions<T> {
 }
 
 export interface ListenOptions<T> extends SubscribeOptions<T> {
-  readonly onEvent: (event: WeirEvent<T>, cursor: string) => void;
+  /** The next comes when it has returned, or what it gave has resolved. */
+  readonly onEvent: (event: WeirEvent<T>, cursor: string) => unknown;
   /** A gap can't be overlooked: this one is required. */
   readonly onGap: GapDecision;
   /** Told why the subscription has ended, unless `signal` or `close()` ended it. */
@@ -134,10 +140,14 @@ export interface ListenOptions<T> extends SubscribeOptions<T> {
   readonly onStart?: ((cursor: string) => void) | undefined;
 }
 
-/** Ends by `break`, by its signal, or by throwing a {@link WeirError}. Can be read once. */
+/**
+ * Ends by `break`, by `close()`, by its signal, or by throwing a {@link WeirError}. Can be read once.
+ */
 export interface Subscription<Item> extends AsyncIterable<Item> {
   /** Behind the last item that was read; give it back as `after`. Undefined before reading began. */
   readonly cursor: string | undefined;
+  /** Who waits for the next item is told that there is none. */
+  close(): void;
 }
 
 export interface Listening extends Disposable {
@@ -183,6 +193,12 @@ export interface History<T> {
   readonly cursor: string;
 }
 
+export interface EnterOptions {
+  readonly member?: string | undefined;
+  /** Ends the wait to be let in, and leaves. */
+  readonly signal?: AbortSignal | undefined;
+}
+
 /** Who is in a channel. */
 export interface Presence<T = unknown> {
   /** Kept up to date while someone listens to it. In the order in which they came. */
@@ -193,7 +209,8 @@ export interface Presence<T = unknown> {
    *
    * @throws {WeirError}
    */
-  enter(data?: T, options?: { readonly member?: string | undefined }): Promise<void>;
+  enter(data?: T, options?: EnterOptions): Promise<void>;
+  /** The last one to leave takes the member out: several presences of a client may be the same. */
   leave(): Promise<void>;
 }
 

@@ -115,7 +115,7 @@ export class Channels {
   /** A transport reads the channel now behind `offset`, as it was asked to by `after`. */
   started(channel: string, after: string, offset: string): void {
     const track = this.#tracks.get(channel);
-    if (!track) return;
+    if (!track || activeOf(track).length === 0) return;
     track.reading = offset;
     for (const reader of activeOf(track)) {
       if (reader.at === after && isStart(after)) reader.at = offset;
@@ -125,7 +125,10 @@ export class Channels {
 
   /** No transport reads any more. */
   stopped(): void {
-    for (const track of this.#tracks.values()) track.reading = undefined;
+    for (const track of this.#tracks.values()) {
+      track.reading = undefined;
+      for (const reader of track.readers) reader.isStarted = false; // it is told when it goes on
+    }
   }
 
   /**
@@ -139,11 +142,8 @@ export class Channels {
     if (typeof channel !== "string" || typeof offset !== "string" || !isOffset(offset)) {
       throw badAnswer("There is no offset.");
     }
-    const track = this.#tracks.get(channel);
-    if (!track) return;
-    track.reading = offset;
     let event: WeirEvent | undefined;
-    for (const reader of track.readers) {
+    for (const reader of this.#reads(channel, offset)) {
       if (!reader.isLive || offset <= reader.at) continue;
       if (!isNext(reader.at, offset)) throw badAnswer(`Events before ${offset} are missing.`);
       reader.at = offset;
@@ -159,10 +159,7 @@ export class Channels {
     const { channel, reason, firstAvailable } = gap;
     if (!isOffset(firstAvailable)) throw badAnswer("There is no offset.");
     const at = before(firstAvailable);
-    const track = this.#tracks.get(channel);
-    if (!track) return;
-    track.reading = at;
-    for (const reader of track.readers) {
+    for (const reader of this.#reads(channel, at)) {
       const requested = reader.at;
       if (!reader.isLive || (reason !== "ahead" && requested >= at)) continue;
       const lost = gap.lost === null || requested === gap.requested
@@ -201,6 +198,14 @@ export class Channels {
     for (const channel of [...this.#tracks.keys()]) this.ended(channel, error);
   }
 
+  /** The transport is at `offset`: the readers, unless none was left for whom it could be. */
+  #reads(channel: string, offset: string): Iterable<Reader> {
+    const track = this.#tracks.get(channel);
+    if (track?.reading === undefined) return [];
+    track.reading = offset;
+    return track.readers;
+  }
+
   /** What is being read does for `reader` too, or is read anew from its place. */
   #join(track: Track, reader: Reader): void {
     if (isCovered(reader, track)) return goLive(reader);
@@ -209,8 +214,11 @@ export class Channels {
   }
 
   #left(track: Track): void {
-    if (activeOf(track).length > 0) return;
+    const { reading } = track;
+    // Goes on for the others, unless all are further (as a start is) than what is being read.
+    if (activeOf(track).some(({ at }) => !reading || at <= reading)) return;
     track.reading = undefined;
+    track.version = ++this.#versions;
     if (track.readers.size === 0) this.#tracks.delete(track.channel);
     this.#onChange();
   }

@@ -2,6 +2,7 @@
 
 import type { ConnectOptions, Subscription, Weir } from "./api.ts";
 import { Connection } from "./connection.ts";
+import type { KeptCursors } from "./kept_cursor.ts";
 import { later } from "./later.ts";
 import { laterPresence } from "./later_presence.ts";
 import { callback } from "./observable.ts";
@@ -58,14 +59,19 @@ export function connect(
   link.state.subscribe(({ status }) => status === "open" && later().catch(() => {}));
   const outbox = new Outbox(link, options.outbox);
   const report = (error: WeirError) => callback(() => onError?.(error));
-  const sourceOf = (channel: string): Source => {
-    const kept = cursors && repeated(link, later).then(
-      ({ KeptCursor }) => new KeptCursor(cursors, channel, report),
+  let kept: KeptCursors | undefined;
+  const sourceOf = (channel: string): Source => ({
+    link,
+    channel,
+    kept: cursors && repeated(link, later).then(
+      ({ KeptCursors }) => (kept ??= new KeptCursors(cursors, report)).of(channel),
       () => undefined, // closed
-    );
-    return { link, channel, kept };
+    ),
+  });
+  const close = async () => {
+    await link.close();
+    await kept?.written();
   };
-  const close = () => link.close();
   onAbort(signal, () => void close());
   return {
     state: link.state,

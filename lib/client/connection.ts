@@ -3,7 +3,7 @@ import { fullJitter } from "./backoff.ts";
 import { Channels } from "./channels.ts";
 import { Credentials } from "./credentials.ts";
 import type { Answer, Call, Feed, FeedListener, Link } from "./link.ts";
-import { Value } from "./observable.ts";
+import { callback, Value } from "./observable.ts";
 import type { Platform } from "./platform.ts";
 import { randomId } from "./random_id.ts";
 import {
@@ -38,6 +38,8 @@ const CLOSE_LIMIT_MS = 1_000;
 export interface ConnectionOptions {
   readonly auth?: (() => Credential | Promise<Credential>) | undefined;
   readonly transports?: readonly TransportName[] | undefined;
+  /** Told what passes, and shows nowhere else. */
+  readonly onError?: ((error: WeirError) => void) | undefined;
   readonly platform: Platform;
 }
 
@@ -52,6 +54,7 @@ interface Choice {
  */
 export class Connection implements Link {
   readonly state = new Value<ConnectionState>({ status: "idle" });
+  readonly left = new Value<Answer>({});
   readonly #platform: Platform;
   readonly #ways: Ways;
   readonly #transports: readonly Choice[];
@@ -67,8 +70,8 @@ export class Connection implements Link {
   #shortLives = 0;
   /** Whether nobody answered, so that a transport that failed may work. */
   #wasAway = false;
-  /** What is asked for after the end is refused with it. */
-  #closed: WeirError | undefined;
+  /** Aborts when the client is closed. */
+  readonly #end = new AbortController();
   #isSyncing = false;
   #triedAt = 0;
   #checkedAt = 0;
@@ -83,7 +86,7 @@ export class Connection implements Link {
   constructor(
     base: URL,
     ways: Ways,
-    { auth, transports = TRANSPORTS, platform }: ConnectionOptions,
+    { auth, transports = TRANSPORTS, onError, platform }: ConnectionOptions,
   ) {
     this.#platform = platform;
     this.#ways = ways;
@@ -92,18 +95,24 @@ export class Connection implements Link {
       const isThere = name !== "websocket" || platform.WebSocket;
       return open && isThere ? { name, open } : [];
     });
-    const credentials = new Credentials(auth, platform);
+    const host = {
+      platform,
+      closed: this.#end.signal,
+      report: (error: WeirError) => this.#closed || callback(() => onError?.(error)),
+      fail: (error: WeirError) => void this.close(error),
+    };
     const release = (work: Promise<unknown>) => {
       const settled = () => void this.#released.delete(work);
       this.#released.add(work);
       work.then(settled, settled);
     };
     this.#shared = {
+      ...host,
       base,
-      platform,
-      credentials,
+      credentials: new Credentials(auth, host),
       channels: new Channels(() => this.#changed()),
       timing: { heartbeat: HEARTBEAT_MS },
+      left: this.left,
       release,
     };
     this.#unwatch = platform.watch(() => this.#environmentChanged());
@@ -128,26 +137,28 @@ export class Connection implements Link {
       return await this.#ways.call(this.#shared, call, this.#id, signal, ask);
     } catch (cause) {
       signal?.throwIfAborted();
-      if (cause instanceof WeirError && cause.code === "auth_failed" && isFatal(cause)) {
-        void this.close(cause);
-      }
+      if (this.#closed) throw this.#closed;
       throw isLateness(cause) ? nobodyAnswers(this.#shared.base, cause) : cause;
     }
   }
 
   async close(error?: WeirError): Promise<void> {
-    const { channels, credentials, platform } = this.#shared;
+    const { channels, platform } = this.#shared;
     if (!this.#closed) {
-      this.#closed = error ?? closedError();
+      this.#end.abort(error ?? closedError());
       this.#unwatch();
-      credentials.close();
       for (const session of this.#sessions) session.close();
       this.#stop();
       this.state.set({ status: "closed", ...error && { error } });
-      channels.close(this.#closed);
+      channels.close(this.#end.signal.reason);
     }
     const released = Promise.allSettled(this.#released);
     await within(platform, CLOSE_LIMIT_MS, released).catch(() => {}); // whatever goes on longer
+  }
+
+  /** What is asked for after the end is refused with it. */
+  get #closed(): WeirError | undefined {
+    return this.#end.signal.reason;
   }
 
   #start(): void {
@@ -233,8 +244,9 @@ export class Connection implements Link {
 
   /** As long as there is an open session: this one, or a better one that takes over. */
   async #live(session: Session): Promise<Ended> {
-    const { channels } = this.#shared;
+    const { channels, credentials } = this.#shared;
     const wasAway = this.#wasAway;
+    credentials.isAccepted = true;
     this.#session = session;
     this.#refusals = 0;
     this.#wasAway = false;
@@ -299,13 +311,14 @@ export class Connection implements Link {
   /** @param soonest when it may be ended by an event of the page, in ms since 1970. */
   #pause(milliseconds: number | undefined, soonest: number): Promise<void> {
     const { now, setTimeout, clearTimeout } = this.#platform;
+    const most = soonest - now(); // also where the clock is set back meanwhile
     return new Promise((resolve) => {
       let timer: unknown;
       const wait = (milliseconds: number) => {
         clearTimeout(timer);
         timer = setTimeout(this.#stop, milliseconds);
       };
-      this.#wake = () => wait(Math.max(0, soonest - now()));
+      this.#wake = () => wait(Math.max(0, Math.min(most, soonest - now())));
       this.#stop = () => {
         clearTimeout(timer);
         this.#wake = this.#stop = () => {};
@@ -324,7 +337,7 @@ export class Connection implements Link {
       this.#wake();
     } else if (!isHidden() || this.state.value.status === "offline") {
       this.#wake();
-      if (now() - this.#checkedAt < MIN_PAUSE_MS) return;
+      if (Math.abs(now() - this.#checkedAt) < MIN_PAUSE_MS) return;
       this.#checkedAt = now();
       this.#session?.transport?.check();
     }

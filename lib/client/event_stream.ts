@@ -2,7 +2,8 @@ import { EventSourceParser, type StreamEvent } from "./event_source_parser.ts";
 import { request } from "./http.ts";
 import { parseObject } from "./parse_object.ts";
 import { type Group, openHttp } from "./http_transport.ts";
-import { badAnswer, goodbyeError, isFatal, unreachable } from "./refusal.ts";
+import { shortPoll } from "./polling.ts";
+import { badAnswer, goodbyeError, unreachable } from "./refusal.ts";
 import type { Host, Transport } from "./transport.ts";
 import { heartbeatOf, PATIENCE, Watch } from "./watch.ts";
 import { WeirError } from "./weir_error.ts";
@@ -13,13 +14,14 @@ const TOKEN_LIMIT_MS = 10_000;
 
 /** Server-sent events by `fetch`. @see {@link import("./transport.ts").OpenTransport} */
 export function openEventStream(host: Host): Promise<Transport> {
-  return openHttp(host, readStream);
+  return openHttp(host, readStream, shortPoll);
 }
 
 async function readStream(group: Group): Promise<void> {
   const { host, signal } = group;
   const limit = PATIENCE * host.timing.heartbeat;
   const path = group.path("envelope=1");
+  if (path === undefined) return;
   await request(
     host,
     path,
@@ -100,7 +102,7 @@ async function renew(host: Host, stream: string): Promise<void> {
       { method: "POST", signal, limit: TOKEN_LIMIT_MS },
       (response) => response.text(),
     );
-  } catch (cause) {
-    if (cause instanceof WeirError && isFatal(cause)) host.down(cause);
+  } catch {
+    // Of `auth` the application was told.
   }
 }

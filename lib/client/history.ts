@@ -1,8 +1,8 @@
 import { type Epoch, formatOffset, isOffset } from "../shared/offset.ts";
 import type { Gap, History, HistoryOptions, WeirEvent } from "./api.ts";
 import { eventOf } from "./channels.ts";
-import { inPath } from "./in_path.ts";
 import type { Answer, Link } from "./link.ts";
+import { nameError } from "./name_error.ts";
 import { positionOf } from "./position.ts";
 import { badAnswer } from "./refusal.ts";
 import { checkedEvent } from "./schema.ts";
@@ -30,8 +30,11 @@ export async function readHistory<T>(
   { before, limit = 100, schema, signal }: HistoryOptions<T> = {},
 ): Promise<History<T>> {
   if (!(limit >= 1)) throw new WeirError("bad_parameter", "`limit` is at least 1.");
+  const wrong = nameError(channel);
+  if (wrong !== undefined) throw wrong;
+  const name = encodeURIComponent(channel);
   const read = async (after: string, limit: number) => {
-    const path = `/v1/channels/${inPath(channel)}/events?after=${after}&limit=${limit}`;
+    const path = `/v1/events?channel=${name}&after=${after}&limit=${limit}`;
     const page = await link.call({ op: "get", path }, signal);
     if (Array.isArray(page["events"]) && isOffset(String(page["cursor"]))) {
       return page as unknown as Page;

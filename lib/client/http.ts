@@ -2,6 +2,7 @@ import type { Answer } from "./link.ts";
 import { onAbort } from "./on_abort.ts";
 import { parseObject } from "./parse_object.ts";
 import { isCredentialRefusal, nobodyAnswers } from "./refusal.ts";
+import { isPassing } from "./repeated.ts";
 import { type Shared, urlOf } from "./transport.ts";
 import { WeirError } from "./weir_error.ts";
 import { lateness } from "./within.ts";
@@ -43,10 +44,11 @@ async function send<T>(
   { method = "GET", accept = "application/json", body, signal, limit }: RequestOptions,
   read: (response: Response, begun: () => void) => Promise<T>,
 ): Promise<T> {
-  const { base, platform, credentials } = shared;
+  const { base, platform, credentials, closed } = shared;
   const url = urlOf(base, path);
   const headers: Record<string, string> = { Accept: accept };
-  const { token, ticket } = await credentials.get();
+  const presented = await credentials.get();
+  const { token, ticket } = presented;
   if (token !== undefined) headers["Authorization"] = `Bearer ${token}`;
   if (ticket !== undefined) url.searchParams.set("ticket", ticket);
   if (body !== undefined) headers["Content-Type"] = "application/json";
@@ -54,7 +56,7 @@ async function send<T>(
   const end = () => abort.abort();
   const timer = platform.setTimeout(() => abort.abort(lateness(limit)), limit);
   const begun = () => platform.clearTimeout(timer);
-  const forget = onAbort(signal, end);
+  const ends = [signal, closed].map((signal) => onAbort(signal, end));
   try {
     const response = await platform.fetch(url, {
       method,
@@ -64,13 +66,17 @@ async function send<T>(
       ...body !== undefined && { body: JSON.stringify(body) },
     });
     if (!response.ok) throw await refusalOf(response);
+    credentials.isAccepted = true;
     return await read(response, begun);
   } catch (cause) {
     end(); // what is left of the answer is not wanted
-    throw nobodyAnswers(base, cause);
+    const error = nobodyAnswers(base, cause);
+    const isRefused = isCredentialRefusal(error) && credentials.kept === presented;
+    if (isRefused) credentials.kept = undefined;
+    throw error;
   } finally {
     begun();
-    forget();
+    for (const forget of ends) forget();
   }
 }
 
@@ -80,13 +86,14 @@ export async function requestJson(
   path: string,
   options: RequestOptions,
 ): Promise<Answer> {
-  const { credentials } = shared;
   try {
     return await request(shared, path, options, jsonOf);
   } catch (cause) {
+    // A publish is repeated, and nobody would know why it takes so long. (Of `auth` it is told.)
+    const isPublish = options.method === "POST";
+    if (isPublish && isPassing(cause) && cause.code !== "auth_failed") shared.report(cause);
     const isRefused = cause instanceof WeirError && isCredentialRefusal(cause);
-    if (!isRefused || !credentials.isRenewable) throw cause;
-    await credentials.renew();
+    if (!isRefused || !shared.credentials.isRenewable) throw cause;
     return await request(shared, path, options, jsonOf);
   }
 }
@@ -98,7 +105,7 @@ async function jsonOf(response: Response): Promise<Answer> {
 /** A refusal as problem details (RFC 9457); what isn't one is no answer of a Weir. */
 async function refusalOf(response: Response): Promise<WeirError> {
   const { status, headers } = response;
-  const retryAfter = retryAfterOf(headers.get("Retry-After"));
+  const retryAfter = retryAfterOf(headers.get("Retry-After"), headers.get("Date"));
   try {
     const { code, detail, index } = JSON.parse(await response.text());
     if (typeof code === "string") {
@@ -111,8 +118,14 @@ async function refusalOf(response: Response): Promise<WeirError> {
   return new WeirError("bad_answer", detail, { status, retryAfter });
 }
 
-/** Milliseconds; of RFC 9110 §10.2.3 the form in seconds, which is what Weir sends. */
-function retryAfterOf(header: string | null): number | undefined {
-  const seconds = Number(header ?? NaN);
-  return seconds >= 0 ? Math.min(seconds * 1_000, MAX_RETRY_AFTER_MS) : undefined;
+/**
+ * Milliseconds (RFC 9110 §10.2.3). Weir says it in seconds; what stands before it may name a date,
+ * which counts from the answer's own, as clocks differ.
+ */
+function retryAfterOf(header: string | null, date: string | null): number | undefined {
+  if (header === null) return undefined;
+  const seconds = Number(header);
+  const from = date === null ? Date.now() : Date.parse(date);
+  const wait = Number.isNaN(seconds) ? Date.parse(header) - from : seconds * 1_000;
+  return wait >= 0 ? Math.min(wait, MAX_RETRY_AFTER_MS) : undefined;
 }

@@ -5,6 +5,9 @@ import type { Answer, Call } from "./link.ts";
 import { CALL_LIMIT_MS, type Shared } from "./transport.ts";
 import { WeirError } from "./weir_error.ts";
 
+/** What has a place in a path: URLs don't keep dots, even as `%2e` (WHATWG URL). */
+const MEMBER = /^(?!\.\.?$)\P{Surrogate}+$/u;
+
 /** The call, by a request. @see {@link import("./transport.ts").Ways.call} */
 export async function callOverHttp(
   shared: Shared,
@@ -33,8 +36,9 @@ export async function callOverHttp(
       if (member === undefined) {
         throw new WeirError("bad_parameter", "Without a WebSocket the member has to be named.");
       }
-      if (member === "" || !member.isWellFormed()) {
-        throw new WeirError("bad_parameter", `${JSON.stringify(member)} is no name of a member.`);
+      if (!MEMBER.test(member)) {
+        const detail = `${JSON.stringify(member)} can't be named without a WebSocket.`;
+        throw new WeirError("bad_member", detail);
       }
       const name = encodeURIComponent(member);
       const path = `/v1/channels/${inPath(channel)}/members/${name}?session=${session}`;

@@ -5,7 +5,7 @@ import { isChannelRefusal } from "./channel_refusal.ts";
 import type { Wanted } from "./channels.ts";
 import { requestJson } from "./http.ts";
 import { place, readOne } from "./placing.ts";
-import { unreachable, unreadable } from "./refusal.ts";
+import { unreadable } from "./refusal.ts";
 import type { Host, Transport } from "./transport.ts";
 import { WeirError } from "./weir_error.ts";
 
@@ -13,6 +13,8 @@ import { WeirError } from "./weir_error.ts";
 const MAX_CHANNELS = 100;
 /** Characters of their names in its URL, of which a server takes 8,192. */
 const MAX_NAME_CHARS = 4_000;
+/** Requests that stay open. Met: a browser that has six connections to a server by HTTP/1.1. */
+const MAX_OPEN_GROUPS = 4;
 
 /** Channels that are read by one request, or by one after the other. */
 export interface Group {
@@ -23,18 +25,27 @@ export interface Group {
   readonly signal: AbortSignal;
   /** Called to look whether the request is alive. */
   check: () => void;
-  /** The path and query of a request from where the readers are. */
-  path(query: string): string;
+  /** The path and query of a request from where the readers are; none where all have left. */
+  path(query: string): string | undefined;
   /** The request that `path` was for is being answered. */
   began(): void;
 }
 
-/** Reads until `signal` aborts. @throws {WeirError} */
+/** Reads until `signal` aborts, or all readers have left. @throws {WeirError} */
 export type ReadGroup = (group: Group) => Promise<void>;
 
-/** Opens a transport over requests. @see {@link import("./transport.ts").OpenTransport} */
-export async function openHttp(host: Host, read: ReadGroup): Promise<Transport> {
-  const transport = new HttpTransport(host, read);
+/**
+ * Opens a transport over requests.
+ *
+ * @param readMore for groups that are too many for requests that stay open.
+ * @see {@link import("./transport.ts").OpenTransport}
+ */
+export async function openHttp(
+  host: Host,
+  read: ReadGroup,
+  readMore: ReadGroup,
+): Promise<Transport> {
+  const transport = new HttpTransport(host, read, readMore);
   await transport.open();
   return transport;
 }
@@ -42,6 +53,7 @@ export async function openHttp(host: Host, read: ReadGroup): Promise<Transport> 
 class HttpTransport implements Transport {
   readonly #host: Host;
   readonly #read: ReadGroup;
+  readonly #readMore: ReadGroup;
   #groups: readonly Group[] = [];
   /** What is read at the moment. */
   #signature = "";
@@ -50,9 +62,10 @@ class HttpTransport implements Transport {
   #isSyncing = false;
   #isStale = false;
 
-  constructor(host: Host, read: ReadGroup) {
+  constructor(host: Host, read: ReadGroup, readMore: ReadGroup) {
     this.#host = host;
     this.#read = read;
+    this.#readMore = readMore;
     host.signal.addEventListener("abort", () => this.#abort.abort());
   }
 
@@ -103,13 +116,14 @@ class HttpTransport implements Transport {
     this.#groups = grouped(wanted).map((channels) =>
       groupOf(host, channels, signal, () => this.#began())
     );
-    for (const group of this.#groups) void this.#run(group);
+    for (const [i, group] of this.#groups.entries()) {
+      void this.#run(group, i < MAX_OPEN_GROUPS ? this.#read : this.#readMore);
+    }
   }
 
-  async #run(group: Group): Promise<void> {
+  async #run(group: Group, read: ReadGroup): Promise<void> {
     try {
-      await this.#read(group);
-      if (!group.signal.aborted) throw unreachable("The answer has ended.");
+      await read(group);
     } catch (cause) {
       if (group.signal.aborted) return;
       const error = unreadable(cause);
@@ -157,12 +171,15 @@ function groupOf(
     check() {},
     path(query) {
       const wanted = new Map(host.channels.wanted().map((one) => [one.channel, one]));
-      asked = names.flatMap((name) => wanted.get(name) ?? []);
+      asked = names.flatMap((name) => wanted.get(name) ?? [])
+        .filter(({ after }) => isOffset(after));
+      if (asked.length === 0) return undefined;
+      const channels = asked.map(({ channel }) => channel);
       const cursor = formatCursor(
-        names as readonly Channel[], // the server looks at them
+        channels as Channel[], // the server looks at them
         asked.map(({ after }) => positionOf(after)),
       );
-      const list = names.map((name) => `channel=${encodeURIComponent(name)}`).join("&");
+      const list = channels.map((name) => `channel=${encodeURIComponent(name)}`).join("&");
       return `/v1/events?${list}&after=${cursor}&${query}`;
     },
     began() {

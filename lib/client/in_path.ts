@@ -1,4 +1,5 @@
 import { nameError } from "./name_error.ts";
+import { WeirError } from "./weir_error.ts";
 
 /**
  * The channel's name as a part of a path.
@@ -8,5 +9,12 @@ import { nameError } from "./name_error.ts";
 export function inPath(channel: string): string {
   const error = nameError(channel);
   if (error !== undefined) throw error;
+  // Not even `%2e` is left alone (WHATWG URL, "double-dot URL path segment").
+  if (/^\.\.?$/.test(channel)) {
+    throw new WeirError(
+      "bad_channel",
+      `${JSON.stringify(channel)} can't be a part of a URL's path.`,
+    );
+  }
   return encodeURIComponent(channel);
 }

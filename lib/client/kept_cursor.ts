@@ -1,9 +1,51 @@
 import { isOffset } from "../shared/offset.ts";
 import type { CursorStore } from "./api.ts";
+import { PLATFORM } from "./platform.ts";
 import { WeirError } from "./weir_error.ts";
+import { within } from "./within.ts";
 
 /** Between two writes of one channel's cursor, in ms. Met: a disk write for each of 1,000 events/s. */
 const WRITE_INTERVAL_MS = 1_000;
+/** How long closing waits for the store, in ms. */
+const CLOSE_LIMIT_MS = 1_000;
+
+type OnError = (error: WeirError) => unknown;
+type InTurn = <T>(work: () => Promise<T>) => Promise<T>;
+
+/**
+ * The cursors of one client in its store, which may be slow: of one channel it is asked for one
+ * thing after the other, so that no write is overtaken.
+ */
+export class KeptCursors {
+  readonly #store: CursorStore;
+  readonly #onError: OnError;
+  /** By channel, what the store was asked for last, until that is done. */
+  readonly #last = new Map<string, Promise<unknown>>();
+
+  constructor(store: CursorStore, onError: OnError) {
+    this.#store = store;
+    this.#onError = onError;
+  }
+
+  /** One subscription's. */
+  of(channel: string): KeptCursor {
+    return new KeptCursor(this.#store, channel, this.#onError, (work) => {
+      const last = this.#last.get(channel);
+      const turn = last ? last.then(work) : work();
+      this.#last.set(channel, turn);
+      void turn.then(() => this.#last.get(channel) === turn && this.#last.delete(channel));
+      return turn;
+    });
+  }
+
+  /** Once what was to be written is, or after 1 s. */
+  async written(): Promise<void> {
+    const written = async () => {
+      while (this.#last.size > 0) await Promise.all(this.#last.values());
+    };
+    await within(PLATFORM, CLOSE_LIMIT_MS, written()).catch(() => {}); // whatever goes on longer
+  }
+}
 
 /**
  * One subscription's cursor in the store. What the store throws goes to `onError`, once until it
@@ -12,18 +54,23 @@ const WRITE_INTERVAL_MS = 1_000;
 export class KeptCursor {
   readonly #store: CursorStore;
   readonly #channel: string;
-  readonly #onError: (error: WeirError) => void;
+  readonly #onError: OnError;
+  readonly #inTurn: InTurn;
   /** To be written. */
   #cursor: string | undefined;
   #last: string | undefined;
+  /** Whether its turn to be written is yet to come. */
+  #isWaiting = false;
   #isClosed = false;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #hasFailed = false;
 
-  constructor(store: CursorStore, channel: string, onError: (error: WeirError) => void) {
+  /** @param inTurn does what the store is asked for, which never rejects, one after the other. */
+  constructor(store: CursorStore, channel: string, onError: OnError, inTurn: InTurn) {
     this.#store = store;
     this.#channel = channel;
     this.#onError = onError;
+    this.#inTurn = inTurn;
   }
 
   /** Undefined where none was kept, or none that is one. */
@@ -51,24 +98,30 @@ export class KeptCursor {
 
   #write(): void {
     this.#timer = undefined;
-    const cursor = this.#cursor;
-    if (cursor === undefined) return;
-    this.#cursor = undefined;
+    if (this.#cursor === undefined || this.#isWaiting) return;
     if (!this.#isClosed) this.#timer = setTimeout(() => this.#write(), WRITE_INTERVAL_MS);
-    void this.#try(() => this.#store.set(this.#channel, cursor));
+    this.#isWaiting = true;
+    void this.#try(() => {
+      const cursor = this.#cursor!; // it is the only one that takes it
+      this.#cursor = undefined;
+      this.#isWaiting = false;
+      return this.#store.set(this.#channel, cursor);
+    });
   }
 
-  async #try<T>(use: () => T | Promise<T>): Promise<T | undefined> {
-    try {
-      const result = await use();
-      this.#hasFailed = false;
-      return result;
-    } catch (cause) {
-      if (!this.#hasFailed) {
-        const detail = `The cursor of ${this.#channel} could not be kept: ${cause}`;
-        this.#onError(new WeirError("cursor_store_failed", detail, { cause }));
+  #try<T>(use: () => T | Promise<T>): Promise<T | undefined> {
+    return this.#inTurn(async () => {
+      try {
+        const result = await use();
+        this.#hasFailed = false;
+        return result;
+      } catch (cause) {
+        if (!this.#hasFailed) {
+          const detail = `The cursor of ${this.#channel} could not be kept: ${cause}`;
+          this.#onError(new WeirError("cursor_store_failed", detail, { cause }));
+        }
+        this.#hasFailed = true;
       }
-      this.#hasFailed = true;
-    }
+    });
   }
 }

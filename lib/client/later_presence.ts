@@ -32,7 +32,7 @@ export function laterPresence<T>(
         return () => end();
       },
     },
-    enter: async (data, options) => await (await load()).enter(data, options),
-    leave: async () => await (await loading)?.leave(),
+    enter: async (...args) => (await load()).enter(...args),
+    leave: async () => (await loading)?.leave(),
   };
 }

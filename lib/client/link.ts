@@ -20,11 +20,16 @@ export interface Link {
    * @throws {WeirError}
    */
   call(call: Call, signal?: AbortSignal): Promise<Answer>;
+  /**
+   * What the server said last of a member of this client's that it has put out: `channel`, `member`
+   * and `reason`, a code.
+   */
+  readonly left?: Observable<Answer>;
   close(error?: WeirError): Promise<void>;
 }
 
 export interface FeedListener {
-  /** Reading begins behind `cursor`. Told once, before all else. */
+  /** Reading begins behind `cursor`. Told before all else, and again after each reconnect. */
   started(cursor: string): void;
   /**
    * `event.data` as it is on the wire, bytes decoded.
@@ -73,7 +78,13 @@ export type Call =
     readonly member?: string;
     readonly data?: unknown;
   }
-  | { readonly op: "leave"; readonly channel: string; readonly member?: string }
+  | {
+    readonly op: "leave";
+    readonly channel: string;
+    readonly member?: string;
+    /** Ends the session over HTTP, also where there is a WebSocket by now. */
+    readonly isByHttp?: boolean;
+  }
   /** `GET path`, answered with its JSON. `path` begins with `/v1/`. */
   | { readonly op: "get"; readonly path: string };
 

@@ -15,7 +15,10 @@ export class Value<T> implements Observable<T> {
 
   set(value: T): void {
     this.#value = value;
-    for (const listener of this.#listeners) callback(() => listener(value));
+    for (const listener of this.#listeners) {
+      // Not where a listener has set another, which all know.
+      if (this.#value === value) void callback(() => listener(value));
+    }
   }
 
   subscribe(listener: (value: T) => void): () => void {
@@ -26,12 +29,12 @@ export class Value<T> implements Observable<T> {
 }
 
 /**
- * Calls the application. What it throws is an uncaught error of its own, as in an event listener,
- * and does not disturb the connection.
+ * Calls the application, and resolves when it is done. What it throws or rejects with is an uncaught
+ * error of its own, as in an event listener, and does not disturb the connection.
  */
-export function callback(call: () => void): void {
+export async function callback(call: () => unknown): Promise<void> {
   try {
-    call();
+    await call();
   } catch (cause) {
     queueMicrotask(() => {
       throw cause;

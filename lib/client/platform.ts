@@ -37,8 +37,9 @@ export const PLATFORM: Platform = {
     const end = new AbortController();
     const { signal } = end;
     document?.addEventListener("visibilitychange", listener, { signal });
-    const page = document && globalThis;
-    for (const type of ["online", "offline"]) page?.addEventListener(type, listener, { signal });
+    if (navigator?.onLine !== undefined) {
+      for (const type of ["online", "offline"]) addEventListener(type, listener, { signal });
+    }
     return () => end.abort();
   },
 };

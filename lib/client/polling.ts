@@ -5,19 +5,24 @@ import { pause } from "./pause.ts";
 import { badAnswer } from "./refusal.ts";
 import type { Host, Transport } from "./transport.ts";
 
-/** Between two short polls that found nothing, in ms. */
-const SHORT_POLL_MS = 2_000;
+/** Between two polls that found nothing, unless they have waited for it, in ms. */
+const PAUSE_MS = 2_000;
 /** Of the server, in seconds. */
 const MAX_WAIT_SECONDS = 60;
 
 /** Requests that wait for events. @see {@link import("./transport.ts").OpenTransport} */
 export function openLongPoll(host: Host): Promise<Transport> {
-  return openHttp(host, (group) => poll(group, true));
+  return openHttp(host, (group) => poll(group, true), shortPoll);
 }
 
 /** Requests again and again. @see {@link import("./transport.ts").OpenTransport} */
 export function openShortPoll(host: Host): Promise<Transport> {
-  return openHttp(host, (group) => poll(group, false));
+  return openHttp(host, shortPoll, shortPoll);
+}
+
+/** @see {@link import("./http_transport.ts").ReadGroup} */
+export function shortPoll(group: Group): Promise<void> {
+  return poll(group, false);
 }
 
 async function poll(group: Group, isLong: boolean): Promise<void> {
@@ -26,19 +31,24 @@ async function poll(group: Group, isLong: boolean): Promise<void> {
   for (let wait = 0; !signal.aborted;) {
     const limit = Math.max(2 * host.timing.heartbeat, 1_000 * (wait + 1));
     const path = group.path(wait > 0 ? `wait=${wait}` : "");
+    if (path === undefined) return;
+    const askedAt = host.platform.now();
     const page = await requestJson(host, path, { signal, limit });
     if (signal.aborted) return;
     if (wait === 0 && typeof page["cursor"] !== "string") throw badAnswer("There is no page.");
     group.began();
-    take(host, page, signal);
+    const hasNews = take(host, page, signal);
     const isMore = page["upToDate"] === false;
+    // Something on the way answers in the server's place.
+    const isEarly = !hasNews && host.platform.now() - askedAt < 500 * wait;
     const heartbeat = Math.round(host.timing.heartbeat / 1_000);
     wait = isLong && !isMore ? Math.min(Math.max(1, heartbeat), MAX_WAIT_SECONDS) : 0;
-    if (!isLong && !isMore) await pause(host.platform, SHORT_POLL_MS, signal);
+    if (isEarly || (!isLong && !isMore)) await pause(host.platform, PAUSE_MS, signal);
   }
 }
 
-function take({ channels }: Host, page: Answer, signal: AbortSignal): void {
+/** Whether there was something. */
+function take({ channels }: Host, page: Answer, signal: AbortSignal): boolean {
   const { gap, events = [], ephemeral = [] } = page as {
     readonly gap?: Answer;
     readonly events?: readonly Answer[];
@@ -46,8 +56,9 @@ function take({ channels }: Host, page: Answer, signal: AbortSignal): void {
   };
   if (gap !== undefined) channels.gap(gap);
   for (const event of events) {
-    if (signal.aborted) return;
+    if (signal.aborted) return true;
     channels.event(event, JSON.stringify(event.data).length);
   }
   for (const event of ephemeral) channels.ephemeral(event);
+  return gap !== undefined || events.length + ephemeral.length > 0;
 }

@@ -2,10 +2,12 @@ import { isOffset } from "../shared/offset.ts";
 import type { Member, Observable, Presence } from "./api.ts";
 import { inPath } from "./in_path.ts";
 import type { Link } from "./link.ts";
+import { Seat } from "./membership.ts";
 import { onAbort } from "./on_abort.ts";
 import { Value } from "./observable.ts";
 import { badAnswer } from "./refusal.ts";
-import { isCallable, isPassing, repeated } from "./repeated.ts";
+import { repeated } from "./repeated.ts";
+import { telling } from "./telling.ts";
 import type { WeirError } from "./weir_error.ts";
 
 type OnError = (error: WeirError) => unknown;
@@ -13,15 +15,11 @@ type OnError = (error: WeirError) => unknown;
 /** @param tell told of refusals that come when nobody waits for an answer. */
 export function makePresence<T>(link: Link, channel: string, tell: OnError): Presence<T> {
   const onError = (error: WeirError) => error.code === "closed" || tell(error);
-  const membership = new Membership(link, channel, onError);
+  const seat = new Seat(link, channel, onError);
   return {
     members: new MemberList<T>(link, channel, onError),
-    enter: (data, { member } = {}) =>
-      membership.enter({
-        ...(member !== undefined && { member }),
-        ...(data !== undefined && { data }),
-      }),
-    leave: () => membership.leave(),
+    enter: (data, { member, signal } = {}) => seat.enter(data, member, signal),
+    leave: () => seat.leave(),
   };
 }
 
@@ -68,16 +66,16 @@ class MemberList<T> implements Observable<readonly Member<T>[]> {
   }
 
   async #read(signal: AbortSignal): Promise<void> {
-    const get = () => {
+    const get = telling(this.#onError, async () => {
       const path = `/v1/channels/${inPath(this.#channel)}/members`;
-      return this.#link.call({ op: "get", path }, signal);
-    };
-    try {
-      const answer = await repeated(this.#link, get, { signal });
+      const answer = await this.#link.call({ op: "get", path }, signal);
       if (!Array.isArray(answer["members"]) || !isOffset(String(answer["cursor"]))) {
         throw badAnswer("The members of a channel can't be read.");
       }
-      const { members, cursor } = answer as unknown as Snapshot<T>;
+      return answer as unknown as Snapshot<T>;
+    });
+    try {
+      const { members, cursor } = await repeated(this.#link, get, { signal });
       this.#members = new Map(members.map((member) => [member.member, member]));
       this.#tell();
       this.#follow(cursor, signal);
@@ -115,100 +113,5 @@ class MemberList<T> implements Observable<readonly Member<T>[]> {
       this.#isTelling = false;
       this.#list.set([...this.#members.values()]);
     });
-  }
-}
-
-interface Wanted {
-  /** As given, or as the server said: over HTTP it has to be named. */
-  member?: string;
-  readonly data?: unknown;
-}
-
-/** The server's answer, as far as it counts here. */
-interface Entered {
-  readonly member?: string;
-  /** Milliseconds; none where the member is there as long as the connection. */
-  readonly expiresIn?: number;
-}
-
-/** Keeps what `enter()` asked for true until `leave()`. One call is under way at a time. */
-class Membership {
-  readonly #link: Link;
-  readonly #channel: string;
-  readonly #onError: OnError;
-  #wanted: Wanted | undefined;
-  #last: Promise<unknown> = Promise.resolve();
-  #renewal: ReturnType<typeof setTimeout> | undefined;
-  #end = () => {};
-
-  constructor(link: Link, channel: string, onError: OnError) {
-    this.#link = link;
-    this.#channel = channel;
-    this.#onError = onError;
-  }
-
-  async enter(wanted: Wanted): Promise<void> {
-    const before = this.#wanted?.member;
-    if (before !== undefined && before !== (wanted.member ??= before)) await this.leave();
-    this.#forget();
-    const ended = new AbortController();
-    const unwatch = this.#link.state.subscribe((state) => {
-      if (isCallable(state)) this.#enterAgain(wanted, ended.signal);
-      else if (state.status === "closed") clearTimeout(this.#renewal);
-    });
-    this.#wanted = wanted;
-    this.#end = () => {
-      unwatch();
-      ended.abort();
-    };
-    await this.#enter(wanted, ended.signal);
-  }
-
-  async leave(): Promise<void> {
-    const left = this.#wanted;
-    if (left === undefined) return;
-    this.#forget();
-    const { member } = left;
-    const whom = { channel: this.#channel, ...(member !== undefined && { member }) };
-    try {
-      await this.#inTurn(() => this.#link.call({ op: "leave", ...whom }));
-    } catch (cause) {
-      if (!isPassing(cause)) throw cause; // else the connection is gone, and the member with it
-    }
-  }
-
-  /** What was replaced or left meanwhile is done with. */
-  async #enter(wanted: Wanted, signal: AbortSignal): Promise<void> {
-    try {
-      await this.#inTurn(async () => {
-        const enter = () => this.#link.call({ op: "enter", channel: this.#channel, ...wanted });
-        const { member, expiresIn } = await repeated(this.#link, enter, { signal }) as Entered;
-        clearTimeout(this.#renewal);
-        if (signal.aborted) return;
-        if (member !== undefined) wanted.member ??= member;
-        if (expiresIn === undefined) return;
-        this.#renewal = setTimeout(() => this.#enterAgain(wanted, signal), expiresIn / 2);
-      });
-    } catch (cause) {
-      if (signal.aborted) return;
-      this.#forget();
-      throw cause;
-    }
-  }
-
-  #enterAgain(wanted: Wanted, signal: AbortSignal): void {
-    this.#enter(wanted, signal).catch(this.#onError);
-  }
-
-  #inTurn<R>(act: () => Promise<R>): Promise<R> {
-    const turn = this.#last.then(act);
-    this.#last = turn.catch(() => {}); // told to whom it concerns
-    return turn;
-  }
-
-  #forget(): void {
-    this.#wanted = undefined;
-    clearTimeout(this.#renewal);
-    this.#end();
   }
 }

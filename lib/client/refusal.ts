@@ -1,19 +1,13 @@
 import type { Answer } from "./link.ts";
 import { WeirError } from "./weir_error.ts";
-import { isLateness } from "./within.ts";
 
 /** Refusals that neither waiting nor another credential mends. */
 const FATAL = /^forbidden_(host|origin)$/;
 const CREDENTIAL = /^(unauthenticated|(token|key|ticket)_(invalid|expired|revoked))$/;
 
 /** Whether it ends the client. */
-export function isFatal({ code, cause }: WeirError): boolean {
-  return FATAL.test(code) || (code === "auth_failed" && !isForNow(cause));
-}
-
-/** Whether `auth` may do better next time: a TypeError is what fetch() throws where nobody answers. */
-function isForNow(cause: unknown): boolean {
-  return cause instanceof TypeError || isLateness(cause);
+export function isFatal({ code }: WeirError): boolean {
+  return FATAL.test(code);
 }
 
 /** Whether it is about the credential: another may do. */

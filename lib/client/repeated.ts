@@ -2,19 +2,20 @@ import type { ConnectionState } from "./api.ts";
 import { fullJitter } from "./backoff.ts";
 import type { Link } from "./link.ts";
 import { onAbort } from "./on_abort.ts";
-import { closedError, isFatal } from "./refusal.ts";
+import { closedError } from "./refusal.ts";
 import { WeirError } from "./weir_error.ts";
 
 const PASSING =
-  /^(unreachable|commit_unknown|contended|overloaded|shutting_down|keys_unavailable|storage_\w+|rate_limited|too_many_connections|body_incomplete)$/;
+  /^(unreachable|commit_unknown|contended|overloaded|shutting_down|keys_unavailable|storage_\w+|rate_limited|too_many_connections|body_incomplete|auth_failed)$/;
 
 /** Whether the same call, made again later, may go well. */
 export function isPassing(cause: unknown): cause is WeirError {
   if (!(cause instanceof WeirError)) return false;
-  if (cause.code === "auth_failed") return !isFatal(cause);
-  const { code, status = 0 } = cause;
+  const { code, status = 500 } = cause;
+  // What has no status looked like an answer of Weir's: that of a captive portal, for a while.
+  const least = code === "bad_answer" ? 500 : 502;
   // 408 and 429 are Weir's; 502 and what follows are also what proxies answer in its place.
-  return PASSING.test(code) || status === 408 || status === 429 || status > 501;
+  return PASSING.test(code) || status === 408 || status === 429 || status >= least;
 }
 
 /** Whether a call may go well now: there is a connection, or none was needed so far. */

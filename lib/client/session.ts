@@ -1,5 +1,5 @@
 import type { TransportName } from "./api.ts";
-import { closedError, nobodyAnswers } from "./refusal.ts";
+import { closedError, isCredentialRefusal, nobodyAnswers } from "./refusal.ts";
 import type { Host, OpenTransport, Shared, Transport } from "./transport.ts";
 import type { WeirError } from "./weir_error.ts";
 import { within } from "./within.ts";
@@ -39,6 +39,7 @@ export class Session {
   }
 
   readonly down = (error: WeirError, isGoodbye = false): void => {
+    if (isCredentialRefusal(error)) this.#host.credentials.kept = undefined;
     this.#end({ error, isGoodbye });
     this.#abort.abort();
   };
@@ -51,7 +52,7 @@ export class Session {
   async #open(opener: OpenTransport, limit: number): Promise<void> {
     const { platform, credentials, base } = this.#host;
     try {
-      await credentials.renew();
+      if (!credentials.kept) await credentials.renew();
       if (this.signal.aborted) return;
       this.transport = await within(platform, limit, opener(this.#host), this.signal);
     } catch (cause) {

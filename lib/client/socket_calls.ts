@@ -22,8 +22,9 @@ export function callOverSocket(
         : publish(call.channel, call.events, ask);
     case "ephemeral":
       return ask({ ...call, op: "publish", ephemeral: true });
-    case "enter":
     case "leave":
+      return call.isByHttp ? undefined : ask({ ...call });
+    case "enter":
       return ask({ ...call });
   }
 }

@@ -72,21 +72,17 @@ class Inbox<T> {
    * @throws {WeirError} why it has ended, if it was not the application's wish.
    */
   async *items(): AsyncGenerator<WeirEvent<T> | Gap, void> {
-    try {
-      while (true) {
-        this.#keep(); // who asks for the next is done with the last
-        const waiting = this.#queue.shift();
-        if (waiting !== undefined) {
-          this.#chars -= waiting.size;
-          this.#resume();
-          const item = await this.#taken(waiting.item);
-          if (item !== undefined) yield item;
-        } else if (this.#error !== undefined) throw this.#error;
-        else if (this.#isEnded) return;
-        else await new Promise<void>((resolve) => this.#wake = resolve);
-      }
-    } finally {
-      this.close();
+    while (true) {
+      this.#keep(); // who asks for the next is done with the last
+      const waiting = this.#queue.shift();
+      if (waiting !== undefined) {
+        this.#chars -= waiting.size;
+        this.#resume();
+        const item = await this.#taken(waiting.item);
+        if (item !== undefined) yield item;
+      } else if (this.#error !== undefined) throw this.#error;
+      else if (this.#isEnded) return;
+      else await new Promise<void>((resolve) => this.#wake = resolve);
     }
   }
 
@@ -97,7 +93,7 @@ class Inbox<T> {
       started: (cursor) => {
         this.cursor ??= cursor;
         this.#keep();
-        callback(() => this.#options.onStart?.(cursor));
+        void callback(() => this.#options.onStart?.(cursor));
       },
       event: (event, size = 0) => this.#push(event, size),
       gap: (gap) => this.#push(gap, 0),
@@ -134,8 +130,7 @@ class Inbox<T> {
       if (onGap === "throw") return this.#fail(gapError(item));
       this.cursor = before(item.firstAvailable);
       if (onGap === undefined) return item;
-      callback(() => onGap(item));
-      return undefined;
+      return void await callback(() => onGap(item));
     }
     try {
       const event = await checkedEvent(item, schema);
@@ -158,7 +153,6 @@ class Inbox<T> {
     this.#error = error;
     this.#forget();
     this.#feed?.close();
-    this.#keep();
     void this.#source.kept?.then((kept) => kept?.close());
     this.#wake();
   }
@@ -175,34 +169,36 @@ export function subscription<T>(
     get cursor() {
       return inbox.cursor;
     },
+    close: inbox.close,
     [Symbol.asyncIterator]() {
       if (isRead) throw new TypeError("A subscription can be read once.");
       isRead = true;
-      return inbox.items();
+      const items = inbox.items();
+      return {
+        next: () => items.next(),
+        // A generator first waits for the item that was asked for.
+        return: () => {
+          inbox.close();
+          return items.return();
+        },
+      };
     },
   };
 }
 
 /** @see {@link import("./api.ts").Weir.listen} */
 export function listening<T>(source: Source, options: ListenOptions<T>): Listening {
-  const { onEvent, onError, onStart } = options;
+  const { onEvent, onError } = options;
   const inbox = new Inbox(source, options);
-  let isCutOff = false;
-  const unwatch = source.link.state.subscribe(({ status }) => {
-    const { cursor } = inbox;
-    if (status !== "open") isCutOff = cursor !== undefined;
-    else if (isCutOff && cursor !== undefined) callback(() => onStart?.(cursor));
-  });
   void (async () => {
     try {
       for await (const item of inbox.items()) {
-        if (item.kind === "event") callback(() => onEvent(item, item.offset));
+        if (item.kind === "event") await callback(() => onEvent(item, item.offset));
       }
     } catch (cause) {
       const error = cause as WeirError; // items() throws no other
-      callback(() => onError?.(error));
+      void callback(() => onError?.(error));
     }
-    unwatch();
   })();
   return {
     get cursor() {

@@ -24,7 +24,7 @@ interface SharedFeed {
 /** The tab that has the connection, as the others see it: it does for them what they can't. */
 export class TabLeader {
   readonly #link: Link;
-  readonly #say: (message: Message) => void;
+  readonly #say: (message: Message) => unknown;
   readonly #watch: (tab: string, gone: () => void) => void;
   readonly #feeds = new Set<SharedFeed>();
   readonly #tabs = new Set<string>();
@@ -34,7 +34,7 @@ export class TabLeader {
   /** @param watch calls back when the tab has gone. */
   constructor(
     link: Link,
-    say: (message: Message) => void,
+    say: (message: Message) => unknown,
     watch: (tab: string, gone: () => void) => void,
   ) {
     this.#link = link;
@@ -54,9 +54,11 @@ export class TabLeader {
 
   /** One feed for all that go on from one place. Who was paused, or came late, has one of its own. */
   #read({ tab, id, channel, after }: Wish<"read">): void {
+    const isOpen = this.#link.state.value.status === "open";
     for (const one of this.#feeds) {
       const { position, readers } = one;
-      const isSameStart = one.after === after && (!position || after === "latest");
+      // The latest is where the log ends now, or where one has begun that is not cut off from it.
+      const isSameStart = one.after === after && (!position || (after === "latest" && isOpen));
       if (one.channel !== channel || (position !== after && !isSameStart)) continue;
       readers.set(id, tab);
       if (position) this.#tell([id], position, ["started", position]);

@@ -6,8 +6,8 @@ import type { WeirError } from "./weir_error.ts";
 export type Message =
   /** Who leads? */
   | { readonly kind: "hello"; readonly tab: string }
-  /** `tab` leads, and that is the state of its connection. */
-  | { readonly kind: "lead"; readonly tab: string; readonly state: PlainState }
+  /** Who says it leads, since when is its name, and that is the state of its connection. */
+  | { readonly kind: "lead"; readonly reign: string; readonly state: PlainState }
   /** To the leader: tell me the channel's events behind `after`. */
   | {
     readonly kind: "read";

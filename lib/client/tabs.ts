@@ -3,13 +3,19 @@ import "./client.ts"; // so that all that both need is one file of the package
 import type { Answer, Call, Feed, FeedListener, Link } from "./link.ts";
 import { onAbort } from "./on_abort.ts";
 import { Value } from "./observable.ts";
+import { PLATFORM } from "./platform.ts";
 import { closedError } from "./refusal.ts";
 import { TabLeader } from "./tab_leader.ts";
 import type { Message, PlainError } from "./tab_message.ts";
 import { WeirError } from "./weir_error.ts";
 
 /** With the version of what tabs say to each other: an old page may be open beside a new one. */
-const PREFIX = "weir/1:";
+const PREFIX = "weir/2:";
+/**
+ * How long a leader may leave a "hello" unanswered, in ms, before a tab that is looked at takes the
+ * lead. Met: one that its system has frozen, with the lock in its hands.
+ */
+const PATIENCE_MS = 5_000;
 
 /**
  * Tabs of one origin that connect to one Weir with `tabs: sharedTabs(name)`, of the same name, share
@@ -22,7 +28,8 @@ export function sharedTabs(name: string): TabSharing {
 /**
  * A link that all tabs of this origin share that use the same name: one of them has the connection,
  * by `open()`, and the others ask it over a BroadcastChannel. Who leads holds a lock, which another
- * tab gets when it closes or dies; that one is asked again from where each reader stands.
+ * tab gets when it closes or dies, or takes when it does not answer; that one is asked again from
+ * where each reader stands.
  *
  * Where there are no Web Locks (they need HTTPS or localhost) this is a link of its own.
  */
@@ -58,13 +65,17 @@ class TabLink implements Link {
   readonly #readers = new Set<Reader>();
   readonly #calls = new Map<string, Pending>();
   readonly #ended = new AbortController();
-  readonly #formerLeaders = new Set<string>();
-  #leaderTab: string | undefined;
+  readonly #formerReigns = new Set<string>();
+  /** Of the tab that leads, from when it took the lead. */
+  #reign: string | undefined;
   /** Where this tab leads. */
+  #own: string | undefined;
   #link: Link | undefined;
   #leader: TabLeader | undefined;
   /** Lets another tab lead. */
   #release = () => {};
+  /** Whether the leader was asked for a sign of life that it has not given. */
+  #isAsked = false;
 
   constructor(name: string, open: () => Link) {
     const { signal } = this.#ended;
@@ -72,14 +83,14 @@ class TabLink implements Link {
     this.#open = open;
     this.#channel = new BroadcastChannel(name);
     this.#channel.onmessage = ({ data }) => this.#hear(data);
+    const timer = setInterval(() => this.#checkLeader(), PATIENCE_MS);
+    onAbort(signal, () => clearInterval(timer));
     // As long as it holds the lock of its own name this tab lives.
     navigator.locks.request(name + this.#tab, () => {
       this.#say({ kind: "hello", tab: this.#tab });
-      return navigator.locks.request(name, { signal }, () => this.#lead());
-    }).catch(() => {
-      // Closed while it waited; or locks are refused to this page, and it connects by itself.
-      if (!signal.aborted) void this.#lead();
-    });
+      this.#queue({ signal });
+      return new Promise<void>((resolve) => onAbort(signal, resolve));
+    }).catch(() => this.#lead()); // locks are refused to this page: it connects by itself
   }
 
   feed(channel: string, after: string, listener: FeedListener): Feed {
@@ -96,7 +107,10 @@ class TabLink implements Link {
       pause();
     };
     this.#readers.add(reader);
-    resume();
+    const state = this.state.value;
+    if (state.status === "closed") {
+      queueMicrotask(() => listener.ended(state.error ?? closedError()));
+    } else resume();
     return { pause, resume, close };
   }
 
@@ -129,10 +143,22 @@ class TabLink implements Link {
     this.#release();
   }
 
-  /** Until this tab is closed. */
+  /** Leads when it gets the lock; and when it has lost that to another, in turn again. */
+  #queue(options: LockOptions): void {
+    navigator.locks.request(this.#name, options, () => this.#lead()).catch((cause) => {
+      if (this.#ended.signal.aborted || cause.name !== "AbortError") return;
+      this.#abdicate();
+      if (!options.steal) this.#queue(options); // who steals waits for its turn besides
+    });
+  }
+
+  /** Until this tab is closed, or another takes the lead. */
   #lead(): Promise<void> {
+    if (this.#ended.signal.aborted || this.#link) return Promise.resolve();
     const link = this.#link = this.#open();
-    this.#leader = new TabLeader(link, (message) => this.#say(message), (tab, gone) => {
+    this.#own = crypto.randomUUID();
+    const say = (message: Message) => this.#link === link && this.#say(message);
+    this.#leader = new TabLeader(link, say, (tab, gone) => {
       if (tab === this.#tab) return;
       const { signal } = this.#ended;
       navigator.locks.request(this.#name + tab, { signal }, gone)
@@ -143,13 +169,28 @@ class TabLink implements Link {
     return new Promise((resolve) => this.#release = resolve);
   }
 
+  /** Its connection ends, and nobody hears of that: all ask the tab that leads now. */
+  #abdicate(): void {
+    const link = this.#link;
+    this.#link = this.#leader = this.#own = undefined;
+    void link?.close();
+  }
+
+  /** Takes the lead from a tab that gives no sign of life, where this one is looked at. */
+  #checkLeader(): void {
+    const isNeeded = this.#link === undefined && !PLATFORM.isHidden();
+    if (isNeeded && this.#isAsked) this.#queue({ steal: true });
+    this.#isAsked = isNeeded && !this.#isAsked;
+    if (this.#isAsked) this.#say({ kind: "hello", tab: this.#tab });
+  }
+
   #announce(): void {
     const state = this.#link?.state.value;
     // For good: another tab may do better, with its own credential.
     if (state?.status === "closed") void this.close(state.error);
-    else if (state !== undefined) {
+    else if (state !== undefined && this.#own !== undefined) {
       const plain = "error" in state ? { ...state, error: { ...state.error } } : state;
-      this.#say({ kind: "lead", tab: this.#tab, state: plain });
+      this.#say({ kind: "lead", reign: this.#own, state: plain });
     }
   }
 
@@ -179,11 +220,17 @@ class TabLink implements Link {
     }
   }
 
-  #follow({ tab, state }: Extract<Message, { kind: "lead" }>): void {
-    if (this.#formerLeaders.has(tab)) return;
-    if (tab !== this.#leaderTab) {
-      this.#formerLeaders.add(this.#leaderTab ?? "");
-      this.#leaderTab = tab;
+  #follow({ reign, state }: Extract<Message, { kind: "lead" }>): void {
+    if (this.#formerReigns.has(reign)) return;
+    this.#isAsked = false;
+    if (reign !== this.#own) this.#abdicate();
+    const isNew = reign !== this.#reign;
+    if (isNew || state.status !== "open") {
+      for (const reader of this.#readers) reader.isStarted = false; // it is told when it goes on
+    }
+    if (isNew) {
+      this.#formerReigns.add(this.#reign ?? "");
+      this.#reign = reign;
       const gone = new WeirError("unreachable", "The tab with the connection has gone.");
       for (const { isSent, settle } of this.#calls.values()) if (isSent) settle(undefined, gone);
       this.#ask();
@@ -195,7 +242,7 @@ class TabLink implements Link {
   /** Hands what was not sent yet to the leader. */
   #ask(): void {
     for (const [id, pending] of this.#calls) {
-      if (pending.isSent || this.#leaderTab === undefined) continue;
+      if (pending.isSent || this.#reign === undefined) continue;
       pending.isSent = true;
       this.#say({ kind: "call", tab: this.#tab, id, call: pending.call });
     }
@@ -205,7 +252,7 @@ class TabLink implements Link {
   #read(reader: Reader): void {
     const { channel, after } = reader;
     const id = reader.id = crypto.randomUUID();
-    if (this.#leaderTab === undefined) return;
+    if (this.#reign === undefined) return;
     this.#say({ kind: "read", tab: this.#tab, id, channel, after });
   }
 

@@ -2,6 +2,7 @@ import type { TransportName } from "./api.ts";
 import type { Channels } from "./channels.ts";
 import type { Credentials } from "./credentials.ts";
 import type { Answer, Call } from "./link.ts";
+import type { Value } from "./observable.ts";
 import type { Platform } from "./platform.ts";
 import type { WeirError } from "./weir_error.ts";
 
@@ -17,6 +18,12 @@ export interface Shared {
   readonly channels: Channels;
   /** Milliseconds within which something comes from the server; as it said last. */
   readonly timing: { heartbeat: number };
+  /** @see {@link import("./link.ts").Link.left} */
+  readonly left: Value<Answer>;
+  /** Aborts when the client is closed. */
+  readonly closed: AbortSignal;
+  /** Told what passes, and shows nowhere else. */
+  report(error: WeirError): void;
   /** What goes on for a moment after the end, so that closing can wait for it. */
   release(work: Promise<unknown>): void;
 }

@@ -58,7 +58,7 @@ export class Watch {
 
   /** Asks now. Without a way to ask it only looks for what is overdue. */
   check(): void {
-    const isOverdue = this.#quiet > this.#shared.timing.heartbeat;
+    const isOverdue = this.#quiet() > this.#shared.timing.heartbeat;
     if (this.#inquire !== undefined || isOverdue) this.#ask(CHECK_MS);
   }
 
@@ -66,13 +66,15 @@ export class Watch {
     this.#shared.platform.clearTimeout(this.#timer);
   }
 
-  get #quiet(): number {
-    return this.#shared.platform.now() - this.#heard;
+  #quiet(): number {
+    const now = this.#shared.platform.now();
+    this.#heard = Math.min(this.#heard, now); // the clock may have been set back
+    return now - this.#heard;
   }
 
   #look(): void {
     const { platform, timing: { heartbeat } } = this.#shared;
-    const quiet = this.#quiet;
+    const quiet = this.#quiet();
     const isLate = platform.now() - this.#due > heartbeat / 2 + 500;
     if (isLate) this.#ask(CHECK_MS);
     else if (this.#isAsked) this.#dead(unreachable("Nothing comes any more.", lateness(quiet)));

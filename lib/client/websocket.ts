@@ -1,6 +1,6 @@
 import { later } from "./later.ts";
 import type { Answer } from "./link.ts";
-import { goodbyeError, isCredentialRefusal, isFatal, unreachable, unreadable } from "./refusal.ts";
+import { goodbyeError, isCredentialRefusal, unreachable, unreadable } from "./refusal.ts";
 import { onAbort } from "./on_abort.ts";
 import { parseObject } from "./parse_object.ts";
 import { isPassing } from "./repeated.ts";
@@ -16,6 +16,8 @@ const SUBPROTOCOL = "weir.v1";
 const MAX_PENDING_SUBSCRIBES = 100;
 /** The least that passes before a subscribe is repeated, in ms. */
 const RETRY_MS = 1_000;
+/** Messages of one frame, of the server. */
+const MAX_FRAME_MESSAGES = 256;
 
 type Message = Readonly<Record<string, unknown>>;
 type Answered = (answer: Answer, error?: WeirError) => void;
@@ -49,7 +51,6 @@ class SocketTransport implements Transport {
   readonly #answers = new Map<number, Answered>();
   readonly #subscribed = new Map<string, Subscribed>();
   #ref = 0;
-  #pending = 0;
   #failures = 0;
   #timer: unknown;
   #isOpen = false;
@@ -60,7 +61,7 @@ class SocketTransport implements Transport {
     this.#socket = socket;
     this.#token = token;
     this.#opened = opened;
-    this.#watch = new Watch(host, host.down, () => this.#isOpen && this.#send({ op: "ping" }));
+    this.#watch = new Watch(host, host.down, () => this.#isOpen && this.#send('{"op":"ping"}'));
     socket.onmessage = ({ data }) => this.#receive(data);
     host.release(
       new Promise<void>((resolve) => {
@@ -77,9 +78,9 @@ class SocketTransport implements Transport {
     const { channels } = this.#host;
     if (!this.#isOpen) return;
     const wanted = channels.wanted();
-    const lines: Message[] = [];
+    const lines: string[] = [];
     const names = new Set(wanted.map(({ channel }) => channel));
-    for (const channel of [...this.#subscribed.keys()]) {
+    for (const channel of this.#subscribed.keys()) {
       if (!names.has(channel)) lines.push(this.#unsubscribe(channel));
     }
     for (const { channel, after, version } of wanted) {
@@ -89,7 +90,7 @@ class SocketTransport implements Transport {
       if (current !== undefined) lines.push(this.#unsubscribe(channel));
       lines.push(this.#subscribe(channel, after, version));
     }
-    if (lines.length > 0) this.#send(...lines);
+    while (lines.length > 0) this.#send(lines.splice(0, MAX_FRAME_MESSAGES).join("\n"));
     if (!this.#isPlacing && channels.unplaced(false).length > 0) void this.#place();
   }
 
@@ -110,27 +111,24 @@ class SocketTransport implements Transport {
   async #place(): Promise<void> {
     this.#isPlacing = true;
     try {
-      const { place } = await later();
-      await place(this.#host, false);
+      const { placeBeside } = await later();
+      await placeBeside(this.#host);
       this.#isPlacing = false;
       this.sync(); // others may have come meanwhile, or wait since these have their places
     } catch {
-      this.#later(); // the socket says itself what is wrong with the credential or the server
+      this.#later(); // it can't be loaded
     }
   }
 
-  #subscribe(channel: string, after: string, version: number): Message {
+  #subscribe(channel: string, after: string, version: number): string {
     const subscribed: Subscribed = { version, isLive: false };
     this.#subscribed.set(channel, subscribed);
-    this.#pending++;
     return this.#request({ op: "subscribe", channel, after }, ({ offset }, error) => {
-      this.#pending--;
-      if (this.#isClosed) return;
-      const isCurrent = this.#subscribed.get(channel) === subscribed;
-      if (isCurrent && error) {
+      if (this.#isClosed || this.#subscribed.get(channel) !== subscribed) return;
+      if (error) {
         this.#subscribed.delete(channel);
         this.#refused(channel, error);
-      } else if (isCurrent) {
+      } else {
         subscribed.isLive = true;
         this.#failures = 0;
         this.#host.channels.started(channel, after, String(offset));
@@ -156,20 +154,24 @@ class SocketTransport implements Transport {
     }, wait ?? RETRY_MS + fullJitter(this.#failures++, platform.random));
   }
 
-  #unsubscribe(channel: string): Message {
+  #unsubscribe(channel: string): string {
     this.#subscribed.delete(channel);
     return this.#request({ op: "unsubscribe", channel }, () => {});
   }
 
-  #request(message: Message, answered: Answered): Message {
-    const ref = ++this.#ref;
-    this.#answers.set(ref, answered);
-    return { ...message, ref };
+  /** How many subscribes wait for their answer. */
+  get #pending(): number {
+    return [...this.#subscribed.values()].filter(({ isLive }) => !isLive).length;
   }
 
-  #send(...messages: readonly Message[]): void {
-    if (this.#socket.readyState !== 1) return;
-    this.#socket.send(messages.map((message) => JSON.stringify(message)).join("\n"));
+  #request(message: Message, answered: Answered): string {
+    const ref = ++this.#ref;
+    this.#answers.set(ref, answered);
+    return JSON.stringify({ ...message, ref });
+  }
+
+  #send(frame: string): void {
+    if (this.#socket.readyState === 1) this.#socket.send(frame);
   }
 
   #receive(frame: unknown): void {
@@ -217,6 +219,8 @@ class SocketTransport implements Transport {
     } else if (op === "unsubscribed") {
       this.#subscribed.delete(String(channel));
       channels.unsubscribed(message);
+    } else if (op === "left") {
+      this.#host.left.set(message);
     }
   }
 
@@ -230,8 +234,8 @@ class SocketTransport implements Transport {
     try {
       const { token } = await this.#host.credentials.renew();
       if (token !== undefined) await this.ask({ op: "auth", token });
-    } catch (cause) {
-      if (cause instanceof WeirError && isFatal(cause)) this.#host.down(cause);
+    } catch {
+      // Of `auth` the application was told.
     }
   }
 

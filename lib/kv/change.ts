@@ -5,8 +5,8 @@ import type { EphemeralEvent } from "../shared/ephemeral.ts";
 export const SHARDS = 8;
 
 /**
- * Notes that are older than this (ms, by the sender's clock) are told to nobody. Met: a store that
- * was away, and a typing note that comes with what was held up.
+ * Notes that waited, or were under way, for longer than this (ms) are told to nobody. Met: a store
+ * that was away, and a typing note that comes with what was held up.
  */
 export const MAX_NOTE_AGE = 30_000;
 

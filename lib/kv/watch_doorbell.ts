@@ -228,19 +228,16 @@ export class WatchDoorbell implements Doorbell, Relay {
       place.versionstamp = String(key[2]);
       if (value.by === this.#isolate) continue;
       for (const address of value.addresses) moved.add(address);
-      if (value.notes !== undefined && place.turns.isNew(value.by, value.turn ?? 0)) {
-        this.#tell(value.notes);
-      }
+      if (value.notes !== undefined) this.#tell(value.notes, value, place);
     }
     place.at = now;
     if (isLate) this.#ringAll(shard);
     else this.#listeners.ring(moved);
   }
 
-  #tell(notes: readonly Note[]): void {
-    const oldest = Date.now() - MAX_NOTE_AGE;
-    for (const { address, event } of notes) {
-      if (event.time >= oldest) this.#receivers.ring([address], event);
-    }
+  #tell(notes: readonly Note[], { by, turn = 0 }: Change, { turns }: Place): void {
+    const newest = notes.at(-1)?.event.time ?? 0;
+    if (!turns.take(by, turn, performance.now() - newest, MAX_NOTE_AGE)) return;
+    for (const { address, event } of notes) this.#receivers.ring([address], event);
   }
 }

@@ -60,7 +60,8 @@ export class SocketSubscriptions {
    * Answers with where the subscription begins, then its events follow.
    *
    * @throws {Problem} `bad_*`, `channel_reserved`, `cursor_other_channels`, `forbidden`,
-   * `rate_limited`, `subscribed_already`, `too_many_channels`, `storage_*`, `shutting_down`
+   * `not_subscribed` (an unsubscribe has overtaken it), `rate_limited`, `subscribed_already`,
+   * `too_many_channels`, `storage_*`, `shutting_down`
    */
   async add(authority: Authority, message: MessageOf<"subscribe">): Promise<void> {
     this.#authority = authority;
@@ -81,10 +82,12 @@ export class SocketSubscriptions {
       const positions = await startPositions(this.#options.hub, addresses, start);
       await this.#subscribe(group, addresses, positions, message.channels !== undefined);
     } catch (cause) {
-      this.#end(key);
+      if (!group.isEnded) this.#end(key); // else that is another's by now
       throw cause;
     }
-    if (group.isEnded) return;
+    if (group.isEnded) {
+      throw new Problem("not_subscribed", "An unsubscribe came before the answer.");
+    }
     this.#answer(group, message);
     for (const subscription of group.subscriptions.values()) subscription.start();
     group.isStarted = true;

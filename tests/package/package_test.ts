@@ -20,12 +20,14 @@ import { connect, WeirError } from "weir-client";
 const [url, channel] = process.argv.slice(2);
 const weir = connect(url);
 const seen = [];
+let last;
 for (const n of [1, 2, 3]) await weir.publish(channel, { n });
 for await (const item of weir.subscribe(channel, { after: "earliest" })) {
   seen.push(item.data.n);
-  if (seen.length === 3) weir.publish(channel, { n: 4 });
+  if (seen.length === 3) last = weir.publish(channel, { n: 4 });
   if (seen.length === 4) break;
 }
+await last;
 const { transport } = weir.state.value;
 await weir.close();
 const refusal = await weir.publish(channel, 1).catch((error) => error);

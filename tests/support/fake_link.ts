@@ -15,6 +15,7 @@ export interface FakeFeed {
 /** A link without a network: the test answers its calls and tells its feeds. */
 export class FakeLink implements Link {
   readonly state = new Value<ConnectionState>({ status: "open", transport: "websocket" });
+  readonly left = new Value<Answer>({});
   readonly feeds: FakeFeed[] = [];
   readonly calls: Call[] = [];
   readonly #answer: (call: Call) => Answer | Promise<Answer>;

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { connect, TRANSPORTS } from "../../../lib/client/client.ts";
+import { connect, TRANSPORTS, WeirError } from "../../../lib/client/client.ts";
 import { endOf, endure, MAX_TRIES, refusal } from "../../support/client_errors.ts";
 import { FaultProxy } from "../../support/fault_proxy.ts";
 import { endingIn, guardedLocal } from "../../support/guarded.ts";
@@ -58,13 +58,13 @@ test("an expired token that auth gives again and again ends the client", async (
 });
 
 for (const transport of TRANSPORTS) {
-  test(`auth that fails when the token of a ${transport} ends closes the client with its error`, async () => {
+  test(`auth that says no when the token of a ${transport} ends closes the client with its error`, async () => {
     await using guarded = await guardedLocal();
     let given = 0;
     await using weir = connect(guarded.url, {
       transports: [transport],
       async auth() {
-        if (given++ > 0) throw new Error("the session is over");
+        if (given++ > 0) throw new WeirError("auth_failed", "the session is over");
         return await guarded.token(undefined, endingIn(2));
       },
     }, PROMPT);
@@ -151,7 +151,7 @@ for (const transport of TRANSPORTS) {
       const seen: unknown[] = [];
       weir.listen(channel, {
         after: "earliest",
-        onEvent: ({ data }) => seen.push(data),
+        onEvent: ({ data }) => void seen.push(data),
         onGap: "throw",
       });
       await weir.publish(channel, 1);

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { Channels } from "../../../lib/client/channels.ts";
+import { Channels, type Wanted } from "../../../lib/client/channels.ts";
 import type { Feed } from "../../../lib/client/link.ts";
 
 const EPOCH = "0mwpu38co";
@@ -17,7 +17,8 @@ const step = fc.oneof(
   fc.record({ do: fc.constant("publish"), count: fc.integer({ min: 1, max: 5 }) }),
   fc.record({ do: fc.constant("join"), behind: fc.nat() }),
   fc.record({ do: fc.constantFrom("pause", "resume", "close"), which: fc.nat() }),
-  fc.record({ do: fc.constant("connect") }),
+  fc.record({ do: fc.constant("ask") }),
+  fc.record({ do: fc.constant("answer") }),
   fc.record({ do: fc.constant("deliver"), which: fc.nat(), count: fc.integer({ min: 1, max: 7 }) }),
 );
 
@@ -29,20 +30,23 @@ interface Reading {
 
 Deno.test("however transports overlap and readers come and go, each is told each event once and in order", () => {
   fc.assert(
-    fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
+    fc.property(fc.array(step, { maxLength: 60, size: "max" }), (steps) => {
       const channels = new Channels(() => {});
       const readers: Seen[] = [];
       let readings: Reading[] = [];
+      let asked: Wanted | undefined;
       let last = 0;
       for (const one of steps) {
         if (one.do === "publish") last += one.count;
         else if (one.do === "join") readers.push(join(channels, one.behind % (last + 1)));
-        else if (one.do === "connect") {
+        else if (one.do === "ask") [asked] = channels.wanted();
+        else if (one.do === "answer") {
           const [wanted] = channels.wanted();
-          if (wanted === undefined) continue;
-          const at = Number(wanted.after.slice(10));
-          readings = [...readings.slice(-1), { at, version: wanted.version }];
-          channels.started("a", wanted.after, wanted.after);
+          if (asked === undefined || asked.version !== wanted?.version) continue;
+          const at = Number(asked.after.slice(10));
+          readings = [...readings.slice(-1), { at, version: asked.version }];
+          channels.started("a", asked.after, asked.after);
+          asked = undefined;
         } else if (one.do === "deliver") {
           // A transport that reads what is not wanted any more begins anew.
           const [wanted] = channels.wanted();
@@ -50,7 +54,14 @@ Deno.test("however transports overlap and readers come and go, each is told each
           const reading = readings[one.which % readings.length];
           for (let i = 0; reading !== undefined && i < one.count && reading.at < last; i++) {
             reading.at++;
-            channels.event({ channel: "a", offset: offsetOf(reading.at), data: reading.at }, 1);
+            try {
+              channels.event({ channel: "a", offset: offsetOf(reading.at), data: reading.at }, 1);
+            } catch {
+              // A reader came in behind it, by another that overlaps with it: this one ends.
+              readings = readings.filter((other) => other !== reading);
+              if (readings.length === 0) channels.stopped();
+              break;
+            }
           }
         } else change(readers[one.which % readers.length], one.do);
       }
@@ -69,7 +80,7 @@ Deno.test("however transports overlap and readers come and go, each is told each
         if (!isClosed) assert.equal(told.length, last - from);
       }
     }),
-    { numRuns: 300 },
+    { numRuns: 1_000 },
   );
 });
 
@@ -133,4 +144,43 @@ Deno.test("a gap is told to those that stand before it, each with what it lost",
     [[offsetOf(5), offsetOf(8), 2], ...rest],
     [offsetOf(10)],
   ]);
+});
+
+Deno.test("what comes of a frame whose last reader has paused is nothing that a later one could join", () => {
+  let changes = 0;
+  const channels = new Channels(() => changes++);
+  const slow = join(channels, 1);
+  channels.started("a", offsetOf(1), offsetOf(1));
+  slow.feed.pause();
+  channels.event({ channel: "a", offset: offsetOf(2), data: 0 }, 1);
+  assert.deepEqual([channels.wanted(), changes], [[], 2]);
+  const later = join(channels, 3);
+  assert.deepEqual([channels.wanted()[0]?.after, changes], [offsetOf(3), 3]);
+  channels.started("a", offsetOf(3), offsetOf(3));
+  channels.event({ channel: "a", offset: offsetOf(4), data: 0 }, 1);
+  assert.deepEqual([slow.told, later.told], [[], [offsetOf(4)]]);
+});
+
+Deno.test("what was read only for who has left is not read on: it begins anew where the others are", () => {
+  const channels = new Channels(() => {});
+  const live = join(channels, 100);
+  channels.started("a", offsetOf(100), offsetOf(100));
+  const slow = join(channels, 3);
+  const [replay] = channels.wanted();
+  assert.equal(replay?.after, offsetOf(3));
+  channels.started("a", offsetOf(3), offsetOf(3));
+  channels.event({ channel: "a", offset: offsetOf(4), data: 0 }, 1);
+  slow.feed.pause();
+  const [anew] = channels.wanted();
+  assert.notEqual(anew?.version, replay?.version);
+  assert.equal(anew?.after, offsetOf(100));
+  // Who comes before that is answered is not taken for read already.
+  const between = join(channels, 50);
+  const [both] = channels.wanted();
+  assert.notEqual(both?.version, anew?.version);
+  assert.equal(both?.after, offsetOf(50));
+  channels.started("a", offsetOf(50), offsetOf(50));
+  for (let n = 51; n <= 101; n++) channels.event({ channel: "a", offset: offsetOf(n), data: 0 }, 1);
+  assert.deepEqual([slow.told, live.told], [[offsetOf(4)], [offsetOf(101)]]);
+  assert.equal(between.told.length, 51);
 });

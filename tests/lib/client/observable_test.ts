@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { callback, Value } from "../../../lib/client/observable.ts";
+import { nextUncaught } from "../../support/uncaught.ts";
 
 Deno.test("listeners are told each change until they leave, and not what was before", () => {
   const value = new Value(1);
@@ -30,12 +31,7 @@ Deno.test("a function that listens twice is told twice, and leaves once at a tim
 
 Deno.test("what a listener throws is an uncaught error of its own, and keeps nobody else from listening", async () => {
   const thrown = new Error("of the application");
-  const uncaught = new Promise<unknown>((resolve) => {
-    globalThis.addEventListener("error", (event) => {
-      event.preventDefault();
-      resolve(event.error);
-    }, { once: true });
-  });
+  const uncaught = nextUncaught();
   const value = new Value(0);
   let told = 0;
   value.subscribe(() => {
@@ -45,6 +41,15 @@ Deno.test("what a listener throws is an uncaught error of its own, and keeps nob
   value.set(1);
   assert.equal(told, 1);
   assert.equal(await uncaught, thrown);
-  callback(() => told = 2);
+  void callback(() => told = 2);
   assert.equal(told, 2);
+});
+
+Deno.test("a value that a listener sets is the last that all hear", () => {
+  const value = new Value("open");
+  const told: string[] = [];
+  value.subscribe((now) => now === "reconnecting" && value.set("closed"));
+  value.subscribe((now) => told.push(now));
+  value.set("reconnecting");
+  assert.deepEqual([value.value, told], ["closed", ["closed"]]);
 });

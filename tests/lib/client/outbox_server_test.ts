@@ -11,7 +11,7 @@ Deno.test("what is published while the server is killed is stored once, in order
   const seen: unknown[] = [];
   weir.listen(channel, {
     after: "earliest",
-    onEvent: ({ data }) => seen.push(data),
+    onEvent: ({ data }) => void seen.push(data),
     onGap: "throw",
   });
   let n = 0;

@@ -1,7 +1,10 @@
 import assert from "node:assert/strict";
 import type { Member, TransportName, Weir } from "../../../lib/client/api.ts";
 import { connect } from "../../../lib/client/client.ts";
-import { guardedLocal } from "../../support/guarded.ts";
+import type { WeirError } from "../../../lib/client/weir_error.ts";
+import { FaultProxy } from "../../support/fault_proxy.ts";
+import { endingIn, guardedLocal } from "../../support/guarded.ts";
+import { impatient } from "../../support/impatient.ts";
 import { LocalServer } from "../../support/local_server.ts";
 import { newChannel } from "../../support/publishing.ts";
 import { until } from "../../support/until.ts";
@@ -75,6 +78,68 @@ Deno.test("a credential's subject needs no name, and who lacks the right is told
   new Watcher(weir, "other");
   await until("it was told", () => codes.length === 1);
   assert.deepEqual(codes, ["forbidden"]);
+});
+
+Deno.test("who lost the right with a new token is told", async () => {
+  await using guarded = await guardedLocal();
+  let asked = 0;
+  const auth = () => {
+    const rights = { subscribe: ["*"], ...asked++ === 0 && { presence: ["*"] } };
+    return guarded.token(rights, endingIn(asked === 1 ? 2 : 600));
+  };
+  const codes: string[] = [];
+  const onError = ({ code }: WeirError) => codes.push(code);
+  await using weir = connect(guarded.server.url, { auth, transports: ["websocket"], onError });
+  await weir.presence("room").enter();
+  await until("it was told", () => codes.length > 0);
+  assert.deepEqual([codes, weir.state.value.status], [["forbidden"], "open"]);
+});
+
+Deno.test("who came over HTTP, and has a WebSocket by now, leaves at once", async () => {
+  await using server = await LocalServer.start();
+  await using proxy = new FaultProxy(server.port);
+  proxy.on(["websocket"], { act: "refuse" });
+  const transports = ["websocket", "sse"] as const;
+  await using ann = connect(proxy.url, { transports }, impatient({ limit: 500 }));
+  await using bob = connect(server.url);
+  const channel = newChannel();
+  const seen = new Watcher(bob, channel);
+  ann.listen(channel, { onEvent() {}, onGap: "throw" });
+  const room = ann.presence(channel);
+  await room.enter(1, { member: "ann" });
+  assert.deepEqual(ann.state.value, { status: "open", transport: "sse" });
+  await seen.until("ann:1");
+  proxy.off();
+  await until("it has a WebSocket", () => {
+    const { value } = ann.state;
+    return value.status === "open" && value.transport === "websocket";
+  });
+  await room.enter(2);
+  await seen.until("ann:2");
+  const at = performance.now();
+  await room.leave();
+  await seen.until();
+  assert.ok(performance.now() - at < 5_000, "it was there for the rest of its time");
+  seen.end();
+});
+
+Deno.test("a member that no URL can name is refused where there is no WebSocket", async () => {
+  await using server = await LocalServer.start();
+  await using weir = connect(server.url, { transports: ["long-poll"] });
+  const channel = newChannel();
+  for (const member of ["", ".", "..", "\ud800"]) {
+    await assert.rejects(weir.presence(channel).enter(1, { member }), { code: "bad_member" });
+  }
+  await weir.presence(channel).enter(1, { member: "..." });
+});
+
+Deno.test("where there can't be presence the listener is told", async () => {
+  await using server = await LocalServer.start();
+  const errors: string[] = [];
+  await using weir = connect(server.url, { onError: ({ code }) => errors.push(code) });
+  weir.presence("x".repeat(256)).members.subscribe(() => {});
+  await until("it was told", () => errors.length > 0);
+  assert.deepEqual(errors, ["bad_channel"]);
 });
 
 /** What a client sees of a channel's members. */

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import type { Member } from "../../../lib/client/api.ts";
+import type { Member, Presence } from "../../../lib/client/api.ts";
 import { makePresence } from "../../../lib/client/presence.ts";
 import { WeirError } from "../../../lib/client/weir_error.ts";
 import { epochAt, formatOffset } from "../../../lib/shared/offset.ts";
@@ -55,6 +55,30 @@ Deno.test("a gap in the changes, or a lost snapshot, is mended by another snapsh
   await until("it goes on", () => members.value[0]?.member === "bob");
   assert.deepEqual(link.open.map(({ after }) => after), [at(9)]);
   end();
+});
+
+Deno.test("an answer that is no snapshot is told of, and asked for again", async () => {
+  const link: FakeLink = new FakeLink(() =>
+    link.calls.length === 1 ? {} : snapshot([["ann", 1]], 1)
+  );
+  const errors: string[] = [];
+  const { members } = makePresence(link, "a", ({ code }) => errors.push(code));
+  const end = members.subscribe(() => {});
+  await until("it has the members", () => members.value[0]?.member === "ann");
+  assert.deepEqual(errors, ["bad_answer"]);
+  end();
+});
+
+Deno.test("an enter that is answered by no Weir is told of, and repeated", async () => {
+  const notWeir = new WeirError("bad_answer", "A page.");
+  const link: FakeLink = new FakeLink(() => {
+    if (link.calls.length === 1) throw notWeir;
+    return {};
+  });
+  const errors: string[] = [];
+  const presence = makePresence(link, "a", ({ code }) => errors.push(code));
+  await presence.enter();
+  assert.deepEqual([errors, link.calls.length], [["bad_answer"], 2]);
 });
 
 Deno.test("who listens again gets a new snapshot, and who may not is told", async () => {
@@ -157,6 +181,167 @@ Deno.test("entering waits for the connection, and is refused when that is for go
   await assert.rejects(presence.enter(), { code: "closed" });
   assert.deepEqual(errors, ["presence_full"]);
 });
+
+Deno.test("an enter that opens the connection is sent once", async () => {
+  const link = new FakeLink(() => {
+    link.reconnect();
+    return {};
+  });
+  link.state.set({ status: "idle" });
+  const presence = makePresence(link, "a", unexpected);
+  await presence.enter();
+  await presence.leave(); // in turn behind all that was asked for
+  assert.deepEqual(link.calls.map(({ op }) => op), ["enter", "leave"]);
+});
+
+Deno.test("two places of one member are one membership, to the last", async () => {
+  const link = new FakeLink();
+  const [header, sidebar] = [1, 2].map(() => makePresence(link, "a", unexpected)) as Two;
+  await header.enter(1, { member: "ann" });
+  await sidebar.enter(2, { member: "ann" });
+  await makePresence(link, "b", unexpected).enter(3, { member: "ann" });
+  await sidebar.leave();
+  await sidebar.leave();
+  link.calls.length = 0;
+  link.lose();
+  link.reconnect();
+  await until("both are there again", () => link.calls.length === 2);
+  await header.leave();
+  const ann = { member: "ann" };
+  assert.deepEqual(link.calls, [
+    { op: "enter", channel: "a", ...ann, data: 2 },
+    { op: "enter", channel: "b", ...ann, data: 3 },
+    { op: "leave", channel: "a", ...ann },
+  ]);
+});
+
+Deno.test("two places that name no member are one, and so is who names whom they are", async () => {
+  const link = new FakeLink(({ op }) => op === "enter" ? { member: "ann" } : {});
+  const [header, sidebar] = [1, 2].map(() => makePresence(link, "a", unexpected)) as Two;
+  await header.enter();
+  await sidebar.enter();
+  await header.leave();
+  await header.enter(undefined, { member: "ann" });
+  await sidebar.leave();
+  assert.equal(link.calls.filter(({ op }) => op === "leave").length, 0);
+  await header.leave();
+  assert.deepEqual(link.calls.at(-1), { op: "leave", channel: "a", member: "ann" });
+});
+
+Deno.test("one that is refused an update stays what it was", async () => {
+  const tooLarge = new WeirError("event_too_large", "Too large.", { status: 413 });
+  const link = new FakeLink((call) => {
+    if ("data" in call && call.data === "large") throw tooLarge;
+    return {};
+  });
+  const presence = makePresence<string>(link, "a", unexpected);
+  await presence.enter("small");
+  await assert.rejects(presence.enter("large"), { code: "event_too_large" });
+  await presence.leave();
+  const said = link.calls.map((call) => "data" in call ? call.data : call.op);
+  assert.deepEqual(said, ["small", "large", "small", "leave"]);
+});
+
+Deno.test("updates while one waits go out together, and are refused together", async () => {
+  const link = new FakeLink((call) => {
+    if ("data" in call && call.data === "large") throw new WeirError("event_too_large", "No.");
+    return {};
+  });
+  link.lose();
+  const [header, sidebar] = [1, 2].map(() => makePresence<string>(link, "a", unexpected)) as Two;
+  const entered = [header.enter("a"), sidebar.enter("b"), header.enter("c")];
+  link.reconnect();
+  await Promise.all(entered);
+  assert.deepEqual(link.calls, [{ op: "enter", channel: "a", data: "c" }]);
+  const updates = [header.enter("large"), sidebar.enter("large")];
+  for (const update of updates) await assert.rejects(update, { code: "event_too_large" });
+  await Promise.all([header.leave(), sidebar.leave()]);
+  const said = link.calls.slice(1).map((call) => "data" in call ? call.data : call.op);
+  assert.deepEqual(said, ["large", "large", "c", "leave"]);
+});
+
+Deno.test("a leave that is refused for now is repeated, but not without a connection", async () => {
+  const refusals = [
+    new WeirError("rate_limited", "Slowly.", { status: 429, retryAfter: 1 }),
+    new WeirError("overloaded", "Slowly.", { status: 503 }),
+  ];
+  const link = new FakeLink(({ op }) => {
+    const refusal = op === "leave" ? refusals.shift() : undefined;
+    if (refusal) throw refusal;
+    return {};
+  });
+  const presence = makePresence(link, "a", unexpected);
+  await presence.enter();
+  await presence.leave();
+  const leaves = () => link.calls.filter(({ op }) => op === "leave").length;
+  assert.equal(leaves(), 3);
+  await presence.enter();
+  refusals.push(new WeirError("unreachable", "Nobody answers."));
+  link.lose();
+  await presence.leave();
+  assert.equal(leaves(), 4);
+});
+
+Deno.test("who comes again while it leaves stays", async () => {
+  const link = new FakeLink();
+  const presence = makePresence(link, "a", unexpected);
+  await presence.enter(1);
+  const left = presence.leave();
+  await presence.enter(2);
+  await left;
+  link.lose();
+  link.reconnect();
+  await until("it is there again", () => link.calls.length === 3);
+  assert.deepEqual(link.calls.map(({ op }) => op), ["enter", "enter", "enter"]);
+});
+
+Deno.test("who was there over HTTP and over a WebSocket leaves both", async () => {
+  const link: FakeLink = new FakeLink(() => link.calls.length === 1 ? { expiresIn: 60_000 } : {});
+  const presence = makePresence(link, "a", unexpected);
+  await presence.enter();
+  link.reconnect();
+  await presence.enter();
+  await presence.leave();
+  assert.deepEqual(link.calls.slice(-2), [
+    { op: "leave", channel: "a", isByHttp: true },
+    { op: "leave", channel: "a" },
+  ]);
+});
+
+Deno.test("a member that the server has put out is told of, and does not come again", async () => {
+  const errors: string[] = [];
+  const link = new FakeLink(({ op }) => op === "enter" ? { member: "ann" } : {});
+  const presence = makePresence(link, "a", ({ code }) => errors.push(code));
+  await presence.enter();
+  link.left.set({ channel: "b", member: "ann", reason: "forbidden" });
+  link.left.set({ channel: "a", member: "bob", reason: "forbidden" });
+  assert.deepEqual(errors, []);
+  link.left.set({ channel: "a", member: "ann", reason: "forbidden" });
+  link.left.set({ channel: "a", member: "ann", reason: "forbidden" });
+  assert.deepEqual(errors, ["forbidden"]);
+  link.lose();
+  link.reconnect();
+  await presence.leave();
+  assert.equal(link.calls.length, 1);
+});
+
+Deno.test("an enter that waits is ended by its signal", async () => {
+  const link = new FakeLink();
+  link.lose();
+  const presence = makePresence(link, "a", unexpected);
+  const abort = new AbortController();
+  const entered = presence.enter(1, { signal: abort.signal });
+  abort.abort();
+  await assert.rejects(entered, { name: "AbortError" });
+  await assert.rejects(presence.enter(1, { signal: abort.signal }), { name: "AbortError" });
+  link.reconnect();
+  await presence.enter(2);
+  await presence.leave();
+  const data = link.calls.flatMap((call) => call.op === "enter" ? [call.data] : []);
+  assert.deepEqual(data, [2]);
+});
+
+type Two = [Presence<unknown>, Presence<unknown>];
 
 function snapshot(members: readonly (readonly [string, number])[], cursor: number) {
   return {

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { repeated } from "../../../lib/client/repeated.ts";
+import { isPassing, repeated } from "../../../lib/client/repeated.ts";
 import { WeirError } from "../../../lib/client/weir_error.ts";
 import { FakeLink } from "../../support/fake_link.ts";
 import { until } from "../../support/until.ts";
@@ -37,4 +37,11 @@ Deno.test("what fails since the link is closed does not wait for another try", a
     throw new WeirError("unreachable", "Cut.");
   }, { random });
   await assert.rejects(given, { code: "closed" });
+});
+
+Deno.test("an answer that is no Weir's passes, unless it is a refusal by HTTP", () => {
+  const passes = (status?: number) =>
+    isPassing(new WeirError("bad_answer", "No Weir.", { status }));
+  assert.deepEqual([undefined, 500, 502].map(passes), [true, true, true]);
+  assert.deepEqual([400, 404].map(passes), [false, false]);
 });

@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
 import { z } from "zod";
 import type { Gap, ListenOptions, SubscribeOptions, WeirEvent } from "../../../lib/client/api.ts";
-import { KeptCursor } from "../../../lib/client/kept_cursor.ts";
+import { KeptCursors } from "../../../lib/client/kept_cursor.ts";
 import { listening, subscription } from "../../../lib/client/subscription.ts";
 import { WeirError } from "../../../lib/client/weir_error.ts";
 import { FakeLink } from "../../support/fake_link.ts";
+import { nextUncaught } from "../../support/uncaught.ts";
 import { until } from "../../support/until.ts";
 
 const offsetOf = (n: number) => `0mwpu38co_${String(n).padStart(16, "0")}`;
@@ -58,6 +59,16 @@ function listen<T>(options: Partial<ListenOptions<T>> = {}) {
   return { link, told, feed, listener };
 }
 
+/** A store, and the cursor of channel `a` in it. */
+function keeping(cursor?: string) {
+  const saved = new Map(cursor === undefined ? [] : [["a", cursor]]);
+  const cursors = new KeptCursors({
+    get: (channel) => Promise.resolve(saved.get(channel)),
+    set: (channel, cursor) => void saved.set(channel, cursor),
+  }, assert.fail);
+  return { saved, kept: Promise.resolve(cursors.of("a")) };
+}
+
 Deno.test("items come in order, and the cursor is behind the last that was read", async () => {
   const { events, feed, next } = subscribe({ after: offsetOf(0) });
   assert.equal(feed.after, offsetOf(0));
@@ -79,13 +90,8 @@ Deno.test("items come in order, and the cursor is behind the last that was read"
 
 Deno.test("a subscription without a place begins at the latest, and one with a store where that says", async () => {
   assert.equal(subscribe().feed.after, "latest");
-  const saved = new Map([["a", offsetOf(7)]]);
-  const store = {
-    get: (channel: string) => Promise.resolve(saved.get(channel)),
-    set: (channel: string, cursor: string) => void saved.set(channel, cursor),
-  };
+  const { kept, saved } = keeping(offsetOf(7));
   const link = new FakeLink();
-  const kept = Promise.resolve(new KeptCursor(store, "a", assert.fail));
   const events = subscription({ link, channel: "a", kept }, {});
   await until("the store was asked", () => link.feeds.length === 1);
   const [feed] = link.feeds;
@@ -96,10 +102,93 @@ Deno.test("a subscription without a place begins at the latest, and one with a s
   for await (const item of events) {
     // What is in the application's hands is not done with.
     assert.equal(saved.get("a"), offsetOf(7));
+    if (item.kind === "event" && item.data === 9) break;
     assert.deepEqual(item, event(8));
-    break;
   }
-  assert.equal(saved.get("a"), offsetOf(8));
+  // Nor is what it left the loop at.
+  await until("the last is kept", () => saved.get("a") === offsetOf(8));
+  assert.equal(events.cursor, offsetOf(9));
+});
+
+Deno.test("an event whose work throws is not kept as done", async () => {
+  const { kept, saved } = keeping();
+  const link = new FakeLink();
+  const events = subscription({ link, channel: "a", kept }, { after: offsetOf(0) });
+  link.feeds[0]?.listener.started(offsetOf(0));
+  link.feeds[0]?.listener.event(event(1));
+  const work = (async () => {
+    for await (const _ of events) throw new Error("the database is away");
+  })();
+  await assert.rejects(work, /database/);
+  await (await kept).close();
+  assert.equal(saved.get("a"), offsetOf(0));
+});
+
+Deno.test("a callback that works on is waited for, and then its cursor is kept", async () => {
+  const { kept, saved } = keeping();
+  const link = new FakeLink();
+  const gates: PromiseWithResolvers<void>[] = [];
+  const gate = () => {
+    const made = Promise.withResolvers<void>();
+    gates.push(made);
+    return made.promise;
+  };
+  const listener = listening({ link, channel: "a", kept }, {
+    after: offsetOf(0),
+    onEvent: gate,
+    onGap: gate,
+  });
+  const [feed] = link.feeds;
+  feed?.listener.started(offsetOf(0));
+  feed?.listener.event(event(1));
+  feed?.listener.gap(GAP);
+  feed?.listener.event(event(5));
+  for (let n = 6; n <= 4_004; n++) feed?.listener.event(event(n));
+  await until("it works on the first", () => gates.length === 1);
+  assert.deepEqual([saved.get("a"), feed?.isPaused], [offsetOf(0), true]);
+  gates[0]?.resolve();
+  await until("it works on the gap", () => gates.length === 2);
+  gates[1]?.resolve();
+  await until("it works on the next", () => gates.length === 3);
+  listener.close();
+  gates[2]?.resolve();
+  await until("that is kept too", () => saved.get("a") === offsetOf(5));
+  assert.equal(gates.length, 3);
+});
+
+Deno.test("what a callback rejects with is an uncaught error of the application, and ends nothing", async () => {
+  const uncaught = nextUncaught();
+  const told: unknown[] = [];
+  const { feed } = listen({
+    async onEvent({ data }) {
+      told.push(data);
+      await undefined;
+      if (data === 1) throw new Error("of the application");
+    },
+  });
+  feed?.listener.event(event(1));
+  feed?.listener.event(event(2));
+  await until("both were told", () => told.length === 2);
+  assert.match(String(await uncaught), /of the application/);
+});
+
+Deno.test("return() and close() end it at once, whether it was read, is waited for or not begun", async () => {
+  const waited = subscribe();
+  const waiting = waited.next.next();
+  await waited.next.return?.();
+  assert.deepEqual(await waiting, { done: true, value: undefined });
+  assert.equal(waited.feed.isClosed, true);
+
+  const unread = subscribe();
+  await unread.next.return?.();
+  assert.equal(unread.feed.isClosed, true);
+  assert.equal((await unread.next.next()).done, true);
+
+  const closed = subscribe();
+  closed.feed.listener.event(event(1));
+  closed.events.close();
+  assert.equal(closed.feed.isClosed, true);
+  assert.equal((await closed.next.next()).done, true);
 });
 
 Deno.test("gaps go to onGap in their place, or end the subscription", async () => {
@@ -239,13 +328,12 @@ Deno.test("callbacks are told why it ended, but not that they ended it", async (
 
 Deno.test("the start is told again after each reconnect", async () => {
   const { feed, told, link, listener } = listen();
-  link.lose();
-  link.reconnect();
-  assert.deepEqual(told, []);
   feed?.listener.started(offsetOf(0));
   link.lose();
   feed?.listener.event(event(1));
   await until("it was told", () => listener.cursor === offsetOf(1));
   link.reconnect();
+  assert.deepEqual(told, [offsetOf(0), [1, offsetOf(1)]]); // it is open, but nothing is read yet
+  feed?.listener.started(offsetOf(1));
   assert.deepEqual(told, [offsetOf(0), [1, offsetOf(1)], offsetOf(1)]);
 });

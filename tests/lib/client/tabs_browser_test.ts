@@ -67,34 +67,6 @@ Deno.test("a tab that crashes is noticed by its lock", options, async () => {
   assert.deepEqual(await world.members(), ["follower"]);
 });
 
-Deno.test(
-  "a leader that the system has frozen loses the lead to the tab in front",
-  options,
-  async () => {
-    await using world = await World.make();
-    const tabs = [await world.openTab(), await world.openTab()];
-    const [first, second] = tabs;
-    await until("all read", () => tabs.every(({ isReading }) => isReading));
-    assert.equal(world.leader(), first);
-    const session = await first?.page.context().newCDPSession(first.page);
-    await session?.send("Page.setWebLifecycleState", { state: "frozen" });
-    await second?.publish(3);
-    await second?.published();
-    await until("it reads itself", () => second?.seen.length === 3);
-    assert.equal(world.leader(), second);
-    await session?.send("Page.setWebLifecycleState", { state: "active" });
-    await publish(world.url, world.channel, "after");
-    await until("both read", () => tabs.every(({ seen }) => seen.at(-1) === "after"));
-    assert.deepEqual(first?.seen, second?.seen);
-    assert.equal(world.sockets, 2);
-    await second?.page.close();
-    await until("the first leads again", () => world.sockets === 3);
-    await publish(world.url, world.channel, "alone");
-    await until("it reads", () => first?.seen.at(-1) === "alone");
-    assert.deepEqual(world.errors, []);
-  },
-);
-
 /** One tab of the site. */
 class Tab {
   readonly seen: string[] = [];

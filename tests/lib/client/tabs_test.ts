@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { install } from "@sinonjs/fake-timers";
 import type { WeirEvent } from "../../../lib/client/api.ts";
 import type { FeedListener, Link } from "../../../lib/client/link.ts";
 import { shareLink } from "../../../lib/client/tabs.ts";
@@ -72,9 +73,15 @@ Deno.test("readers of one place share a feed, and each goes on from where it sta
     for (let n = Number(after.slice(-1)) + 1; n <= 8; n++) listener.event(event(n));
   }
   await until("all have read", () => [rb, rc, rd].every(({ last }) => last === at(8)));
-  assert.deepEqual(rb.told, [`started ${at(5)}`, at(6), at(7), at(8)]);
-  assert.deepEqual(rc.told, [`started ${at(1)}`, ...[2, 3, 4, 5, 6, 7, 8].map(at)]);
-  assert.deepEqual(rd.told, [`started ${at(3)}`, ...[4, 5, 6, 7, 8].map(at)]);
+  const again = [`started ${at(7)}`, at(8)];
+  assert.deepEqual(rb.told, [`started ${at(5)}`, at(6), at(7), ...again]);
+  assert.deepEqual(rc.told, [`started ${at(1)}`, ...[2, 3, 4, 5, 6, 7].map(at), ...again]);
+  assert.deepEqual(rd.told, [
+    `started ${at(3)}`,
+    at(4),
+    `started ${at(4)}`,
+    ...[5, 6, 7, 8].map(at),
+  ]);
   assert.deepEqual(ra.told, [`started ${at(5)}`, at(6), at(7), "ended closed"]);
   await b.close();
   await c.close();
@@ -207,6 +214,96 @@ Deno.test("a publish, a read and a close before anybody leads are not lost", asy
   assert.equal(tabs.links.length, 1);
 });
 
+Deno.test("what is subscribed to after close() ends with why it was closed", async () => {
+  const tabs = new Tabs();
+  for (const why of [undefined, new WeirError("auth_failed", "Signed out.")]) {
+    const tab = await tabs.open();
+    await tab.close(why);
+    const reader = new Reader();
+    tab.feed("x", "latest", reader);
+    assert.deepEqual(reader.told, []);
+    await until("it has ended", () => reader.error !== undefined);
+    assert.deepEqual(reader.told, [`ended ${why?.code ?? "closed"}`]);
+  }
+});
+
+Deno.test("`latest` is not where another stands that has lost its connection", async () => {
+  const tabs = new Tabs();
+  const [a, b] = [await tabs.open(), await tabs.open()];
+  const [link] = tabs.links;
+  const [before, late] = [new Reader(), new Reader()];
+  a.feed("x", "latest", before);
+  link?.open[0]?.listener.started(at(1));
+  link?.lose();
+  b.feed("x", "latest", late);
+  await until("it has a feed of its own", () => link?.open.length === 2);
+  link?.reconnect();
+  link?.open[0]?.listener.event(event(2));
+  link?.open[1]?.listener.started(at(2));
+  await until("it has begun", () => late.told.length > 0);
+  assert.deepEqual(before.told, [`started ${at(1)}`, at(2)]);
+  assert.deepEqual(late.told, [`started ${at(2)}`]);
+  await a.close();
+  await b.close();
+});
+
+Deno.test("a leader that gives no sign of life for 5 s loses the lead", async () => {
+  const clock = install({ toFake: ["setInterval", "clearInterval"] });
+  try {
+    const tabs = new Tabs(() => Promise.resolve({ ok: true }));
+    const frozen = await tabs.freeze();
+    const tab = tabs.link();
+    const reader = new Reader();
+    tab.feed("x", at(1), reader);
+    const answer = tab.call({ op: "get", path: "/" });
+    await until("it has asked", () => frozen.hellos === 1);
+    clock.tick(5_000);
+    await until("it has asked again", () => frozen.hellos === 2);
+    assert.equal(tabs.links.length, 0);
+    clock.tick(5_000);
+    assert.deepEqual(await answer, { ok: true });
+    await frozen.robbed;
+    assert.deepEqual(tabs.links[0]?.open.map(({ after }) => after), [at(1)]);
+    const other = await tabs.open();
+    for (let i = 0; i < 10; i++) {
+      clock.tick(5_000);
+      await settled(); // it has asked
+      await settled(); // it has its answer
+    }
+    assert.equal(tabs.links.length, 1); // this one answers
+    await tab.close();
+    await other.close();
+    assert.equal(clock.countTimers(), 0);
+  } finally {
+    clock.uninstall();
+  }
+});
+
+Deno.test("who has lost the lead reads on through the next, and may lead again", async () => {
+  const tabs = new Tabs(() => Promise.resolve({}));
+  const tab = await tabs.open();
+  const [reader, other] = [new Reader(), new Reader()];
+  tab.feed("x", at(1), reader);
+  tabs.links[0]?.open[0]?.listener.started(at(1));
+  tabs.links[0]?.open[0]?.listener.event(event(2));
+  const thief = await tabs.freeze({ steal: true });
+  await until("it gives up", () => tabs.links[0]?.state.value.status === "closed");
+  assert.deepEqual(reader.told, [`started ${at(1)}`, at(2)]);
+  assert.equal(tab.state.value.status, "open");
+  const second = tabs.link();
+  second.feed("x", at(2), other);
+  thief.release();
+  await until("it leads again", () => tabs.links[1]?.open.length === 1);
+  const feed = tabs.links[1]?.open[0];
+  feed?.listener.started(feed.after);
+  feed?.listener.event(event(3));
+  await until("both have read on", () => reader.last === at(3) && other.last === at(3));
+  assert.deepEqual(reader.told, [`started ${at(1)}`, at(2), `started ${at(2)}`, at(3)]);
+  await tab.close();
+  await until("the second leads", () => tabs.links.length === 3);
+  await second.close();
+});
+
 /** Links of one name, and those to the server that they opened. */
 class Tabs {
   readonly links: FakeLink[] = [];
@@ -225,6 +322,24 @@ class Tabs {
       this.links.push(link);
       return link;
     });
+  }
+
+  /** A leader that hears, but never answers. */
+  async freeze(options: LockOptions = {}) {
+    const name = `weir/2:${this.#name}`;
+    const channel = new BroadcastChannel(name);
+    const gate = Promise.withResolvers<void>();
+    const held = Promise.withResolvers<void>();
+    const lock = navigator.locks.request(name, options, () => (held.resolve(), gate.promise));
+    const frozen = {
+      hellos: 0,
+      robbed: assert.rejects(lock, { name: "AbortError" }).finally(() => channel.close()),
+      release: () => (channel.close(), gate.resolve()),
+    };
+    frozen.robbed.catch(() => {}); // it was released
+    channel.onmessage = ({ data }) => data.kind === "hello" && frozen.hellos++;
+    await held.promise;
+    return frozen;
   }
 
   /** Once it knows who leads. */

@@ -7,10 +7,13 @@ const HEARTBEAT = 15_000;
 function setUp({ canAsk = true } = {}) {
   const time = new FakeTime();
   const seen = { asked: 0, dead: 0 };
-  const shared = { platform: time.platform(), timing: { heartbeat: HEARTBEAT } };
+  /** How far the clock is off, in ms. */
+  const clock = { error: 0 };
+  const platform = time.platform({ now: () => time.now + clock.error });
+  const shared = { platform, timing: { heartbeat: HEARTBEAT } };
   const inquire = canAsk ? () => void seen.asked++ : undefined;
   const watch = new Watch(shared, () => void seen.dead++, inquire);
-  return { time, seen, watch };
+  return { time, clock, seen, watch };
 }
 
 Deno.test("silence is asked about after one heartbeat, and the end after two", () => {
@@ -48,6 +51,14 @@ Deno.test("a machine that slept asks at once, and gives the other end 5 s", () =
   time.sleep(3_600_000);
   time.pass(5_000);
   assert.deepEqual(seen, { asked: 2, dead: 1 });
+});
+
+Deno.test("a clock that is set back hides a silence for a heartbeat at the most", () => {
+  const { time, clock, seen } = setUp();
+  time.pass(HEARTBEAT / 2);
+  clock.error = -3_600_000;
+  time.pass(3 * HEARTBEAT);
+  assert.deepEqual(seen, { asked: 1, dead: 1 });
 });
 
 Deno.test("a check asks now; where nothing can be asked it looks for what is overdue", () => {

@@ -73,6 +73,22 @@ Deno.test("an unsubscribed channel says nothing more, the others go on", async (
   assert.equal((await client.next())["data"], 2);
 });
 
+Deno.test("a subscribe that an unsubscribe overtakes is answered, and harms none after it", async () => {
+  await using server = await LocalServer.start();
+  await using client = await SocketClient.open(server.url);
+  const channel = newChannel();
+  client.send(
+    { op: "subscribe", ref: 1, channel },
+    { op: "unsubscribe", ref: 2, channel },
+    { op: "subscribe", ref: 3, channel },
+  );
+  const answers = [await client.next(), await client.next(), await client.next()];
+  const told = answers.map(({ op, ref, code }) => `${ref} ${code ?? op}`);
+  assert.deepEqual(told.sort(), ["1 not_subscribed", "2 unsubscribed", "3 subscribed"]);
+  await publish(server.url, channel, 1);
+  assert.equal((await client.until("event"))["data"], 1);
+});
+
 Deno.test("a socket that has gone leaves no session and no subscription", async () => {
   await using server = await LocalServer.start({ WEIR_HEARTBEAT: "1s" });
   const { sockets } = server.weir.sockets;

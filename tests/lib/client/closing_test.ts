@@ -1,0 +1,25 @@
+import assert from "node:assert/strict";
+import { connect } from "../../../lib/client/client.ts";
+import { FaultProxy } from "../../support/fault_proxy.ts";
+import { HURRIED } from "../../support/hurried.ts";
+import { LocalServer } from "../../support/local_server.ts";
+import { until } from "../../support/until.ts";
+
+Deno.test("close() ends the calls that are under way over HTTP", async () => {
+  await using server = await LocalServer.start();
+  await using proxy = new FaultProxy(server.port);
+  const weir = connect(proxy.url, { transports: ["sse"] }, HURRIED);
+  weir.listen("a", { onEvent() {}, onGap: "throw" });
+  await until("it is open", () => weir.state.value.status === "open");
+  const before = proxy.requests.length;
+  proxy.on(["publish", "short-poll", "other"], { act: "stall" });
+  const calls = [
+    weir.publish("a", 1),
+    weir.history("a"),
+    weir.presence("a").enter(1, { member: "ann" }),
+  ];
+  await until("all are under way", () => proxy.requests.length === before + calls.length);
+  const refused = calls.map((call) => assert.rejects(call, { code: "closed" }));
+  await weir.close();
+  await Promise.all(refused);
+});

@@ -1,0 +1,78 @@
+import assert from "node:assert/strict";
+import type { WeirError } from "../../../lib/client/client.ts";
+import { connect } from "../../../lib/client/client.ts";
+import { answerOf, FaultProxy } from "../../support/fault_proxy.ts";
+import { FakeTime } from "../../support/fake_time.ts";
+import { HURRIED } from "../../support/hurried.ts";
+import { LocalServer } from "../../support/local_server.ts";
+import { until } from "../../support/until.ts";
+
+Deno.test("a publish that meets one answer of a captive portal goes out, and onError is told", async () => {
+  await using server = await LocalServer.start();
+  await using proxy = new FaultProxy(server.port);
+  const text = answerOf("200 OK", "text/html", "<h1>Welcome to this hotel</h1>");
+  proxy.next(["publish"], { act: "answer", text });
+  const told: WeirError[] = [];
+  await using weir = connect(proxy.url, { onError: (error) => told.push(error) }, HURRIED);
+  await weir.publish("a", 1);
+  assert.deepEqual(told.map(({ code }) => code), ["bad_answer"]);
+});
+
+Deno.test("a publish that waits where nobody answers is told to onError", async () => {
+  await using proxy = new FaultProxy(0);
+  proxy.on(["publish"], { act: "refuse" });
+  const told: WeirError[] = [];
+  const weir = connect(proxy.url, { onError: (error) => told.push(error) }, HURRIED);
+  const published = weir.publish("a", 1);
+  await until("it is told", () => told.length > 0);
+  assert.equal(told[0]?.code, "unreachable");
+  assert.equal(weir.state.value.status, "idle");
+  await weir.close();
+  await assert.rejects(published, { code: "closed" });
+});
+
+Deno.test("Retry-After may be a date, which counts from the answer's own", async () => {
+  await using proxy = new FaultProxy(0);
+  const answer = (head: string) =>
+    `HTTP/1.1 503 Busy\r\n${head}Content-Length: 0\r\nConnection: close\r\n\r\n`;
+  const then = "Retry-After: Fri, 02 Jan 2026 00:01:00 GMT\r\n";
+  for (
+    const [head, wait] of [
+      [`Date: Fri, 02 Jan 2026 00:00:00 GMT\r\n${then}`, 60_000],
+      [`Date: Fri, 02 Jan 2026 00:02:00 GMT\r\n${then}`, undefined],
+      ["Retry-After: 2\r\n", 2_000],
+      ["Retry-After: soon\r\n", undefined],
+    ] as const
+  ) {
+    proxy.on(["other", "short-poll"], { act: "answer", text: answer(head) });
+    await using weir = connect(proxy.url, {}, HURRIED);
+    await assert.rejects(weir.history("a"), { code: "bad_answer", retryAfter: wait });
+  }
+});
+
+Deno.test("a clock that is set back while the client waits does not keep it waiting", async () => {
+  const time = new FakeTime();
+  let error = 0;
+  let tries = 0;
+  const now = () => time.now + error;
+  const fetch = () => {
+    tries++;
+    return Promise.reject(new TypeError("Nobody is there."));
+  };
+  await using weir = connect(
+    "http://localhost:1",
+    { transports: ["sse"] },
+    time.platform({ now, fetch }),
+  );
+  weir.listen("a", { after: "earliest", onEvent() {}, onGap: "throw" });
+  const isWaiting = () => weir.state.value.status === "reconnecting";
+  await until("it waits", isWaiting);
+  const before = tries;
+  error = -3_600_000;
+  time.changed(); // the page is looked at again
+  time.pass(1_000);
+  await until("it has tried again", () => tries > before && isWaiting());
+  time.changed();
+  time.pass(1_000);
+  await until("it has tried once more", () => tries > before + 1);
+});

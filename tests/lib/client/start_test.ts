@@ -1,0 +1,58 @@
+import assert from "node:assert/strict";
+import { connect } from "../../../lib/client/client.ts";
+import { PLATFORM } from "../../../lib/client/platform.ts";
+import { FaultProxy } from "../../support/fault_proxy.ts";
+import { HURRIED } from "../../support/hurried.ts";
+import { LocalServer } from "../../support/local_server.ts";
+import { newChannel } from "../../support/publishing.ts";
+import { until } from "../../support/until.ts";
+
+for (const transport of ["websocket", "sse"] as const) {
+  Deno.test(`${transport}: the start is told after a reconnect, when ephemeral events come again`, async () => {
+    await using server = await LocalServer.start();
+    await using proxy = new FaultProxy(server.port);
+    await using weir = connect(proxy.url, { transports: [transport] }, HURRIED);
+    await using other = connect(server.url, { transports: ["websocket"] });
+    const channel = newChannel();
+    const told: unknown[] = [];
+    let starts = 0;
+    weir.listen(channel, {
+      onEvent() {},
+      onGap: "throw",
+      onEphemeral: ({ data }) => void told.push(data),
+      onStart: () => void other.publish(channel, ++starts, { ephemeral: true }),
+    });
+    for (let cuts = 1; cuts <= 5; cuts++) {
+      await until("what was sent at the start has come", () => told.length === cuts);
+      proxy.cut();
+    }
+    assert.deepEqual(told, [1, 2, 3, 4, 5]);
+  });
+}
+
+Deno.test("another transport that takes over is no start", async () => {
+  await using server = await LocalServer.start();
+  await using proxy = new FaultProxy(server.port);
+  proxy.on(["websocket"], { act: "refuse" });
+  const soon: typeof PLATFORM = {
+    ...HURRIED,
+    setTimeout: (callback, ms) => HURRIED.setTimeout(callback, ms === 30_000 ? 10 : ms),
+  };
+  await using weir = connect(proxy.url, { transports: ["websocket", "sse"] }, soon);
+  const told: string[] = [];
+  weir.listen(newChannel(), {
+    onEvent() {},
+    onGap: "throw",
+    onStart: () => void told.push("start"),
+  });
+  await until("it is read", () => told.length === 1);
+  proxy.cut();
+  await until("it is read again", () => told.length === 2);
+  proxy.off();
+  weir.state.subscribe((state) =>
+    void told.push("transport" in state ? state.transport : state.status)
+  );
+  await until("it is open", () => told.includes("websocket"));
+  await weir.publish(newChannel(), 1);
+  assert.deepEqual(told, ["start", "start", "websocket"]);
+});
