@@ -12,7 +12,10 @@ const NOTHING: Deno.KvKey = ["-"];
 export interface Accompanied {
   /** The same store, on which no request is ever alone for long. */
   readonly kv: Deno.Kv;
-  /** Resolves when no companion read is under way, so that the store can be closed. */
+  /**
+   * From here on requests go without company. Resolves when no companion read is under way, so
+   * that the store can be closed.
+   */
   quiet(): Promise<void>;
 }
 
@@ -27,6 +30,7 @@ export function accompanied(kv: Deno.Kv): Accompanied {
   const reads = new Set<Promise<void>>();
   let underWay = 0;
   let timer: ReturnType<typeof setTimeout> | undefined;
+  let isQuiet = false;
 
   function read(): void {
     if (reads.size >= MAX_READS) return;
@@ -43,6 +47,7 @@ export function accompanied(kv: Deno.Kv): Accompanied {
   }
 
   async function accompany<T>(request: () => Promise<T>): Promise<T> {
+    if (isQuiet) return await request();
     underWay++;
     timer ??= setTimeout(follow, 0); // in the same tick it would make matters worse
     try {
@@ -54,6 +59,7 @@ export function accompanied(kv: Deno.Kv): Accompanied {
 
   /** A write goes out right behind a read: the read's answer acknowledges the first part of it. */
   async function commitBehindRead<T>(commit: () => Promise<T>): Promise<T> {
+    if (isQuiet) return await commit();
     read();
     await nextTurn(); // so that its request is on its way
     return await accompany(commit);
@@ -94,6 +100,7 @@ export function accompanied(kv: Deno.Kv): Accompanied {
   return {
     kv: accompaniedKv,
     async quiet() {
+      isQuiet = true;
       clearTimeout(timer);
       timer = undefined;
       await withinLimit(Promise.all(reads), QUIET_LIMIT);
