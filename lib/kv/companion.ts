@@ -1,11 +1,10 @@
 import { setImmediate } from "node:timers";
-import { withinLimit } from "../shared/time_limit.ts";
 
-/** Between two companion reads, in ms. */
+/** Between two companion reads, and two looks whether the store is quiet, in ms. */
 const INTERVAL = 1;
 /** Companion reads under way at once. Met: a store that is away, and a pile of reads before it. */
 const MAX_READS = 16;
-/** How long {@link Accompanied.quiet} waits, in ms: a store that is away may never answer. */
+/** How long {@link Accompanied.quiet} waits, in ms: a store that is away does not answer. */
 const QUIET_LIMIT = 1_000;
 const NOTHING: Deno.KvKey = ["-"];
 
@@ -13,10 +12,11 @@ export interface Accompanied {
   /** The same store, on which no request is ever alone for long. */
   readonly kv: Deno.Kv;
   /**
-   * From here on requests go without company. Resolves when no companion read is under way, so
-   * that the store can be closed.
+   * From here on requests go without company. Resolves when none is under way, so that the store
+   * can be closed; after `limit` ms (1,000 unless told) also where one is: false. Closed then, the
+   * runtime's client takes a whole core for good, and other work of the isolate starves.
    */
-  quiet(): Promise<void>;
+  quiet(limit?: number): Promise<boolean>;
 }
 
 /**
@@ -27,16 +27,18 @@ export interface Accompanied {
  * publishing from 0.9 k/s to 9 k/s (docs/performance.md, with what else was tried).
  */
 export function accompanied(kv: Deno.Kv): Accompanied {
-  const reads = new Set<Promise<void>>();
+  /** Companion reads under way. */
+  let reads = 0;
   let underWay = 0;
   let timer: ReturnType<typeof setTimeout> | undefined;
   let isQuiet = false;
 
   function read(): void {
-    if (reads.size >= MAX_READS) return;
+    if (reads >= MAX_READS) return;
+    reads++;
     // Its answer is of no use, and a failure is seen by the request that it accompanies.
-    const one = kv.get(NOTHING).then(() => {}, () => {}).finally(() => reads.delete(one));
-    reads.add(one);
+    const answered = () => void reads--;
+    kv.get(NOTHING).then(answered, answered);
   }
 
   function follow(): void {
@@ -47,9 +49,8 @@ export function accompanied(kv: Deno.Kv): Accompanied {
   }
 
   async function accompany<T>(request: () => Promise<T>): Promise<T> {
-    if (isQuiet) return await request();
     underWay++;
-    timer ??= setTimeout(follow, 0); // in the same tick it would make matters worse
+    if (!isQuiet) timer ??= setTimeout(follow, 0); // in the same tick it would make matters worse
     try {
       return await request();
     } finally {
@@ -59,9 +60,12 @@ export function accompanied(kv: Deno.Kv): Accompanied {
 
   /** A write goes out right behind a read: the read's answer acknowledges the first part of it. */
   async function commitBehindRead<T>(commit: () => Promise<T>): Promise<T> {
-    if (isQuiet) return await commit();
-    read();
-    await nextTurn(); // so that its request is on its way
+    if (!isQuiet) {
+      underWay++;
+      read();
+      await nextTurn(); // so that its request is on its way
+      underWay--;
+    }
     return await accompany(commit);
   }
 
@@ -99,11 +103,17 @@ export function accompanied(kv: Deno.Kv): Accompanied {
 
   return {
     kv: accompaniedKv,
-    async quiet() {
+    async quiet(limit = QUIET_LIMIT) {
       isQuiet = true;
       clearTimeout(timer);
       timer = undefined;
-      await withinLimit(Promise.all(reads), QUIET_LIMIT);
+      const end = performance.now() + limit;
+      const isBusy = () => underWay > 0 || reads > 0;
+      // Looked at between turns of the loop: whoever is answered may ask again at once.
+      while (isBusy() && performance.now() < end) {
+        await new Promise((resolve) => setTimeout(resolve, INTERVAL));
+      }
+      return !isBusy();
     },
   };
 }

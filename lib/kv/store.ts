@@ -51,7 +51,7 @@ async function openShared(target: string | undefined): Promise<Store> {
   const watchKv = await Deno.openKv(target);
   // The platform's own store is reached in another way, and bills its reads.
   const { kv, quiet } = target === undefined
-    ? { kv: handle, quiet: () => Promise.resolve() }
+    ? { kv: handle, quiet: () => Promise.resolve(true) }
     : accompanied(handle);
   const doorbell = new WatchDoorbell(kv, watchKv);
   return {
@@ -61,9 +61,9 @@ async function openShared(target: string | undefined): Promise<Store> {
     traits: CONNECTED,
     async close() {
       await doorbell.close();
-      await quiet();
+      const isQuiet = await quiet();
       watchKv.close();
-      handle.close();
+      if (isQuiet) handle.close(); // else the process's end does
     },
   };
 }

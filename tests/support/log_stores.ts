@@ -1,3 +1,4 @@
+import assert from "node:assert/strict";
 import { BroadcastDoorbell } from "../../lib/kv/broadcast_doorbell.ts";
 import { accompanied } from "../../lib/kv/companion.ts";
 import type { Doorbell } from "../../lib/kv/doorbell.ts";
@@ -8,6 +9,9 @@ import { Denokv, DENOKV_MISSING } from "./denokv.ts";
 
 /** Keeps all, so that tests of other things meet no retention. */
 export const KEEP_ALL = { age: Infinity, events: Infinity, bytes: Infinity };
+
+/** How long an isolate waits for the answers of a store that is there, in ms. */
+const CLOSE_LIMIT = 30_000;
 
 export type IsolateOptions = Partial<KvLogOptions>;
 
@@ -76,7 +80,7 @@ export async function openDenokv(server?: Denokv): Promise<LogStore> {
     isolate: async (options) => {
       const handle = resources.adopt(await denokv.openKv(), (kv) => kv.close());
       const { kv: own, quiet } = accompanied(handle);
-      resources.defer(quiet);
+      resources.defer(async () => assert.ok(await quiet(CLOSE_LIMIT), "the store has answered"));
       const watch = resources.adopt(await denokv.openKv(), (kv) => kv.close());
       return openLog(resources, {
         kv: own,

@@ -80,8 +80,6 @@ Deno.test(
 
 Deno.test("while the store is away its users are told so in seconds, and then it goes on", {
   ignore,
-  // The client of KV Connect goes on with what nobody waits for any more, for as long as it likes.
-  sanitizeOps: false,
 }, async () => {
   await using server = await Denokv.start();
   await using store = await openDenokv(server);
