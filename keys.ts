@@ -100,8 +100,9 @@ async function main([name = "", ...args]: readonly string[]): Promise<number> {
     await command(args, parseConfig(Deno.env.toObject()));
     return 0;
   } catch (cause) {
-    if (!(cause instanceof CliError || cause instanceof ConfigError)) throw cause;
-    say(cause.message);
+    const isExpected = cause instanceof CliError || cause instanceof ConfigError;
+    // Said here, since the task turns off the runtime's own word of it.
+    say(isExpected ? cause.message : `That failed. ${cause}`);
     return cause instanceof UsageError ? 2 : 1;
   }
 }

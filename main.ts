@@ -1,7 +1,7 @@
 import { KeysError } from "./lib/auth/access.ts";
 import { type Config, ConfigError, isLoopback, parseConfig } from "./lib/config.ts";
 import { listen, type Listener, ListenError } from "./lib/listener.ts";
-import { createLogger, errorFields } from "./lib/logger.ts";
+import { createLogger, errorFields, logUncaught } from "./lib/logger.ts";
 import { StoreInUseError } from "./lib/kv/store.ts";
 import { Siblings } from "./lib/siblings.ts";
 import { openWeir, type Weir } from "./lib/weir.ts";
@@ -14,6 +14,7 @@ const logger = createLogger({
   isPretty: Deno.stderr.isTerminal(),
   write: (line) => write(Deno.stderr, line),
 });
+logUncaught(logger);
 const config = readConfig();
 const weir = await open();
 const app = createApp(weir);
@@ -45,10 +46,10 @@ function readConfig(): Config {
 }
 
 async function open(): Promise<Weir> {
-  if (config.kv !== undefined && !/^(https?:|:memory:)/.test(config.kv)) {
-    await Deno.mkdir(dirname(config.kv), { recursive: true });
-  }
   try {
+    if (config.kv !== undefined && !/^(https?:|:memory:)/.test(config.kv)) {
+      await Deno.mkdir(dirname(config.kv), { recursive: true });
+    }
     return await openWeir(config, logger);
   } catch (cause) {
     if (cause instanceof StoreInUseError || cause instanceof KeysError) {
@@ -83,7 +84,10 @@ async function startListening(): Promise<Listener> {
     if (cause instanceof Deno.errors.AddrInUse) {
       return refuse(`Cannot listen on port ${port}: it is taken. Choose another by WEIR_PORT.`);
     }
-    throw cause;
+    const reason = cause instanceof Error ? cause.message : "the reason is unknown";
+    return refuse(
+      `Cannot listen on ${hostname}, port ${port}: ${reason}. Choose others by WEIR_HOST and WEIR_PORT.`,
+    );
   }
 }
 

@@ -36,6 +36,16 @@ export function errorFields(cause: unknown): LogFields {
   return { error: cause.name, detail: cause.message, cause: root, at };
 }
 
+/**
+ * Says what nobody catches, and lets it end the process. The runtime's own word of it can't be
+ * counted on: the start task turns that log off.
+ */
+export function logUncaught(logger: Logger): void {
+  const log = (cause: unknown) => logger.error("nobody caught an error", errorFields(cause));
+  globalThis.addEventListener("error", ({ error }) => log(error));
+  globalThis.addEventListener("unhandledrejection", ({ reason }) => log(reason));
+}
+
 function prettyFields(fields: LogFields): string {
   const entries = Object.entries(fields).filter(([, value]) => value !== undefined);
   return entries.map(([name, value]) => ` ${name}=${JSON.stringify(value)}`).join("");

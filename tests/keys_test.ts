@@ -42,7 +42,13 @@ class Site implements AsyncDisposable {
   async keys(args: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<Said> {
     const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
       args: ["run", "-A", CLI, ...args],
-      env: { NO_COLOR: "1", DENO_NO_UPDATE_CHECK: "1", WEIR_DATA: this.data, ...env },
+      env: {
+        NO_COLOR: "1",
+        DENO_NO_UPDATE_CHECK: "1",
+        DENO_LOG: "off",
+        WEIR_DATA: this.data,
+        ...env,
+      },
     }).output();
     const decoder = new TextDecoder();
     return { code, stdout: decoder.decode(stdout), stderr: decoder.decode(stderr) };
@@ -385,4 +391,11 @@ Deno.test("a setting that is wrong is named", async () => {
   await using site = await Site.empty();
   const { code, stderr } = await site.keys(["list"], { WEIR_PORT: "many" });
   assert.deepEqual([code, stderr], [1, "WEIR_PORT must be a whole number from 0 to 65535.\n"]);
+});
+
+Deno.test("what a command could not do is said", async () => {
+  await using site = await Site.empty();
+  const { code, stderr } = await site.keys(["init"], { WEIR_DATA: "/dev/null/data" });
+  assert.equal(code, 1);
+  assert.match(stderr, /^That failed\. NotADirectory/);
 });

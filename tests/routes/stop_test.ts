@@ -138,6 +138,12 @@ Deno.test("a port that is taken is refused", async () => {
   assert.match(stderr, /WEIR_PORT/);
 });
 
+Deno.test("a store in a folder that can't be made is refused", async () => {
+  const { code, stderr } = await WeirServer.refused({ env: { WEIR_KV: "/dev/null/weir.db" } });
+  assert.equal(code, 1);
+  assert.match(stderr, /WEIR_KV/);
+});
+
 const BAD_SETTINGS: readonly (readonly [name: string, value: string])[] = [
   ["WEIR_PORT", "65536"],
   ["WEIR_PORT", "http"],
