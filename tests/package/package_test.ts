@@ -11,6 +11,8 @@ const MAX_GZIP_BYTES = 9_216;
 
 const NODE_MISSING = isMissing(["node", "--version"], "Node is not there: it runs the package");
 const NPM_MISSING = isMissing(["npm", "--version"], "npm is not there: it makes the package");
+const BUN = Deno.env.get("BUN") ?? "bun";
+const BUN_MISSING = isMissing([BUN, "--version"], "Bun is not there: it runs the package");
 const options = { ignore: NODE_MISSING || NPM_MISSING };
 
 /** Publishes, and reads what it published; then says over what. */
@@ -80,11 +82,19 @@ for await (const { data } of weir.subscribe("orders", { schema, onGap() {} })) d
 weir.listen("orders", { onEvent() {} });
 `;
 
-Deno.test("the package works in a fresh Node project, and in Deno", options, async () => {
-  await using project = await Project.make();
-  await using server = await LocalServer.start();
-  await project.write("main.js", PROGRAM);
-  for (const command of [["node"], [Deno.execPath(), "run", "-A"]]) {
+for (
+  const [name, ignore, command] of [
+    ["Node", false, ["node"]],
+    ["Bun", BUN_MISSING, [BUN]],
+    ["Deno", false, [Deno.execPath(), "run", "-A"]],
+  ] as const
+) {
+  Deno.test(`the package works in a fresh npm project, in ${name}`, {
+    ignore: options.ignore || ignore,
+  }, async () => {
+    await using project = await Project.make();
+    await using server = await LocalServer.start();
+    await project.write("main.js", PROGRAM);
     const out = await project.run([...command, "main.js", server.url, newChannel()]);
     const { hasWebSocket, ...result } = JSON.parse(out);
     assert.deepEqual(result, {
@@ -92,8 +102,8 @@ Deno.test("the package works in a fresh Node project, and in Deno", options, asy
       transport: hasWebSocket ? "websocket" : "sse",
       refusal: "closed",
     });
-  }
-});
+  });
+}
 
 Deno.test("the package's types hold in a strict project, with a Zod schema", options, async () => {
   await using project = await Project.make();
