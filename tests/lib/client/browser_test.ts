@@ -8,6 +8,7 @@ import { LocalServer } from "../../support/local_server.ts";
 import { newChannel, publish } from "../../support/publishing.ts";
 import { readAll } from "../../support/readers.ts";
 import { WeirServer } from "../../support/server.ts";
+import { checkRandomFaults, type RemoteClient } from "../../support/random_faults.ts";
 import { until } from "../../support/until.ts";
 
 const HEARTBEAT = { WEIR_HEARTBEAT: "1s" };
@@ -17,9 +18,9 @@ function test(name: string, work: () => Promise<void>): void {
 }
 
 /** A page of another origin that reads a channel, in a browser of its own. */
-class Site implements AsyncDisposable {
+class Site implements RemoteClient {
   readonly page: Page;
-  readonly seen: string[] = [];
+  readonly data: string[] = [];
   readonly states: string[] = [];
   readonly #chromium: Chromium;
   readonly #server: Deno.HttpServer<Deno.NetAddr>;
@@ -47,7 +48,7 @@ class Site implements AsyncDisposable {
           : new Response(PAGE, { headers: { "Content-Type": "text/html" } }),
     );
     const site = new Site(await Chromium.open(), server);
-    await site.page.exposeFunction("seen", (data: string) => void site.seen.push(data));
+    await site.page.exposeFunction("seen", (data: string) => void site.data.push(data));
     await site.page.exposeFunction("state", (state: string) => void site.states.push(state));
     await site.page.goto(`http://127.0.0.1:${server.addr.port}/`);
     await site.page.evaluate(
@@ -83,10 +84,10 @@ class Site implements AsyncDisposable {
 
   /** Once `what` was read; in all it was what the log has, in order. */
   async assertRead(url: string, channel: string, what: string): Promise<void> {
-    await until(`${what} is read`, () => this.seen.includes(what));
+    await until(`${what} is read`, () => this.data.includes(what));
     const log = await readAll(url, channel);
-    await until("all is read", () => this.seen.length >= log.length);
-    assert.deepEqual(this.seen, log.map(({ data }) => data));
+    await until("all is read", () => this.data.length >= log.length);
+    assert.deepEqual(this.data, log.map(({ data }) => data));
     assert.deepEqual(this.#uncaught, []);
   }
 
@@ -131,14 +132,14 @@ for (const transport of TRANSPORTS) {
     const channel = newChannel();
     await using site = await Site.open(proxy.url, channel, [transport]);
     await publish(server.url, channel, "live");
-    await until("it is read", () => site.seen.length === 1);
+    await until("it is read", () => site.data.length === 1);
     proxy.cut();
     await publish(server.url, channel, "after a cut");
-    await until("it is read", () => site.seen.length === 2);
+    await until("it is read", () => site.data.length === 2);
     proxy.next([transport], { act: "cut", way: "down", after: 170 });
     proxy.cut([transport]);
     await publish(server.url, channel, "after a cut within an answer");
-    await until("it is read", () => site.seen.length === 3);
+    await until("it is read", () => site.data.length === 3);
     // A long poll is not told of the server's heartbeat: its silence shows after 30 s.
     if (transport !== "long-poll") proxy.hush([transport]);
     proxy.next(["publish"], { act: "cut", way: "down", after: 12 });
@@ -152,6 +153,8 @@ for (const transport of TRANSPORTS) {
     await until("every connection is closed", () => proxy.open() === 0);
   });
 }
+
+test("whatever breaks, each event comes once and in order", () => checkRandomFaults(Site.open));
 
 test("a page that was offline says so, and has and sends everything when it is back", async () => {
   await using server = await LocalServer.start(HEARTBEAT);
@@ -183,7 +186,7 @@ test("a server that is killed and started again on its file is gone on with", as
   const channel = newChannel();
   await using site = await Site.open(server.url, channel);
   await publish(server.url, channel, "before");
-  await until("it is read", () => site.seen.length === 1);
+  await until("it is read", () => site.data.length === 1);
   for (let round = 0; round < 2; round++) {
     await server.kill();
     await until("it has noticed", () => site.states.at(-1) !== "websocket");

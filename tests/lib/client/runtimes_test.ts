@@ -6,6 +6,7 @@ import { LocalServer } from "../../support/local_server.ts";
 import { isMissing } from "../../support/programs.ts";
 import { newChannel, publish } from "../../support/publishing.ts";
 import { readAll } from "../../support/readers.ts";
+import { checkRandomFaults, type RemoteClient } from "../../support/random_faults.ts";
 import { until } from "../../support/until.ts";
 
 const RUNTIMES = [
@@ -60,7 +61,7 @@ interface Said {
 }
 
 /** The script in a process of its own. */
-class RuntimeClient implements AsyncDisposable {
+class RuntimeClient implements RemoteClient {
   readonly said: Said[] = [];
   readonly #process: Deno.ChildProcess;
   readonly #stdin: WritableStreamDefaultWriter<Uint8Array>;
@@ -97,6 +98,13 @@ class RuntimeClient implements AsyncDisposable {
   }
 
   async publish(...lines: readonly string[]): Promise<void> {
+    await this.tell(...lines);
+    const isPublished = (line: string) => this.said.some(({ published }) => published === line);
+    await until(`${lines.join()} are acknowledged`, () => lines.every(isPublished));
+  }
+
+  /** Lets it publish them. */
+  async tell(...lines: readonly string[]): Promise<void> {
     await this.#stdin.write(new TextEncoder().encode(lines.map((line) => `${line}\n`).join("")));
   }
 
@@ -169,11 +177,6 @@ for (const { name, program, test, hint } of RUNTIMES) {
         await client.publish(...own);
         sent += own.length;
         await until("they are read", () => client.data.length === sent);
-        await until(
-          "they are acknowledged",
-          () =>
-            client.said.filter(({ published }) => published !== undefined).length === own.length,
-        );
         // A runtime waits for the server's answer to a WebSocket's close, which a silent one never gives.
         proxy.cut(["websocket"]);
         await next("stop");
@@ -187,6 +190,14 @@ for (const { name, program, test, hint } of RUNTIMES) {
       },
     );
   }
+
+  Deno.test(`in ${name}, whatever breaks, each event comes once and in order`, {
+    ignore,
+  }, async () => {
+    await checkRandomFaults((url, channel) =>
+      RuntimeClient.start(program, url, channel, TRANSPORTS)
+    );
+  });
 
   Deno.test(`in ${name} a client finds the transport that gets through`, { ignore }, async () => {
     await using server = await LocalServer.start({ WEIR_HEARTBEAT: "1s" });
@@ -209,7 +220,7 @@ for (const { name, program, test, hint } of RUNTIMES) {
       await using proxy = new FaultProxy(0);
       await using client = await RuntimeClient.start(program, proxy.url, "a", TRANSPORTS);
       await until("it waits", () => client.said.some(({ state }) => state === "reconnecting"));
-      await client.publish("waits");
+      await client.tell("waits");
       const before = proxy.requests.length;
       await until("it has tried again", () => proxy.requests.length > before);
       assert.deepEqual(client.said.filter(({ error }) => error !== undefined), []);

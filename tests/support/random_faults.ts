@@ -1,0 +1,125 @@
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import { ALL, FaultProxy, READS } from "./fault_proxy.ts";
+import type { RequestKind } from "./proxied_connection.ts";
+import { newChannel, publish } from "./publishing.ts";
+import { readAll } from "./readers.ts";
+import { RestartableServer } from "./restartable_server.ts";
+import { until } from "./until.ts";
+
+const RUNS = 15;
+/** For all of them, in ms: a slow machine makes fewer. */
+const TIME_LIMIT = 25_000;
+/** Milliseconds, of the server. */
+const HEARTBEAT = 1_000;
+
+/** A client in a browser or a process of its own, which reads a channel from its first event on. */
+export interface RemoteClient extends AsyncDisposable {
+  /** Of the events that it was given, in their order. */
+  readonly data: readonly string[];
+  /** Resolves when all are acknowledged. */
+  publish(...data: readonly string[]): Promise<void>;
+}
+
+const kinds = fc.constantFrom<readonly RequestKind[]>(
+  READS,
+  ALL,
+  ["websocket"],
+  ["sse"],
+  ["long-poll"],
+  ["publish"],
+  ["websocket", "sse"],
+  ["websocket", "sse", "long-poll"],
+);
+const count = fc.integer({ min: 1, max: 30 });
+
+const step = fc.oneof(
+  { weight: 4, arbitrary: fc.record({ do: fc.constant("publish"), count }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant("own"), count: fc.constantFrom(1, 3) }) },
+  { weight: 3, arbitrary: fc.record({ do: fc.constant("cut"), kinds }) },
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      do: fc.constant("cut next"),
+      kinds,
+      way: fc.constantFrom("up" as const, "down" as const),
+      after: fc.nat(1_500),
+    }),
+  },
+  // So that another transport takes over, and the first again.
+  { weight: 2, arbitrary: fc.record({ do: fc.constant("refuse"), kinds }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant("allow") }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant("restart") }) },
+  { weight: 4, arbitrary: fc.record({ do: fc.constant("pass"), ms: fc.nat(150) }) },
+);
+
+type Step = typeof step extends fc.Arbitrary<infer S> ? S : never;
+
+/**
+ * That whatever is cut and refused, and however often the server is started again, the client is
+ * given each event once and in order, and what it publishes is stored once and in order.
+ */
+export async function checkRandomFaults(
+  open: (url: string, channel: string) => Promise<RemoteClient>,
+): Promise<void> {
+  const start = performance.now();
+  const property = fc.asyncProperty(
+    fc.array(step, { minLength: 5, maxLength: 20 }),
+    // Not by fast-check's own limit, which leaves a run where it is.
+    async (steps) => performance.now() - start < TIME_LIMIT ? await run(open, steps) : undefined,
+  );
+  await fc.assert(property, { numRuns: RUNS });
+}
+
+async function run(
+  open: (url: string, channel: string) => Promise<RemoteClient>,
+  steps: readonly Step[],
+): Promise<void> {
+  await using server = await RestartableServer.start({ heartbeat: HEARTBEAT });
+  await using proxy = new FaultProxy(server.port);
+  const channel = newChannel();
+  await using client = await open(proxy.url, channel);
+  let sent = 0;
+  const own: string[] = [];
+  const acknowledged: Promise<void>[] = [];
+  for (const step of steps) {
+    switch (step.do) {
+      case "publish":
+        for (let i = 0; i < step.count; i++) await publish(server.url, channel, `event ${sent++}`);
+        break;
+      case "own": {
+        const data = Array.from({ length: step.count }, (_, i) => `own ${own.length + i}`);
+        own.push(...data);
+        acknowledged.push(client.publish(...data));
+        break;
+      }
+      case "cut":
+        proxy.cut(step.kinds);
+        break;
+      case "cut next":
+        proxy.next(step.kinds, { act: "cut", way: step.way, after: step.after });
+        break;
+      case "refuse":
+        proxy.on(step.kinds, { act: "refuse" });
+        break;
+      case "allow":
+        proxy.off();
+        break;
+      case "restart":
+        await server.stop();
+        await server.start();
+        proxy.target = server.port;
+        break;
+      case "pass":
+        // How far things get before the next fault is a part of the case.
+        await new Promise((resolve) => setTimeout(resolve, step.ms));
+    }
+  }
+  proxy.off();
+  await Promise.all(acknowledged);
+  await publish(server.url, channel, "last");
+  await until("all is read", () => client.data.includes("last"));
+  const log = (await readAll(server.url, channel)).map(({ data }) => String(data));
+  assert.deepEqual(client.data, log);
+  assert.deepEqual(log.filter((data) => data.startsWith("own")), own);
+}
