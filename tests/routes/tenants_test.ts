@@ -280,7 +280,8 @@ async function assertList(
   model: Model,
   names: readonly ChannelName[],
 ): Promise<void> {
-  const { json } = await call(url, "/v1/channels", { headers });
+  const { json, status, text } = await call(url, "/v1/channels", { headers });
+  assert.equal(status, 200, text);
   const listed = json.channels.map((
     { channel, events }: { channel: string; events: number },
   ) => [channel, events]);

@@ -14,8 +14,6 @@ import { until } from "./until.ts";
 /** Milliseconds: of the server; and the most that the client waits for anything. */
 const HEARTBEAT = 300;
 const PATIENCE = 400;
-const NO_LIMITS = ["credential", "address", "tenant"]
-  .map((scope) => `${scope}.publishes=1000000000`).join(" ");
 /** Events of one publish. */
 const MAX_BATCH = 100;
 /** What an own publish may end with: its client was closed, or what answered it was no Weir. */
@@ -65,7 +63,7 @@ export class ClientWorld implements AsyncDisposable {
 
   static async start(transports?: readonly TransportName[]): Promise<ClientWorld> {
     const signer = await makeSigner("EdDSA");
-    const env = settings(signer, { WEIR_LIMITS: NO_LIMITS });
+    const env = settings(signer);
     const server = await RestartableServer.start({ env, heartbeat: HEARTBEAT });
     return new ClientWorld(server, signer, transports);
   }

@@ -28,9 +28,19 @@ export async function guardedServer(env: Env = {}): Promise<Guarded<WeirServer>>
   return guarded(await WeirServer.start({ env: settings(signer, env) }), signer);
 }
 
-/** The settings of a Weir that trusts `signer`. */
-export function settings(signer: Signer, env: Env = {}): Env {
-  return { WEIR_JWKS: jwksOf(signer), WEIR_TOKEN_SKEW: "0s", ...env };
+/** Rates that no test reaches, however fast its machine is. */
+const NO_RATES = ["credential", "address", "tenant"].flatMap((scope) =>
+  ["publishes", "bytes", "subscribes"].map((name) => `${scope}.${name}=1000000000`)
+).join(" ");
+
+/** The settings of a Weir that trusts `signer`. It limits no rates but those that `env` limits. */
+export function settings(signer: Signer, { WEIR_LIMITS = "", ...env }: Env = {}): Env {
+  return {
+    WEIR_JWKS: jwksOf(signer),
+    WEIR_TOKEN_SKEW: "0s",
+    WEIR_LIMITS: `${NO_RATES} ${WEIR_LIMITS}`,
+    ...env,
+  };
 }
 
 export function guarded<Server extends AsyncDisposable & { readonly url: string }>(
