@@ -1,17 +1,11 @@
 import assert from "node:assert/strict";
 import { accompanied } from "../../../lib/kv/companion.ts";
+import { watchedKv } from "../../support/watched_kv.ts";
 
 Deno.test("a commit has company, and none any more once the store is quiet", async () => {
   const store = await Deno.openKv(":memory:");
   let reads = 0;
-  const counted = new Proxy(store, {
-    get(target, name) {
-      if (name === "get") reads++;
-      const value: unknown = Reflect.get(target, name, target);
-      return typeof value === "function" ? value.bind(target) : value;
-    },
-  });
-  const { kv, quiet } = accompanied(counted);
+  const { kv, quiet } = accompanied(watchedKv(store, (name) => name === "get" && reads++));
   await kv.atomic().set(["a"], 1).commit();
   assert.ok(reads >= 1);
   await quiet();
@@ -27,20 +21,14 @@ Deno.test("a commit has company, and none any more once the store is quiet", asy
 
 Deno.test("a store is quiet once every request is answered, and says where one is not", async () => {
   const store = await Deno.openKv(":memory:");
-  const answer = Promise.withResolvers<Deno.KvEntryMaybe<unknown>>();
-  const slow = new Proxy(store, {
-    get(target, name) {
-      if (name === "getMany") return () => answer.promise;
-      const value: unknown = Reflect.get(target, name, target);
-      return typeof value === "function" ? value.bind(target) : value;
-    },
-  });
-  const { kv, quiet } = accompanied(slow);
-  const read = kv.getMany([["a"]]);
+  const answer = Promise.withResolvers<void>();
+  store.delete = () => answer.promise;
+  const { kv, quiet } = accompanied(store);
+  const deleted = kv.delete(["a"]);
   assert.equal(await quiet(10), false);
   const isQuiet = quiet(60_000);
-  answer.resolve(await store.get(["a"]));
+  answer.resolve();
   assert.equal(await isQuiet, true);
-  await read;
+  await deleted;
   store.close();
 });

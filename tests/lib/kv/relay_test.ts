@@ -13,6 +13,7 @@ import { Denokv, DENOKV_MISSING } from "../../support/denokv.ts";
 import { address } from "../../support/drafts.ts";
 import { FakeDate } from "../../support/fake_date.ts";
 import { until } from "../../support/until.ts";
+import { watchedKv } from "../../support/watched_kv.ts";
 
 const A = address("a");
 const CHANNELS = ["a", "b", "c", "d"].map(address);
@@ -126,11 +127,7 @@ Deno.test("a commit that the client sends twice tells its events once", async ()
 
 Deno.test("an event is told after a silence", async () => {
   await using stack = new AsyncDisposableStack();
-  const kv = stack.adopt(await Deno.openKv(":memory:"), (kv) => kv.close());
-  const [here, there] = [doorbell(stack, kv), doorbell(stack, kv)];
-  const ear = new Ear();
-  using _receiving = there.receive(A, ear.hear);
-  await sendUntil(here, A, () => ear.count > 0);
+  const { here, ear } = await inEarshot(stack);
   using time = new FakeDate();
   time.pass(31_000);
   here.send(A, note("after a silence"));
@@ -140,11 +137,7 @@ Deno.test("an event is told after a silence", async () => {
 for (const ahead of [-3_600_000, 0, 3_600_000]) {
   Deno.test(`an event that was held up is not told, by a clock ${ahead} ms ahead`, async () => {
     await using stack = new AsyncDisposableStack();
-    const kv = stack.adopt(await Deno.openKv(":memory:"), (kv) => kv.close());
-    const [here, there] = [doorbell(stack, kv), doorbell(stack, kv)];
-    const ear = new Ear();
-    using _receiving = there.receive(A, ear.hear);
-    await sendUntil(here, A, () => ear.count > 0);
+    const { kv, ear } = await inEarshot(stack);
     for (const [turn, late] of [[1, 0], [2, 30_001], [3, 0], [4, 29_000]] as const) {
       const event = note(turn, Date.now() + ahead - late);
       await writeRow(kv, { by: "another", addresses: [], turn, notes: [{ address: A, event }] });
@@ -157,11 +150,7 @@ for (const ahead of [-3_600_000, 0, 3_600_000]) {
 
 Deno.test("an isolate whose clock was set back is heard again", async () => {
   await using stack = new AsyncDisposableStack();
-  const kv = stack.adopt(await Deno.openKv(":memory:"), (kv) => kv.close());
-  const [here, there] = [doorbell(stack, kv), doorbell(stack, kv)];
-  const ear = new Ear();
-  using _receiving = there.receive(A, ear.hear);
-  await sendUntil(here, A, () => ear.count > 0);
+  const { here, ear } = await inEarshot(stack);
   using time = new FakeDate();
   time.pass(-3_600_000);
   await sendUntil(here, A, () => (ear.last?.time ?? Infinity) <= Date.now());
@@ -193,13 +182,7 @@ Deno.test("who has stopped to receive reads nothing of what is sent", async () =
   await using stack = new AsyncDisposableStack();
   const kv = stack.adopt(await Deno.openKv(":memory:"), (kv) => kv.close());
   let reads = 0;
-  const counted = new Proxy(kv, {
-    get(target, name) {
-      if (name === "list") reads++;
-      const value: unknown = Reflect.get(target, name, target);
-      return typeof value === "function" ? value.bind(target) : value;
-    },
-  });
+  const counted = watchedKv(kv, (name) => name === "list" && reads++);
   const [here, there, other] = [doorbell(stack, kv), doorbell(stack, counted), doorbell(stack, kv)];
   const early = new Ear();
   const receiving = there.receive(A, early.hear);
@@ -376,6 +359,16 @@ async function openDenokv(
 
 function doorbell(stack: AsyncDisposableStack, kv: Deno.Kv, watchKv = kv): WatchDoorbell {
   return stack.adopt(new WatchDoorbell(kv, watchKv), (doorbell) => doorbell.close());
+}
+
+/** A doorbell, and an ear at another on the same store, which hears it. */
+async function inEarshot(stack: AsyncDisposableStack) {
+  const kv = stack.adopt(await Deno.openKv(":memory:"), (kv) => kv.close());
+  const [here, there] = [doorbell(stack, kv), doorbell(stack, kv)];
+  const ear = new Ear();
+  stack.use(there.receive(A, ear.hear));
+  await sendUntil(here, A, () => ear.count > 0);
+  return { kv, here, ear };
 }
 
 /** As the KV Connect client does when an answer is lost. */

@@ -11,6 +11,7 @@ import { type IsolateOptions, type LogStore, openEmbedded } from "../../support/
 import { openPresence, place, snapshotOf } from "../../support/presence.ts";
 import { presenceAddress } from "../../../lib/presence/member_rows.ts";
 import { until } from "../../support/until.ts";
+import { watchedKv } from "../../support/watched_kv.ts";
 
 const HOUR = 60 * 60 * 1_000;
 const room = place("room", "ann").address;
@@ -187,13 +188,7 @@ Deno.test("made-up sessions that are ended cost few commits", async () => {
   await using store = await openEmbedded();
   const clock = new Clock();
   let writes = 0;
-  const kv = new Proxy(store.kv, {
-    get(target, name) {
-      if (name === "delete" || name === "atomic") writes++;
-      const value: unknown = Reflect.get(target, name, target);
-      return typeof value === "function" ? value.bind(target) : value;
-    },
-  });
+  const kv = watchedKv(store.kv, (name) => (name === "delete" || name === "atomic") && writes++);
   const [one, two] = [await isolate(store, clock, { kv }), await isolate(store, clock)];
   await one.presence.keep({ place: ann, name: "a" }, undefined, nobody);
   for (let i = 0; i < 500; i++) await two.presence.part({ place: ann, name: `made-up-${i}` });
