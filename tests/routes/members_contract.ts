@@ -38,7 +38,7 @@ export function membersContract({ name, ignore, start }: ClusterKind) {
     Deno.test(`${behaviour} (${name})`, { ignore }, () =>
       fc.assert(
         fc.asyncProperty(changes, (changes) => follow(cluster, transport, changes)),
-        { numRuns: 5, interruptAfterTimeLimit: 20_000 },
+        { numRuns: 5 },
       ));
   }
 }

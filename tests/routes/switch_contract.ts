@@ -25,7 +25,7 @@ export function switchContract(
         fc.asyncProperty(legs, async (legs) => {
           await switchThrough(cluster, Array.from({ length: count }, newChannel).sort(), legs);
         }),
-        { numRuns: 12, interruptAfterTimeLimit: 20_000 },
+        { numRuns: 12 },
       ));
   }
 

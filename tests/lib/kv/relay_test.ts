@@ -80,7 +80,7 @@ for (const { name, ignore, open } of KINDS) {
         }
         for (const one of receivers) one.check();
       }),
-      { numRuns: name === "one process" ? 25 : 8, interruptAfterTimeLimit: 20_000 },
+      { numRuns: name === "one process" ? 25 : 8 },
     ));
 
   test("who stops to receive is told no more", async (relays) => {
