@@ -4,7 +4,7 @@ import { readBody } from "../../routes/body.ts";
 import { problemResponse } from "../../routes/problem.ts";
 import { checkRequestSize, MAX_URL_CHARS } from "../../routes/request_size.ts";
 import { LocalServer } from "../support/local_server.ts";
-import { head, RawConnection } from "../support/raw_connection.ts";
+import { head, RawConnection, resetConnections } from "../support/raw_connection.ts";
 
 const MAX_BYTES = 1_048_576;
 /** More than is read in one go. */
@@ -115,6 +115,14 @@ Deno.test("a hundred senders that stop within the head keep nobody else waiting"
     const sender = senders.use(await RawConnection.open(server.port));
     await sender.write("GET /healthz HTTP/1.1\r\nHo");
   }
+  const response = await fetch(`${server.url}/healthz`);
+  assert.equal(response.status, 200);
+  await response.body?.cancel();
+});
+
+Deno.test("connections that are reset before the server takes them don't end it", async () => {
+  await using server = await LocalServer.start();
+  resetConnections(server.port, 50);
   const response = await fetch(`${server.url}/healthz`);
   assert.equal(response.status, 200);
   await response.body?.cancel();

@@ -94,6 +94,7 @@ export class FaultProxy implements AsyncDisposable {
         conn = await this.#listener.accept();
       } catch (cause) {
         if (cause instanceof Deno.errors.BadResource) return; // disposed
+        if (cause instanceof Deno.errors.NotConnected) continue; // reset while it waited to be taken
         throw cause;
       }
       const connection = new ProxiedConnection(conn);

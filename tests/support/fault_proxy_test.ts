@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { answerOf, FaultProxy, READS } from "./fault_proxy.ts";
 import { LocalServer } from "./local_server.ts";
 import { newChannel } from "./publishing.ts";
-import { RawConnection } from "./raw_connection.ts";
+import { RawConnection, resetConnections } from "./raw_connection.ts";
 import { READERS, readUrl } from "./readers.ts";
 import { until } from "./until.ts";
 
@@ -81,4 +81,13 @@ Deno.test("a fault proxy answers by itself, refuses, buffers and swallows", asyn
   using swallowed = await RawConnection.open(proxy.port);
   await swallowed.write("GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n");
   await until("it has come", () => proxy.open(["other"]) === 1);
+});
+
+Deno.test("connections that are reset before a fault proxy takes them don't stop it", async () => {
+  await using server = await LocalServer.start();
+  await using proxy = new FaultProxy(server.port);
+  resetConnections(proxy.port, 50);
+  const response = await fetch(`${proxy.url}/healthz`);
+  assert.equal(response.status, 200);
+  await response.body?.cancel();
 });
