@@ -99,9 +99,9 @@ Deno.test("while the store is away its users are told so in seconds, and then it
     assert.rejects(log.configure(A, {}), problem("storage_unavailable")),
   ]);
   const took = performance.now() - start;
-  assert.ok(took < 7_000, `it took ${took} ms`);
+  assert.ok(took < 15_000, `it took ${took} ms`);
   await other.close();
-  assert.ok(performance.now() - start < 12_000, "a log closes without its store");
+  assert.ok(performance.now() - start < 30_000, "a log closes without its store");
   await server.start();
   const later = await store.isolate();
   await appendUntilStored(later);
