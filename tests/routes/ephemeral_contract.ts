@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { call } from "../support/calls.ts";
-import type { Cluster, ClusterKind } from "../support/clusters.ts";
+import { type ClusterKind, clusterTest } from "../support/clusters.ts";
 import { type Listener, LISTENERS, nextNote } from "../support/listeners.ts";
 import { notifyUntilHeard } from "../support/notes.ts";
 import { newChannel, publish } from "../support/publishing.ts";
@@ -9,18 +9,8 @@ import { SocketClient } from "../support/socket_client.ts";
 import { SseClient } from "../support/sse_client.ts";
 
 /** What is promised of ephemeral events, over any way to run Weir. */
-export function ephemeralContract({ name, ignore, start }: ClusterKind) {
-  let cluster: Cluster;
-  if (!ignore) {
-    Deno.test.beforeAll(async () => {
-      cluster = await start();
-    });
-    Deno.test.afterAll(async () => await cluster[Symbol.asyncDispose]());
-  }
-
-  function test(behaviour: string, body: (cluster: Cluster) => Promise<void>) {
-    Deno.test(`${behaviour} (${name})`, { ignore }, () => body(cluster));
-  }
+export function ephemeralContract(kind: ClusterKind) {
+  const test = clusterTest(kind);
 
   for (const [transport, open] of Object.entries(LISTENERS)) {
     test(`${transport} brings an ephemeral event to who is there`, async (cluster) => {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import type { Cluster, ClusterKind } from "../support/clusters.ts";
+import { type Cluster, type ClusterKind, clusterTest } from "../support/clusters.ts";
 import { callMember, Presence, snapshot } from "../support/members.ts";
 import { newChannel } from "../support/publishing.ts";
 import { READERS } from "../support/readers.ts";
@@ -24,18 +24,12 @@ const changes = fc.array(
 );
 
 /** Whoever has a snapshot and the changes behind it knows who is there. */
-export function membersContract({ name, ignore, start }: ClusterKind) {
-  let cluster: Cluster;
-  if (!ignore) {
-    Deno.test.beforeAll(async () => {
-      cluster = await start();
-    });
-    Deno.test.afterAll(async () => await cluster[Symbol.asyncDispose]());
-  }
+export function membersContract(kind: ClusterKind) {
+  const test = clusterTest(kind);
 
   for (const transport of Object.keys(READERS)) {
     const behaviour = `a snapshot and the changes behind it are who is there, over ${transport}`;
-    Deno.test(`${behaviour} (${name})`, { ignore }, () =>
+    test(behaviour, (cluster) =>
       fc.assert(
         fc.asyncProperty(changes, (changes) => follow(cluster, transport, changes)),
         { numRuns: 5 },

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import type { Cluster, ClusterKind } from "../support/clusters.ts";
+import { type ClusterKind, clusterTest } from "../support/clusters.ts";
 import { newChannel, post, publish, publishNumbers } from "../support/publishing.ts";
 import { READERS, readUrl, takeEvents } from "../support/readers.ts";
 import { SseClient } from "../support/sse_client.ts";
@@ -8,18 +8,8 @@ import { switchContract } from "./switch_contract.ts";
 const MiB = 1_048_576;
 
 /** What clients are promised, over any way to run Weir. */
-export function serverContract({ name, ignore, start }: ClusterKind) {
-  let cluster: Cluster;
-  if (!ignore) {
-    Deno.test.beforeAll(async () => {
-      cluster = await start();
-    });
-    Deno.test.afterAll(async () => await cluster[Symbol.asyncDispose]());
-  }
-
-  function test(behaviour: string, body: (cluster: Cluster) => Promise<void>) {
-    Deno.test(`${behaviour} (${name})`, { ignore }, () => body(cluster));
-  }
+export function serverContract(kind: ClusterKind) {
+  const test = clusterTest(kind);
 
   for (const [transport, open] of Object.entries(READERS)) {
     test(`${transport} brings what is published, in its order`, async (cluster) => {

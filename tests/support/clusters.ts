@@ -33,6 +33,26 @@ export const TWO_PROCESSES: ClusterKind = {
   start: startTwo,
 };
 
+/** How a file says its tests, which share one cluster of this kind. */
+export function clusterTest(
+  { name, ignore, start }: ClusterKind,
+): (behaviour: string, body: (cluster: Cluster) => Promise<void>) => void {
+  let cluster: Cluster | undefined;
+  if (!ignore) {
+    Deno.test.beforeAll(async () => {
+      cluster = await start();
+    });
+    // Also where the start has failed and there is none: that failure is the one to tell.
+    Deno.test.afterAll(async () => await cluster?.[Symbol.asyncDispose]());
+  }
+  return (behaviour, body) => {
+    Deno.test(`${behaviour} (${name})`, { ignore }, async () => {
+      if (cluster === undefined) throw new Error("no cluster was started");
+      await body(cluster);
+    });
+  };
+}
+
 async function startOne(by: "run" | "serve"): Promise<Cluster> {
   const server = await WeirServer.start({ by });
   return {
