@@ -79,7 +79,6 @@ export class WeirServer implements AsyncDisposable {
 
   /** Starts it (again), on the store and port that it had. */
   async start(): Promise<void> {
-    if (this.#port === 0 && this.#options.by === "serve") this.#port = freePort();
     const process = this.#spawn();
     const reader = process.stdout.getReader();
     this.#stdout = reader;
