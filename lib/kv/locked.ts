@@ -1,8 +1,8 @@
 const MAX_TRIES = 20;
 
 /**
- * The outcome of `work`, which is done again while the commit of another isolate holds the SQLite
- * file (SQLITE_BUSY): a commit that was turned away so has done nothing.
+ * The outcome of `work`, a commit or the opening of the store, which is done again while another
+ * isolate's holds the SQLite file (SQLITE_BUSY): what was turned away so has done nothing.
  */
 export async function untilUnlocked<T>(work: () => Promise<T>): Promise<T> {
   for (let tries = 1;; tries++) {

@@ -3,6 +3,7 @@ import { BroadcastDoorbell } from "./broadcast_doorbell.ts";
 import { accompanied } from "./companion.ts";
 import type { Doorbell } from "./doorbell.ts";
 import { CONNECTED, EMBEDDED, type StoreTraits } from "./limits.ts";
+import { untilUnlocked } from "./locked.ts";
 import { WatchDoorbell } from "./watch_doorbell.ts";
 
 /** How long an isolate waits for its sibling's word that the file is their process's own, in ms. */
@@ -38,7 +39,8 @@ export async function openStore(target: string | undefined): Promise<Store> {
   }
   const lock = await lockFile(`${target}.lock`);
   try {
-    const kv = await Deno.openKv(target);
+    // Isolates that start at once make the file's tables at once: one after the other.
+    const kv = await untilUnlocked(() => Deno.openKv(target));
     return embedded(kv, await Deno.realPath(target), () => lock?.close());
   } catch (cause) {
     lock?.close();

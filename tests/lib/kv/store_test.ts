@@ -1,0 +1,53 @@
+import assert from "node:assert/strict";
+
+const ISOLATES = 4;
+const FILES = 100;
+
+/** An isolate of this process, which opens the store that it is told to, or closes what it has. */
+const ISOLATE = `
+  const { openStore } = await import("${import.meta.resolve("../../../lib/kv/store.ts")}");
+  let store;
+  onmessage = async ({ data: path }) => {
+    try {
+      if (path === null) await store.close();
+      else store = await openStore(path);
+      postMessage("done");
+    } catch (cause) {
+      postMessage(String(cause));
+    }
+  };
+  postMessage("done");
+`;
+
+Deno.test("isolates that start at once all open a file that is new", async () => {
+  const directory = await Deno.makeTempDir({ prefix: "weir_store_" });
+  const url = URL.createObjectURL(new Blob([ISOLATE], { type: "text/javascript" }));
+  const isolates = Array.from({ length: ISOLATES }, () => new Worker(url, { type: "module" }));
+  const done = isolates.map(() => "done");
+  try {
+    assert.deepEqual(await Promise.all(isolates.map(answer)), done);
+    for (let i = 0; i < FILES; i++) {
+      const path = `${directory}/${i}.db`;
+      assert.deepEqual(await Promise.all(isolates.map((isolate) => ask(isolate, path))), done);
+      assert.deepEqual(await Promise.all(isolates.map((isolate) => ask(isolate, null))), done);
+    }
+  } finally {
+    for (const isolate of isolates) isolate.terminate();
+    URL.revokeObjectURL(url);
+    await Deno.remove(directory, { recursive: true });
+  }
+});
+
+function ask(isolate: Worker, path: string | null): Promise<unknown> {
+  const answered = answer(isolate);
+  isolate.postMessage(path);
+  return answered;
+}
+
+/** What the isolate says next. */
+function answer(isolate: Worker): Promise<unknown> {
+  return new Promise((resolve, reject) => {
+    isolate.onmessage = ({ data }) => resolve(data);
+    isolate.onerror = reject;
+  });
+}
