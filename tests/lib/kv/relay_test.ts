@@ -142,7 +142,8 @@ for (const ahead of [-3_600_000, 0, 3_600_000]) {
       const event = note(turn, Date.now() + ahead - late);
       await writeRow(kv, { by: "another", addresses: [], turn, notes: [{ address: A, event }] });
     }
-    await until("the last is told", () => ear.last?.data === "4");
+    // A warm one may come behind it: those are of another writer.
+    await until("the last is told", () => ear.heard.some(({ data }) => data === "4"));
     const told = ear.heard.map(({ data }) => data).filter((data) => data !== "warm");
     assert.deepEqual(told, ["1", "3", "4"]);
   });
