@@ -208,23 +208,23 @@ Deno.test("the rows of events are deleted after 10 s", async () => {
   const writer = stack.adopt(new NoteWriter(kv, "here"), (writer) => writer.close());
   const clock = install({ toFake: ["setTimeout", "clearTimeout", "performance"] });
   stack.defer(() => clock.uninstall());
-  const rowsAre = async (count: number) => {
+  /** Waits for so many rows, and for the writer to have set its timers: it knows of them then. */
+  const have = async (count: number, timers: number) => {
     for (const start = Date.now(); Date.now() - start < 60_000;) {
-      if ((await Array.fromAsync(kv.list({ prefix: ["changed"] }))).length !== count) continue;
-      await kv.get(["-"]); // behind the answer that the writer has had for it
-      return;
+      const rows = await Array.fromAsync(kv.list({ prefix: ["changed"] }));
+      if (rows.length === count && clock.countTimers() === timers) return;
     }
-    assert.fail(`there never were ${count} rows`);
+    assert.fail(`there never were ${count} rows and ${timers} timers`);
   };
   writer.send(A, note(1));
-  await rowsAre(1);
+  await have(1, 2); // to delete it, and to begin the next commit
   clock.tick(5_000);
   writer.send(A, note(2));
-  await rowsAre(2);
+  await have(2, 2);
   clock.tick(5_000);
-  await rowsAre(1);
+  await have(1, 1);
   clock.tick(5_000);
-  await rowsAre(0);
+  await have(0, 0);
 });
 
 Deno.test("what waits for a store that is away is bounded, and the rest refused", async () => {
