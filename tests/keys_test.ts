@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { decodeJwt, decodeProtectedHeader } from "jose";
 import { newChannel, post } from "./support/publishing.ts";
-import { freePort, WeirServer } from "./support/server.ts";
+import { freePort } from "./support/free_port.ts";
+import { WeirServer } from "./support/server.ts";
 
 const CLI = new URL("../keys.ts", import.meta.url).pathname;
 

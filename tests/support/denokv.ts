@@ -1,3 +1,5 @@
+import { freePort } from "./free_port.ts";
+
 /** Its minimum is 12 characters; one for all, since the environment is the whole process's. */
 const TOKEN = "weir-test-token";
 
@@ -104,11 +106,6 @@ function isFile(path: string): boolean {
   } catch {
     return false;
   }
-}
-
-function freePort(): number {
-  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  return listener.addr.port;
 }
 
 async function accepts(port: number): Promise<boolean> {

@@ -161,9 +161,3 @@ export class WeirServer implements AsyncDisposable {
     return this.#process;
   }
 }
-
-/** A port that nobody had a moment ago. */
-export function freePort(): number {
-  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  return listener.addr.port;
-}

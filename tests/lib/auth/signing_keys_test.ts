@@ -14,6 +14,7 @@ import {
   URL_INTERVAL,
 } from "../../../lib/auth/signing_keys.ts";
 import { Problem } from "../../../lib/shared/problem.ts";
+import { freePort } from "../../support/free_port.ts";
 import { jwksOf, makeSigner } from "../../support/tokens.ts";
 import { until } from "../../support/until.ts";
 
@@ -402,9 +403,7 @@ Deno.test("unknown kids ask the URL once in an interval, however many there are"
 });
 
 Deno.test("a URL that is down doesn't stop the start: tokens are refused until it is up", async () => {
-  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  const { port } = listener.addr;
-  listener.close();
+  const port = freePort();
   await using set = await Opened.source({ kind: "url", url: `http://127.0.0.1:${port}/secret` });
   await refuses(set.keys.find("EdDSA", "old"), "keys_unavailable", /Try again/);
   assert.equal(set.warnings.length, 1);

@@ -15,7 +15,7 @@ import { LocalServer } from "../../support/local_server.ts";
 import { newChannel, publish } from "../../support/publishing.ts";
 import { test } from "../../support/rejections.ts";
 import { scaled } from "../../support/scaled.ts";
-import { freePort } from "../../support/server.ts";
+import { freePort } from "../../support/free_port.ts";
 import { until } from "../../support/until.ts";
 
 for (const url of ["", "no url", "ftp://localhost/", "ws://localhost/", "javascript:0"]) {
