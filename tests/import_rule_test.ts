@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-
-const ROOT = new URL("../", import.meta.url);
+import { type Import, importCycles, readImports } from "./support/import_graph.ts";
+import { sourceFiles } from "./support/source_files.ts";
 
 /** Routes that others may import: how requests are read and refused, not resources. */
 const PLUMBING = [
@@ -129,14 +129,19 @@ const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   "package": ["esbuild", "terser", "typescript"],
 };
 
-interface Import {
-  readonly from: string;
-  /** A path within the project, or `npm:<package>`. */
-  readonly to: string;
-}
+/** Folders whose import cycles are still to be removed. */
+const CYCLES: readonly string[] = ["lib/client/", "lib/hub/"];
 
-Deno.test("every file imports only what its place allows", async () => {
-  const imports = await readImports();
+const imports = await readImports([
+  "main.ts",
+  "keys.ts",
+  ...await sourceFiles("routes"),
+  ...await sourceFiles("lib"),
+  ...await sourceFiles("islands"),
+  ...await sourceFiles("package"),
+]);
+
+Deno.test("every file imports only what its place allows", () => {
   assert.ok(imports.length > 200, `only ${imports.length} imports were found`);
   assert.deepEqual(faults(imports), []);
 });
@@ -166,6 +171,31 @@ Deno.test("the import rule refuses what it is there to refuse", () => {
   assert.deepEqual(faults(right), []);
 });
 
+Deno.test("no file imports itself through others", () => {
+  const cycles = importCycles(imports).map((files) => [...files, files[0]].join(" → "));
+  const unknown = cycles.filter((cycle) => !CYCLES.some((folder) => cycle.startsWith(folder)));
+  assert.deepEqual(
+    unknown,
+    [],
+    `Import cycles: ${
+      unknown.join("; ")
+    }. Move what both need into a file of its own, or pass it as an argument.`,
+  );
+});
+
+Deno.test("import cycles are found, and each is reported once, by its shortest way", () => {
+  const cyclic = [
+    { from: "a.ts", to: "b.ts" },
+    { from: "b.ts", to: "c.ts" },
+    { from: "b.ts", to: "a.ts" },
+    { from: "c.ts", to: "a.ts" },
+    { from: "c.ts", to: "d.ts" },
+    { from: "e.ts", to: "e.ts" },
+  ];
+  assert.deepEqual(importCycles(cyclic), [["a.ts", "b.ts"], ["c.ts", "a.ts", "b.ts"], ["e.ts"]]);
+  assert.deepEqual(importCycles(cyclic.filter(({ to }) => to > "c.ts" && to < "e.ts")), []);
+});
+
 function faults(imports: readonly Import[]): readonly string[] {
   return imports.flatMap(({ from, to }) => {
     const part = partOf(from, RULE);
@@ -186,61 +216,4 @@ function partOf(path: string, parts: Readonly<Record<string, unknown>>): string 
 
 function isWithin(path: string, part: string): boolean {
   return path === part || path.startsWith(`${part}/`);
-}
-
-/** Of every source file, also those that nothing imports yet. */
-async function readImports(): Promise<readonly Import[]> {
-  const found = new Map<string, readonly Import[]>();
-  const files = ["main.ts", "keys.ts", ...await sourceFiles("routes"), ...await sourceFiles("lib")];
-  files.push(...await sourceFiles("islands"), ...await sourceFiles("package"));
-  for (const file of files) {
-    if (found.has(file)) continue;
-    for (const [path, imports] of await readGraph(file)) found.set(path, imports);
-  }
-  return [...found.values()].flat();
-}
-
-async function sourceFiles(folder: string): Promise<readonly string[]> {
-  const files: string[] = [];
-  for await (const { name, isDirectory } of Deno.readDir(new URL(folder, ROOT))) {
-    const path = `${folder}/${name}`;
-    if (isDirectory) files.push(...await sourceFiles(path));
-    else if (/\.tsx?$/.test(name)) files.push(path);
-  }
-  return files;
-}
-
-interface Graph {
-  readonly modules: readonly {
-    readonly specifier: string;
-    readonly dependencies?: readonly {
-      readonly specifier: string;
-      readonly code?: { readonly specifier?: string };
-      readonly type?: { readonly specifier?: string };
-    }[];
-  }[];
-}
-
-/** The imports of `file` and of all that it reaches, by the file that has them. */
-async function readGraph(file: string): Promise<ReadonlyMap<string, readonly Import[]>> {
-  const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: ["info", "--json", file],
-    cwd: ROOT,
-  }).output();
-  if (!success) throw new Error(new TextDecoder().decode(stderr));
-  const { modules }: Graph = JSON.parse(new TextDecoder().decode(stdout));
-  const own = modules.filter(({ specifier }) => specifier.startsWith(ROOT.href));
-  return new Map(own.map(({ specifier, dependencies = [] }) => {
-    const from = specifier.slice(ROOT.href.length);
-    const targets = dependencies.flatMap(({ code, type }) =>
-      code?.specifier ?? type?.specifier ?? []
-    );
-    return [from, targets.flatMap((target) => nameOf(target)).map((to) => ({ from, to }))];
-  }));
-}
-
-function nameOf(specifier: string): string | readonly [] {
-  if (specifier.startsWith(ROOT.href)) return specifier.slice(ROOT.href.length);
-  if (specifier.startsWith("node:")) return [];
-  return specifier.replace(/^npm:\/?(@[^/]+\/[^@/]+|[^@/]+).*$/, "npm:$1");
 }
