@@ -1,10 +1,13 @@
 import { build, type Plugin, stop } from "esbuild";
 import { ASSETS_FOLDER } from "../lib/assets.ts";
+import { PAGE_NAMES } from "../lib/pages.ts";
 import { shrunk } from "../package/shrunk.ts";
 
+const SOURCE = new URL("./", import.meta.url);
+
 /**
- * Bare imports by the import map of `deno.json`, to files in Deno's own npm cache: so there is no
- * `node_modules` to install first.
+ * Resolves bare imports by the import map of `deno.json` to files in Deno's npm cache, so that
+ * there is no `node_modules` to install first.
  */
 const npmByDeno: Plugin = {
   name: "npm-by-deno",
@@ -13,7 +16,7 @@ const npmByDeno: Plugin = {
       if (kind === "entry-point") return undefined;
       let url = import.meta.resolve(path);
       if (url.startsWith("npm:")) {
-        // Brings it into the cache; a package's style comes with its script.
+        // Loads the package into the cache; its style sheet comes with its script.
         await import(path.replace(/\/dist\/.+\.css$/, ""));
         url = import.meta.resolve(path);
       }
@@ -22,53 +25,47 @@ const npmByDeno: Plugin = {
   },
 };
 
-/** Leaves out of uPlot what no chart here is drawn by: an eighth of it. */
-const leanUplot: Plugin = {
-  name: "lean-uplot",
-  setup({ onLoad }) {
-    onLoad({ filter: /uPlot\.cjs\.js$/ }, async ({ path }) => {
-      const whole = await Deno.readTextFile(path.replace(/cjs\.js$/, "esm.js"));
-      const unused = /\(paths\.(?:bars|spline|stepped)\s*=\s*\w+\);|uPlot\.join = join;/g;
-      return { contents: whole.replaceAll(unused, "") };
+/** Bundles and minifies a script and a style sheet for each page into `folder`. */
+export async function buildIslands(folder: URL = ASSETS_FOLDER): Promise<void> {
+  try {
+    const { outputFiles } = await build({
+      absWorkingDir: fileOf(SOURCE),
+      entryPoints: [
+        { in: "./style/base.css", out: "base" },
+        { in: "./icon.svg", out: "icon" },
+        ...PAGE_NAMES.flatMap((page) => [
+          { in: `./${page}/entry.tsx`, out: page },
+          { in: `./${page}/${page}.css`, out: page },
+        ]),
+      ],
+      outdir: fileOf(folder),
+      bundle: true,
+      minify: true,
+      format: "esm",
+      target: "es2022",
+      jsx: "automatic",
+      jsxImportSource: "preact",
+      loader: { ".svg": "copy" },
+      legalComments: "none",
+      logLevel: "warning",
+      plugins: [npmByDeno],
+      write: false,
     });
-  },
-};
-
-const source = new URL("./", import.meta.url);
-
-try {
-  const { outputFiles } = await build({
-    absWorkingDir: fileOf(source),
-    entryPoints: [
-      { in: "./console/entry.tsx", out: "console" },
-      { in: "./chat/entry.tsx", out: "chat" },
-      { in: "./dashboard/entry.tsx", out: "dashboard" },
-      { in: "./lab/entry.tsx", out: "lab" },
-      { in: "./style/style.css", out: "style" },
-      { in: "./icon.svg", out: "icon" },
-    ],
-    outdir: fileOf(ASSETS_FOLDER),
-    bundle: true,
-    minify: true,
-    format: "esm",
-    target: "es2022",
-    jsx: "automatic",
-    jsxImportSource: "preact",
-    loader: { ".svg": "copy" },
-    legalComments: "none",
-    logLevel: "warning",
-    plugins: [npmByDeno, leanUplot],
-    write: false,
-  });
-  await Deno.mkdir(ASSETS_FOLDER, { recursive: true });
-  for (const { path, contents, text } of outputFiles) {
-    const isScript = path.endsWith(".js");
-    await Deno.writeFile(path, isScript ? new TextEncoder().encode(await shrunk(text)) : contents);
+    await Deno.mkdir(folder, { recursive: true });
+    for (const { path, contents, text } of outputFiles) {
+      const isScript = path.endsWith(".js");
+      await Deno.writeFile(
+        path,
+        isScript ? new TextEncoder().encode(await shrunk(text)) : contents,
+      );
+    }
+  } finally {
+    await stop();
   }
-} finally {
-  await stop();
 }
 
 function fileOf(url: URL | string): string {
   return decodeURIComponent(new URL(url).pathname);
 }
+
+if (import.meta.main) await buildIslands();

@@ -1,17 +1,26 @@
-/** Where `deno task build` puts what browsers load. */
+import type { PageName } from "./pages.ts";
+
+/** The folder into which `deno task build` writes what browsers load. */
 export const ASSETS_FOLDER: URL = new URL("../dist/", import.meta.url);
 
-/** Every asset there is: what isn't named here can't be read, whatever a path says. */
-const CONTENT_TYPES = {
-  "console.js": "text/javascript; charset=utf-8",
-  "chat.js": "text/javascript; charset=utf-8",
-  "dashboard.js": "text/javascript; charset=utf-8",
-  "lab.js": "text/javascript; charset=utf-8",
-  "style.css": "text/css; charset=utf-8",
-  "icon.svg": "image/svg+xml",
-} as const;
+export type AssetName = `${PageName}.js` | `${PageName}.css` | "base.css" | "icon.svg";
 
-export type AssetName = keyof typeof CONTENT_TYPES;
+const SCRIPT = "text/javascript; charset=utf-8";
+const STYLE = "text/css; charset=utf-8";
+
+/** Names every asset: no other file can be read, even by a path with `..` in it. */
+const CONTENT_TYPES: Readonly<Record<AssetName, string>> = {
+  "console.js": SCRIPT,
+  "console.css": STYLE,
+  "chat.js": SCRIPT,
+  "chat.css": STYLE,
+  "dashboard.js": SCRIPT,
+  "dashboard.css": STYLE,
+  "lab.js": SCRIPT,
+  "lab.css": STYLE,
+  "base.css": STYLE,
+  "icon.svg": "image/svg+xml",
+};
 
 export interface Asset {
   readonly bytes: Uint8Array<ArrayBuffer>;
@@ -24,7 +33,7 @@ export function isAssetName(name: string): name is AssetName {
   return Object.hasOwn(CONTENT_TYPES, name);
 }
 
-/** The asset as it was built last; undefined where nothing was built. */
+/** Reads the asset as it was last built. Returns undefined before the first build. */
 export async function readAsset(name: AssetName): Promise<Asset | undefined> {
   let bytes: Uint8Array<ArrayBuffer>;
   try {

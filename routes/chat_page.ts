@@ -9,9 +9,8 @@ const query = z.object({ room: z.string().optional() });
 
 /** `/chat`: rooms, which are channels. What the visitor may not do the island says in place. */
 export const chatPage: PageDefinition<typeof query, ChatProps> = {
-  path: "/chat",
+  name: "chat",
   title: "Chat",
-  script: "chat.js",
   query,
   Island: Chat,
   load(_weir, { authority }, asked) {

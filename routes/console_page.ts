@@ -20,9 +20,8 @@ const query = z.object({ channel: z.string().optional(), event: z.string().optio
 
 /** `/`: channels, and one of them live. */
 export const consolePage: PageDefinition<typeof query, ConsoleProps> = {
-  path: "/",
+  name: "console",
   title: "Console",
-  script: "console.js",
   query,
   Island: Console,
   async load(weir, caller, asked) {

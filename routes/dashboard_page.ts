@@ -10,9 +10,8 @@ const query = z.object({});
 
 /** `/dashboard`: Weir's own figures. */
 export const dashboardPage: PageDefinition<typeof query, DashboardProps> = {
-  path: "/dashboard",
+  name: "dashboard",
   title: "Dashboard",
-  script: "dashboard.js",
   query,
   Island: Dashboard,
   load,

@@ -9,9 +9,8 @@ const query = z.object({ channel: z.string().optional() });
 
 /** `/lab`: one channel over all transports, side by side. */
 export const labPage: PageDefinition<typeof query, LabProps> = {
-  path: "/lab",
+  name: "lab",
   title: "Transport lab",
-  script: "lab.js",
   query,
   Island: Lab,
   load(_weir, { authority }, asked) {

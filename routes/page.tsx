@@ -2,22 +2,22 @@ import type { Context } from "hono";
 import type { ComponentType } from "preact";
 import { renderToString } from "preact-render-to-string";
 import type { z } from "zod";
-import { type AssetName, readAsset } from "../lib/assets.ts";
+import { readAsset } from "../lib/assets.ts";
 import type { Caller } from "../lib/auth/caller.ts";
+import type { PageName } from "../lib/pages.ts";
 import { Problem } from "../lib/shared/problem.ts";
 import type { Weir } from "../lib/weir.ts";
 import { identify } from "./access.ts";
 import { presentedIn } from "./credentials.ts";
-import { Document, type View } from "./page_markup.tsx";
+import { Document, PAGE_PATHS, type View } from "./page_markup.tsx";
 import { problemHeaders, statusOf } from "./problem.ts";
 import { parseQuery, splitUrl } from "./query.ts";
 
 /** One page: an island, and what the server gives it. */
 export interface PageDefinition<Query extends z.ZodObject, Props extends object> {
-  /** Its path; the first is the console's. */
-  readonly path: "/" | "/chat" | "/dashboard" | "/lab";
+  /** Names its script and its style sheet too. */
+  readonly name: PageName;
   readonly title: string;
-  readonly script: AssetName;
   readonly query: Query;
   readonly Island: ComponentType<Props>;
   /**
@@ -53,11 +53,11 @@ export function pageHandler<Query extends z.ZodObject, Props extends object>(
   page: PageDefinition<Query, Props>,
 ): (c: Context, weir: Weir) => Promise<Response> {
   return async (c, weir) => {
-    const isBuilt = await readAsset(page.script) !== undefined;
+    const isBuilt = await readAsset(`${page.name}.js`) !== undefined;
     const view = await viewOf(c, weir, page);
     const nonce = newNonce();
-    const { path, title, script } = page;
-    const document = <Document {...{ path, title, script, view, isBuilt, nonce }} />;
+    const { name, title } = page;
+    const document = <Document {...{ name, title, view, isBuilt, nonce }} />;
     return new Response(`<!doctype html>\n${renderToString(document)}`, {
       status: view.status,
       headers: { ...view.headers, ...HEADERS, "Content-Security-Policy": policy(nonce) },
@@ -108,7 +108,7 @@ async function viewFor<Query extends z.ZodObject, Props extends object>(
   } catch (cause) {
     const view = refusal(cause);
     if (view.status !== 403) return view;
-    weir.access.recordDenial(caller, `The page ${page.path} was asked for.`);
+    weir.access.recordDenial(caller, `The page ${PAGE_PATHS[page.name]} was asked for.`);
     return takesTokens(weir) ? { ...view, signIn: "shown" } : view;
   }
 }

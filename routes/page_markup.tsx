@@ -9,6 +9,7 @@ import {
   type SignOutProps,
 } from "../islands/sign_in.tsx";
 import { ISLAND_ID } from "../islands/wake.tsx";
+import { PAGE_NAMES, type PageName } from "../lib/pages.ts";
 
 /** What the visitor gets to see. */
 export interface View {
@@ -22,24 +23,31 @@ export interface View {
 }
 
 interface DocumentProps {
-  readonly path: string;
+  readonly name: PageName;
   readonly title: string;
-  readonly script: string;
   readonly view: View;
   readonly isBuilt: boolean;
   readonly nonce: string;
 }
 
-const PAGES = [
-  ["/", "Console"],
-  ["/chat", "Chat"],
-  ["/dashboard", "Dashboard"],
-  ["/lab", "Lab"],
-] as const;
+export const PAGE_PATHS: Readonly<Record<PageName, string>> = {
+  console: "/",
+  chat: "/chat",
+  dashboard: "/dashboard",
+  lab: "/lab",
+};
+
+/** How the navigation calls them. */
+const PAGE_LABELS: Readonly<Record<PageName, string>> = {
+  console: "Console",
+  chat: "Chat",
+  dashboard: "Dashboard",
+  lab: "Lab",
+};
 
 /** The whole document: the same head and navigation for every page, and its island. */
 export function Document(
-  { path, title, script, view, isBuilt, nonce }: DocumentProps,
+  { name, title, view, isBuilt, nonce }: DocumentProps,
 ): JSX.Element {
   const { island, error, signIn } = view;
   return (
@@ -50,11 +58,12 @@ export function Document(
         <meta name="color-scheme" content="light dark" />
         <title>{`${title} · Weir`}</title>
         <link rel="icon" href="/assets/icon.svg" type="image/svg+xml" />
-        <link rel="stylesheet" href="/assets/style.css" nonce={nonce} />
-        {isBuilt && <script type="module" src={`/assets/${script}`} nonce={nonce}></script>}
+        <link rel="stylesheet" href="/assets/base.css" nonce={nonce} />
+        <link rel="stylesheet" href={`/assets/${name}.css`} nonce={nonce} />
+        {isBuilt && <script type="module" src={`/assets/${name}.js`} nonce={nonce}></script>}
       </head>
       <body>
-        <Header path={path} view={view} />
+        <Header name={name} view={view} />
         {view.session !== undefined && island !== undefined && (
           <SessionIsland expiresIn={view.session.expiresIn} />
         )}
@@ -86,7 +95,7 @@ export function Document(
 }
 
 function Header(
-  { path, view }: { readonly path: string; readonly view: View },
+  { name, view }: { readonly name: PageName; readonly view: View },
 ): JSX.Element {
   return (
     <header class="bar">
@@ -94,8 +103,10 @@ function Header(
         <img src="/assets/icon.svg" alt="" width="24" height="24" /> Weir
       </a>
       <nav aria-label="Pages">
-        {PAGES.map(([href, name]) => (
-          <a href={href} {...href === path && { "aria-current": "page" }}>{name}</a>
+        {PAGE_NAMES.map((page) => (
+          <a href={PAGE_PATHS[page]} {...page === name && { "aria-current": "page" }}>
+            {PAGE_LABELS[page]}
+          </a>
         ))}
       </nav>
       {view.session !== undefined && <SignOutIsland subject={view.session.subject} />}

@@ -56,6 +56,7 @@ const RULE: Readonly<Record<string, readonly string[]>> = {
   "routes/page.tsx": [
     "lib/assets.ts",
     "lib/auth",
+    "lib/pages.ts",
     "lib/shared",
     "lib/weir.ts",
     "routes/page_markup.tsx",
@@ -65,7 +66,7 @@ const RULE: Readonly<Record<string, readonly string[]>> = {
   "routes/chat_page.ts": [...PAGE],
   "routes/dashboard_page.ts": [...PAGE],
   "routes/lab_page.ts": [...PAGE],
-  "routes/page_markup.tsx": ["islands"],
+  "routes/page_markup.tsx": ["islands", "lib/pages.ts"],
   "routes/assets.ts": ["lib/assets.ts", "lib/shared"],
   "routes/socket.ts": [
     "lib/auth",
@@ -90,7 +91,8 @@ const RULE: Readonly<Record<string, readonly string[]>> = {
   "lib/logger.ts": [],
   "lib/siblings.ts": [],
   "lib/listener.ts": ["lib/shared"],
-  "lib/assets.ts": [],
+  "lib/assets.ts": ["lib/pages.ts"],
+  "lib/pages.ts": [],
 
   "lib/transports": ["lib/auth", "lib/hub", "lib/log", "lib/presence", "lib/shared"],
   "lib/presence": ["lib/auth", "lib/kv", "lib/log", "lib/shared"],
@@ -109,7 +111,7 @@ const RULE: Readonly<Record<string, readonly string[]>> = {
   "lib/shared": [],
 
   "islands": ["lib/client", "lib/shared"],
-  "islands/build.ts": ["lib/assets.ts", "package/shrunk.ts"],
+  "islands/build.ts": ["lib/assets.ts", "lib/pages.ts", "package/shrunk.ts"],
 
   "package": [],
 };

@@ -1,15 +1,15 @@
 import assert from "node:assert/strict";
+import { PAGE_NAMES } from "../../lib/pages.ts";
 
 const ISLANDS = new URL("../../islands/", import.meta.url);
 const ROUTES = new URL("../../routes/", import.meta.url);
-const PAGES = ["chat", "console", "dashboard", "lab"];
 /** Classes of uPlot, which draws the dashboard's charts. */
 const FOREIGN = /^(?:uplot|u-)/;
 
 Deno.test("no page's style reaches into another page", async () => {
-  const roots = await Promise.all(PAGES.map(async (page) => rootsOf(await styleOf(page))));
-  for (const [i, page] of PAGES.entries()) {
-    for (const [j, other] of PAGES.entries()) {
+  const roots = await Promise.all(PAGE_NAMES.map(async (page) => rootsOf(await styleOf(page))));
+  for (const [i, page] of PAGE_NAMES.entries()) {
+    for (const [j, other] of PAGE_NAMES.entries()) {
       if (j <= i) continue;
       const both = [...roots[i] ?? []].filter((root) => roots[j]?.has(root));
       assert.deepEqual(both, [], `${page}.css and ${other}.css`);
@@ -20,7 +20,7 @@ Deno.test("no page's style reaches into another page", async () => {
 Deno.test("every class that has a style is in a page", async () => {
   const sources = [...await textsIn(ISLANDS, /\.tsx?$/), ...await textsIn(ROUTES, /\.tsx$/)];
   const words = new Set(sources.flatMap((text) => text.match(/[\w-]+/g) ?? []));
-  const style = (await Promise.all(["base", ...PAGES].map(styleOf))).join("\n");
+  const style = (await textsIn(ISLANDS, /\.css$/)).map(withoutComments).join("\n");
   const unused = [...classesIn(style)].filter((name) =>
     // `is-hue-${n}` has `is-hue-` for a word.
     !words.has(name) && !words.has(name.replace(/[^-]+$/, "")) && !FOREIGN.test(name)
@@ -28,10 +28,13 @@ Deno.test("every class that has a style is in a page", async () => {
   assert.deepEqual(unused, []);
 });
 
-/** A style sheet without its comments. */
-async function styleOf(name: string): Promise<string> {
-  const text = await Deno.readTextFile(new URL(`style/${name}.css`, ISLANDS));
-  return text.replaceAll(/\/\*[^]*?\*\//g, "");
+/** A page's style sheets as one text. */
+async function styleOf(page: string): Promise<string> {
+  return (await textsIn(new URL(`${page}/`, ISLANDS), /\.css$/)).map(withoutComments).join("\n");
+}
+
+function withoutComments(style: string): string {
+  return style.replaceAll(/\/\*[^]*?\*\//g, "");
 }
 
 /** What selectors begin with: the first class of each. */

@@ -65,7 +65,8 @@ Deno.test("the page loads nothing but its own files", async () => {
       [
         `/assets/${script}.js`,
         "/assets/icon.svg",
-        "/assets/style.css",
+        "/assets/base.css",
+        `/assets/${script}.css`,
       ].sort(),
     );
     assert.doesNotMatch(text, /(?:src|href)="(?:https?:)?\/\//);
@@ -105,7 +106,7 @@ Deno.test("whatever it shows, the page runs only what its fresh nonce names", as
       `default-src 'none'; script-src 'nonce-${nonce}' 'strict-dynamic'; style-src 'nonce-${nonce}'; img-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'`,
     );
     const loads = text.match(/<(?:script|link rel="stylesheet")[^>]*>/g) ?? [];
-    assert.equal(loads.length, 2, path);
+    assert.equal(loads.length, 3, path);
     for (const tag of loads) assert.ok(tag.includes(` nonce="${nonce}"`), tag);
     assert.doesNotMatch(text, /<style|\sstyle=|\son[a-z]+=|<script(?![^>]* src=)|javascript:/i);
   }
@@ -298,7 +299,8 @@ Deno.test("assets have their content type and are revalidated by their ETag", as
   await using weir = await openApp();
   const types = {
     "console.js": "text/javascript; charset=utf-8",
-    "style.css": "text/css; charset=utf-8",
+    "console.css": "text/css; charset=utf-8",
+    "base.css": "text/css; charset=utf-8",
     "icon.svg": "image/svg+xml",
   };
   for (const [name, type] of Object.entries(types)) {
