@@ -3,6 +3,7 @@ import { parseTrustedProxies, type TrustedProxies } from "./auth/client_address.
 import { type LimitTable, parseLimits } from "./auth/limit_settings.ts";
 import { parseAnonymous, type Scope } from "./auth/scope.ts";
 import type { Retention } from "./log/log.ts";
+import { PAGE_NAMES, type PageName, PAGES_WITH_KEYS, parsePages } from "./pages.ts";
 import { SIZE_UNITS } from "./shared/size.ts";
 
 /** All that the environment decides. */
@@ -29,6 +30,8 @@ export interface Config {
   /** Channels that a tenant may have. */
   readonly tenantChannels: number;
   readonly trustedProxies: TrustedProxies;
+  /** The pages that are served. */
+  readonly pages: readonly PageName[];
   /** Neither keys nor a policy for anonymous access: who reaches Weir may do everything. */
   readonly isOpen: boolean;
 }
@@ -143,6 +146,7 @@ const environment = z.strictObject({
   WEIR_ANONYMOUS: parsed(parseAnonymous).optional(),
   WEIR_TENANT_CHANNELS: wholeNumber(1, 1_000_000_000).default(100_000),
   WEIR_LIMITS: parsed(parseLimits).prefault(""),
+  WEIR_PAGES: parsed(parsePages).optional(),
   WEIR_TRUSTED_PROXIES: parsed(parseTrustedProxies).prefault(""),
 });
 
@@ -164,6 +168,7 @@ export function parseConfig(env: Readonly<Record<string, string>>): Config {
     throw new ConfigError(`${issue?.path.join(".")} must be ${issue?.message}.`);
   }
   const values = parsed.data;
+  const isOpen = values.WEIR_JWKS === undefined && values.WEIR_ANONYMOUS === undefined;
   const isOnDeploy = env["DENO_DEPLOYMENT_ID"] !== undefined;
   return {
     host: values.WEIR_HOST,
@@ -190,7 +195,8 @@ export function parseConfig(env: Readonly<Record<string, string>>): Config {
     limits: values.WEIR_LIMITS,
     tenantChannels: values.WEIR_TENANT_CHANNELS,
     trustedProxies: values.WEIR_TRUSTED_PROXIES,
-    isOpen: values.WEIR_JWKS === undefined && values.WEIR_ANONYMOUS === undefined,
+    pages: values.WEIR_PAGES ?? (isOpen ? PAGE_NAMES : PAGES_WITH_KEYS),
+    isOpen,
   };
 }
 

@@ -5,16 +5,12 @@ import { Problem, quote } from "../lib/shared/problem.ts";
 import type { Weir } from "../lib/weir.ts";
 import { authenticate, guardOrigin } from "./access.ts";
 import { getAsset } from "./assets.ts";
-import { chatPage } from "./chat_page.ts";
 import { deleteChannel, getChannel, listChannels, putChannel } from "./channels.ts";
-import { consolePage } from "./console_page.ts";
-import { dashboardPage } from "./dashboard_page.ts";
 import { readChannel, readChannels } from "./events.ts";
 import { healthz, readyz } from "./health.ts";
 import { createKey, deleteKey, listKeys, rotateKey } from "./keys.ts";
-import { labPage } from "./lab_page.ts";
 import { deleteMember, listMembers, putMember } from "./members.ts";
-import { pageHandler } from "./page.tsx";
+import { pageResources } from "./pages.ts";
 import { problemResponse } from "./problem.ts";
 import { publishBody, publishJson } from "./publish.ts";
 import { listRevocations, postRevocation } from "./revocations.ts";
@@ -29,10 +25,6 @@ type Resources<H> = Readonly<Record<string, Readonly<Partial<Record<Method, H>>>
 
 /** What anyone may ask for; the handlers look themselves at who it is. */
 const PUBLIC: Resources<PublicHandler> = {
-  "/": { GET: pageHandler(consolePage) },
-  "/chat": { GET: pageHandler(chatPage) },
-  "/dashboard": { GET: pageHandler(dashboardPage) },
-  "/lab": { GET: pageHandler(labPage) },
   "/assets/:file": { GET: getAsset },
   "/v1/socket": { GET: openSocket },
   "/v1/tickets": { POST: postTicket, DELETE: deleteTicket },
@@ -60,6 +52,7 @@ export function createApp(weir: Weir): Hono {
   const app = new Hono();
   app.use(guardOrigin(weir.config));
   addResources(app, PUBLIC, (handler) => (c) => handler(c, weir));
+  addResources(app, pageResources(weir.config.pages), (handler) => (c) => handler(c, weir));
   addResources(app, GUARDED, (handler) => (c) => {
     const caller = authenticate(c, weir);
     if (caller instanceof Promise) return caller.then((caller) => answer(c, caller));

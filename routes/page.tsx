@@ -57,7 +57,8 @@ export function pageHandler<Query extends z.ZodObject, Props extends object>(
     const view = await viewOf(c, weir, page);
     const nonce = newNonce();
     const { name, title } = page;
-    const document = <Document {...{ name, title, view, isBuilt, nonce }} />;
+    const { pages } = weir.config;
+    const document = <Document {...{ name, title, pages, view, isBuilt, nonce }} />;
     return new Response(`<!doctype html>\n${renderToString(document)}`, {
       status: view.status,
       headers: { ...view.headers, ...HEADERS, "Content-Security-Policy": policy(nonce) },

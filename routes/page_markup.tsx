@@ -9,7 +9,7 @@ import {
   type SignOutProps,
 } from "../islands/sign_in.tsx";
 import { ISLAND_ID } from "../islands/wake.tsx";
-import { PAGE_NAMES, type PageName } from "../lib/pages.ts";
+import type { PageName } from "../lib/pages.ts";
 
 /** What the visitor gets to see. */
 export interface View {
@@ -25,6 +25,8 @@ export interface View {
 interface DocumentProps {
   readonly name: PageName;
   readonly title: string;
+  /** The pages in the navigation. */
+  readonly pages: readonly PageName[];
   readonly view: View;
   readonly isBuilt: boolean;
   readonly nonce: string;
@@ -47,7 +49,7 @@ const PAGE_LABELS: Readonly<Record<PageName, string>> = {
 
 /** The whole document: the same head and navigation for every page, and its island. */
 export function Document(
-  { name, title, view, isBuilt, nonce }: DocumentProps,
+  { name, title, pages, view, isBuilt, nonce }: DocumentProps,
 ): JSX.Element {
   const { island, error, signIn } = view;
   return (
@@ -63,7 +65,7 @@ export function Document(
         {isBuilt && <script type="module" src={`/assets/${name}.js`} nonce={nonce}></script>}
       </head>
       <body>
-        <Header name={name} view={view} />
+        <Header name={name} pages={pages} view={view} />
         {view.session !== undefined && island !== undefined && (
           <SessionIsland expiresIn={view.session.expiresIn} />
         )}
@@ -95,15 +97,15 @@ export function Document(
 }
 
 function Header(
-  { name, view }: { readonly name: PageName; readonly view: View },
+  { name, pages, view }: Pick<DocumentProps, "name" | "pages" | "view">,
 ): JSX.Element {
   return (
     <header class="bar">
-      <a class="brand" href="/">
+      <a class="brand" href={PAGE_PATHS[pages[0] ?? name]}>
         <img src="/assets/icon.svg" alt="" width="24" height="24" /> Weir
       </a>
       <nav aria-label="Pages">
-        {PAGE_NAMES.map((page) => (
+        {pages.map((page) => (
           <a href={PAGE_PATHS[page]} {...page === name && { "aria-current": "page" }}>
             {PAGE_LABELS[page]}
           </a>

@@ -52,6 +52,33 @@ Deno.test("every page says which it is, and leads to the others", async () => {
   }
 });
 
+Deno.test("a page that isn't served is an unknown route and isn't in the navigation", async () => {
+  for (
+    const [env, served] of [
+      [{ WEIR_PAGES: "console,lab" }, ["/", "/lab"]],
+      [{ WEIR_PAGES: "chat" }, ["/chat"]],
+      [{ WEIR_PAGES: "none" }, []],
+      [{ WEIR_ANONYMOUS: "subscribe:** publish:**" }, ["/", "/dashboard"]],
+    ] as const
+  ) {
+    await using weir = await openApp(env);
+    const unknown = (await weir.get("/unknown")).headers;
+    for (const path of PATHS) {
+      const response = await weir.get(path);
+      const text = await response.text();
+      if (served.some((each) => each === path)) {
+        const [, header = ""] = /<header[^>]*>(.*?)<\/header>/s.exec(text) ?? [];
+        const links = [...header.matchAll(/<a [^>]*href="([^"]*)"/g)].map(([, href]) => href);
+        assert.deepEqual(links, [served[0], ...served], path); // the first is the logo
+      } else {
+        assert.equal(response.status, 404, path);
+        assert.deepEqual([...response.headers], [...unknown], path);
+        assert.deepEqual(JSON.parse(text).code, "not_found");
+      }
+    }
+  }
+});
+
 Deno.test("the page loads nothing but its own files", async () => {
   await using weir = await openApp();
   const scripts = { "/": "console", "/chat": "chat", "/dashboard": "dashboard", "/lab": "lab" };

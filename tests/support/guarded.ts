@@ -33,10 +33,14 @@ const NO_RATES = ["credential", "address", "tenant"].flatMap((scope) =>
   ["publishes", "bytes", "subscribes"].map((name) => `${scope}.${name}=1000000000`)
 ).join(" ");
 
-/** The settings of a Weir that trusts `signer`. It limits no rates but those that `env` limits. */
+/**
+ * The settings of a Weir that trusts `signer`. It limits no rates except those that `env` limits,
+ * and serves all pages.
+ */
 export function settings(signer: Signer, { WEIR_LIMITS = "", ...env }: Env = {}): Env {
   return {
     WEIR_JWKS: jwksOf(signer),
+    WEIR_PAGES: "all",
     WEIR_TOKEN_SKEW: "0s",
     WEIR_LIMITS: `${NO_RATES} ${WEIR_LIMITS}`,
     ...env,

@@ -1,0 +1,25 @@
+import type { Context } from "hono";
+import type { PageName } from "../lib/pages.ts";
+import type { Weir } from "../lib/weir.ts";
+import { chatPage } from "./chat_page.ts";
+import { consolePage } from "./console_page.ts";
+import { dashboardPage } from "./dashboard_page.ts";
+import { labPage } from "./lab_page.ts";
+import { pageHandler } from "./page.tsx";
+import { PAGE_PATHS } from "./page_markup.tsx";
+
+type PageHandler = (c: Context, weir: Weir) => Promise<Response>;
+
+const HANDLERS: Readonly<Record<PageName, PageHandler>> = {
+  console: pageHandler(consolePage),
+  chat: pageHandler(chatPage),
+  dashboard: pageHandler(dashboardPage),
+  lab: pageHandler(labPage),
+};
+
+/** Returns the handlers of these pages, by path. */
+export function pageResources(
+  pages: readonly PageName[],
+): Readonly<Record<string, { readonly GET: PageHandler }>> {
+  return Object.fromEntries(pages.map((page) => [PAGE_PATHS[page], { GET: HANDLERS[page] }]));
+}
