@@ -40,6 +40,8 @@ const RULE: Readonly<Record<string, readonly string[]>> = {
     "routes/app.ts",
   ],
 
+  "dev.ts": [],
+
   "keys.ts": ["lib/auth", "lib/config.ts", "lib/keys_cli", "lib/shared", "routes/app.ts"],
 
   "routes/app.ts": ["routes", "lib/auth", "lib/logger.ts", "lib/shared", "lib/weir.ts"],
@@ -122,6 +124,7 @@ const RULE: Readonly<Record<string, readonly string[]>> = {
 
   "islands": ["lib/client", "lib/shared"],
   "islands/build.ts": ["lib/assets.ts", "lib/pages.ts", "package/shrunk.ts"],
+  "islands/build_if_changed.ts": ["islands/build.ts", "lib/assets.ts"],
 
   "package": [],
 };
@@ -146,6 +149,7 @@ const CYCLES: readonly string[] = ["lib/client/", "lib/hub/"];
 
 const imports = await readImports([
   "main.ts",
+  "dev.ts",
   "keys.ts",
   ...await sourceFiles("routes"),
   ...await sourceFiles("lib"),
