@@ -229,7 +229,7 @@ async function openApi({ tenant, url }: ServerValues, config: Config): Promise<A
     tenant: readTenant(tenant),
     url,
     adminToken: Deno.env.get("WEIR_ADMIN_TOKEN"),
-    createFetch: (weir) => createApp(weir).fetch,
+    createFetch: (server) => createApp(server).fetch,
   });
 }
 

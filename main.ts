@@ -4,7 +4,7 @@ import { listen, type Listener, ListenError } from "./lib/listener.ts";
 import { createLogger, errorFields, logUncaught } from "./lib/logger.ts";
 import { StoreInUseError } from "./lib/kv/store.ts";
 import { Siblings } from "./lib/siblings.ts";
-import { openWeir, type Weir } from "./lib/weir.ts";
+import { openServer, type Server } from "./lib/server.ts";
 import { createApp } from "./routes/app.ts";
 
 /** After a signal the process is gone within this time, in ms, whatever still hangs. */
@@ -16,8 +16,8 @@ const logger = createLogger({
 });
 logUncaught(logger);
 const config = readConfig();
-const weir = await open();
-const app = createApp(weir);
+const server = await open();
+const app = createApp(server);
 
 /** `deno serve main.ts` (with `--parallel` an isolate a core) and edge platforms start here. */
 export default {
@@ -29,7 +29,7 @@ export default {
 } satisfies Deno.ServeDefaultExport;
 
 // A module can't tell `deno run` from `deno serve`, so the start task says which it is.
-const server = Deno.args.includes("--listen") ? await startListening() : undefined;
+const listener = Deno.args.includes("--listen") ? await startListening() : undefined;
 
 const siblings = new Siblings();
 for (const signal of ["SIGINT", "SIGTERM"] as const) {
@@ -45,12 +45,12 @@ function readConfig(): Config {
   }
 }
 
-async function open(): Promise<Weir> {
+async function open(): Promise<Server> {
   try {
     if (config.kv !== undefined && !/^(https?:|:memory:)/.test(config.kv)) {
       await Deno.mkdir(dirname(config.kv), { recursive: true });
     }
-    return await openWeir(config, logger);
+    return await openServer(config, logger);
   } catch (cause) {
     if (cause instanceof StoreInUseError || cause instanceof KeysError) {
       return refuse(cause.message);
@@ -74,7 +74,7 @@ async function startListening(): Promise<Listener> {
       onReloadFailed: (cause) => {
         logger.warn("the new certificate cannot be used: the old one stays", errorFields(cause));
       },
-      beforeRetire: () => weir.dismissSockets(),
+      beforeRetire: () => server.dismissSockets(),
       onAcceptFailed: (cause) => {
         logger.error("no connection could be accepted: trying again", errorFields(cause));
       },
@@ -110,17 +110,17 @@ function refusePublic(hostname: string): void {
 
 /** Stops accepting, tells every subscriber, finishes commits and closes the store. */
 async function stop(signal: string): Promise<void> {
-  if (weir.isStopping()) return;
+  if (server.isStopping()) return;
   logger.info("stopping", { signal });
   const limit = setTimeout(() => {
     logger.warn("stopped before everything had ended");
     Deno.exit(0);
   }, STOP_LIMIT);
   try {
-    // First the goodbyes: the server's own shutdown closes sockets at once, with a code of its own.
-    await weir.leave();
-    const drained = server?.shutdown();
-    await weir.close();
+    // First the goodbyes: the listener's shutdown closes sockets at once, with a code of its own.
+    await server.leave();
+    const drained = listener?.shutdown();
+    await server.close();
     await drained;
     await siblings.leave();
     logger.info("stopped");

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { parseTrustedProxies, type TrustedProxies } from "./auth/client_address.ts";
+import { parseTrustedProxies, type TrustedProxies } from "./auth/client_ip.ts";
 import { type LimitTable, parseLimits } from "./auth/limit_settings.ts";
 import { parseAnonymous, type Scope } from "./auth/scope.ts";
 import type { Retention } from "./log/log.ts";

@@ -2,12 +2,12 @@ import type { Context, MiddlewareHandler } from "hono";
 import type { Access } from "../lib/auth/access.ts";
 import type { Authority } from "../lib/auth/authority.ts";
 import type { Caller, Visitor } from "../lib/auth/caller.ts";
-import { clientAddress } from "../lib/auth/client_address.ts";
+import { clientIp } from "../lib/auth/client_ip.ts";
 import type { Action } from "../lib/auth/scope.ts";
 import { type Config, isLoopback } from "../lib/config.ts";
 import type { Channel } from "../lib/shared/channel.ts";
 import { Problem, quote } from "../lib/shared/problem.ts";
-import type { Weir } from "../lib/weir.ts";
+import type { Server } from "../lib/server.ts";
 import {
   hostOf,
   isHttps,
@@ -95,20 +95,20 @@ function forbiddenOrigin(origin: string, { isOpen }: Config): Problem {
  *
  * @throws {Problem} `token_*`, `key_invalid`, `ticket_invalid`, `forbidden_origin`, `rate_limited`
  */
-export function identify(c: Context, weir: Weir): Visitor | Promise<Visitor> {
-  const { access, config } = weir;
-  if (access.isOpen) return { authority: access.nobody, address: "" };
-  const address = clientAddressOf(c, config);
+export function identify(c: Context, server: Server): Visitor | Promise<Visitor> {
+  const { access, config } = server;
+  if (access.isOpen) return { authority: access.nobody, ip: "" };
+  const ip = clientIpOf(c, config);
   const presented = presentedIn(c, config);
-  if (presented.by === "nothing") return { authority: access.nobody, address };
+  if (presented.by === "nothing") return { authority: access.nobody, ip };
   refuseForged(presented, c, config);
   const authority = presented.by === "ticket"
-    ? redeem(presented.ticket, c, weir)
-    : access.verify(presented.credential, address);
-  if (!(authority instanceof Promise)) return { authority, address };
+    ? redeem(presented.ticket, c, server)
+    : access.verify(presented.credential, ip);
+  if (!(authority instanceof Promise)) return { authority, ip };
   return authority.then(
-    (authority) => ({ authority, address }),
-    (cause) => countRefused(access, address, cause),
+    (authority) => ({ authority, ip }),
+    (cause) => countRefused(access, ip, cause),
   );
 }
 
@@ -117,20 +117,20 @@ export function identify(c: Context, weir: Weir): Visitor | Promise<Visitor> {
  *
  * @throws what it is given; {Problem} `rate_limited` instead where there were too many.
  */
-export function countRefused({ limiter }: Access, address: string, cause: unknown): never {
+export function countRefused({ limiter }: Access, ip: string, cause: unknown): never {
   const isRefusal = cause instanceof Problem && /^(?:key|ticket|token)_/.test(cause.code);
-  if (isRefusal) limiter.failedAuthentication(address);
+  if (isRefusal) limiter.failedAuthentication(ip);
   throw cause;
 }
 
 /** @throws {Problem} as {@link identify}; `unauthenticated` */
-export function authenticate(c: Context, weir: Weir): Caller | Promise<Caller> {
-  const visitor = identify(c, weir);
+export function authenticate(c: Context, server: Server): Caller | Promise<Caller> {
+  const visitor = identify(c, server);
   return visitor instanceof Promise ? visitor.then(requireAuthority) : requireAuthority(visitor);
 }
 
-function requireAuthority({ authority, address }: Visitor): Caller {
-  if (authority !== undefined) return { authority, address };
+function requireAuthority({ authority, ip }: Visitor): Caller {
+  if (authority !== undefined) return { authority, ip };
   throw new Problem(
     "unauthenticated",
     "Say who you are: Authorization: Bearer with a token or an API key, a ticket, or the session cookie.",
@@ -144,7 +144,7 @@ function requireAuthority({ authority, address }: Visitor): Caller {
  * @throws {Problem} `forbidden`, `rate_limited`
  */
 export function requireRight(
-  { access }: Weir,
+  { access }: Server,
   caller: Caller,
   action: Action,
   channel: Channel,
@@ -155,7 +155,7 @@ export function requireRight(
 }
 
 /** Lets the caller read the channel, as {@link requireRight} does. */
-export function requireRead({ access }: Weir, caller: Caller, channel: Channel): void {
+export function requireRead({ access }: Server, caller: Caller, channel: Channel): void {
   if (caller.authority.mayRead(channel)) return;
   access.limiter.subscribe(caller, 1);
   caller.authority.requireRead(channel);
@@ -166,20 +166,20 @@ export function requireRead({ access }: Weir, caller: Caller, channel: Channel):
  *
  * @throws {Problem} `forbidden`, `rate_limited`
  */
-export function requireAnyRight({ access }: Weir, caller: Caller, action: Action): void {
+export function requireAnyRight({ access }: Server, caller: Caller, action: Action): void {
   if (caller.authority.grant.scope[action].length > 0) return;
   access.limiter.subscribe(caller, 1);
   throw new Problem("forbidden", `This credential has no right to ${action} anywhere.`);
 }
 
 /** Where the request comes from, as limits count it. */
-function clientAddressOf(c: Context, { trustedProxies }: Config): string {
+function clientIpOf(c: Context, { trustedProxies }: Config): string {
   // `Deno.serve` and `deno serve` give it; an edge platform's own entry may not.
   const remote: unknown = c.env?.remoteAddr?.hostname;
   const forwarded = trustedProxies.isEmpty
     ? null // nobody is believed, so it costs nothing
     : c.req.raw.headers.get("x-forwarded-for");
-  return clientAddress(typeof remote === "string" ? remote : "", forwarded, trustedProxies);
+  return clientIp(typeof remote === "string" ? remote : "", forwarded, trustedProxies);
 }
 
 /**
@@ -196,7 +196,7 @@ function refuseForged(presented: Presented, c: Context, config: Config): void {
   if ((acts && headers.get("origin") === null) || isForeign) throw forbiddenOrigin("", config);
 }
 
-async function redeem(ticket: string, c: Context, { access, config }: Weir): Promise<Authority> {
+async function redeem(ticket: string, c: Context, { access, config }: Server): Promise<Authority> {
   const { authority, origin: issuedTo } = await access.redeem(ticket);
   const request = c.req.raw;
   const origin = request.headers.get("origin");

@@ -1,9 +1,9 @@
 import { z } from "zod";
 import type { Caller } from "../lib/auth/caller.ts";
-import { decode, parseJson } from "../lib/log/draft.ts";
+import { decode, parseJson } from "../lib/publish/draft.ts";
 import type { Tenant } from "../lib/shared/channel.ts";
 import { Problem } from "../lib/shared/problem.ts";
-import type { Weir } from "../lib/weir.ts";
+import type { Server } from "../lib/server.ts";
 import { readBody } from "./body.ts";
 
 /** What answers of the admin API have: nobody between keeps what may be a key. */
@@ -18,7 +18,7 @@ export const NO_STORE = { "Cache-Control": "no-store" } as const;
  *
  * @throws {Problem} `forbidden`, `rate_limited`
  */
-export function admitAdmin({ access }: Weir, caller: Caller): Tenant {
+export function admitAdmin({ access }: Server, caller: Caller): Tenant {
   access.limiter.subscribe(caller, 1);
   caller.authority.requireAdmin();
   if (access.isOpen) {
@@ -36,7 +36,7 @@ export function admitAdmin({ access }: Weir, caller: Caller): Tenant {
  */
 export async function readRequest<T>(
   request: Request,
-  { access }: Weir,
+  { access }: Server,
   { authority }: Caller,
   { schema, maxBytes }: { readonly schema: z.ZodType<T>; readonly maxBytes: number },
 ): Promise<T> {

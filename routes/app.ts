@@ -2,7 +2,7 @@ import { type Context, Hono, type Next } from "hono";
 import { errorFields } from "../lib/logger.ts";
 import type { Caller } from "../lib/auth/caller.ts";
 import { Problem, quote } from "../lib/shared/problem.ts";
-import type { Weir } from "../lib/weir.ts";
+import type { Server } from "../lib/server.ts";
 import { authenticate, guardOrigin } from "./access.ts";
 import { getAsset } from "./assets.ts";
 import { deleteChannel, getChannel, listChannels, putChannel } from "./channels.ts";
@@ -18,8 +18,8 @@ import { openSocket } from "./socket.ts";
 import { postStreamToken } from "./streams.ts";
 import { deleteTicket, postTicket } from "./tickets.ts";
 
-type PublicHandler = (c: Context, weir: Weir) => Response | Promise<Response>;
-type Handler = (c: Context, weir: Weir, caller: Caller) => Response | Promise<Response>;
+type PublicHandler = (c: Context, server: Server) => Response | Promise<Response>;
+type Handler = (c: Context, server: Server, caller: Caller) => Response | Promise<Response>;
 type Method = "GET" | "POST" | "PUT" | "DELETE";
 type Resources<H> = Readonly<Record<string, Readonly<Partial<Record<Method, H>>>>>;
 
@@ -48,19 +48,19 @@ const GUARDED: Resources<Handler> = {
 };
 
 /** The HTTP side of Weir: `app.fetch` answers requests. */
-export function createApp(weir: Weir): Hono {
+export function createApp(server: Server): Hono {
   const app = new Hono();
-  app.use(guardOrigin(weir.config));
-  addResources(app, PUBLIC, (handler) => (c) => handler(c, weir));
-  addResources(app, pageResources(weir.config.pages), (handler) => (c) => handler(c, weir));
+  app.use(guardOrigin(server.config));
+  addResources(app, PUBLIC, (handler) => (c) => handler(c, server));
+  addResources(app, pageResources(server.config.pages), (handler) => (c) => handler(c, server));
   addResources(app, GUARDED, (handler) => (c) => {
-    const caller = authenticate(c, weir);
+    const caller = authenticate(c, server);
     if (caller instanceof Promise) return caller.then((caller) => answer(c, caller));
     return answer(c, caller);
 
     function answer(c: Context, caller: Caller) {
-      if (!weir.access.isOpen) c.set("caller", caller);
-      return handler(c, weir, caller);
+      if (!server.access.isOpen) c.set("caller", caller);
+      return handler(c, server, caller);
     }
   });
   app.notFound((c) => {
@@ -68,9 +68,9 @@ export function createApp(weir: Weir): Hono {
   });
   const brake = new Brake();
   app.onError(async (cause, c) => {
-    if (isPublish(c)) weir.meter.refused();
+    if (isPublish(c)) server.meter.refused();
     if (cause instanceof Problem && cause.code === "rate_limited") await brake.hold();
-    return answerError(c, weir, cause);
+    return answerError(c, server, cause);
   });
   return app;
 }
@@ -130,8 +130,8 @@ function nosniff(c: Context, next: Next): Promise<void> {
   return next();
 }
 
-function answerError(c: Context, weir: Weir, cause: Error): Response {
-  const { logger } = weir;
+function answerError(c: Context, server: Server, cause: Error): Response {
+  const { logger } = server;
   const caller: Caller | undefined = c.get("caller");
   const tenant = caller?.authority.tenant;
   if (cause instanceof Problem) {
@@ -139,7 +139,7 @@ function answerError(c: Context, weir: Weir, cause: Error): Response {
       logger.warn("the store failed", { tenant, code: cause.code, ...errorFields(cause) });
     }
     if (cause.code === "forbidden" && caller !== undefined) {
-      weir.access.recordDenial(caller, cause.detail);
+      server.access.recordDenial(caller, cause.detail);
     }
     if (cause.code === "upgrade_required") {
       return problemResponse(cause, { Upgrade: "websocket" });

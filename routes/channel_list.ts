@@ -5,7 +5,7 @@ import { retentionOf } from "../lib/log/retention_limits.ts";
 import { type Channel, watchedChannel } from "../lib/shared/channel.ts";
 import { formatTime } from "../lib/shared/event.ts";
 import { epochTime, formatOffset } from "../lib/shared/offset.ts";
-import type { Weir } from "../lib/weir.ts";
+import type { Server } from "../lib/server.ts";
 
 /** Channels that are read at once on the way to those that may be seen. */
 export const MAX_CHANNELS = 1_000;
@@ -29,14 +29,14 @@ export interface ChannelFigures {
 
 /** A page of the channels that the caller may see, by name. Others leave no trace. */
 export async function channelsPage(
-  weir: Weir,
+  server: Server,
   caller: Caller,
   { after, limit }: { readonly after: string; readonly limit: number },
 ): Promise<{ readonly channels: readonly ChannelFigures[]; readonly next: string | null }> {
-  const found = await visibleChannels(weir, caller, after, limit + 1);
+  const found = await visibleChannels(server, caller, after, limit + 1);
   const page = found.slice(0, limit);
   const next = found.length > limit ? page.at(-1)?.channel ?? null : null;
-  return { channels: page.map((info) => figuresOf(weir, info.channel, info)), next };
+  return { channels: page.map((info) => figuresOf(server, info.channel, info)), next };
 }
 
 /**
@@ -44,7 +44,7 @@ export async function channelsPage(
  * a shorter page, or one that goes on behind a hidden channel, would tell of those.
  */
 async function visibleChannels(
-  { access, log }: Weir,
+  { access, log }: Server,
   caller: Caller,
   after: string,
   count: number,
@@ -70,7 +70,7 @@ function maySee(authority: Authority, channel: Channel): boolean {
   return authority.mayRead(channel) || authority.may("manage", channel);
 }
 
-export function figuresOf({ config }: Weir, channel: Channel, head: Head): ChannelFigures {
+export function figuresOf({ config }: Server, channel: Channel, head: Head): ChannelFigures {
   const { age, events, bytes } = retentionOf(channel, head.retention, config.retention);
   const isEmpty = head.first > head.last;
   return {

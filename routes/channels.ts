@@ -1,16 +1,16 @@
 import type { Context } from "hono";
 import { z } from "zod";
-import { decode, parseJson } from "../lib/log/draft.ts";
+import { decode, parseJson } from "../lib/publish/draft.ts";
 import type { Retention } from "../lib/log/log.ts";
 import type { Caller } from "../lib/auth/caller.ts";
 import {
-  type Address,
   type Channel,
+  type ChannelKey,
   channelOf,
   parseReadableChannel,
 } from "../lib/shared/channel.ts";
 import { Problem, quote } from "../lib/shared/problem.ts";
-import type { Weir } from "../lib/weir.ts";
+import type { Server } from "../lib/server.ts";
 import { requireRead, requireRight } from "./access.ts";
 import { NO_STORE } from "./admin.ts";
 import { readBody } from "./body.ts";
@@ -32,7 +32,7 @@ const settings = z.strictObject({
 /** `GET /v1/channels`: the channels that the caller may see, by name. Others leave no trace. */
 export async function listChannels(
   c: Context,
-  weir: Weir,
+  server: Server,
   caller: Caller,
 ): Promise<Response> {
   const schema = z.object({
@@ -41,32 +41,32 @@ export async function listChannels(
   });
   const { searchParams } = splitUrl(c.req.raw.url);
   const { after, limit = DEFAULT_LIMIT } = parseQuery(searchParams, schema);
-  return c.json(await channelsPage(weir, caller, { after, limit }), 200, NO_STORE);
+  return c.json(await channelsPage(server, caller, { after, limit }), 200, NO_STORE);
 }
 
 /** `GET /v1/channels/{channel}` */
 export async function getChannel(
   c: Context,
-  weir: Weir,
+  server: Server,
   caller: Caller,
 ): Promise<Response> {
-  const address = pathChannel(c, weir, caller, parseReadableChannel);
-  const isManaged = caller.authority.may("manage", channelOf(address));
-  if (!isManaged) requireRead(weir, caller, channelOf(address));
-  const head = await weir.log.head(address);
-  if (head === undefined) throw notFound(channelOf(address));
-  return c.json(figuresOf(weir, channelOf(address), head), 200, NO_STORE);
+  const channelKey = pathChannel(c, server, caller, parseReadableChannel);
+  const isManaged = caller.authority.may("manage", channelOf(channelKey));
+  if (!isManaged) requireRead(server, caller, channelOf(channelKey));
+  const head = await server.log.head(channelKey);
+  if (head === undefined) throw notFound(channelOf(channelKey));
+  return c.json(figuresOf(server, channelOf(channelKey), head), 200, NO_STORE);
 }
 
 /** `PUT /v1/channels/{channel}`: sets what it keeps, and makes it if it isn't there. */
 export async function putChannel(
   c: Context,
-  weir: Weir,
+  server: Server,
   caller: Caller,
 ): Promise<Response> {
-  const address = managedChannel(c, weir, caller);
+  const channelKey = managedChannel(c, server, caller);
   const body = parseJson(decode(await readBody(c.req.raw, MAX_BODY_BYTES)));
-  weir.access.requireGood(caller.authority); // the body may have taken its time
+  server.access.requireGood(caller.authority); // the body may have taken its time
   const parsed = settings.safeParse(body);
   if (!parsed.success) {
     const [issue] = parsed.error.issues;
@@ -82,35 +82,35 @@ export async function putChannel(
     ...events !== undefined && { events },
     ...bytes !== undefined && { bytes },
   };
-  const head = await weir.log.configure(address, retention);
-  return c.json(figuresOf(weir, channelOf(address), head), 200, NO_STORE);
+  const head = await server.log.configure(channelKey, retention);
+  return c.json(figuresOf(server, channelOf(channelKey), head), 200, NO_STORE);
 }
 
 /** `DELETE /v1/channels/{channel}` */
 export async function deleteChannel(
   c: Context,
-  weir: Weir,
+  server: Server,
   caller: Caller,
 ): Promise<Response> {
-  const address = managedChannel(c, weir, caller);
-  if (!await weir.log.delete(address)) throw notFound(channelOf(address));
+  const channelKey = managedChannel(c, server, caller);
+  if (!await server.log.delete(channelKey)) throw notFound(channelOf(channelKey));
   return c.body(null, 204);
 }
 
 /** The channel of the path, which the caller may manage. */
-function managedChannel(c: Context, weir: Weir, caller: Caller): Address {
-  const address = pathChannel(c, weir, caller);
-  requireRight(weir, caller, "manage", channelOf(address));
-  return address;
+function managedChannel(c: Context, server: Server, caller: Caller): ChannelKey {
+  const channelKey = pathChannel(c, server, caller);
+  requireRight(server, caller, "manage", channelOf(channelKey));
+  return channelKey;
 }
 
 /** The channel of the path, for a call of the store that counts as a subscribe. */
 function pathChannel(
   c: Context,
-  { access }: Weir,
+  { access }: Server,
   caller: Caller,
   parse?: (name: string) => Channel,
-): Address {
+): ChannelKey {
   const url = splitUrl(c.req.raw.url);
   parseQuery(url.searchParams, z.object({}));
   access.limiter.subscribe(caller, 1);

@@ -2,11 +2,11 @@ import { z } from "zod";
 import { Console } from "../islands/console/console.tsx";
 import type { ConsoleProps } from "../islands/console/console_model.ts";
 import type { Caller } from "../lib/auth/caller.ts";
-import { addressOf, type Channel, parseReadableChannel } from "../lib/shared/channel.ts";
+import { type Channel, channelKeyOf, parseReadableChannel } from "../lib/shared/channel.ts";
 import type { WireEvent } from "../lib/shared/event.ts";
 import type { Position } from "../lib/shared/offset.ts";
 import { readPage } from "../lib/transports/page.ts";
-import type { Weir } from "../lib/weir.ts";
+import type { Server } from "../lib/server.ts";
 import { channelsPage, figuresOf } from "./channel_list.ts";
 import type { PageDefinition } from "./page.tsx";
 
@@ -24,12 +24,12 @@ export const consolePage: PageDefinition<typeof query, ConsoleProps> = {
   title: "Console",
   query,
   Island: Console,
-  async load(weir, caller, asked) {
+  async load(server, caller, asked) {
     const name = asked.channel?.trim() ?? "";
     const chosen = name === "" ? undefined : parseReadableChannel(name);
-    const channels = await channelsPage(weir, caller, { after: "", limit: CHANNELS });
+    const channels = await channelsPage(server, caller, { after: "", limit: CHANNELS });
     const channel = chosen ?? channelToShow(caller, channels.channels);
-    const content = channel === undefined ? undefined : await contentOf(weir, caller, channel);
+    const content = channel === undefined ? undefined : await contentOf(server, caller, channel);
     const { publish, subscribe, presence, manage } = caller.authority.grant.scope;
     return {
       channels,
@@ -38,7 +38,7 @@ export const consolePage: PageDefinition<typeof query, ConsoleProps> = {
       event: asked.event,
       ...content !== undefined && { content },
       rights: { publish, subscribe, presence, manage },
-      isGuarded: !weir.access.isOpen,
+      isGuarded: !server.access.isOpen,
     };
   },
 };
@@ -58,23 +58,23 @@ function channelToShow(
 
 /** The channel's newest events, and the cursor behind them from which it goes on. */
 async function contentOf(
-  weir: Weir,
+  server: Server,
   caller: Caller,
   channel: Channel,
 ): Promise<ConsoleProps["content"]> {
   const { authority } = caller;
   if (!authority.mayRead(channel)) {
-    weir.access.recordDenial(caller, `The page of ${JSON.stringify(channel)} was asked for.`);
+    server.access.recordDenial(caller, `The page of ${JSON.stringify(channel)} was asked for.`);
     return undefined;
   }
-  weir.access.limiter.subscribe(caller, 1);
-  const address = addressOf(authority.tenant, channel);
-  const head = await weir.log.head(address);
+  server.access.limiter.subscribe(caller, 1);
+  const channelKey = channelKeyOf(authority.tenant, channel);
+  const head = await server.log.head(channelKey);
   const after: "earliest" | readonly Position[] = head === undefined
     ? "earliest"
     : [{ epoch: head.epoch, sequence: Math.max(head.first - 1, head.last - HISTORY) }];
-  const page = await readPage(weir.hub, after, { addresses: [address], limit: HISTORY });
+  const page = await readPage(server.hub, after, { channelKeys: [channelKey], limit: HISTORY });
   const { events }: { readonly events: readonly WireEvent[] } = JSON.parse(page.body);
-  const first = head === undefined ? null : figuresOf(weir, channel, head).first;
+  const first = head === undefined ? null : figuresOf(server, channel, head).first;
   return { first, events, cursor: page.cursor };
 }

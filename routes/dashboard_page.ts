@@ -3,7 +3,7 @@ import { Dashboard, type DashboardProps } from "../islands/dashboard/dashboard.t
 import type { Caller } from "../lib/auth/caller.ts";
 import { FIGURES_CHANNEL } from "../lib/shared/channel.ts";
 import { Problem } from "../lib/shared/problem.ts";
-import type { Weir } from "../lib/weir.ts";
+import type { Server } from "../lib/server.ts";
 import type { PageDefinition } from "./page.tsx";
 
 const query = z.object({});
@@ -18,7 +18,7 @@ export const dashboardPage: PageDefinition<typeof query, DashboardProps> = {
 };
 
 /** Has the figures written from now on, so that they are there when the page asks for them. */
-function load({ figures }: Weir, { authority }: Caller): DashboardProps {
+function load({ figures }: Server, { authority }: Caller): DashboardProps {
   if (!authority.mayRead(FIGURES_CHANNEL)) {
     throw new Problem(
       "forbidden",

@@ -2,13 +2,13 @@ import type { Context } from "hono";
 import { accepts } from "hono/accepts";
 import { z } from "zod";
 import type { Caller } from "../lib/auth/caller.ts";
-import { type Address, channelOf, parseReadableChannel } from "../lib/shared/channel.ts";
+import { type ChannelKey, channelOf, parseReadableChannel } from "../lib/shared/channel.ts";
 import { type After, type Cursor, parseAfter, parseCursor } from "../lib/shared/cursor.ts";
 import { Problem } from "../lib/shared/problem.ts";
 import { longPoll } from "../lib/transports/long_poll.ts";
 import { type Page, readPage } from "../lib/transports/page.ts";
 import { sseStream } from "../lib/transports/sse.ts";
-import type { Weir } from "../lib/weir.ts";
+import type { Server } from "../lib/server.ts";
 import { requireRead } from "./access.ts";
 import { integer, parseChannels, parsePathChannel, parseQuery, splitUrl } from "./query.ts";
 
@@ -30,52 +30,62 @@ const query = z.object({
 type Query = z.infer<typeof query>;
 
 /** `GET /v1/channels/{channel}/events` */
-export async function readChannel(c: Context, weir: Weir, caller: Caller): Promise<Response> {
+export async function readChannel(c: Context, server: Server, caller: Caller): Promise<Response> {
   const url = splitUrl(c.req.raw.url);
-  const address = parsePathChannel(caller.authority.tenant, url.path, parseReadableChannel);
+  const channelKey = parsePathChannel(caller.authority.tenant, url.path, parseReadableChannel);
   const values = parseQuery(url.searchParams, query, ["ticket"]);
-  return await read({ c, weir, caller, addresses: [address], values });
+  return await read({ c, server, caller, channelKeys: [channelKey], values });
 }
 
 /** `GET /v1/events?channel=a&channel=b` */
-export async function readChannels(c: Context, weir: Weir, caller: Caller): Promise<Response> {
+export async function readChannels(c: Context, server: Server, caller: Caller): Promise<Response> {
   const { searchParams } = splitUrl(c.req.raw.url);
   const values = parseQuery(searchParams, query, ["channel", "ticket"]);
-  const addresses = parseChannels(caller.authority.tenant, searchParams.getAll("channel"));
-  return await read({ c, weir, caller, addresses, values });
+  const channelKeys = parseChannels(caller.authority.tenant, searchParams.getAll("channel"));
+  return await read({ c, server, caller, channelKeys, values });
 }
 
 /** One read that was asked for. */
 interface Reading {
   readonly c: Context;
-  readonly weir: Weir;
+  readonly server: Server;
   readonly caller: Caller;
-  readonly addresses: readonly Address[];
+  readonly channelKeys: readonly ChannelKey[];
   readonly values: Query;
 }
 
 async function read(reading: Reading): Promise<Response> {
-  const { c, weir, caller, addresses, values } = reading;
-  for (const address of addresses) requireRead(weir, caller, channelOf(address));
-  weir.access.limiter.subscribe(caller, addresses.length);
+  const { c, server, caller, channelKeys, values } = reading;
+  for (const channelKey of channelKeys) requireRead(server, caller, channelOf(channelKey));
+  server.access.limiter.subscribe(caller, channelKeys.length);
   if (mediaType(c) === STREAM) return await stream(reading);
   if (values.envelope !== undefined) {
     throw new Problem("bad_parameter", `"envelope" is for ${STREAM}: JSON always has one.`);
   }
   const { limit = DEFAULT_LIMIT, wait = 0 } = values;
-  const channels = addresses.map(channelOf);
+  const channels = channelKeys.map(channelOf);
   if (wait === 0) {
     const after: After = parseAfter(values.after ?? "earliest", channels);
-    return shortPollAnswer(c, await readPage(weir.hub, after, { addresses, limit }));
+    return shortPollAnswer(
+      c,
+      await readPage(server.hub, after, { channelKeys, limit }),
+    );
   }
   const after = parseAfter(values.after ?? "latest", channels);
   const { authority } = caller;
-  const { limiter, sessions } = weir.access;
-  using _connection = weir.meter.connected("longPoll", limiter.connect(caller));
-  weir.unfinished.add(c.env?.completed);
+  const { limiter, connections } = server.access;
+  using _connection = server.meter.connected("longPoll", limiter.connect(caller));
+  server.unfinished.add(c.env?.completed);
   const { signal } = c.req.raw;
-  const options = { addresses, limit, wait: wait * 1_000, signal, sessions, authority };
-  const page = await longPoll(weir.hub, after, options);
+  const options = {
+    channelKeys,
+    limit,
+    wait: wait * 1_000,
+    signal,
+    connections,
+    authority,
+  };
+  const page = await longPoll(server.hub, after, options);
   return page.isEmpty
     ? new Response(null, { status: 204, headers: pageHeaders(page.cursor) })
     : pageAnswer(page, pageHeaders(page.cursor));
@@ -112,7 +122,9 @@ function matches(pattern: string, type: string): boolean {
   return essence === "*/*" || essence === type || essence === `${type.split("/")[0]}/*`;
 }
 
-async function stream({ c, weir, caller, addresses, values }: Reading): Promise<Response> {
+async function stream(
+  { c, server, caller, channelKeys, values }: Reading,
+): Promise<Response> {
   if (values.wait !== undefined || values.limit !== undefined) {
     throw new Problem(
       "bad_parameter",
@@ -122,11 +134,11 @@ async function stream({ c, weir, caller, addresses, values }: Reading): Promise<
   const headers = {
     "Content-Type": STREAM,
     "Cache-Control": "no-store",
-    "Weir-Heartbeat": String(weir.config.heartbeat),
+    "Weir-Heartbeat": String(server.config.heartbeat),
     "X-Accel-Buffering": "no",
     "X-Content-Type-Options": "nosniff",
   };
-  const channels = addresses.map(channelOf);
+  const channels = channelKeys.map(channelOf);
   // A reconnecting EventSource keeps its old URL: what it saw last counts.
   const last = c.req.raw.headers.get("last-event-id") ?? "";
   const after = last !== ""
@@ -134,21 +146,21 @@ async function stream({ c, weir, caller, addresses, values }: Reading): Promise<
     : parseAfter(values.after ?? "latest", channels);
   if (c.req.raw.method === "HEAD") return new Response(null, { headers });
   const isEnveloped = values.envelope === undefined
-    ? addresses.length > 1
+    ? channelKeys.length > 1
     : values.envelope === "1";
-  const { hub, wheel, access: { sessions, limiter } } = weir;
+  const { hub, wheel, access: { connections, limiter } } = server;
   const id = crypto.randomUUID();
   const { authority } = caller;
-  const connection = weir.meter.connected("sse", limiter.connect(caller));
-  weir.unfinished.add(c.env?.completed);
+  const connection = server.meter.connected("sse", limiter.connect(caller));
+  server.unfinished.add(c.env?.completed);
   const options = {
     hub,
     wheel,
-    sessions,
+    connections,
     id,
     authority,
     connection,
-    addresses,
+    channelKeys,
     after,
     isEnveloped,
   };

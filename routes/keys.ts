@@ -10,7 +10,7 @@ import type { Caller } from "../lib/auth/caller.ts";
 import { scopeSchema } from "../lib/auth/scope.ts";
 import { formatTime } from "../lib/shared/event.ts";
 import { Problem, quote } from "../lib/shared/problem.ts";
-import type { Weir } from "../lib/weir.ts";
+import type { Server } from "../lib/server.ts";
 import { admitAdmin, NO_STORE, readRequest } from "./admin.ts";
 import { integer, parseQuery, splitUrl } from "./query.ts";
 
@@ -43,14 +43,14 @@ const rotation = z.strictObject({
  * `GET /v1/keys`: the tenant's keys by id, without what makes them keys. Those that a revocation of
  * the whole tenant has ended are `revoked`.
  */
-export async function listKeys(c: Context, weir: Weir, caller: Caller): Promise<Response> {
-  const tenant = admitAdmin(weir, caller);
+export async function listKeys(c: Context, server: Server, caller: Caller): Promise<Response> {
+  const tenant = admitAdmin(server, caller);
   const schema = z.object({
     after: z.string().optional(),
     limit: integer(1, MAX_LIMIT).optional(),
   });
   const { after, limit = DEFAULT_LIMIT } = parseQuery(splitUrl(c.req.raw.url).searchParams, schema);
-  const { apiKeys, revocations } = weir.access;
+  const { apiKeys, revocations } = server.access;
   const { keys, next = null } = await apiKeys.list(tenant, after, limit);
   const listed = keys.map((info) => {
     return { ...describe(info), revoked: revocations.isRevoked(grantOf(tenant, info)) };
@@ -59,15 +59,15 @@ export async function listKeys(c: Context, weir: Weir, caller: Caller): Promise<
 }
 
 /** `POST /v1/keys`: a new key of the tenant. Only this answer has the key itself. */
-export async function createKey(c: Context, weir: Weir, caller: Caller): Promise<Response> {
-  const tenant = admitAdmin(weir, caller);
+export async function createKey(c: Context, server: Server, caller: Caller): Promise<Response> {
+  const tenant = admitAdmin(server, caller);
   parseQuery(splitUrl(c.req.raw.url).searchParams, nothing);
-  const { name, expiresIn, ...scope } = await readRequest(c.req.raw, weir, caller, {
+  const { name, expiresIn, ...scope } = await readRequest(c.req.raw, server, caller, {
     schema: creation,
     maxBytes: MAX_BODY_BYTES,
   });
   const expiresAt = expiresIn === undefined ? undefined : Date.now() + expiresIn * 1_000;
-  const { access } = weir;
+  const { access } = server;
   const announce = ({ id }: KeyInfo) => access.record(caller, "key.created", { key: id });
   return shownOnce(c, await access.apiKeys.create(tenant, { name, scope, expiresAt }, announce));
 }
@@ -76,15 +76,15 @@ export async function createKey(c: Context, weir: Weir, caller: Caller): Promise
  * `POST /v1/keys/{id}/rotate`: a new key with the rights and the end of key `id`, which itself is
  * good for `grace` seconds more. Who is connected by it then is told before it ends.
  */
-export async function rotateKey(c: Context, weir: Weir, caller: Caller): Promise<Response> {
-  const tenant = admitAdmin(weir, caller);
+export async function rotateKey(c: Context, server: Server, caller: Caller): Promise<Response> {
+  const tenant = admitAdmin(server, caller);
   parseQuery(splitUrl(c.req.raw.url).searchParams, nothing);
   const id = c.req.param("id") ?? "";
-  const { grace } = await readRequest(c.req.raw, weir, caller, {
+  const { grace } = await readRequest(c.req.raw, server, caller, {
     schema: rotation,
     maxBytes: MAX_BODY_BYTES,
   });
-  const { access } = weir;
+  const { access } = server;
   const announce = ({ id: replacedBy }: KeyInfo) =>
     access.record(caller, "key.rotated", { key: id, replacedBy, grace });
   const rotated = await access.apiKeys.rotate(tenant, id, { graceMs: grace * 1_000 }, announce);
@@ -94,11 +94,11 @@ export async function rotateKey(c: Context, weir: Weir, caller: Caller): Promise
 }
 
 /** `DELETE /v1/keys/{id}`: the key, and all that is connected by it, ends. */
-export async function deleteKey(c: Context, weir: Weir, caller: Caller): Promise<Response> {
-  const tenant = admitAdmin(weir, caller);
+export async function deleteKey(c: Context, server: Server, caller: Caller): Promise<Response> {
+  const tenant = admitAdmin(server, caller);
   parseQuery(splitUrl(c.req.raw.url).searchParams, nothing);
   const id = c.req.param("id") ?? "";
-  const { access } = weir;
+  const { access } = server;
   if (await access.apiKeys.get(tenant, id) === undefined) throw notFound(id, "or there is no more");
   await access.revoke(caller, "key", id);
   return c.body(null, 204, NO_STORE);

@@ -4,10 +4,10 @@ import type { Caller } from "../lib/auth/caller.ts";
 import { SESSION_MS } from "../lib/presence/http_sessions.ts";
 import { dataBytes, memberData, memberOf, type Place } from "../lib/presence/member.ts";
 import type { PresentMember } from "../lib/presence/member_rows.ts";
-import { type Address, channelOf } from "../lib/shared/channel.ts";
+import { type ChannelKey, channelOf } from "../lib/shared/channel.ts";
 import { formatTime } from "../lib/shared/event.ts";
 import { Problem, quote } from "../lib/shared/problem.ts";
-import type { Weir } from "../lib/weir.ts";
+import type { Server } from "../lib/server.ts";
 import { requireRight } from "./access.ts";
 import { NO_STORE, readRequest } from "./admin.ts";
 import { parsePathChannel, parseQuery, splitUrl } from "./query.ts";
@@ -22,47 +22,47 @@ const sessionQuery = z.object({
 const body = z.strictObject({ data: z.unknown().optional() });
 
 /** `GET /v1/channels/{channel}/members`: who is there, and from where the changes go on. */
-export async function listMembers(c: Context, weir: Weir, caller: Caller): Promise<Response> {
+export async function listMembers(c: Context, server: Server, caller: Caller): Promise<Response> {
   const { path, searchParams } = splitUrl(c.req.raw.url);
   parseQuery(searchParams, z.object({}));
-  const address = watchedAddress(weir, caller, path);
-  weir.access.limiter.subscribe(caller, 1);
-  const { members, cursor } = await weir.presence.members(address);
+  const channelKey = watchedAddress(server, caller, path);
+  server.access.limiter.subscribe(caller, 1);
+  const { members, cursor } = await server.presence.members(channelKey);
   const text = `{"members":[${members.map(memberJson).join(",")}],"cursor":"${cursor}"}`;
   return c.body(text, 200, { ...NO_STORE, "Content-Type": "application/json" });
 }
 
 /** `PUT /v1/channels/{channel}/members/{member}?session=`: there for some time from now on. */
-export async function putMember(c: Context, weir: Weir, caller: Caller): Promise<Response> {
-  const { place, name } = sessionOf(c, weir, caller);
-  const { limiter } = weir.access;
-  const { data } = await readRequest(c.req.raw, weir, caller, {
+export async function putMember(c: Context, server: Server, caller: Caller): Promise<Response> {
+  const { place, name } = sessionOf(c, server, caller);
+  const { limiter } = server.access;
+  const { data } = await readRequest(c.req.raw, server, caller, {
     schema: body,
     maxBytes: MAX_BODY_BYTES,
   });
   const text = memberData(data);
   limiter.publish(caller, 1, dataBytes(text));
-  const offset = await weir.presence.keep(
+  const offset = await server.presence.keep(
     { place, name },
     text,
     () => limiter.connect(caller),
   );
-  const { address, member } = place;
-  const channel = channelOf(address);
+  const { channelKey, member } = place;
+  const channel = channelOf(channelKey);
   return c.json({ channel, member, offset, expiresIn: SESSION_MS }, 200, NO_STORE);
 }
 
 /** `DELETE /v1/channels/{channel}/members/{member}?session=` */
-export async function deleteMember(c: Context, weir: Weir, caller: Caller): Promise<Response> {
-  const session = sessionOf(c, weir, caller);
-  weir.access.limiter.publish(caller, 1, 0);
-  await weir.presence.part(session);
+export async function deleteMember(c: Context, server: Server, caller: Caller): Promise<Response> {
+  const session = sessionOf(c, server, caller);
+  server.access.limiter.publish(caller, 1, 0);
+  await server.presence.part(session);
   return c.body(null, 204);
 }
 
 function sessionOf(
   c: Context,
-  weir: Weir,
+  server: Server,
   caller: Caller,
 ): { readonly place: Place; readonly name: string } {
   const { path, searchParams } = splitUrl(c.req.raw.url);
@@ -70,16 +70,16 @@ function sessionOf(
   if (session === undefined) {
     throw new Problem("bad_parameter", `Name this client's session: ?session= ${SESSION}.`);
   }
-  const address = watchedAddress(weir, caller, path);
+  const channelKey = watchedAddress(server, caller, path);
   const member = memberOf(caller.authority, pathMember(path));
-  return { place: { address, member }, name: session };
+  return { place: { channelKey, member }, name: session };
 }
 
 /** The channel of the path, in whose presence the caller may take part. */
-function watchedAddress(weir: Weir, caller: Caller, path: string): Address {
-  const address = parsePathChannel(caller.authority.tenant, path);
-  requireRight(weir, caller, "presence", channelOf(address));
-  return address;
+function watchedAddress(server: Server, caller: Caller, path: string): ChannelKey {
+  const channelKey = parsePathChannel(caller.authority.tenant, path);
+  requireRight(server, caller, "presence", channelOf(channelKey));
+  return channelKey;
 }
 
 /** The member as it stands in a path, percent-encoded. @throws {Problem} `bad_member` */

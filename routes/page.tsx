@@ -6,7 +6,7 @@ import { readAsset } from "../lib/assets.ts";
 import type { Caller } from "../lib/auth/caller.ts";
 import type { PageName } from "../lib/pages.ts";
 import { Problem } from "../lib/shared/problem.ts";
-import type { Weir } from "../lib/weir.ts";
+import type { Server } from "../lib/server.ts";
 import { identify } from "./access.ts";
 import { presentedIn } from "./credentials.ts";
 import { Document, PAGE_PATHS, type View } from "./page_markup.tsx";
@@ -25,7 +25,7 @@ export interface PageDefinition<Query extends z.ZodObject, Props extends object>
    *
    * @throws {Problem} which the page says in place of the island
    */
-  load(weir: Weir, caller: Caller, query: z.infer<Query>): Props | Promise<Props>;
+  load(server: Server, caller: Caller, query: z.infer<Query>): Props | Promise<Props>;
 }
 
 /** What the page is not to do, beside what its CSP says. */
@@ -51,13 +51,13 @@ const NOBODY: View = {
 /** Answers with the page, rendered with what the visitor may see, and gone on with by its island. */
 export function pageHandler<Query extends z.ZodObject, Props extends object>(
   page: PageDefinition<Query, Props>,
-): (c: Context, weir: Weir) => Promise<Response> {
-  return async (c, weir) => {
+): (c: Context, server: Server) => Promise<Response> {
+  return async (c, server) => {
     const isBuilt = await readAsset(`${page.name}.js`) !== undefined;
-    const view = await viewOf(c, weir, page);
+    const view = await viewOf(c, server, page);
     const nonce = newNonce();
     const { name, title } = page;
-    const { pages } = weir.config;
+    const { pages } = server.config;
     const document = <Document {...{ name, title, pages, view, isBuilt, nonce }} />;
     return new Response(`<!doctype html>\n${renderToString(document)}`, {
       status: view.status,
@@ -69,16 +69,16 @@ export function pageHandler<Query extends z.ZodObject, Props extends object>(
 /** What the visitor gets, whoever it is. @throws what is not the visitor's fault */
 async function viewOf<Query extends z.ZodObject, Props extends object>(
   c: Context,
-  weir: Weir,
+  server: Server,
   page: PageDefinition<Query, Props>,
 ): Promise<View> {
-  const { access, config } = weir;
+  const { access, config } = server;
   let isSession = false;
   try {
     isSession = !access.isOpen && presentedIn(c, config).by === "cookie";
-    const { authority, address } = await identify(c, weir);
+    const { authority, ip: address } = await identify(c, server);
     if (authority === undefined) return NOBODY;
-    const view = await viewFor(c, weir, { authority, address }, page);
+    const view = await viewFor(c, server, { authority, ip: address }, page);
     if (!isSession) return view;
     const { subject, expiresAt } = authority.grant;
     const expiresIn = expiresAt === undefined ? undefined : expiresAt - Date.now();
@@ -88,33 +88,33 @@ async function viewOf<Query extends z.ZodObject, Props extends object>(
     if (view.status !== 401) return view;
     // Whose session is no longer good may go on without one, where that is allowed.
     const session = isSession ? { session: {} } : {};
-    return takesTokens(weir) ? { ...view, ...session, signIn: "only" } : { ...view, ...session };
+    return takesTokens(server) ? { ...view, ...session, signIn: "only" } : { ...view, ...session };
   }
 }
 
 /** What the caller gets. @throws what is not the caller's fault */
 async function viewFor<Query extends z.ZodObject, Props extends object>(
   c: Context,
-  weir: Weir,
+  server: Server,
   caller: Caller,
   page: PageDefinition<Query, Props>,
 ): Promise<View> {
   try {
     const query = parseQuery(splitUrl(c.req.raw.url).searchParams, page.query);
-    const props = await page.load(weir, caller, query);
-    const mayGainBy = takesTokens(weir) && caller.authority.grant.kind === "anonymous";
+    const props = await page.load(server, caller, query);
+    const mayGainBy = takesTokens(server) && caller.authority.grant.kind === "anonymous";
     const { Island } = page;
     const island = { props, rendered: <Island {...props} /> };
     return { status: 200, island, ...mayGainBy && { signIn: "folded" } };
   } catch (cause) {
     const view = refusal(cause);
     if (view.status !== 403) return view;
-    weir.access.recordDenial(caller, `The page ${PAGE_PATHS[page.name]} was asked for.`);
-    return takesTokens(weir) ? { ...view, signIn: "shown" } : view;
+    server.access.recordDenial(caller, `The page ${PAGE_PATHS[page.name]} was asked for.`);
+    return takesTokens(server) ? { ...view, signIn: "shown" } : view;
   }
 }
 
-function takesTokens({ config }: Weir): boolean {
+function takesTokens({ config }: Server): boolean {
   return config.tokens.jwks !== undefined;
 }
 

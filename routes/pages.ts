@@ -1,6 +1,6 @@
 import type { Context } from "hono";
 import type { PageName } from "../lib/pages.ts";
-import type { Weir } from "../lib/weir.ts";
+import type { Server } from "../lib/server.ts";
 import { chatPage } from "./chat_page.ts";
 import { consolePage } from "./console_page.ts";
 import { dashboardPage } from "./dashboard_page.ts";
@@ -8,7 +8,7 @@ import { labPage } from "./lab_page.ts";
 import { pageHandler } from "./page.tsx";
 import { PAGE_PATHS } from "./page_markup.tsx";
 
-type PageHandler = (c: Context, weir: Weir) => Promise<Response>;
+type PageHandler = (c: Context, server: Server) => Promise<Response>;
 
 const HANDLERS: Readonly<Record<PageName, PageHandler>> = {
   console: pageHandler(consolePage),

@@ -8,8 +8,8 @@ import {
   parseJson,
   type Publication,
   publication,
-} from "../lib/log/draft.ts";
-import { ephemeralOf } from "../lib/log/ephemeral_draft.ts";
+} from "../lib/publish/draft.ts";
+import { ephemeralEventOf } from "../lib/publish/ephemeral_draft.ts";
 import type { Appended, Draft } from "../lib/log/log.ts";
 import { rateLimitHeaders } from "./problem.ts";
 import type { Caller } from "../lib/auth/caller.ts";
@@ -17,7 +17,7 @@ import { channelOf, type Tenant } from "../lib/shared/channel.ts";
 import { MAX_EPHEMERAL_BYTES } from "../lib/shared/ephemeral.ts";
 import { MAX_EVENT_BYTES } from "../lib/shared/event.ts";
 import { Problem, type Quota, quote } from "../lib/shared/problem.ts";
-import type { Weir } from "../lib/weir.ts";
+import type { Server } from "../lib/server.ts";
 import { requireAnyRight, requireRight } from "./access.ts";
 import { announcedLength, readBody } from "./body.ts";
 import { parsePathChannel, parseQuery, splitUrl } from "./query.ts";
@@ -29,13 +29,13 @@ const noQuery = z.object({});
 const batch = z.strictObject({ events: z.array(z.unknown()).min(1) });
 
 /** `POST /v1/channels/{channel}/events`: the body is the event. */
-export async function publishBody(c: Context, weir: Weir, caller: Caller): Promise<Response> {
+export async function publishBody(c: Context, server: Server, caller: Caller): Promise<Response> {
   const request = c.req.raw;
   const url = splitUrl(request.url);
   parseQuery(url.searchParams, noQuery);
   const { authority } = caller;
-  const address = parsePathChannel(authority.tenant, url.path);
-  requireRight(weir, caller, "publish", channelOf(address));
+  const channelKey = parsePathChannel(authority.tenant, url.path);
+  requireRight(server, caller, "publish", channelOf(channelKey));
   const { headers } = request;
   const names = {
     id: headers.get("idempotency-key") ?? undefined,
@@ -46,25 +46,25 @@ export async function publishBody(c: Context, weir: Weir, caller: Caller): Promi
   const isEphemeral = parseEphemeral(headers.get("weir-ephemeral"));
   const max = isEphemeral ? MAX_EPHEMERAL_BYTES : MAX_EVENT_BYTES;
   // Before the body, where its length was said: refusing costs little then.
-  const { access, log } = weir;
+  const { access, log } = server;
   const length = announcedLength(request, max);
   const early = length === undefined ? undefined : access.limiter.publish(caller, 1, length);
   const body = await readBody(request, max);
   access.requireGood(authority); // the body may have taken its time
   const quota = length === undefined ? access.limiter.publish(caller, 1, body.length) : early;
-  const draft = draftOfBody(address, headers.get("content-type") ?? undefined, body, names);
-  if (isEphemeral) return notify(weir, draft, quota);
+  const draft = draftOfBody(channelKey, headers.get("content-type") ?? undefined, body, names);
+  if (isEphemeral) return publishEphemeral(server, draft, quota);
   const [appended] = await log.append([draft]);
   if (appended === undefined) throw new Error("one draft has one answer");
   return answer(appended.duplicate ? 200 : 201, acknowledgement(draft, appended), quota);
 }
 
 /** `POST /v1/events`: one event as JSON, or up to 100 over several channels, all or nothing. */
-export async function publishJson(c: Context, weir: Weir, caller: Caller): Promise<Response> {
+export async function publishJson(c: Context, server: Server, caller: Caller): Promise<Response> {
   const request = c.req.raw;
   parseQuery(splitUrl(request.url).searchParams, noQuery);
-  requireAnyRight(weir, caller, "publish");
-  const { access, log } = weir;
+  requireAnyRight(server, caller, "publish");
+  const { access, log } = server;
   const length = announcedLength(request, MAX_BATCH_BYTES);
   // Before the body, where its length was said: refusing costs little then.
   if (length !== undefined) access.limiter.publish(caller, 0, length);
@@ -76,13 +76,13 @@ export async function publishJson(c: Context, weir: Weir, caller: Caller): Promi
   const drafts = single === undefined
     ? parseBatch(tenant, value)
     : [draftOfPublication(tenant, single)];
-  for (const { address } of drafts) {
-    requireRight(weir, caller, "publish", channelOf(address));
+  for (const { channelKey } of drafts) {
+    requireRight(server, caller, "publish", channelOf(channelKey));
   }
   const bytes = length === undefined ? drafts.reduce((sum, draft) => sum + draft.bytes, 0) : 0;
   const quota = access.limiter.publish(caller, drafts.length, bytes);
   const [only] = drafts;
-  if (single?.ephemeral && only !== undefined) return notify(weir, only, quota);
+  if (single?.ephemeral && only !== undefined) return publishEphemeral(server, only, quota);
   const appended = await log.append(drafts);
   const events = appended.map((one, i) => {
     const draft = drafts[i];
@@ -129,9 +129,9 @@ function parsePublication(value: unknown, index?: number): Publication {
 }
 
 /** @throws {Problem} `bad_parameter`, `bad_content_type`, `event_too_large`, `rate_limited`, `overloaded` */
-function notify(weir: Weir, draft: Draft, quota: Quota | undefined): Response {
-  weir.ephemeral.publish(draft.address, ephemeralOf(draft, Date.now(), "bad_parameter"));
-  const channel = JSON.stringify(channelOf(draft.address));
+function publishEphemeral(server: Server, draft: Draft, quota: Quota | undefined): Response {
+  server.ephemeral.publish(draft.channelKey, ephemeralEventOf(draft, Date.now(), "bad_parameter"));
+  const channel = JSON.stringify(channelOf(draft.channelKey));
   return answer(202, `{"channel":${channel},"ephemeral":true}`, quota);
 }
 
@@ -155,7 +155,7 @@ function parseTtl(header: string | null): number | undefined {
 }
 
 function acknowledgement(draft: Draft, { offset, id, duplicate }: Appended): string {
-  const channel = JSON.stringify(channelOf(draft.address));
+  const channel = JSON.stringify(channelOf(draft.channelKey));
   const end = duplicate ? `,"duplicate":true}` : "}";
   const idJson = draft.id === undefined ? `"${id}"` : JSON.stringify(id);
   return `{"channel":${channel},"offset":"${offset}","id":${idJson}${end}`;

@@ -1,8 +1,8 @@
 import { z } from "zod";
 import {
-  type Address,
-  addressOf,
   type Channel,
+  type ChannelKey,
+  channelKeyOf,
   parseChannel,
   parseReadableChannel,
   type Tenant,
@@ -75,7 +75,7 @@ export function integer(min: number, max: number) {
  *
  * @throws {Problem} `bad_channel`, `channel_reserved`, `too_many_channels`, `bad_parameter`
  */
-export function parseChannels(tenant: Tenant, names: readonly string[]): readonly Address[] {
+export function parseChannels(tenant: Tenant, names: readonly string[]): readonly ChannelKey[] {
   const unique = [...new Set(names)].sort();
   if (unique.length === 0) {
     throw new Problem("bad_parameter", "Name one channel at least: ?channel=a&channel=b.");
@@ -86,7 +86,7 @@ export function parseChannels(tenant: Tenant, names: readonly string[]): readonl
       `Cannot read ${unique.length} channels at once: ${MAX_CURSOR_CHANNELS} at the most.`,
     );
   }
-  return unique.map((name) => addressOf(tenant, parseReadableChannel(name)));
+  return unique.map((name) => channelKeyOf(tenant, parseReadableChannel(name)));
 }
 
 /**
@@ -99,7 +99,7 @@ export function parsePathChannel(
   tenant: Tenant,
   path: string,
   parse: (name: string) => Channel = parseChannel,
-): Address {
+): ChannelKey {
   const encoded = path.split("/")[3] ?? "";
   let name: string;
   try {
@@ -108,5 +108,5 @@ export function parsePathChannel(
     const detail = `Cannot read ${quote(encoded)}: it is not percent-encoded UTF-8.`;
     throw new Problem("bad_channel", detail, { cause });
   }
-  return addressOf(tenant, parse(name));
+  return channelKeyOf(tenant, parse(name));
 }

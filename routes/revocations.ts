@@ -3,7 +3,7 @@ import { z } from "zod";
 import type { Caller } from "../lib/auth/caller.ts";
 import { MAX_VALUE_LENGTH, type Revocation, type RevocationKind } from "../lib/auth/revocations.ts";
 import { formatTime } from "../lib/shared/event.ts";
-import type { Weir } from "../lib/weir.ts";
+import type { Server } from "../lib/server.ts";
 import { admitAdmin, NO_STORE, readRequest } from "./admin.ts";
 import { integer, parseQuery, splitUrl } from "./query.ts";
 
@@ -34,25 +34,29 @@ const schema = z.strictObject({
  * `GET /v1/revocations`: what the tenant has revoked and may still matter, the latest first, and
  * how much it is in all.
  */
-export function listRevocations(c: Context, weir: Weir, caller: Caller): Response {
-  const tenant = admitAdmin(weir, caller);
+export function listRevocations(c: Context, server: Server, caller: Caller): Response {
+  const tenant = admitAdmin(server, caller);
   const query = z.object({ limit: integer(1, MAX_LIMIT).optional() });
   const { limit = DEFAULT_LIMIT } = parseQuery(splitUrl(c.req.raw.url).searchParams, query);
-  const all = weir.access.revocations.list(tenant);
+  const all = server.access.revocations.list(tenant);
   const latest = all.toSorted((a, b) => b.at - a.at).slice(0, limit);
   return c.json({ revocations: latest.map(describe), total: all.length }, 200, NO_STORE);
 }
 
 /** `POST /v1/revocations`: credentials of the tenant are no longer good, wherever they are in use. */
-export async function postRevocation(c: Context, weir: Weir, caller: Caller): Promise<Response> {
-  admitAdmin(weir, caller);
+export async function postRevocation(
+  c: Context,
+  server: Server,
+  caller: Caller,
+): Promise<Response> {
+  admitAdmin(server, caller);
   parseQuery(splitUrl(c.req.raw.url).searchParams, z.object({}));
-  const body = await readRequest(c.req.raw, weir, caller, {
+  const body = await readRequest(c.req.raw, server, caller, {
     schema,
     maxBytes: MAX_BODY_BYTES,
   });
   const [kind, value] = targetOf(body);
-  await weir.access.revoke(caller, kind, value);
+  await server.access.revoke(caller, kind, value);
   return c.json(body, 201, NO_STORE);
 }
 

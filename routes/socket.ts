@@ -5,9 +5,9 @@ import type { Authority } from "../lib/auth/authority.ts";
 import type { Visitor } from "../lib/auth/caller.ts";
 import type { Connection } from "../lib/auth/limiter.ts";
 import { Problem, quote } from "../lib/shared/problem.ts";
-import { SocketSession, SUBPROTOCOL } from "../lib/transports/socket.ts";
-import type { SocketClient } from "../lib/transports/socket_client.ts";
-import type { Weir } from "../lib/weir.ts";
+import { Socket, SUBPROTOCOL } from "../lib/transports/socket/socket.ts";
+import type { SocketClient } from "../lib/transports/socket/client.ts";
+import type { Server } from "../lib/server.ts";
 import { countRefused, identify } from "./access.ts";
 import { presentedIn } from "./credentials.ts";
 import { parseQuery, splitUrl } from "./query.ts";
@@ -16,10 +16,10 @@ import { parseQuery, splitUrl } from "./query.ts";
  * `GET /v1/socket`: a WebSocket (RFC 6455) of the subprotocol `weir.v1`. Who brings no credential
  * has to do so in the first frame.
  */
-export async function openSocket(c: Context, weir: Weir): Promise<Response> {
+export async function openSocket(c: Context, server: Server): Promise<Response> {
   const request = c.req.raw;
   // Before unknown parameters: a token in the URL is refused with the reason.
-  if (!weir.access.isOpen) presentedIn(c, weir.config);
+  if (!server.access.isOpen) presentedIn(c, server.config);
   parseQuery(splitUrl(request.url).searchParams, z.object({}), ["ticket"]);
   if (request.headers.get("upgrade")?.toLowerCase() !== "websocket") {
     throw new Problem("upgrade_required", "This is a WebSocket: ask with Upgrade: websocket.");
@@ -32,17 +32,17 @@ export async function openSocket(c: Context, weir: Weir): Promise<Response> {
       `Cannot speak ${quote(offered.join(", "))}: the subprotocol is ${SUBPROTOCOL}.`,
     );
   }
-  if (weir.isStopping()) throw new Problem("shutting_down", "This server is stopping.");
-  const visitor = await identify(c, weir);
-  const connection = weir.access.limiter.connect(visitor);
+  if (server.isStopping()) throw new Problem("shutting_down", "This server is stopping.");
+  const visitor = await identify(c, server);
+  const connection = server.access.limiter.connect(visitor);
   try {
-    const { heartbeat } = weir.config;
+    const { heartbeat } = server.config;
     const { socket, response } = Deno.upgradeWebSocket(request, {
       ...offered.length > 0 && { protocol: SUBPROTOCOL },
       // Seconds: the runtime pings at half of it and closes at the whole.
       idleTimeout: (2 * heartbeat) / 1_000,
     });
-    new SocketSession(socket, new LimitedClient(weir.access, visitor, connection), weir.sockets);
+    new Socket(socket, new LimitedClient(server.access, visitor, connection), server.sockets);
     return response;
   } catch (cause) {
     connection[Symbol.dispose]();
@@ -56,40 +56,40 @@ export async function openSocket(c: Context, weir: Weir): Promise<Response> {
 class LimitedClient implements SocketClient {
   readonly authority: Authority | undefined;
   readonly #access: Access;
-  readonly #address: string;
+  readonly #ip: string;
   #connection: Connection;
 
-  constructor(access: Access, { authority, address }: Visitor, connection: Connection) {
+  constructor(access: Access, { authority, ip }: Visitor, connection: Connection) {
     this.authority = authority;
     this.#access = access;
-    this.#address = address;
+    this.#ip = ip;
     this.#connection = connection;
   }
 
   async authenticate(credential: string, by: Authority | undefined): Promise<Authority> {
-    this.#access.limiter.subscribe({ authority: by, address: this.#address }, 1);
+    this.#access.limiter.subscribe({ authority: by, ip: this.#ip }, 1);
     try {
-      return await this.#access.verify(credential, this.#address);
+      return await this.#access.verify(credential, this.#ip);
     } catch (cause) {
-      return countRefused(this.#access, this.#address, cause);
+      return countRefused(this.#access, this.#ip, cause);
     }
   }
 
   admitted(authority: Authority): void {
-    const visitor = { authority, address: this.#address };
+    const visitor = { authority, ip: this.#ip };
     this.#connection = this.#access.limiter.connect(visitor, this.#connection);
   }
 
   published(authority: Authority, bytes: number): void {
-    this.#access.limiter.publish({ authority, address: this.#address }, 1, bytes);
+    this.#access.limiter.publish({ authority, ip: this.#ip }, 1, bytes);
   }
 
   subscribed(authority: Authority, channels: number): void {
-    this.#access.limiter.subscribe({ authority, address: this.#address }, channels);
+    this.#access.limiter.subscribe({ authority, ip: this.#ip }, channels);
   }
 
   denied(authority: Authority, detail: string): void {
-    this.#access.recordDenial({ authority, address: this.#address }, detail);
+    this.#access.recordDenial({ authority, ip: this.#ip }, detail);
   }
 
   left(): void {

@@ -2,7 +2,7 @@ import type { Context } from "hono";
 import { z } from "zod";
 import type { Caller } from "../lib/auth/caller.ts";
 import { Problem } from "../lib/shared/problem.ts";
-import type { Weir } from "../lib/weir.ts";
+import type { Server } from "../lib/server.ts";
 import { parseQuery, splitUrl } from "./query.ts";
 
 const STREAM_ID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
@@ -13,7 +13,7 @@ const STREAM_ID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
  */
 export async function postStreamToken(
   c: Context,
-  { access }: Weir,
+  { access }: Server,
   caller: Caller,
 ): Promise<Response> {
   parseQuery(splitUrl(c.req.raw.url).searchParams, z.object({}));

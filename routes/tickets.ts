@@ -1,9 +1,9 @@
 import type { Context } from "hono";
 import { z } from "zod";
 import type { Caller } from "../lib/auth/caller.ts";
-import { decode, parseJson } from "../lib/log/draft.ts";
+import { decode, parseJson } from "../lib/publish/draft.ts";
 import { Problem } from "../lib/shared/problem.ts";
-import type { Weir } from "../lib/weir.ts";
+import type { Server } from "../lib/server.ts";
 import { authenticate } from "./access.ts";
 import { readBody } from "./body.ts";
 import {
@@ -22,9 +22,9 @@ const noQuery = z.object({});
 const request = z.strictObject({ as: z.enum(["ticket", "cookie"]).default("ticket") });
 
 /** `POST /v1/tickets`: a token as a ticket for one connection, or as a session cookie. */
-export async function postTicket(c: Context, weir: Weir): Promise<Response> {
-  const { access, config } = weir;
-  const caller = await authenticate(c, weir);
+export async function postTicket(c: Context, server: Server): Promise<Response> {
+  const { access, config } = server;
+  const caller = await authenticate(c, server);
   parseQuery(splitUrl(c.req.raw.url).searchParams, noQuery);
   const body = await readBody(c.req.raw, MAX_BODY_BYTES);
   access.requireGood(caller.authority); // the body may have taken its time
@@ -37,7 +37,7 @@ export async function postTicket(c: Context, weir: Weir): Promise<Response> {
     throw new Problem("unauthenticated", "Send the token as Authorization: Bearer.");
   }
   access.limiter.subscribe(caller, 1);
-  if (parsed.data.as === "cookie") return setCookie(c, weir, caller, presented);
+  if (parsed.data.as === "cookie") return setCookie(c, server, caller, presented);
   const origin = c.req.raw.headers.get("origin") ?? undefined;
   const { ticket, expiresAt } = await access.tickets.issue(caller.authority.grant, origin);
   return c.json({ ticket, expiresIn: expiresAt - Date.now() }, 201, {
@@ -47,7 +47,7 @@ export async function postTicket(c: Context, weir: Weir): Promise<Response> {
 
 function setCookie(
   c: Context,
-  { config }: Weir,
+  { config }: Server,
   { authority }: Caller,
   presented: Presented,
 ): Response {
@@ -64,7 +64,7 @@ function setCookie(
 }
 
 /** `DELETE /v1/tickets`: the browser forgets its session cookie. */
-export function deleteTicket(c: Context, { config }: Weir): Response {
+export function deleteTicket(c: Context, { config }: Server): Response {
   parseQuery(splitUrl(c.req.raw.url).searchParams, noQuery);
   clearSessionCookie(c, config);
   return c.body(null, 204);

@@ -18,7 +18,7 @@ import type { LimitTable } from "./limit_settings.ts";
 import { Limiter } from "./limiter.ts";
 import { type RevocationKind, Revocations } from "./revocations.ts";
 import type { Scope } from "./scope.ts";
-import { Sessions } from "./sessions.ts";
+import { Connections } from "./connections.ts";
 import { keySourceOf, SigningKeys, type SigningKeysOptions } from "./signing_keys.ts";
 import { TicketStore } from "./ticket_store.ts";
 import { TokenVerifier } from "./token_verifier.ts";
@@ -56,7 +56,7 @@ export class Access {
   readonly isOpen: boolean;
   /** Who brings no credential; undefined: is refused. */
   readonly nobody: Authority | undefined;
-  readonly sessions = new Sessions((grant) => this.#isRevoked(grant));
+  readonly connections = new Connections((grant) => this.#isRevoked(grant));
   readonly limiter: Limiter;
   readonly apiKeys: ApiKeyStore;
   readonly tickets: TicketStore;
@@ -83,9 +83,9 @@ export class Access {
     this.audit = new Audit(log, (cause) => onWarning("an audit event was not stored", cause));
     this.limiter = new Limiter({
       limits,
-      onLimited: ({ authority, address }, limit, scope) => {
+      onLimited: ({ authority, ip: address }, limit, scope) => {
         if (authority === undefined) return;
-        void this.record({ authority, address }, "limit.exceeded", { limit, scope });
+        void this.record({ authority, ip: address }, "limit.exceeded", { limit, scope });
       },
     });
     this.apiKeys = new ApiKeyStore(kv);
@@ -187,7 +187,7 @@ export class Access {
    * @throws {Problem} `forbidden` where the stream is of another tenant or subject.
    */
   async swap(id: string, authority: Authority): Promise<boolean> {
-    if (this.sessions.replace(id, authority)) return true;
+    if (this.connections.replace(id, authority)) return true;
     const { grant } = authority;
     await this.#journal.write({ type: "swap", stream: id, grant }, Date.now() + NOTICE_MS);
     return false;
@@ -238,7 +238,7 @@ export class Access {
    * @throws {Problem} as {@link Audit.record}
    */
   async record(
-    { authority, address }: Caller,
+    { authority, ip: address }: Caller,
     type: AuditType,
     details: AuditDetails,
   ): Promise<void> {
@@ -320,8 +320,8 @@ export class Access {
   /** Ends what lives by a grant that matches, and has it verified anew where it comes again. */
   #end(matches: (grant: Grant) => boolean): void {
     this.#verified.forget(matches);
-    for (const authority of this.sessions.revoke(matches)) {
-      void this.record({ authority, address: "" }, "session.ended", { reason: "revoked" });
+    for (const authority of this.connections.revoke(matches)) {
+      void this.record({ authority, ip: "" }, "session.ended", { reason: "revoked" });
     }
   }
 
@@ -330,7 +330,7 @@ export class Access {
       case "revocation":
         return this.revocations.apply(entry, row);
       case "swap":
-        if (!this.sessions.has(entry.stream)) return;
+        if (!this.connections.has(entry.stream)) return;
         this.#swapping = this.#swapping.then(() => this.#applySwap(entry));
         return;
       case "key":
@@ -344,7 +344,7 @@ export class Access {
     const matches = (grant: Grant) =>
       grant.kind === "key" && grant.tenant === tenant && grant.keyId === id;
     this.#verified.forget(matches);
-    this.sessions.limit(matches, expiresAt);
+    this.connections.limit(matches, expiresAt);
   }
 
   async #applySwap({ stream, grant }: SwapEntry): Promise<void> {
@@ -353,14 +353,14 @@ export class Access {
       if (authority === undefined) {
         throw new Problem("forbidden", "What a stream is given has to be trusted still.");
       }
-      this.sessions.replace(stream, authority);
+      this.connections.replace(stream, authority);
     } catch (cause) {
       const isRefusal = cause instanceof Problem && !cause.code.startsWith("storage_");
       if (!isRefusal) {
         return this.#onWarning("a stream could not be given another credential", cause);
       }
       // Who asked is in another isolate and was told that it was passed on: the tenant may look.
-      this.recordDenial({ authority: new Authority(grant), address: "" }, cause.detail);
+      this.recordDenial({ authority: new Authority(grant), ip: "" }, cause.detail);
     }
   }
 }

@@ -1,5 +1,5 @@
 import type { Draft, Log } from "../log/log.ts";
-import { addressOf, AUDIT_CHANNEL, type Tenant } from "../shared/channel.ts";
+import { AUDIT_CHANNEL, channelKeyOf, type Tenant } from "../shared/channel.ts";
 import { JSON_TYPE } from "../shared/event.ts";
 
 /** Provoked events of one tenant a second. Met: a flood of refusals that becomes one of writes. */
@@ -76,7 +76,7 @@ export class Audit {
     this.#suppressed.delete(tenant);
     const data = JSON.stringify({ ...details, suppressed });
     const draft: Draft = {
-      address: addressOf(tenant, AUDIT_CHANNEL),
+      channelKey: channelKeyOf(tenant, AUDIT_CHANNEL),
       id: undefined,
       type,
       contentType: JSON_TYPE,

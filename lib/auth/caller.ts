@@ -5,7 +5,7 @@ export interface Visitor {
   /** None: it brought no credential, and anonymous access is off. */
   readonly authority: Authority | undefined;
   /** As limits count it; empty where it isn't known, and then not counted. */
-  readonly address: string;
+  readonly ip: string;
 }
 
 /** A visitor with a credential, or one whom the policy for anonymous access lets in. */

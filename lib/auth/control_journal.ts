@@ -3,13 +3,13 @@ import { keys } from "../kv/keys.ts";
 import { KV_LIMITS } from "../kv/limits.ts";
 import { untilUnlocked } from "../kv/locked.ts";
 import { storageProblem, withinTime } from "../kv/storage_problem.ts";
-import { addressOf, type Channel, type Tenant } from "../shared/channel.ts";
+import { type Channel, channelKeyOf, type Tenant } from "../shared/channel.ts";
 import { withinLimit } from "../shared/time_limit.ts";
 import type { Grant } from "./authority.ts";
 import type { RevocationEntry } from "./revocations.ts";
 
 /** What the doorbell is rung for: no tenant and no channel, whose names can't be these. */
-const ADDRESS = addressOf("$weir" as Tenant, "$control" as Channel);
+const ADDRESS = channelKeyOf("$weir" as Tenant, "$control" as Channel);
 
 /** How long a write, or a look for new entries, may take before it counts as failed, in ms. */
 const TIMEOUT = 5_000;

@@ -3,7 +3,7 @@ import type { Authority } from "./authority.ts";
 import type { Caller, Visitor } from "./caller.ts";
 import { LIMIT_SCOPES, type LimitScope, type LimitTable } from "./limit_settings.ts";
 import type { LimitName } from "./limits.ts";
-import { RateLimiter } from "./rate_limiter.ts";
+import { RateLimiter } from "../shared/rate_limiter.ts";
 
 /** Met: somebody who has the store look for made-up keys, or signatures checked, all day. */
 export const FAILED_AUTHENTICATIONS_PER_SECOND = 20;
@@ -254,7 +254,7 @@ const WORDS: Readonly<Record<RateName, string>> = {
 };
 
 /** The key by which `visitor` is counted in `scope`; undefined: is not. */
-function keyOf({ authority, address }: Visitor, scope: LimitScope): string | undefined {
+function keyOf({ authority, ip: address }: Visitor, scope: LimitScope): string | undefined {
   switch (scope) {
     case "credential":
       // That of anonymous callers is everybody's: who uses it up would shut out all others.

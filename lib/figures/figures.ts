@@ -1,5 +1,5 @@
 import type { Draft, Log } from "../log/log.ts";
-import { FIGURES_ADDRESS } from "../shared/channel.ts";
+import { FIGURES_CHANNEL_KEY } from "../shared/channel.ts";
 import { JSON_TYPE } from "../shared/event.ts";
 import { FIGURES_TYPE, type Sample } from "../shared/figures.ts";
 import { withinLimit } from "../shared/time_limit.ts";
@@ -97,9 +97,9 @@ export class Figures {
   async #append(samples: readonly Sample[]): Promise<void> {
     const { log } = this.#options;
     if (!this.#isConfigured) {
-      const head = await log.head(FIGURES_ADDRESS);
+      const head = await log.head(FIGURES_CHANNEL_KEY);
       if (head?.retention.age !== RETENTION_MS) {
-        await log.configure(FIGURES_ADDRESS, { age: RETENTION_MS });
+        await log.configure(FIGURES_CHANNEL_KEY, { age: RETENTION_MS });
       }
       this.#isConfigured = true;
     }
@@ -110,7 +110,7 @@ export class Figures {
 function draftOf(sample: Sample): Draft {
   const data = JSON.stringify(sample); // ASCII: its length is its bytes
   return {
-    address: FIGURES_ADDRESS,
+    channelKey: FIGURES_CHANNEL_KEY,
     id: undefined,
     type: FIGURES_TYPE,
     contentType: JSON_TYPE,

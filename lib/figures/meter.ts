@@ -1,6 +1,6 @@
 import type { HubObserver } from "../hub/hub_observer.ts";
 import type { LogObserver } from "../log/log_observer.ts";
-import { type Address, FIGURES_ADDRESS } from "../shared/channel.ts";
+import { type ChannelKey, FIGURES_CHANNEL_KEY } from "../shared/channel.ts";
 import type { Sample } from "../shared/figures.ts";
 import { Histogram } from "../shared/histogram.ts";
 
@@ -54,32 +54,32 @@ export class Meter implements LogObserver, HubObserver {
     this.#eventLoop.record(milliseconds);
   }
 
-  appended(address: Address, milliseconds: number): void {
-    if (address === FIGURES_ADDRESS) return;
+  appended(channelKey: ChannelKey, milliseconds: number): void {
+    if (channelKey === FIGURES_CHANNEL_KEY) return;
     this.#accepted++;
     this.#publish.record(milliseconds);
   }
 
-  stored(address: Address, events: number): void {
-    if (address !== FIGURES_ADDRESS) this.#events += events;
+  stored(channelKey: ChannelKey, events: number): void {
+    if (channelKey !== FIGURES_CHANNEL_KEY) this.#events += events;
   }
 
   committed(milliseconds: number): void {
     this.#commit.record(milliseconds);
   }
 
-  read(address: Address): void {
-    if (address === FIGURES_ADDRESS) this.onLook();
+  read(channelKey: ChannelKey): void {
+    if (channelKey === FIGURES_CHANNEL_KEY) this.onLook();
   }
 
-  flushed(address: Address, deliveries: number, milliseconds: number): void {
-    if (address === FIGURES_ADDRESS) return;
+  flushed(channelKey: ChannelKey, deliveries: number, milliseconds: number): void {
+    if (channelKey === FIGURES_CHANNEL_KEY) return;
     this.#live += deliveries;
     this.#delivery.record(milliseconds, deliveries);
   }
 
-  caughtUp(address: Address, events: number): void {
-    if (address !== FIGURES_ADDRESS) this.#caughtUp += events;
+  caughtUp(channelKey: ChannelKey, events: number): void {
+    if (channelKey !== FIGURES_CHANNEL_KEY) this.#caughtUp += events;
   }
 
   notified(): void {

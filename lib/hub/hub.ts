@@ -1,5 +1,5 @@
 import type { Log, ReadResult } from "../log/log.ts";
-import type { Address } from "../shared/channel.ts";
+import type { ChannelKey } from "../shared/channel.ts";
 import type { EphemeralEvent, Relay } from "../shared/ephemeral.ts";
 import { ORIGIN, type Position } from "../shared/offset.ts";
 import { Problem } from "../shared/problem.ts";
@@ -47,7 +47,7 @@ export class Hub {
   readonly #observer: HubObserver | undefined;
   readonly #behind = new Set<Subscription>();
   #subscriptions = 0;
-  readonly #tails = new Map<Address, OpenTail>();
+  readonly #tails = new Map<ChannelKey, OpenTail>();
   #isClosed = false;
 
   constructor(options: HubOptions) {
@@ -79,8 +79,8 @@ export class Hub {
   }
 
   /** Whether somebody here is subscribed to the channel. */
-  isFollowed(address: Address): boolean {
-    return (this.#tails.get(address)?.subscriptions.size ?? 0) > 0;
+  isFollowed(channelKey: ChannelKey): boolean {
+    return (this.#tails.get(channelKey)?.subscriptions.size ?? 0) > 0;
   }
 
   /**
@@ -90,20 +90,20 @@ export class Hub {
    * @throws {Problem} `storage_*`, `shutting_down`
    */
   async subscribe(
-    address: Address,
+    channelKey: ChannelKey,
     after: "earliest" | "latest" | Position,
     sink: Sink,
   ): Promise<Subscription> {
     if (this.#isClosed) throw new Problem("shutting_down", "This server is stopping.");
-    this.#observer?.read(address);
-    const open = this.#open(address);
+    this.#observer?.read(channelKey);
+    const open = this.#open(channelKey);
     open.opening++;
     try {
       const tail = await open.tail;
       const position = after === "latest"
         ? tail.position
         : after === "earliest"
-        ? await this.earliest(address)
+        ? await this.earliest(channelKey)
         : after;
       if (this.#isClosed) throw new Problem("shutting_down", "This server is stopping.");
       const subscription = new Subscription(
@@ -112,14 +112,14 @@ export class Hub {
         sink,
         this.#stalls,
         this.#behind,
-        (closed) => this.#left(address, open, closed),
+        (closed) => this.#left(channelKey, open, closed),
       );
       open.subscriptions.add(subscription);
       this.#subscriptions++;
       return subscription;
     } finally {
       open.opening--;
-      this.#releaseLater(address, open);
+      this.#releaseLater(channelKey, open);
     }
   }
 
@@ -129,29 +129,29 @@ export class Hub {
    *
    * @throws {Problem} `overloaded`, `shutting_down`
    */
-  notify(address: Address, event: EphemeralEvent): void {
+  publishEphemeral(channelKey: ChannelKey, event: EphemeralEvent): void {
     if (this.#isClosed) throw new Problem("shutting_down", "This server is stopping.");
-    this.#relay?.send(address, event);
+    this.#relay?.publish(channelKey, event);
     this.#observer?.notified();
-    this.#tails.get(address)?.opened?.notify(event);
+    this.#tails.get(channelKey)?.opened?.notify(event);
   }
 
   /** The position before the first kept event. @throws {Problem} `storage_*` */
-  async earliest(address: Address): Promise<Position> {
-    const head = await this.#log.head(address);
+  async earliest(channelKey: ChannelKey): Promise<Position> {
+    const head = await this.#log.head(channelKey);
     return head === undefined ? ORIGIN : { epoch: head.epoch, sequence: head.first - 1 };
   }
 
   /** The position behind the newest event. @throws {Problem} `storage_*` */
-  async latest(address: Address): Promise<Position> {
-    const head = await this.#log.head(address);
+  async latest(channelKey: ChannelKey): Promise<Position> {
+    const head = await this.#log.head(channelKey);
     return head === undefined ? ORIGIN : { epoch: head.epoch, sequence: head.last };
   }
 
   /** One read, with no subscription. @throws {Problem} `storage_*` */
-  async read(address: Address, after: Position, limit: number): Promise<ReadResult> {
-    this.#observer?.read(address);
-    return await this.#log.read(address, after, limit);
+  async read(channelKey: ChannelKey, after: Position, limit: number): Promise<ReadResult> {
+    this.#observer?.read(channelKey);
+    return await this.#log.read(channelKey, after, limit);
   }
 
   /** Tells every subscriber, in this same tick, that the server stops, and ends. */
@@ -168,14 +168,14 @@ export class Hub {
     await Promise.all(tails.map((open) => open.tail.then((tail) => tail.close(), () => {})));
   }
 
-  #open(address: Address): OpenTail {
-    const known = this.#tails.get(address);
+  #open(channelKey: ChannelKey): OpenTail {
+    const known = this.#tails.get(channelKey);
     if (known !== undefined) {
       clearTimeout(known.release);
       known.release = undefined;
       return known;
     }
-    const tail = Tail.open(address, {
+    const tail = Tail.open(channelKey, {
       log: this.#log,
       relay: this.#relay,
       cache: this.#cache,
@@ -189,33 +189,33 @@ export class Hub {
       opening: 0,
       release: undefined,
     };
-    this.#tails.set(address, open);
+    this.#tails.set(channelKey, open);
     tail.then(
       (opened) => open.opened = opened,
-      () => this.#forget(address, open), // the next subscriber tries anew
+      () => this.#forget(channelKey, open), // the next subscriber tries anew
     );
     return open;
   }
 
-  #left(address: Address, open: OpenTail, subscription: Subscription): void {
+  #left(channelKey: ChannelKey, open: OpenTail, subscription: Subscription): void {
     open.subscriptions.delete(subscription);
     this.#subscriptions--;
-    this.#releaseLater(address, open);
+    this.#releaseLater(channelKey, open);
   }
 
   /** Lets go of a channel that nobody follows, after a while: they may all be coming back. */
-  #releaseLater(address: Address, open: OpenTail): void {
+  #releaseLater(channelKey: ChannelKey, open: OpenTail): void {
     if (open.subscriptions.size > 0 || open.opening > 0 || this.#isClosed) return;
-    if (this.#tails.get(address) !== open) return;
+    if (this.#tails.get(channelKey) !== open) return;
     clearTimeout(open.release);
     open.release = setTimeout(() => {
-      this.#forget(address, open);
+      this.#forget(channelKey, open);
       void open.tail.then((tail) => tail.close());
     }, this.#linger);
   }
 
-  #forget(address: Address, open: OpenTail): void {
-    if (this.#tails.get(address) === open) this.#tails.delete(address);
+  #forget(channelKey: ChannelKey, open: OpenTail): void {
+    if (this.#tails.get(channelKey) === open) this.#tails.delete(channelKey);
     clearTimeout(open.release);
   }
 }

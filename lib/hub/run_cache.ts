@@ -1,5 +1,5 @@
 import type { Run } from "../log/run.ts";
-import type { Address } from "../shared/channel.ts";
+import type { ChannelKey } from "../shared/channel.ts";
 
 /** Bytes of bookkeeping and encodings that an event costs beside its data, about. */
 const EVENT_BYTES = 300;
@@ -22,7 +22,7 @@ interface Cached {
 export class RunCache {
   readonly #maxBytes: number;
   /** By sequence; they may overlap. */
-  readonly #byAddress = new Map<Address, Run[]>();
+  readonly #byAddress = new Map<ChannelKey, Run[]>();
   /** In the order in which they came. */
   readonly #order = new Set<Cached>();
   #bytes = 0;
@@ -33,8 +33,8 @@ export class RunCache {
 
   add(run: Run): void {
     if (run.events.length === 0) return;
-    const runs = this.#byAddress.get(run.address) ?? [];
-    this.#byAddress.set(run.address, runs);
+    const runs = this.#byAddress.get(run.channelKey) ?? [];
+    this.#byAddress.set(run.channelKey, runs);
     runs.splice(indexAfter(runs, run.after), 0, run);
     const cached = { run, bytes: sizeOf(run) };
     this.#order.add(cached);
@@ -46,8 +46,8 @@ export class RunCache {
   }
 
   /** The cached runs that follow `sequence` without a hole; empty: the log must be read. */
-  take(address: Address, sequence: number): readonly Run[] {
-    const runs = this.#byAddress.get(address);
+  take(channelKey: ChannelKey, sequence: number): readonly Run[] {
+    const runs = this.#byAddress.get(channelKey);
     if (runs === undefined) return [];
     const taken: Run[] = [];
     let at = sequence;
@@ -69,10 +69,10 @@ export class RunCache {
   }
 
   /** Forgets a channel: it is another log now, or nobody listens any more. */
-  clear(address: Address): void {
-    if (!this.#byAddress.delete(address)) return;
+  clear(channelKey: ChannelKey): void {
+    if (!this.#byAddress.delete(channelKey)) return;
     for (const cached of this.#order) {
-      if (cached.run.address !== address) continue;
+      if (cached.run.channelKey !== channelKey) continue;
       this.#order.delete(cached);
       this.#bytes -= cached.bytes;
     }
@@ -81,12 +81,12 @@ export class RunCache {
   #remove(cached: Cached): void {
     this.#order.delete(cached);
     this.#bytes -= cached.bytes;
-    const { address } = cached.run;
-    const runs = this.#byAddress.get(address);
+    const { channelKey } = cached.run;
+    const runs = this.#byAddress.get(channelKey);
     const index = runs?.indexOf(cached.run) ?? -1;
     if (runs === undefined || index === -1) return;
     runs.splice(index, 1);
-    if (runs.length === 0) this.#byAddress.delete(address);
+    if (runs.length === 0) this.#byAddress.delete(channelKey);
   }
 }
 

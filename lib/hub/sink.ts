@@ -1,5 +1,5 @@
 import type { Run } from "../log/run.ts";
-import type { Notes } from "./notes.ts";
+import type { EphemeralBatch } from "./ephemeral_batch.ts";
 
 /** Why Weir ends a subscription by itself. */
 export type CloseReason =
@@ -16,7 +16,7 @@ export interface Sink {
    */
   write(runs: readonly Run[]): boolean;
   /** Takes ephemeral events if it has room, else drops them. Must not throw. */
-  notify(notes: Notes): void;
+  deliverEphemeral(batch: EphemeralBatch): void;
   /** Whether it takes more now. The sinks of one connection share its room. */
   hasRoom(): boolean;
   /** Resolves when there is room again, or nobody will ever take anything again. */

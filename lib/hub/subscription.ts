@@ -1,6 +1,6 @@
 import type { Run } from "../log/run.ts";
 import type { Position } from "../shared/offset.ts";
-import type { Notes } from "./notes.ts";
+import type { EphemeralBatch } from "./ephemeral_batch.ts";
 import type { CloseReason, Sink } from "./sink.ts";
 import type { StallWatch } from "./stall_watch.ts";
 import type { Tail } from "./tail.ts";
@@ -81,8 +81,8 @@ export class Subscription {
   }
 
   /** Ephemeral events, which move no position. */
-  notify(notes: Notes): void {
-    if (!this.#isClosed) this.#sink.notify(notes);
+  deliverEphemeral(batch: EphemeralBatch): void {
+    if (!this.#isClosed) this.#sink.deliverEphemeral(batch);
   }
 
   /** The tail has moved. */

@@ -1,12 +1,12 @@
 import { setImmediate } from "node:timers";
 import type { Log } from "../log/log.ts";
 import { joinRuns, type Run, withoutExpired } from "../log/run.ts";
-import type { Address } from "../shared/channel.ts";
+import type { ChannelKey } from "../shared/channel.ts";
 import type { EphemeralEvent, Relay } from "../shared/ephemeral.ts";
 import { ORIGIN, type Position } from "../shared/offset.ts";
 import type { HubObserver } from "./hub_observer.ts";
-import { NoteDelivery } from "./note_delivery.ts";
-import type { Notes } from "./notes.ts";
+import { EphemeralDelivery } from "./ephemeral_delivery.ts";
+import type { EphemeralBatch } from "./ephemeral_batch.ts";
 import type { RunCache } from "./run_cache.ts";
 import type { Subscription } from "./subscription.ts";
 import { afterWrites } from "./turns.ts";
@@ -37,7 +37,7 @@ export class Tail {
   readonly #waiting = new Set<Subscription>();
   #listening: Disposable | undefined;
   #receiving: Disposable | undefined;
-  readonly #notes: NoteDelivery;
+  readonly #ephemeral: EphemeralDelivery;
   /** After the last event that was taken in. */
   #position: Position = ORIGIN;
   /** Taken in since the last flush. */
@@ -52,22 +52,22 @@ export class Tail {
   #retryDelay = 0;
   #isClosed = false;
 
-  private constructor(readonly address: Address, options: TailOptions) {
+  private constructor(readonly channelKey: ChannelKey, options: TailOptions) {
     this.#options = options;
-    this.#notes = new NoteDelivery(address, (notes) => this.#deliver(notes));
+    this.#ephemeral = new EphemeralDelivery(channelKey, (batch) => this.#deliver(batch));
   }
 
   /** @throws {Problem} `storage_*` */
-  static async open(address: Address, options: TailOptions): Promise<Tail> {
-    const tail = new Tail(address, options);
+  static async open(channelKey: ChannelKey, options: TailOptions): Promise<Tail> {
+    const tail = new Tail(channelKey, options);
     // First the bell, then the look at the head: nothing can fall between them.
-    tail.#listening = options.log.listen(address, {
+    tail.#listening = options.log.listen(channelKey, {
       appended: (run) => tail.#appended(run),
       changed: () => tail.#ring(),
     });
-    tail.#receiving = options.relay?.receive(address, (event) => tail.notify(event));
+    tail.#receiving = options.relay?.subscribe(channelKey, (event) => tail.notify(event));
     try {
-      const head = await options.log.head(address);
+      const head = await options.log.head(channelKey);
       const position = head === undefined ? ORIGIN : { epoch: head.epoch, sequence: head.last };
       if (isAfter(position, tail.#position)) tail.#position = position;
       return tail;
@@ -86,7 +86,7 @@ export class Tail {
     clearTimeout(this.#retry);
     this.#listening?.[Symbol.dispose]();
     this.#receiving?.[Symbol.dispose]();
-    this.#options.cache.clear(this.address);
+    this.#options.cache.clear(this.channelKey);
   }
 
   /**
@@ -120,7 +120,7 @@ export class Tail {
     if (isAfter(position, this.#position)) await this.#refresh(); // it comes from another isolate
     if (isSame(position, this.#position)) return [];
     if (position.epoch !== this.#position.epoch) {
-      return (await log.read(this.address, position, READ_EVENTS)).runs;
+      return (await log.read(this.channelKey, position, READ_EVENTS)).runs;
     }
     const runs = this.cached(position);
     if (runs.length > 0) return runs;
@@ -132,7 +132,7 @@ export class Tail {
       await before;
       const meanwhile = this.cached(position);
       if (meanwhile.length > 0) return meanwhile;
-      const { runs } = await log.read(this.address, position, READ_EVENTS);
+      const { runs } = await log.read(this.channelKey, position, READ_EVENTS);
       if (position.epoch === this.#position.epoch) {
         for (const run of runs) if (run.epoch === position.epoch) this.#options.cache.add(run);
       }
@@ -144,20 +144,20 @@ export class Tail {
 
   /** Delivers `event` to the subscriptions that have all there is, and to no others. */
   notify(event: EphemeralEvent): void {
-    this.#notes.add(event);
+    this.#ephemeral.add(event);
   }
 
   /** What the cache has after `position`, at once. */
   cached(position: Position): readonly Run[] {
     if (position.epoch !== this.#position.epoch) return [];
-    const runs = this.#options.cache.take(this.address, position.sequence);
+    const runs = this.#options.cache.take(this.channelKey, position.sequence);
     return withoutExpired(runs, this.#options.now());
   }
 
   /** A subscription that catches up is given `runs`. */
   caughtUp(runs: readonly Run[]): void {
     const { observer } = this.#options;
-    observer?.caughtUp(this.address, runs.reduce((sum, { events }) => sum + events.length, 0));
+    observer?.caughtUp(this.channelKey, runs.reduce((sum, { events }) => sum + events.length, 0));
   }
 
   #appended(run: Run): void {
@@ -190,7 +190,7 @@ export class Tail {
   async #readOn(): Promise<void> {
     while (this.#mustRefresh && !this.#isClosed) {
       this.#mustRefresh = false;
-      const { runs } = await this.#options.log.read(this.address, this.#position, READ_EVENTS);
+      const { runs } = await this.#options.log.read(this.channelKey, this.#position, READ_EVENTS);
       this.#retryDelay = 0;
       for (const run of runs) {
         if (!isAfter({ epoch: run.epoch, sequence: run.last }, this.#position)) continue;
@@ -203,7 +203,7 @@ export class Tail {
   }
 
   #take(run: Run): void {
-    if (run.epoch !== this.#position.epoch) this.#options.cache.clear(this.address);
+    if (run.epoch !== this.#position.epoch) this.#options.cache.clear(this.channelKey);
     this.#position = { epoch: run.epoch, sequence: run.last };
     if (run.epoch === this.#pending.at(-1)?.epoch && run.gap === undefined) {
       this.#pending.push(run);
@@ -236,9 +236,9 @@ export class Tail {
     });
   }
 
-  #deliver(notes: Notes): number {
-    for (const subscription of this.#live) subscription.notify(notes);
-    for (const subscription of this.#waiting) subscription.notify(notes);
+  #deliver(batch: EphemeralBatch): number {
+    for (const subscription of this.#live) subscription.deliverEphemeral(batch);
+    for (const subscription of this.#waiting) subscription.deliverEphemeral(batch);
     return this.#live.size + this.#waiting.size;
   }
 
@@ -257,7 +257,7 @@ export class Tail {
       subscription.push(needed === run ? whole : [needed]);
     }
     const { observer } = this.#options;
-    observer?.flushed(this.address, deliveries, performance.now() - this.#pendingSince);
+    observer?.flushed(this.channelKey, deliveries, performance.now() - this.#pendingSince);
   }
 }
 

@@ -5,7 +5,7 @@ import { StoreInUseError } from "../kv/store.ts";
 import { createLogger, errorFields, type Logger } from "../logger.ts";
 import { DEFAULT_TENANT, type Tenant } from "../shared/channel.ts";
 import { Problem } from "../shared/problem.ts";
-import { openWeir, type Weir } from "../weir.ts";
+import { openServer, type Server } from "../server.ts";
 import { CliError } from "./cli_error.ts";
 import { jwksOf, loadSigner, newSigner, type Rights, type Signer, signToken } from "./signer.ts";
 
@@ -31,7 +31,7 @@ interface AdminApiOptions {
   /** Asks the server with this credential. */
   readonly adminToken: string | undefined;
   /** The HTTP side of an open Weir. */
-  readonly createFetch: (weir: Weir) => Fetch;
+  readonly createFetch: (server: Server) => Fetch;
 }
 
 const keySchema = z.object({
@@ -109,17 +109,17 @@ export class AdminApi implements AsyncDisposable {
     const signer = await newSigner();
     const tokens = { ...config.tokens, jwks: jwksOf(signer) };
     const own: Config = { ...config, tokens, anonymous: undefined, isOpen: false };
-    const weir = await openWeir(own, warningsOnly()).catch((cause) => {
+    const server = await openServer(own, warningsOnly()).catch((cause) => {
       if (cause instanceof StoreInUseError) throw cause;
       const why = cause instanceof Problem ? cause.detail : errorFields(cause).detail;
       throw new CliError(`Cannot open the store that WEIR_KV names: ${why}`, { cause });
     });
     return new AdminApi({
       url: "http://127.0.0.1",
-      fetch: createFetch(weir),
+      fetch: createFetch(server),
       credential: () => adminToken(signer, tenant, config),
       isSigning: true,
-      close: () => weir.close(),
+      close: () => server.close(),
     });
   }
 

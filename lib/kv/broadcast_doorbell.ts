@@ -1,8 +1,8 @@
-import type { Address } from "../shared/channel.ts";
+import type { ChannelKey } from "../shared/channel.ts";
 import type { EphemeralEvent, Relay } from "../shared/ephemeral.ts";
 import { type Doorbell, Listeners } from "./doorbell.ts";
 
-type Note = readonly [Address, EphemeralEvent];
+type EphemeralMessage = readonly [ChannelKey, EphemeralEvent];
 
 /**
  * For a store that only this process has open: its isolates ring each other by
@@ -13,47 +13,47 @@ export class BroadcastDoorbell implements Doorbell, Relay {
   readonly #listeners = new Listeners();
   readonly #receivers = new Listeners<[EphemeralEvent]>();
   readonly #channel: BroadcastChannel;
-  readonly #notes: BroadcastChannel;
+  readonly #ephemeral: BroadcastChannel;
 
   /** @param store names the store, the same in all isolates that share it. */
   constructor(store: string) {
     this.#channel = new BroadcastChannel(`weir:${store}`);
-    this.#channel.onmessage = (message: MessageEvent<readonly Address[]>) =>
+    this.#channel.onmessage = (message: MessageEvent<readonly ChannelKey[]>) =>
       this.#listeners.ring(message.data);
-    this.#notes = new BroadcastChannel(`weir:${store}:ephemeral`);
-    this.#notes.onmessage = ({ data: [address, event] }: MessageEvent<Note>) =>
-      this.#receivers.ring([address], event);
+    this.#ephemeral = new BroadcastChannel(`weir:${store}:ephemeral`);
+    this.#ephemeral.onmessage = ({ data: [channelKey, event] }: MessageEvent<EphemeralMessage>) =>
+      this.#receivers.ring([channelKey], event);
   }
 
   prepare(): void {}
 
-  committed(addresses: readonly Address[]): void {
+  committed(channelKeys: readonly ChannelKey[]): void {
     try {
-      this.#channel.postMessage(addresses);
+      this.#channel.postMessage(channelKeys);
     } catch {
       // The commit stands, whoever hears of it: the safety poll of the others finds it.
     }
   }
 
-  listen(address: Address, onRing: () => void): Disposable {
-    return this.#listeners.add(address, onRing);
+  listen(channelKey: ChannelKey, onRing: () => void): Disposable {
+    return this.#listeners.add(channelKey, onRing);
   }
 
-  send(address: Address, event: EphemeralEvent): void {
+  publish(channelKey: ChannelKey, event: EphemeralEvent): void {
     try {
-      this.#notes.postMessage([address, event] satisfies Note);
+      this.#ephemeral.postMessage([channelKey, event] satisfies EphemeralMessage);
     } catch {
       // The channel is closed: this isolate stops, and ephemeral events are promised to nobody.
     }
   }
 
-  receive(address: Address, onEvent: (event: EphemeralEvent) => void): Disposable {
-    return this.#receivers.add(address, onEvent);
+  subscribe(channelKey: ChannelKey, onEvent: (event: EphemeralEvent) => void): Disposable {
+    return this.#receivers.add(channelKey, onEvent);
   }
 
   close(): Promise<void> {
     this.#channel.close();
-    this.#notes.close();
+    this.#ephemeral.close();
     return Promise.resolve();
   }
 }

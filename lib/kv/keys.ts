@@ -1,22 +1,22 @@
-import { type Address, channelOf, tenantOf } from "../shared/channel.ts";
+import { type ChannelKey, channelOf, tenantOf } from "../shared/channel.ts";
 import type { Epoch } from "../shared/offset.ts";
 
 const batches = (
-  address: Address,
+  channelKey: ChannelKey,
   epoch: Epoch,
-) => ["log", tenantOf(address), channelOf(address), epoch];
+) => ["log", tenantOf(channelKey), channelOf(channelKey), epoch];
 const chunks = (
-  address: Address,
+  channelKey: ChannelKey,
   blob: string,
-) => ["chunk", tenantOf(address), channelOf(address), blob];
-const members = (address: Address) => ["member", tenantOf(address), channelOf(address)];
+) => ["chunk", tenantOf(channelKey), channelOf(channelKey), blob];
+const members = (channelKey: ChannelKey) => ["member", tenantOf(channelKey), channelOf(channelKey)];
 const stays = (isolate: string) => ["stay", isolate];
 const partings = (isolate: string) => ["parting", isolate];
 
 /** Every key that Weir writes. Nothing else builds keys. */
 export const keys = {
   /** → the channel's head. */
-  head: (address: Address) => ["head", tenantOf(address), channelOf(address)],
+  head: (channelKey: ChannelKey) => ["head", tenantOf(channelKey), channelOf(channelKey)],
   heads: (tenant: string) => ["head", tenant],
   allHeads: () => ["head"],
 
@@ -24,11 +24,19 @@ export const keys = {
   channelCount: (tenant: string) => ["channels", tenant],
 
   /** → a record batch, by the sequence of its last event. */
-  batch: (address: Address, epoch: Epoch, last: number) => [...batches(address, epoch), last],
+  batch: (
+    channelKey: ChannelKey,
+    epoch: Epoch,
+    last: number,
+  ) => [...batches(channelKey, epoch), last],
   batches,
 
   /** → a part of an event that is too large for one value. */
-  chunk: (address: Address, blob: string, index: number) => [...chunks(address, blob), index],
+  chunk: (
+    channelKey: ChannelKey,
+    blob: string,
+    index: number,
+  ) => [...chunks(channelKey, blob), index],
   chunks,
 
   /** → which chunks were written for an append whose commit is still to come. */
@@ -36,13 +44,16 @@ export const keys = {
   orphans: () => ["orphan"],
 
   /** → where the event with this id is. */
-  seen: (address: Address, id: string) => ["seen", tenantOf(address), channelOf(address), id],
+  seen: (
+    channelKey: ChannelKey,
+    id: string,
+  ) => ["seen", tenantOf(channelKey), channelOf(channelKey), id],
 
   /** → nothing: batches of this epoch wait for deletion. */
   sweep: (
-    address: Address,
+    channelKey: ChannelKey,
     epoch: Epoch,
-  ) => ["sweep", tenantOf(address), channelOf(address), epoch],
+  ) => ["sweep", tenantOf(channelKey), channelOf(channelKey), epoch],
   sweeps: () => ["sweep"],
 
   /** Written by each commit that moved a channel of the shard. */
@@ -66,26 +77,26 @@ export const keys = {
   control: () => ["control"],
 
   /** → who is in the channel: one row a member. */
-  member: (address: Address, member: string) => [...members(address), member],
+  member: (channelKey: ChannelKey, member: string) => [...members(channelKey), member],
   members,
   /** → how many members the channel has, as a sum. */
-  memberCount: (address: Address) => ["members", tenantOf(address), channelOf(address)],
+  memberCount: (channelKey: ChannelKey) => ["members", tenantOf(channelKey), channelOf(channelKey)],
   /** → the lease of an isolate that has members. */
   isolate: (id: string) => ["isolate", id],
   isolates: () => ["isolate"],
   /** → nothing: the isolate has the member. */
-  stay: (isolate: string, address: Address, member: string) => [
+  stay: (isolate: string, channelKey: ChannelKey, member: string) => [
     ...stays(isolate),
-    tenantOf(address),
-    channelOf(address),
+    tenantOf(channelKey),
+    channelOf(channelKey),
     member,
   ],
   stays,
   /** → nothing: the isolate is to end a session of the member that it has. */
-  parting: (isolate: string, address: Address, member: string, session: string) => [
+  parting: (isolate: string, channelKey: ChannelKey, member: string, session: string) => [
     ...partings(isolate),
-    tenantOf(address),
-    channelOf(address),
+    tenantOf(channelKey),
+    channelOf(channelKey),
     member,
     session,
   ],

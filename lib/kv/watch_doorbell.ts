@@ -1,11 +1,11 @@
-import type { Address } from "../shared/channel.ts";
+import type { ChannelKey } from "../shared/channel.ts";
 import type { EphemeralEvent, Relay } from "../shared/ephemeral.ts";
-import { type Change, MAX_NOTE_AGE, type Note, shardOf, SHARDS } from "./change.ts";
+import { type Change, type EphemeralRow, MAX_EPHEMERAL_AGE_MS, shardOf, SHARDS } from "./change.ts";
 import { type Doorbell, Listeners } from "./doorbell.ts";
 import { keys } from "./keys.ts";
 import { KV_LIMITS } from "./limits.ts";
-import { NoteTurns } from "./note_turns.ts";
-import { NoteWriter } from "./note_writer.ts";
+import { EphemeralDedup } from "./ephemeral_dedup.ts";
+import { EphemeralWriter } from "./ephemeral_writer.ts";
 import { withinTime } from "./storage_problem.ts";
 
 /** How long a row of the change journal stands. Isolates that look later read every head instead. */
@@ -23,7 +23,7 @@ interface Place {
   versionstamp: string | undefined;
   /** When it was read (ms). */
   at: number;
-  readonly turns: NoteTurns;
+  readonly turns: EphemeralDedup;
 }
 
 /**
@@ -36,14 +36,14 @@ export class WatchDoorbell implements Doorbell, Relay {
   readonly #kv: Deno.Kv;
   readonly #watchKv: Deno.Kv;
   readonly #isolate = crypto.randomUUID();
-  readonly #notes: NoteWriter;
+  readonly #ephemeral: EphemeralWriter;
   readonly #listeners = new Listeners();
   readonly #receivers = new Listeners<[EphemeralEvent]>();
   /** Listened channels of each shard. */
   readonly #served: number[] = new Array<number>(SHARDS).fill(0);
   readonly #read = Array.from(
     { length: SHARDS },
-    (): Place => ({ versionstamp: undefined, at: 0, turns: new NoteTurns() }),
+    (): Place => ({ versionstamp: undefined, at: 0, turns: new EphemeralDedup() }),
   );
   /** Shards that were woken while a journal read was under way. */
   readonly #woken = new Set<number>();
@@ -66,11 +66,11 @@ export class WatchDoorbell implements Doorbell, Relay {
   constructor(kv: Deno.Kv, watchKv: Deno.Kv) {
     this.#kv = kv;
     this.#watchKv = watchKv;
-    this.#notes = new NoteWriter(kv, this.#isolate);
+    this.#ephemeral = new EphemeralWriter(kv, this.#isolate);
   }
 
-  prepare(atomic: Deno.AtomicOperation, addresses: readonly Address[]): void {
-    for (const [shard, moved] of Map.groupBy(addresses, shardOf)) {
+  prepare(atomic: Deno.AtomicOperation, channelKeys: readonly ChannelKey[]): void {
+    for (const [shard, moved] of Map.groupBy(channelKeys, shardOf)) {
       atomic.set(keys.wake(shard), 0);
       atomic.set(
         [...keys.changes(shard), this.#kv.commitVersionstamp()],
@@ -84,28 +84,28 @@ export class WatchDoorbell implements Doorbell, Relay {
     for (const row of this.#rows.splice(0, count)) atomic.delete(row.key);
   }
 
-  committed(addresses: readonly Address[], versionstamp: string | undefined): void {
+  committed(channelKeys: readonly ChannelKey[], versionstamp: string | undefined): void {
     if (versionstamp === undefined) return; // its rows expire by themselves
     const at = Date.now();
-    for (const shard of new Set(addresses.map(shardOf))) {
+    for (const shard of new Set(channelKeys.map(shardOf))) {
       this.#rows.push({ key: keys.change(shard, versionstamp), at });
     }
   }
 
-  listen(address: Address, onRing: () => void): Disposable {
-    return this.#serving(address, this.#listeners.add(address, onRing));
+  listen(channelKey: ChannelKey, onRing: () => void): Disposable {
+    return this.#serving(channelKey, this.#listeners.add(channelKey, onRing));
   }
 
-  send(address: Address, event: EphemeralEvent): void {
-    this.#notes.send(address, event);
+  publish(channelKey: ChannelKey, event: EphemeralEvent): void {
+    this.#ephemeral.send(channelKey, event);
   }
 
-  receive(address: Address, onEvent: (event: EphemeralEvent) => void): Disposable {
-    return this.#serving(address, this.#receivers.add(address, onEvent));
+  subscribe(channelKey: ChannelKey, onEvent: (event: EphemeralEvent) => void): Disposable {
+    return this.#serving(channelKey, this.#receivers.add(channelKey, onEvent));
   }
 
-  #serving(address: Address, listening: Disposable): Disposable {
-    const shard = shardOf(address);
+  #serving(channelKey: ChannelKey, listening: Disposable): Disposable {
+    const shard = shardOf(channelKey);
     this.#serve(shard, +1);
     return {
       [Symbol.dispose]: () => {
@@ -118,7 +118,7 @@ export class WatchDoorbell implements Doorbell, Relay {
   async close(): Promise<void> {
     this.#closed = true;
     clearTimeout(this.#restart);
-    const written = this.#notes.close();
+    const written = this.#ephemeral.close();
     await this.#restarting;
     await this.#stopWatch();
     await written;
@@ -192,7 +192,7 @@ export class WatchDoorbell implements Doorbell, Relay {
   }
 
   #ringAll(shard: number): void {
-    this.#listeners.ring([...this.#listeners.addresses()].filter((a) => shardOf(a) === shard));
+    this.#listeners.ring([...this.#listeners.channelKeys()].filter((a) => shardOf(a) === shard));
   }
 
   async #readJournals(): Promise<void> {
@@ -223,7 +223,7 @@ export class WatchDoorbell implements Doorbell, Relay {
         this.#kv.list<Change>({ start, end }, { limit: LATE_ROWS, reverse: true }),
       )).reverse()
       : this.#kv.list<Change>({ start, end }, { batchSize: KV_LIMITS.list });
-    const moved = new Set<Address>();
+    const moved = new Set<ChannelKey>();
     for await (const { key, value } of rows) {
       place.versionstamp = String(key[2]);
       if (value.by === this.#isolate) continue;
@@ -235,9 +235,11 @@ export class WatchDoorbell implements Doorbell, Relay {
     else this.#listeners.ring(moved);
   }
 
-  #tell(notes: readonly Note[], { by, turn = 0 }: Change, { turns }: Place): void {
+  #tell(notes: readonly EphemeralRow[], { by, turn = 0 }: Change, { turns }: Place): void {
     const newest = notes.at(-1)?.event.time ?? 0;
-    if (!turns.take(by, turn, performance.now() - newest, MAX_NOTE_AGE)) return;
-    for (const { address, event } of notes) this.#receivers.ring([address], event);
+    if (!turns.take(by, turn, performance.now() - newest, MAX_EPHEMERAL_AGE_MS)) return;
+    for (const { address: channelKey, event } of notes) {
+      this.#receivers.ring([channelKey], event);
+    }
   }
 }

@@ -1,7 +1,7 @@
 import { keys } from "../kv/keys.ts";
 import { KV_LIMITS } from "../kv/limits.ts";
 import { untilUnlocked } from "../kv/locked.ts";
-import type { Address } from "../shared/channel.ts";
+import type { ChannelKey } from "../shared/channel.ts";
 import type { Draft } from "./log.ts";
 import { getMany } from "./head_cache.ts";
 import {
@@ -58,7 +58,7 @@ export interface StoredDrafts {
  */
 export interface EarlyChunks {
   readonly marker: Deno.KvKey;
-  readonly blobs: readonly (readonly [Address, string])[];
+  readonly blobs: readonly (readonly [ChannelKey, string])[];
   readonly chunks: readonly Chunk[];
   /** Of the marker, once they are all written. */
   written: { readonly versionstamp: string; readonly time: number } | undefined;
@@ -67,7 +67,7 @@ export interface EarlyChunks {
 /** The value of a marker: what to delete, and when it was written (ms since 1970). */
 export interface Orphan {
   readonly time: number;
-  readonly blobs: readonly (readonly [Address, string])[];
+  readonly blobs: readonly (readonly [ChannelKey, string])[];
 }
 
 export function storeDrafts(drafts: readonly Draft[]): StoredDrafts {
@@ -76,21 +76,21 @@ export function storeDrafts(drafts: readonly Draft[]): StoredDrafts {
   const isLarge = total > ATOMIC_DATA_BYTES;
   const most = isLarge ? MAX_INLINE_BYTES_LARGE_APPEND : MAX_INLINE_BYTES;
   const chunks: Chunk[] = [];
-  const blobs: [Address, string][] = [];
+  const blobs: [ChannelKey, string][] = [];
   let size = 0;
   let keyBytes = 0;
   const stored = drafts.map((draft, i): StoredData => {
     size += sizes[i] ?? 0;
     keyBytes += draft.rows?.keyBytes ?? 0;
-    if (draft.id !== undefined) keyBytes += nameBytes(draft.address) + nameBytes(draft.id) + 32;
+    if (draft.id !== undefined) keyBytes += nameBytes(draft.channelKey) + nameBytes(draft.id) + 32;
     if (storedSize(draft.data, draft.bytes) <= most) return draft.data;
     const blob = crypto.randomUUID();
     const parts = splitChunks(draft.data);
     parts.forEach((value, part) =>
-      chunks.push({ blob, key: keys.chunk(draft.address, blob, part), value })
+      chunks.push({ blob, key: keys.chunk(draft.channelKey, blob, part), value })
     );
-    if (!isLarge) keyBytes += parts.length * (nameBytes(draft.address) + 64);
-    blobs.push([draft.address, blob]);
+    if (!isLarge) keyBytes += parts.length * (nameBytes(draft.channelKey) + 64);
+    blobs.push([draft.channelKey, blob]);
     const text = typeof draft.data === "string";
     return { blob, chunks: parts.length, bytes: draft.bytes, text };
   });
@@ -106,8 +106,8 @@ export function storeDrafts(drafts: readonly Draft[]): StoredDrafts {
 }
 
 /** Bytes of the keys that a channel brings to a commit, at the most: of its head, twice, and batch. */
-export function channelKeyBytes(address: Address): number {
-  return 3 * (nameBytes(address) + 36);
+export function channelKeyBytes(channelKey: ChannelKey): number {
+  return 3 * (nameBytes(channelKey) + 36);
 }
 
 /** An upper bound in UTF-8: that of short names without looking at each character. */
@@ -151,8 +151,8 @@ export function claimEarly(
 }
 
 /** Deletes the chunks of a blob. */
-export async function deleteBlob(kv: Deno.Kv, address: Address, blob: string): Promise<void> {
-  const found = kv.list({ prefix: keys.chunks(address, blob) }, { batchSize: 8 });
+export async function deleteBlob(kv: Deno.Kv, channelKey: ChannelKey, blob: string): Promise<void> {
+  const found = kv.list({ prefix: keys.chunks(channelKey, blob) }, { batchSize: 8 });
   for await (const { key } of found) await untilUnlocked(() => kv.delete(key));
 }
 
@@ -162,13 +162,16 @@ export async function deleteBlob(kv: Deno.Kv, address: Address, blob: string): P
  */
 export async function loadData(
   kv: Deno.Kv,
-  address: Address,
+  channelKey: ChannelKey,
   stored: readonly StoredData[],
 ): Promise<readonly (string | Uint8Array | undefined)[]> {
   return await Promise.all(stored.map((data) => isBlob(data) ? load(data) : data));
 
   async function load(blob: Blob): Promise<string | Uint8Array | undefined> {
-    const wanted = Array.from({ length: blob.chunks }, (_, i) => keys.chunk(address, blob.blob, i));
+    const wanted = Array.from(
+      { length: blob.chunks },
+      (_, i) => keys.chunk(channelKey, blob.blob, i),
+    );
     const chunks = (await getMany<Uint8Array>(kv, wanted)).map(({ value }) => value);
     return chunks.every((chunk) => chunk !== null) ? joinChunks(blob, chunks) : undefined;
   }

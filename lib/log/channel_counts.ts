@@ -1,6 +1,6 @@
 import { keys } from "../kv/keys.ts";
 import {
-  type Address,
+  type ChannelKey,
   channelOf,
   type Tenant,
   tenantOf,
@@ -37,15 +37,15 @@ export class ChannelCounts {
   }
 
   /** Reads the counts of those tenants that are to get new channels. */
-  async load(addresses: Iterable<Address>, heads: HeadCache): Promise<void> {
+  async load(channelKeys: Iterable<ChannelKey>, heads: HeadCache): Promise<void> {
     if (this.#max === Infinity) return;
     const now = this.#now();
     const stale = new Set<Tenant>();
-    for (const address of addresses) {
-      const tenant = tenantOf(address);
+    for (const channelKey of channelKeys) {
+      const tenant = tenantOf(channelKey);
       const known = this.#counts.get(tenant);
       const isFresh = known !== undefined && Math.abs(now - known.readAt) < FRESH_MS;
-      if (!isFresh && isNew(heads.peek(address)?.head)) stale.add(tenant);
+      if (!isFresh && isNew(heads.peek(channelKey)?.head)) stale.add(tenant);
     }
     if (stale.size === 0) return;
     const tenants = [...stale];
@@ -59,13 +59,13 @@ export class ChannelCounts {
   }
 
   /** Has the counts of their tenants read again: what was added may not have come about. */
-  forget(addresses: readonly Address[]): void {
-    for (const address of addresses) this.#counts.delete(tenantOf(address));
+  forget(channelKeys: readonly ChannelKey[]): void {
+    for (const channelKey of channelKeys) this.#counts.delete(tenantOf(channelKey));
   }
 
   /** Counts channels that are about to be made, or none. @throws {Problem} `tenant_limit` */
-  add(addresses: readonly Address[]): void {
-    const added = [...countedByTenant(addresses)].flatMap(([tenant, more]) => {
+  add(channelKeys: readonly ChannelKey[]): void {
+    const added = [...countedByTenant(channelKeys)].flatMap(([tenant, more]) => {
       const count = this.#counts.get(tenant);
       return count === undefined ? [] : [{ count, more }];
     });
@@ -87,10 +87,10 @@ export function isNew(head: StoredHead | null | undefined): boolean {
 /** Adds to `atomic` that channels of each tenant come (or go). */
 export function sumChannels(
   atomic: Deno.AtomicOperation,
-  addresses: readonly Address[],
+  channelKeys: readonly ChannelKey[],
   change: 1 | -1,
 ): void {
-  for (const [tenant, count] of countedByTenant(addresses)) {
+  for (const [tenant, count] of countedByTenant(channelKeys)) {
     // The store's sum wraps, so two's complement takes away.
     atomic.sum(keys.channelCount(tenant), BigInt.asUintN(64, BigInt(change * count)));
   }
@@ -100,12 +100,12 @@ export function sumChannels(
  * How many of them each tenant has. The system's own are nobody's, but for those that a tenant's
  * clients bring about.
  */
-function countedByTenant(addresses: readonly Address[]): ReadonlyMap<Tenant, number> {
+function countedByTenant(channelKeys: readonly ChannelKey[]): ReadonlyMap<Tenant, number> {
   const counts = new Map<Tenant, number>();
-  for (const address of addresses) {
-    const channel = channelOf(address);
+  for (const channelKey of channelKeys) {
+    const channel = channelOf(channelKey);
     if (channel.startsWith("$") && watchedChannel(channel) === undefined) continue;
-    const tenant = tenantOf(address);
+    const tenant = tenantOf(channelKey);
     counts.set(tenant, (counts.get(tenant) ?? 0) + 1);
   }
   return counts;

@@ -1,5 +1,5 @@
 import { keys } from "../kv/keys.ts";
-import type { Address } from "../shared/channel.ts";
+import type { ChannelKey } from "../shared/channel.ts";
 import type { LogEvent } from "../shared/event.ts";
 import { type Epoch, formatOffset, type Offset } from "../shared/offset.ts";
 import { Problem, quote } from "../shared/problem.ts";
@@ -15,7 +15,7 @@ type Answer = readonly Appended[] | Problem | StaleRowsError;
 
 /** What a commit does to one channel. */
 export interface ChannelPlan {
-  readonly address: Address;
+  readonly channelKey: ChannelKey;
   readonly before: HeadEntry;
   readonly head: StoredHead;
   /** Bytes of data in the log before `events`. */
@@ -65,10 +65,10 @@ export async function planCommit(
   group: readonly Pending[],
   now: number,
 ): Promise<Planned> {
-  const channels = new Map<Address, OpenPlan>();
+  const channels = new Map<ChannelKey, OpenPlan>();
   for (const { drafts } of group) {
-    for (const { address } of drafts) {
-      if (!channels.has(address)) channels.set(address, openPlan(address, heads, now));
+    for (const { channelKey } of drafts) {
+      if (!channels.has(channelKey)) channels.set(channelKey, openPlan(channelKey, heads, now));
     }
   }
   const known = await readKnown(kv, group, channels);
@@ -90,7 +90,7 @@ export async function planCommit(
     answers.set(
       pending,
       pending.drafts.map((draft, i): Appended => {
-        const plan = channels.get(draft.address) as OpenPlan; // made above for every draft
+        const plan = channels.get(draft.channelKey) as OpenPlan; // made above for every draft
         const name = nameOf(draft);
         // Asked again, since an earlier draft of this very append may have brought the id.
         const before = name === undefined ? undefined : known.get(name);
@@ -113,17 +113,17 @@ export async function planCommit(
 /** Counts the channels that `pending` is the first to need; why it may not have them. */
 function countChannels(
   { drafts }: Pending,
-  channels: ReadonlyMap<Address, OpenPlan>,
+  channels: ReadonlyMap<ChannelKey, OpenPlan>,
   counts: ChannelCounts,
 ): Problem | undefined {
   const made = new Set<OpenPlan>();
-  for (const { address } of drafts) {
-    const plan = channels.get(address);
+  for (const { channelKey } of drafts) {
+    const plan = channels.get(channelKey);
     if (plan !== undefined && !plan.isCounted && isNew(plan.entry.head)) made.add(plan);
   }
   if (made.size === 0) return undefined;
   try {
-    counts.add([...made].map(({ address }) => address));
+    counts.add([...made].map(({ channelKey }) => channelKey));
   } catch (cause) {
     if (cause instanceof Problem) return cause;
     throw cause;
@@ -140,7 +140,7 @@ class OpenPlan {
   /** Whether the channel, which the commit makes, stands in the tenant's count. */
   isCounted = false;
 
-  constructor(readonly address: Address, readonly entry: HeadEntry, now: number) {
+  constructor(readonly channelKey: ChannelKey, readonly entry: HeadEntry, now: number) {
     const { head } = entry;
     this.before = head === null ? newHead(now) : head.deleted ? { ...head, deleted: false } : head;
     this.#time = Math.max(now, this.before.time);
@@ -168,7 +168,7 @@ class OpenPlan {
     const last = before.last + this.#events.length;
     const isEmpty = before.first > before.last;
     return {
-      address: this.address,
+      channelKey: this.channelKey,
       before: this.entry,
       startBytes: before.endBytes,
       events: this.#events,
@@ -183,13 +183,17 @@ class OpenPlan {
   }
 }
 
-function openPlan(address: Address, heads: HeadCache, now: number): OpenPlan {
-  return new OpenPlan(address, heads.peek(address) ?? { head: null, versionstamp: null }, now);
+function openPlan(channelKey: ChannelKey, heads: HeadCache, now: number): OpenPlan {
+  return new OpenPlan(
+    channelKey,
+    heads.peek(channelKey) ?? { head: null, versionstamp: null },
+    now,
+  );
 }
 
 /** An id's name among all channels' ids; a NUL is in neither. */
 function nameOf(draft: Draft): string | undefined {
-  return draft.id === undefined ? undefined : `${draft.address}\0${draft.id}`;
+  return draft.id === undefined ? undefined : `${draft.channelKey}\0${draft.id}`;
 }
 
 function repeatOf(
@@ -226,7 +230,7 @@ function isSameData(a: string | Uint8Array, b: string | Uint8Array): boolean {
 async function readKnown(
   kv: Deno.Kv,
   group: readonly Pending[],
-  channels: ReadonlyMap<Address, OpenPlan>,
+  channels: ReadonlyMap<ChannelKey, OpenPlan>,
 ): Promise<Map<string, Known>> {
   const known = new Map<string, Known>();
   const named = new Map<string, Draft>();
@@ -238,13 +242,13 @@ async function readKnown(
   }
   if (named.size === 0) return known;
   const drafts = [...named.values()];
-  const seen = await getMany<Seen>(kv, drafts.map((d) => keys.seen(d.address, d.id ?? "")));
-  await Promise.all([...named].map(async ([name, { address }], i) => {
-    const head = channels.get(address)?.before;
+  const seen = await getMany<Seen>(kv, drafts.map((d) => keys.seen(d.channelKey, d.id ?? "")));
+  await Promise.all([...named].map(async ([name, { channelKey }], i) => {
+    const head = channels.get(channelKey)?.before;
     const [epoch, sequence] = seen[i]?.value ?? [];
     if (head === undefined || epoch !== head.epoch || sequence === undefined) return;
     if (sequence < head.first) return; // dropped by retention, and its key soon with it
-    const event = await readEvent(kv, address, epoch, sequence);
+    const event = await readEvent(kv, channelKey, epoch, sequence);
     if (event !== undefined) known.set(name, { ...event, sequence });
   }));
   return known;
@@ -269,17 +273,17 @@ async function readStale(
 
 async function readEvent(
   kv: Deno.Kv,
-  address: Address,
+  channelKey: ChannelKey,
   epoch: Epoch,
   sequence: number,
 ): Promise<LogEvent | undefined> {
   const batches = kv.list<StoredBatch>({
-    start: keys.batch(address, epoch, sequence),
-    end: keys.batch(address, epoch, Number.MAX_SAFE_INTEGER),
+    start: keys.batch(channelKey, epoch, sequence),
+    end: keys.batch(channelKey, epoch, Number.MAX_SAFE_INTEGER),
   }, { limit: 1 });
   for await (const { value: batch } of batches) {
     const index = sequence - batch.first;
-    const [data] = await loadData(kv, address, batch.data.slice(index, index + 1));
+    const [data] = await loadData(kv, channelKey, batch.data.slice(index, index + 1));
     if (data !== undefined) return unpackEvent(batch, index, data);
   }
   return undefined;

@@ -1,5 +1,5 @@
 import type { StoreTraits } from "../kv/limits.ts";
-import type { Address } from "../shared/channel.ts";
+import type { ChannelKey } from "../shared/channel.ts";
 import { Problem } from "../shared/problem.ts";
 import { ATOMIC_DATA_BYTES, ATOMIC_KEY_BYTES, channelKeyBytes, storeDrafts } from "./blobs.ts";
 import { GroupCommit, type GroupCommitOptions } from "./group_commit.ts";
@@ -27,7 +27,7 @@ export class Committer {
   readonly #commit: GroupCommit;
   #queue: Pending[] = [];
   #pendingBytes = 0;
-  readonly #busy = new Set<Address>();
+  readonly #busy = new Set<ChannelKey>();
   readonly #groups = new Set<readonly Pending[]>();
   #timeouts: ReturnType<typeof setInterval> | undefined;
   #closing: PromiseWithResolvers<void> | undefined;
@@ -41,7 +41,7 @@ export class Committer {
   }
 
   append(drafts: readonly Draft[]): Promise<readonly Appended[]> {
-    const addresses = [...new Set(drafts.map((draft) => draft.address))];
+    const channelKeys = [...new Set(drafts.map((draft) => draft.channelKey))];
     const rowChecks: Deno.AtomicCheck[] = [];
     const absentRows: Deno.KvKey[] = [];
     for (const { rows } of drafts) {
@@ -49,10 +49,10 @@ export class Committer {
       rowChecks.push(...rows.checks);
       absentRows.push(...rows.absent);
     }
-    const refusal = this.#refusal(addresses.length + rowChecks.length);
+    const refusal = this.#refusal(channelKeys.length + rowChecks.length);
     if (refusal !== undefined) return Promise.reject(refusal);
     const stored = storeDrafts(drafts);
-    if (stored.keyBytes + keyBytesOf(addresses) > ATOMIC_KEY_BYTES) {
+    if (stored.keyBytes + keyBytesOf(channelKeys) > ATOMIC_KEY_BYTES) {
       return Promise.reject(
         new Problem(
           "too_many_channels",
@@ -66,7 +66,7 @@ export class Committer {
     this.#pendingBytes += bytes;
     this.#queue.push({
       drafts,
-      addresses,
+      channelKeys,
       stored,
       rowChecks,
       absentRows,
@@ -120,11 +120,11 @@ export class Committer {
     while (this.#groups.size < this.#traits.commitsInFlight) {
       const group = this.#take();
       if (group.length === 0) break;
-      const addresses = addressesOf(group);
-      for (const address of addresses) this.#busy.add(address);
+      const channelKeys = addressesOf(group);
+      for (const channelKey of channelKeys) this.#busy.add(channelKey);
       this.#groups.add(group);
       void this.#commit.run(group).finally(() => {
-        for (const address of addresses) this.#busy.delete(address);
+        for (const channelKey of channelKeys) this.#busy.delete(channelKey);
         for (const { bytes } of group) this.#pendingBytes -= bytes;
         this.#groups.delete(group);
         this.#pump();
@@ -137,17 +137,17 @@ export class Committer {
   #take(): readonly Pending[] {
     const group: Pending[] = [];
     const rest: Pending[] = [];
-    const channels = new Set<Address>();
-    const blocked = new Set<Address>();
+    const channels = new Set<ChannelKey>();
+    const blocked = new Set<ChannelKey>();
     let size = 0;
     let keyBytes = 0;
     let rowChecks = 0;
     let at = 0;
     for (; at < this.#queue.length; at++) {
       const pending = this.#queue[at] as Pending; // at < length
-      const { addresses } = pending;
-      const isFree = addresses.every((a) => !this.#busy.has(a) && !blocked.has(a));
-      const added = addresses.filter((a) => !channels.has(a));
+      const { channelKeys } = pending;
+      const isFree = channelKeys.every((a) => !this.#busy.has(a) && !blocked.has(a));
+      const added = channelKeys.filter((a) => !channels.has(a));
       const addedKeys = pending.stored.keyBytes + keyBytesOf(added);
       const isAlone = pending.stored.early !== undefined;
       const fits = group.length === 0 ||
@@ -161,14 +161,14 @@ export class Committer {
         size += pending.stored.size;
         keyBytes += addedKeys;
         rowChecks += pending.rowChecks.length;
-        for (const address of added) channels.add(address);
+        for (const channelKey of added) channels.add(channelKey);
         if (isAlone) {
           at++;
           break;
         }
       } else {
         rest.push(pending);
-        for (const address of addresses) blocked.add(address);
+        for (const channelKey of channelKeys) blocked.add(channelKey);
       }
     }
     if (group.length > 0) this.#queue = rest.concat(this.#queue.slice(at));
@@ -194,8 +194,8 @@ export class Committer {
   }
 }
 
-function keyBytesOf(channels: Iterable<Address>): number {
+function keyBytesOf(channels: Iterable<ChannelKey>): number {
   let bytes = 0;
-  for (const address of channels) bytes += channelKeyBytes(address);
+  for (const channelKey of channels) bytes += channelKeyBytes(channelKey);
   return bytes;
 }

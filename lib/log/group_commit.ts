@@ -1,7 +1,7 @@
 import type { Doorbell } from "../kv/doorbell.ts";
 import { keys } from "../kv/keys.ts";
 import { isPassing, isTooLarge, storageProblem } from "../kv/storage_problem.ts";
-import type { Address } from "../shared/channel.ts";
+import type { ChannelKey } from "../shared/channel.ts";
 import { Problem } from "../shared/problem.ts";
 import { claimEarly, type StoredDrafts, writeEarly } from "./blobs.ts";
 import { type ChannelPlan, planCommit, type Planned, type Seen } from "./commit_plan.ts";
@@ -33,7 +33,7 @@ export interface GroupCommitOptions {
   /** From 0 to 1, as `Math.random`. */
   readonly random: () => number;
   /** Whether someone in this isolate wants the channel's runs. */
-  readonly isListened: (address: Address) => boolean;
+  readonly isListened: (channelKey: ChannelKey) => boolean;
   readonly onCommitted: (run: Run) => void;
   /** @default nobody wants to know */
   readonly observer?: LogObserver | undefined;
@@ -141,16 +141,16 @@ export class GroupCommit {
     const atomic = kv.atomic();
     for (const plan of planned.channels) {
       // Also where there are only repeats: that they are still kept is what the head says.
-      atomic.check({ key: keys.head(plan.address), versionstamp: plan.before.versionstamp });
+      atomic.check({ key: keys.head(plan.channelKey), versionstamp: plan.before.versionstamp });
       if (plan.events.length === 0) continue;
-      atomic.set(keys.head(plan.address), plan.head);
+      atomic.set(keys.head(plan.channelKey), plan.head);
       for (const batch of packBatches(id, plan.startBytes, plan.events)) {
-        atomic.set(keys.batch(plan.address, plan.head.epoch, lastOf(batch)), batch);
+        atomic.set(keys.batch(plan.channelKey, plan.head.epoch, lastOf(batch)), batch);
       }
       for (const { event } of plan.events) {
         if (event.id === undefined) continue;
         atomic.set(
-          keys.seen(plan.address, event.id),
+          keys.seen(plan.channelKey, event.id),
           [plan.head.epoch, event.sequence] satisfies Seen,
         );
       }
@@ -167,8 +167,13 @@ export class GroupCommit {
     }
     const moved = movedBy(planned);
     const made = moved.filter(({ before }) => isNew(before.head));
-    sumChannels(atomic, made.map(({ address }) => address), 1);
-    if (moved.length > 0) doorbell.prepare(atomic, moved.map(({ address }) => address));
+    sumChannels(atomic, made.map(({ channelKey }) => channelKey), 1);
+    if (moved.length > 0) {
+      doorbell.prepare(
+        atomic,
+        moved.map(({ channelKey }) => channelKey),
+      );
+    }
     const start = performance.now();
     const result = await atomic.commit();
     observer?.committed(performance.now() - start);
@@ -178,20 +183,24 @@ export class GroupCommit {
   #done({ planned }: Attempt, versionstamp: string | undefined): void {
     const { heads, isListened, onCommitted, doorbell, observer } = this.#options;
     const moved = movedBy(planned);
-    for (const { address, head } of moved) {
-      if (versionstamp === undefined) heads.forget(address);
-      else heads.set(address, { head, versionstamp });
+    for (const { channelKey, head } of moved) {
+      if (versionstamp === undefined) heads.forget(channelKey);
+      else heads.set(channelKey, { head, versionstamp });
     }
     const end = performance.now();
     for (const [pending, answer] of planned.answers) {
       settle(pending, answer);
-      const [address] = pending.addresses;
-      const isStored = address !== undefined && !(answer instanceof Error);
-      if (isStored) observer?.appended(address, end - pending.since);
+      const [channelKey] = pending.channelKeys;
+      const isStored = channelKey !== undefined && !(answer instanceof Error);
+      if (isStored) observer?.appended(channelKey, end - pending.since);
     }
-    for (const { address, events } of moved) observer?.stored(address, events.length);
-    for (const plan of moved) if (isListened(plan.address)) onCommitted(runOf(plan));
-    if (moved.length > 0) doorbell.committed(moved.map(({ address }) => address), versionstamp);
+    for (const { channelKey, events } of moved) {
+      observer?.stored(channelKey, events.length);
+    }
+    for (const plan of moved) if (isListened(plan.channelKey)) onCommitted(runOf(plan));
+    if (moved.length > 0) {
+      doorbell.committed(moved.map(({ channelKey }) => channelKey), versionstamp);
+    }
   }
 
   /** The one of `attempts` that is in the log after all, by the commit id in its record batch. */
@@ -201,8 +210,8 @@ export class GroupCommit {
       const first = plan?.events[0]?.event.sequence;
       if (plan === undefined || first === undefined) continue;
       const batches = this.#options.kv.list<StoredBatch>({
-        start: keys.batch(plan.address, plan.head.epoch, first),
-        end: keys.batch(plan.address, plan.head.epoch, Number.MAX_SAFE_INTEGER),
+        start: keys.batch(plan.channelKey, plan.head.epoch, first),
+        end: keys.batch(plan.channelKey, plan.head.epoch, Number.MAX_SAFE_INTEGER),
       }, { limit: 1 });
       for await (const { value } of batches) if (value.commit === attempt.id) return attempt;
     }
@@ -210,13 +219,13 @@ export class GroupCommit {
   }
 
   /** Reads the group's heads anew; the channels that moved meanwhile. */
-  async #reload(group: readonly Pending[]): Promise<ReadonlySet<Address>> {
+  async #reload(group: readonly Pending[]): Promise<ReadonlySet<ChannelKey>> {
     const { heads, counts } = this.#options;
-    const addresses = [...addressesOf(group)];
-    counts.forget(addresses); // the group is planned, and its channels are counted, anew
-    const before = addresses.map((address) => heads.peek(address)?.versionstamp);
-    await heads.reload(addresses);
-    return new Set(addresses.filter((a, i) => heads.peek(a)?.versionstamp !== before[i]));
+    const channelKeys = [...addressesOf(group)];
+    counts.forget(channelKeys); // the group is planned, and its channels are counted, anew
+    const before = channelKeys.map((channelKey) => heads.peek(channelKey)?.versionstamp);
+    await heads.reload(channelKeys);
+    return new Set(channelKeys.filter((a, i) => heads.peek(a)?.versionstamp !== before[i]));
   }
 
   /**
@@ -257,14 +266,15 @@ export class GroupCommit {
  * which does: those of one channel keep their order.
  */
 function apartFrom(
-  contended: ReadonlySet<Address>,
+  contended: ReadonlySet<ChannelKey>,
   group: readonly Pending[],
 ): readonly Pending[] {
   const blocked = new Set(contended);
-  const isApart = ({ drafts }: Pending) => drafts.every(({ address }) => !blocked.has(address));
+  const isApart = ({ drafts }: Pending) =>
+    drafts.every(({ channelKey }) => !blocked.has(channelKey));
   for (let before = -1; before !== blocked.size;) {
     before = blocked.size;
-    for (const address of addressesOf(group.filter((p) => !isApart(p)))) blocked.add(address);
+    for (const channelKey of addressesOf(group.filter((p) => !isApart(p)))) blocked.add(channelKey);
   }
   return group.filter(isApart);
 }
@@ -289,6 +299,11 @@ async function settleAll(
   ));
 }
 
-function runOf({ address, head, events }: ChannelPlan): Run {
-  return new Run(address, head.epoch, head.last - events.length, events.map(({ event }) => event));
+function runOf({ channelKey, head, events }: ChannelPlan): Run {
+  return new Run(
+    channelKey,
+    head.epoch,
+    head.last - events.length,
+    events.map(({ event }) => event),
+  );
 }

@@ -1,54 +1,54 @@
 import { keys } from "../kv/keys.ts";
 import { KV_LIMITS } from "../kv/limits.ts";
-import type { Address } from "../shared/channel.ts";
+import type { ChannelKey } from "../shared/channel.ts";
 import type { HeadEntry, StoredHead } from "./head.ts";
 
 /** Heads that this isolate has lately read or written; only hints, since each commit checks them. */
 export class HeadCache {
   readonly #kv: Deno.Kv;
   readonly #max: number;
-  readonly #entries = new Map<Address, HeadEntry>();
+  readonly #entries = new Map<ChannelKey, HeadEntry>();
 
   constructor(kv: Deno.Kv, max = 10_000) {
     this.#kv = kv;
     this.#max = max;
   }
 
-  peek(address: Address): HeadEntry | undefined {
-    return this.#entries.get(address);
+  peek(channelKey: ChannelKey): HeadEntry | undefined {
+    return this.#entries.get(channelKey);
   }
 
-  set(address: Address, entry: HeadEntry): void {
-    this.#entries.delete(address);
-    this.#entries.set(address, entry);
+  set(channelKey: ChannelKey, entry: HeadEntry): void {
+    this.#entries.delete(channelKey);
+    this.#entries.set(channelKey, entry);
     if (this.#entries.size > this.#max) {
       const oldest = this.#entries.keys().next();
       if (!oldest.done) this.#entries.delete(oldest.value);
     }
   }
 
-  forget(address: Address): void {
-    this.#entries.delete(address);
+  forget(channelKey: ChannelKey): void {
+    this.#entries.delete(channelKey);
   }
 
   /** Reads those that aren't known. */
-  async load(addresses: Iterable<Address>): Promise<void> {
-    const unknown = [...addresses].filter((address) => !this.#entries.has(address));
+  async load(channelKeys: Iterable<ChannelKey>): Promise<void> {
+    const unknown = [...channelKeys].filter((channelKey) => !this.#entries.has(channelKey));
     if (unknown.length > 0) await this.reload(unknown);
   }
 
-  async reload(addresses: readonly Address[]): Promise<void> {
-    const entries = await readHeads(this.#kv, addresses);
-    addresses.forEach((address, i) => this.set(address, entries[i] as HeadEntry)); // same length
+  async reload(channelKeys: readonly ChannelKey[]): Promise<void> {
+    const entries = await readHeads(this.#kv, channelKeys);
+    channelKeys.forEach((channelKey, i) => this.set(channelKey, entries[i] as HeadEntry)); // same length
   }
 }
 
 /** The heads in the order of `addresses`. */
 export async function readHeads(
   kv: Deno.Kv,
-  addresses: readonly Address[],
+  channelKeys: readonly ChannelKey[],
 ): Promise<readonly HeadEntry[]> {
-  return (await getMany<StoredHead>(kv, addresses.map(keys.head)))
+  return (await getMany<StoredHead>(kv, channelKeys.map(keys.head)))
     .map(({ value, versionstamp }) => ({ head: value, versionstamp }));
 }
 

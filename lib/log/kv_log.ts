@@ -3,7 +3,7 @@ import { keys } from "../kv/keys.ts";
 import type { StoreTraits } from "../kv/limits.ts";
 import { untilUnlocked } from "../kv/locked.ts";
 import { withinTime } from "../kv/storage_problem.ts";
-import { type Address, type Channel, channelOf, type Tenant } from "../shared/channel.ts";
+import { type Channel, type ChannelKey, channelOf, type Tenant } from "../shared/channel.ts";
 import type { Position } from "../shared/offset.ts";
 import { Problem } from "../shared/problem.ts";
 import { Committer } from "./committer.ts";
@@ -57,8 +57,8 @@ export class KvLog implements Log {
   readonly #counts: ChannelCounts;
   readonly #committer: Committer;
   readonly #retainer: Retainer;
-  readonly #listeners = new Map<Address, LogListener>();
-  readonly #polled = new Map<Address, string | null>();
+  readonly #listeners = new Map<ChannelKey, LogListener>();
+  readonly #polled = new Map<ChannelKey, string | null>();
   readonly #poll: ReturnType<typeof setInterval> | undefined;
   /** The look under way: the next waits until it is over, however slow the store is. */
   #polling: Promise<void> | undefined;
@@ -81,8 +81,8 @@ export class KvLog implements Log {
       heads: new HeadCache(kv),
       now,
       random,
-      isListened: (address) => this.#listeners.has(address),
-      onCommitted: (run) => this.#listeners.get(run.address)?.appended(run),
+      isListened: (channelKey) => this.#listeners.has(channelKey),
+      onCommitted: (run) => this.#listeners.get(run.channelKey)?.appended(run),
       observer: options.observer,
     });
     this.#retainer = new Retainer({
@@ -90,9 +90,9 @@ export class KvLog implements Log {
       doorbell,
       defaults: retention,
       now,
-      end: async (address, { epoch, last }) => {
+      end: async (channelKey, { epoch, last }) => {
         await this.#changeHead(
-          address,
+          channelKey,
           (head) => head?.epoch === epoch && head.last === last ? this.#ended(head) : undefined,
         );
       },
@@ -109,13 +109,13 @@ export class KvLog implements Log {
     return this.#committer.append(drafts);
   }
 
-  async head(address: Address): Promise<Head | undefined> {
-    const { value } = await this.#inTime(this.#kv.get<StoredHead>(keys.head(address)));
+  async head(channelKey: ChannelKey): Promise<Head | undefined> {
+    const { value } = await this.#inTime(this.#kv.get<StoredHead>(keys.head(channelKey)));
     return value === null || value.deleted ? undefined : publicHead(value);
   }
 
-  read(address: Address, after: Position, limit: number): Promise<ReadResult> {
-    return this.#inTime(readLog(this.#kv, address, after, limit, this.#now()));
+  read(channelKey: ChannelKey, after: Position, limit: number): Promise<ReadResult> {
+    return this.#inTime(readLog(this.#kv, channelKey, after, limit, this.#now()));
   }
 
   async channels(tenant: Tenant, after: string, limit: number): Promise<readonly ChannelInfo[]> {
@@ -134,8 +134,8 @@ export class KvLog implements Log {
     return await this.#inTime(read());
   }
 
-  async configure(address: Address, retention: Partial<Retention>): Promise<Head> {
-    const changed = await this.#changeHead(address, (head) => ({
+  async configure(channelKey: ChannelKey, retention: Partial<Retention>): Promise<Head> {
+    const changed = await this.#changeHead(channelKey, (head) => ({
       ...head ?? newHead(this.#now()),
       deleted: false,
       retention,
@@ -144,22 +144,24 @@ export class KvLog implements Log {
     return publicHead(changed);
   }
 
-  async delete(address: Address): Promise<boolean> {
-    const next = await this.#changeHead(address, (head) => {
+  async delete(channelKey: ChannelKey): Promise<boolean> {
+    const next = await this.#changeHead(channelKey, (head) => {
       return head === null || head.deleted ? undefined : this.#ended(head);
     });
     return next !== undefined;
   }
 
-  listen(address: Address, listener: LogListener): Disposable {
-    if (this.#listeners.has(address)) throw new Error(`${channelOf(address)} has its listener`);
-    this.#listeners.set(address, listener);
-    const ringing = this.#doorbell.listen(address, () => listener.changed());
+  listen(channelKey: ChannelKey, listener: LogListener): Disposable {
+    if (this.#listeners.has(channelKey)) {
+      throw new Error(`${channelOf(channelKey)} has its listener`);
+    }
+    this.#listeners.set(channelKey, listener);
+    const ringing = this.#doorbell.listen(channelKey, () => listener.changed());
     return {
       [Symbol.dispose]: () => {
         ringing[Symbol.dispose]();
-        this.#listeners.delete(address);
-        this.#polled.delete(address);
+        this.#listeners.delete(channelKey);
+        this.#polled.delete(channelKey);
       },
     };
   }
@@ -205,28 +207,28 @@ export class KvLog implements Log {
    * marked for the sweep in the same commit.
    */
   async #changeHead(
-    address: Address,
+    channelKey: ChannelKey,
     change: (head: StoredHead | null) => StoredHead | undefined,
   ): Promise<StoredHead | undefined> {
     const work = async () => {
       for (let tries = 0; tries < 50; tries++) {
-        const entry = await this.#kv.get<StoredHead>(keys.head(address));
+        const entry = await this.#kv.get<StoredHead>(keys.head(channelKey));
         const head = change(entry.value);
         if (head === undefined) return undefined;
         const atomic = this.#kv.atomic().check(entry);
         if (isNew(entry.value) !== isNew(head)) {
-          if (isNew(entry.value)) await this.#countNew(address);
-          sumChannels(atomic, [address], isNew(head) ? -1 : 1);
+          if (isNew(entry.value)) await this.#countNew(channelKey);
+          sumChannels(atomic, [channelKey], isNew(head) ? -1 : 1);
         }
         atomic.set(entry.key, head, head.deleted ? { expireIn: TOMBSTONE_MS } : {});
         if (entry.value !== null && entry.value.epoch !== head.epoch) {
-          atomic.set(keys.sweep(address, entry.value.epoch), 0);
+          atomic.set(keys.sweep(channelKey, entry.value.epoch), 0);
         }
-        this.#doorbell.prepare(atomic, [address]);
+        this.#doorbell.prepare(atomic, [channelKey]);
         const result = await untilUnlocked(() => atomic.commit());
         if (!result.ok) continue;
-        this.#doorbell.committed([address], result.versionstamp);
-        this.#listeners.get(address)?.changed();
+        this.#doorbell.committed([channelKey], result.versionstamp);
+        this.#listeners.get(channelKey)?.changed();
         return head;
       }
       throw new Problem("contended", "Too many writers at this channel; try again.");
@@ -235,22 +237,22 @@ export class KvLog implements Log {
   }
 
   /** @throws {Problem} `tenant_limit` */
-  async #countNew(address: Address): Promise<void> {
-    await this.#counts.load([address], new HeadCache(this.#kv));
-    this.#counts.add([address]);
+  async #countNew(channelKey: ChannelKey): Promise<void> {
+    await this.#counts.load([channelKey], new HeadCache(this.#kv));
+    this.#counts.add([channelKey]);
   }
 
   /** Rings for every listened channel whose head is not the one of the last look. */
   async #pollHeads(): Promise<void> {
-    const addresses = [...this.#listeners.keys()];
+    const channelKeys = [...this.#listeners.keys()];
     try {
-      const heads = await withinTime(readHeads(this.#kv, addresses), READ_TIMEOUT);
-      addresses.forEach((address, i) => {
+      const heads = await withinTime(readHeads(this.#kv, channelKeys), READ_TIMEOUT);
+      channelKeys.forEach((channelKey, i) => {
         const versionstamp = heads[i]?.versionstamp ?? null;
-        const before = this.#polled.get(address);
-        const listener = this.#listeners.get(address);
+        const before = this.#polled.get(channelKey);
+        const listener = this.#listeners.get(channelKey);
         if (listener === undefined) return;
-        this.#polled.set(address, versionstamp);
+        this.#polled.set(channelKey, versionstamp);
         if (before !== versionstamp) listener.changed();
       });
     } catch {

@@ -1,10 +1,10 @@
-import type { Address, Channel, Tenant } from "../shared/channel.ts";
+import type { Channel, ChannelKey, Tenant } from "../shared/channel.ts";
 import type { Epoch, Offset, Position } from "../shared/offset.ts";
 import type { Run } from "./run.ts";
 
 /** An event that isn't in the log yet. */
 export interface Draft {
-  readonly address: Address;
+  readonly channelKey: ChannelKey;
   /** Deduplicates: a second draft with the id of a kept event is that event. */
   readonly id: string | undefined;
   readonly type: string;
@@ -111,7 +111,7 @@ export interface Log {
   append(drafts: readonly Draft[]): Promise<readonly Appended[]>;
 
   /** @throws {Problem} `storage_*` */
-  head(address: Address): Promise<Head | undefined>;
+  head(channelKey: ChannelKey): Promise<Head | undefined>;
 
   /**
    * The events after `after`: up to about `limit` of them and 256 KiB, at least one if there is
@@ -119,19 +119,19 @@ export interface Log {
    *
    * @throws {Problem} `storage_*`
    */
-  read(address: Address, after: Position, limit: number): Promise<ReadResult>;
+  read(channelKey: ChannelKey, after: Position, limit: number): Promise<ReadResult>;
 
   /** Channels of a tenant in the order of their names, after the name `after`. */
   channels(tenant: Tenant, after: string, limit: number): Promise<readonly ChannelInfo[]>;
 
   /** Sets what the channel keeps, making the channel if need be. */
-  configure(address: Address, retention: Partial<Retention>): Promise<Head>;
+  configure(channelKey: ChannelKey, retention: Partial<Retention>): Promise<Head>;
 
   /** Ends this life of the channel. False where there was none. */
-  delete(address: Address): Promise<boolean>;
+  delete(channelKey: ChannelKey): Promise<boolean>;
 
   /** Rings `listener` until the answer is disposed. */
-  listen(address: Address, listener: LogListener): Disposable;
+  listen(channelKey: ChannelKey, listener: LogListener): Disposable;
 
   /** One pass of retention over all channels, if no other isolate is at it. */
   retain(): Promise<void>;

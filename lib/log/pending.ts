@@ -1,4 +1,4 @@
-import type { Address } from "../shared/channel.ts";
+import type { ChannelKey } from "../shared/channel.ts";
 import { Problem } from "../shared/problem.ts";
 import type { StoredDrafts } from "./blobs.ts";
 import type { Appended, Draft, StaleRowsError } from "./log.ts";
@@ -7,7 +7,7 @@ import type { Appended, Draft, StaleRowsError } from "./log.ts";
 export interface Pending {
   readonly drafts: readonly Draft[];
   /** The channels of the drafts, without repeats. */
-  readonly addresses: readonly Address[];
+  readonly channelKeys: readonly ChannelKey[];
   stored: StoredDrafts;
   /** Rows that must be as they were read, for what changes along. */
   readonly rowChecks: readonly Deno.AtomicCheck[];
@@ -33,10 +33,12 @@ export function settle(
 }
 
 /** The channels of all of `group`. */
-export function addressesOf(group: readonly Pending[]): ReadonlySet<Address> {
-  const addresses = new Set<Address>();
-  for (const pending of group) for (const address of pending.addresses) addresses.add(address);
-  return addresses;
+export function addressesOf(group: readonly Pending[]): ReadonlySet<ChannelKey> {
+  const channelKeys = new Set<ChannelKey>();
+  for (const pending of group) {
+    for (const channelKey of pending.channelKeys) channelKeys.add(channelKey);
+  }
+  return channelKeys;
 }
 
 /** For a caller whose events may be stored or not. */

@@ -1,6 +1,6 @@
 import { keys } from "../kv/keys.ts";
 import { KV_LIMITS } from "../kv/limits.ts";
-import type { Address } from "../shared/channel.ts";
+import type { ChannelKey } from "../shared/channel.ts";
 import type { Gap, LogEvent } from "../shared/event.ts";
 import { type Epoch, formatOffset, NO_EPOCH, offsetOf, type Position } from "../shared/offset.ts";
 import { loadData } from "./blobs.ts";
@@ -47,17 +47,17 @@ export function startOf(
 /** @see {@link import("./log.ts").Log.read} */
 export async function readLog(
   kv: Deno.Kv,
-  address: Address,
+  channelKey: ChannelKey,
   after: Position,
   limit: number,
   now: number,
 ): Promise<ReadResult> {
   // Both at once: whichever is older, a hole between them is seen by the sequences.
   const [entry, ahead] = await Promise.all([
-    kv.get<StoredHead>(keys.head(address)),
+    kv.get<StoredHead>(keys.head(channelKey)),
     after.epoch === NO_EPOCH
       ? undefined
-      : listEvents(kv, address, after.epoch, after.sequence, limit),
+      : listEvents(kv, channelKey, after.epoch, after.sequence, limit),
   ]);
   const head = entry.value;
   if (head === null) return { runs: [], head: undefined };
@@ -66,8 +66,8 @@ export async function readLog(
     after.epoch === head.epoch &&
     // Else the events are older than the head, which would promise more than was read.
     !(ahead.isEnd && (ahead.events.at(-1)?.sequence ?? start.after) < head.last);
-  const found = isRead ? ahead : await listEvents(kv, address, head.epoch, start.after, limit);
-  const runs = toRuns(address, head.epoch, start, found.events);
+  const found = isRead ? ahead : await listEvents(kv, channelKey, head.epoch, start.after, limit);
+  const runs = toRuns(channelKey, head.epoch, start, found.events);
   return {
     runs: withoutExpired(runs, now),
     head: head.deleted ? undefined : publicHead(head),
@@ -79,7 +79,7 @@ export async function readLog(
  * moved on while they were read): then a gap says so.
  */
 function toRuns(
-  address: Address,
+  channelKey: ChannelKey,
   epoch: Epoch,
   start: Start,
   events: readonly LogEvent[],
@@ -89,7 +89,7 @@ function toRuns(
   let from = 0;
   const close = (to: number) => {
     if (to === from && gap === undefined) return;
-    runs.push(new Run(address, epoch, after, events.slice(from, to), gap));
+    runs.push(new Run(channelKey, epoch, after, events.slice(from, to), gap));
   };
   events.forEach((event, at) => {
     const expected = after + (at - from) + 1;
@@ -115,7 +115,7 @@ function toRuns(
 
 async function listEvents(
   kv: Deno.Kv,
-  address: Address,
+  channelKey: ChannelKey,
   epoch: Epoch,
   after: number,
   limit: number,
@@ -127,8 +127,8 @@ async function listEvents(
   while (events.length < limit && size < READ_BYTES) {
     let batches = 0;
     const entries = kv.list<StoredBatch>({
-      start: keys.batch(address, epoch, at + 1),
-      end: keys.batch(address, epoch, Number.MAX_SAFE_INTEGER),
+      start: keys.batch(channelKey, epoch, at + 1),
+      end: keys.batch(channelKey, epoch, Number.MAX_SAFE_INTEGER),
     }, { limit: want, batchSize: want });
     for await (const { value: batch } of entries) {
       batches++;
@@ -138,7 +138,7 @@ async function listEvents(
         size += lengthOf(batch.data[to++]);
       }
       const stored = batch.data.slice(from, to);
-      const data = stored.some(isBlob) ? await loadData(kv, address, stored) : stored;
+      const data = stored.some(isBlob) ? await loadData(kv, channelKey, stored) : stored;
       data.forEach((value, i) => {
         if (value === undefined || isBlob(value)) return;
         events.push(unpackEvent(batch, from + i, value));

@@ -4,9 +4,9 @@ import { KV_LIMITS } from "../kv/limits.ts";
 import { untilUnlocked } from "../kv/locked.ts";
 import { WorkLease } from "../kv/work_lease.ts";
 import {
-  type Address,
-  addressOf,
   type Channel,
+  type ChannelKey,
+  channelKeyOf,
   channelOf,
   type Tenant,
   tenantOf,
@@ -31,7 +31,7 @@ export interface RetentionOptions {
   readonly defaults: Retention;
   readonly now: () => number;
   /** Ends the life of a channel, if its head is still this one. */
-  readonly end: (address: Address, head: StoredHead) => Promise<void>;
+  readonly end: (channelKey: ChannelKey, head: StoredHead) => Promise<void>;
 }
 
 /**
@@ -55,13 +55,13 @@ export class Retainer {
       const entry of kv.list<StoredHead>({ prefix: keys.allHeads() }, { batchSize: 100 })
     ) {
       const [, tenant, channel] = entry.key;
-      const address = addressOf(tenant as Tenant, channel as Channel);
-      await this.#trim(address, entry);
+      const channelKey = channelKeyOf(tenant as Tenant, channel as Channel);
+      await this.#trim(channelKey, entry);
     }
     for await (const { key } of kv.list({ prefix: keys.sweeps() })) {
       if (!await this.#lease.hold()) return;
       const [, tenant, channel, epoch] = key;
-      await this.#sweep(addressOf(tenant as Tenant, channel as Channel), epoch as Epoch);
+      await this.#sweep(channelKeyOf(tenant as Tenant, channel as Channel), epoch as Epoch);
     }
     for await (const { key, value, versionstamp } of kv.list<Orphan>({ prefix: keys.orphans() })) {
       if (value.time > this.#options.now() - ORPHAN_MS) continue;
@@ -77,18 +77,18 @@ export class Retainer {
   }
 
   /** Moves the first kept event of a channel forward as its limits ask. */
-  async #trim(address: Address, entry: Deno.KvEntry<StoredHead>): Promise<void> {
+  async #trim(channelKey: ChannelKey, entry: Deno.KvEntry<StoredHead>): Promise<void> {
     const { kv, now, defaults, doorbell } = this.#options;
     const head = entry.value;
-    if (head.first > head.last) return await this.#endDeserted(address, entry);
-    const limits = retentionOf(channelOf(address), head.retention, defaults);
+    if (head.first > head.last) return await this.#endDeserted(channelKey, entry);
+    const limits = retentionOf(channelOf(channelKey), head.retention, defaults);
     const oldestKept = now() - limits.age;
     const isWithin = head.oldest >= oldestKept && head.last - head.first < limits.events &&
       head.endBytes - head.startBytes <= limits.bytes;
     if (isWithin) return;
     const start = await findFirstKept(
       kv,
-      address,
+      channelKey,
       head,
       (event) =>
         event.sequence > head.last - limits.events && event.time >= oldestKept &&
@@ -97,50 +97,53 @@ export class Retainer {
     if (start.first === head.first && start.oldest === head.oldest) return;
     const atomic = kv.atomic().check(entry)
       .set(entry.key, { ...head, ...start } satisfies StoredHead)
-      .set(keys.sweep(address, head.epoch), 0);
-    doorbell.prepare(atomic, [address]);
+      .set(keys.sweep(channelKey, head.epoch), 0);
+    doorbell.prepare(atomic, [channelKey]);
     const result = await untilUnlocked(() => atomic.commit()); // if an append was first: in the next pass
-    if (result.ok) doorbell.committed([address], result.versionstamp);
+    if (result.ok) doorbell.committed([channelKey], result.versionstamp);
   }
 
   /**
    * Ends the presence channel where nobody is, and has been for as long as it keeps: nobody could
    * delete it, and it counts as one of the tenant's.
    */
-  async #endDeserted(address: Address, { value: head }: Deno.KvEntry<StoredHead>): Promise<void> {
+  async #endDeserted(
+    channelKey: ChannelKey,
+    { value: head }: Deno.KvEntry<StoredHead>,
+  ): Promise<void> {
     const { kv, end } = this.#options;
-    const watched = watchedChannel(channelOf(address));
+    const watched = watchedChannel(channelOf(channelKey));
     if (watched === undefined || head.deleted) return;
-    const prefix = keys.members(addressOf(tenantOf(address), watched));
+    const prefix = keys.members(channelKeyOf(tenantOf(channelKey), watched));
     for await (const _ of kv.list({ prefix }, { limit: 1 })) return;
-    await end(address, head); // unless it has moved meanwhile: whoever enters moves it
+    await end(channelKey, head); // unless it has moved meanwhile: whoever enters moves it
   }
 
   /** Deletes what an epoch's log has before the first kept event; all, if it is over. */
-  async #sweep(address: Address, epoch: Epoch): Promise<void> {
+  async #sweep(channelKey: ChannelKey, epoch: Epoch): Promise<void> {
     const { kv } = this.#options;
-    const marker = await kv.get(keys.sweep(address, epoch));
-    const head = (await kv.get<StoredHead>(keys.head(address))).value;
+    const marker = await kv.get(keys.sweep(channelKey, epoch));
+    const head = (await kv.get<StoredHead>(keys.head(channelKey))).value;
     const isCurrent = head?.epoch === epoch;
     const end = isCurrent
-      ? keys.batch(address, epoch, head.first)
-      : keys.batch(address, epoch, Number.MAX_SAFE_INTEGER);
-    const batches = kv.list<StoredBatch>({ start: keys.batch(address, epoch, 0), end }, {
+      ? keys.batch(channelKey, epoch, head.first)
+      : keys.batch(channelKey, epoch, Number.MAX_SAFE_INTEGER);
+    const batches = kv.list<StoredBatch>({ start: keys.batch(channelKey, epoch, 0), end }, {
       batchSize: 8,
     });
     for await (const { key, value } of batches) {
-      for (const data of value.data) if (isBlob(data)) await deleteBlob(kv, address, data.blob);
-      await this.#forgetIds(address, epoch, value);
+      for (const data of value.data) if (isBlob(data)) await deleteBlob(kv, channelKey, data.blob);
+      await this.#forgetIds(channelKey, epoch, value);
       await untilUnlocked(() => kv.delete(key));
     }
     const finish = kv.atomic().check(marker).delete(marker.key);
     await untilUnlocked(() => finish.commit()); // stays, if the head moved on
   }
 
-  async #forgetIds(address: Address, epoch: Epoch, batch: StoredBatch): Promise<void> {
+  async #forgetIds(channelKey: ChannelKey, epoch: Epoch, batch: StoredBatch): Promise<void> {
     const { kv } = this.#options;
     const named = (batch.ids ?? []).flatMap((id, i) =>
-      id === null ? [] : [{ key: keys.seen(address, id), sequence: batch.first + i }]
+      id === null ? [] : [{ key: keys.seen(channelKey, id), sequence: batch.first + i }]
     );
     for (let at = 0; at < named.length; at += KV_LIMITS.getMany) {
       const part = named.slice(at, at + KV_LIMITS.getMany);
@@ -165,13 +168,13 @@ interface Place {
 /** The first event for which `isKept` holds, as it stands in the head. */
 async function findFirstKept(
   kv: Deno.Kv,
-  address: Address,
+  channelKey: ChannelKey,
   head: StoredHead,
   isKept: (event: Place) => boolean,
 ): Promise<Pick<StoredHead, "first" | "oldest" | "startBytes">> {
   const batches = kv.list<StoredBatch>({
-    start: keys.batch(address, head.epoch, head.first),
-    end: keys.batch(address, head.epoch, head.last + 1),
+    start: keys.batch(channelKey, head.epoch, head.first),
+    end: keys.batch(channelKey, head.epoch, head.last + 1),
   }, { batchSize: 8 });
   for await (const { value: batch } of batches) {
     const sizes = batch.data.map(dataBytes);

@@ -1,4 +1,4 @@
-import type { Address } from "../shared/channel.ts";
+import type { ChannelKey } from "../shared/channel.ts";
 import type { Gap, LogEvent } from "../shared/event.ts";
 import { type Epoch, formatOffset } from "../shared/offset.ts";
 
@@ -19,7 +19,7 @@ export class Run {
   #part: Run | undefined;
 
   constructor(
-    readonly address: Address,
+    readonly channelKey: ChannelKey,
     readonly epoch: Epoch,
     /** Sequence just before the first event (and after the gap, if there is one). */
     readonly after: number,
@@ -55,7 +55,7 @@ export class Run {
     if (sequence < this.after || (sequence === this.after && this.gap === undefined)) return this;
     if (this.#part?.after !== sequence) {
       const events = this.events.slice(sequence - this.after);
-      this.#part = new Run(this.address, this.epoch, sequence, events);
+      this.#part = new Run(this.channelKey, this.epoch, sequence, events);
     }
     return this.#part;
   }
@@ -66,7 +66,7 @@ export function joinRuns(runs: readonly [Run, ...Run[]]): Run {
   const [first] = runs;
   if (runs.length === 1) return first;
   const events = runs.flatMap((run) => run.events);
-  return new Run(first.address, first.epoch, first.after, events, first.gap);
+  return new Run(first.channelKey, first.epoch, first.after, events, first.gap);
 }
 
 /**
@@ -79,7 +79,7 @@ export function withoutExpired(runs: readonly Run[], now: number): readonly Run[
 }
 
 function splitExpired(run: Run, now: number): Run[] {
-  const { address, epoch } = run;
+  const { channelKey, epoch } = run;
   const parts: Run[] = [];
   const isLive = (event: LogEvent | undefined) => (event?.expiresAt ?? Infinity) > now;
   let at = 0;
@@ -96,7 +96,7 @@ function splitExpired(run: Run, now: number): Run[] {
       : before !== undefined
       ? { ...before, firstAvailable, lost: before.lost === null ? null : before.lost + lost }
       : { reason: "expired", requested: formatOffset(epoch, run.after + at), firstAvailable, lost };
-    parts.push(new Run(address, epoch, run.after + from, run.events.slice(from, to), gap));
+    parts.push(new Run(channelKey, epoch, run.after + from, run.events.slice(from, to), gap));
     at = Math.max(to, at + 1);
   }
   return parts;

@@ -3,7 +3,7 @@ import { untilUnlocked } from "../kv/locked.ts";
 import { WorkLease } from "../kv/work_lease.ts";
 import { LEASE_MS, type StoredLease } from "./isolate_lease.ts";
 import type { Place } from "./member.ts";
-import { forAll } from "./serial.ts";
+import { forAll } from "../shared/serial.ts";
 import { placesOf } from "./stays.ts";
 
 /** Between two looks for isolates that died, in ms. */

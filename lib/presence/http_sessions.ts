@@ -69,6 +69,6 @@ export class HttpSessions {
   }
 }
 
-function keyOf({ place: { address, member }, name }: HttpSession): string {
-  return `${address}\0${member}\0${name}`;
+function keyOf({ place: { channelKey, member }, name }: HttpSession): string {
+  return `${channelKey}\0${member}\0${name}`;
 }

@@ -1,7 +1,7 @@
 import { keys } from "../kv/keys.ts";
 import { untilUnlocked } from "../kv/locked.ts";
 import { withinTime } from "../kv/storage_problem.ts";
-import { Serial } from "./serial.ts";
+import { Serial } from "../shared/serial.ts";
 
 /** Between two signs of life, in ms. */
 const RENEW_MS = 5_000;

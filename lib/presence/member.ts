@@ -1,5 +1,5 @@
 import type { Authority } from "../auth/authority.ts";
-import { type Address, channelFault } from "../shared/channel.ts";
+import { channelFault, type ChannelKey } from "../shared/channel.ts";
 import { Problem, quote } from "../shared/problem.ts";
 
 /** A member's name in a channel's presence: 1–256 bytes of UTF-8 without control characters. */
@@ -8,7 +8,7 @@ export type Member = string & { readonly __brand: "Member" };
 /** A member of one channel. */
 export interface Place {
   /** Of the channel itself, not of its `$presence:`. */
-  readonly address: Address;
+  readonly channelKey: ChannelKey;
   readonly member: Member;
 }
 

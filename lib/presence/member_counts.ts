@@ -1,5 +1,5 @@
 import { keys } from "../kv/keys.ts";
-import type { Address } from "../shared/channel.ts";
+import type { ChannelKey } from "../shared/channel.ts";
 import { Problem } from "../shared/problem.ts";
 import type { GatheredReads } from "./gathered_reads.ts";
 
@@ -21,25 +21,25 @@ interface Entries {
  */
 export class MemberCounts {
   readonly #reads: GatheredReads;
-  readonly #entries = new Map<Address, Entries>();
+  readonly #entries = new Map<ChannelKey, Entries>();
 
   constructor(reads: GatheredReads) {
     this.#reads = reads;
   }
 
   /** For one who may turn out to be a new member: the sum is read along with what tells that. */
-  open(address: Address): Admission {
-    const entries = this.#entries.get(address) ??
+  open(channelKey: ChannelKey): Admission {
+    const entries = this.#entries.get(channelKey) ??
       { begun: 0, ended: 0, underWay: new Set(), users: 0 };
-    this.#entries.set(address, entries);
+    this.#entries.set(channelKey, entries);
     entries.users++;
-    return new Admission(entries, () => this.#read(address), () => {
-      if (--entries.users === 0) this.#entries.delete(address);
+    return new Admission(entries, () => this.#read(channelKey), () => {
+      if (--entries.users === 0) this.#entries.delete(channelKey);
     });
   }
 
-  async #read(address: Address): Promise<number> {
-    const { value } = await this.#reads.get<Deno.KvU64>(keys.memberCount(address));
+  async #read(channelKey: ChannelKey): Promise<number> {
+    const { value } = await this.#reads.get<Deno.KvU64>(keys.memberCount(channelKey));
     return Number(BigInt.asIntN(64, value?.value ?? 0n));
   }
 }
@@ -116,7 +116,11 @@ export class Admission implements Disposable {
 }
 
 /** Adds to `atomic` that the channel has one member more, or less. */
-export function sumMembers(atomic: Deno.AtomicOperation, address: Address, change: 1 | -1): void {
+export function sumMembers(
+  atomic: Deno.AtomicOperation,
+  channelKey: ChannelKey,
+  change: 1 | -1,
+): void {
   // The store's sum wraps, so two's complement takes away.
-  atomic.sum(keys.memberCount(address), BigInt.asUintN(64, BigInt(change)));
+  atomic.sum(keys.memberCount(channelKey), BigInt.asUintN(64, BigInt(change)));
 }

@@ -3,8 +3,8 @@ import { untilUnlocked } from "../kv/locked.ts";
 import { withinTime } from "../kv/storage_problem.ts";
 import { type Draft, type Log, StaleRowsError } from "../log/log.ts";
 import {
-  type Address,
-  addressOf,
+  type ChannelKey,
+  channelKeyOf,
   channelOf,
   presenceChannel,
   tenantOf,
@@ -93,7 +93,7 @@ export class MemberRows {
     initial: string,
   ): Promise<Pick<StoredMember, "data" | "offset">> {
     return this.#untilDone(async () => {
-      using admission = this.#counts.open(place.address);
+      using admission = this.#counts.open(place.channelKey);
       const entry = await this.#read(place);
       const { value: row } = entry;
       if (row === null) {
@@ -153,15 +153,15 @@ export class MemberRows {
   }
 
   /** @throws {Problem} `bad_channel`, `storage_*` */
-  async snapshot(address: Address): Promise<Snapshot> {
+  async snapshot(channelKey: ChannelKey): Promise<Snapshot> {
     const { kv, log } = this.#options;
-    const changes = presenceAddress(address);
+    const changes = presenceAddress(channelKey);
     // Before the rows: what changes while they are read is behind the cursor, and in some of them.
     const head = await log.head(changes);
     const position = head === undefined ? ORIGIN : { epoch: head.epoch, sequence: head.last };
     const list = async () => {
       const members: PresentMember[] = [];
-      const prefix = keys.members(address);
+      const prefix = keys.members(channelKey);
       for await (const { key, value } of kv.list<StoredMember>({ prefix }, { batchSize: 500 })) {
         members.push({ ...value, member: key[3] as Member });
       }
@@ -171,8 +171,8 @@ export class MemberRows {
     return { members, cursor: formatCursor([channelOf(changes)], [position]) };
   }
 
-  #read({ address, member }: Place): Promise<Entry> {
-    return this.#reads.get<StoredMember>(keys.member(address, member));
+  #read({ channelKey, member }: Place): Promise<Entry> {
+    return this.#reads.get<StoredMember>(keys.member(channelKey, member));
   }
 
   /** Does `work`, which reads a row, again where another isolate has changed that meanwhile. */
@@ -213,7 +213,7 @@ export class MemberRows {
     const stay = stayKey(place, isolate);
     const data = changeData(type, place.member, row);
     const draft: Draft = {
-      address: presenceAddress(place.address),
+      channelKey: presenceAddress(place.channelKey),
       id: undefined,
       type,
       contentType: JSON_TYPE,
@@ -225,13 +225,14 @@ export class MemberRows {
         // Members come with their event alone; what isolates have them changes without one.
         checks: type === "enter" ? [] : [entry],
         absent: type === "enter" ? [entry.key] : [],
-        keyBytes: 2 * keyBytes(entry.key) + keyBytes(stay) + keyBytes(keys.members(place.address)),
+        keyBytes: 2 * keyBytes(entry.key) + keyBytes(stay) +
+          keyBytes(keys.members(place.channelKey)),
         valueBytes: ROW_BYTES + 2 * row.data.length + ISOLATE_BYTES * row.isolates.length,
         write(atomic, offset) {
           if (type === "leave") atomic.delete(entry.key).delete(stay);
           else atomic.set(entry.key, { ...row, offset } satisfies StoredMember).set(stay, 0);
           if (type === "update") return;
-          sumMembers(atomic, place.address, type === "enter" ? 1 : -1);
+          sumMembers(atomic, place.channelKey, type === "enter" ? 1 : -1);
         },
       },
     };
@@ -242,8 +243,8 @@ export class MemberRows {
 }
 
 /** Where the changes of the channel's presence are. @throws {Problem} `bad_channel` */
-export function presenceAddress(address: Address): Address {
-  return addressOf(tenantOf(address), presenceChannel(channelOf(address)));
+export function presenceAddress(channelKey: ChannelKey): ChannelKey {
+  return channelKeyOf(tenantOf(channelKey), presenceChannel(channelOf(channelKey)));
 }
 
 function changeData(
@@ -255,8 +256,8 @@ function changeData(
   return `{"member":${JSON.stringify(member)},${shown}"since":"${formatTime(since)}"}`;
 }
 
-function stayKey({ address, member }: Place, isolate: string): Deno.KvKey {
-  return keys.stay(isolate, address, member);
+function stayKey({ channelKey, member }: Place, isolate: string): Deno.KvKey {
+  return keys.stay(isolate, channelKey, member);
 }
 
 /** At the most: a part has a byte before and behind it. */

@@ -1,6 +1,6 @@
 import { keys } from "../kv/keys.ts";
 import { untilUnlocked } from "../kv/locked.ts";
-import { addressOf, type Channel, type Tenant } from "../shared/channel.ts";
+import { type Channel, channelKeyOf, type Tenant } from "../shared/channel.ts";
 import type { HttpSession } from "./http_sessions.ts";
 import type { Member } from "./member.ts";
 
@@ -16,9 +16,9 @@ const AT_ONCE = 50;
 export async function askToPart(
   kv: Deno.Kv,
   isolate: string,
-  { place: { address, member }, name }: HttpSession,
+  { place: { channelKey, member }, name }: HttpSession,
 ): Promise<void> {
-  const key = keys.parting(isolate, address, member, name);
+  const key = keys.parting(isolate, channelKey, member, name);
   await untilUnlocked(() => kv.set(key, 0, { expireIn: PARTING_MS }));
 }
 
@@ -38,8 +38,11 @@ export async function takePartings(
   };
   for await (const { key } of kv.list({ prefix: keys.partings(isolate) })) {
     const [, , tenant, channel, member, name] = key;
-    const address = addressOf(tenant as Tenant, channel as Channel);
-    sessions.push({ place: { address, member: member as Member }, name: String(name) });
+    const channelKey = channelKeyOf(tenant as Tenant, channel as Channel);
+    sessions.push({
+      place: { channelKey, member: member as Member },
+      name: String(name),
+    });
     rows.delete(key);
     if (sessions.length === AT_ONCE) await take();
   }

@@ -1,5 +1,5 @@
 import type { Log } from "../log/log.ts";
-import type { Address } from "../shared/channel.ts";
+import type { ChannelKey } from "../shared/channel.ts";
 import type { Offset } from "../shared/offset.ts";
 import { Problem } from "../shared/problem.ts";
 import { withinLimit } from "../shared/time_limit.ts";
@@ -9,7 +9,7 @@ import { IsolateLease } from "./isolate_lease.ts";
 import type { Place } from "./member.ts";
 import { MemberRows, presenceAddress, type Snapshot } from "./member_rows.ts";
 import { askToPart, takePartings } from "./partings.ts";
-import { forAll, Serial } from "./serial.ts";
+import { forAll, Serial } from "../shared/serial.ts";
 import { placesOf } from "./stays.ts";
 
 /** How long a member stays after its last session was lost, in ms: so a reconnect is no leave. */
@@ -119,7 +119,7 @@ export class Presence {
    */
   async enter(session: unknown, place: Place, data?: string): Promise<Offset> {
     if (this.#isClosed) throw new Problem("shutting_down", "This server is stopping.");
-    presenceAddress(place.address); // says what is wrong with it before anything is kept
+    presenceAddress(place.channelKey); // says what is wrong with it before anything is kept
     const held = this.#hold(place);
     const state = held.sessions.get(session) ?? { isIn: false, calls: 0 };
     held.sessions.set(session, state);
@@ -190,8 +190,8 @@ export class Presence {
   }
 
   /** Who is in the channel. @throws {Problem} `bad_channel`, `storage_*` */
-  members(address: Address): Promise<Snapshot> {
-    return this.#rows.snapshot(address);
+  members(channelKey: ChannelKey): Promise<Snapshot> {
+    return this.#rows.snapshot(channelKey);
   }
 
   /** Does what is due: that which is still under way from before goes on. */
@@ -351,8 +351,8 @@ export class Presence {
   }
 }
 
-function keyOf({ address, member }: Place): string {
-  return `${address}\0${member}`;
+function keyOf({ channelKey, member }: Place): string {
+  return `${channelKey}\0${member}`;
 }
 
 /** Whether what failed so may be in the store all the same, or come there later. */

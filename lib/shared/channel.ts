@@ -7,7 +7,7 @@ export type Tenant = string & { readonly __brand: "Tenant" };
 export type Channel = string & { readonly __brand: "Channel" };
 
 /** A channel within its tenant, `<tenant>/<channel>`: one string, so that it can key a Map. */
-export type Address = string & { readonly __brand: "Address" };
+export type ChannelKey = string & { readonly __brand: "Address" };
 
 export const DEFAULT_TENANT = "default" as Tenant;
 
@@ -16,7 +16,7 @@ export const AUDIT_CHANNEL = "$audit" as Channel;
 
 /** Where the server's own figures are: of all of it, so of {@link DEFAULT_TENANT} alone. */
 export const FIGURES_CHANNEL = "$figures" as Channel;
-export const FIGURES_ADDRESS = addressOf(DEFAULT_TENANT, FIGURES_CHANNEL);
+export const FIGURES_CHANNEL_KEY = channelKeyOf(DEFAULT_TENANT, FIGURES_CHANNEL);
 
 /** Before a channel's name: where the changes of its presence are. */
 const PRESENCE = "$presence:";
@@ -98,14 +98,14 @@ export function channelFault(name: string): string | undefined {
   return undefined;
 }
 
-export function addressOf(tenant: Tenant, channel: Channel): Address {
-  return `${tenant}/${channel}` as Address;
+export function channelKeyOf(tenant: Tenant, channel: Channel): ChannelKey {
+  return `${tenant}/${channel}` as ChannelKey;
 }
 
-export function channelOf(address: Address): Channel {
-  return address.slice(address.indexOf("/") + 1) as Channel;
+export function channelOf(channelKey: ChannelKey): Channel {
+  return channelKey.slice(channelKey.indexOf("/") + 1) as Channel;
 }
 
-export function tenantOf(address: Address): Tenant {
-  return address.slice(0, address.indexOf("/")) as Tenant;
+export function tenantOf(channelKey: ChannelKey): Tenant {
+  return channelKey.slice(0, channelKey.indexOf("/")) as Tenant;
 }

@@ -1,4 +1,4 @@
-import type { Address } from "./channel.ts";
+import type { ChannelKey } from "./channel.ts";
 import { dataJson, formatTime } from "./event.ts";
 
 /**
@@ -22,9 +22,9 @@ export interface EphemeralEvent {
  */
 export interface Relay {
   /** @throws {import("./problem.ts").Problem} `overloaded` */
-  send(address: Address, event: EphemeralEvent): void;
+  publish(channelKey: ChannelKey, event: EphemeralEvent): void;
   /** Calls `onEvent` with what other isolates send to the channel. */
-  receive(address: Address, onEvent: (event: EphemeralEvent) => void): Disposable;
+  subscribe(channelKey: ChannelKey, onEvent: (event: EphemeralEvent) => void): Disposable;
 }
 
 /** The members of an ephemeral event as JSON text, without the braces and on one line. */

@@ -1,4 +1,4 @@
-import type { EndReason } from "../auth/sessions.ts";
+import type { EndReason } from "../auth/connections.ts";
 import type { CloseReason } from "../hub/sink.ts";
 
 /** Subscribers of a server that stops come back spread over this time, in ms. */

@@ -1,4 +1,4 @@
-import type { NotesEncoder } from "../hub/notes.ts";
+import type { EphemeralEncoder } from "../hub/ephemeral_batch.ts";
 import type { Encoder } from "../log/run.ts";
 import { channelOf } from "../shared/channel.ts";
 import { ephemeralMembers } from "../shared/ephemeral.ts";
@@ -7,13 +7,13 @@ import { formatOffset } from "../shared/offset.ts";
 
 /** The members of each event's JSON, without braces: what pages and sockets build on. */
 export const jsonMembers: Encoder<readonly string[]> = (run) => {
-  const channel = JSON.stringify(channelOf(run.address));
+  const channel = JSON.stringify(channelOf(run.channelKey));
   return run.events.map((event) => eventMembers(channel, run.epoch, event));
 };
 
 /** The members of the run's gap notice, if it has one. */
 export const jsonGap: Encoder<string> = (run) =>
-  run.gap === undefined ? "" : gapMembers(JSON.stringify(channelOf(run.address)), run.gap);
+  run.gap === undefined ? "" : gapMembers(JSON.stringify(channelOf(run.channelKey)), run.gap);
 
 /** The WebSocket message of one run: a JSON object a line, the same for every subscriber. */
 export const socketMessage: Encoder<string> = (run) => {
@@ -24,11 +24,13 @@ export const socketMessage: Encoder<string> = (run) => {
 };
 
 /** The members of each ephemeral event's JSON, without braces. */
-export const jsonNoteMembers: NotesEncoder<readonly string[]> = ({ address, events }) => {
-  const channel = JSON.stringify(channelOf(address));
+export const jsonEphemeralMembers: EphemeralEncoder<readonly string[]> = (
+  { channelKey, events },
+) => {
+  const channel = JSON.stringify(channelOf(channelKey));
   return events.map((event) => ephemeralMembers(channel, event));
 };
 
 /** The WebSocket message of ephemeral events: a JSON object a line. */
-export const socketNotes: NotesEncoder<string> = (notes) =>
-  notes.encode(jsonNoteMembers).map((members) => `{"op":"ephemeral",${members}}`).join("\n");
+export const socketEphemeral: EphemeralEncoder<string> = (batch) =>
+  batch.encode(jsonEphemeralMembers).map((members) => `{"op":"ephemeral",${members}}`).join("\n");

@@ -1,12 +1,12 @@
 import type { Authority } from "../auth/authority.ts";
-import type { EndReason, Sessions } from "../auth/sessions.ts";
+import type { Connections, EndReason } from "../auth/connections.ts";
 import type { Hub } from "../hub/hub.ts";
-import type { Notes } from "../hub/notes.ts";
+import type { EphemeralBatch } from "../hub/ephemeral_batch.ts";
 import type { Sink } from "../hub/sink.ts";
 import type { Subscription } from "../hub/subscription.ts";
 import type { After } from "../shared/cursor.ts";
 import { Problem } from "../shared/problem.ts";
-import { jsonNoteMembers } from "./json_encoding.ts";
+import { jsonEphemeralMembers } from "./json_encoding.ts";
 import { type Found, makePage, type Page, type PageOptions, readPage } from "./page.ts";
 
 const CODES = { expired: "token_expired", revoked: "token_revoked" } as const;
@@ -20,7 +20,7 @@ export interface LongPollOptions extends PageOptions {
   readonly wait: number;
   /** Aborts when the client has gone. */
   readonly signal: AbortSignal;
-  readonly sessions: Sessions;
+  readonly connections: Connections;
   readonly authority: Authority;
 }
 
@@ -43,7 +43,7 @@ const MAX_GATHERED = 128 * 1024;
 export async function longPoll(hub: Hub, after: After, options: LongPollOptions): Promise<Page> {
   const { promise: ended, resolve: end, reject } = Promise.withResolvers<void>();
   // Before the first look: whose credential ends during it must not begin to wait.
-  using _session = options.sessions.open(crypto.randomUUID(), options.authority, {
+  using _connection = options.connections.open(crypto.randomUUID(), options.authority, {
     expiring() {},
     changed() {},
     end: (reason) => reject(new Problem(CODES[reason], WORDS[reason])),
@@ -52,7 +52,7 @@ export async function longPoll(hub: Hub, after: After, options: LongPollOptions)
   const page = await readPage(hub, after, options);
   if (!page.isEmpty || options.signal.aborted) return page;
   const found: Found[] = [];
-  const noted: Notes[] = [];
+  const ephemeral: EphemeralBatch[] = [];
   let gathered = 0;
   let gathering: ReturnType<typeof setTimeout> | undefined;
   const closed = Promise.withResolvers<void>();
@@ -61,7 +61,7 @@ export async function longPoll(hub: Hub, after: After, options: LongPollOptions)
   const onAbort = () => end();
   options.signal.addEventListener("abort", onAbort, { once: true });
   try {
-    for (const [index, address] of options.addresses.entries()) {
+    for (const [index, channelKey] of options.channelKeys.entries()) {
       const hasRoom = () => !found.some((of) => of.index === index);
       const sink: Sink = {
         write: (runs) => {
@@ -69,9 +69,9 @@ export async function longPoll(hub: Hub, after: After, options: LongPollOptions)
           end();
           return false;
         },
-        notify: (notes) => {
-          noted.push(notes);
-          for (const { data } of notes.events) gathered += data.length;
+        deliverEphemeral: (batch) => {
+          ephemeral.push(batch);
+          for (const { data } of batch.events) gathered += data.length;
           gathering ??= setTimeout(end, GATHER_MS);
           if (gathered >= MAX_GATHERED) end();
         },
@@ -81,7 +81,7 @@ export async function longPoll(hub: Hub, after: After, options: LongPollOptions)
         close: () => end(),
       };
       const position = page.vector.positions[index] ?? "latest";
-      subscriptions.push(await hub.subscribe(address, position, sink));
+      subscriptions.push(await hub.subscribe(channelKey, position, sink));
     }
     for (const subscription of subscriptions) subscription.start();
     await ended;
@@ -96,12 +96,12 @@ export async function longPoll(hub: Hub, after: After, options: LongPollOptions)
     closed.resolve();
   }
   const answer = found.length === 0 ? page : makePage(page.vector, found, options.limit, true);
-  return noted.length === 0 ? answer : withNotes(answer, noted);
+  return ephemeral.length === 0 ? answer : withEphemeral(answer, ephemeral);
 }
 
 /** The same page, which has ephemeral events too: it stays at its cursor. */
-function withNotes(page: Page, noted: readonly Notes[]): Page {
-  const members = noted.flatMap((notes) => notes.encode(jsonNoteMembers));
+function withEphemeral(page: Page, noted: readonly EphemeralBatch[]): Page {
+  const members = noted.flatMap((batch) => batch.encode(jsonEphemeralMembers));
   const events = members.map((one) => `{${one}}`).join(",");
   return { ...page, body: `{"ephemeral":[${events}],${page.body.slice(1)}`, isEmpty: false };
 }

@@ -1,6 +1,6 @@
 import type { Hub } from "../hub/hub.ts";
 import type { Run } from "../log/run.ts";
-import { type Address, channelOf } from "../shared/channel.ts";
+import { type ChannelKey, channelOf } from "../shared/channel.ts";
 import type { After, Cursor } from "../shared/cursor.ts";
 import { ORIGIN } from "../shared/offset.ts";
 import { jsonGap, jsonMembers } from "./json_encoding.ts";
@@ -26,7 +26,7 @@ export interface Found {
 }
 
 export interface PageOptions {
-  readonly addresses: readonly Address[];
+  readonly channelKeys: readonly ChannelKey[];
   readonly limit: number;
 }
 
@@ -34,13 +34,13 @@ export interface PageOptions {
 export async function readPage(
   hub: Hub,
   after: After,
-  { addresses, limit }: PageOptions,
+  { channelKeys, limit }: PageOptions,
 ): Promise<Page> {
-  const starts = await startPositions(hub, addresses, after);
-  const vector = new Vector(addresses.map(channelOf), starts);
+  const starts = await startPositions(hub, channelKeys, after);
+  const vector = new Vector(channelKeys.map(channelOf), starts);
   // One more than asked, to see whether that was all.
   const results = await Promise.all(
-    addresses.map((address, i) => hub.read(address, starts[i] ?? ORIGIN, limit + 1)),
+    channelKeys.map((channelKey, i) => hub.read(channelKey, starts[i] ?? ORIGIN, limit + 1)),
   );
   const found = results.map(({ runs }, index) => ({ index, runs }));
   const reached = results.map(({ runs, head }, i) => {

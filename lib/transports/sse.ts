@@ -1,21 +1,21 @@
 import type { Authority } from "../auth/authority.ts";
-import type { EndReason, Holder, Session, Sessions } from "../auth/sessions.ts";
+import type { Connection, ConnectionHandler, Connections, EndReason } from "../auth/connections.ts";
 import type { Hub } from "../hub/hub.ts";
-import type { Notes, NotesEncoder } from "../hub/notes.ts";
+import type { EphemeralBatch, EphemeralEncoder } from "../hub/ephemeral_batch.ts";
 import type { Sink } from "../hub/sink.ts";
 import type { Subscription } from "../hub/subscription.ts";
 import type { Encoder, Run } from "../log/run.ts";
 import { concat } from "../shared/bytes.ts";
-import { type Address, type Channel, channelOf } from "../shared/channel.ts";
+import { type Channel, type ChannelKey, channelOf } from "../shared/channel.ts";
 import { type After, formatCursor } from "../shared/cursor.ts";
 import { SSE_HEARTBEAT, sseNotice, sseOpening } from "../shared/sse.ts";
 import { type GoodbyeReason, reconnectDelay } from "./goodbye.ts";
 import {
   encodeSseVector,
   sseEnvelope,
-  sseEnvelopeNotes,
+  sseEnvelopeEphemeral,
   ssePlain,
-  ssePlainNotes,
+  ssePlainEphemeral,
 } from "./sse_encoding.ts";
 import type { TimerWheel } from "./timer_wheel.ts";
 import { startPositions } from "./start.ts";
@@ -36,14 +36,14 @@ const BY_BYTES: QueuingStrategy<Uint8Array> = {
 export interface SseOptions {
   readonly hub: Hub;
   readonly wheel: TimerWheel;
-  readonly sessions: Sessions;
+  readonly connections: Connections;
   /** Names the stream to who brings it another token. */
   readonly id: string;
   readonly authority: Authority;
   /** Disposed when the stream has ended. */
   readonly connection: Disposable;
   /** Sorted, without repeats. */
-  readonly addresses: readonly Address[];
+  readonly channelKeys: readonly ChannelKey[];
   readonly after: After;
   /** Whether `data:` is a JSON envelope instead of the data as published. */
   readonly isEnveloped: boolean;
@@ -62,9 +62,9 @@ export async function sseStream(options: SseOptions): Promise<ReadableStream<Uin
   return stream.readable;
 }
 
-class SseStream implements Holder {
+class SseStream implements ConnectionHandler {
   readonly #options: SseOptions;
-  readonly #session: Session;
+  readonly #connection: Connection;
   /** By channel; those that lost their right have gone. */
   readonly #subscriptions = new Map<Channel, Subscription>();
   #controller!: ReadableStreamDefaultController<Uint8Array>; // set by start(), before the constructor ends
@@ -76,7 +76,7 @@ class SseStream implements Holder {
 
   constructor(options: SseOptions) {
     this.#options = options;
-    this.#session = options.sessions.open(options.id, options.authority, this);
+    this.#connection = options.connections.open(options.id, options.authority, this);
     this.readable = new ReadableStream<Uint8Array>({
       start: (controller) => {
         this.#controller = controller;
@@ -101,19 +101,19 @@ class SseStream implements Holder {
   }
 
   async #subscribeAll(): Promise<void> {
-    const { hub, addresses, after, isEnveloped } = this.#options;
-    const channels = addresses.map(channelOf);
-    const isVector = addresses.length > 1;
-    const starts = isVector ? await startPositions(hub, addresses, after) : [];
+    const { hub, channelKeys, after, isEnveloped } = this.#options;
+    const channels = channelKeys.map(channelOf);
+    const isVector = channelKeys.length > 1;
+    const starts = isVector ? await startPositions(hub, channelKeys, after) : [];
     const vector = new Vector(channels, starts);
-    for (const [i, address] of addresses.entries()) {
+    for (const [i, channelKey] of channelKeys.entries()) {
       const encode: Encoder<Uint8Array> = isVector
         ? (run) => encodeSseVector(run, isEnveloped, (at) => vector.at(i, run.epoch, at))
         : (run) => run.encode(isEnveloped ? sseEnvelope : ssePlain);
       const start = starts[i] ?? (typeof after === "string" ? after : after[i] ?? "latest");
-      const subscription = await hub.subscribe(address, start, this.#sink(encode));
+      const subscription = await hub.subscribe(channelKey, start, this.#sink(encode));
       if (this.#isClosed) return subscription.close();
-      this.#subscriptions.set(channelOf(address), subscription);
+      this.#subscriptions.set(channelOf(channelKey), subscription);
     }
     const positions = [...this.#subscriptions.values()].map(({ position }) => position);
     const cursor = formatCursor(channels, positions);
@@ -123,7 +123,7 @@ class SseStream implements Holder {
   #sink(encode: Encoder<Uint8Array>): Sink {
     return {
       write: (runs) => this.#write(runs, encode),
-      notify: (notes) => this.#notify(notes),
+      deliverEphemeral: (batch) => this.#notify(batch),
       hasRoom: () => this.#hasRoom(),
       drained: () => this.#drained(),
       close: (reason) => this.#close(reason),
@@ -140,12 +140,12 @@ class SseStream implements Holder {
     return this.#hasRoom();
   }
 
-  #notify(notes: Notes): void {
+  #notify(batch: EphemeralBatch): void {
     if (this.#isClosed || !this.#hasRoom()) return;
-    const encode: NotesEncoder<Uint8Array> = this.#options.isEnveloped
-      ? sseEnvelopeNotes
-      : ssePlainNotes;
-    this.#controller.enqueue(notes.encode(encode));
+    const encode: EphemeralEncoder<Uint8Array> = this.#options.isEnveloped
+      ? sseEnvelopeEphemeral
+      : ssePlainEphemeral;
+    this.#controller.enqueue(batch.encode(encode));
   }
 
   #hasRoom(): boolean {
@@ -180,7 +180,7 @@ class SseStream implements Holder {
   /** Ends the subscriptions that the credential doesn't allow any more. */
   changed(): void {
     if (this.#beats === undefined) return; // looked at when all are there
-    const { authority } = this.#session;
+    const { authority } = this.#connection;
     for (const [channel, subscription] of this.#subscriptions) {
       if (authority.mayRead(channel)) continue;
       subscription.close();
@@ -204,7 +204,7 @@ class SseStream implements Holder {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.#beats?.[Symbol.dispose]();
-    this.#session[Symbol.dispose]();
+    this.#connection[Symbol.dispose]();
     this.#options.connection[Symbol.dispose]();
     for (const subscription of this.#subscriptions.values()) subscription.close();
     this.#wakeWaiters();

@@ -1,4 +1,4 @@
-import type { NotesEncoder } from "../hub/notes.ts";
+import type { EphemeralEncoder } from "../hub/ephemeral_batch.ts";
 import type { Encoder, Run } from "../log/run.ts";
 import { channelOf } from "../shared/channel.ts";
 import { ephemeralMembers } from "../shared/ephemeral.ts";
@@ -32,13 +32,15 @@ export function encodeSseVector(
 }
 
 /** The frames of ephemeral events: without an `id:`, so that they move no cursor. */
-export const ssePlainNotes: NotesEncoder<Uint8Array> = ({ events }) => {
+export const ssePlainEphemeral: EphemeralEncoder<Uint8Array> = ({ events }) => {
   return utf8.encode(events.map(({ type, data }) => sseNotice(shownType(type), data)).join(""));
 };
 
 /** The same with a JSON envelope as data. */
-export const sseEnvelopeNotes: NotesEncoder<Uint8Array> = ({ address, events }) => {
-  const channel = JSON.stringify(channelOf(address));
+export const sseEnvelopeEphemeral: EphemeralEncoder<Uint8Array> = (
+  { channelKey, events },
+) => {
+  const channel = JSON.stringify(channelOf(channelKey));
   const frames = events.map((event) => {
     const envelope = `{${ephemeralMembers(channel, event)},"ephemeral":true}`;
     return sseNotice(shownType(event.type), envelope);
@@ -64,7 +66,7 @@ function shownType(type: string): string | undefined {
 }
 
 function gapEvent(run: Run, gap: Gap, cursor: string): string {
-  const channel = JSON.stringify(channelOf(run.address));
+  const channel = JSON.stringify(channelOf(run.channelKey));
   return sseEvent(cursor, "weir.gap", `{${gapMembers(channel, gap)}}`);
 }
 
@@ -77,6 +79,6 @@ function dataOf(event: LogEvent): string {
 }
 
 function envelopeOf(run: Run): (event: LogEvent) => string {
-  const channel = JSON.stringify(channelOf(run.address));
+  const channel = JSON.stringify(channelOf(run.channelKey));
   return (event) => `{${eventMembers(channel, run.epoch, event)}}`;
 }

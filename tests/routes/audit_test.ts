@@ -60,7 +60,7 @@ Deno.test("the audit channel is read over every transport, by who has the right 
     socket.send({ op: "subscribe", ref: 1, channel: AUDIT });
     await socket.until("subscribed");
     const poll = call(weir.url, readUrl("", [AUDIT], { wait: "60" }), { headers });
-    await until("all wait", () => weir.server.weir.access.sessions.size === 3);
+    await until("all wait", () => weir.server.server.access.connections.size === 3);
     await beDenied(weir, "default", "mallory");
     const { event, data } = await stream.next();
     assert.equal(event, "access.denied");
@@ -221,7 +221,7 @@ Deno.test("a flood of refusals hides nothing that an admin does", async () => {
 
 Deno.test("what an admin does is not done without a record of it, and can be tried again", async () => {
   await using weir = await guardedLocal();
-  const { log, access } = weir.server.weir;
+  const { log, access } = weir.server.server;
   const headers = bearer(await weir.token({ admin: true }, { sub: "root" }));
   const ask = (method: string, path: string, body?: unknown) =>
     call(weir.url, path, {

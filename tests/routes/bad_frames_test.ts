@@ -62,7 +62,7 @@ Deno.test("a bad message is refused with its ref, and the socket goes on", async
       assert.match(String(error["detail"]), says);
       client.send({ op: "ping", ref: what });
       assert.deepEqual(await client.next(), { op: "pong", ref: what });
-      assert.deepEqual(await server.weir.log.channels(DEFAULT_TENANT, "", 10), []);
+      assert.deepEqual(await server.server.log.channels(DEFAULT_TENANT, "", 10), []);
     });
   }
 });

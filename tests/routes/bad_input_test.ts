@@ -258,6 +258,6 @@ async function assertProblem(
   assert.match(problem.detail, says);
 }
 
-async function assertNothingStored({ weir }: LocalServer): Promise<void> {
-  assert.deepEqual(await weir.log.channels(DEFAULT_TENANT, "", 10), []);
+async function assertNothingStored({ server }: LocalServer): Promise<void> {
+  assert.deepEqual(await server.log.channels(DEFAULT_TENANT, "", 10), []);
 }

@@ -55,14 +55,14 @@ for (
     }
     assert.equal((await raw(server, "POST", "/v1/channels/b/events", {}, "")).status, 201);
     await until("only the whole body is stored", async () => {
-      const channels = await server.weir.log.channels(DEFAULT_TENANT, "", 10);
+      const channels = await server.server.log.channels(DEFAULT_TENANT, "", 10);
       return channels.map(({ channel }) => channel).join() === "b";
     });
   });
 }
 
-async function assertNothingStored({ weir }: LocalServer): Promise<void> {
-  assert.deepEqual(await weir.log.channels(DEFAULT_TENANT, "", 10), []);
+async function assertNothingStored({ server }: LocalServer): Promise<void> {
+  assert.deepEqual(await server.log.channels(DEFAULT_TENANT, "", 10), []);
 }
 
 /** A request as it stands, on a connection of its own. */

@@ -3,7 +3,7 @@ import { assertRefused, call } from "../support/calls.ts";
 import { bearer, guardedLocal } from "../support/guarded.ts";
 import { LISTENERS, nextNote } from "../support/listeners.ts";
 import { LocalServer } from "../support/local_server.ts";
-import { notify, notifyUntilHeard } from "../support/notes.ts";
+import { notify, notifyUntilHeard } from "../support/ephemeral_events.ts";
 import { newChannel, publish } from "../support/publishing.ts";
 import { readUrl } from "../support/readers.ts";
 import { SocketClient } from "../support/socket_client.ts";

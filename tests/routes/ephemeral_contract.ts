@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { call } from "../support/calls.ts";
 import { type ClusterKind, clusterTest } from "../support/clusters.ts";
 import { type Listener, LISTENERS, nextNote } from "../support/listeners.ts";
-import { notifyUntilHeard } from "../support/notes.ts";
+import { notifyUntilHeard } from "../support/ephemeral_events.ts";
 import { newChannel, publish } from "../support/publishing.ts";
 import { READERS, readUrl, takeEvents } from "../support/readers.ts";
 import { SocketClient } from "../support/socket_client.ts";

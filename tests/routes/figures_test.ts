@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { FIGURES_ADDRESS } from "../../lib/shared/channel.ts";
+import { FIGURES_CHANNEL_KEY } from "../../lib/shared/channel.ts";
 import type { Sample } from "../../lib/shared/figures.ts";
 import { quantiles } from "../../lib/shared/histogram.ts";
 import { assertRefused, call } from "../support/calls.ts";
@@ -57,7 +57,7 @@ Deno.test("the figures say what happened: connections, publishes, deliveries, du
   socket.send({ op: "subscribe", ref: 1, channel });
   await socket.until("subscribed");
   const poll = call(url, readUrl("", [newChannel()], { wait: "60" }));
-  const { meter: { open }, hub } = server.weir;
+  const { meter: { open }, hub } = server.server;
   await until("the poll waits", () => open.longPoll === 1);
   // What is published before is caught up with, and counts so.
   await until("all are live", () => hub.subscriptions.live === 4);
@@ -90,7 +90,7 @@ Deno.test("the figures say what happened: connections, publishes, deliveries, du
   assert.ok(samples.some(({ durations }) => durations.commit.length > 0));
   assert.ok(samples.some(({ durations }) => durations.delivery.length > 0));
   assert.ok(samples.some(({ durations }) => durations.eventLoop.length > 0));
-  await server.weir.leave();
+  await server.server.leave();
   assert.equal((await poll).status, 204);
   await until("all have gone", () => open.sse === 0 && open.longPoll === 0);
 });
@@ -107,26 +107,26 @@ Deno.test("an event to a subscriber that comes back counts as caught up", async 
     (samples) => sum(samples, ({ deliveries }) => deliveries.caughtUp) >= 25,
   );
   assert.equal(sum(samples, ({ deliveries }) => deliveries.caughtUp), 25);
-  const { hub } = server.weir;
+  const { hub } = server.server;
   await until("both are live", () => hub.subscriptions.live === 2);
   assert.deepEqual(hub.subscriptions, { live: 2, catchingUp: 0, lag: 0 });
 });
 
 Deno.test("nothing is written while nobody looks, whatever else is read", async () => {
-  await using server = await LocalServer.start();
-  const { url, weir } = server;
+  await using local = await LocalServer.start();
+  const { url, server } = local;
   const channel = newChannel();
   await publish(url, channel, 1);
   await call(url, readUrl("", [channel]));
   await call(url, FIGURES_PATH); // the channel's settings are no figures
   await using stream = await SseClient.open(readUrl(url, [channel]));
   for (let i = 0; i < 3; i++) {
-    const { taken } = weir.figures;
-    await until("a second has passed", () => weir.figures.taken > taken);
+    const { taken } = server.figures;
+    await until("a second has passed", () => server.figures.taken > taken);
     await publish(url, channel, i);
     await stream.next();
   }
-  assert.equal(await weir.log.head(FIGURES_ADDRESS), undefined);
+  assert.equal(await server.log.head(FIGURES_CHANNEL_KEY), undefined);
 });
 
 Deno.test("who may read the figures needs a pattern with a $, in the tenant default", async () => {
@@ -161,8 +161,8 @@ Deno.test("in another tenant the figures are hidden from lists and settings too"
   await using weir = await guardedLocal();
   const own = bearer(await weir.token(SYSTEM));
   await call(weir.url, readUrl("", [FIGURES]), { headers: own });
-  const { log } = weir.server.weir;
-  await until("figures are written", async () => await log.head(FIGURES_ADDRESS) !== undefined);
+  const { log } = weir.server.server;
+  await until("figures are written", async () => await log.head(FIGURES_CHANNEL_KEY) !== undefined);
   const listed = (await call(weir.url, "/v1/channels", { headers: own })).json.channels;
   assert.deepEqual(listed.map(({ channel }: { channel: string }) => channel), [FIGURES]);
   assert.equal(listed[0].retention.age, 3_600);
@@ -195,8 +195,8 @@ Deno.test("figures take none of a tenant's channels", async () => {
   await using weir = await guardedLocal({ WEIR_TENANT_CHANNELS: "1" });
   const headers = bearer(await weir.token(SYSTEM));
   await call(weir.url, readUrl("", [FIGURES]), { headers });
-  const { log } = weir.server.weir;
-  await until("figures are written", async () => await log.head(FIGURES_ADDRESS) !== undefined);
+  const { log } = weir.server.server;
+  await until("figures are written", async () => await log.head(FIGURES_CHANNEL_KEY) !== undefined);
   const post = (channel: string) =>
     call(weir.url, `/v1/channels/${channel}/events`, { method: "POST", headers, body: "1" });
   assert.equal((await post("a")).status, 201);

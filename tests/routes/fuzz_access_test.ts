@@ -241,6 +241,6 @@ Deno.test("no made-up frame makes a socket somebody's", async () => {
 
 /** Lets every credential be verified, however many were refused before it. */
 function lookAtAll({ server }: Guarded<LocalServer>): void {
-  const { limiter } = server.weir.access;
+  const { limiter } = server.server.access;
   limiter.requireAuthentication = limiter.failedAuthentication = () => {};
 }

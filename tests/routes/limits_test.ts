@@ -98,7 +98,7 @@ Deno.test("a credential that is revoked while its body comes does nothing any mo
   const channel = newChannel();
   const parts = new TransformStream<Uint8Array, Uint8Array>();
   const writer = parts.writable.getWriter();
-  const { access } = weir.server.weir;
+  const { access } = weir.server.server;
   const asked = untilAsked(access);
   const publishing = fetch(`${weir.url}/v1/channels/${channel}/events`, {
     method: "POST",
@@ -145,7 +145,7 @@ Deno.test("after too many refusals from an address nothing new is looked at, the
   const first = await post(weir.url, channel, "1", known);
   assert.equal(first.status, 201, await first.text());
   const forged = await weir.signer.sign({ weir: ALL }, { header: { kid: "other" } });
-  const { access } = weir.server.weir;
+  const { access } = weir.server.server;
   let asked = 0;
   const find = access.apiKeys.find.bind(access.apiKeys);
   access.apiKeys.find = (text) => {

@@ -21,7 +21,7 @@ Deno.test("an SSE stream is told before its token ends, and ends with it", async
   assert.equal(goodbye.event, "weir.goodbye");
   assert.equal(JSON.parse(goodbye.data).reason, "expired");
   await stream.ended();
-  assert.equal(weir.server.weir.access.sessions.size, 0);
+  assert.equal(weir.server.server.access.connections.size, 0);
 });
 
 Deno.test("a stream that is given a new token in time goes on past the old one's end", async () => {

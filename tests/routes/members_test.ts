@@ -133,7 +133,7 @@ Deno.test("a socket that comes back within the grace time neither leaves nor ent
   const before = await SocketClient.open(server.url);
   const { offset } = await enter(before, channel, { member: "ann", data: 1 });
   await before[Symbol.asyncDispose]();
-  await until("the socket is gone", () => server.weir.sockets.sockets.size === 0);
+  await until("the socket is gone", () => server.server.sockets.sockets.size === 0);
   assert.deepEqual(await namesIn(server.url, channel), ["ann"]);
   await using after = await SocketClient.open(server.url);
   assert.equal((await enter(after, channel, { member: "ann", data: 1 }))["offset"], offset);
@@ -461,7 +461,7 @@ Deno.test("who loses the right leaves, and is told", async () => {
 
 Deno.test("who loses the right while it enters is not told that it is there", async () => {
   await using weir = await guardedLocal();
-  const { presence } = weir.server.weir;
+  const { presence } = weir.server.server;
   const enterAtOnce = presence.enter.bind(presence);
   const held = Promise.withResolvers<void>();
   presence.enter = async (...args) => {
@@ -489,7 +489,7 @@ Deno.test("who loses the right while it enters is not told that it is there", as
 
 Deno.test("a socket that is refused once and then let in is in until it ends", async () => {
   await using server = await LocalServer.start();
-  const { presence } = server.weir;
+  const { presence } = server.server;
   const enterAtOnce = presence.enter.bind(presence);
   presence.enter = async (session, place, data) => {
     if (data === `"refused"`) {
@@ -585,7 +585,7 @@ Deno.test("deleting a channel leaves its presence alone", async () => {
 
 Deno.test("a channel has a thousand members, each once, and not one more", async () => {
   await using server = await LocalServer.start();
-  const { presence } = server.weir;
+  const { presence } = server.server;
   const channel = newChannel();
   const who = (i: number): Place => place(channel, `member ${String(i).padStart(4, "0")}`);
   const answers = await Promise.allSettled(
@@ -608,7 +608,7 @@ Deno.test("a channel has a thousand members, each once, and not one more", async
 
 Deno.test("a server that stops refuses who would enter", async () => {
   const server = await LocalServer.start();
-  const { presence } = server.weir;
+  const { presence } = server.server;
   await presence.enter("s", place("a", "ann"));
   await server[Symbol.asyncDispose]();
   await assert.rejects(presence.enter("s", place("a", "bob")), /shutting_down/);

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import type { Hono } from "hono";
 import { parseConfig } from "../../lib/config.ts";
 import { createLogger } from "../../lib/logger.ts";
-import { openWeir } from "../../lib/weir.ts";
+import { openServer } from "../../lib/server.ts";
 import { createApp } from "../../routes/app.ts";
 import { bearer, settings } from "../support/guarded.ts";
 import { makeSigner } from "../support/tokens.ts";
@@ -401,8 +401,8 @@ function cookie(token: string): Readonly<Record<string, string>> {
 
 async function openApp(env: Readonly<Record<string, string>> = {}): Promise<TestApp> {
   const logger = createLogger({ isPretty: false, write() {} });
-  const weir = await openWeir(parseConfig({ WEIR_KV: ":memory:", ...env }), logger);
-  const app: Hono = createApp(weir);
+  const server = await openServer(parseConfig({ WEIR_KV: ":memory:", ...env }), logger);
+  const app: Hono = createApp(server);
   const url = (path: string) => `http://localhost${path}`;
   return {
     get: async (path, headers = {}) =>
@@ -423,7 +423,7 @@ async function openApp(env: Readonly<Record<string, string>> = {}): Promise<Test
       await response.body?.cancel();
       assert.equal(response.status, 201);
     },
-    [Symbol.asyncDispose]: () => weir.close(),
+    [Symbol.asyncDispose]: () => server.close(),
   };
 }
 

@@ -2,13 +2,13 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import { z } from "zod";
 import { ConfigError, parseConfig } from "../../lib/config.ts";
-import { decode, draftOfBody, draftOfPublication, parseJson } from "../../lib/log/draft.ts";
+import { decode, draftOfBody, draftOfPublication, parseJson } from "../../lib/publish/draft.ts";
 import { DEFAULT_TENANT, parseChannel } from "../../lib/shared/channel.ts";
 import { parseAfter, parseCursor } from "../../lib/shared/cursor.ts";
 import { parseEventId, parseEventKey, parseEventType } from "../../lib/shared/event.ts";
 import { parseOffset } from "../../lib/shared/offset.ts";
 import { Problem } from "../../lib/shared/problem.ts";
-import { parseMessage } from "../../lib/transports/socket_message.ts";
+import { parseMessage } from "../../lib/transports/socket/message.ts";
 import { integer, parseChannels, parsePathChannel, parseQuery } from "../../routes/query.ts";
 import { address } from "../support/drafts.ts";
 

@@ -64,7 +64,7 @@ Deno.test("a long poll whose client has gone leaves nothing behind", async () =>
   await using server = await LocalServer.start();
   const abort = new AbortController();
   const poll = fetch(readUrl(server.url, [newChannel()], { wait: "60" }), { signal: abort.signal });
-  await until("the poll waits", () => server.weir.hub.size === 1);
+  await until("the poll waits", () => server.server.hub.size === 1);
   abort.abort();
   await assert.rejects(poll);
 });
@@ -81,7 +81,7 @@ Deno.test("HEAD answers as GET would, without a body, and ends", async () => {
   const stream = await fetch(url, { method: "HEAD", headers: { Accept: "text/event-stream" } });
   assert.equal(stream.headers.get("content-type"), "text/event-stream");
   assert.equal(await stream.text(), "");
-  assert.equal(server.weir.hub.size, 0);
+  assert.equal(server.server.hub.size, 0);
 });
 
 Deno.test("a stream is not to be stored or buffered on its way", async () => {
@@ -157,7 +157,7 @@ for (const [transport, open] of Object.entries(READERS)) {
       body: `{"retention":{"events":4}}`,
     });
     assert.equal((await put.json()).retention.events, 4);
-    await server.weir.log.retain();
+    await server.server.log.retain();
     await using reader = await open(server.url, [channel], acks[1]?.offset);
     const { gap } = await reader.next();
     assert.deepEqual(gap, {

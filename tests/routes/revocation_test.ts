@@ -29,7 +29,7 @@ const ALL = { publish: ["**"], subscribe: ["**"] };
 const HERE = 1_000;
 const ELSEWHERE = 3_000;
 
-const ADMIN: Caller = { authority: authorityOf({ admin: true }, { subject: "root" }), address: "" };
+const ADMIN: Caller = { authority: authorityOf({ admin: true }, { subject: "root" }), ip: "" };
 
 /** Sent as cookies are, by a page of the server's own. */
 function cookie(url: string, token: string): Readonly<Record<string, string>> {
@@ -108,15 +108,15 @@ const CASES: readonly Case[] = [
 for (const { kind, value, hit, spared } of CASES) {
   Deno.test(`revoking by ${kind} ends what is open within 1 s, and spares the rest`, async () => {
     await using weir = await guardedLocal();
-    const { url, server: { weir: { access } } } = weir;
+    const { url, server: { server: { access } } } = weir;
     const token = await weir.token(ALL, hit);
     const tokens = await Promise.all(
       spared.map(({ weir: rights = ALL, claims }) => weir.token(rights, claims)),
     );
     await using all = new AsyncDisposableStack();
     const open = async (token: string) => {
-      const count = access.sessions.size + 3;
-      return all.use(await connectAll(url, token, () => access.sessions.size === count));
+      const count = access.connections.size + 3;
+      return all.use(await connectAll(url, token, () => access.connections.size === count));
     };
     const ended = await open(token);
     const others = [];
@@ -138,12 +138,12 @@ for (const { kind, value, hit, spared } of CASES) {
 
 Deno.test("an API key that is revoked ends what it has opened, and is refused", async () => {
   await using weir = await guardedLocal();
-  const { url, server: { weir: { access } } } = weir;
+  const { url, server: { server: { access } } } = weir;
   const { scope } = grantOf(ALL);
   const { key, info } = await access.apiKeys.create("default" as Tenant, { scope });
   const { key: other } = await access.apiKeys.create("default" as Tenant, { scope });
-  await using ended = await connectAll(url, key, () => access.sessions.size === 3);
-  await using kept = await connectAll(url, other, () => access.sessions.size === 6);
+  await using ended = await connectAll(url, key, () => access.connections.size === 3);
+  await using kept = await connectAll(url, other, () => access.connections.size === 6);
   const ticket = await ticketOf(url, key);
   await access.revoke(ADMIN, "key", info.id);
   const revokedAt = performance.now();
@@ -180,7 +180,7 @@ Deno.test("an admin revokes over HTTP, in its own tenant only", async () => {
 
 Deno.test("what is revoked can't be brought back by a swap", async () => {
   await using weir = await guardedLocal();
-  const { url, server: { weir: { access } } } = weir;
+  const { url, server: { server: { access } } } = weir;
   const revoked = await weir.token(ALL, { jti: "gone" });
   const token = await weir.token(ALL, { jti: "kept" });
   await access.revoke(ADMIN, "jti", "gone");
@@ -198,7 +198,7 @@ Deno.test("what is revoked can't be brought back by a swap", async () => {
 
 Deno.test("a stream lives by its last token: revoking the one before leaves it alone", async () => {
   await using weir = await guardedLocal();
-  const { url, server: { weir: { access } } } = weir;
+  const { url, server: { server: { access } } } = weir;
   const [before, now] = [await weir.token(ALL, { jti: "1" }), await weir.token(ALL, { jti: "2" })];
   const channel = newChannel();
   await using stream = await SseClient.open(readUrl(url, [channel]), { ...bearer(before) });
@@ -217,7 +217,7 @@ Deno.test("a stream lives by its last token: revoking the one before leaves it a
 
 Deno.test("a long poll that is revoked while it looks at the log doesn't begin to wait", async () => {
   await using weir = await guardedLocal();
-  const { url, server: { weir: { access, hub } } } = weir;
+  const { url, server: { server: { access, hub } } } = weir;
   const token = await weir.token(ALL, { jti: "x" });
   const read = hub.read.bind(hub);
   hub.read = async (...args) => {
@@ -230,7 +230,7 @@ Deno.test("a long poll that is revoked while it looks at the log doesn't begin t
 
 Deno.test("what waits behind an auth is not done for a socket that was revoked meanwhile", async () => {
   await using weir = await guardedLocal();
-  const { url, server: { weir: { access, hub, log } } } = weir;
+  const { url, server: { server: { access, hub, log } } } = weir;
   const token = await weir.token(ALL, { jti: "x" });
   const next = await weir.token(ALL, { jti: "y" });
   const channel = newChannel();
@@ -246,7 +246,7 @@ Deno.test("what waits behind an auth is not done for a socket that was revoked m
   const appended: unknown[] = [];
   const append = log.append.bind(log);
   log.append = (drafts) => {
-    appended.push(...drafts.map(({ address }) => address));
+    appended.push(...drafts.map(({ channelKey }) => channelKey));
     return append(drafts);
   };
   socket.send(
@@ -274,7 +274,7 @@ Deno.test("what waits behind an auth is not done for a socket that was revoked m
 
 Deno.test("a key that is rotated while it is looked up is not remembered as it was", async () => {
   await using weir = await guardedLocal();
-  const { url, server: { weir: { access } } } = weir;
+  const { url, server: { server: { access } } } = weir;
   const tenant = "default" as Tenant;
   const { scope } = grantOf(ALL);
   const { key, info } = await access.apiKeys.create(tenant, { scope });
@@ -299,7 +299,7 @@ async function beginRequest(
   credential: string,
   body: string,
 ) {
-  const { weir: { access } } = server;
+  const { server: { access } } = server;
   const asked = Promise.withResolvers<void>();
   const count = access.limiter.subscribe.bind(access.limiter);
   access.limiter.subscribe = (...args) => {
@@ -326,7 +326,7 @@ async function beginRequest(
 
 Deno.test("an admin that is revoked before the request's end changes nothing", async () => {
   await using weir = await guardedLocal();
-  const { server: { weir: { access } } } = weir;
+  const { server: { server: { access } } } = weir;
   const { info } = await access.apiKeys.create("default" as Tenant, { scope: grantOf().scope });
   const requests = [
     ["/v1/keys", `{"admin":true}`],
@@ -347,7 +347,7 @@ Deno.test("an admin that is revoked before the request's end changes nothing", a
 
 Deno.test("an admin whose key or token has ended before the request's end changes nothing", async () => {
   await using weir = await guardedLocal();
-  const { server: { weir: { access } } } = weir;
+  const { server: { server: { access } } } = weir;
   const { scope } = grantOf({ admin: true });
   const { key, info } = await access.apiKeys.create("default" as Tenant, { scope });
   using byKey = await beginRequest(weir, "/v1/keys", key, `{"admin":true}`);
@@ -373,7 +373,7 @@ function endOf(token: string): number {
 
 Deno.test("a ticket ends with the API key that it was made by", async (t) => {
   await using weir = await guardedLocal();
-  const { url, server: { weir: { access } } } = weir;
+  const { url, server: { server: { access } } } = weir;
   const tenant = "default" as Tenant;
   const headers = bearer(await weir.token({ admin: true }));
   const rotate = async (grace: number) => {
@@ -391,7 +391,7 @@ Deno.test("a ticket ends with the API key that it was made by", async (t) => {
   await t.step("after its grace", async () => {
     const query = { ticket: await rotate(1) };
     await using stream = await SseClient.open(readUrl(url, [newChannel()], query));
-    await until("the stream has ended", () => access.sessions.size === 0);
+    await until("the stream has ended", () => access.connections.size === 0);
     const said = [await stream.next(), await stream.next()];
     assert.deepEqual(said.map(({ event }) => event), ["weir.token", "weir.goodbye"]);
   });
@@ -399,7 +399,7 @@ Deno.test("a ticket ends with the API key that it was made by", async (t) => {
 
 Deno.test("revoking refuses what is a credential instead of the name of one", async () => {
   await using weir = await guardedLocal();
-  const { server: { weir: { access } } } = weir;
+  const { server: { server: { access } } } = weir;
   const { key } = await access.apiKeys.create("default" as Tenant, { scope: grantOf().scope });
   for (const value of [key, await weir.token()]) {
     await assert.rejects(access.revoke(ADMIN, "jti", value), { code: "bad_parameter" });
@@ -511,18 +511,18 @@ Deno.test("a signing key rotates without a stop: both are good, then the old one
   await Deno.writeTextFile(path, jwksOf(old));
   try {
     await using server = await LocalServer.start({ WEIR_JWKS: path, WEIR_TOKEN_SKEW: "0s" });
-    const { url, weir: { access } } = server;
+    const { url, server: { access } } = server;
     const sign = (signer: Signer) => signer.sign({ sub: "ann", weir: ALL });
     const [oldToken, freshToken] = await Promise.all([sign(old), sign(fresh)]);
     const statusOf = async (token: string) =>
       (await call(url, "/v1/channels/a/events", { headers: bearer(token) })).status;
     assert.deepEqual([await statusOf(oldToken), await statusOf(freshToken)], [200, 401]);
-    await using ended = await connectAll(url, oldToken, () => access.sessions.size === 3);
+    await using ended = await connectAll(url, oldToken, () => access.connections.size === 3);
 
     await Deno.writeTextFile(path, jwksOf(old, fresh));
     await until("the new key is there", async () => await statusOf(freshToken) === 200);
     assert.equal(await statusOf(oldToken), 200);
-    await using kept = await connectAll(url, freshToken, () => access.sessions.size === 6);
+    await using kept = await connectAll(url, freshToken, () => access.connections.size === 6);
 
     const ticket = await ticketOf(url, oldToken);
     await Deno.writeTextFile(path, jwksOf(fresh));

@@ -38,7 +38,7 @@ async function ticketOf(
 
 async function apiKeyOf({ server }: Guarded<LocalServer>): Promise<string> {
   const { scope } = grantOf(ALL);
-  return (await server.weir.access.apiKeys.create("default" as Tenant, { scope })).key;
+  return (await server.server.access.apiKeys.create("default" as Tenant, { scope })).key;
 }
 
 /** The next audit events of a tenant, from the beginning. */
@@ -205,7 +205,7 @@ Deno.test("what a ticket opens has the token's end, rights and name", async () =
 
 Deno.test("a ticket of somebody whom nothing vouches for any more opens nothing", async () => {
   await using weir = await guardedLocal();
-  const { tickets } = weir.server.weir.access;
+  const { tickets } = weir.server.server.access;
   const gone: readonly Grant[] = [
     OPEN.grant, // made before there were keys
     grantOf(ALL, { kind: "anonymous" }),

@@ -1,10 +1,15 @@
-import { type Address, addressOf, DEFAULT_TENANT, parseChannel } from "../../lib/shared/channel.ts";
+import {
+  type ChannelKey,
+  channelKeyOf,
+  DEFAULT_TENANT,
+  parseChannel,
+} from "../../lib/shared/channel.ts";
 import { DEFAULT_TYPE, JSON_TYPE } from "../../lib/shared/event.ts";
 import type { Draft } from "../../lib/log/log.ts";
 
 /** The channel `name` of the default tenant. */
-export function address(name: string): Address {
-  return addressOf(DEFAULT_TENANT, parseChannel(name));
+export function address(name: string): ChannelKey {
+  return channelKeyOf(DEFAULT_TENANT, parseChannel(name));
 }
 
 /** An event for `channel`, plain but for what `rest` says. */
@@ -14,7 +19,7 @@ export function draft(
   rest: Partial<Omit<Draft, "address" | "data" | "bytes">> = {},
 ): Draft {
   return {
-    address: address(channel),
+    channelKey: address(channel),
     id: undefined,
     type: DEFAULT_TYPE,
     contentType: typeof data === "string" ? JSON_TYPE : "application/octet-stream",

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import type { Notes } from "../../lib/hub/notes.ts";
+import type { EphemeralBatch } from "../../lib/hub/ephemeral_batch.ts";
 import type { CloseReason, Sink } from "../../lib/hub/sink.ts";
 import type { Run } from "../../lib/log/run.ts";
 import type { EphemeralEvent } from "../../lib/shared/ephemeral.ts";
@@ -56,7 +56,7 @@ export class FakeSink implements Sink {
     return this.#room > 0;
   }
 
-  notify({ events }: Notes): void {
+  deliverEphemeral({ events }: EphemeralBatch): void {
     if (this.#room > 0) this.notes.push(...events);
   }
 

@@ -71,9 +71,9 @@ Deno.test("a fault proxy answers by itself, refuses, buffers and swallows", asyn
   let text = "";
   const reading = stream.body?.pipeThrough(new TextDecoderStream())
     .pipeTo(new WritableStream({ write: (chunk) => void (text += chunk) }));
-  await until("the server has the stream", () => server.weir.hub.subscriptions.live === 1);
+  await until("the server has the stream", () => server.server.hub.subscriptions.live === 1);
   assert.ok(!text.includes("id:"), text);
-  await server.weir.leave();
+  await server.server.leave();
   await reading;
   assert.match(text, /weir\.goodbye/);
 

@@ -1,31 +1,31 @@
 import { type Config, parseConfig } from "../../lib/config.ts";
 import type { Logger } from "../../lib/logger.ts";
-import { openWeir, type Weir } from "../../lib/weir.ts";
+import { openServer, type Server } from "../../lib/server.ts";
 import { createApp } from "../../routes/app.ts";
 
 const SILENT: Logger = { info() {}, warn() {}, error() {} };
 
 /** A Weir in this process, in memory, on a port of its own: a test can look into it. */
 export class LocalServer implements AsyncDisposable {
-  readonly weir: Weir;
-  readonly #server: Deno.HttpServer<Deno.NetAddr>;
+  readonly server: Server;
+  readonly #http: Deno.HttpServer<Deno.NetAddr>;
 
-  private constructor(weir: Weir, server: Deno.HttpServer<Deno.NetAddr>) {
-    this.weir = weir;
-    this.#server = server;
+  private constructor(server: Server, http: Deno.HttpServer<Deno.NetAddr>) {
+    this.server = server;
+    this.#http = http;
   }
 
   /** @param env beside the store, which is in memory. */
   static async start(env: Readonly<Record<string, string>> = {}): Promise<LocalServer> {
     const config: Config = parseConfig({ WEIR_KV: ":memory:", ...env });
-    const weir = await openWeir(config, SILENT);
-    const app = createApp(weir);
+    const server = await openServer(config, SILENT);
+    const app = createApp(server);
     const options = { hostname: "127.0.0.1", port: 0, onListen() {} };
-    return new LocalServer(weir, Deno.serve(options, app.fetch));
+    return new LocalServer(server, Deno.serve(options, app.fetch));
   }
 
   get port(): number {
-    return this.#server.addr.port;
+    return this.#http.addr.port;
   }
 
   get url(): string {
@@ -33,8 +33,8 @@ export class LocalServer implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.weir.leave();
-    await this.#server.shutdown();
-    await this.weir.close();
+    await this.server.leave();
+    await this.#http.shutdown();
+    await this.server.close();
   }
 }

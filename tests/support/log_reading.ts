@@ -1,4 +1,4 @@
-import type { Address } from "../../lib/shared/channel.ts";
+import type { ChannelKey } from "../../lib/shared/channel.ts";
 import type { Gap, LogEvent } from "../../lib/shared/event.ts";
 import { ORIGIN, type Position } from "../../lib/shared/offset.ts";
 import { Problem, type ProblemCode } from "../../lib/shared/problem.ts";
@@ -35,13 +35,13 @@ export function upTo(count: number): readonly number[] {
 /** Reads page after page until there is nothing more. */
 export async function readRuns(
   log: Log,
-  address: Address,
+  channelKey: ChannelKey,
   after: Position = ORIGIN,
   limit = 1_000,
 ): Promise<readonly Run[]> {
   const all: Run[] = [];
   for (let at = after;;) {
-    const { runs } = await log.read(address, at, limit);
+    const { runs } = await log.read(channelKey, at, limit);
     const last = runs.at(-1);
     if (last === undefined) return all;
     all.push(...runs);
@@ -51,11 +51,11 @@ export async function readRuns(
 
 export async function readEvents(
   log: Log,
-  address: Address,
+  channelKey: ChannelKey,
   after?: Position,
   limit?: number,
 ): Promise<readonly LogEvent[]> {
-  return eventsOf(await readRuns(log, address, after, limit));
+  return eventsOf(await readRuns(log, channelKey, after, limit));
 }
 
 /** For `assert.rejects`: a {@link Problem} with this code. */

@@ -2,7 +2,7 @@ import { Presence, type PresenceOptions } from "../../lib/presence/presence.ts";
 import type { Member, Place } from "../../lib/presence/member.ts";
 import { presenceAddress } from "../../lib/presence/member_rows.ts";
 import type { Log } from "../../lib/log/log.ts";
-import type { Address } from "../../lib/shared/channel.ts";
+import type { ChannelKey } from "../../lib/shared/channel.ts";
 import { type Offset, ORIGIN, parseOffset } from "../../lib/shared/offset.ts";
 import { address } from "./drafts.ts";
 import { readRuns } from "./log_reading.ts";
@@ -15,7 +15,7 @@ export interface Known {
 }
 
 export function place(channel: string, member: string): Place {
-  return { address: address(channel), member: member as Member };
+  return { channelKey: address(channel), member: member as Member };
 }
 
 /** The presence of one more isolate, which does nothing by itself. */
@@ -36,7 +36,7 @@ export function openPresence(
 /** Who is in the snapshot. */
 export async function snapshotOf(
   presence: Presence,
-  channel: Address,
+  channel: ChannelKey,
 ): Promise<ReadonlyMap<string, Known>> {
   const { members } = await presence.members(channel);
   return new Map(members.map(({ member, data, since, offset }) => {
@@ -68,7 +68,7 @@ export function apply(known: Map<string, Known>, { type, offset, data }: Change)
 }
 
 /** Who is there by the changes alone, from the first on. */
-export async function foldOf(log: Log, channel: Address): Promise<ReadonlyMap<string, Known>> {
+export async function foldOf(log: Log, channel: ChannelKey): Promise<ReadonlyMap<string, Known>> {
   const known = new Map<string, Known>();
   for (const { epoch, events } of await readRuns(log, presenceAddress(channel), ORIGIN)) {
     for (const { sequence, type, data } of events) {

@@ -1,6 +1,6 @@
 import { type Config, parseConfig } from "../../lib/config.ts";
 import type { Logger } from "../../lib/logger.ts";
-import { openWeir, type Weir } from "../../lib/weir.ts";
+import { openServer, type Server } from "../../lib/server.ts";
 import { createApp } from "../../routes/app.ts";
 
 const SILENT: Logger = { info() {}, warn() {}, error() {} };
@@ -17,7 +17,7 @@ export class RestartableServer implements AsyncDisposable {
   readonly #directory: string;
   // Deno 2.9.6 breaks channels that are opened right after the last one of a process was closed.
   readonly #last = new BroadcastChannel("restartable_server");
-  #running: { readonly weir: Weir; readonly server: Deno.HttpServer<Deno.NetAddr> } | undefined;
+  #running: { readonly server: Server; readonly http: Deno.HttpServer<Deno.NetAddr> } | undefined;
 
   private constructor(directory: string, config: Config) {
     this.#directory = directory;
@@ -40,7 +40,7 @@ export class RestartableServer implements AsyncDisposable {
   /** Another one each time that it is started. */
   get port(): number {
     if (this.#running === undefined) throw new Error("the server does not run");
-    return this.#running.server.addr.port;
+    return this.#running.http.addr.port;
   }
 
   get url(): string {
@@ -48,20 +48,20 @@ export class RestartableServer implements AsyncDisposable {
   }
 
   async start(): Promise<void> {
-    const weir = await openWeir(this.#config, SILENT);
-    const app = createApp(weir);
+    const server = await openServer(this.#config, SILENT);
+    const app = createApp(server);
     const options = { hostname: "127.0.0.1", port: 0, onListen() {} };
-    this.#running = { weir, server: Deno.serve(options, app.fetch) };
+    this.#running = { server, http: Deno.serve(options, app.fetch) };
   }
 
   /** Says goodbye and ends, as a signal makes it do. */
   async stop(): Promise<void> {
     if (this.#running === undefined) return;
-    const { weir, server } = this.#running;
+    const { server, http } = this.#running;
     this.#running = undefined;
-    await weir.leave();
-    await server.shutdown();
-    await weir.close();
+    await server.leave();
+    await http.shutdown();
+    await server.close();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

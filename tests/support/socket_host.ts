@@ -1,11 +1,11 @@
 import { OPEN } from "../../lib/auth/authority.ts";
-import { Sessions } from "../../lib/auth/sessions.ts";
+import { Connections } from "../../lib/auth/connections.ts";
 import { Hub } from "../../lib/hub/hub.ts";
 import type { Log } from "../../lib/log/log.ts";
 import { DrainPoll } from "../../lib/transports/drain_poll.ts";
-import { EphemeralPublisher } from "../../lib/transports/ephemeral_publisher.ts";
-import { type SocketOptions, SocketSession, SUBPROTOCOL } from "../../lib/transports/socket.ts";
-import type { SocketClient } from "../../lib/transports/socket_client.ts";
+import { EphemeralPublisher } from "../../lib/hub/ephemeral_publisher.ts";
+import { Socket, type SocketOptions, SUBPROTOCOL } from "../../lib/transports/socket/socket.ts";
+import type { SocketClient } from "../../lib/transports/socket/client.ts";
 
 export interface SocketHostOptions {
   readonly log: Log;
@@ -26,7 +26,7 @@ export class SocketHost implements AsyncDisposable {
     this.hub = new Hub({ log, linger: 1, ...stallTimeout !== undefined && { stallTimeout } });
     this.options = {
       hub: this.hub,
-      sessions: new Sessions(),
+      connections: new Connections(),
       presence: NOBODY,
       drains: new DrainPoll(),
       append: (drafts) => log.append(drafts),
@@ -39,7 +39,7 @@ export class SocketHost implements AsyncDisposable {
     };
     this.#server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen() {} }, (request) => {
       const { socket, response } = Deno.upgradeWebSocket(request, { protocol: SUBPROTOCOL });
-      new SocketSession(socket, { ...ANYONE, ...client }, this.options);
+      new Socket(socket, { ...ANYONE, ...client }, this.options);
       return response;
     });
   }

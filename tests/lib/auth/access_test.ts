@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { Access } from "../../../lib/auth/access.ts";
-import type { Holder } from "../../../lib/auth/sessions.ts";
+import type { ConnectionHandler } from "../../../lib/auth/connections.ts";
 import { parseLimits } from "../../../lib/auth/limit_settings.ts";
 import { BroadcastDoorbell } from "../../../lib/kv/broadcast_doorbell.ts";
 import { keys } from "../../../lib/kv/keys.ts";
@@ -10,11 +10,11 @@ import { authorityOf, grantOf } from "../../support/grants.ts";
 import { jwksOf, makeSigner, type Signer } from "../../support/tokens.ts";
 import { until } from "../../support/until.ts";
 
-const ADMIN = { authority: authorityOf({ admin: true }, { subject: "root" }), address: "" };
+const ADMIN = { authority: authorityOf({ admin: true }, { subject: "root" }), ip: "" };
 const { scope: SCOPE } = grantOf();
 const STREAM = "stream-1";
 
-class FakeHolder implements Holder {
+class FakeHolder implements ConnectionHandler {
   changes = 0;
   readonly ends: string[] = [];
   expiring(): void {}
@@ -86,7 +86,7 @@ async function withStream(
   const [here, there] = [await world.open(jwksOf(old)), await world.open(jwksOf(fresh))];
   const holder = new FakeHolder();
   const authority = await there.access.verify(await fresh.sign({ sub: "ann" }));
-  using _session = there.access.sessions.open(STREAM, authority, holder);
+  using _connection = there.access.connections.open(STREAM, authority, holder);
   await body(here, there, holder);
 }
 
@@ -111,7 +111,7 @@ Deno.test("a swap that was passed on is done", async () => {
     const next = await here.access.verify(await FRESH.sign({ sub: "ann", jti: "1" }));
     await here.access.swap(STREAM, next);
     await until("it is done", () => holder.changes === 1);
-    assert.equal(there.access.sessions.revoke(({ tokenId }) => tokenId === "1").length, 1);
+    assert.equal(there.access.connections.revoke(({ tokenId }) => tokenId === "1").length, 1);
     assert.deepEqual(there.warnings, []);
   });
 });
@@ -126,7 +126,7 @@ Deno.test("of two swaps the later one stays, however long the first is looked at
   ];
   const [one, two] = [await here.access.verify(first.key), await here.access.verify(second.key)];
   const holder = new FakeHolder();
-  using session = there.access.sessions.open(STREAM, one, holder);
+  using connection = there.access.connections.open(STREAM, one, holder);
   const found = Promise.withResolvers<void>();
   const current = there.access.apiKeys.current.bind(there.access.apiKeys);
   there.access.apiKeys.current = async (tenant, id) => {
@@ -140,7 +140,7 @@ Deno.test("of two swaps the later one stays, however long the first is looked at
   await until("it has come", () => there.access.revocations.list(DEFAULT_TENANT).length === 1);
   found.resolve();
   await until("both are done", () => holder.changes === 2);
-  assert.equal(session.authority.grant.keyId, second.info.id);
+  assert.equal(connection.authority.grant.keyId, second.info.id);
 });
 
 Deno.test("a swap to an API key gives the stream the end that the key has by then", async () => {
@@ -149,12 +149,12 @@ Deno.test("a swap to an API key gives the stream the end that the key has by the
   const { key, info } = await here.access.apiKeys.create(DEFAULT_TENANT, { scope: SCOPE });
   const authority = await here.access.verify(key);
   const holder = new FakeHolder();
-  using session = there.access.sessions.open(STREAM, authority, holder);
+  using connection = there.access.connections.open(STREAM, authority, holder);
   const rotated = await there.access.apiKeys.rotate(DEFAULT_TENANT, info.id, { graceMs: 60_000 });
   assert.equal(authority.grant.expiresAt, undefined);
   await here.access.swap(STREAM, authority);
   await until("it is done", () => holder.changes === 1);
-  assert.equal(session.authority.grant.expiresAt, rotated?.oldEndsAt);
+  assert.equal(connection.authority.grant.expiresAt, rotated?.oldEndsAt);
   await there.access.apiKeys.remove(DEFAULT_TENANT, info.id);
   await here.access.swap(STREAM, authority);
   await until("it is refused", () => there.audited.includes("access.denied"));
@@ -167,7 +167,7 @@ Deno.test("a swap that can't be looked at is told to the operator, and the strea
   const { key } = await here.access.apiKeys.create(DEFAULT_TENANT, { scope: SCOPE });
   const authority = await here.access.verify(key);
   const holder = new FakeHolder();
-  using _session = there.access.sessions.open(STREAM, authority, holder);
+  using _connection = there.access.connections.open(STREAM, authority, holder);
   there.access.apiKeys.current = () => Promise.reject(new Error("away"));
   await here.access.swap(STREAM, authority);
   await until("it is told", () => there.warnings.length === 1);
@@ -198,11 +198,11 @@ Deno.test("a key that is rotated while nobody else can be told ends here all the
   const { access, warnings } = await world.open(jwksOf(FRESH), kv);
   const { key, info } = await access.apiKeys.create(DEFAULT_TENANT, { scope: SCOPE });
   const authority = await access.verify(key);
-  using session = access.sessions.open(STREAM, authority, new FakeHolder());
+  using connection = access.connections.open(STREAM, authority, new FakeHolder());
   isAway = true;
   const endsAt = Date.now() - 1;
   await access.keyChanged(DEFAULT_TENANT, info.id, endsAt);
-  assert.equal(session.authority.grant.expiresAt, endsAt);
+  assert.equal(connection.authority.grant.expiresAt, endsAt);
   assert.throws(() => access.requireGood(authority), { code: "key_invalid" });
   assert.equal(warnings.length, 1);
   assert.match(warnings[0] ?? "", new RegExp(info.id));
@@ -232,8 +232,8 @@ Deno.test("an authority is good until its credential is revoked, ends or loses i
     });
     // Whoever was let in just before doesn't stay.
     const holder = new FakeHolder();
-    using _session = access.sessions.open(STREAM, ann, holder);
-    access.sessions.sweep();
+    using _connection = access.connections.open(STREAM, ann, holder);
+    access.connections.sweep();
     assert.deepEqual(holder.ends, ["revoked"]);
     await until("it has ended", () => Date.now() >= (now + 1) * 1_000);
     assert.throws(() => access.requireGood(brief), { code: "token_expired" });

@@ -26,7 +26,10 @@ Deno.test("an event goes to the $audit channel of its own tenant", async () => {
   await audit.record(OTHER, "key.created", { id: "x", name: undefined });
   const [draft] = drafts;
   assert.ok(draft !== undefined);
-  assert.deepEqual([tenantOf(draft.address), channelOf(draft.address)], [OTHER, AUDIT_CHANNEL]);
+  assert.deepEqual([tenantOf(draft.channelKey), channelOf(draft.channelKey)], [
+    OTHER,
+    AUDIT_CHANNEL,
+  ]);
   assert.deepEqual([draft.type, draft.data], ["key.created", `{"id":"x"}`]);
 });
 

@@ -42,14 +42,14 @@ class Clock {
 }
 
 function caller(
-  { tenant = ACME, subject = "ann", address = "192.0.2.1", limits = {} }: {
+  { tenant = ACME, subject = "ann", ip = "192.0.2.1", limits = {} }: {
     readonly tenant?: Tenant;
     readonly subject?: string;
-    readonly address?: string;
+    readonly ip?: string;
     readonly limits?: Partial<Limits>;
   } = {},
 ): Caller {
-  return { authority: authorityOf({ limits }, { tenant, subject }), address };
+  return { authority: authorityOf({ limits }, { tenant, subject }), ip };
 }
 
 function quotaOf(run: () => unknown): Quota {
@@ -110,7 +110,7 @@ Deno.test("a publish gives what is left of the caller's own limits, nothing of o
 Deno.test("what one scope refuses counts in none of them", () => {
   const clock = new Clock();
   const limiter = clock.limiter({ credential: { publishes: 10 }, tenant: { publishes: 5 } });
-  const [ann, ben] = [caller(), caller({ subject: "ben", address: "192.0.2.2" })];
+  const [ann, ben] = [caller(), caller({ subject: "ben", ip: "192.0.2.2" })];
   limiter.publish(ben, 5, 1);
   for (let i = 0; i < 100; i++) {
     assert.equal(quotaOf(() => limiter.publish(ann, 1, 1)).policy, "tenant-publishes");
@@ -138,7 +138,7 @@ Deno.test("a credential's own limits take the place of the server's", () => {
 Deno.test("a subject's next token goes on with what the last one left", () => {
   const limiter = new Clock().limiter({ credential: { publishes: 10 } });
   const tokens = ["t1", "t2"].map((tokenId): Caller => {
-    return { authority: authorityOf({}, { subject: "ann", tokenId }), address: "" };
+    return { authority: authorityOf({}, { subject: "ann", tokenId }), ip: "" };
   });
   for (const token of tokens) limiter.publish(token, 5, 0);
   for (const token of tokens) {
@@ -152,7 +152,7 @@ Deno.test("anonymous callers are counted by address, none for the others", () =>
     address: { publishes: 10 },
   });
   const authority = new Authority({ ...grantOf({}), kind: "anonymous", subject: undefined });
-  const [here, there] = ["192.0.2.1", "192.0.2.2"].map((address) => ({ authority, address }));
+  const [here, there] = ["192.0.2.1", "192.0.2.2"].map((ip) => ({ authority, ip }));
   assert.ok(here !== undefined && there !== undefined);
   assert.deepEqual(limiter.publish(here, 10, 0), {
     policy: "address-publishes",
@@ -167,7 +167,7 @@ Deno.test("anonymous callers are counted by address, none for the others", () =>
 
 Deno.test("an address that isn't known is not counted", () => {
   const limiter = new Clock().limiter({ address: { publishes: 1, connections: 1 } });
-  const nowhere = caller({ address: "" });
+  const nowhere = caller({ ip: "" });
   for (let i = 0; i < 10; i++) {
     limiter.publish(nowhere, 1, 1);
     limiter.connect(nowhere);
@@ -177,7 +177,7 @@ Deno.test("an address that isn't known is not counted", () => {
 Deno.test("open mode has no limits", () => {
   const none = { publishes: 0, bytes: 0, subscribes: 0, connections: 0 };
   const limiter = new Clock().limiter({ credential: none, address: none, tenant: none });
-  const open = { authority: OPEN, address: "127.0.0.1" };
+  const open = { authority: OPEN, ip: "127.0.0.1" };
   assert.equal(limiter.publish(open, 100, 1e9), undefined);
   limiter.subscribe(open, 100);
   using _connection = limiter.connect(open);
@@ -199,7 +199,7 @@ Deno.test("no tenant's publishes change what another may", () => {
         clock.now += after;
         if (events === 0) return undefined; // what the other tenant did, left out
         try {
-          return [tenant, limiter.publish(caller({ tenant, subject, address: tenant }), events, 1)];
+          return [tenant, limiter.publish(caller({ tenant, subject, ip: tenant }), events, 1)];
         } catch (cause) {
           if (cause instanceof Problem) return [tenant, cause.quota];
           throw cause;
@@ -265,19 +265,19 @@ Deno.test("a connection whose place can't be taken counts on, for whom it did", 
 
 Deno.test("who has no credential subscribes by address", () => {
   const limiter = new Clock().limiter({ address: { subscribes: 2 }, tenant: { subscribes: 0 } });
-  const nobody = { authority: undefined, address: "192.0.2.1" };
+  const nobody = { authority: undefined, ip: "192.0.2.1" };
   limiter.subscribe(nobody, 2);
   assert.equal(quotaOf(() => limiter.subscribe(nobody, 1)).policy, "address-subscribes");
-  limiter.subscribe({ ...nobody, address: "192.0.2.2" }, 1);
+  limiter.subscribe({ ...nobody, ip: "192.0.2.2" }, 1);
 });
 
 Deno.test("connections that have no credential yet count by address", () => {
   const limiter = new Clock().limiter({ address: { connections: 2 } });
-  const nobody = { authority: undefined, address: "192.0.2.1" };
+  const nobody = { authority: undefined, ip: "192.0.2.1" };
   limiter.connect(nobody);
   limiter.connect(caller());
   assert.throws(() => limiter.connect(nobody), problem("too_many_connections"));
-  limiter.connect({ ...nobody, address: "192.0.2.2" });
+  limiter.connect({ ...nobody, ip: "192.0.2.2" });
 });
 
 Deno.test("credentials that are refused are counted by address", () => {
@@ -296,8 +296,8 @@ Deno.test("a limit that is reached is told of, once a second for each tenant", (
   const told: unknown[] = [];
   const limiter = clock.limiter(
     { credential: { publishes: 1, connections: 0 }, tenant: { subscribes: 0 } },
-    ({ authority, address }, limit, scope) => {
-      told.push([clock.now, authority?.tenant, address, limit, scope]);
+    ({ authority, ip }, limit, scope) => {
+      told.push([clock.now, authority?.tenant, ip, limit, scope]);
     },
   );
   const everything = (who: Caller) => {
@@ -305,7 +305,7 @@ Deno.test("a limit that is reached is told of, once a second for each tenant", (
     assert.throws(() => limiter.connect(who), problem("too_many_connections"));
   };
   for (clock.now = 0; clock.now < 2_000; clock.now += 100) everything(caller());
-  everything(caller({ tenant: OTHER, address: "192.0.2.2" }));
+  everything(caller({ tenant: OTHER, ip: "192.0.2.2" }));
   assert.deepEqual(told, [
     [0, "acme", "192.0.2.1", "subscribes", "tenant"],
     [1_000, "acme", "192.0.2.1", "subscribes", "tenant"],

@@ -4,7 +4,7 @@ import { Figures } from "../../../lib/figures/figures.ts";
 import { Meter } from "../../../lib/figures/meter.ts";
 import { keys } from "../../../lib/kv/keys.ts";
 import type { KvLog } from "../../../lib/log/kv_log.ts";
-import { FIGURES_ADDRESS } from "../../../lib/shared/channel.ts";
+import { FIGURES_CHANNEL_KEY } from "../../../lib/shared/channel.ts";
 import type { Sample } from "../../../lib/shared/figures.ts";
 import { ORIGIN, type Position } from "../../../lib/shared/offset.ts";
 import { Problem } from "../../../lib/shared/problem.ts";
@@ -85,7 +85,7 @@ class Isolates implements AsyncDisposable {
     const log = await this.store.isolate();
     const samples: Sample[] = [];
     for (let after: Position = ORIGIN;;) {
-      const { runs } = await log.read(FIGURES_ADDRESS, after, 1_000);
+      const { runs } = await log.read(FIGURES_CHANNEL_KEY, after, 1_000);
       const last = runs.at(-1);
       if (last === undefined) return samples;
       after = { epoch: last.epoch, sequence: last.last };
@@ -125,7 +125,7 @@ Deno.test("who begins to look has the last two minutes, then each second", async
   assert.equal(times.length, 122);
   times.slice(1).forEach((at, i) => assert.equal(at - (times[i] ?? 0), 1_000));
   const log = await isolates.store.isolate();
-  assert.deepEqual((await log.head(FIGURES_ADDRESS))?.retention, { age: 60 * MINUTE });
+  assert.deepEqual((await log.head(FIGURES_CHANNEL_KEY))?.retention, { age: 60 * MINUTE });
 });
 
 Deno.test("where one isolate is looked at all of them write", async () => {
@@ -214,9 +214,9 @@ Deno.test("what could not be stored is stored with the next sample", async () =>
 
 Deno.test("the figures' own channel is not in the figures", () => {
   const meter = new Meter();
-  meter.appended(FIGURES_ADDRESS, 1);
-  meter.stored(FIGURES_ADDRESS, 1);
-  meter.flushed(FIGURES_ADDRESS, 1, 1);
-  meter.caughtUp(FIGURES_ADDRESS, 1);
+  meter.appended(FIGURES_CHANNEL_KEY, 1);
+  meter.stored(FIGURES_CHANNEL_KEY, 1);
+  meter.flushed(FIGURES_CHANNEL_KEY, 1, 1);
+  meter.caughtUp(FIGURES_CHANNEL_KEY, 1);
   assert.deepEqual(meter.take(), new Meter().take());
 });

@@ -2,10 +2,10 @@ import assert from "node:assert/strict";
 import { type Clock, install } from "@sinonjs/fake-timers";
 import { Meter } from "../../../lib/figures/meter.ts";
 import { Sampler } from "../../../lib/figures/sampler.ts";
-import { addressOf, DEFAULT_TENANT, parseChannel } from "../../../lib/shared/channel.ts";
+import { channelKeyOf, DEFAULT_TENANT, parseChannel } from "../../../lib/shared/channel.ts";
 import { durationOf, quantiles } from "../../../lib/shared/histogram.ts";
 
-const ADDRESS = addressOf(DEFAULT_TENANT, parseChannel("a"));
+const ADDRESS = channelKeyOf(DEFAULT_TENANT, parseChannel("a"));
 const START = Date.UTC(2026, 10, 21);
 
 interface Sampling extends Disposable {

@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { setImmediate } from "node:timers";
 import { OPEN } from "../../../lib/auth/authority.ts";
-import { Sessions } from "../../../lib/auth/sessions.ts";
+import { Connections } from "../../../lib/auth/connections.ts";
 import { Hub } from "../../../lib/hub/hub.ts";
-import { NoteDelivery } from "../../../lib/hub/note_delivery.ts";
-import { Notes } from "../../../lib/hub/notes.ts";
+import { EphemeralDelivery } from "../../../lib/hub/ephemeral_delivery.ts";
+import { EphemeralBatch } from "../../../lib/hub/ephemeral_batch.ts";
 import { offsetOf } from "../../../lib/shared/offset.ts";
 import { sseStream } from "../../../lib/transports/sse.ts";
 import { TimerWheel } from "../../../lib/transports/timer_wheel.ts";
@@ -27,12 +27,12 @@ Deno.test("a full sink gets no ephemeral event, also later, and the others do", 
   for (const sink of [full, quick]) await subscribe(hub, sink);
   await log.append([draft("a", "1")]);
   await until("both have the event", () => full.events.length + quick.events.length === 2);
-  hub.notify(A, note("missed"));
+  hub.publishEphemeral(A, note("missed"));
   await until("the other is told", () => quick.notes.length === 1);
   full.drain(10);
   await log.append([draft("a", "2")]);
   await until("it has drained", () => full.events.length === 2);
-  hub.notify(A, note("told"));
+  hub.publishEphemeral(A, note("told"));
   await until("both are told", () => quick.notes.length === 2 && full.notes.length > 0);
   assert.deepEqual(full.notes.map(({ data }) => data), ["told"]);
   await hub.close();
@@ -46,7 +46,7 @@ Deno.test("an ephemeral event moves no position", async () => {
   const sink = new FakeSink(Infinity);
   const subscription = await subscribe(hub, sink);
   const before = subscription.position;
-  hub.notify(A, note("x"));
+  hub.publishEphemeral(A, note("x"));
   await until("it is told", () => sink.notes.length === 1);
   assert.deepEqual(subscription.position, before);
   assert.equal(sink.events.length, 0);
@@ -66,7 +66,7 @@ Deno.test("who waits at the end of an earlier life of the channel is told too", 
   const sink = new FakeSink(Infinity);
   await subscribe(hub, sink, end);
   await until("it is told", () => {
-    if (sink.notes.length === 0) hub.notify(A, note("x"));
+    if (sink.notes.length === 0) hub.publishEphemeral(A, note("x"));
     return sink.notes.length > 0;
   });
   await hub.close();
@@ -78,24 +78,27 @@ Deno.test("who has left is told nothing, and a closed hub takes nothing", async 
   const [gone, stays] = [new FakeSink(Infinity), new FakeSink(Infinity)];
   const subscription = await subscribe(hub, gone);
   await subscribe(hub, stays);
-  hub.notify(A, note("on its way"));
+  hub.publishEphemeral(A, note("on its way"));
   subscription.close();
   await until("the other is told", () => stays.notes.length === 1);
   assert.equal(gone.notes.length, 0);
   await hub.close();
-  assert.throws(() => hub.notify(A, note("late")), { code: "shutting_down" });
+  assert.throws(() => hub.publishEphemeral(A, note("late")), { code: "shutting_down" });
 });
 
 Deno.test("what comes together is delivered together, the latest of it where it is too much", async () => {
   await using store = await openEmbedded();
   const hub = new Hub({ log: await store.isolate() });
-  const told: Notes[] = [];
-  await subscribe(hub, Object.assign(new FakeSink(Infinity), { notify: told.push.bind(told) }));
-  for (let i = 0; i < 5; i++) hub.notify(A, note(`${i}`));
+  const told: EphemeralBatch[] = [];
+  await subscribe(
+    hub,
+    Object.assign(new FakeSink(Infinity), { deliverEphemeral: told.push.bind(told) }),
+  );
+  for (let i = 0; i < 5; i++) hub.publishEphemeral(A, note(`${i}`));
   await until("it is told", () => told.length > 0);
   assert.deepEqual(told.map(({ events }) => events.map(({ data }) => data)), [[..."01234"]]);
-  for (let i = 0; i < 100; i++) hub.notify(A, note(LARGE));
-  hub.notify(A, note("last"));
+  for (let i = 0; i < 100; i++) hub.publishEphemeral(A, note(LARGE));
+  hub.publishEphemeral(A, note("last"));
   await until("it is told", () => told.length > 1);
   const [, many] = told;
   assert.equal(many?.events.at(-1)?.data, "last");
@@ -104,9 +107,9 @@ Deno.test("what comes together is delivered together, the latest of it where it 
 });
 
 Deno.test("events without data fill no memory either", async () => {
-  const { promise: delivered, resolve } = Promise.withResolvers<Notes>();
-  const delivery = new NoteDelivery(A, (notes) => {
-    resolve(notes);
+  const { promise: delivered, resolve } = Promise.withResolvers<EphemeralBatch>();
+  const delivery = new EphemeralDelivery(A, (batch) => {
+    resolve(batch);
     return 1;
   });
   for (let i = 0; i < 100_000; i++) delivery.add(note(""));
@@ -115,10 +118,10 @@ Deno.test("events without data fill no memory either", async () => {
 });
 
 Deno.test("Notes are encoded once for all who are told", () => {
-  const notes = new Notes(A, [note("x")]);
+  const batch = new EphemeralBatch(A, [note("x")]);
   let encodings = 0;
   const encode = () => ({ encoding: ++encodings });
-  assert.equal(notes.encode(encode), notes.encode(encode));
+  assert.equal(batch.encode(encode), batch.encode(encode));
   assert.equal(encodings, 1);
 });
 
@@ -130,11 +133,11 @@ Deno.test("a stream that nobody reads gathers no ephemeral events", async () => 
   const stream = await sseStream({
     hub,
     wheel,
-    sessions: new Sessions(),
+    connections: new Connections(),
     id: "stream",
     authority: OPEN,
     connection: { [Symbol.dispose]() {} },
-    addresses: [A],
+    channelKeys: [A],
     after: "latest",
     isEnveloped: false,
   });
@@ -188,7 +191,7 @@ async function subscribe(
 async function flood(hub: Hub): Promise<number> {
   const count = 3_000;
   for (let i = 0; i < count; i++) {
-    hub.notify(A, note(LARGE));
+    hub.publishEphemeral(A, note(LARGE));
     await new Promise((resolve) => setImmediate(() => setImmediate(() => resolve(undefined))));
   }
   return count * LARGE.length;

@@ -54,7 +54,7 @@ Deno.test("the channels of one connection together take no more than it has room
   let most = 1;
   const sink: Sink = {
     write: () => ++writes < most,
-    notify() {},
+    deliverEphemeral() {},
     hasRoom: () => writes < most,
     drained: () => writes < most ? Promise.resolve() : room.promise,
     close: () => {},
@@ -131,12 +131,12 @@ function countReads(log: Log): { readonly counted: Log; readonly reads: () => nu
 function withRead(log: Log, read: Log["read"]): Log {
   return {
     append: (drafts) => log.append(drafts),
-    head: (address) => log.head(address),
+    head: (channelKey) => log.head(channelKey),
     read,
     channels: (tenant, after, limit) => log.channels(tenant, after, limit),
-    configure: (address, retention) => log.configure(address, retention),
-    delete: (address) => log.delete(address),
-    listen: (address, listener) => log.listen(address, listener),
+    configure: (channelKey, retention) => log.configure(channelKey, retention),
+    delete: (channelKey) => log.delete(channelKey),
+    listen: (channelKey, listener) => log.listen(channelKey, listener),
     retain: () => log.retain(),
     close: () => log.close(),
   };

@@ -12,7 +12,7 @@ Deno.test("after a tenant is revoked its keys can be looked at, in the same seco
       tenant: undefined,
       url: undefined,
       adminToken: undefined,
-      createFetch: (weir) => createApp(weir).fetch,
+      createFetch: (server) => createApp(server).fetch,
     });
     const { id } = await api.createKey("orders", { publish: ["**"] }, undefined);
     for (let i = 0; i < 3; i++) {

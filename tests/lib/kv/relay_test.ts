@@ -4,9 +4,9 @@ import fc from "fast-check";
 import { BroadcastDoorbell } from "../../../lib/kv/broadcast_doorbell.ts";
 import { type Change, shardOf } from "../../../lib/kv/change.ts";
 import { keys } from "../../../lib/kv/keys.ts";
-import { NoteWriter } from "../../../lib/kv/note_writer.ts";
+import { EphemeralWriter } from "../../../lib/kv/ephemeral_writer.ts";
 import { WatchDoorbell } from "../../../lib/kv/watch_doorbell.ts";
-import type { Address } from "../../../lib/shared/channel.ts";
+import type { ChannelKey } from "../../../lib/shared/channel.ts";
 import type { EphemeralEvent, Relay } from "../../../lib/shared/ephemeral.ts";
 import { Problem } from "../../../lib/shared/problem.ts";
 import { Denokv, DENOKV_MISSING } from "../../support/denokv.ts";
@@ -72,7 +72,7 @@ for (const { name, ignore, open } of KINDS) {
         for (const { sends, joins } of rounds) {
           for (const { from, to } of sends) {
             const event = note(++number);
-            relays[from]?.send(CHANNELS[to] ?? A, event);
+            relays[from]?.publish(CHANNELS[to] ?? A, event);
             for (const one of receivers) one.expect(from, to, event.data);
           }
           await until("all are told", () => receivers.every((one) => one.hasAll));
@@ -86,8 +86,8 @@ for (const { name, ignore, open } of KINDS) {
   test("who stops to receive is told no more", async (relays) => {
     const [here, there] = relays as [Relay, Relay];
     const [gone, stays] = [new Ear(), new Ear()];
-    const receiving = there.receive(A, gone.hear);
-    using _stays = there.receive(A, stays.hear);
+    const receiving = there.subscribe(A, gone.hear);
+    using _stays = there.subscribe(A, stays.hear);
     await sendUntil(here, A, () => gone.count > 0 && stays.count > 0);
     receiving[Symbol.dispose]();
     const { count } = gone;
@@ -99,11 +99,11 @@ for (const { name, ignore, open } of KINDS) {
   test("an event of 16,384 bytes comes as it was", async (relays) => {
     const [here, there] = relays as [Relay, Relay];
     const ear = new Ear();
-    using _receiving = there.receive(A, ear.hear);
+    using _receiving = there.subscribe(A, ear.hear);
     await sendUntil(here, A, () => ear.count > 0);
     const data = JSON.stringify(`${"x".repeat(16_379)}é`);
     const event = { type: "ü".repeat(128), time: Date.now(), contentType: "text/plain", data };
-    here.send(A, event);
+    here.publish(A, event);
     await until("it is told", () => ear.last?.data === data);
     assert.deepEqual(ear.last, event);
   });
@@ -115,10 +115,10 @@ Deno.test("a commit that the client sends twice tells its events once", async ()
   const there = doorbell(stack, kv);
   const here = doorbell(stack, committingTwice(kv));
   const ear = new Ear();
-  using _receiving = there.receive(A, ear.hear);
+  using _receiving = there.subscribe(A, ear.hear);
   await sendUntil(here, A, () => ear.count > 0);
   for (let i = 0; i < 20; i++) {
-    here.send(A, note(i));
+    here.publish(A, note(i));
     await until("it is told", () => ear.last?.data === `${i}`);
   }
   const numbers = ear.heard.map(({ data }) => data).filter((data) => data !== "warm");
@@ -130,7 +130,7 @@ Deno.test("an event is told after a silence", async () => {
   const { here, ear } = await inEarshot(stack);
   using time = new FakeDate();
   time.pass(31_000);
-  here.send(A, note("after a silence"));
+  here.publish(A, note("after a silence"));
   await until("it is told", () => ear.last?.data === "after a silence");
 });
 
@@ -140,7 +140,12 @@ for (const ahead of [-3_600_000, 0, 3_600_000]) {
     const { kv, ear } = await inEarshot(stack);
     for (const [turn, late] of [[1, 0], [2, 60_000], [3, 0], [4, 15_000]] as const) {
       const event = note(turn, Date.now() + ahead - late);
-      await writeRow(kv, { by: "another", addresses: [], turn, notes: [{ address: A, event }] });
+      await writeRow(kv, {
+        by: "another",
+        addresses: [],
+        turn,
+        notes: [{ address: A, event }],
+      });
     }
     // A warm one may come behind it: those are of another writer.
     await until("the last is told", () => ear.heard.some(({ data }) => data === "4"));
@@ -162,19 +167,19 @@ Deno.test("who comes when nobody listened is told nothing of before", async () =
   const kv = stack.adopt(await Deno.openKv(":memory:"), (kv) => kv.close());
   const [here, there] = [doorbell(stack, kv), doorbell(stack, kv)];
   const early = new Ear();
-  const receiving = there.receive(A, early.hear);
+  const receiving = there.subscribe(A, early.hear);
   await sendUntil(here, A, () => early.count > 0);
   receiving[Symbol.dispose]();
   // A channel of another shard is served alone from here on, and its watch leaves out the first's.
   const other = CHANNELS.find((channel) => shardOf(channel) !== shardOf(A)) ?? assert.fail();
   const elsewhere = new Ear();
-  using _elsewhere = there.receive(other, elsewhere.hear);
+  using _elsewhere = there.subscribe(other, elsewhere.hear);
   await sendUntil(here, other, () => elsewhere.count > 0);
-  for (let i = 0; i < 5; i++) here.send(A, note("before"));
-  here.send(other, note("last before"));
+  for (let i = 0; i < 5; i++) here.publish(A, note("before"));
+  here.publish(other, note("last before"));
   await until("all are on their way", () => elsewhere.last?.data === "last before");
   const late = new Ear();
-  using _late = there.receive(A, late.hear);
+  using _late = there.subscribe(A, late.hear);
   await sendUntil(here, A, () => late.count > 0);
   assert.ok(late.heard.every(({ data }) => data === "warm"));
 });
@@ -186,16 +191,16 @@ Deno.test("who has stopped to receive reads nothing of what is sent", async () =
   const counted = watchedKv(kv, (name) => name === "list" && reads++);
   const [here, there, other] = [doorbell(stack, kv), doorbell(stack, counted), doorbell(stack, kv)];
   const early = new Ear();
-  const receiving = there.receive(A, early.hear);
+  const receiving = there.subscribe(A, early.hear);
   await sendUntil(here, A, () => early.count > 0);
   const ear = new Ear();
-  using _receiving = other.receive(A, ear.hear);
+  using _receiving = other.subscribe(A, ear.hear);
   await sendUntil(here, A, () => ear.count > 0);
   receiving[Symbol.dispose]();
   let unread = 0;
   await until("20 in a row are sent and heard without a read", async () => {
     const [heard, before] = [ear.count, reads];
-    here.send(A, note("unheard"));
+    here.publish(A, note("unheard"));
     await until("the other has heard it", () => ear.count > heard);
     unread = reads === before ? unread + 1 : 0;
     return unread === 20;
@@ -205,7 +210,7 @@ Deno.test("who has stopped to receive reads nothing of what is sent", async () =
 Deno.test("the rows of events are deleted after 10 s", async () => {
   await using stack = new AsyncDisposableStack();
   const kv = stack.adopt(await Deno.openKv(":memory:"), (kv) => kv.close());
-  const writer = stack.adopt(new NoteWriter(kv, "here"), (writer) => writer.close());
+  const writer = stack.adopt(new EphemeralWriter(kv, "here"), (writer) => writer.close());
   const clock = install({ toFake: ["setTimeout", "clearTimeout", "performance"] });
   stack.defer(() => clock.uninstall());
   /** Waits for so many rows, and for the writer to have set its timers: it knows of them then. */
@@ -236,18 +241,18 @@ Deno.test("what waits for a store that is away is bounded, and the rest refused"
   let sent = 0;
   assert.throws(
     () => {
-      for (; sent < 1_000; sent++) here.send(A, event);
+      for (; sent < 1_000; sent++) here.publish(A, event);
     },
     { code: "overloaded" },
   );
   assert.ok(sent > 20 && sent < 70, `${sent}`);
   const ear = new Ear();
   const there = doorbell(stack, kv);
-  using _receiving = there.receive(A, ear.hear);
+  using _receiving = there.subscribe(A, ear.hear);
   store.release();
   await until("there is room again", () => {
     try {
-      here.send(A, note("room"));
+      here.publish(A, note("room"));
       return true;
     } catch {
       return false;
@@ -277,7 +282,7 @@ class Receiver implements Disposable {
   readonly #expected: string[][] = Array.from({ length: ISOLATES }, () => []);
 
   constructor(relays: readonly Relay[], readonly isolate: number, readonly channel: number) {
-    this.#receiving = relays[isolate]?.receive(CHANNELS[channel] ?? A, this.#ear.hear) ??
+    this.#receiving = relays[isolate]?.subscribe(CHANNELS[channel] ?? A, this.#ear.hear) ??
       assert.fail();
   }
 
@@ -320,11 +325,11 @@ function note(data: unknown, time = Date.now()): EphemeralEvent {
  * One that has just begun to receive hears nothing before its watch stands. Until then more is sent,
  * as long as the store takes it.
  */
-async function sendUntil(relay: Relay, to: Address, isHeard: () => boolean): Promise<void> {
+async function sendUntil(relay: Relay, to: ChannelKey, isHeard: () => boolean): Promise<void> {
   await until("it is heard", () => {
     if (isHeard()) return true;
     try {
-      relay.send(to, note("warm"));
+      relay.publish(to, note("warm"));
     } catch (cause) {
       if (!(cause instanceof Problem) || cause.code !== "overloaded") throw cause;
     }
@@ -367,7 +372,7 @@ async function inEarshot(stack: AsyncDisposableStack) {
   const kv = stack.adopt(await Deno.openKv(":memory:"), (kv) => kv.close());
   const [here, there] = [doorbell(stack, kv), doorbell(stack, kv)];
   const ear = new Ear();
-  stack.use(there.receive(A, ear.hear));
+  stack.use(there.subscribe(A, ear.hear));
   await sendUntil(here, A, () => ear.count > 0);
   return { kv, here, ear };
 }

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { WatchDoorbell } from "../../../lib/kv/watch_doorbell.ts";
-import type { Address } from "../../../lib/shared/channel.ts";
+import type { ChannelKey } from "../../../lib/shared/channel.ts";
 import { Denokv, DENOKV_MISSING } from "../../support/denokv.ts";
 import { address } from "../../support/drafts.ts";
 import { FakeDate } from "../../support/fake_date.ts";
@@ -38,16 +38,16 @@ for (const kind of ["memory", "denokv"] as const) {
 
   test("a commit over channels of all shards rings each of them", async (isolates) => {
     const [here, there] = [await isolates.add(), await isolates.add()];
-    const addresses = Array.from({ length: 40 }, (_, i) => address(`c${i}`));
-    const bells = addresses.map(() => new Bell());
+    const channelKeys = Array.from({ length: 40 }, (_, i) => address(`c${i}`));
+    const bells = channelKeys.map(() => new Bell());
     using stack = new DisposableStack();
-    addresses.forEach((a, i) =>
+    channelKeys.forEach((a, i) =>
       stack.use(there.doorbell.listen(a, bells[i]?.ring ?? assert.fail()))
     );
-    await here.commit(...addresses.slice(0, 10));
+    await here.commit(...channelKeys.slice(0, 10));
     await Promise.all(bells.slice(0, 10).map((bell) => bell.rings(1)));
     const before = bells.map(({ count }) => count);
-    await here.commit(...addresses.slice(5, 40));
+    await here.commit(...channelKeys.slice(5, 40));
     await Promise.all(bells.slice(5).map((bell, i) => bell.rings((before[i + 5] ?? 0) + 1)));
   });
 
@@ -154,12 +154,12 @@ class Isolates implements AsyncDisposable {
     const kv = await this.openHandle();
     const doorbell = new WatchDoorbell(kv, await this.openHandle());
     this.#resources.adopt(doorbell, (doorbell) => doorbell.close());
-    const commit = async (...addresses: Address[]) => {
+    const commit = async (...channelKeys: ChannelKey[]) => {
       const atomic = kv.atomic();
-      doorbell.prepare(atomic, addresses);
+      doorbell.prepare(atomic, channelKeys);
       const result = await atomic.commit();
       assert.ok(result.ok);
-      doorbell.committed(addresses, result.versionstamp);
+      doorbell.committed(channelKeys, result.versionstamp);
     };
     return { doorbell, commit };
   }

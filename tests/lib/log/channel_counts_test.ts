@@ -1,15 +1,15 @@
 import assert from "node:assert/strict";
 import {
-  addressOf,
   AUDIT_CHANNEL,
   type Channel,
+  channelKeyOf,
   type Tenant,
 } from "../../../lib/shared/channel.ts";
 import { BroadcastDoorbell } from "../../../lib/kv/broadcast_doorbell.ts";
 import { EMBEDDED } from "../../../lib/kv/limits.ts";
 import { KvLog } from "../../../lib/log/kv_log.ts";
 import type { Draft } from "../../../lib/log/log.ts";
-import type { Address } from "../../../lib/shared/channel.ts";
+import type { ChannelKey } from "../../../lib/shared/channel.ts";
 import { draft } from "../../support/drafts.ts";
 
 const [ANN, BOB] = ["ann" as Tenant, "bob" as Tenant];
@@ -35,8 +35,8 @@ async function open() {
   };
 }
 
-const at = (tenant: Tenant, name: string) => addressOf(tenant, name as Channel);
-const to = (address: Address): Draft => ({ ...draft("x", "1"), address });
+const at = (tenant: Tenant, name: string) => channelKeyOf(tenant, name as Channel);
+const to = (channelKey: ChannelKey): Draft => ({ ...draft("x", "1"), channelKey });
 
 Deno.test("a tenant that has all its channels makes no more, and goes on with those it has", async () => {
   await using store = await open();
@@ -82,7 +82,7 @@ Deno.test("the system's own channels are beside the tenant's", async () => {
   await using store = await open();
   const { log } = store;
   await log.append([to(at(ANN, "1")), to(at(ANN, "2"))]);
-  await log.append([to(addressOf(ANN, AUDIT_CHANNEL))]);
+  await log.append([to(channelKeyOf(ANN, AUDIT_CHANNEL))]);
   await log.delete(at(ANN, "1"));
   store.later();
   await log.append([to(at(ANN, "3"))]);

@@ -325,7 +325,7 @@ export function logContract(name: string, open: () => Promise<LogStore>, options
     const drafts = data.map((value, i) => draft(i % 3 === 0 ? "b" : "a", value));
     await log.append(drafts);
     for (const channel of ["a", "b"]) {
-      const expected = drafts.filter((d) => d.address === address(channel)).map((d) => d.data);
+      const expected = drafts.filter((d) => d.channelKey === address(channel)).map((d) => d.data);
       const events = await readEvents(log, address(channel));
       assert.deepEqual(sequencesOf(events), upTo(expected.length));
       assert.ok(events.every(({ data }, i) => equalData(data, expected[i])));
@@ -752,7 +752,7 @@ export function logContract(name: string, open: () => Promise<LogStore>, options
     let after = 0;
     for (const run of recorder.runs) {
       assert.equal(run.after, after);
-      assert.equal(run.address, A);
+      assert.equal(run.channelKey, A);
       after = run.last;
     }
     assert.throws(() => log.listen(A, recorder));

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import * as fc from "fast-check";
 import type { Appended, Draft, Log, Retention } from "../../../lib/log/log.ts";
-import { type Address, DEFAULT_TENANT } from "../../../lib/shared/channel.ts";
+import { type ChannelKey, DEFAULT_TENANT } from "../../../lib/shared/channel.ts";
 import type { Gap } from "../../../lib/shared/event.ts";
 import {
   type Epoch,
@@ -141,7 +141,7 @@ class Model {
       case "read":
         return await this.#read(operation.channel, operation.from, operation.limit);
       case "configure":
-        await this.#log(1).configure(this.#address(operation.channel), operation.retention);
+        await this.#log(1).configure(this.#channelKey(operation.channel), operation.retention);
         this.#life(operation.channel).retention = operation.retention;
         if (!this.#times.has(operation.channel)) {
           this.#times.set(operation.channel, this.#clock.time);
@@ -153,7 +153,7 @@ class Model {
         return;
       case "delete": {
         const { channel } = operation;
-        const isThere = await this.#log(operation.isolate).delete(this.#address(channel));
+        const isThere = await this.#log(operation.isolate).delete(this.#channelKey(channel));
         assert.equal(isThere, this.#lives.delete(channel));
         if (isThere) this.#times.set(channel, this.#clock.time);
         return;
@@ -168,7 +168,7 @@ class Model {
     for (const channel of CHANNELS) {
       for (const from of [0, 1, 4, 9]) await this.#read(channel, from, 1_000);
       const life = this.#lives.get(channel);
-      const head = await this.#log(0).head(this.#address(channel));
+      const head = await this.#log(0).head(this.#channelKey(channel));
       assert.equal(head === undefined, life === undefined);
       if (head === undefined || life === undefined) continue;
       assert.deepEqual(
@@ -188,7 +188,7 @@ class Model {
     );
   }
 
-  #address(name: Name): Address {
+  #channelKey(name: Name): ChannelKey {
     return address(name + this.#run);
   }
 
@@ -288,7 +288,7 @@ class Model {
     const kept = this.#kept.get(channel) ?? [];
     const after = kept[from % kept.length] ?? ORIGIN;
     const log = this.#log(from % 2);
-    const runs = await readRuns(log, this.#address(channel), after, limit);
+    const runs = await readRuns(log, this.#channelKey(channel), after, limit);
     const life = this.#lives.get(channel);
     if (life === undefined) {
       assert.deepEqual(runs.flatMap(({ events }) => events), []);

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { parseJson } from "../../../lib/log/draft.ts";
+import { parseJson } from "../../../lib/publish/draft.ts";
 
 const LONG = "12345678901234567890";
 

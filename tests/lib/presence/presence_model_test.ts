@@ -247,9 +247,9 @@ class Model {
   /** The rows, the changes and what is expected agree. */
   async check(isSettled = false): Promise<void> {
     const { presence, log } = this.#isolates[0] ?? assert.fail();
-    const { address } = place(this.#channel, "ann");
-    const members = await snapshotOf(presence, address);
-    assert.deepEqual(members, await foldOf(log, address));
+    const { channelKey } = place(this.#channel, "ann");
+    const members = await snapshotOf(presence, channelKey);
+    assert.deepEqual(members, await foldOf(log, channelKey));
     const now = this.#clock.now();
     for (const [name, expected] of this.#expected) {
       const member = members.get(name);

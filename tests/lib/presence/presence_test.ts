@@ -14,7 +14,7 @@ import { until } from "../../support/until.ts";
 import { watchedKv } from "../../support/watched_kv.ts";
 
 const HOUR = 60 * 60 * 1_000;
-const room = place("room", "ann").address;
+const room = place("room", "ann").channelKey;
 const ann = place("room", "ann");
 const bob = place("room", "bob");
 
@@ -58,7 +58,7 @@ function refusing(
   refusal: (draft: Draft) => Problem | undefined,
 ): PresenceOptions["log"] {
   return {
-    head: (address) => log.head(address),
+    head: (channelKey) => log.head(channelKey),
     append: (drafts) => {
       const problem = drafts.map(refusal).find((refused) => refused !== undefined);
       return problem === undefined ? log.append(drafts) : Promise.reject(problem);
@@ -208,7 +208,7 @@ Deno.test("sessions that take long to end keep nobody from finding an isolate de
   const held = Promise.withResolvers<void>();
   const one = await isolate(store, clock, {
     log: {
-      head: (address) => log.head(address),
+      head: (channelKey) => log.head(channelKey),
       append: async (drafts) => {
         if (drafts.some(({ type, key }) => type === "leave" && key === bob.member)) {
           await held.promise;
@@ -306,7 +306,7 @@ Deno.test("who couldn't leave or enter since the store was away does so later", 
   const warnings: string[] = [];
   const one = await isolate(store, clock, {
     log: {
-      head: (address) => log.head(address),
+      head: (channelKey) => log.head(channelKey),
       append: (drafts) =>
         isAway
           ? Promise.reject(new Problem("storage_unavailable", "It is away."))
@@ -510,7 +510,7 @@ Deno.test("an isolate that dies as it takes members out keeps no other from it, 
       ...options,
       now: () => clock.now() + difference,
       log: {
-        head: (address) => log.head(address),
+        head: (channelKey) => log.head(channelKey),
         append: () => {
           isAtIt = true;
           return new Promise(() => {});
@@ -537,7 +537,7 @@ Deno.test("who was refused leaves, though the commit came when the isolate had d
   let arrive: (() => Promise<unknown>) | undefined;
   const dead = await isolate(store, clock, {
     log: {
-      head: (address) => log.head(address),
+      head: (channelKey) => log.head(channelKey),
       append: (drafts) => {
         arrive = () => log.append(drafts);
         return Promise.reject(new Problem("commit_unknown", "The store did not answer."));
@@ -563,7 +563,7 @@ Deno.test("who was refused by a store that did it later all the same leaves", as
     let arrive: (() => Promise<unknown>) | undefined;
     const one = await isolate(store, clock, {
       log: {
-        head: (address) => log.head(address),
+        head: (channelKey) => log.head(channelKey),
         append: (drafts) => {
           if (drafts.every(({ key }) => key !== ann.member) || arrive) return log.append(drafts);
           arrive = () => log.append(drafts);
@@ -683,9 +683,9 @@ Deno.test("the longest names and the largest data of many fit into the store's c
   await Promise.all(many.map((who) => one.presence.enter("s", who, data)));
   const [first] = many;
   assert.ok(first);
-  assert.equal((await snapshotOf(one.presence, first.address)).size, 300);
+  assert.equal((await snapshotOf(one.presence, first.channelKey)).size, 300);
   await Promise.all(many.map((who) => one.presence.leave("s", who)));
-  assert.equal((await snapshotOf(one.presence, first.address)).size, 0);
+  assert.equal((await snapshotOf(one.presence, first.channelKey)).size, 0);
   await one.presence.close();
 });
 

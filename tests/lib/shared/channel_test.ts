@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import * as fc from "fast-check";
 import {
-  addressOf,
+  channelKeyOf,
   channelOf,
   MAX_CHANNEL_BYTES,
   parseChannel,
@@ -68,8 +68,8 @@ Deno.test("parseChannel() gives any text back as it is or throws a Problem witho
 
 Deno.test("an address is a tenant and a channel, whatever the channel holds", () => {
   for (const channel of ["a", "a/b", "/", "//"]) {
-    const address = addressOf("default" as Tenant, parseChannel(channel));
-    assert.equal(channelOf(address), channel);
-    assert.equal(tenantOf(address), "default");
+    const channelKey = channelKeyOf("default" as Tenant, parseChannel(channel));
+    assert.equal(channelOf(channelKey), channel);
+    assert.equal(tenantOf(channelKey), "default");
   }
 });

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { setImmediate } from "node:timers/promises";
 import { install } from "@sinonjs/fake-timers";
 import { OPEN } from "../../../lib/auth/authority.ts";
-import { Sessions } from "../../../lib/auth/sessions.ts";
+import { Connections } from "../../../lib/auth/connections.ts";
 import { Hub } from "../../../lib/hub/hub.ts";
 import { longPoll } from "../../../lib/transports/long_poll.ts";
 import { address } from "../../support/drafts.ts";
@@ -14,11 +14,11 @@ Deno.test("a long poll that comes while the server stops is answered with its cu
   await hub.close();
   const { signal } = new AbortController();
   const page = await longPoll(hub, "earliest", {
-    addresses: [address("a")],
+    channelKeys: [address("a")],
     limit: 10,
     wait: 60_000,
     signal,
-    sessions: new Sessions(),
+    connections: new Connections(),
     authority: OPEN,
   });
   assert.equal(page.isEmpty, true);
@@ -29,7 +29,8 @@ Deno.test("a poll gathers ephemeral events for 50 ms, but not more than 128 Ki c
   await using store = await openEmbedded();
   const hub = new Hub({ log: await store.isolate() });
   const a = address("a");
-  const note = (data: string) => hub.notify(a, { type: "m", time: 0, contentType: "text/a", data });
+  const note = (data: string) =>
+    hub.publishEphemeral(a, { type: "m", time: 0, contentType: "text/a", data });
   const clock = install({ toFake: ["setTimeout", "clearTimeout"] });
   try {
     const turns = async () => {
@@ -37,11 +38,11 @@ Deno.test("a poll gathers ephemeral events for 50 ms, but not more than 128 Ki c
     };
     const poll = async () => {
       const { body } = await longPoll(hub, "latest", {
-        addresses: [a],
+        channelKeys: [a],
         limit: 10,
         wait: 10_000,
         signal: new AbortController().signal,
-        sessions: new Sessions(),
+        connections: new Connections(),
         authority: OPEN,
       });
       return JSON.parse(body).ephemeral.map(({ data }: { readonly data: string }) => data.length);

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { OPEN } from "../../../lib/auth/authority.ts";
-import { Sessions } from "../../../lib/auth/sessions.ts";
+import { Connections } from "../../../lib/auth/connections.ts";
 import { Hub } from "../../../lib/hub/hub.ts";
 import type { Log } from "../../../lib/log/log.ts";
 import { sseStream } from "../../../lib/transports/sse.ts";
@@ -27,11 +27,11 @@ Deno.test("an SSE stream that nobody reads ends with what waits in it and the re
   const stream = await sseStream({
     hub,
     wheel,
-    sessions: new Sessions(),
+    connections: new Connections(),
     id: "stream",
     authority: OPEN,
     connection: { [Symbol.dispose]: () => void (isReleased = true) },
-    addresses: [A],
+    channelKeys: [A],
     after: "latest",
     isEnveloped: false,
   });

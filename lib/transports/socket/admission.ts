@@ -1,11 +1,11 @@
-import type { Authority } from "../auth/authority.ts";
-import type { Holder, Session, Sessions } from "../auth/sessions.ts";
-import { MAX_EVENT_BYTES } from "../shared/event.ts";
-import { Problem } from "../shared/problem.ts";
-import type { GoodbyeReason } from "./goodbye.ts";
-import type { SocketClient } from "./socket_client.ts";
-import type { MessageOf, Ref } from "./socket_message.ts";
-import type { SocketOutput } from "./socket_output.ts";
+import type { Authority } from "../../auth/authority.ts";
+import type { Connection, ConnectionHandler, Connections } from "../../auth/connections.ts";
+import { MAX_EVENT_BYTES } from "../../shared/event.ts";
+import { Problem } from "../../shared/problem.ts";
+import type { GoodbyeReason } from "../goodbye.ts";
+import type { SocketClient } from "./client.ts";
+import type { MessageOf, Ref } from "./message.ts";
+import type { SocketOutput } from "./output.ts";
 
 /** Milliseconds for a socket to bring its first credential. Met: sockets of nobody. */
 const AUTH_MS = 5_000;
@@ -23,9 +23,9 @@ export interface SocketAdmissionOptions {
   /** The session's. */
   readonly id: string;
   readonly client: SocketClient;
-  readonly sessions: Sessions;
+  readonly connections: Connections;
   /** The socket itself. */
-  readonly holder: Holder;
+  readonly holder: ConnectionHandler;
   readonly output: SocketOutput;
   /** Whether it is subscribed to nothing and nobody's presence. */
   readonly isIdle: () => boolean;
@@ -43,7 +43,7 @@ interface Waiting {
 export class SocketAdmission implements Disposable {
   readonly #options: SocketAdmissionOptions;
   /** None until there is a credential. */
-  #session: Session | undefined;
+  #session: Connection | undefined;
   #deadline: ReturnType<typeof setTimeout> | undefined;
   #isVerifying = false;
   /** What came behind the credential that is being verified. */
@@ -53,9 +53,9 @@ export class SocketAdmission implements Disposable {
 
   constructor(options: SocketAdmissionOptions) {
     this.#options = options;
-    const { id, client, sessions, holder, close } = options;
+    const { id, client, connections, holder, close } = options;
     if (client.authority !== undefined) {
-      this.#session = sessions.open(id, client.authority, holder);
+      this.#session = connections.open(id, client.authority, holder);
     } else {
       this.#deadline = setTimeout(() => close("unauthenticated"), AUTH_MS);
     }
@@ -119,7 +119,7 @@ export class SocketAdmission implements Disposable {
 
   /** All or nothing: where the credential is refused, the socket stays who it was. */
   #admit(authority: Authority): void {
-    const { id, client, sessions, holder, isIdle } = this.#options;
+    const { id, client, connections, holder, isIdle } = this.#options;
     const session = this.#session;
     const isNobodyYet = session?.authority.grant.kind === "anonymous" && isIdle();
     const kept = isNobodyYet ? undefined : session;
@@ -128,7 +128,7 @@ export class SocketAdmission implements Disposable {
     clearTimeout(this.#deadline);
     if (kept !== undefined) return kept.replace(authority, Date.now());
     session?.[Symbol.dispose]();
-    this.#session = sessions.open(id, authority, holder);
+    this.#session = connections.open(id, authority, holder);
   }
 
   #resume(): void {

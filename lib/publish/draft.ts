@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { type Address, addressOf, parseChannel, type Tenant } from "../shared/channel.ts";
+import { type ChannelKey, channelKeyOf, parseChannel, type Tenant } from "../shared/channel.ts";
 import {
   DEFAULT_TYPE,
   isJsonType,
@@ -11,7 +11,7 @@ import {
   parseEventType,
 } from "../shared/event.ts";
 import { Problem, quote } from "../shared/problem.ts";
-import type { Draft } from "./log.ts";
+import type { Draft } from "../log/log.ts";
 
 /** Events in one publish. Met: one request that holds up everybody else's commit. */
 export const MAX_EVENTS = 100;
@@ -50,9 +50,9 @@ export function draftOfPublication(tenant: Tenant, from: Publication): Draft {
   if (from.data === undefined) {
     throw new Problem("bad_body", `Cannot publish an event without "data": any JSON value is one.`);
   }
-  const address = addressOf(tenant, parseChannel(from.channel));
+  const channelKey = channelKeyOf(tenant, parseChannel(from.channel));
   const data = JSON.stringify(from.data);
-  return makeDraft(address, JSON_TYPE, data, utf8.encode(data).length, from);
+  return makeDraft(channelKey, JSON_TYPE, data, utf8.encode(data).length, from);
 }
 
 /**
@@ -62,18 +62,18 @@ export function draftOfPublication(tenant: Tenant, from: Publication): Draft {
  * `event_too_large`
  */
 export function draftOfBody(
-  address: Address,
+  channelKey: ChannelKey,
   contentType: string | undefined,
   body: Uint8Array,
   names: DraftNames,
 ): Draft {
   const type = parseContentType(contentType);
   if (!isJsonType(type) && !isTextType(type)) {
-    return makeDraft(address, type, body, body.length, names);
+    return makeDraft(channelKey, type, body, body.length, names);
   }
   const text = decode(body);
   if (isJsonType(type)) readJson(text); // stored as it was published
-  return makeDraft(address, type, text, body.length, names);
+  return makeDraft(channelKey, type, text, body.length, names);
 }
 
 /**
@@ -180,7 +180,7 @@ function parseContentType(contentType: string | undefined): string {
 }
 
 function makeDraft(
-  address: Address,
+  channelKey: ChannelKey,
   contentType: string,
   data: string | Uint8Array,
   bytes: number,
@@ -199,7 +199,7 @@ function makeDraft(
     );
   }
   return {
-    address,
+    channelKey,
     id: id === undefined ? undefined : parseEventId(id),
     type: type === undefined ? DEFAULT_TYPE : parseEventType(type),
     contentType,

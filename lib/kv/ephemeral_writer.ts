@@ -1,8 +1,8 @@
-import type { Address } from "../shared/channel.ts";
+import type { ChannelKey } from "../shared/channel.ts";
 import type { EphemeralEvent } from "../shared/ephemeral.ts";
 import { Problem } from "../shared/problem.ts";
 import { withinLimit } from "../shared/time_limit.ts";
-import { type Change, MAX_NOTE_AGE, type Note, shardOf } from "./change.ts";
+import { type Change, type EphemeralRow, MAX_EPHEMERAL_AGE_MS, shardOf } from "./change.ts";
 import { keys } from "./keys.ts";
 
 /** Between the beginnings of two commits, in ms: what comes meanwhile leaves in one. */
@@ -33,10 +33,10 @@ interface Row {
  * at once, and those that come while it is under way together. One commit at a time, so that an
  * isolate's notes keep their order. Deletes its rows after {@link ROW_MS}.
  */
-export class NoteWriter {
+export class EphemeralWriter {
   readonly #kv: Deno.Kv;
   readonly #isolate: string;
-  #waiting: Note[] = [];
+  #waiting: EphemeralRow[] = [];
   #waitingBytes = 0;
   /** Commits so far: a reader knows by it the row of a commit that was sent twice. */
   #turn = 0;
@@ -56,13 +56,13 @@ export class NoteWriter {
   }
 
   /** @throws {Problem} `overloaded` */
-  send(address: Address, event: EphemeralEvent): void {
+  send(channelKey: ChannelKey, event: EphemeralEvent): void {
     if (this.#isClosed) return;
-    const bytes = sizeOf(address, event);
+    const bytes = sizeOf(channelKey, event);
     if (this.#waitingBytes + bytes > MAX_WAITING_BYTES) {
       throw new Problem("overloaded", "Too many ephemeral events wait for the store.");
     }
-    this.#waiting.push({ address, event });
+    this.#waiting.push({ address: channelKey, event });
     this.#waitingBytes += bytes;
     this.#writing ??= this.#write().finally(() => this.#writing = undefined);
   }
@@ -89,17 +89,17 @@ export class NoteWriter {
   }
 
   /** What fits into a row a shard, of what isn't too old by now; the rest waits for the next. */
-  #take(): ReadonlyMap<number, readonly Note[]> {
-    const taken = new Map<number, Note[]>();
+  #take(): ReadonlyMap<number, readonly EphemeralRow[]> {
+    const taken = new Map<number, EphemeralRow[]>();
     const room = new Map<number, number>();
-    const rest: Note[] = [];
+    const rest: EphemeralRow[] = [];
     this.#waitingBytes = 0;
-    const oldest = Date.now() - MAX_NOTE_AGE;
+    const oldest = Date.now() - MAX_EPHEMERAL_AGE_MS;
     for (const note of this.#waiting) {
-      const { address, event } = note;
+      const { address: channelKey, event } = note;
       if (event.time < oldest) continue;
-      const shard = shardOf(address);
-      const bytes = sizeOf(address, event);
+      const shard = shardOf(channelKey);
+      const bytes = sizeOf(channelKey, event);
       const left = (room.get(shard) ?? MAX_ROW_BYTES) - bytes;
       // Once one didn't fit no later one may: it would overtake.
       room.set(shard, left < 0 ? -1 : left);
@@ -116,7 +116,7 @@ export class NoteWriter {
     return taken;
   }
 
-  async #commit(taken: ReadonlyMap<number, readonly Note[]>): Promise<void> {
+  async #commit(taken: ReadonlyMap<number, readonly EphemeralRow[]>): Promise<void> {
     if (taken.size === 0) return;
     const turn = ++this.#turn;
     const atomic = this.#kv.atomic();
@@ -175,6 +175,6 @@ export class NoteWriter {
 }
 
 /** Bytes in a stored value, at the most: a string has two a character, or one. */
-function sizeOf(address: Address, { type, contentType, data }: EphemeralEvent): number {
-  return 2 * (address.length + type.length + contentType.length + data.length) + 200;
+function sizeOf(channelKey: ChannelKey, { type, contentType, data }: EphemeralEvent): number {
+  return 2 * (channelKey.length + type.length + contentType.length + data.length) + 200;
 }

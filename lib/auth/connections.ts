@@ -10,7 +10,7 @@ const WARNING_MS = 60_000;
 export type EndReason = "expired" | "revoked";
 
 /** What lives by a session: an open connection. */
-export interface Holder {
+export interface ConnectionHandler {
   /** The credential ends in `expiresIn` ms: time to bring another. Said once for each. */
   expiring(expiresIn: number): void;
   /** Another credential has taken its place: what it doesn't allow must stop. */
@@ -20,11 +20,11 @@ export interface Holder {
 }
 
 /** An open connection and the credential that it lives by at the moment. */
-export class Session implements Disposable {
+export class Connection implements Disposable {
   readonly id: string;
-  readonly holder: Holder;
-  readonly #onReplaced: (session: Session) => void;
-  readonly #onClosed: (session: Session) => void;
+  readonly handler: ConnectionHandler;
+  readonly #onReplaced: (connection: Connection) => void;
+  readonly #onClosed: (connection: Connection) => void;
   #authority: Authority;
   /** Milliseconds since 1970; infinite where the credential has no end. */
   #warnAt = Infinity;
@@ -32,15 +32,15 @@ export class Session implements Disposable {
   constructor(
     id: string,
     authority: Authority,
-    holder: Holder,
+    holder: ConnectionHandler,
     now: number,
     { onReplaced, onClosed }: {
-      readonly onReplaced: (session: Session) => void;
-      readonly onClosed: (session: Session) => void;
+      readonly onReplaced: (connection: Connection) => void;
+      readonly onClosed: (connection: Connection) => void;
     },
   ) {
     this.id = id;
-    this.holder = holder;
+    this.handler = holder;
     this.#onReplaced = onReplaced;
     this.#onClosed = onClosed;
     this.#authority = authority;
@@ -66,14 +66,14 @@ export class Session implements Disposable {
     this.#authority = next;
     this.#planWarning(now);
     this.#onReplaced(this);
-    this.holder.changed();
+    this.handler.changed();
   }
 
   look(now: number): void {
-    if (this.#authority.isExpired(now)) return this.holder.end("expired");
+    if (this.#authority.isExpired(now)) return this.handler.end("expired");
     if (now < this.#warnAt) return;
     this.#warnAt = Infinity;
-    this.holder.expiring((this.#authority.grant.expiresAt ?? now) - now);
+    this.handler.expiring((this.#authority.grant.expiresAt ?? now) - now);
   }
 
   [Symbol.dispose](): void {
@@ -87,10 +87,10 @@ export class Session implements Disposable {
 }
 
 /** All open connections of an isolate, by the credentials that they live by. */
-export class Sessions {
-  readonly #sessions = new Map<string, Session>();
+export class Connections {
+  readonly #connections = new Map<string, Connection>();
   /** Those whose credential was not looked at yet. */
-  readonly #unchecked = new Set<Session>();
+  readonly #unchecked = new Set<Connection>();
   readonly #isRevoked: (grant: Grant) => boolean;
   readonly #now: () => number;
   #timer: ReturnType<typeof setInterval> | undefined;
@@ -108,25 +108,25 @@ export class Sessions {
   }
 
   get size(): number {
-    return this.#sessions.size;
+    return this.#connections.size;
   }
 
   /** Disposing the session ends it here; the connection itself is the holder's. */
-  open(id: string, authority: Authority, holder: Holder): Session {
-    const session = new Session(id, authority, holder, this.#now(), {
-      onReplaced: (session) => this.#unchecked.add(session),
-      onClosed: (session) => this.#left(session),
+  open(id: string, authority: Authority, handler: ConnectionHandler): Connection {
+    const connection = new Connection(id, authority, handler, this.#now(), {
+      onReplaced: (connection) => this.#unchecked.add(connection),
+      onClosed: (connection) => this.#left(connection),
     });
     // Open mode has nothing that could end.
-    if (authority.grant.kind === "open") return session;
-    this.#sessions.set(id, session);
-    this.#unchecked.add(session);
+    if (authority.grant.kind === "open") return connection;
+    this.#connections.set(id, connection);
+    this.#unchecked.add(connection);
     this.#timer ??= setInterval(() => this.sweep(), SWEEP_MS);
-    return session;
+    return connection;
   }
 
   has(id: string): boolean {
-    return this.#sessions.has(id);
+    return this.#connections.has(id);
   }
 
   /**
@@ -136,22 +136,22 @@ export class Sessions {
    * @throws {Problem} `forbidden`
    */
   replace(id: string, next: Authority): boolean {
-    const session = this.#sessions.get(id);
+    const session = this.#connections.get(id);
     session?.replace(next, this.#now());
     return session !== undefined;
   }
 
   /** Ends those whose credential is revoked, and answers them. */
   revoke(isRevoked: (grant: Grant) => boolean): readonly Authority[] {
-    return endThose(isRevoked, this.#sessions.values());
+    return endThose(isRevoked, this.#connections.values());
   }
 
   /** Those that match end at `expiresAt` (ms since 1970) at the latest, unless another comes. */
   limit(matches: (grant: Grant) => boolean, expiresAt: number): void {
-    for (const session of this.#sessions.values()) {
-      const { grant } = session.authority;
+    for (const connection of this.#connections.values()) {
+      const { grant } = connection.authority;
       if (!matches(grant) || (grant.expiresAt ?? Infinity) <= expiresAt) continue;
-      session.replace(new Authority({ ...grant, expiresAt }), this.#now());
+      connection.replace(new Authority({ ...grant, expiresAt }), this.#now());
     }
   }
 
@@ -161,13 +161,13 @@ export class Sessions {
     const unchecked = [...this.#unchecked];
     this.#unchecked.clear();
     endThose(this.#isRevoked, unchecked);
-    for (const session of [...this.#sessions.values()]) session.look(now);
+    for (const connection of [...this.#connections.values()]) connection.look(now);
   }
 
-  #left(session: Session): void {
-    this.#sessions.delete(session.id);
-    this.#unchecked.delete(session);
-    if (this.#sessions.size > 0) return;
+  #left(connection: Connection): void {
+    this.#connections.delete(connection.id);
+    this.#unchecked.delete(connection);
+    if (this.#connections.size > 0) return;
     clearInterval(this.#timer);
     this.#timer = undefined;
   }
@@ -176,12 +176,12 @@ export class Sessions {
 /** @throws {AggregateError} where a holder fails; the others' have ended then too. */
 function endThose(
   isRevoked: (grant: Grant) => boolean,
-  sessions: Iterable<Session>,
+  connections: Iterable<Connection>,
 ): readonly Authority[] {
-  const revoked = [...sessions].filter(({ authority: { grant } }) => isRevoked(grant));
+  const revoked = [...connections].filter(({ authority: { grant } }) => isRevoked(grant));
   const authorities = revoked.map(({ authority }) => authority);
   const faults: unknown[] = [];
-  for (const { holder } of revoked) {
+  for (const { handler: holder } of revoked) {
     try {
       holder.end("revoked");
     } catch (cause) {

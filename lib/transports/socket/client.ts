@@ -1,4 +1,4 @@
-import type { Authority } from "../auth/authority.ts";
+import type { Authority } from "../../auth/authority.ts";
 
 /** Who is at the other end of a socket. */
 export interface SocketClient {

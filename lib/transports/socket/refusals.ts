@@ -1,4 +1,4 @@
-import type { ProblemCode } from "../shared/problem.ts";
+import type { ProblemCode } from "../../shared/problem.ts";
 
 /** Refusals of one socket in ten seconds. */
 export const MAX_REFUSALS = 1_000;

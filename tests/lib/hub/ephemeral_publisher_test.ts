@@ -4,7 +4,7 @@ import { Problem } from "../../../lib/shared/problem.ts";
 import {
   CHANNEL_EVENTS_PER_SECOND,
   EphemeralPublisher,
-} from "../../../lib/transports/ephemeral_publisher.ts";
+} from "../../../lib/hub/ephemeral_publisher.ts";
 import { Clock } from "../../support/clock.ts";
 import { address } from "../../support/drafts.ts";
 
@@ -12,8 +12,8 @@ const EVENT = { type: "message", time: 0, contentType: "text/plain", data: "x" }
 
 Deno.test("a channel's ephemeral events are limited, and no other channel's by them", () => {
   const told = new Map<string, number>();
-  const hub: Pick<Hub, "notify"> = {
-    notify: (address) => void told.set(address, (told.get(address) ?? 0) + 1),
+  const hub: Pick<Hub, "publishEphemeral"> = {
+    publishEphemeral: (channelKey) => void told.set(channelKey, (told.get(channelKey) ?? 0) + 1),
   };
   const clock = new Clock(0);
   const publisher = new EphemeralPublisher({ hub, now: clock.now });

@@ -1,11 +1,11 @@
-import type { Authority } from "../auth/authority.ts";
-import { dataBytes, mayBe, memberData, memberOf, type Place } from "../presence/member.ts";
-import type { Presence } from "../presence/presence.ts";
-import { addressOf, channelOf, parseChannel } from "../shared/channel.ts";
-import { Problem } from "../shared/problem.ts";
-import type { SocketClient } from "./socket_client.ts";
-import type { MessageOf } from "./socket_message.ts";
-import type { SocketOutput } from "./socket_output.ts";
+import type { Authority } from "../../auth/authority.ts";
+import { dataBytes, mayBe, memberData, memberOf, type Place } from "../../presence/member.ts";
+import type { Presence } from "../../presence/presence.ts";
+import { channelKeyOf, channelOf, parseChannel } from "../../shared/channel.ts";
+import { Problem } from "../../shared/problem.ts";
+import type { SocketClient } from "./client.ts";
+import type { MessageOf } from "./message.ts";
+import type { SocketOutput } from "./output.ts";
 
 /** Members that one socket is. Met: one socket that fills everyone's presence. */
 const MAX_MEMBERSHIPS = 100;
@@ -71,8 +71,8 @@ export class SocketMembers {
         throw new Problem("forbidden", "The right to this was lost while it was being done.");
       }
       membership.isIn = true;
-      const { address, member } = place;
-      output.send({ op: "entered", ref, channel: channelOf(address), member, offset });
+      const { channelKey, member } = place;
+      output.send({ op: "entered", ref, channel: channelOf(channelKey), member, offset });
     } catch (cause) {
       const isOut = !membership.isIn && membership.calls === 1;
       if (isOut && this.#memberships.get(key) === membership) this.#memberships.delete(key);
@@ -96,8 +96,8 @@ export class SocketMembers {
   checkRights(authority: Authority): void {
     const { presence, output, fail } = this.#options;
     for (const [key, { place }] of [...this.#memberships]) {
-      const { address, member } = place;
-      const channel = channelOf(address);
+      const { channelKey, member } = place;
+      const channel = channelOf(channelKey);
       if (authority.may("presence", channel) && mayBe(authority, member)) continue;
       this.#memberships.delete(key);
       this.#lost.add(place);
@@ -118,11 +118,11 @@ function placeOf(
   authority: Authority,
   { channel, member }: Pick<MessageOf<"enter">, "channel" | "member">,
 ): Place {
-  const address = addressOf(authority.tenant, parseChannel(channel));
-  authority.require("presence", channelOf(address));
-  return { address, member: memberOf(authority, member) };
+  const channelKey = channelKeyOf(authority.tenant, parseChannel(channel));
+  authority.require("presence", channelOf(channelKey));
+  return { channelKey, member: memberOf(authority, member) };
 }
 
-function keyOf({ address, member }: Place): string {
-  return `${address}\0${member}`;
+function keyOf({ channelKey, member }: Place): string {
+  return `${channelKey}\0${member}`;
 }

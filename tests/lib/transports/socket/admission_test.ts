@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
-import type { Authority } from "../../../lib/auth/authority.ts";
-import type { Tenant } from "../../../lib/shared/channel.ts";
-import { authorityOf } from "../../support/grants.ts";
-import { openEmbedded } from "../../support/log_stores.ts";
-import { Queue } from "../../support/queue.ts";
-import { SocketClient } from "../../support/socket_client.ts";
-import { SocketHost } from "../../support/socket_host.ts";
-import { until } from "../../support/until.ts";
+import type { Authority } from "../../../../lib/auth/authority.ts";
+import type { Tenant } from "../../../../lib/shared/channel.ts";
+import { authorityOf } from "../../../support/grants.ts";
+import { openEmbedded } from "../../../support/log_stores.ts";
+import { Queue } from "../../../support/queue.ts";
+import { SocketClient } from "../../../support/socket_client.ts";
+import { SocketHost } from "../../../support/socket_host.ts";
+import { until } from "../../../support/until.ts";
 
 const MiB = 2 ** 20;
 
@@ -38,7 +38,7 @@ async function hostOf(authority: Authority | undefined) {
   return {
     url: host.url,
     sockets: host.options.sockets,
-    sessions: host.options.sessions,
+    connections: host.options.connections,
     verifications,
     admitted,
     [Symbol.asyncDispose]: () => resources.disposeAsync(),
@@ -103,7 +103,7 @@ Deno.test("who leaves before its credential was verified is not admitted", async
   resolve(authorityOf());
   await new Promise((resolve) => setTimeout(resolve)); // all that follows from it
   assert.deepEqual(host.admitted, []);
-  assert.equal(host.sessions.size, 0);
+  assert.equal(host.connections.size, 0);
 });
 
 Deno.test("a credential that the session may not take is not admitted", async () => {

@@ -1,9 +1,9 @@
-import type { Notes } from "../hub/notes.ts";
-import type { CloseReason, Sink } from "../hub/sink.ts";
-import type { Encoder, Run } from "../log/run.ts";
-import type { DrainPoll } from "./drain_poll.ts";
-import { socketNotes } from "./json_encoding.ts";
-import type { ServerMessage } from "./socket_message.ts";
+import type { EphemeralBatch } from "../../hub/ephemeral_batch.ts";
+import type { CloseReason, Sink } from "../../hub/sink.ts";
+import type { Encoder, Run } from "../../log/run.ts";
+import type { DrainPoll } from "../drain_poll.ts";
+import { socketEphemeral } from "../json_encoding.ts";
+import type { ServerMessage } from "./message.ts";
 
 /** Bytes that wait for a socket before it is full and its subscriptions turn to catching up. */
 const QUEUE_BYTES = 128 * 1024;
@@ -43,9 +43,9 @@ export class SocketOutput {
     return this.hasRoom();
   }
 
-  /** As {@link Sink.notify}. */
-  notify(notes: Notes): void {
-    if (this.#isOpen && this.hasRoom()) this.#socket.send(notes.encode(socketNotes));
+  /** As {@link Sink.deliverEphemeral}. */
+  notify(batch: EphemeralBatch): void {
+    if (this.#isOpen && this.hasRoom()) this.#socket.send(batch.encode(socketEphemeral));
   }
 
   hasRoom(): boolean {
@@ -81,8 +81,8 @@ export class SocketSink implements Sink {
     return this.#output.write(runs, this.#encode);
   }
 
-  notify(notes: Notes): void {
-    this.#output.notify(notes);
+  deliverEphemeral(batch: EphemeralBatch): void {
+    this.#output.notify(batch);
   }
 
   hasRoom(): boolean {

@@ -1,25 +1,25 @@
-import type { Authority } from "../auth/authority.ts";
-import type { Hub } from "../hub/hub.ts";
-import type { CloseReason } from "../hub/sink.ts";
-import type { Subscription } from "../hub/subscription.ts";
-import type { Encoder, Run } from "../log/run.ts";
+import type { Authority } from "../../auth/authority.ts";
+import type { Hub } from "../../hub/hub.ts";
+import type { CloseReason } from "../../hub/sink.ts";
+import type { Subscription } from "../../hub/subscription.ts";
+import type { Encoder, Run } from "../../log/run.ts";
 import {
-  type Address,
-  addressOf,
   type Channel,
+  type ChannelKey,
+  channelKeyOf,
   channelOf,
   parseReadableChannel,
   type Tenant,
-} from "../shared/channel.ts";
-import { formatCursor, MAX_CURSOR_CHANNELS, parseAfter } from "../shared/cursor.ts";
-import { offsetOf, type Position } from "../shared/offset.ts";
-import { Problem, quote } from "../shared/problem.ts";
-import { jsonGap, jsonMembers, socketMessage } from "./json_encoding.ts";
-import type { SocketClient } from "./socket_client.ts";
-import type { MessageOf } from "./socket_message.ts";
-import { type SocketOutput, SocketSink } from "./socket_output.ts";
-import { startPositions } from "./start.ts";
-import { Vector } from "./vector.ts";
+} from "../../shared/channel.ts";
+import { formatCursor, MAX_CURSOR_CHANNELS, parseAfter } from "../../shared/cursor.ts";
+import { offsetOf, type Position } from "../../shared/offset.ts";
+import { Problem, quote } from "../../shared/problem.ts";
+import { jsonGap, jsonMembers, socketMessage } from "../json_encoding.ts";
+import type { SocketClient } from "./client.ts";
+import type { MessageOf } from "./message.ts";
+import { type SocketOutput, SocketSink } from "./output.ts";
+import { startPositions } from "../start.ts";
+import { Vector } from "../vector.ts";
 
 /** Channels of one socket. Met: one socket that makes the server follow everything. */
 const MAX_SOCKET_CHANNELS = 1_000;
@@ -65,22 +65,22 @@ export class SocketSubscriptions {
    */
   async add(authority: Authority, message: MessageOf<"subscribe">): Promise<void> {
     this.#authority = authority;
-    const { key, addresses } = target(authority.tenant, message);
-    for (const address of addresses) authority.requireRead(channelOf(address));
-    this.#options.client.subscribed(authority, addresses.length);
-    this.#requireRoom(key, addresses.length);
-    const start = parseAfter(message.after ?? "latest", addresses.map(channelOf));
+    const { key, channelKeys } = target(authority.tenant, message);
+    for (const channelKey of channelKeys) authority.requireRead(channelOf(channelKey));
+    this.#options.client.subscribed(authority, channelKeys.length);
+    this.#requireRoom(key, channelKeys.length);
+    const start = parseAfter(message.after ?? "latest", channelKeys.map(channelOf));
     const group: Group = {
-      channels: addresses.length,
+      channels: channelKeys.length,
       subscriptions: new Map(),
       isStarted: false,
       isEnded: false,
     };
     this.#groups.set(key, group);
-    this.#channels += addresses.length;
+    this.#channels += channelKeys.length;
     try {
-      const positions = await startPositions(this.#options.hub, addresses, start);
-      await this.#subscribe(group, addresses, positions, message.channels !== undefined);
+      const positions = await startPositions(this.#options.hub, channelKeys, start);
+      await this.#subscribe(group, channelKeys, positions, message.channels !== undefined);
     } catch (cause) {
       if (!group.isEnded) this.#end(key); // else that is another's by now
       throw cause;
@@ -132,16 +132,16 @@ export class SocketSubscriptions {
 
   async #subscribe(
     group: Group,
-    addresses: readonly Address[],
+    channelKeys: readonly ChannelKey[],
     positions: readonly Position[],
     isVector: boolean,
   ): Promise<void> {
     const { hub, output, close } = this.#options;
-    const encoders = isVector ? vectorEncoders(addresses, positions) : [plainMessage];
-    for (const [i, address] of addresses.entries()) {
+    const encoders = isVector ? vectorEncoders(channelKeys, positions) : [plainMessage];
+    for (const [i, channelKey] of channelKeys.entries()) {
       const sink = new SocketSink(output, encoders[i] ?? plainMessage, close);
-      const subscription = await hub.subscribe(address, positions[i] ?? "latest", sink);
-      group.subscriptions.set(channelOf(address), subscription);
+      const subscription = await hub.subscribe(channelKey, positions[i] ?? "latest", sink);
+      group.subscriptions.set(channelOf(channelKey), subscription);
       if (group.isEnded) subscription.close(); // unsubscribed, or gone, meanwhile
     }
   }
@@ -183,7 +183,7 @@ interface Target {
   /** Names the subscription on its socket. */
   readonly key: string;
   /** Sorted, without repeats. */
-  readonly addresses: readonly Address[];
+  readonly channelKeys: readonly ChannelKey[];
 }
 
 /** What a message is about. @throws {Problem} `bad_*`, `channel_reserved`, `too_many_channels` */
@@ -201,19 +201,22 @@ function target(
       `A subscription has ${MAX_CURSOR_CHANNELS} channels at the most.`,
     );
   }
-  const addresses = names.map((name) => addressOf(tenant, parseReadableChannel(name)));
-  return { key: channels === undefined ? names[0] ?? "" : JSON.stringify(names), addresses };
+  const channelKeys = names.map((name) => channelKeyOf(tenant, parseReadableChannel(name)));
+  return {
+    key: channels === undefined ? names[0] ?? "" : JSON.stringify(names),
+    channelKeys,
+  };
 }
 
 const plainMessage: Encoder<string> = (run) => run.encode(socketMessage);
 
 /** For each of several channels under one cursor. */
 function vectorEncoders(
-  addresses: readonly Address[],
+  channelKeys: readonly ChannelKey[],
   positions: readonly Position[],
 ): readonly Encoder<string>[] {
-  const vector = new Vector(addresses.map(channelOf), positions);
-  return addresses.map((_, i) => (run) => vectorMessage(run, i, vector));
+  const vector = new Vector(channelKeys.map(channelOf), positions);
+  return channelKeys.map((_, i) => (run) => vectorMessage(run, i, vector));
 }
 
 /** The messages of one run of one of several channels: each with the cursor over them all. */

@@ -40,7 +40,7 @@ export class TrustedProxies {
     if (text.length > MAX_ENTRY_CHARS) return undefined;
     // A copy: a slice would keep the whole header in memory.
     const own = [...text].join("");
-    const parsed = parseAddress(addressIn(own));
+    const parsed = parseIp(ipIn(own));
     if (parsed === undefined) return undefined;
     const isTrusted = this.#networks?.check(parsed.text, parsed.family) ?? false;
     const known = { counted: parsed.counted, isTrusted };
@@ -56,7 +56,7 @@ export class TrustedProxies {
  * own word. IPv6 is counted by its network of 64 bits, of which a client has all addresses; IPv4
  * within IPv6 as IPv4. Where anything can't be read it is the peer's.
  */
-export function clientAddress(
+export function clientIp(
   remote: string,
   forwarded: string | null,
   trusted: TrustedProxies,
@@ -92,7 +92,7 @@ export function parseTrustedProxies(text: string): TrustedProxies {
 
 function addNetwork(networks: BlockList, part: string): void {
   const [, address = "", digits] = /^([0-9A-Fa-f:.]+)(?:\/(\d{1,3}))?$/.exec(part) ?? [];
-  const parsed = parseAddress(address);
+  const parsed = parseIp(address);
   if (parsed !== undefined) {
     const bits = parsed.family === "ipv4" ? 32 : 128;
     // Of IPv4 within IPv6 the first 96 bits are always the same.
@@ -108,14 +108,14 @@ function addNetwork(networks: BlockList, part: string): void {
 }
 
 /** The address in an entry as proxies write them: also with a port, or in brackets. */
-function addressIn(entry: string): string {
+function ipIn(entry: string): string {
   const text = entry.trim();
   const [, bracketed, withPort] = /^(?:\[([^\]]*)\](?::\d{1,5})?|([\d.]+):\d{1,5})$/.exec(text) ??
     [];
   return bracketed ?? withPort ?? text;
 }
 
-function parseAddress(text: string): Parsed | undefined {
+function parseIp(text: string): Parsed | undefined {
   if (isIPv4(text)) return { family: "ipv4", text, counted: text };
   if (!isIPv6(text)) return undefined;
   const groups = groupsOf(text);

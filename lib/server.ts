@@ -8,12 +8,12 @@ import { openStore } from "./kv/store.ts";
 import { errorFields, type Logger } from "./logger.ts";
 import { KvLog } from "./log/kv_log.ts";
 import type { Log } from "./log/log.ts";
-import { FIGURES_ADDRESS } from "./shared/channel.ts";
+import { FIGURES_CHANNEL_KEY } from "./shared/channel.ts";
 import { Presence } from "./presence/presence.ts";
 import { withinLimit } from "./shared/time_limit.ts";
 import { DrainPoll } from "./transports/drain_poll.ts";
-import { EphemeralPublisher } from "./transports/ephemeral_publisher.ts";
-import type { SocketOptions } from "./transports/socket.ts";
+import { EphemeralPublisher } from "./hub/ephemeral_publisher.ts";
+import type { SocketOptions } from "./transports/socket/socket.ts";
 import { TimerWheel } from "./transports/timer_wheel.ts";
 import { Unfinished } from "./transports/unfinished.ts";
 
@@ -23,7 +23,7 @@ const RETENTION_INTERVAL = 30_000;
 const FAREWELL_MS = 1_000;
 
 /** One isolate's running parts, which the routes are given. */
-export interface Weir {
+export interface Server {
   readonly config: Config;
   readonly logger: Logger;
   readonly log: Log;
@@ -51,7 +51,7 @@ export interface Weir {
  * @throws {import("./kv/store.ts").StoreInUseError}
  * @throws {import("./auth/access.ts").KeysError}
  */
-export async function openWeir(config: Config, logger: Logger): Promise<Weir> {
+export async function openServer(config: Config, logger: Logger): Promise<Server> {
   const store = await openStore(config.kv);
   const { kv, doorbell, relay, traits } = store;
   const { retention: defaults, isOpen, tenantChannels } = config;
@@ -91,7 +91,7 @@ export async function openWeir(config: Config, logger: Logger): Promise<Weir> {
   const ephemeral = new EphemeralPublisher({ hub });
   const sockets: SocketOptions = {
     hub,
-    sessions: access.sessions,
+    connections: access.connections,
     presence,
     drains: new DrainPoll(),
     append: (drafts) => log.append(drafts),
@@ -109,7 +109,7 @@ export async function openWeir(config: Config, logger: Logger): Promise<Weir> {
       connections: { ...meter.open, websocket: sockets.sockets.size },
       subscriptions: hub.subscriptions,
     }),
-    isFollowed: () => hub.isFollowed(FIGURES_ADDRESS),
+    isFollowed: () => hub.isFollowed(FIGURES_CHANNEL_KEY),
     onError: (cause) => logger.warn("figures were not stored", errorFields(cause)),
   });
   const wheel = new TimerWheel(config.heartbeat);
@@ -136,7 +136,7 @@ export async function openWeir(config: Config, logger: Logger): Promise<Weir> {
     await unfinished.sent(FAREWELL_MS);
   }
 
-  const weir: Weir = {
+  const server: Server = {
     config,
     logger,
     log,
@@ -153,12 +153,12 @@ export async function openWeir(config: Config, logger: Logger): Promise<Weir> {
     dismissSockets,
     leave: () => leaving ??= leave(),
     close: () =>
-      closing ??= weir.leave().then(async () => {
+      closing ??= server.leave().then(async () => {
         await figures.close();
         await Promise.all([presence.close(), access.close()]);
         await log.close();
         await store.close();
       }),
   };
-  return weir;
+  return server;
 }

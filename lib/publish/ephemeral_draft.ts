@@ -1,6 +1,6 @@
 import { type EphemeralEvent, MAX_EPHEMERAL_BYTES } from "../shared/ephemeral.ts";
 import { Problem, type ProblemCode } from "../shared/problem.ts";
-import type { Draft } from "./log.ts";
+import type { Draft } from "../log/log.ts";
 
 /**
  * What was to be published as an ephemeral event, at `time` (ms since 1970).
@@ -8,7 +8,11 @@ import type { Draft } from "./log.ts";
  * @param misplaced the code for an id, a key or a time to live, which only a stored event has.
  * @throws {Problem} `misplaced`, `bad_content_type`, `event_too_large`
  */
-export function ephemeralOf(draft: Draft, time: number, misplaced: ProblemCode): EphemeralEvent {
+export function ephemeralEventOf(
+  draft: Draft,
+  time: number,
+  misplaced: ProblemCode,
+): EphemeralEvent {
   const { id, key, ttl, type, contentType, data, bytes } = draft;
   if (id !== undefined || key !== undefined || ttl !== undefined) {
     const detail = "An ephemeral event is not stored: it has no id, no key and no time to live.";

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import * as fc from "fast-check";
-import { RateLimiter } from "../../../lib/auth/rate_limiter.ts";
+import { RateLimiter } from "../../../lib/shared/rate_limiter.ts";
 
 Deno.test("a second's worth may come at once, and then so much a second", () => {
   let now = 0;

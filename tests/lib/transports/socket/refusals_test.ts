@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { MAX_REFUSALS, SocketRefusals } from "../../../lib/transports/socket_refusals.ts";
+import { MAX_REFUSALS, SocketRefusals } from "../../../../lib/transports/socket/refusals.ts";
 
 Deno.test("refusals are a flood past 1,000 in ten seconds, whatever comes between", () => {
   const refusals = new SocketRefusals();

@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
-import { parseOffset } from "../../../lib/shared/offset.ts";
-import { LocalServer } from "../../support/local_server.ts";
-import { newChannel, publish, publishNumbers } from "../../support/publishing.ts";
-import { RawConnection } from "../../support/raw_connection.ts";
-import { SocketClient } from "../../support/socket_client.ts";
-import { until } from "../../support/until.ts";
+import { parseOffset } from "../../../../lib/shared/offset.ts";
+import { LocalServer } from "../../../support/local_server.ts";
+import { newChannel, publish, publishNumbers } from "../../../support/publishing.ts";
+import { RawConnection } from "../../../support/raw_connection.ts";
+import { SocketClient } from "../../../support/socket_client.ts";
+import { until } from "../../../support/until.ts";
 
 Deno.test("publishes that follow each other on one socket are stored in their order", async () => {
   await using server = await LocalServer.start();
@@ -91,12 +91,12 @@ Deno.test("a subscribe that an unsubscribe overtakes is answered, and harms none
 
 Deno.test("a socket that has gone leaves no session and no subscription", async () => {
   await using server = await LocalServer.start({ WEIR_HEARTBEAT: "1s" });
-  const { sockets } = server.weir.sockets;
+  const { sockets } = server.server.sockets;
   {
     using abrupt = await RawConnection.open(server.port);
     await abrupt.upgrade("/v1/socket");
     await abrupt.sendText(JSON.stringify({ op: "subscribe", ref: 1, channel: "a" }));
-    await until("it is subscribed", () => server.weir.hub.size === 1);
+    await until("it is subscribed", () => server.server.hub.size === 1);
     assert.equal(sockets.size, 1);
   }
   await until("its end was seen", () => sockets.size === 0);

@@ -1,6 +1,6 @@
-import { RateLimiter } from "../auth/rate_limiter.ts";
-import type { Hub } from "../hub/hub.ts";
-import type { Address } from "../shared/channel.ts";
+import { RateLimiter } from "../shared/rate_limiter.ts";
+import type { Hub } from "./hub.ts";
+import type { ChannelKey } from "../shared/channel.ts";
 import type { EphemeralEvent } from "../shared/ephemeral.ts";
 import { Problem } from "../shared/problem.ts";
 
@@ -11,14 +11,14 @@ import { Problem } from "../shared/problem.ts";
 export const CHANNEL_EVENTS_PER_SECOND = 1_000;
 
 export interface EphemeralPublisherOptions {
-  readonly hub: Pick<Hub, "notify">;
+  readonly hub: Pick<Hub, "publishEphemeral">;
   /** Milliseconds of a clock that never goes backwards. @default performance.now */
   readonly now?: () => number;
 }
 
 /** Publishes ephemeral events, within the limit of each channel. */
 export class EphemeralPublisher {
-  readonly #hub: Pick<Hub, "notify">;
+  readonly #hub: Pick<Hub, "publishEphemeral">;
   readonly #rates: RateLimiter;
 
   constructor({ hub, now }: EphemeralPublisherOptions) {
@@ -27,13 +27,13 @@ export class EphemeralPublisher {
   }
 
   /**
-   * As {@link Hub.notify}, for who may publish to the channel.
+   * As {@link Hub.publishEphemeral}, for who may publish to the channel.
    *
    * @throws {Problem} `rate_limited`, `overloaded`, `shutting_down`
    */
-  publish(address: Address, event: EphemeralEvent): void {
+  publish(channelKey: ChannelKey, event: EphemeralEvent): void {
     const limit = CHANNEL_EVENTS_PER_SECOND;
-    const { ok, remaining, retryAfter } = this.#rates.take(address, limit);
+    const { ok, remaining, retryAfter } = this.#rates.take(channelKey, limit);
     if (!ok) {
       throw new Problem(
         "rate_limited",
@@ -41,6 +41,6 @@ export class EphemeralPublisher {
         { quota: { policy: "channel-ephemeral-events", limit, remaining, retryAfter } },
       );
     }
-    this.#hub.notify(address, event);
+    this.#hub.publishEphemeral(channelKey, event);
   }
 }

@@ -7,7 +7,7 @@ interface Last {
 }
 
 /** Which rows of notes are to be told, by those of the same isolate before them. */
-export class NoteTurns {
+export class EphemeralDedup {
   /** The last row of each, the one that was quiet for the longest first. */
   readonly #last = new Map<string, Last>();
 

@@ -1,15 +1,15 @@
 import assert from "node:assert/strict";
 import * as fc from "fast-check";
-import { clientAddress, parseTrustedProxies } from "../../../lib/auth/client_address.ts";
+import { clientIp, parseTrustedProxies } from "../../../lib/auth/client_ip.ts";
 
 const NOBODY = parseTrustedProxies("");
 const PROXIES = parseTrustedProxies("10.0.0.0/8, 192.0.2.7 fd00::/8");
 
 Deno.test("without trusted proxies it is the peer's", () => {
   for (const forwarded of [null, "", "203.0.113.9", "x"]) {
-    assert.equal(clientAddress("198.51.100.1", forwarded, NOBODY), "198.51.100.1");
-    assert.equal(clientAddress("198.51.100.1", forwarded, PROXIES), "198.51.100.1");
-    assert.equal(clientAddress("2001:db8::1", forwarded, NOBODY), "2001:db8:0:0::/64");
+    assert.equal(clientIp("198.51.100.1", forwarded, NOBODY), "198.51.100.1");
+    assert.equal(clientIp("198.51.100.1", forwarded, PROXIES), "198.51.100.1");
+    assert.equal(clientIp("2001:db8::1", forwarded, NOBODY), "2001:db8:0:0::/64");
   }
 });
 
@@ -27,15 +27,15 @@ Deno.test("IPv6 is counted by its network of 64 bits", () => {
     ["64:ff9b::1.2.3.4", "64:ff9b:0:0::/64"],
   ];
   for (const [address, network] of networks) {
-    assert.equal(clientAddress(address, null, NOBODY), network);
+    assert.equal(clientIp(address, null, NOBODY), network);
   }
 });
 
 Deno.test("IPv4 within IPv6 is counted as IPv4", () => {
   for (const address of ["::ffff:1.2.3.4", "::ffff:102:304", "0:0:0:0:0:FFFF:102:304"]) {
-    assert.equal(clientAddress(address, null, NOBODY), "1.2.3.4");
+    assert.equal(clientIp(address, null, NOBODY), "1.2.3.4");
   }
-  assert.equal(clientAddress("::ffff:10.0.0.1", "203.0.113.9", PROXIES), "203.0.113.9");
+  assert.equal(clientIp("::ffff:10.0.0.1", "203.0.113.9", PROXIES), "203.0.113.9");
 });
 
 Deno.test("behind trusted proxies it is the last address that is not one of theirs", () => {
@@ -54,13 +54,13 @@ Deno.test("behind trusted proxies it is the last address that is not one of thei
   ];
   for (const peer of ["10.0.0.1", "192.0.2.7", "fd00::1"]) {
     for (const [forwarded, address] of headers) {
-      assert.equal(clientAddress(peer, forwarded, PROXIES), address, forwarded);
+      assert.equal(clientIp(peer, forwarded, PROXIES), address, forwarded);
     }
   }
 });
 
 Deno.test("where all are proxies it is the first of them", () => {
-  assert.equal(clientAddress("10.0.0.1", "10.0.0.3, 10.0.0.2", PROXIES), "10.0.0.3");
+  assert.equal(clientIp("10.0.0.1", "10.0.0.3, 10.0.0.2", PROXIES), "10.0.0.3");
 });
 
 Deno.test("what can't be read makes it the peer's", () => {
@@ -80,11 +80,11 @@ Deno.test("what can't be read makes it the peer's", () => {
     `${"0".repeat(1_000)}1.2.3.4`,
   ];
   for (const forwarded of headers) {
-    assert.equal(clientAddress("10.0.0.1", forwarded, PROXIES), "10.0.0.1", forwarded);
+    assert.equal(clientIp("10.0.0.1", forwarded, PROXIES), "10.0.0.1", forwarded);
   }
   for (const remote of ["", "/run/weir.sock", "x:y"]) {
-    assert.equal(clientAddress(remote, "203.0.113.9", PROXIES), remote);
-    assert.equal(clientAddress(remote, "203.0.113.9", NOBODY), remote);
+    assert.equal(clientIp(remote, "203.0.113.9", PROXIES), remote);
+    assert.equal(clientIp(remote, "203.0.113.9", NOBODY), remote);
   }
 });
 
@@ -95,17 +95,17 @@ Deno.test("nothing that a client says of itself changes what it is counted as", 
   );
   fc.assert(fc.property(said, (said) => {
     const forwarded = `${said}, 203.0.113.9, 10.0.0.2`;
-    assert.equal(clientAddress("10.0.0.1", forwarded, PROXIES), "203.0.113.9");
-    assert.equal(clientAddress("198.51.100.1", said, PROXIES), "198.51.100.1");
+    assert.equal(clientIp("10.0.0.1", forwarded, PROXIES), "203.0.113.9");
+    assert.equal(clientIp("198.51.100.1", said, PROXIES), "198.51.100.1");
   }));
 });
 
 Deno.test("any address and header give an address, and the same one when asked again", () => {
   const text = fc.oneof(fc.string({ unit: fc.constantFrom(..."0123456789afF:.[],% ") }), fc.ipV6());
   fc.assert(fc.property(text, text, (remote, forwarded) => {
-    const first = clientAddress(remote, forwarded, PROXIES);
-    assert.equal(clientAddress(remote, forwarded, PROXIES), first);
-    assert.equal(clientAddress("10.0.0.1", remote, PROXIES).includes(" "), false);
+    const first = clientIp(remote, forwarded, PROXIES);
+    assert.equal(clientIp(remote, forwarded, PROXIES), first);
+    assert.equal(clientIp("10.0.0.1", remote, PROXIES).includes(" "), false);
   }));
 });
 
@@ -113,13 +113,13 @@ Deno.test("more addresses than are remembered are counted all the same", () => {
   const proxies = parseTrustedProxies("10.0.0.0/8");
   for (let i = 0; i < 25_000; i++) {
     const group = i.toString(16);
-    assert.equal(clientAddress(`2001:db8:${group}::1`, null, proxies), `2001:db8:${group}:0::/64`);
+    assert.equal(clientIp(`2001:db8:${group}::1`, null, proxies), `2001:db8:${group}:0::/64`);
   }
 });
 
 Deno.test("trusted proxies are addresses and networks", () => {
   const trusts = (setting: string, peer: string) =>
-    clientAddress(peer, "203.0.113.9", parseTrustedProxies(setting)) === "203.0.113.9";
+    clientIp(peer, "203.0.113.9", parseTrustedProxies(setting)) === "203.0.113.9";
   assert.ok(trusts("10.1.2.3/8", "10.255.0.1"));
   assert.ok(!trusts("10.1.2.3/8", "11.0.0.1"));
   assert.ok(trusts("10.1.2.3", "10.1.2.3"));

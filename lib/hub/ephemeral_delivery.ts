@@ -1,7 +1,7 @@
 import { setImmediate } from "node:timers";
-import type { Address } from "../shared/channel.ts";
+import type { ChannelKey } from "../shared/channel.ts";
 import type { EphemeralEvent } from "../shared/ephemeral.ts";
-import { Notes } from "./notes.ts";
+import { EphemeralBatch } from "./ephemeral_batch.ts";
 import { afterWrites } from "./turns.ts";
 
 /**
@@ -16,16 +16,16 @@ const EVENT_COST = 64;
  * Gathers the ephemeral events of one channel, self-clocked as the log's are: a turn of the event
  * loop later when idle, one write a subscriber for many under load.
  */
-export class NoteDelivery {
-  readonly #address: Address;
-  readonly #deliver: (notes: Notes) => number;
+export class EphemeralDelivery {
+  readonly #channelKey: ChannelKey;
+  readonly #deliver: (batch: EphemeralBatch) => number;
   #waiting: EphemeralEvent[] = [];
   #length = 0;
   #isDelivering = false;
 
   /** @param deliver hands notes to the subscribers; says how many there are. */
-  constructor(address: Address, deliver: (notes: Notes) => number) {
-    this.#address = address;
+  constructor(channelKey: ChannelKey, deliver: (batch: EphemeralBatch) => number) {
+    this.#channelKey = channelKey;
     this.#deliver = deliver;
   }
 
@@ -43,10 +43,10 @@ export class NoteDelivery {
     if (this.#isDelivering || this.#waiting.length === 0) return;
     this.#isDelivering = true;
     setImmediate(() => {
-      const notes = new Notes(this.#address, this.#waiting);
+      const batch = new EphemeralBatch(this.#channelKey, this.#waiting);
       this.#waiting = [];
       this.#length = 0;
-      afterWrites(this.#deliver(notes), () => {
+      afterWrites(this.#deliver(batch), () => {
         this.#isDelivering = false;
         this.#deliverSoon();
       });

@@ -1,23 +1,23 @@
-import type { EndReason, Holder, Sessions } from "../auth/sessions.ts";
-import { MAX_TOKEN_CHARS } from "../auth/token_verifier.ts";
-import type { Hub } from "../hub/hub.ts";
-import { draftOfPublication } from "../log/draft.ts";
-import { ephemeralOf } from "../log/ephemeral_draft.ts";
-import type { Appended, Draft } from "../log/log.ts";
-import { channelOf, type Tenant } from "../shared/channel.ts";
-import { MAX_EVENT_BYTES } from "../shared/event.ts";
-import { Problem } from "../shared/problem.ts";
-import type { DrainPoll } from "./drain_poll.ts";
-import type { EphemeralPublisher } from "./ephemeral_publisher.ts";
-import { type GoodbyeReason, reconnectDelay } from "./goodbye.ts";
-import type { Presence } from "../presence/presence.ts";
-import { SocketAdmission } from "./socket_admission.ts";
-import type { SocketClient } from "./socket_client.ts";
-import { type ClientMessage, type MessageOf, parseMessage, type Ref } from "./socket_message.ts";
-import { SocketMembers } from "./socket_members.ts";
-import { SocketOutput } from "./socket_output.ts";
-import { SocketRefusals } from "./socket_refusals.ts";
-import { SocketSubscriptions } from "./socket_subscriptions.ts";
+import type { ConnectionHandler, Connections, EndReason } from "../../auth/connections.ts";
+import { MAX_TOKEN_CHARS } from "../../auth/token_verifier.ts";
+import type { Hub } from "../../hub/hub.ts";
+import { draftOfPublication } from "../../publish/draft.ts";
+import { ephemeralEventOf } from "../../publish/ephemeral_draft.ts";
+import type { Appended, Draft } from "../../log/log.ts";
+import { channelOf, type Tenant } from "../../shared/channel.ts";
+import { MAX_EVENT_BYTES } from "../../shared/event.ts";
+import { Problem } from "../../shared/problem.ts";
+import type { DrainPoll } from "../drain_poll.ts";
+import type { EphemeralPublisher } from "../../hub/ephemeral_publisher.ts";
+import { type GoodbyeReason, reconnectDelay } from "../goodbye.ts";
+import type { Presence } from "../../presence/presence.ts";
+import { SocketAdmission } from "./admission.ts";
+import type { SocketClient } from "./client.ts";
+import { type ClientMessage, type MessageOf, parseMessage, type Ref } from "./message.ts";
+import { SocketMembers } from "./members.ts";
+import { SocketOutput } from "./output.ts";
+import { SocketRefusals } from "./refusals.ts";
+import { SocketSubscriptions } from "./subscriptions.ts";
 
 export const SUBPROTOCOL = "weir.v1";
 
@@ -50,7 +50,7 @@ const MAX_UNREAD_BYTES = 16 * MAX_EVENT_BYTES;
 /** What all sockets of an isolate share. */
 export interface SocketOptions {
   readonly hub: Hub;
-  readonly sessions: Sessions;
+  readonly connections: Connections;
   readonly presence: Pick<Presence, "enter" | "leave" | "lose">;
   readonly drains: DrainPoll;
   readonly append: (drafts: readonly Draft[]) => Promise<readonly Appended[]>;
@@ -62,11 +62,11 @@ export interface SocketOptions {
   /** Told that a publish was refused. @default nobody wants to know */
   readonly onRefused?: () => void;
   /** All that are open. */
-  readonly sockets: Set<SocketSession>;
+  readonly sockets: Set<Socket>;
 }
 
 /** One client of `weir.v1` (docs/protocol.md). It lives as long as its socket. */
-export class SocketSession implements Holder {
+export class Socket implements ConnectionHandler {
   readonly #options: SocketOptions;
   readonly #socket: WebSocket;
   readonly #client: SocketClient;
@@ -81,7 +81,7 @@ export class SocketSession implements Holder {
     this.#options = options;
     this.#socket = socket;
     this.#client = client;
-    const { hub, sessions, drains } = options;
+    const { hub, connections, drains } = options;
     const id = crypto.randomUUID();
     const close = (reason: GoodbyeReason) => void this.close(reason);
     const output = this.#output = new SocketOutput(socket, drains);
@@ -96,7 +96,7 @@ export class SocketSession implements Holder {
     this.#admission = new SocketAdmission({
       id,
       client,
-      sessions,
+      connections,
       holder: this,
       output,
       isIdle: () => subscriptions.isEmpty && members.isEmpty,
@@ -214,11 +214,11 @@ export class SocketSession implements Holder {
     const { op: _, ref, ephemeral, ...publication } = message;
     const authority = this.#admission.authority;
     const draft = draftOfPublication(authority.tenant, publication);
-    authority.require("publish", channelOf(draft.address));
-    const event = ephemeral ? ephemeralOf(draft, Date.now(), "bad_message") : undefined;
+    authority.require("publish", channelOf(draft.channelKey));
+    const event = ephemeral ? ephemeralEventOf(draft, Date.now(), "bad_message") : undefined;
     this.#client.published(authority, draft.bytes);
     if (event !== undefined) {
-      this.#options.ephemeral.publish(draft.address, event);
+      this.#options.ephemeral.publish(draft.channelKey, event);
       return this.#output.send({ op: "ack", ref, ephemeral: true });
     }
     if (this.#publishes >= MAX_PUBLISHES) {

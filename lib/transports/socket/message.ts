@@ -1,7 +1,7 @@
 import { z } from "zod";
-import { MAX_TOKEN_CHARS } from "../auth/token_verifier.ts";
-import { parseJson, publication } from "../log/draft.ts";
-import { Problem, type ProblemCode, quote } from "../shared/problem.ts";
+import { MAX_TOKEN_CHARS } from "../../auth/token_verifier.ts";
+import { parseJson, publication } from "../../publish/draft.ts";
+import { Problem, type ProblemCode, quote } from "../../shared/problem.ts";
 
 /** Whatever a client chose to find its answer by. */
 const ref = z.union([z.number(), z.string().max(64)]);

@@ -1,0 +1,164 @@
+import assert from "node:assert/strict";
+import { OPEN } from "../../../lib/auth/authority.ts";
+import {
+  type ConnectionHandler,
+  Connections,
+  type EndReason,
+} from "../../../lib/auth/connections.ts";
+import type { Tenant } from "../../../lib/shared/channel.ts";
+import { authorityOf } from "../../support/grants.ts";
+
+const OTHER = "other" as Tenant;
+
+class FakeHolder implements ConnectionHandler {
+  readonly warnings: number[] = [];
+  readonly ends: EndReason[] = [];
+  changes = 0;
+
+  expiring(expiresIn: number): void {
+    this.warnings.push(expiresIn);
+  }
+
+  changed(): void {
+    this.changes++;
+  }
+
+  end(reason: EndReason): void {
+    this.ends.push(reason);
+  }
+}
+
+Deno.test("a session is warned once, a minute before its credential ends, and ended then", () => {
+  let now = 0;
+  const connections = new Connections(undefined, () => now);
+  const holder = new FakeHolder();
+  using _connection = connections.open("a", authorityOf({}, { expiresAt: 3_600_000 }), holder);
+  for (now = 0; now < 3_540_000; now += 500) connections.sweep();
+  assert.deepEqual(holder.warnings, []);
+  for (; now < 3_600_000; now += 500) connections.sweep();
+  assert.deepEqual([holder.warnings, holder.ends], [[60_000], []]);
+  connections.sweep();
+  assert.deepEqual([holder.warnings, holder.ends], [[60_000], ["expired"]]);
+});
+
+Deno.test("a session that is short from the start is warned half-way", () => {
+  let now = 0;
+  const connections = new Connections(undefined, () => now);
+  const holder = new FakeHolder();
+  using _connection = connections.open("a", authorityOf({}, { expiresAt: 10_000 }), holder);
+  for (now = 0; now <= 5_000; now += 500) connections.sweep();
+  assert.deepEqual(holder.warnings, [5_000]);
+});
+
+Deno.test("another credential gives a session another end, and its holder is told", () => {
+  let now = 0;
+  const connections = new Connections(undefined, () => now);
+  const holder = new FakeHolder();
+  using connection = connections.open("a", authorityOf({}, { expiresAt: 10_000 }), holder);
+  now = 9_000;
+  const next = authorityOf({}, { expiresAt: 100_000 });
+  assert.equal(connections.replace("a", next), true);
+  assert.equal(connection.authority, next);
+  now = 11_000;
+  connections.sweep();
+  assert.deepEqual([holder.changes, holder.ends], [1, []]);
+  now = 100_000;
+  connections.sweep();
+  assert.deepEqual(holder.ends, ["expired"]);
+});
+
+Deno.test("a session takes only a credential of its tenant and subject", () => {
+  const connections = new Connections();
+  const holder = new FakeHolder();
+  using connection = connections.open("a", authorityOf(), holder);
+  const before = connection.authority;
+  const anonymous = { kind: "anonymous", subject: "ann" } as const;
+  for (
+    const changes of [{ tenant: OTHER }, { subject: "bob" }, { subject: undefined }, anonymous]
+  ) {
+    assert.throws(() => connections.replace("a", authorityOf({}, changes)), { code: "forbidden" });
+  }
+  assert.equal(connection.authority, before);
+  assert.equal(holder.changes, 0);
+  assert.equal(connections.replace("b", authorityOf()), false);
+});
+
+Deno.test("who is nobody yet becomes anyone of the tenant", () => {
+  const connections = new Connections();
+  const nobody = authorityOf({}, { kind: "anonymous", subject: undefined });
+  using connection = connections.open("a", nobody, new FakeHolder());
+  connections.replace("a", authorityOf());
+  assert.equal(connection.authority.grant.subject, "ann");
+});
+
+Deno.test("a revocation ends just the sessions that it means", () => {
+  const connections = new Connections();
+  const [ann, bob] = [new FakeHolder(), new FakeHolder()];
+  using _ann = connections.open("a", authorityOf(), ann);
+  using _bob = connections.open("b", authorityOf({}, { subject: "bob" }), bob);
+  const ended = connections.revoke(({ subject }) => subject === "bob");
+  assert.deepEqual(ended.map(({ grant }) => grant.subject), ["bob"]);
+  assert.deepEqual([ann.ends, bob.ends], [[], ["revoked"]]);
+});
+
+Deno.test("what is revoked while its session is opened ends with the next look", () => {
+  const connections = new Connections(({ subject }) => subject === "ann");
+  const [ann, bob] = [new FakeHolder(), new FakeHolder()];
+  using _ann = connections.open("a", authorityOf(), ann);
+  using _bob = connections.open("b", authorityOf({}, { subject: "bob" }), bob);
+  connections.sweep();
+  assert.deepEqual([ann.ends, bob.ends], [["revoked"], []]);
+});
+
+Deno.test("a credential is looked at once, and another that takes its place", () => {
+  const asked: (string | undefined)[] = [];
+  const connections = new Connections(({ tokenId }) => {
+    asked.push(tokenId);
+    return tokenId === "3";
+  });
+  const holder = new FakeHolder();
+  using connection = connections.open("a", authorityOf({}, { tokenId: "1" }), holder);
+  for (let i = 0; i < 3; i++) connections.sweep();
+  assert.deepEqual(asked, ["1"]);
+  connections.replace("a", authorityOf({}, { tokenId: "2" }));
+  for (let i = 0; i < 3; i++) connections.sweep();
+  assert.deepEqual(asked, ["1", "2"]);
+  connection.replace(authorityOf({}, { tokenId: "3" }), Date.now());
+  for (let i = 0; i < 3; i++) connections.sweep();
+  assert.deepEqual([asked, holder.ends], [["1", "2", "3"], ["revoked"]]);
+});
+
+Deno.test("a connection that cannot be ended keeps no other open", () => {
+  const connections = new Connections();
+  const [bad, good] = [new FakeHolder(), new FakeHolder()];
+  bad.end = () => {
+    throw new Error("closing failed");
+  };
+  using _bad = connections.open("a", authorityOf(), bad);
+  using _good = connections.open("b", authorityOf(), good);
+  assert.throws(() => connections.revoke(() => true), AggregateError);
+  assert.deepEqual(good.ends, ["revoked"]);
+});
+
+Deno.test("a credential that is given an earlier end ends its sessions then, a later one doesn't", () => {
+  let now = 0;
+  const connections = new Connections(undefined, () => now);
+  const holder = new FakeHolder();
+  using connection = connections.open("a", authorityOf({}, { expiresAt: 10_000 }), holder);
+  connections.limit(() => true, 20_000);
+  assert.equal(connection.authority.grant.expiresAt, 10_000);
+  connections.limit(() => true, 2_000);
+  now = 2_000;
+  connections.sweep();
+  assert.deepEqual(holder.ends, ["expired"]);
+});
+
+Deno.test("sessions leave nothing behind, and open mode has none to keep", () => {
+  const connections = new Connections();
+  const connection = connections.open("a", authorityOf(), new FakeHolder());
+  using _open = connections.open("b", OPEN, new FakeHolder());
+  assert.equal(connections.size, 1);
+  connection[Symbol.dispose]();
+  connection[Symbol.dispose]();
+  assert.equal(connections.size, 0); // and no timer: the test's sanitizer would find it
+});
