@@ -1,7 +1,7 @@
 import { build, type Plugin, stop } from "esbuild";
 import { ASSETS_FOLDER } from "../lib/assets.ts";
 import { PAGE_NAMES } from "../lib/pages.ts";
-import { shrunk } from "../package/shrunk.ts";
+import { minifyModule } from "../package/minify.ts";
 
 const SOURCE = new URL("./", import.meta.url);
 
@@ -56,7 +56,7 @@ export async function buildIslands(folder: URL = ASSETS_FOLDER): Promise<void> {
       const isScript = path.endsWith(".js");
       await Deno.writeFile(
         path,
-        isScript ? new TextEncoder().encode(await shrunk(text)) : contents,
+        isScript ? new TextEncoder().encode(await minifyModule(text)) : contents,
       );
     }
   } finally {

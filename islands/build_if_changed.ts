@@ -13,7 +13,7 @@ const INPUTS = [
   "lib/client",
   "lib/pages.ts",
   "lib/shared",
-  "package/shrunk.ts",
+  "package/minify.ts",
 ];
 
 export interface BuildOptions {

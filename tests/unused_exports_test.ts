@@ -8,7 +8,7 @@ const CHECKED = ["lib", "routes", "islands", "package"];
 /** Their exports are the interface of the npm package, and of the islands' bundles. */
 const ENTRY_POINTS: readonly string[] = [
   "lib/client/client.ts",
-  "lib/client/tabs.ts",
+  "lib/client/tabs/tabs.ts",
 ];
 
 /** Folders whose unused exports are still to be removed. */
@@ -124,7 +124,7 @@ function namesOfDeclaration(node: ts.HasModifiers): readonly string[] {
 /** Resolves an import of this repository to the path of its file. */
 function pathOf(specifier: string, importer: string): string | undefined {
   if (specifier === "weir-client") return "lib/client/client.ts";
-  if (specifier === "weir-client/tabs") return "lib/client/tabs.ts";
+  if (specifier === "weir-client/tabs") return "lib/client/tabs/tabs.ts";
   if (!specifier.startsWith(".")) return undefined;
   return new URL(specifier, `file:///${importer}`).pathname.slice(1);
 }

@@ -1,7 +1,7 @@
 import type { JSX, TargetedKeyboardEvent } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { connect } from "../../lib/client/client.ts";
-import { PLATFORM } from "../../lib/client/platform.ts";
+import { PLATFORM } from "../../lib/client/core/platform.ts";
 import type { Rights } from "../rights.ts";
 import { currentClient } from "../current_client.ts";
 import { ChatState } from "./chat_state.ts";

@@ -1,4 +1,4 @@
-import type { WebStorage } from "../../lib/client/cursor_store.ts";
+import type { WebStorage } from "../../lib/client/reading/web_storage.ts";
 import { type Message, parseMessage } from "./message.ts";
 import type { Unsent } from "./outgoing.ts";
 

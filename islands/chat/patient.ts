@@ -1,6 +1,6 @@
 import type { ConnectionState, Weir } from "../../lib/client/api.ts";
-import { isPassing } from "../../lib/client/repeated.ts";
-import { WeirError } from "../../lib/client/weir_error.ts";
+import { isRetryable } from "../../lib/client/core/retry_call.ts";
+import { WeirError } from "../../lib/client/core/weir_error.ts";
 
 /** Milliseconds before the next try, twice as long each time, up to the second. */
 const FIRST_WAIT = 500;
@@ -22,7 +22,9 @@ export async function patiently<T>(
       signal.throwIfAborted();
       return await ask();
     } catch (cause) {
-      if (signal.aborted || !isPassing(cause) || weir.state.value.status === "closed") throw cause;
+      if (signal.aborted || !isRetryable(cause) || weir.state.value.status === "closed") {
+        throw cause;
+      }
     }
     await nextChance(weir, wait, signal);
   }

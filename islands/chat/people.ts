@@ -1,6 +1,6 @@
 import { type ReadonlySignal, type Signal, signal } from "@preact/signals";
 import type { Member, Presence, Weir } from "../../lib/client/api.ts";
-import { isPassing } from "../../lib/client/repeated.ts";
+import { isRetryable } from "../../lib/client/core/retry_call.ts";
 import type { Author } from "./lines.ts";
 import { nameIn } from "./message.ts";
 import { reasonOf } from "./patient.ts";
@@ -53,7 +53,7 @@ export class People implements Disposable {
     this.#unwatch();
     this.#presence.leave().catch((cause) => {
       // Whose connection or session is gone is gone from the room too.
-      if (!isPassing(cause)) this.#problem.value = reasonOf(cause);
+      if (!isRetryable(cause)) this.#problem.value = reasonOf(cause);
     });
   }
 }

@@ -1,6 +1,6 @@
 import { signal } from "@preact/signals";
 import type { ConnectionState, Listening, Weir, WeirEvent } from "../../lib/client/api.ts";
-import { WeirError } from "../../lib/client/weir_error.ts";
+import { WeirError } from "../../lib/client/core/weir_error.ts";
 import { describe } from "../connection_state.tsx";
 import { farewellOf } from "../session.tsx";
 import { type Filter, isFiltering, Matches, NO_FILTER } from "./matches.ts";

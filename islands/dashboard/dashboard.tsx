@@ -1,12 +1,12 @@
 import { type ReadonlySignal, type Signal, useSignal } from "@preact/signals";
 import type { JSX } from "preact";
 import { useEffect } from "preact/hooks";
-import { Connection } from "../../lib/client/connection.ts";
-import { openEventStream } from "../../lib/client/event_stream.ts";
-import { callOverHttp } from "../../lib/client/http_calls.ts";
-import type { Link } from "../../lib/client/link.ts";
-import { PLATFORM } from "../../lib/client/platform.ts";
-import type { Ways } from "../../lib/client/transport.ts";
+import { Connection } from "../../lib/client/connection/connection.ts";
+import { openEventStream } from "../../lib/client/transports/event_stream.ts";
+import { callOverHttp } from "../../lib/client/transports/http_calls.ts";
+import type { Link } from "../../lib/client/core/link.ts";
+import { PLATFORM } from "../../lib/client/core/platform.ts";
+import type { ConnectionModules } from "../../lib/client/connection/modules.ts";
 import { ConnectionState } from "../connection_state.tsx";
 import { formatCount, formatDuration, formatRate } from "../format.ts";
 import { useObservable } from "../observable.ts";
@@ -86,7 +86,7 @@ function useFigures(
   }, []);
 }
 
-const WAYS: Ways = { transports: { sse: openEventStream }, call: callOverHttp };
+const WAYS: ConnectionModules = { transports: { sse: openEventStream }, call: callOverHttp };
 
 /**
  * The client's connection alone, without what publishes, shares tabs and keeps presence: the page

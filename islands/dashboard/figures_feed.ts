@@ -1,8 +1,8 @@
 import { signal } from "@preact/signals";
 import type { WeirEvent } from "../../lib/client/api.ts";
-import { readHistory } from "../../lib/client/history.ts";
-import type { Link } from "../../lib/client/link.ts";
-import type { WeirError } from "../../lib/client/weir_error.ts";
+import { readHistory } from "../../lib/client/reading/history.ts";
+import type { Link } from "../../lib/client/core/link.ts";
+import type { WeirError } from "../../lib/client/core/weir_error.ts";
 import { FIGURES_TYPE, type Sample } from "../../lib/shared/figures.ts";
 import { Samples } from "./samples.ts";
 

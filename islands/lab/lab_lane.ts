@@ -1,7 +1,7 @@
 import { type Signal, signal } from "@preact/signals";
 import type { TransportName, Weir } from "../../lib/client/api.ts";
 import { connect } from "../../lib/client/client.ts";
-import { PLATFORM } from "../../lib/client/platform.ts";
+import { PLATFORM } from "../../lib/client/core/platform.ts";
 import { Lane } from "./lane.ts";
 import { LabWire } from "./wire.ts";
 

@@ -1,4 +1,4 @@
-import { PLATFORM, type Platform } from "../../lib/client/platform.ts";
+import { PLATFORM, type Platform } from "../../lib/client/core/platform.ts";
 import type { Lane, Span } from "./lane.ts";
 import { Late } from "./late.ts";
 

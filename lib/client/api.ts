@@ -1,12 +1,14 @@
 /** What an application sees of the client. `connect()` (client.ts) gives a {@link Weir}. */
 
-import type { Link } from "./link.ts";
-import type { WeirError } from "./weir_error.ts";
+import type { EphemeralEvent, Gap, WeirEvent } from "./core/event.ts";
+import type { Link } from "./core/link.ts";
+import type { Observable } from "./core/observable.ts";
+import type { ConnectionState, TransportName } from "./core/state.ts";
+import type { WeirError } from "./core/weir_error.ts";
 
-/** From the best to the one that works everywhere. */
-export type TransportName = "websocket" | "sse" | "long-poll" | "short-poll";
-
-export const TRANSPORTS: readonly TransportName[] = ["websocket", "sse", "long-poll", "short-poll"];
+export type { EphemeralEvent, Gap, WeirEvent } from "./core/event.ts";
+export type { Observable } from "./core/observable.ts";
+export { type ConnectionState, type TransportName, TRANSPORTS } from "./core/state.ts";
 
 /** A token (JWT) or an API key; or a ticket, which is good for one connection. */
 export type Credential = string | { readonly token: string } | { readonly ticket: string };
@@ -79,41 +81,6 @@ export interface Weir extends AsyncDisposable {
    * and cursors written, or after a second for each.
    */
   close(): Promise<void>;
-}
-
-/** An event of a channel. `data` is bytes where it was published as neither JSON nor text. */
-export interface WeirEvent<T = unknown> {
-  readonly kind: "event";
-  readonly channel: string;
-  readonly offset: string;
-  readonly id: string;
-  readonly type: string;
-  /** RFC 3339, UTC. */
-  readonly time: string;
-  readonly contentType: string;
-  readonly data: T;
-  readonly key?: string;
-  readonly expiresAt?: string;
-}
-
-/** An event that was never stored: it has no offset, and who was not there missed it. */
-export interface EphemeralEvent<T = unknown> {
-  readonly kind: "ephemeral";
-  readonly channel: string;
-  readonly type: string;
-  readonly time: string;
-  readonly data: T;
-}
-
-/** Events that can't be had any more; reading goes on at `firstAvailable`. */
-export interface Gap {
-  readonly kind: "gap";
-  readonly channel: string;
-  readonly reason: "expired" | "recreated" | "ahead";
-  readonly requested: string;
-  readonly firstAvailable: string;
-  /** How many; `null`: nobody can know. */
-  readonly lost: number | null;
 }
 
 /** Waited for, as `onEvent`. `"throw"` ends the subscription with a {@link WeirError} `gap`. */
@@ -220,30 +187,6 @@ export interface Member<T = unknown> {
   /** RFC 3339, UTC: when the member came. */
   readonly since: string;
 }
-
-/** A value that changes. It can be read at any time, also by `useSyncExternalStore`. */
-export interface Observable<T> {
-  readonly value: T;
-  /** Calls `listener` after each change, not at once; gives what ends that. */
-  subscribe(listener: (value: T) => void): () => void;
-}
-
-export type ConnectionState =
-  | { readonly status: "idle" }
-  | { readonly status: "connecting"; readonly transport: TransportName }
-  | { readonly status: "open"; readonly transport: TransportName }
-  | {
-    readonly status: "reconnecting";
-    /** Milliseconds since 1970 of the next try. */
-    readonly at: number;
-    /** Milliseconds that the wait takes in all. */
-    readonly delay: number;
-    readonly error: WeirError;
-  }
-  /** The browser says that there is no network. */
-  | { readonly status: "offline" }
-  /** For good: by `close()`, the signal, or an error that waiting doesn't mend. */
-  | { readonly status: "closed"; readonly error?: WeirError };
 
 /** What Weir asks of a schema: https://standardschema.dev, version 1. */
 export interface StandardSchema<T> {

@@ -1,36 +1,37 @@
 /** The client library of Weir: docs/client.md. */
 
 import type { ConnectOptions, Subscription, Weir } from "./api.ts";
-import { Connection } from "./connection.ts";
-import type { KeptCursors } from "./kept_cursor.ts";
-import { later } from "./later.ts";
-import { laterPresence } from "./later_presence.ts";
-import { callback } from "./observable.ts";
-import { onAbort } from "./on_abort.ts";
-import { Outbox } from "./outbox.ts";
-import { PLATFORM, type Platform } from "./platform.ts";
-import { repeated } from "./repeated.ts";
-import { listening, type Source, subscription } from "./subscription.ts";
-import type { Ways } from "./transport.ts";
-import { openWebSocket } from "./websocket.ts";
-import { WeirError } from "./weir_error.ts";
+import { Connection } from "./connection/connection.ts";
+import type { SavedCursors } from "./reading/saved_cursors.ts";
+import { lazyPresence } from "./presence/lazy_presence.ts";
+import { unreachableError } from "./core/errors.ts";
+import { runCallback } from "./core/observable.ts";
+import { onAbort } from "./core/on_abort.ts";
+import { Outbox } from "./publishing/outbox.ts";
+import { PLATFORM, type Platform } from "./core/platform.ts";
+import { retryCall } from "./core/retry_call.ts";
+import { listening, type Source, subscription } from "./reading/subscription.ts";
+import type { ConnectionModules } from "./connection/modules.ts";
+import { openWebSocket } from "./transports/websocket.ts";
+import { WeirError } from "./core/weir_error.ts";
 
 export type * from "./api.ts";
 export { TRANSPORTS } from "./api.ts";
-export { webStorage } from "./cursor_store.ts";
-export type { ClientCode } from "./weir_error.ts";
+export { webStorage } from "./reading/web_storage.ts";
+export type { ClientCode } from "./core/weir_error.ts";
 export { WeirError };
 
-/** What is there for where WebSockets are not comes when it is needed: few ever do. */
-const WAYS: Ways = {
+/** WebSockets are part of the first load; the other transports load when one is needed. */
+const MODULES: ConnectionModules = {
   transports: {
-    "websocket": openWebSocket,
-    "sse": async (host) => (await later()).openEventStream(host),
-    "long-poll": async (host) => (await later()).openLongPoll(host),
-    "short-poll": async (host) => (await later()).openShortPoll(host),
+    "websocket": (host) =>
+      openWebSocket(host, async () => (await loadLazyChunk()).resolveStartsWithRetry(host)),
+    "sse": async (host) => (await loadLazyChunk()).openEventStream(host),
+    "long-poll": async (host) => (await loadLazyChunk()).openLongPoll(host),
+    "short-poll": async (host) => (await loadLazyChunk()).openShortPoll(host),
   },
-  call: async (...args) => (await later()).makeCall(...args),
-  better: async (...args) => (await later()).better(...args),
+  call: async (...args) => (await loadLazyChunk()).makeCall(...args),
+  openBetterTransport: async (...args) => (await loadLazyChunk()).openBetterTransport(...args),
 };
 
 /**
@@ -46,7 +47,7 @@ export function connect(
   const { signal, tabs, cursors, onError } = options;
   // Whether it is looked at says nothing of a page that other tabs read by.
   const here = tabs === undefined ? platform : { ...platform, isHidden: () => false };
-  const open = (base: URL) => new Connection(base, WAYS, { ...options, platform: here });
+  const open = (base: URL) => new Connection(base, MODULES, { ...options, platform: here });
   const base = baseOf(url);
   const link = base && tabs
     ? tabs(base, () => open(base))
@@ -56,21 +57,25 @@ export function connect(
     void link.close(new WeirError("bad_url", detail));
   }
   // What is loaded later is there then when the network goes.
-  link.state.subscribe(({ status }) => status === "open" && later().catch(() => {}));
-  const outbox = new Outbox(link, options.outbox);
-  const report = (error: WeirError) => callback(() => onError?.(error));
-  let kept: KeptCursors | undefined;
+  link.state.subscribe(({ status }) => status === "open" && loadLazyChunk().catch(() => {}));
+  const outbox = new Outbox(
+    link,
+    async (...args) => await (await loadLazyChunk()).sendBatch(...args),
+    options.outbox,
+  );
+  const report = (error: WeirError) => runCallback(() => onError?.(error));
+  let saved: SavedCursors | undefined;
   const sourceOf = (channel: string): Source => ({
     link,
     channel,
-    kept: cursors && repeated(link, later).then(
-      ({ KeptCursors }) => (kept ??= new KeptCursors(cursors, report)).of(channel),
+    kept: cursors && retryCall(link, loadLazyChunk).then(
+      ({ SavedCursors }) => (saved ??= new SavedCursors(cursors, report)).forChannel(channel),
       () => undefined, // closed
     ),
   });
   const close = async () => {
     await link.close();
-    await kept?.written();
+    await saved?.flush();
   };
   onAbort(signal, () => void close());
   return {
@@ -80,8 +85,13 @@ export function connect(
       subscription(sourceOf(channel), options),
     listen: (channel, options) => listening(sourceOf(channel), options),
     publish: (channel, data, options) => outbox.publish(channel, data, options),
-    history: async (channel, options) => (await later()).readHistory(link, channel, options),
-    presence: (channel) => laterPresence(link, channel, report),
+    history: async (channel, options) =>
+      (await loadLazyChunk()).readHistory(link, channel, options),
+    presence: (channel) =>
+      lazyPresence(async () => {
+        const { makePresence } = await retryCall(link, loadLazyChunk);
+        return makePresence(link, channel, report);
+      }, report),
     close,
     [Symbol.asyncDispose]: close,
   };
@@ -97,5 +107,14 @@ function baseOf(url: string | URL): URL | undefined {
     return base;
   } catch {
     return undefined; // the client says so
+  }
+}
+
+/** @throws {WeirError} `unreachable` */
+async function loadLazyChunk(): Promise<typeof import("./lazy_chunk.ts")> {
+  try {
+    return await import("./lazy_chunk.ts");
+  } catch (cause) {
+    throw unreachableError("Failed to load the client's lazy chunk.", cause);
   }
 }

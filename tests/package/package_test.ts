@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
 import { gzipSync } from "node:zlib";
+import { INTERNAL_PROPERTIES } from "../../package/bundle.ts";
+import { emitDeclarations } from "../../package/declarations.ts";
 import { packClient } from "../../package/pack.ts";
 import { Chromium, CHROMIUM_MISSING } from "../support/chromium.ts";
 import { LocalServer } from "../support/local_server.ts";
@@ -139,7 +141,7 @@ for (
     </script>`;
       let asked = 0;
       const handler = async ({ url }: Request) => {
-        if (url.includes("/rest-") && asked++ < failures) {
+        if (url.includes("/lazy_chunk-") && asked++ < failures) {
           return new Response(null, { status: 503 });
         }
         const [, name] = /\/([-\w.]+\.min\.js)$/.exec(url) ?? [];
@@ -190,6 +192,15 @@ Deno.test(
     }
   },
 );
+
+Deno.test("no property that the build may rename is part of the package's types", () => {
+  const declarations = [...emitDeclarations().values()].join("\n");
+  const names = [...declarations.matchAll(/^\s+(?:readonly )?(\w+)\??[:(<]/gm)].map(([, name]) =>
+    name
+  );
+  assert.ok(names.includes("subscribe"));
+  assert.deepEqual(INTERNAL_PROPERTIES.filter((name) => names.includes(name)), []);
+});
 
 let packing: Promise<URL> | undefined;
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import type { TransportName, Weir } from "../../lib/client/api.ts";
 import { connect } from "../../lib/client/client.ts";
-import { WeirError } from "../../lib/client/weir_error.ts";
+import { WeirError } from "../../lib/client/core/weir_error.ts";
 import { bearer, settings } from "./guarded.ts";
 import { checkReading, type Reading, type Start, type Style } from "./client_reading.ts";
 import { FaultProxy } from "./fault_proxy.ts";

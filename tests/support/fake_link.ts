@@ -1,7 +1,8 @@
 import type { ConnectionState } from "../../lib/client/api.ts";
-import type { Answer, Call, Feed, FeedListener, Link } from "../../lib/client/link.ts";
-import { Value } from "../../lib/client/observable.ts";
-import { WeirError } from "../../lib/client/weir_error.ts";
+import type { Call, Feed, FeedListener, Link } from "../../lib/client/core/link.ts";
+import type { JsonObject } from "../../lib/client/core/json_object.ts";
+import { ObservableValue } from "../../lib/client/core/observable.ts";
+import { WeirError } from "../../lib/client/core/weir_error.ts";
 
 /** A feed that was asked for: the test says what its listener is told. */
 export interface FakeFeed {
@@ -14,13 +15,13 @@ export interface FakeFeed {
 
 /** A link without a network: the test answers its calls and tells its feeds. */
 export class FakeLink implements Link {
-  readonly state = new Value<ConnectionState>({ status: "open", transport: "websocket" });
-  readonly left = new Value<Answer>({});
+  readonly state = new ObservableValue<ConnectionState>({ status: "open", transport: "websocket" });
+  readonly left = new ObservableValue<JsonObject>({});
   readonly feeds: FakeFeed[] = [];
   readonly calls: Call[] = [];
-  readonly #answer: (call: Call) => Answer | Promise<Answer>;
+  readonly #answer: (call: Call) => JsonObject | Promise<JsonObject>;
 
-  constructor(answer: (call: Call) => Answer | Promise<Answer> = () => ({})) {
+  constructor(answer: (call: Call) => JsonObject | Promise<JsonObject> = () => ({})) {
     this.#answer = answer;
   }
 
@@ -39,7 +40,7 @@ export class FakeLink implements Link {
     return this.feeds.filter(({ isClosed }) => !isClosed);
   }
 
-  async call(call: Call): Promise<Answer> {
+  async call(call: Call): Promise<JsonObject> {
     await undefined;
     const { status } = this.state.value;
     if (status === "closed") throw new WeirError("closed", "The client was closed.");

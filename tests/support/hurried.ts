@@ -1,4 +1,4 @@
-import { PLATFORM, type Platform } from "../../lib/client/platform.ts";
+import { PLATFORM, type Platform } from "../../lib/client/core/platform.ts";
 
 /** Waits between two tries are in these bounds, limits on what others take are above. In ms. */
 const SHORTEST = 1_001;

@@ -1,4 +1,4 @@
-import { PLATFORM, type Platform } from "../../lib/client/platform.ts";
+import { PLATFORM, type Platform } from "../../lib/client/core/platform.ts";
 
 export interface ImpatientOptions {
   /** The most that any wait takes, in ms. */

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import type { Message } from "../../../islands/chat/message.ts";
 import { Outgoing, type Unsent } from "../../../islands/chat/outgoing.ts";
 import type { Published, PublishOptions } from "../../../lib/client/api.ts";
-import { WeirError } from "../../../lib/client/weir_error.ts";
+import { WeirError } from "../../../lib/client/core/weir_error.ts";
 
 const hello = { name: "Ann", text: "Hello" };
 

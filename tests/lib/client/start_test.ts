@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { connect } from "../../../lib/client/client.ts";
-import { PLATFORM } from "../../../lib/client/platform.ts";
+import { PLATFORM } from "../../../lib/client/core/platform.ts";
 import { FaultProxy } from "../../support/fault_proxy.ts";
 import { HURRIED } from "../../support/hurried.ts";
 import { LocalServer } from "../../support/local_server.ts";

@@ -1,0 +1,186 @@
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import { Channels, type WantedChannel } from "../../../../lib/client/connection/channels.ts";
+import type { Feed } from "../../../../lib/client/core/link.ts";
+
+const EPOCH = "0mwpu38co";
+const offsetOf = (n: number) => `${EPOCH}_${String(n).padStart(16, "0")}`;
+
+interface Seen {
+  readonly from: number;
+  readonly feed: Feed;
+  readonly told: string[];
+  isClosed: boolean;
+}
+
+const step = fc.oneof(
+  fc.record({ do: fc.constant("publish"), count: fc.integer({ min: 1, max: 5 }) }),
+  fc.record({ do: fc.constant("join"), behind: fc.nat() }),
+  fc.record({ do: fc.constantFrom("pause", "resume", "close"), which: fc.nat() }),
+  fc.record({ do: fc.constant("ask") }),
+  fc.record({ do: fc.constant("answer") }),
+  fc.record({ do: fc.constant("deliver"), which: fc.nat(), count: fc.integer({ min: 1, max: 7 }) }),
+);
+
+/** A transport that reads one channel from a place of its own, and may overlap with others. */
+interface Reading {
+  at: number;
+  version: number;
+}
+
+Deno.test("however transports overlap and readers come and go, each is told each event once and in order", () => {
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 60, size: "max" }), (steps) => {
+      const channels = new Channels(() => {});
+      const readers: Seen[] = [];
+      let readings: Reading[] = [];
+      let asked: WantedChannel | undefined;
+      let last = 0;
+      for (const one of steps) {
+        if (one.do === "publish") last += one.count;
+        else if (one.do === "join") readers.push(join(channels, one.behind % (last + 1)));
+        else if (one.do === "ask") [asked] = channels.wanted();
+        else if (one.do === "answer") {
+          const [wanted] = channels.wanted();
+          if (asked === undefined || asked.version !== wanted?.version) continue;
+          const at = Number(asked.after.slice(10));
+          readings = [...readings.slice(-1), { at, version: asked.version }];
+          channels.started("a", asked.after, asked.after);
+          asked = undefined;
+        } else if (one.do === "deliver") {
+          // A transport that reads what is not wanted any more begins anew.
+          const [wanted] = channels.wanted();
+          readings = readings.filter(({ version }) => version === wanted?.version);
+          const reading = readings[one.which % readings.length];
+          for (let i = 0; reading !== undefined && i < one.count && reading.at < last; i++) {
+            reading.at++;
+            try {
+              channels.event({ channel: "a", offset: offsetOf(reading.at), data: reading.at }, 1);
+            } catch {
+              // A reader came in behind it, by another that overlaps with it: this one ends.
+              readings = readings.filter((other) => other !== reading);
+              if (readings.length === 0) channels.stopped();
+              break;
+            }
+          }
+        } else change(readers[one.which % readers.length], one.do);
+      }
+      for (const { from, told } of readers) {
+        assert.deepEqual(told, told.map((_, i) => offsetOf(from + i + 1)));
+      }
+      // With one transport that works, everybody gets to the end.
+      for (const reader of readers) if (!reader.isClosed) change(reader, "resume");
+      const [wanted] = channels.wanted();
+      if (wanted === undefined) return;
+      channels.started("a", wanted.after, wanted.after);
+      for (let at = Number(wanted.after.slice(10)) + 1; at <= last; at++) {
+        channels.event({ channel: "a", offset: offsetOf(at), data: at }, 1);
+      }
+      for (const { from, told, isClosed } of readers) {
+        if (!isClosed) assert.equal(told.length, last - from);
+      }
+    }),
+    { numRuns: 1_000 },
+  );
+});
+
+function join(channels: Channels, from: number): Seen {
+  const told: string[] = [];
+  const feed = channels.add("a", offsetOf(from), {
+    started: (cursor) => assert.equal(cursor, offsetOf(from)),
+    event: ({ offset }) => void told.push(offset),
+    gap: () => assert.fail(),
+    ephemeral: () => assert.fail(),
+    ended: () => assert.fail(),
+  });
+  return { from, feed, told, isClosed: false };
+}
+
+function change(reader: Seen | undefined, what: string): void {
+  if (reader === undefined) return;
+  if (what === "pause") reader.feed.pause();
+  if (what === "resume") reader.feed.resume();
+  if (what === "close") {
+    reader.feed.close();
+    reader.isClosed = true;
+  }
+}
+
+Deno.test("a hole that nobody explains is no answer", () => {
+  const channels = new Channels(() => {});
+  join(channels, 3);
+  channels.started("a", offsetOf(3), offsetOf(3));
+  channels.event({ channel: "a", offset: offsetOf(4), data: 0 }, 1);
+  const missing = { name: "WeirError", code: "bad_answer" };
+  assert.throws(() => channels.event({ channel: "a", offset: offsetOf(6), data: 0 }, 1), missing);
+  const other = `zzzzzzzzz_${offsetOf(1).slice(10)}`;
+  assert.throws(() => channels.event({ channel: "a", offset: other, data: 0 }, 1), missing);
+  assert.throws(() => channels.event({ channel: "a", offset: "7", data: 0 }, 1), missing);
+  assert.throws(() => channels.gap({ channel: "a", firstAvailable: "7" }), missing);
+});
+
+Deno.test("a gap is told to those that stand before it, each with what it lost", () => {
+  const channels = new Channels(() => {});
+  const gaps: unknown[][] = [];
+  for (const at of [2, 5, 9]) {
+    const told: unknown[] = [];
+    gaps.push(told);
+    channels.add("a", offsetOf(at), {
+      started() {},
+      event: ({ offset }) => void told.push(offset),
+      gap: ({ requested, firstAvailable, lost }) =>
+        void told.push([requested, firstAvailable, lost]),
+      ephemeral() {},
+      ended() {},
+    });
+  }
+  channels.started("a", offsetOf(2), offsetOf(2));
+  const gap = { channel: "a", reason: "expired", requested: offsetOf(2), lost: 5 };
+  channels.gap({ ...gap, firstAvailable: offsetOf(8) });
+  for (const n of [8, 9, 10]) channels.event({ channel: "a", offset: offsetOf(n), data: n }, 1);
+  const rest = [8, 9, 10].map(offsetOf);
+  assert.deepEqual(gaps, [
+    [[offsetOf(2), offsetOf(8), 5], ...rest],
+    [[offsetOf(5), offsetOf(8), 2], ...rest],
+    [offsetOf(10)],
+  ]);
+});
+
+Deno.test("what comes of a frame whose last reader has paused is nothing that a later one could join", () => {
+  let changes = 0;
+  const channels = new Channels(() => changes++);
+  const slow = join(channels, 1);
+  channels.started("a", offsetOf(1), offsetOf(1));
+  slow.feed.pause();
+  channels.event({ channel: "a", offset: offsetOf(2), data: 0 }, 1);
+  assert.deepEqual([channels.wanted(), changes], [[], 2]);
+  const later = join(channels, 3);
+  assert.deepEqual([channels.wanted()[0]?.after, changes], [offsetOf(3), 3]);
+  channels.started("a", offsetOf(3), offsetOf(3));
+  channels.event({ channel: "a", offset: offsetOf(4), data: 0 }, 1);
+  assert.deepEqual([slow.told, later.told], [[], [offsetOf(4)]]);
+});
+
+Deno.test("what was read only for who has left is not read on: it begins anew where the others are", () => {
+  const channels = new Channels(() => {});
+  const live = join(channels, 100);
+  channels.started("a", offsetOf(100), offsetOf(100));
+  const slow = join(channels, 3);
+  const [replay] = channels.wanted();
+  assert.equal(replay?.after, offsetOf(3));
+  channels.started("a", offsetOf(3), offsetOf(3));
+  channels.event({ channel: "a", offset: offsetOf(4), data: 0 }, 1);
+  slow.feed.pause();
+  const [anew] = channels.wanted();
+  assert.notEqual(anew?.version, replay?.version);
+  assert.equal(anew?.after, offsetOf(100));
+  // Who comes before that is answered is not taken for read already.
+  const between = join(channels, 50);
+  const [both] = channels.wanted();
+  assert.notEqual(both?.version, anew?.version);
+  assert.equal(both?.after, offsetOf(50));
+  channels.started("a", offsetOf(50), offsetOf(50));
+  for (let n = 51; n <= 101; n++) channels.event({ channel: "a", offset: offsetOf(n), data: 0 }, 1);
+  assert.deepEqual([slow.told, live.told], [[offsetOf(4)], [offsetOf(101)]]);
+  assert.equal(between.told.length, 51);
+});

@@ -1,0 +1,203 @@
+import assert from "node:assert/strict";
+import { type ConnectOptions, TRANSPORTS } from "../../../../lib/client/api.ts";
+import { connect } from "../../../../lib/client/client.ts";
+import { Credentials } from "../../../../lib/client/connection/credentials.ts";
+import { PLATFORM } from "../../../../lib/client/core/platform.ts";
+import { ALL, FaultProxy } from "../../../support/fault_proxy.ts";
+import { bearer, endingIn, guardedLocal } from "../../../support/guarded.ts";
+import { publish } from "../../../support/publishing.ts";
+import { HURRIED } from "../../../support/hurried.ts";
+import { until } from "../../../support/until.ts";
+
+function credentialsOf(auth: ConnectOptions["auth"]): Credentials {
+  const { signal: closed } = new AbortController();
+  return new Credentials(auth, { platform: PLATFORM, closed, report() {}, fail: assert.fail });
+}
+
+Deno.test("a token serves until another is asked for, a ticket once", async () => {
+  let asked = 0;
+  const tokens = credentialsOf(() => Promise.resolve(`token-${++asked}`));
+  assert.deepEqual(await tokens.get(), { token: "token-1" });
+  assert.deepEqual(await tokens.get(), { token: "token-1" });
+  assert.deepEqual(await tokens.renew(), { token: "token-2" });
+  assert.deepEqual(await tokens.get(), { token: "token-2" });
+  assert.equal(tokens.isTicket, false);
+
+  const tickets = credentialsOf(() => ({ ticket: `wt_${++asked}` }));
+  assert.deepEqual(await tickets.renew(), { ticket: "wt_3" });
+  assert.deepEqual(await tickets.get(), { ticket: "wt_3" });
+  assert.deepEqual(await tickets.get(), { ticket: "wt_4" });
+  assert.equal(tickets.isTicket, true);
+  assert.deepEqual(await credentialsOf(undefined).get(), {});
+});
+
+Deno.test("who asks while auth is asked gets the same token, and a ticket of its own", async () => {
+  let asked = 0;
+  const credentials = credentialsOf(async () => {
+    await undefined;
+    return `token-${++asked}`;
+  });
+  const given = await Promise.all([credentials.get(), credentials.renew(), credentials.get()]);
+  assert.deepEqual(given, given.map(() => ({ token: "token-1" })));
+
+  const tickets = credentialsOf(() => ({ ticket: `wt_${++asked}` }));
+  assert.deepEqual(await Promise.all([tickets.get(), tickets.get()]), [
+    { ticket: "wt_2" },
+    { ticket: "wt_3" },
+  ]);
+});
+
+Deno.test("many calls ask auth once, and once more where its token has ended", async () => {
+  await using guarded = await guardedLocal();
+  let asked = 0;
+  const auth = () => guarded.token(undefined, endingIn(asked++ === 0 ? -10 : 60));
+  await using weir = connect(guarded.url, { auth }, HURRIED);
+  const call = () => Promise.all(Array.from({ length: 5 }, (_, i) => weir.history(`c${i}`)));
+  await call();
+  assert.equal(asked, 2);
+  await call();
+  assert.equal(asked, 2);
+});
+
+Deno.test("a good token is kept through an outage", async () => {
+  await using guarded = await guardedLocal();
+  await using proxy = new FaultProxy(guarded.server.port);
+  let asked = 0;
+  const auth = () => (asked++, guarded.token());
+  await using weir = connect(proxy.url, { auth }, HURRIED);
+  const seen: unknown[] = [];
+  weir.listen("a", {
+    after: "earliest",
+    onEvent: ({ data }) => void seen.push(data),
+    onGap: "throw",
+  });
+  await until("it is open", () => weir.state.value.status === "open");
+  let tries = 0;
+  weir.state.subscribe(({ status }) => status === "reconnecting" && tries++);
+  proxy.on(ALL, { act: "refuse" });
+  proxy.cut();
+  await until("it has tried for a while", () => tries >= 5);
+  proxy.off();
+  await publish(guarded.url, "a", 1, bearer(await guarded.token()));
+  await until("it came", () => seen.length === 1);
+  assert.equal(asked, 1);
+});
+
+for (const transport of TRANSPORTS) {
+  Deno.test(`${transport}: auth that fails once when the token ends is told, and asked again`, async () => {
+    await using guarded = await guardedLocal();
+    let asked = 0;
+    const told: string[] = [];
+    const auth = () => {
+      if (++asked === 2) throw new Error("no token: 503");
+      return guarded.token(undefined, endingIn(asked === 1 ? 2 : 60));
+    };
+    const onError = ({ code }: { readonly code: string }) => told.push(code);
+    await using weir = connect(guarded.url, { transports: [transport], auth, onError }, HURRIED);
+    const seen: unknown[] = [];
+    weir.listen("a", {
+      after: "earliest",
+      onEvent: ({ data }) => void seen.push(data),
+      onGap: "throw",
+    });
+    await until("it was asked again", () => asked >= 3);
+    await weir.publish("a", 1);
+    await until("it came", () => seen.length === 1);
+    assert.ok(told.includes("auth_failed"), `${told}`);
+    assert.equal(asked, 3);
+  });
+}
+
+for (const transport of TRANSPORTS) {
+  Deno.test(`${transport}: tokens are changed before they end, and nothing is lost`, async () => {
+    await using guarded = await guardedLocal();
+    await using proxy = new FaultProxy(guarded.server.port);
+    const rights = { subscribe: ["**"] };
+    let asked = 0;
+    const auth = () => (asked++, guarded.token(rights, endingIn(2)));
+    const publisher = bearer(await guarded.token());
+    await using weir = connect(proxy.url, { transports: [transport], auth }, HURRIED);
+    const found: unknown[] = [];
+    weir.listen("a", {
+      after: "earliest",
+      onEvent: ({ data }) => void found.push(data),
+      onGap: "throw",
+      onError: (error) => void found.push(error),
+    });
+    let sent = 0;
+    await until("four tokens were used", async () => {
+      await publish(guarded.url, "a", ++sent, publisher);
+      return asked >= 4;
+    });
+    await publish(guarded.url, "a", ++sent, publisher);
+    await until("all came", () => found.length >= sent);
+    assert.deepEqual(found, Array.from({ length: sent }, (_, i) => i + 1));
+    // On a live connection the next token takes the place of the last.
+    if (transport === "websocket" || transport === "sse") {
+      assert.equal(proxy.count([transport]), 1);
+    }
+    for (const { path } of proxy.requests) assert.ok(!path.includes("eyJ"), path);
+  });
+}
+
+Deno.test("tickets open a socket and streams, each one once; publishes go over the socket", async () => {
+  await using guarded = await guardedLocal();
+  await using proxy = new FaultProxy(guarded.server.port);
+  const headers = bearer(await guarded.token());
+  const auth = async () => {
+    const response = await fetch(`${guarded.url}/v1/tickets`, { method: "POST", headers });
+    const { ticket } = await response.json();
+    return { ticket };
+  };
+  for (const transport of ["websocket", "sse"] as const) {
+    await using weir = connect(proxy.url, { transports: [transport], auth }, HURRIED);
+    const found: unknown[] = [];
+    weir.listen(transport, {
+      after: "earliest",
+      onEvent: ({ data }) => void found.push(data),
+      onGap: "throw",
+    });
+    await until("it is open", () => weir.state.value.status === "open");
+    await publish(guarded.url, transport, 1, headers);
+    await until("it came", () => found.length === 1);
+    if (transport === "websocket") {
+      await Promise.all([2, 3, 4].map((n) => weir.publish(transport, n)));
+    } else {
+      for (const n of [2, 3, 4]) await publish(guarded.url, transport, n, headers);
+    }
+    proxy.cut();
+    await publish(guarded.url, transport, 5, headers);
+    await until("it came", () => found.length === 5);
+    assert.deepEqual(found, [1, 2, 3, 4, 5]);
+  }
+});
+
+Deno.test("a revoked token is asked for anew, and reading goes on", async () => {
+  await using guarded = await guardedLocal();
+  const admin = { publish: ["**"], subscribe: ["**"], admin: true };
+  for (const transport of TRANSPORTS) {
+    let asked = 0;
+    const auth = () => guarded.token(admin, { jti: `${transport}-${++asked}` });
+    const publisher = bearer(await guarded.token(admin, { sub: "publisher" }));
+    await using weir = connect(guarded.url, { transports: [transport], auth }, HURRIED);
+    const found: unknown[] = [];
+    weir.listen(transport, {
+      after: "earliest",
+      onEvent: ({ data }) => void found.push(data),
+      onGap: "throw",
+    });
+    await publish(guarded.url, transport, 1, publisher);
+    await until("it came", () => found.length === 1);
+    const revoked = await fetch(`${guarded.url}/v1/revocations`, {
+      method: "POST",
+      headers: { ...publisher, "Content-Type": "application/json" },
+      body: JSON.stringify({ jti: `${transport}-${asked}` }),
+    });
+    assert.equal(revoked.status, 201);
+    await revoked.body?.cancel();
+    await publish(guarded.url, transport, 2, publisher);
+    await until("it came", () => found.length === 2);
+    assert.ok(asked >= 2);
+    assert.deepEqual(found, [1, 2]);
+  }
+});

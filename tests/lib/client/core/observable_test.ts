@@ -1,0 +1,55 @@
+import assert from "node:assert/strict";
+import { ObservableValue, runCallback } from "../../../../lib/client/core/observable.ts";
+import { nextUncaught } from "../../../support/uncaught.ts";
+
+Deno.test("listeners are told each change until they leave, and not what was before", () => {
+  const value = new ObservableValue(1);
+  const told: string[] = [];
+  const leaveA = value.subscribe((now) => told.push(`a${now}`));
+  value.subscribe((now) => told.push(`b${now}`));
+  assert.deepEqual(told, []);
+  value.set(2);
+  leaveA();
+  leaveA();
+  value.set(3);
+  assert.deepEqual(told, ["a2", "b2", "b3"]);
+  assert.equal(value.value, 3);
+});
+
+Deno.test("a function that listens twice is told twice, and leaves once at a time", () => {
+  const value = new ObservableValue(0);
+  let calls = 0;
+  const listener = () => calls++;
+  const leave = value.subscribe(listener);
+  value.subscribe(listener);
+  value.set(1);
+  assert.equal(calls, 2);
+  leave();
+  value.set(2);
+  assert.equal(calls, 3);
+});
+
+Deno.test("what a listener throws is an uncaught error of its own, and keeps nobody else from listening", async () => {
+  const thrown = new Error("of the application");
+  const uncaught = nextUncaught();
+  const value = new ObservableValue(0);
+  let told = 0;
+  value.subscribe(() => {
+    throw thrown;
+  });
+  value.subscribe((now) => told = now);
+  value.set(1);
+  assert.equal(told, 1);
+  assert.equal(await uncaught, thrown);
+  void runCallback(() => told = 2);
+  assert.equal(told, 2);
+});
+
+Deno.test("a value that a listener sets is the last that all hear", () => {
+  const value = new ObservableValue("open");
+  const told: string[] = [];
+  value.subscribe((now) => now === "reconnecting" && value.set("closed"));
+  value.subscribe((now) => told.push(now));
+  value.set("reconnecting");
+  assert.deepEqual([value.value, told], ["closed", ["closed"]]);
+});

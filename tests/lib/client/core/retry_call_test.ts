@@ -1,0 +1,47 @@
+import assert from "node:assert/strict";
+import { isRetryable, retryCall } from "../../../../lib/client/core/retry_call.ts";
+import { WeirError } from "../../../../lib/client/core/weir_error.ts";
+import { FakeLink } from "../../../support/fake_link.ts";
+import { until } from "../../../support/until.ts";
+
+/** No wait that is not ended by something else ends within a test. */
+const random = () => 1e6;
+
+Deno.test("what is given up while there is no connection ends at once", async () => {
+  const link = new FakeLink();
+  link.lose();
+  const ended = new AbortController();
+  const given = retryCall(link, () => assert.fail(), { signal: ended.signal });
+  ended.abort();
+  await assert.rejects(given, { name: "AbortError" });
+});
+
+Deno.test("what is given up while it waits for another try ends at once", async () => {
+  const link = new FakeLink();
+  const ended = new AbortController();
+  let tries = 0;
+  const given = retryCall(link, () => {
+    tries++;
+    throw new WeirError("unreachable", "Cut.");
+  }, { signal: ended.signal, random });
+  await until("it was tried", () => tries === 1);
+  ended.abort();
+  await assert.rejects(given, { name: "AbortError" });
+  assert.equal(tries, 1);
+});
+
+Deno.test("what fails since the link is closed does not wait for another try", async () => {
+  const link = new FakeLink();
+  const given = retryCall(link, async () => {
+    await link.close();
+    throw new WeirError("unreachable", "Cut.");
+  }, { random });
+  await assert.rejects(given, { code: "closed" });
+});
+
+Deno.test("an answer that is no Weir's passes, unless it is a refusal by HTTP", () => {
+  const passes = (status?: number) =>
+    isRetryable(new WeirError("bad_answer", "No Weir.", { status }));
+  assert.deepEqual([undefined, 500, 502].map(passes), [true, true, true]);
+  assert.deepEqual([400, 404].map(passes), [false, false]);
+});

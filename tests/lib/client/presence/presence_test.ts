@@ -1,0 +1,369 @@
+import assert from "node:assert/strict";
+import type { Member, Presence } from "../../../../lib/client/api.ts";
+import { makePresence } from "../../../../lib/client/presence/presence.ts";
+import { WeirError } from "../../../../lib/client/core/weir_error.ts";
+import { epochAt, formatOffset } from "../../../../lib/shared/offset.ts";
+import { FakeLink } from "../../../support/fake_link.ts";
+import { until } from "../../../support/until.ts";
+
+const at = (sequence: number) => formatOffset(epochAt(1), sequence);
+
+Deno.test("members are the snapshot and then the changes that are not in it", async () => {
+  const link = new FakeLink(() => snapshot([["ann", 1], ["bob", 4]], 3));
+  const { members } = makePresence<string>(link, "room/1", unexpected);
+  const seen: string[][] = [];
+  const end = members.subscribe((now) => seen.push(now.map(({ member, data }) => member + data)));
+  await until("it reads the changes", () => link.open.length === 1);
+  assert.deepEqual(link.calls, [{ op: "get", path: "/v1/channels/room%2F1/members" }]);
+  const [feed] = link.open;
+  assert.deepEqual([feed?.channel, feed?.after], ["$presence:room/1", at(3)]);
+  await until("the snapshot is told", () => seen.length === 1);
+  change(link, 4, "enter", "bob", "old"); // in the snapshot already
+  change(link, 5, "enter", "cy", "!");
+  change(link, 6, "update", "ann", "?");
+  change(link, 7, "leave", "bob");
+  await until("the changes are told", () => seen.length === 2);
+  assert.deepEqual(seen, [["ann1", "bob4"], ["ann?", "cy!"]]);
+  assert.deepEqual(members.value.map(({ member }) => member), ["ann", "cy"]);
+
+  end();
+  end();
+  await until("it stops reading", () => link.open.length === 0);
+});
+
+Deno.test("a gap in the changes, or a lost snapshot, is mended by another snapshot", async () => {
+  let calls = 0;
+  const link = new FakeLink(() => {
+    calls++;
+    if (calls === 2) throw new WeirError("unreachable", "Cut.");
+    return calls === 1 ? snapshot([["ann", 1]], 1) : snapshot([["bob", 9]], 9);
+  });
+  const { members } = makePresence(link, "a", unexpected);
+  const end = members.subscribe(() => {});
+  await until("it reads the changes", () => link.open.length === 1);
+  link.open[0]?.listener.gap({
+    kind: "gap",
+    channel: "$presence:a",
+    reason: "expired",
+    requested: at(1),
+    firstAvailable: at(5),
+    lost: 3,
+  });
+  await until("the snapshot was asked for in vain", () => calls === 2);
+  await new Promise((resolve) => setTimeout(resolve, 0));
+  link.reconnect();
+  await until("it goes on", () => members.value[0]?.member === "bob");
+  assert.deepEqual(link.open.map(({ after }) => after), [at(9)]);
+  end();
+});
+
+Deno.test("an answer that is no snapshot is told of, and asked for again", async () => {
+  const link: FakeLink = new FakeLink(() =>
+    link.calls.length === 1 ? {} : snapshot([["ann", 1]], 1)
+  );
+  const errors: string[] = [];
+  const { members } = makePresence(link, "a", ({ code }) => errors.push(code));
+  const end = members.subscribe(() => {});
+  await until("it has the members", () => members.value[0]?.member === "ann");
+  assert.deepEqual(errors, ["bad_answer"]);
+  end();
+});
+
+Deno.test("an enter that is answered by no Weir is told of, and repeated", async () => {
+  const notWeir = new WeirError("bad_answer", "A page.");
+  const link: FakeLink = new FakeLink(() => {
+    if (link.calls.length === 1) throw notWeir;
+    return {};
+  });
+  const errors: string[] = [];
+  const presence = makePresence(link, "a", ({ code }) => errors.push(code));
+  await presence.enter();
+  assert.deepEqual([errors, link.calls.length], [["bad_answer"], 2]);
+});
+
+Deno.test("who listens again gets a new snapshot, and who may not is told", async () => {
+  let isAllowed = true;
+  const errors: WeirError[] = [];
+  const link = new FakeLink(() => {
+    if (!isAllowed) throw new WeirError("forbidden", "No.", { status: 403 });
+    return snapshot([["ann", 1]], 1);
+  });
+  const { members } = makePresence(link, "a", (error) => errors.push(error));
+  members.subscribe(() => {})();
+  await new Promise((resolve) => setTimeout(resolve, 0));
+  assert.equal(link.open.length, 0);
+  const end = members.subscribe(() => {});
+  await until("it reads", () => link.open.length === 1);
+  isAllowed = false;
+  link.open[0]?.listener.ended(new WeirError("forbidden", "Not any more."));
+  await until("it was told", () => errors.length === 1);
+  end();
+  members.subscribe(() => {});
+  await until("it was told again", () => errors.length === 2);
+  assert.deepEqual(errors.map(({ code }) => code), ["forbidden", "forbidden"]);
+});
+
+Deno.test("a member enters again after each reconnect, until it leaves", async () => {
+  const link = new FakeLink();
+  const presence = makePresence<unknown>(link, "a", unexpected);
+  await presence.enter({ x: 1 });
+  link.lose();
+  link.reconnect();
+  await until("it is there again", () => link.calls.length === 2);
+  await presence.enter({ x: 2 }, {});
+  link.lose();
+  link.reconnect();
+  await until("it is there again", () => link.calls.length === 4);
+  await presence.leave();
+  await presence.leave();
+  link.lose();
+  link.reconnect();
+  await new Promise((resolve) => setTimeout(resolve, 0));
+  const enter = (x: number) => ({ op: "enter", channel: "a", data: { x } });
+  assert.deepEqual(link.calls, [
+    enter(1),
+    enter(1),
+    enter(2),
+    enter(2),
+    { op: "leave", channel: "a" },
+  ]);
+});
+
+Deno.test("another member in its place leaves first", async () => {
+  const link = new FakeLink();
+  const presence = makePresence(link, "a", unexpected);
+  await presence.enter(undefined, { member: "ann" });
+  await presence.enter(undefined, { member: "bob" });
+  const member = (op: string, member: string) => ({ op, channel: "a", member });
+  assert.deepEqual(link.calls, [
+    member("enter", "ann"),
+    member("leave", "ann"),
+    member("enter", "bob"),
+  ]);
+});
+
+Deno.test("a membership with an end is renewed before it, and not after leaving", async () => {
+  const link = new FakeLink(() => ({ expiresIn: 2 }));
+  const presence = makePresence(link, "a", unexpected);
+  await presence.enter();
+  await until("it was renewed", () => link.calls.length >= 4);
+  await presence.leave();
+  const { length } = link.calls;
+  await new Promise((resolve) => setTimeout(resolve, 10));
+  assert.equal(link.calls.length, length);
+});
+
+Deno.test("entering waits for the connection, and is refused when that is for good", async () => {
+  const refusals: WeirError[] = [];
+  const link = new FakeLink(() => {
+    for (const refusal of refusals) throw refusal;
+    return {};
+  });
+  link.lose();
+  const errors: string[] = [];
+  const presence = makePresence(link, "a", ({ code }) => errors.push(code));
+  const entered = presence.enter();
+  await new Promise((resolve) => setTimeout(resolve, 0));
+  assert.equal(link.calls.length, 0);
+  link.reconnect();
+  await entered;
+  const calls = link.calls.length;
+
+  refusals.push(new WeirError("presence_full", "Full.", { status: 403 }));
+  link.lose();
+  link.reconnect();
+  await until("the refusal is told", () => errors.length > 0);
+  assert.deepEqual([errors, link.calls.length], [["presence_full"], calls + 1]);
+  await assert.rejects(presence.enter(), { code: "presence_full" });
+  link.lose();
+  link.reconnect();
+  await link.close();
+  await assert.rejects(presence.enter(), { code: "closed" });
+  assert.deepEqual(errors, ["presence_full"]);
+});
+
+Deno.test("an enter that opens the connection is sent once", async () => {
+  const link = new FakeLink(() => {
+    link.reconnect();
+    return {};
+  });
+  link.state.set({ status: "idle" });
+  const presence = makePresence(link, "a", unexpected);
+  await presence.enter();
+  await presence.leave(); // in turn behind all that was asked for
+  assert.deepEqual(link.calls.map(({ op }) => op), ["enter", "leave"]);
+});
+
+Deno.test("two places of one member are one membership, to the last", async () => {
+  const link = new FakeLink();
+  const [header, sidebar] = [1, 2].map(() => makePresence(link, "a", unexpected)) as Two;
+  await header.enter(1, { member: "ann" });
+  await sidebar.enter(2, { member: "ann" });
+  await makePresence(link, "b", unexpected).enter(3, { member: "ann" });
+  await sidebar.leave();
+  await sidebar.leave();
+  link.calls.length = 0;
+  link.lose();
+  link.reconnect();
+  await until("both are there again", () => link.calls.length === 2);
+  await header.leave();
+  const ann = { member: "ann" };
+  assert.deepEqual(link.calls, [
+    { op: "enter", channel: "a", ...ann, data: 2 },
+    { op: "enter", channel: "b", ...ann, data: 3 },
+    { op: "leave", channel: "a", ...ann },
+  ]);
+});
+
+Deno.test("two places that name no member are one, and so is who names whom they are", async () => {
+  const link = new FakeLink(({ op }) => op === "enter" ? { member: "ann" } : {});
+  const [header, sidebar] = [1, 2].map(() => makePresence(link, "a", unexpected)) as Two;
+  await header.enter();
+  await sidebar.enter();
+  await header.leave();
+  await header.enter(undefined, { member: "ann" });
+  await sidebar.leave();
+  assert.equal(link.calls.filter(({ op }) => op === "leave").length, 0);
+  await header.leave();
+  assert.deepEqual(link.calls.at(-1), { op: "leave", channel: "a", member: "ann" });
+});
+
+Deno.test("one that is refused an update stays what it was", async () => {
+  const tooLarge = new WeirError("event_too_large", "Too large.", { status: 413 });
+  const link = new FakeLink((call) => {
+    if ("data" in call && call.data === "large") throw tooLarge;
+    return {};
+  });
+  const presence = makePresence<string>(link, "a", unexpected);
+  await presence.enter("small");
+  await assert.rejects(presence.enter("large"), { code: "event_too_large" });
+  await presence.leave();
+  const said = link.calls.map((call) => "data" in call ? call.data : call.op);
+  assert.deepEqual(said, ["small", "large", "small", "leave"]);
+});
+
+Deno.test("updates while one waits go out together, and are refused together", async () => {
+  const link = new FakeLink((call) => {
+    if ("data" in call && call.data === "large") throw new WeirError("event_too_large", "No.");
+    return {};
+  });
+  link.lose();
+  const [header, sidebar] = [1, 2].map(() => makePresence<string>(link, "a", unexpected)) as Two;
+  const entered = [header.enter("a"), sidebar.enter("b"), header.enter("c")];
+  link.reconnect();
+  await Promise.all(entered);
+  assert.deepEqual(link.calls, [{ op: "enter", channel: "a", data: "c" }]);
+  const updates = [header.enter("large"), sidebar.enter("large")];
+  for (const update of updates) await assert.rejects(update, { code: "event_too_large" });
+  await Promise.all([header.leave(), sidebar.leave()]);
+  const said = link.calls.slice(1).map((call) => "data" in call ? call.data : call.op);
+  assert.deepEqual(said, ["large", "large", "c", "leave"]);
+});
+
+Deno.test("a leave that is refused for now is repeated, but not without a connection", async () => {
+  const refusals = [
+    new WeirError("rate_limited", "Slowly.", { status: 429, retryAfter: 1 }),
+    new WeirError("overloaded", "Slowly.", { status: 503 }),
+  ];
+  const link = new FakeLink(({ op }) => {
+    const refusal = op === "leave" ? refusals.shift() : undefined;
+    if (refusal) throw refusal;
+    return {};
+  });
+  const presence = makePresence(link, "a", unexpected);
+  await presence.enter();
+  await presence.leave();
+  const leaves = () => link.calls.filter(({ op }) => op === "leave").length;
+  assert.equal(leaves(), 3);
+  await presence.enter();
+  refusals.push(new WeirError("unreachable", "Nobody answers."));
+  link.lose();
+  await presence.leave();
+  assert.equal(leaves(), 4);
+});
+
+Deno.test("who comes again while it leaves stays", async () => {
+  const link = new FakeLink();
+  const presence = makePresence(link, "a", unexpected);
+  await presence.enter(1);
+  const left = presence.leave();
+  await presence.enter(2);
+  await left;
+  link.lose();
+  link.reconnect();
+  await until("it is there again", () => link.calls.length === 3);
+  assert.deepEqual(link.calls.map(({ op }) => op), ["enter", "enter", "enter"]);
+});
+
+Deno.test("who was there over HTTP and over a WebSocket leaves both", async () => {
+  const link: FakeLink = new FakeLink(() => link.calls.length === 1 ? { expiresIn: 60_000 } : {});
+  const presence = makePresence(link, "a", unexpected);
+  await presence.enter();
+  link.reconnect();
+  await presence.enter();
+  await presence.leave();
+  assert.deepEqual(link.calls.slice(-2), [
+    { op: "leave", channel: "a", isByHttp: true },
+    { op: "leave", channel: "a" },
+  ]);
+});
+
+Deno.test("a member that the server has put out is told of, and does not come again", async () => {
+  const errors: string[] = [];
+  const link = new FakeLink(({ op }) => op === "enter" ? { member: "ann" } : {});
+  const presence = makePresence(link, "a", ({ code }) => errors.push(code));
+  await presence.enter();
+  link.left.set({ channel: "b", member: "ann", reason: "forbidden" });
+  link.left.set({ channel: "a", member: "bob", reason: "forbidden" });
+  assert.deepEqual(errors, []);
+  link.left.set({ channel: "a", member: "ann", reason: "forbidden" });
+  link.left.set({ channel: "a", member: "ann", reason: "forbidden" });
+  assert.deepEqual(errors, ["forbidden"]);
+  link.lose();
+  link.reconnect();
+  await presence.leave();
+  assert.equal(link.calls.length, 1);
+});
+
+Deno.test("an enter that waits is ended by its signal", async () => {
+  const link = new FakeLink();
+  link.lose();
+  const presence = makePresence(link, "a", unexpected);
+  const abort = new AbortController();
+  const entered = presence.enter(1, { signal: abort.signal });
+  abort.abort();
+  await assert.rejects(entered, { name: "AbortError" });
+  await assert.rejects(presence.enter(1, { signal: abort.signal }), { name: "AbortError" });
+  link.reconnect();
+  await presence.enter(2);
+  await presence.leave();
+  const data = link.calls.flatMap((call) => call.op === "enter" ? [call.data] : []);
+  assert.deepEqual(data, [2]);
+});
+
+type Two = [Presence<unknown>, Presence<unknown>];
+
+function snapshot(members: readonly (readonly [string, number])[], cursor: number) {
+  return {
+    members: members.map(([member, n]) => ({ member, data: n, since: "now", offset: at(n) })),
+    cursor: at(cursor),
+  };
+}
+
+function change(link: FakeLink, sequence: number, type: string, member: string, data?: string) {
+  link.open[0]?.listener.event({
+    kind: "event",
+    channel: "$presence:a",
+    offset: at(sequence),
+    id: at(sequence),
+    type,
+    time: "now",
+    contentType: "application/json",
+    key: member,
+    data: { member, data, since: "now" } as Member,
+  });
+}
+
+function unexpected(error: WeirError): void {
+  throw error;
+}

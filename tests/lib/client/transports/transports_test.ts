@@ -1,0 +1,240 @@
+import assert from "node:assert/strict";
+import { type TransportName, TRANSPORTS, type Weir } from "../../../../lib/client/api.ts";
+import { connect } from "../../../../lib/client/client.ts";
+import { FaultProxy } from "../../../support/fault_proxy.ts";
+import { HURRIED } from "../../../support/hurried.ts";
+import { LocalServer } from "../../../support/local_server.ts";
+import { newChannel, post, publish, publishNumbers } from "../../../support/publishing.ts";
+import { until } from "../../../support/until.ts";
+
+interface World {
+  readonly server: LocalServer;
+  readonly proxy: FaultProxy;
+  readonly weir: Weir;
+}
+
+/** One test for each transport, on a server of its own. */
+function onEach(name: string, test: (world: World, transport: TransportName) => Promise<void>) {
+  for (const transport of TRANSPORTS) {
+    Deno.test(`${transport}: ${name}`, async () => {
+      await using server = await LocalServer.start();
+      await using proxy = new FaultProxy(server.port);
+      await using weir = connect(proxy.url, { transports: [transport] }, HURRIED);
+      await test({ server, proxy, weir }, transport);
+    });
+  }
+}
+
+/** What arrives of the channel. */
+function readInto(weir: Weir, channel: string, after: string): unknown[] {
+  const found: unknown[] = [];
+  weir.listen(channel, {
+    after,
+    onEvent: ({ data }) => void found.push(data),
+    onGap: ({ reason, lost }) => void found.push({ reason, lost }),
+    onError: ({ code }) => void found.push(code),
+  });
+  return found;
+}
+
+onEach("brings what was there and what comes", async ({ server, weir }, transport) => {
+  const channel = newChannel();
+  await publishNumbers(server.url, channel, 3);
+  const events = weir.subscribe(channel, { after: "earliest", onGap: "throw" });
+  const found: unknown[] = [];
+  for await (const event of events) {
+    found.push(event.data);
+    assert.equal(events.cursor, event.offset);
+    assert.equal(event.id, event.offset);
+    assert.deepEqual(
+      [event.kind, event.channel, event.type, event.contentType],
+      ["event", channel, "message", "application/json"],
+    );
+    if (found.length === 3) await publish(server.url, channel, "live");
+    if (found.length === 4) break;
+  }
+  assert.deepEqual(found, [1, 2, 3, "live"]);
+  assert.deepEqual(weir.state.value, { status: "open", transport });
+});
+
+onEach("text, bytes, types and keys arrive as they were published", async ({ server, weir }) => {
+  const channel = newChannel();
+  const text = await post(server.url, channel, "a\r\nb", {
+    "Content-Type": "text/plain",
+    "Weir-Type": "note",
+    "Weir-Key": "k",
+  });
+  const bytes = await post(server.url, channel, new Uint8Array([0, 255, 10]), {
+    "Content-Type": "application/octet-stream",
+  });
+  for (const answer of [text, bytes]) assert.equal((await answer.json()).channel, channel);
+  const found = [];
+  for await (const event of weir.subscribe(channel, { after: "earliest", onGap: "throw" })) {
+    found.push(event);
+    if (found.length === 2) break;
+  }
+  const [first, second] = found;
+  assert.deepEqual([first?.data, first?.type, first?.key], ["a\r\nb", "note", "k"]);
+  assert.deepEqual(second?.data, new Uint8Array([0, 255, 10]));
+  assert.ok(second !== undefined && !("encoding" in second) && !("key" in second));
+});
+
+onEach(
+  "many channels share what is open, also when some come and go",
+  async ({ server, proxy, weir }, transport) => {
+    const channels = Array.from({ length: 5 }, newChannel);
+    const found = channels.map((channel) => readInto(weir, channel, "earliest"));
+    await until("it is open", () => weir.state.value.status === "open");
+    for (const channel of channels) await publish(server.url, channel, "first");
+    await until("all have it", () => found.every(({ length }) => length === 1));
+
+    const late = newChannel();
+    await publish(server.url, late, "before");
+    const lateFound = readInto(weir, late, "earliest");
+    const leaving = weir.listen(late, { after: "earliest", onEvent() {}, onGap: "throw" });
+    await until("the late one is read", () => lateFound.length === 1);
+    leaving.close();
+    for (const channel of [...channels, late]) await publish(server.url, channel, "second");
+    await until("all have it", () => [...found, lateFound].every(({ length }) => length === 2));
+
+    assert.deepEqual(found, channels.map(() => ["first", "second"]));
+    assert.deepEqual(lateFound, ["before", "second"]);
+    const kinds = transport.endsWith("poll") ? [] : [transport as "websocket" | "sse"];
+    if (kinds.length > 0) assert.equal(proxy.open(kinds), 1);
+  },
+);
+
+onEach(
+  "readers of one channel each get all from where they begin",
+  async ({ server, weir }) => {
+    const channel = newChannel();
+    const acks = await publishNumbers(server.url, channel, 20);
+    const all = readInto(weir, channel, "earliest");
+    await until("the first has all", () => all.length === 20);
+    const some = readInto(weir, channel, acks[14]?.offset ?? "");
+    const again = readInto(weir, channel, "earliest");
+    await until("all are read", () => some.length === 5 && again.length === 20);
+    let start: string | undefined;
+    const latest: unknown[] = [];
+    weir.listen(channel, {
+      after: "latest",
+      onStart: (cursor) => start = cursor,
+      onEvent: ({ data }) => void latest.push(data),
+      onGap: "throw",
+    });
+    await until("the last has begun", () => start !== undefined);
+    assert.equal(start, acks[19]?.offset);
+    await publish(server.url, channel, 21);
+    await until("it is read", () => [all, some, again, latest].every((list) => list.at(-1) === 21));
+    const numbers = Array.from({ length: 21 }, (_, i) => i + 1);
+    assert.deepEqual(all, numbers);
+    assert.deepEqual(again, numbers);
+    assert.deepEqual(some, numbers.slice(15));
+    assert.deepEqual(latest, [21]);
+  },
+);
+
+onEach("what can't be had any more is a gap in its place", async ({ server, weir }) => {
+  const channel = newChannel();
+  const [first] = await publishNumbers(server.url, channel, 2);
+  const path = `${server.url}/v1/channels/${encodeURIComponent(channel)}`;
+  const found = readInto(weir, channel, first?.offset ?? "");
+  await until("it is read", () => found.length === 1);
+  const deleted = await fetch(path, { method: "DELETE" });
+  assert.equal(deleted.status, 204);
+  await publish(server.url, channel, "new life");
+  await until("it is read", () => found.at(-1) === "new life");
+  assert.deepEqual(found, [2, { reason: "recreated", lost: null }, "new life"]);
+});
+
+onEach("a channel that nobody may name ends alone", async ({ server, weir }) => {
+  const channel = newChannel();
+  const good = readInto(weir, channel, "earliest");
+  const bad = readInto(weir, "a\nb", "earliest");
+  const badCursor = readInto(weir, newChannel(), "yesterday");
+  await publish(server.url, channel, 1);
+  await until("both are told", () => good.length === 1 && bad.length === 1);
+  assert.deepEqual([good, bad, badCursor], [[1], ["bad_channel"], ["bad_cursor"]]);
+});
+
+onEach("names that a URL folds are names like others", async ({ weir }) => {
+  const channels = [".", "..", newChannel()];
+  for (const channel of channels) {
+    await weir.publish(channel, 1);
+    const found = readInto(weir, channel, "earliest");
+    await until("it is read", () => found.length === 1);
+    const { events } = await weir.history(channel);
+    assert.deepEqual([found, events.map(({ data }) => data)], [[1], [1]]);
+  }
+});
+
+Deno.test("over 100 channels are read by several requests", async () => {
+  await using server = await LocalServer.start();
+  await using proxy = new FaultProxy(server.port);
+  await using weir = connect(proxy.url, { transports: ["sse"] });
+  const channels = Array.from({ length: 130 }, newChannel);
+  const [first] = await publishNumbers(server.url, channels[0] ?? "", 1);
+  const found = channels.map((channel) => readInto(weir, channel, first?.offset ?? ""));
+  await until("both streams are there", () => proxy.open(["sse"]) === 2);
+  // Each has one event: behind an offset of another channel it is a new life to its readers.
+  for (const channel of channels.slice(1)) await publish(server.url, channel, "x");
+  await until("all are read", () => found.slice(1).every((list) => list.at(-1) === "x"));
+  assert.deepEqual(found[0], []);
+});
+
+Deno.test("a socket has room for a thousand channels, and subscribes to them bit by bit", async () => {
+  await using server = await LocalServer.start();
+  await using weir = connect(server.url, { transports: ["websocket"] });
+  const channels = Array.from({ length: 1_000 }, newChannel);
+  let started = 0;
+  for (const channel of channels) {
+    weir.listen(channel, { onEvent() {}, onGap: "throw", onStart: () => started++ });
+  }
+  await until("all are read", () => started === channels.length);
+});
+
+Deno.test("a client with nothing to do opens nothing, and closes at once", async () => {
+  await using server = await LocalServer.start();
+  await using proxy = new FaultProxy(server.port);
+  const weir = connect(proxy.url);
+  assert.deepEqual(weir.state.value, { status: "idle" });
+  await weir.close();
+  assert.deepEqual(weir.state.value, { status: "closed" });
+  assert.equal(proxy.requests.length, 0);
+});
+
+Deno.test("a signal, before or while, closes the client and ends its subscriptions", async () => {
+  await using server = await LocalServer.start();
+  const early = connect(server.url, { signal: AbortSignal.abort() });
+  assert.equal(early.state.value.status, "closed");
+  for await (const _ of early.subscribe("a")) assert.fail();
+  await assert.rejects(early.publish("a", 1), { code: "closed" });
+
+  const abort = new AbortController();
+  const weir = connect(server.url, { signal: abort.signal });
+  const events = weir.subscribe("a", { after: "earliest" });
+  const read = (async () => {
+    for await (const _ of events) assert.fail();
+  })();
+  await until("it is open", () => weir.state.value.status === "open");
+  abort.abort();
+  await read;
+  await weir.close();
+});
+
+Deno.test("a base with a path of its own is kept in front of all paths", async () => {
+  const asked: string[] = [];
+  const server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen() {} }, ({ url }) => {
+    asked.push(new URL(url).pathname);
+    return Response.json({ events: [], cursor: "000000000_0000000000000000", upToDate: true });
+  });
+  const weir = connect(`http://127.0.0.1:${server.addr.port}/events/at?x=1#y`, {
+    transports: ["short-poll"],
+  });
+  const found = readInto(weir, "a", "earliest");
+  await until("it is open", () => weir.state.value.status === "open");
+  await weir.close();
+  await server.shutdown();
+  assert.deepEqual(found, []);
+  assert.deepEqual(asked, ["/events/at/v1/events", "/events/at/v1/events"]);
+});

@@ -1,0 +1,111 @@
+import assert from "node:assert/strict";
+import type { ListenOptions, Weir } from "../../../../lib/client/api.ts";
+import { connect } from "../../../../lib/client/client.ts";
+import { PLATFORM } from "../../../../lib/client/core/platform.ts";
+import { FakeTime } from "../../../support/fake_time.ts";
+import { FaultProxy } from "../../../support/fault_proxy.ts";
+import { LocalServer } from "../../../support/local_server.ts";
+import { newChannel, publish } from "../../../support/publishing.ts";
+import { until } from "../../../support/until.ts";
+
+const transports = ["websocket"] as const;
+
+/** Listens, and tells whether reading has begun. */
+function start(weir: Weir, channel: string, options: Partial<ListenOptions<unknown>> = {}) {
+  const seen = { isStarted: false, errors: [] as string[], close: () => {} };
+  const listening = weir.listen(channel, {
+    onEvent() {},
+    onGap: "throw",
+    onStart: () => seen.isStarted = true,
+    onError: ({ code }) => void seen.errors.push(code),
+    ...options,
+  });
+  seen.close = listening.close;
+  return seen;
+}
+
+/** A socket that writes down what it sends. */
+function spied(sent: string[]): typeof WebSocket {
+  return class extends WebSocket {
+    override send(data: string): void {
+      sent.push(data);
+      super.send(data);
+    }
+  };
+}
+
+/** Once all that was asked for so far has been sent. */
+function sentAll(): Promise<unknown> {
+  return new Promise((resolve) => setTimeout(resolve));
+}
+
+Deno.test("views that come and go at once leave room for those that stay", async () => {
+  await using server = await LocalServer.start();
+  await using weir = connect(server.url, { transports });
+  const first = start(weir, newChannel());
+  await until("it is open", () => first.isStarted);
+  for (let round = 0; round < 2; round++) {
+    const view = Array.from({ length: 60 }, () => start(weir, newChannel()));
+    await sentAll();
+    for (const { close } of view) close();
+    await sentAll();
+  }
+  const late = start(weir, newChannel());
+  await until("the late one is read", () => late.isStarted);
+});
+
+Deno.test("leaving many channels at once takes as many frames as the server wants", async () => {
+  await using server = await LocalServer.start();
+  const sent: string[] = [];
+  await using weir = connect(server.url, { transports }, { ...PLATFORM, WebSocket: spied(sent) });
+  const channels = Array.from({ length: 300 }, newChannel);
+  const all = channels.map((channel) => start(weir, channel));
+  await until("all are read", () => all.every(({ isStarted }) => isStarted));
+  for (const { close } of all) close();
+  await sentAll();
+  const again = channels.map((channel) => start(weir, channel));
+  const isSettled = () => again.every(({ isStarted, errors }) => isStarted || errors.length > 0);
+  await until("all are read again", isSettled);
+  assert.deepEqual(again.flatMap(({ errors }) => errors), []);
+  assert.ok(sent.every((frame) => frame.split("\n").length <= 256));
+});
+
+Deno.test("what no frame has room for is refused, and the connection stays", async () => {
+  await using server = await LocalServer.start();
+  await using proxy = new FaultProxy(server.port);
+  await using weir = connect(proxy.url, { transports });
+  const channel = newChannel();
+  const reading = start(weir, channel);
+  await until("it is open", () => reading.isStarted);
+  const large = weir.publish(channel, "x".repeat(3 * 1024 ** 2));
+  await assert.rejects(large, { code: "event_too_large" });
+  const small = await weir.publish(channel, "y");
+  assert.equal(small.channel, channel);
+  const named = start(weir, "x".repeat(3 * 1024 ** 2));
+  await until("it has ended", () => named.errors.length > 0);
+  assert.deepEqual(named.errors, ["bad_channel"]);
+  assert.equal(proxy.count(["websocket"]), 1);
+});
+
+Deno.test("who waits for a place that HTTP does not give holds up nobody else", async () => {
+  await using server = await LocalServer.start();
+  await using proxy = new FaultProxy(server.port);
+  proxy.on(["short-poll"], { act: "refuse" });
+  const time = new FakeTime();
+  await using weir = connect(proxy.url, { transports }, time.platform());
+  const channel = newChannel();
+  await publish(server.url, channel, 1);
+  const all = start(weir, channel, { after: "earliest" });
+  await until("it is open", () => all.isStarted);
+  const timers = time.timers;
+  const latest = start(weir, channel, { after: "latest" });
+  await until("it waits to ask again", () => {
+    return proxy.count(["short-poll"]) > 0 && time.timers === timers + 1;
+  });
+  const other = start(weir, newChannel());
+  await until("another is read", () => other.isStarted);
+  assert.equal(latest.isStarted, false);
+  proxy.off();
+  time.pass(2_000);
+  await until("it has its place", () => latest.isStarted);
+});
