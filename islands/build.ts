@@ -35,7 +35,7 @@ export async function buildIslands(folder: URL = ASSETS_FOLDER): Promise<void> {
         { in: "./icon.svg", out: "icon" },
         ...PAGE_NAMES.flatMap((page) => [
           { in: `./${page}/entry.tsx`, out: page },
-          { in: `./${page}/${page}.css`, out: page },
+          { in: `./${page}/entry.css`, out: page },
         ]),
       ],
       outdir: fileOf(folder),
