@@ -25,6 +25,6 @@ function load({ figures }: Server, { authority }: Caller): DashboardProps {
       `The dashboard shows the figures of the whole server: it takes a token of the tenant "default" that may subscribe to "${FIGURES_CHANNEL}".`,
     );
   }
-  figures.looks();
+  figures.viewed();
   return {};
 }

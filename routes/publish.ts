@@ -4,13 +4,13 @@ import {
   decode,
   draftOfBody,
   draftOfPublication,
-  MAX_EVENTS,
+  MAX_EVENTS_PER_PUBLISH,
   parseJson,
   type Publication,
   publication,
 } from "../lib/publish/draft.ts";
 import { ephemeralEventOf } from "../lib/publish/ephemeral_draft.ts";
-import type { Appended, Draft } from "../lib/log/log.ts";
+import type { AppendedEvent, Draft } from "../lib/log/log.ts";
 import { rateLimitHeaders } from "./problem.ts";
 import type { Caller } from "../lib/auth/caller.ts";
 import { channelOf, type Tenant } from "../lib/shared/channel.ts";
@@ -99,10 +99,10 @@ function parseBatch(tenant: Tenant, value: unknown): readonly Draft[] {
     throw new Problem("bad_body", `Cannot read the body: ${sentence(parsed.error)}.`);
   }
   const { events } = parsed.data;
-  if (events.length > MAX_EVENTS) {
+  if (events.length > MAX_EVENTS_PER_PUBLISH) {
     throw new Problem(
       "too_many_events",
-      `Cannot publish ${events.length} events at once: ${MAX_EVENTS} at the most.`,
+      `Cannot publish ${events.length} events at once: ${MAX_EVENTS_PER_PUBLISH} at the most.`,
     );
   }
   return events.map((event, index) => draftOfListed(tenant, event, index));
@@ -154,7 +154,7 @@ function parseTtl(header: string | null): number | undefined {
   throw new Problem("bad_event_ttl", detail);
 }
 
-function acknowledgement(draft: Draft, { offset, id, duplicate }: Appended): string {
+function acknowledgement(draft: Draft, { offset, id, duplicate }: AppendedEvent): string {
   const channel = JSON.stringify(channelOf(draft.channelKey));
   const end = duplicate ? `,"duplicate":true}` : "}";
   const idJson = draft.id === undefined ? `"${id}"` : JSON.stringify(id);

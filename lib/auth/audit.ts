@@ -83,7 +83,7 @@ export class Audit {
       data,
       bytes: utf8.encode(data).length,
       key: undefined,
-      ttl: undefined,
+      ttlMs: undefined,
     };
     await this.#log.append([draft]);
   }

@@ -11,7 +11,7 @@ const CHECK_MS = 3_000;
 /** How long the store may take, in ms. */
 const TIMEOUT = 5_000;
 
-interface Mark {
+interface AudienceMark {
   /** Milliseconds since 1970, by the clock of who wrote it. */
   readonly until: number;
 }
@@ -41,18 +41,18 @@ export class Audience {
     this.#options = options;
   }
 
-  get isThere(): boolean {
+  get isPresent(): boolean {
     return this.#options.now() < this.#until;
   }
 
   /** Somebody looks at this isolate's. Writes so at most once a minute. */
-  looks(): void {
+  renew(): void {
     const { kv, now } = this.#options;
     if (Math.abs(now() - this.#renewed) < RENEW_MS) return;
     const before = this.#renewed;
     this.#renewed = now();
     this.#until = now() + LOOK_MS;
-    const mark: Mark = { until: this.#until };
+    const mark: AudienceMark = { until: this.#until };
     this.#do(async () => {
       try {
         const write = () => kv.set(keys.lease("figures"), mark, { expireIn: LOOK_MS });
@@ -70,7 +70,7 @@ export class Audience {
     if (this.#work !== undefined || Math.abs(now() - this.#checked) < CHECK_MS) return;
     this.#checked = now();
     this.#do(async () => {
-      const { value, versionstamp } = await kv.get<Mark>(keys.lease("figures"));
+      const { value, versionstamp } = await kv.get<AudienceMark>(keys.lease("figures"));
       const [before, isNew] = [this.#mark, versionstamp !== this.#mark];
       this.#mark = versionstamp;
       if (value === null || !isNew) return;

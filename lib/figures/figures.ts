@@ -5,7 +5,7 @@ import { FIGURES_TYPE, type Sample } from "../shared/figures.ts";
 import { withinLimit } from "../shared/time_limit.ts";
 import { Audience } from "./audience.ts";
 import type { Meter } from "./meter.ts";
-import { type Gauges, Sampler } from "./sampler.ts";
+import { type SampleGauges, Sampler } from "./sampler.ts";
 
 /** How long figures are kept, in ms. */
 const RETENTION_MS = 60 * 60 * 1_000;
@@ -16,7 +16,7 @@ export interface FiguresOptions {
   readonly kv: Deno.Kv;
   readonly log: Pick<Log, "append" | "configure" | "head">;
   readonly meter: Meter;
-  readonly gauges: () => Gauges;
+  readonly gauges: () => SampleGauges;
   /** Whether somebody follows the figures in this isolate at the moment. */
   readonly isFollowed: () => boolean;
   /** Told of what was not stored: it is tried again with the next sample. */
@@ -54,7 +54,7 @@ export class Figures {
       now,
       monotonic,
     });
-    meter.onLook = () => this.looks();
+    meter.onFiguresRead = () => this.viewed();
   }
 
   /** Samples that were ever taken. */
@@ -63,9 +63,9 @@ export class Figures {
   }
 
   /** Somebody looks: from now on, and for ten minutes, all isolates write their figures. */
-  looks(): void {
+  viewed(): void {
     if (this.#isClosed) return;
-    this.#audience.looks();
+    this.#audience.renew();
     this.#send();
   }
 
@@ -77,9 +77,9 @@ export class Figures {
   }
 
   #sampled(): void {
-    if (this.#options.isFollowed()) this.#audience.looks();
+    if (this.#options.isFollowed()) this.#audience.renew();
     this.#audience.check();
-    if (this.#audience.isThere) this.#send();
+    if (this.#audience.isPresent) this.#send();
   }
 
   /** Stores the samples that are not yet, all that are kept; one append at a time. */
@@ -117,6 +117,6 @@ function draftOf(sample: Sample): Draft {
     data,
     bytes: data.length,
     key: undefined,
-    ttl: undefined,
+    ttlMs: undefined,
   };
 }

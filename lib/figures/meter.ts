@@ -5,7 +5,7 @@ import type { Sample } from "../shared/figures.ts";
 import { Histogram } from "../shared/histogram.ts";
 
 /** What was counted since the last time. */
-export type Counts = Pick<
+export type SampleCounts = Pick<
   Sample,
   "publishes" | "events" | "ephemeral" | "deliveries" | "durations"
 >;
@@ -19,7 +19,7 @@ export class Meter implements LogObserver, HubObserver {
   /** Connections that are open now and that nobody else counts. */
   readonly open = { sse: 0, longPoll: 0 };
   /** Told when somebody reads the figures. */
-  onLook: () => void = () => {};
+  onFiguresRead: () => void = () => {};
   #accepted = 0;
   #refused = 0;
   #events = 0;
@@ -69,7 +69,7 @@ export class Meter implements LogObserver, HubObserver {
   }
 
   read(channelKey: ChannelKey): void {
-    if (channelKey === FIGURES_CHANNEL_KEY) this.onLook();
+    if (channelKey === FIGURES_CHANNEL_KEY) this.onFiguresRead();
   }
 
   flushed(channelKey: ChannelKey, deliveries: number, milliseconds: number): void {
@@ -82,13 +82,13 @@ export class Meter implements LogObserver, HubObserver {
     if (channelKey !== FIGURES_CHANNEL_KEY) this.#caughtUp += events;
   }
 
-  notified(): void {
+  ephemeralPublished(): void {
     this.#ephemeral++;
   }
 
   /** What was counted since the last time. */
-  take(): Counts {
-    const counts: Counts = {
+  take(): SampleCounts {
+    const counts: SampleCounts = {
       publishes: { accepted: this.#accepted, refused: this.#refused },
       events: this.#events,
       ephemeral: this.#ephemeral,

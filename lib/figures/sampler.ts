@@ -1,6 +1,6 @@
 import { formatTime } from "../shared/event.ts";
 import { type Sample, SAMPLE_INTERVAL } from "../shared/figures.ts";
-import type { Counts } from "./meter.ts";
+import type { SampleCounts } from "./meter.ts";
 
 /** Samples that are kept in memory for who begins to look: two minutes. */
 const KEPT = 120;
@@ -8,12 +8,12 @@ const KEPT = 120;
 const LOOP_TICK = 100;
 
 /** How the isolate stands at the moment. */
-export type Gauges = Pick<Sample, "connections" | "subscriptions">;
+export type SampleGauges = Pick<Sample, "connections" | "subscriptions">;
 
 export interface SamplerOptions {
   /** What was counted since the last time. */
-  readonly take: () => Counts;
-  readonly gauges: () => Gauges;
+  readonly take: () => SampleCounts;
+  readonly gauges: () => SampleGauges;
   /** Told how late a timer was, in ms. */
   readonly onDelay: (milliseconds: number) => void;
   readonly onSample: () => void;

@@ -17,16 +17,16 @@ export interface HubOptions {
   /** Bytes of recent events kept for those who come back. @default 64 MiB */
   readonly cacheBytes?: number;
   /** Milliseconds that a subscriber may take nothing at all. @default 60_000 */
-  readonly stallTimeout?: number;
+  readonly stallTimeoutMs?: number;
   /** Milliseconds that a channel stays ready after its last subscriber. @default 10_000 */
-  readonly linger?: number;
+  readonly lingerMs?: number;
   /** Milliseconds since 1970. @default {Date.now} */
   readonly now?: () => number;
   /** @default nobody wants to know */
   readonly observer?: HubObserver;
 }
 
-interface OpenTail {
+interface FollowedChannel {
   readonly tail: Promise<Tail>;
   /** The same, once it is there. */
   opened: Tail | undefined;
@@ -47,16 +47,16 @@ export class Hub {
   readonly #observer: HubObserver | undefined;
   readonly #behind = new Set<Subscription>();
   #subscriptions = 0;
-  readonly #tails = new Map<ChannelKey, OpenTail>();
+  readonly #tails = new Map<ChannelKey, FollowedChannel>();
   #isClosed = false;
 
   constructor(options: HubOptions) {
-    const { log, cacheBytes = 64 * 1024 * 1024, stallTimeout = 60_000 } = options;
+    const { log, cacheBytes = 64 * 1024 * 1024, stallTimeoutMs: stallTimeout = 60_000 } = options;
     this.#log = log;
     this.#relay = options.relay;
     this.#cache = new RunCache(cacheBytes);
     this.#stalls = new StallWatch(stallTimeout);
-    this.#linger = options.linger ?? 10_000;
+    this.#linger = options.lingerMs ?? 10_000;
     this.#now = options.now ?? Date.now;
     this.#observer = options.observer;
   }
@@ -131,9 +131,9 @@ export class Hub {
    */
   publishEphemeral(channelKey: ChannelKey, event: EphemeralEvent): void {
     if (this.#isClosed) throw new Problem("shutting_down", "This server is stopping.");
-    this.#relay?.publish(channelKey, event);
-    this.#observer?.notified();
-    this.#tails.get(channelKey)?.opened?.notify(event);
+    this.#relay?.relay(channelKey, event);
+    this.#observer?.ephemeralPublished();
+    this.#tails.get(channelKey)?.opened?.deliverEphemeral(event);
   }
 
   /** The position before the first kept event. @throws {Problem} `storage_*` */
@@ -168,7 +168,7 @@ export class Hub {
     await Promise.all(tails.map((open) => open.tail.then((tail) => tail.close(), () => {})));
   }
 
-  #open(channelKey: ChannelKey): OpenTail {
+  #open(channelKey: ChannelKey): FollowedChannel {
     const known = this.#tails.get(channelKey);
     if (known !== undefined) {
       clearTimeout(known.release);
@@ -182,7 +182,7 @@ export class Hub {
       now: this.#now,
       observer: this.#observer,
     });
-    const open: OpenTail = {
+    const open: FollowedChannel = {
       tail,
       opened: undefined,
       subscriptions: new Set(),
@@ -197,14 +197,14 @@ export class Hub {
     return open;
   }
 
-  #left(channelKey: ChannelKey, open: OpenTail, subscription: Subscription): void {
+  #left(channelKey: ChannelKey, open: FollowedChannel, subscription: Subscription): void {
     open.subscriptions.delete(subscription);
     this.#subscriptions--;
     this.#releaseLater(channelKey, open);
   }
 
   /** Lets go of a channel that nobody follows, after a while: they may all be coming back. */
-  #releaseLater(channelKey: ChannelKey, open: OpenTail): void {
+  #releaseLater(channelKey: ChannelKey, open: FollowedChannel): void {
     if (open.subscriptions.size > 0 || open.opening > 0 || this.#isClosed) return;
     if (this.#tails.get(channelKey) !== open) return;
     clearTimeout(open.release);
@@ -214,7 +214,7 @@ export class Hub {
     }, this.#linger);
   }
 
-  #forget(channelKey: ChannelKey, open: OpenTail): void {
+  #forget(channelKey: ChannelKey, open: FollowedChannel): void {
     if (this.#tails.get(channelKey) === open) this.#tails.delete(channelKey);
     clearTimeout(open.release);
   }

@@ -12,5 +12,5 @@ export interface HubObserver {
   /** A subscriber that catches up was given so many events. */
   caughtUp(channelKey: ChannelKey, events: number): void;
   /** An ephemeral event was published here. */
-  notified(): void;
+  ephemeralPublished(): void;
 }

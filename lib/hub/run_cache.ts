@@ -10,7 +10,7 @@ const DATA_COPIES = 3;
 const TAKE_EVENTS = 2_048;
 const TAKE_BYTES = 128 * 1024;
 
-interface Cached {
+interface CachedRun {
   readonly run: Run;
   readonly bytes: number;
 }
@@ -22,9 +22,9 @@ interface Cached {
 export class RunCache {
   readonly #maxBytes: number;
   /** By sequence; they may overlap. */
-  readonly #byAddress = new Map<ChannelKey, Run[]>();
+  readonly #byChannel = new Map<ChannelKey, Run[]>();
   /** In the order in which they came. */
-  readonly #order = new Set<Cached>();
+  readonly #order = new Set<CachedRun>();
   #bytes = 0;
 
   constructor(maxBytes: number) {
@@ -33,8 +33,8 @@ export class RunCache {
 
   add(run: Run): void {
     if (run.events.length === 0) return;
-    const runs = this.#byAddress.get(run.channelKey) ?? [];
-    this.#byAddress.set(run.channelKey, runs);
+    const runs = this.#byChannel.get(run.channelKey) ?? [];
+    this.#byChannel.set(run.channelKey, runs);
     runs.splice(indexAfter(runs, run.after), 0, run);
     const cached = { run, bytes: sizeOf(run) };
     this.#order.add(cached);
@@ -47,7 +47,7 @@ export class RunCache {
 
   /** The cached runs that follow `sequence` without a hole; empty: the log must be read. */
   take(channelKey: ChannelKey, sequence: number): readonly Run[] {
-    const runs = this.#byAddress.get(channelKey);
+    const runs = this.#byChannel.get(channelKey);
     if (runs === undefined) return [];
     const taken: Run[] = [];
     let at = sequence;
@@ -70,7 +70,7 @@ export class RunCache {
 
   /** Forgets a channel: it is another log now, or nobody listens any more. */
   clear(channelKey: ChannelKey): void {
-    if (!this.#byAddress.delete(channelKey)) return;
+    if (!this.#byChannel.delete(channelKey)) return;
     for (const cached of this.#order) {
       if (cached.run.channelKey !== channelKey) continue;
       this.#order.delete(cached);
@@ -78,15 +78,15 @@ export class RunCache {
     }
   }
 
-  #remove(cached: Cached): void {
+  #remove(cached: CachedRun): void {
     this.#order.delete(cached);
     this.#bytes -= cached.bytes;
     const { channelKey } = cached.run;
-    const runs = this.#byAddress.get(channelKey);
+    const runs = this.#byChannel.get(channelKey);
     const index = runs?.indexOf(cached.run) ?? -1;
     if (runs === undefined || index === -1) return;
     runs.splice(index, 1);
-    if (runs.length === 0) this.#byAddress.delete(channelKey);
+    if (runs.length === 0) this.#byChannel.delete(channelKey);
   }
 }
 

@@ -65,7 +65,7 @@ export class Tail {
       appended: (run) => tail.#appended(run),
       changed: () => tail.#ring(),
     });
-    tail.#receiving = options.relay?.subscribe(channelKey, (event) => tail.notify(event));
+    tail.#receiving = options.relay?.subscribe(channelKey, (event) => tail.deliverEphemeral(event));
     try {
       const head = await options.log.head(channelKey);
       const position = head === undefined ? ORIGIN : { epoch: head.epoch, sequence: head.last };
@@ -143,7 +143,7 @@ export class Tail {
   }
 
   /** Delivers `event` to the subscriptions that have all there is, and to no others. */
-  notify(event: EphemeralEvent): void {
+  deliverEphemeral(event: EphemeralEvent): void {
     this.#ephemeral.add(event);
   }
 

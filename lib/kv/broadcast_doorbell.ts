@@ -39,7 +39,7 @@ export class BroadcastDoorbell implements Doorbell, Relay {
     return this.#listeners.add(channelKey, onRing);
   }
 
-  publish(channelKey: ChannelKey, event: EphemeralEvent): void {
+  relay(channelKey: ChannelKey, event: EphemeralEvent): void {
     try {
       this.#ephemeral.postMessage([channelKey, event] satisfies EphemeralMessage);
     } catch {

@@ -96,7 +96,7 @@ export class WatchDoorbell implements Doorbell, Relay {
     return this.#serving(channelKey, this.#listeners.add(channelKey, onRing));
   }
 
-  publish(channelKey: ChannelKey, event: EphemeralEvent): void {
+  relay(channelKey: ChannelKey, event: EphemeralEvent): void {
     this.#ephemeral.send(channelKey, event);
   }
 

@@ -5,8 +5,8 @@ import type { ChannelKey } from "../shared/channel.ts";
 import type { Draft } from "./log.ts";
 import { getMany } from "./head_cache.ts";
 import {
-  type Blob,
-  isBlob,
+  type BlobRef,
+  isBlobRef,
   joinChunks,
   MAX_INLINE_BYTES,
   namesSize,
@@ -165,9 +165,9 @@ export async function loadData(
   channelKey: ChannelKey,
   stored: readonly StoredData[],
 ): Promise<readonly (string | Uint8Array | undefined)[]> {
-  return await Promise.all(stored.map((data) => isBlob(data) ? load(data) : data));
+  return await Promise.all(stored.map((data) => isBlobRef(data) ? load(data) : data));
 
-  async function load(blob: Blob): Promise<string | Uint8Array | undefined> {
+  async function load(blob: BlobRef): Promise<string | Uint8Array | undefined> {
     const wanted = Array.from(
       { length: blob.chunks },
       (_, i) => keys.chunk(channelKey, blob.blob, i),

@@ -13,7 +13,7 @@ import type { StoredHead } from "./head.ts";
 /** How long a count that was read is good for, in ms. */
 const FRESH_MS = 1_000;
 
-interface Count {
+interface CachedCount {
   value: number;
   readonly readAt: number;
 }
@@ -27,7 +27,7 @@ export class ChannelCounts {
   readonly #max: number;
   readonly #now: () => number;
   /** Of tenants that made channels lately. */
-  #counts = new Map<Tenant, Count>();
+  #counts = new Map<Tenant, CachedCount>();
 
   /** @param max channels that a tenant may have, beside the system's own. */
   constructor(kv: Deno.Kv, max: number, now: () => number) {

@@ -5,13 +5,13 @@ import { type Epoch, formatOffset, type Offset } from "../shared/offset.ts";
 import { Problem, quote } from "../shared/problem.ts";
 import { loadData, type StoredDrafts } from "./blobs.ts";
 import { type ChannelCounts, isNew } from "./channel_counts.ts";
-import type { Pending } from "./pending.ts";
+import type { PendingAppend } from "./pending_append.ts";
 import { getMany, type HeadCache } from "./head_cache.ts";
 import { type HeadEntry, newHead, type StoredHead } from "./head.ts";
-import { type Appended, type Draft, type RowChange, StaleRowsError } from "./log.ts";
-import { isBlob, type PackedEvent, type StoredBatch, unpackEvent } from "./record_batch.ts";
+import { type AppendedEvent, type Draft, type RowChange, StaleRowsError } from "./log.ts";
+import { isBlobRef, type PackedEvent, type StoredBatch, unpackEvent } from "./record_batch.ts";
 
-type Answer = readonly Appended[] | Problem | StaleRowsError;
+type AppendOutcome = readonly AppendedEvent[] | Problem | StaleRowsError;
 
 /** What a commit does to one channel. */
 export interface ChannelPlan {
@@ -23,10 +23,10 @@ export interface ChannelPlan {
   readonly events: readonly PackedEvent[];
 }
 
-export interface Planned {
+export interface CommitPlan {
   readonly channels: readonly ChannelPlan[];
   /** What each append is answered once the commit stands. */
-  readonly answers: ReadonlyMap<Pending, Answer>;
+  readonly answers: ReadonlyMap<PendingAppend, AppendOutcome>;
   /** Of the appends that are stored. */
   readonly stored: readonly StoredDrafts[];
   /** Blobs among theirs that nothing refers to, since their event was in the log already. */
@@ -43,10 +43,10 @@ export interface PlanSources {
 }
 
 /** The value of a `seen` key. */
-export type Seen = readonly [epoch: Epoch, sequence: number];
+export type StoredEventId = readonly [epoch: Epoch, sequence: number];
 
 /** What is known of an id: the kept event, or the draft before it in the same commit. */
-interface Known {
+interface EarlierEvent {
   readonly sequence: number;
   readonly type: string;
   readonly contentType: string;
@@ -62,10 +62,10 @@ interface Known {
  */
 export async function planCommit(
   { kv, heads, counts }: PlanSources,
-  group: readonly Pending[],
+  group: readonly PendingAppend[],
   now: number,
-): Promise<Planned> {
-  const channels = new Map<ChannelKey, OpenPlan>();
+): Promise<CommitPlan> {
+  const channels = new Map<ChannelKey, ChannelPlanBuilder>();
   for (const { drafts } of group) {
     for (const { channelKey } of drafts) {
       if (!channels.has(channelKey)) channels.set(channelKey, openPlan(channelKey, heads, now));
@@ -73,7 +73,7 @@ export async function planCommit(
   }
   const known = await readKnown(kv, group, channels);
   const stale = await readStale(kv, group);
-  const answers = new Map<Pending, Answer>();
+  const answers = new Map<PendingAppend, AppendOutcome>();
   const stored: StoredDrafts[] = [];
   const unused = new Set<string>();
   const rows: { change: RowChange; offset: Offset }[] = [];
@@ -89,13 +89,13 @@ export async function planCommit(
     stored.push(pending.stored);
     answers.set(
       pending,
-      pending.drafts.map((draft, i): Appended => {
-        const plan = channels.get(draft.channelKey) as OpenPlan; // made above for every draft
+      pending.drafts.map((draft, i): AppendedEvent => {
+        const plan = channels.get(draft.channelKey) as ChannelPlanBuilder; // made above for every draft
         const name = nameOf(draft);
         // Asked again, since an earlier draft of this very append may have brought the id.
         const before = name === undefined ? undefined : known.get(name);
         const data = pending.stored.stored[i] ?? draft.data; // as many as drafts
-        if (before !== undefined && isBlob(data)) unused.add(data.blob);
+        if (before !== undefined && isBlobRef(data)) unused.add(data.blob);
         const sequence = before?.sequence ?? plan.push(draft, data);
         if (name !== undefined && before === undefined) known.set(name, { ...draft, sequence });
         const offset = formatOffset(plan.before.epoch, sequence);
@@ -112,11 +112,11 @@ export async function planCommit(
 
 /** Counts the channels that `pending` is the first to need; why it may not have them. */
 function countChannels(
-  { drafts }: Pending,
-  channels: ReadonlyMap<ChannelKey, OpenPlan>,
+  { drafts }: PendingAppend,
+  channels: ReadonlyMap<ChannelKey, ChannelPlanBuilder>,
   counts: ChannelCounts,
 ): Problem | undefined {
-  const made = new Set<OpenPlan>();
+  const made = new Set<ChannelPlanBuilder>();
   for (const { channelKey } of drafts) {
     const plan = channels.get(channelKey);
     if (plan !== undefined && !plan.isCounted && isNew(plan.entry.head)) made.add(plan);
@@ -132,7 +132,7 @@ function countChannels(
   return undefined;
 }
 
-class OpenPlan {
+class ChannelPlanBuilder {
   readonly before: StoredHead;
   readonly #events: PackedEvent[] = [];
   readonly #time: number;
@@ -156,7 +156,7 @@ class OpenPlan {
       contentType: draft.contentType,
       data: draft.data,
       key: draft.key,
-      expiresAt: draft.ttl === undefined ? undefined : this.#time + draft.ttl,
+      expiresAt: draft.ttlMs === undefined ? undefined : this.#time + draft.ttlMs,
     };
     this.#events.push({ event, stored, bytes: draft.bytes });
     this.#bytes += draft.bytes;
@@ -183,8 +183,8 @@ class OpenPlan {
   }
 }
 
-function openPlan(channelKey: ChannelKey, heads: HeadCache, now: number): OpenPlan {
-  return new OpenPlan(
+function openPlan(channelKey: ChannelKey, heads: HeadCache, now: number): ChannelPlanBuilder {
+  return new ChannelPlanBuilder(
     channelKey,
     heads.peek(channelKey) ?? { head: null, versionstamp: null },
     now,
@@ -199,9 +199,9 @@ function nameOf(draft: Draft): string | undefined {
 function repeatOf(
   draft: Draft,
   index: number,
-  pending: Pending,
-  known: ReadonlyMap<string, Known>,
-): Known | Problem | undefined {
+  pending: PendingAppend,
+  known: ReadonlyMap<string, EarlierEvent>,
+): EarlierEvent | Problem | undefined {
   const name = nameOf(draft);
   if (name === undefined) return undefined;
   const earlier = pending.drafts.slice(0, index).find((other) => nameOf(other) === name);
@@ -216,7 +216,7 @@ function repeatOf(
   );
 }
 
-function isSame(a: Omit<Known, "sequence">, b: Omit<Known, "sequence">): boolean {
+function isSame(a: Omit<EarlierEvent, "sequence">, b: Omit<EarlierEvent, "sequence">): boolean {
   return a.type === b.type && a.contentType === b.contentType && a.key === b.key &&
     isSameData(a.data, b.data);
 }
@@ -229,10 +229,10 @@ function isSameData(a: string | Uint8Array, b: string | Uint8Array): boolean {
 /** The kept events that have the ids of the group's drafts. */
 async function readKnown(
   kv: Deno.Kv,
-  group: readonly Pending[],
-  channels: ReadonlyMap<ChannelKey, OpenPlan>,
-): Promise<Map<string, Known>> {
-  const known = new Map<string, Known>();
+  group: readonly PendingAppend[],
+  channels: ReadonlyMap<ChannelKey, ChannelPlanBuilder>,
+): Promise<Map<string, EarlierEvent>> {
+  const known = new Map<string, EarlierEvent>();
   const named = new Map<string, Draft>();
   for (const { drafts } of group) {
     for (const draft of drafts) {
@@ -242,7 +242,10 @@ async function readKnown(
   }
   if (named.size === 0) return known;
   const drafts = [...named.values()];
-  const seen = await getMany<Seen>(kv, drafts.map((d) => keys.seen(d.channelKey, d.id ?? "")));
+  const seen = await getMany<StoredEventId>(
+    kv,
+    drafts.map((d) => keys.seen(d.channelKey, d.id ?? "")),
+  );
   await Promise.all([...named].map(async ([name, { channelKey }], i) => {
     const head = channels.get(channelKey)?.before;
     const [epoch, sequence] = seen[i]?.value ?? [];
@@ -254,14 +257,14 @@ async function readKnown(
   return known;
 }
 
-const NOTHING: ReadonlyMap<Pending, StaleRowsError> = new Map();
+const NOTHING: ReadonlyMap<PendingAppend, StaleRowsError> = new Map();
 
 /** The appends that need rows to be absent which are there. */
 async function readStale(
   kv: Deno.Kv,
-  group: readonly Pending[],
-): Promise<ReadonlyMap<Pending, StaleRowsError>> {
-  const needed: { readonly pending: Pending; readonly key: Deno.KvKey }[] = [];
+  group: readonly PendingAppend[],
+): Promise<ReadonlyMap<PendingAppend, StaleRowsError>> {
+  const needed: { readonly pending: PendingAppend; readonly key: Deno.KvKey }[] = [];
   for (const pending of group) {
     for (const key of pending.absentRows) needed.push({ pending, key });
   }

@@ -3,8 +3,8 @@ import type { ChannelKey } from "../shared/channel.ts";
 import { Problem } from "../shared/problem.ts";
 import { ATOMIC_DATA_BYTES, ATOMIC_KEY_BYTES, channelKeyBytes, storeDrafts } from "./blobs.ts";
 import { GroupCommit, type GroupCommitOptions } from "./group_commit.ts";
-import type { Appended, Draft } from "./log.ts";
-import { addressesOf, commitUnknown, type Pending, settle } from "./pending.ts";
+import type { AppendedEvent, Draft } from "./log.ts";
+import { channelKeysOf, commitUnknown, type PendingAppend, settle } from "./pending_append.ts";
 
 /** Appends that wait for their commit. Past either a publish is refused: met, memory under a flood. */
 const MAX_PENDING = 10_000;
@@ -25,10 +25,10 @@ export interface CommitterOptions extends Omit<GroupCommitOptions, "isAbandoned"
 export class Committer {
   readonly #traits: StoreTraits;
   readonly #commit: GroupCommit;
-  #queue: Pending[] = [];
+  #queue: PendingAppend[] = [];
   #pendingBytes = 0;
   readonly #busy = new Set<ChannelKey>();
-  readonly #groups = new Set<readonly Pending[]>();
+  readonly #groups = new Set<readonly PendingAppend[]>();
   #timeouts: ReturnType<typeof setInterval> | undefined;
   #closing: PromiseWithResolvers<void> | undefined;
 
@@ -40,7 +40,7 @@ export class Committer {
     });
   }
 
-  append(drafts: readonly Draft[]): Promise<readonly Appended[]> {
+  append(drafts: readonly Draft[]): Promise<readonly AppendedEvent[]> {
     const channelKeys = [...new Set(drafts.map((draft) => draft.channelKey))];
     const rowChecks: Deno.AtomicCheck[] = [];
     const absentRows: Deno.KvKey[] = [];
@@ -60,7 +60,7 @@ export class Committer {
         ),
       );
     }
-    const { promise, resolve, reject } = Promise.withResolvers<readonly Appended[]>();
+    const { promise, resolve, reject } = Promise.withResolvers<readonly AppendedEvent[]>();
     let bytes = 0;
     for (const draft of drafts) bytes += draft.bytes + 512;
     this.#pendingBytes += bytes;
@@ -112,7 +112,7 @@ export class Committer {
   }
 
   /** True where nobody waits for the group any more and nobody will look whether it arrives. */
-  #isAbandoned(group: readonly Pending[]): boolean {
+  #isAbandoned(group: readonly PendingAppend[]): boolean {
     return this.#closing !== undefined && group.every(({ settled }) => settled);
   }
 
@@ -120,7 +120,7 @@ export class Committer {
     while (this.#groups.size < this.#traits.commitsInFlight) {
       const group = this.#take();
       if (group.length === 0) break;
-      const channelKeys = addressesOf(group);
+      const channelKeys = channelKeysOf(group);
       for (const channelKey of channelKeys) this.#busy.add(channelKey);
       this.#groups.add(group);
       void this.#commit.run(group).finally(() => {
@@ -134,9 +134,9 @@ export class Committer {
   }
 
   /** The next appends that fit into one commit, in order; a channel under way stays behind. */
-  #take(): readonly Pending[] {
-    const group: Pending[] = [];
-    const rest: Pending[] = [];
+  #take(): readonly PendingAppend[] {
+    const group: PendingAppend[] = [];
+    const rest: PendingAppend[] = [];
     const channels = new Set<ChannelKey>();
     const blocked = new Set<ChannelKey>();
     let size = 0;
@@ -144,7 +144,7 @@ export class Committer {
     let rowChecks = 0;
     let at = 0;
     for (; at < this.#queue.length; at++) {
-      const pending = this.#queue[at] as Pending; // at < length
+      const pending = this.#queue[at] as PendingAppend; // at < length
       const { channelKeys } = pending;
       const isFree = channelKeys.every((a) => !this.#busy.has(a) && !blocked.has(a));
       const added = channelKeys.filter((a) => !channels.has(a));

@@ -4,12 +4,17 @@ import { isPassing, isTooLarge, storageProblem } from "../kv/storage_problem.ts"
 import type { ChannelKey } from "../shared/channel.ts";
 import { Problem } from "../shared/problem.ts";
 import { claimEarly, type StoredDrafts, writeEarly } from "./blobs.ts";
-import { type ChannelPlan, planCommit, type Planned, type Seen } from "./commit_plan.ts";
+import {
+  type ChannelPlan,
+  type CommitPlan,
+  planCommit,
+  type StoredEventId,
+} from "./commit_plan.ts";
 import { type ChannelCounts, isNew, sumChannels } from "./channel_counts.ts";
 import { getMany, type HeadCache } from "./head_cache.ts";
 import { StaleRowsError } from "./log.ts";
 import type { LogObserver } from "./log_observer.ts";
-import { addressesOf, commitUnknown, type Pending, settle } from "./pending.ts";
+import { channelKeysOf, commitUnknown, type PendingAppend, settle } from "./pending_append.ts";
 import { lastOf, narrowed, packBatches, type StoredBatch } from "./record_batch.ts";
 import { Run } from "./run.ts";
 
@@ -19,9 +24,9 @@ const MAX_CONFLICTS = 50;
 const MAX_FAILURES = 60;
 
 /** A commit that was sent; while its outcome is unknown it may still arrive. */
-interface Attempt {
+interface SentCommit {
   readonly id: string;
-  readonly planned: Planned;
+  readonly planned: CommitPlan;
 }
 
 export interface GroupCommitOptions {
@@ -38,7 +43,7 @@ export interface GroupCommitOptions {
   /** @default nobody wants to know */
   readonly observer?: LogObserver | undefined;
   /** Whether nobody waits for the group any more and nobody will look if it arrives. */
-  readonly isAbandoned: (group: readonly Pending[]) => boolean;
+  readonly isAbandoned: (group: readonly PendingAppend[]) => boolean;
 }
 
 /**
@@ -64,7 +69,7 @@ export class GroupCommit {
   }
 
   /** Commits `group`, and answers each append of it. Never throws. */
-  async run(group: readonly Pending[]): Promise<void> {
+  async run(group: readonly PendingAppend[]): Promise<void> {
     try {
       await this.#commit(group, []);
     } catch (cause) {
@@ -74,17 +79,21 @@ export class GroupCommit {
   }
 
   /** @param unknown earlier attempts at the same group that may still arrive. */
-  async #commit(group: readonly Pending[], unknown: Attempt[], conflicts = 0): Promise<void> {
+  async #commit(
+    group: readonly PendingAppend[],
+    unknown: SentCommit[],
+    conflicts = 0,
+  ): Promise<void> {
     const { heads, counts, kv, now } = this.#options;
     let isNarrowed = false;
     for (let failures = 0; !this.#options.isAbandoned(group);) {
-      let attempt: Attempt | undefined;
+      let attempt: SentCommit | undefined;
       try {
         for (const { stored } of group) {
           if (stored.early !== undefined) await writeEarly(kv, stored.early, now());
         }
-        await heads.load(addressesOf(group));
-        await counts.load(addressesOf(group), heads);
+        await heads.load(channelKeysOf(group));
+        await counts.load(channelKeysOf(group), heads);
         const planned = await planCommit({ kv, heads, counts }, group, now());
         attempt = { id: `${this.#isolate}${this.#commits++}`, planned };
         const versionstamp = await this.#send(attempt);
@@ -136,7 +145,7 @@ export class GroupCommit {
   }
 
   /** The versionstamp of the commit; none where another isolate was first. */
-  async #send({ id, planned }: Attempt): Promise<string | undefined> {
+  async #send({ id, planned }: SentCommit): Promise<string | undefined> {
     const { kv, doorbell, observer } = this.#options;
     const atomic = kv.atomic();
     for (const plan of planned.channels) {
@@ -151,7 +160,7 @@ export class GroupCommit {
         if (event.id === undefined) continue;
         atomic.set(
           keys.seen(plan.channelKey, event.id),
-          [plan.head.epoch, event.sequence] satisfies Seen,
+          [plan.head.epoch, event.sequence] satisfies StoredEventId,
         );
       }
     }
@@ -180,7 +189,7 @@ export class GroupCommit {
     return result.ok ? result.versionstamp : undefined;
   }
 
-  #done({ planned }: Attempt, versionstamp: string | undefined): void {
+  #done({ planned }: SentCommit, versionstamp: string | undefined): void {
     const { heads, isListened, onCommitted, doorbell, observer } = this.#options;
     const moved = movedBy(planned);
     for (const { channelKey, head } of moved) {
@@ -204,7 +213,7 @@ export class GroupCommit {
   }
 
   /** The one of `attempts` that is in the log after all, by the commit id in its record batch. */
-  async #findArrived(attempts: readonly Attempt[]): Promise<Attempt | undefined> {
+  async #findArrived(attempts: readonly SentCommit[]): Promise<SentCommit | undefined> {
     for (const attempt of attempts) {
       const plan = attempt.planned.channels.find(({ events }) => events.length > 0);
       const first = plan?.events[0]?.event.sequence;
@@ -219,9 +228,9 @@ export class GroupCommit {
   }
 
   /** Reads the group's heads anew; the channels that moved meanwhile. */
-  async #reload(group: readonly Pending[]): Promise<ReadonlySet<ChannelKey>> {
+  async #reload(group: readonly PendingAppend[]): Promise<ReadonlySet<ChannelKey>> {
     const { heads, counts } = this.#options;
-    const channelKeys = [...addressesOf(group)];
+    const channelKeys = [...channelKeysOf(group)];
     counts.forget(channelKeys); // the group is planned, and its channels are counted, anew
     const before = channelKeys.map((channelKey) => heads.peek(channelKey)?.versionstamp);
     await heads.reload(channelKeys);
@@ -233,7 +242,7 @@ export class GroupCommit {
    *
    * @returns whether there were any.
    */
-  async #dropStale(group: readonly Pending[]): Promise<boolean> {
+  async #dropStale(group: readonly PendingAppend[]): Promise<boolean> {
     const checked = group.flatMap((pending) =>
       pending.settled ? [] : pending.rowChecks.map((check) => ({ pending, check }))
     );
@@ -267,14 +276,16 @@ export class GroupCommit {
  */
 function apartFrom(
   contended: ReadonlySet<ChannelKey>,
-  group: readonly Pending[],
-): readonly Pending[] {
+  group: readonly PendingAppend[],
+): readonly PendingAppend[] {
   const blocked = new Set(contended);
-  const isApart = ({ drafts }: Pending) =>
+  const isApart = ({ drafts }: PendingAppend) =>
     drafts.every(({ channelKey }) => !blocked.has(channelKey));
   for (let before = -1; before !== blocked.size;) {
     before = blocked.size;
-    for (const channelKey of addressesOf(group.filter((p) => !isApart(p)))) blocked.add(channelKey);
+    for (const channelKey of channelKeysOf(group.filter((p) => !isApart(p)))) {
+      blocked.add(channelKey);
+    }
   }
   return group.filter(isApart);
 }
@@ -283,13 +294,13 @@ function narrowedDrafts(drafts: StoredDrafts): StoredDrafts {
   return { ...drafts, stored: drafts.stored.map(narrowed) };
 }
 
-function movedBy({ channels }: Planned): readonly ChannelPlan[] {
+function movedBy({ channels }: CommitPlan): readonly ChannelPlan[] {
   return channels.filter(({ events }) => events.length > 0);
 }
 
 /** Waits for all; the failure of one part is the answer of that part alone. */
 async function settleAll(
-  ...parts: readonly (readonly [Promise<void>, readonly Pending[]])[]
+  ...parts: readonly (readonly [Promise<void>, readonly PendingAppend[]])[]
 ): Promise<void> {
   await Promise.all(parts.map(([work, group]) =>
     work.catch((cause) => {

@@ -12,7 +12,7 @@ import { HeadCache, readHeads } from "./head_cache.ts";
 import { newHead, publicHead, type StoredHead } from "./head.ts";
 import type { LogObserver } from "./log_observer.ts";
 import type {
-  Appended,
+  AppendedEvent,
   ChannelInfo,
   Draft,
   Head,
@@ -22,7 +22,7 @@ import type {
   Retention,
 } from "./log.ts";
 import { readLog } from "./reader.ts";
-import { Retainer } from "./retention.ts";
+import { RetentionJob } from "./retention.ts";
 
 /** How long a read waits for a store that doesn't answer, in ms. */
 const READ_TIMEOUT = 5_000;
@@ -44,7 +44,7 @@ export interface KvLogOptions {
   /** From 0 to 1. @default {Math.random} */
   readonly random?: () => number;
   /** Milliseconds between two looks for what the doorbell missed; 0: none. @default {3000} */
-  readonly safetyPoll?: number;
+  readonly safetyPollMs?: number;
   /** @default nobody wants to know */
   readonly observer?: LogObserver;
 }
@@ -56,7 +56,7 @@ export class KvLog implements Log {
   readonly #now: () => number;
   readonly #counts: ChannelCounts;
   readonly #committer: Committer;
-  readonly #retainer: Retainer;
+  readonly #retainer: RetentionJob;
   readonly #listeners = new Map<ChannelKey, LogListener>();
   readonly #polled = new Map<ChannelKey, string | null>();
   readonly #poll: ReturnType<typeof setInterval> | undefined;
@@ -85,7 +85,7 @@ export class KvLog implements Log {
       onCommitted: (run) => this.#listeners.get(run.channelKey)?.appended(run),
       observer: options.observer,
     });
-    this.#retainer = new Retainer({
+    this.#retainer = new RetentionJob({
       kv,
       doorbell,
       defaults: retention,
@@ -97,7 +97,7 @@ export class KvLog implements Log {
         );
       },
     });
-    const { safetyPoll = SAFETY_POLL } = options;
+    const { safetyPollMs: safetyPoll = SAFETY_POLL } = options;
     if (safetyPoll > 0) {
       this.#poll = setInterval(() => {
         this.#polling ??= this.#pollHeads().finally(() => this.#polling = undefined);
@@ -105,7 +105,7 @@ export class KvLog implements Log {
     }
   }
 
-  append(drafts: readonly Draft[]): Promise<readonly Appended[]> {
+  append(drafts: readonly Draft[]): Promise<readonly AppendedEvent[]> {
     return this.#committer.append(drafts);
   }
 

@@ -14,7 +14,7 @@ export interface Draft {
   readonly bytes: number;
   readonly key: string | undefined;
   /** Milliseconds that the event is worth reading. */
-  readonly ttl: number | undefined;
+  readonly ttlMs: number | undefined;
   /** What else is written in the event's own commit. */
   readonly rows?: RowChange;
 }
@@ -42,7 +42,7 @@ export class StaleRowsError extends Error {
   }
 }
 
-export interface Appended {
+export interface AppendedEvent {
   readonly offset: Offset;
   readonly id: string;
   /** True where the event was in the log already, under the same id. */
@@ -108,7 +108,7 @@ export interface Log {
    * committed in time.
    * @throws {StaleRowsError} where a row that was to change along is another by now.
    */
-  append(drafts: readonly Draft[]): Promise<readonly Appended[]>;
+  append(drafts: readonly Draft[]): Promise<readonly AppendedEvent[]>;
 
   /** @throws {Problem} `storage_*` */
   head(channelKey: ChannelKey): Promise<Head | undefined>;

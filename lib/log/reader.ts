@@ -7,7 +7,13 @@ import { loadData } from "./blobs.ts";
 import type { StoredHead } from "./head.ts";
 import type { ReadResult } from "./log.ts";
 import { publicHead } from "./head.ts";
-import { isBlob, lastOf, type StoredBatch, type StoredData, unpackEvent } from "./record_batch.ts";
+import {
+  isBlobRef,
+  lastOf,
+  type StoredBatch,
+  type StoredData,
+  unpackEvent,
+} from "./record_batch.ts";
 import { Run, withoutExpired } from "./run.ts";
 
 /** About how much data one read brings. */
@@ -16,19 +22,19 @@ const READ_BYTES = 256 * 1024;
 const FIRST_LIST = 8;
 
 /** Where reading goes on, and what is missing before it. */
-export interface Start {
+export interface ReadStart {
   /** The sequence just before the first event to read. */
   readonly after: number;
   readonly gap: Gap | undefined;
 }
 
 /** Where a reader that stands at `after` goes on in the log that `head` describes. */
-export function startOf(
+export function readStartOf(
   after: Position,
   head: Pick<StoredHead, "epoch" | "first" | "last">,
-): Start {
+): ReadStart {
   const firstKept = head.first - 1;
-  const gap = (reason: Gap["reason"], lost: number | null): Start => ({
+  const gap = (reason: Gap["reason"], lost: number | null): ReadStart => ({
     after: firstKept,
     gap: {
       reason,
@@ -61,7 +67,7 @@ export async function readLog(
   ]);
   const head = entry.value;
   if (head === null) return { runs: [], head: undefined };
-  const start = startOf(after, head);
+  const start = readStartOf(after, head);
   const isRead = ahead !== undefined && start.after === after.sequence &&
     after.epoch === head.epoch &&
     // Else the events are older than the head, which would promise more than was read.
@@ -81,7 +87,7 @@ export async function readLog(
 function toRuns(
   channelKey: ChannelKey,
   epoch: Epoch,
-  start: Start,
+  start: ReadStart,
   events: readonly LogEvent[],
 ): readonly Run[] {
   const runs: Run[] = [];
@@ -138,9 +144,9 @@ async function listEvents(
         size += lengthOf(batch.data[to++]);
       }
       const stored = batch.data.slice(from, to);
-      const data = stored.some(isBlob) ? await loadData(kv, channelKey, stored) : stored;
+      const data = stored.some(isBlobRef) ? await loadData(kv, channelKey, stored) : stored;
       data.forEach((value, i) => {
-        if (value === undefined || isBlob(value)) return;
+        if (value === undefined || isBlobRef(value)) return;
         events.push(unpackEvent(batch, from + i, value));
       });
       if (to < batch.data.length) return { events, isEnd: false };
@@ -158,5 +164,5 @@ async function listEvents(
 
 function lengthOf(data: StoredData | undefined): number {
   if (data === undefined) return 0;
-  return isBlob(data) ? data.bytes : data.length;
+  return isBlobRef(data) ? data.bytes : data.length;
 }

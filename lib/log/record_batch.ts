@@ -26,7 +26,7 @@ export interface StoredBatch {
 }
 
 /** Data that lies in chunks of its own, since it is too large for a record batch. */
-export interface Blob {
+export interface BlobRef {
   readonly blob: string;
   readonly chunks: number;
   /** Bytes of UTF-8 if `text`. */
@@ -34,7 +34,7 @@ export interface Blob {
   readonly text: boolean;
 }
 
-export type StoredData = string | Uint8Array | Blob;
+export type StoredData = string | Uint8Array | BlobRef;
 
 /** An event on its way into a batch; `stored` is its data or where its chunks are. */
 export interface PackedEvent {
@@ -157,7 +157,7 @@ export function unpackEvent(
   };
 }
 
-export function isBlob(data: StoredData): data is Blob {
+export function isBlobRef(data: StoredData): data is BlobRef {
   return typeof data === "object" && !(data instanceof Uint8Array);
 }
 
@@ -178,7 +178,7 @@ export function splitChunks(data: string | Uint8Array): readonly Uint8Array[] {
 }
 
 /** The inverse of {@link splitChunks}. */
-export function joinChunks(blob: Blob, chunks: readonly Uint8Array[]): string | Uint8Array {
+export function joinChunks(blob: BlobRef, chunks: readonly Uint8Array[]): string | Uint8Array {
   const bytes = concat(chunks);
   return blob.text ? new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes) : bytes;
 }

@@ -14,10 +14,10 @@ import {
 } from "../shared/channel.ts";
 import type { Epoch } from "../shared/offset.ts";
 import { deleteBlob, type Orphan } from "./blobs.ts";
-import type { Seen } from "./commit_plan.ts";
+import type { StoredEventId } from "./commit_plan.ts";
 import type { StoredHead } from "./head.ts";
 import type { Retention } from "./log.ts";
-import { dataBytes, isBlob, type StoredBatch } from "./record_batch.ts";
+import { dataBytes, isBlobRef, type StoredBatch } from "./record_batch.ts";
 import { retentionOf } from "./retention_limits.ts";
 
 /** How long the isolate that does retention holds it without a sign of life, in ms. */
@@ -38,7 +38,7 @@ export interface RetentionOptions {
  * Drops what channels need not keep. First the head says what is the first kept event, and only
  * then the batches before it go: a reader that meets the hole finds in the head that it is one.
  */
-export class Retainer {
+export class RetentionJob {
   readonly #options: RetentionOptions;
   readonly #lease: WorkLease;
 
@@ -132,7 +132,9 @@ export class Retainer {
       batchSize: 8,
     });
     for await (const { key, value } of batches) {
-      for (const data of value.data) if (isBlob(data)) await deleteBlob(kv, channelKey, data.blob);
+      for (const data of value.data) {
+        if (isBlobRef(data)) await deleteBlob(kv, channelKey, data.blob);
+      }
       await this.#forgetIds(channelKey, epoch, value);
       await untilUnlocked(() => kv.delete(key));
     }
@@ -147,7 +149,7 @@ export class Retainer {
     );
     for (let at = 0; at < named.length; at += KV_LIMITS.getMany) {
       const part = named.slice(at, at + KV_LIMITS.getMany);
-      const entries = await kv.getMany<Seen[]>(part.map(({ key }) => key));
+      const entries = await kv.getMany<StoredEventId[]>(part.map(({ key }) => key));
       for (const [i, entry] of entries.entries()) {
         const [seenEpoch, sequence] = entry.value ?? [];
         // The id may belong to a later event by now.
@@ -158,7 +160,7 @@ export class Retainer {
   }
 }
 
-interface Place {
+interface RetentionCandidate {
   readonly sequence: number;
   readonly time: number;
   /** Bytes of data in the epoch's log before the event. */
@@ -170,7 +172,7 @@ async function findFirstKept(
   kv: Deno.Kv,
   channelKey: ChannelKey,
   head: StoredHead,
-  isKept: (event: Place) => boolean,
+  isKept: (event: RetentionCandidate) => boolean,
 ): Promise<Pick<StoredHead, "first" | "oldest" | "startBytes">> {
   const batches = kv.list<StoredBatch>({
     start: keys.batch(channelKey, head.epoch, head.first),

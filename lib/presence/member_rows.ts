@@ -220,7 +220,7 @@ export class MemberRows {
       data,
       bytes: utf8.encode(data).length,
       key: place.member,
-      ttl: undefined,
+      ttlMs: undefined,
       rows: {
         // Members come with their event alone; what isolates have them changes without one.
         checks: type === "enter" ? [] : [entry],

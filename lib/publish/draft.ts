@@ -14,9 +14,9 @@ import { Problem, quote } from "../shared/problem.ts";
 import type { Draft } from "../log/log.ts";
 
 /** Events in one publish. Met: one request that holds up everybody else's commit. */
-export const MAX_EVENTS = 100;
+export const MAX_EVENTS_PER_PUBLISH = 100;
 /** Seconds, a year. Met: a time that no calendar can hold. */
-export const MAX_TTL = 31_536_000;
+export const MAX_TTL_SECONDS = 31_536_000;
 
 const strictUtf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 const utf8 = new TextEncoder();
@@ -192,10 +192,10 @@ function makeDraft(
       `Cannot store ${bytes} bytes of data: an event has ${MAX_EVENT_BYTES} at the most.`,
     );
   }
-  if (ttl !== undefined && !(Number.isSafeInteger(ttl) && ttl >= 1 && ttl <= MAX_TTL)) {
+  if (ttl !== undefined && !(Number.isSafeInteger(ttl) && ttl >= 1 && ttl <= MAX_TTL_SECONDS)) {
     throw new Problem(
       "bad_event_ttl",
-      `Cannot use ${ttl} as a time to live: it is a whole number of seconds from 1 to ${MAX_TTL}.`,
+      `Cannot use ${ttl} as a time to live: it is a whole number of seconds from 1 to ${MAX_TTL_SECONDS}.`,
     );
   }
   return {
@@ -206,6 +206,6 @@ function makeDraft(
     data,
     bytes,
     key: key === undefined ? undefined : parseEventKey(key),
-    ttl: ttl === undefined ? undefined : ttl * 1_000,
+    ttlMs: ttl === undefined ? undefined : ttl * 1_000,
   };
 }

@@ -13,7 +13,7 @@ export function ephemeralEventOf(
   time: number,
   misplaced: ProblemCode,
 ): EphemeralEvent {
-  const { id, key, ttl, type, contentType, data, bytes } = draft;
+  const { id, key, ttlMs: ttl, type, contentType, data, bytes } = draft;
   if (id !== undefined || key !== undefined || ttl !== undefined) {
     const detail = "An ephemeral event is not stored: it has no id, no key and no time to live.";
     throw new Problem(misplaced, detail);

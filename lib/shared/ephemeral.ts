@@ -22,7 +22,7 @@ export interface EphemeralEvent {
  */
 export interface Relay {
   /** @throws {import("./problem.ts").Problem} `overloaded` */
-  publish(channelKey: ChannelKey, event: EphemeralEvent): void;
+  relay(channelKey: ChannelKey, event: EphemeralEvent): void;
   /** Calls `onEvent` with what other isolates send to the channel. */
   subscribe(channelKey: ChannelKey, onEvent: (event: EphemeralEvent) => void): Disposable;
 }

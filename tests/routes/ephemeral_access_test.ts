@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { assertRefused, call } from "../support/calls.ts";
 import { bearer, guardedLocal } from "../support/guarded.ts";
-import { LISTENERS, nextNote } from "../support/listeners.ts";
+import { LISTENERS, nextEphemeral } from "../support/listeners.ts";
 import { LocalServer } from "../support/local_server.ts";
-import { notify, notifyUntilHeard } from "../support/ephemeral_events.ts";
+import { publishEphemeral, publishUntilDelivered } from "../support/ephemeral_events.ts";
 import { newChannel, publish } from "../support/publishing.ts";
 import { readUrl } from "../support/readers.ts";
 import { SocketClient } from "../support/socket_client.ts";
@@ -55,10 +55,10 @@ for (const [transport, open] of Object.entries(LISTENERS)) {
     ) as [string, string];
     await using listener = await open(weir.url, ["a"], bearer(ours));
     await using other = await LISTENERS["SSE"]?.(weir.url, ["a"], bearer(theirs)) ?? assert.fail();
-    await notifyUntilHeard(weir.url, "a", "theirs", [other], bearer(theirs));
+    await publishUntilDelivered(weir.url, "a", "theirs", [other], bearer(theirs));
     let isHeard = false;
-    const heard = nextNote(listener).finally(() => isHeard = true);
-    while (!isHeard) await notify(weir.url, "a", "ours", bearer(ours));
+    const heard = nextEphemeral(listener).finally(() => isHeard = true);
+    while (!isHeard) await publishEphemeral(weir.url, "a", "ours", bearer(ours));
     assert.equal((await heard).data, "ours");
   });
 }
@@ -79,7 +79,7 @@ Deno.test("who was revoked hears nothing more", async () => {
     body: JSON.stringify({ sub: "ann" }),
   });
   assert.equal(revoked.status, 201, revoked.text);
-  await notifyUntilHeard(weir.url, channel, "secret", [witness], bearer(bob));
+  await publishUntilDelivered(weir.url, channel, "secret", [witness], bearer(bob));
   assert.equal((await stream.next()).event, "weir.goodbye");
   await stream.ended();
   await assert.rejects(stream.next());
@@ -99,7 +99,9 @@ Deno.test("who has lost the right to a channel hears nothing more of it", async 
   }
   socket.send({ op: "auth", token: await weir.token({ subscribe: ["kept:*"] }) });
   await socket.until("unsubscribed");
-  for (const channel of [lost, kept]) await notify(weir.url, channel, channel, bearer(token));
+  for (const channel of [lost, kept]) {
+    await publishEphemeral(weir.url, channel, channel, bearer(token));
+  }
   assert.equal((await socket.until("ephemeral"))["data"], kept);
 });
 

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { call } from "../support/calls.ts";
 import { type ClusterKind, clusterTest } from "../support/clusters.ts";
-import { type Listener, LISTENERS, nextNote } from "../support/listeners.ts";
-import { notifyUntilHeard } from "../support/ephemeral_events.ts";
+import { type Listener, LISTENERS, nextEphemeral } from "../support/listeners.ts";
+import { publishUntilDelivered } from "../support/ephemeral_events.ts";
 import { newChannel, publish } from "../support/publishing.ts";
 import { READERS, readUrl, takeEvents } from "../support/readers.ts";
 import { SocketClient } from "../support/socket_client.ts";
@@ -18,7 +18,7 @@ export function ephemeralContract(kind: ClusterKind) {
       for (const [x, url] of [cluster.publishUrl, cluster.readUrl].entries()) {
         await using listener = await open(cluster.readUrl, [channel]);
         const before = Date.now();
-        const [note] = await notifyUntilHeard(url, channel, { x }, [listener]);
+        const [note] = await publishUntilDelivered(url, channel, { x }, [listener]);
         const { time, ...rest } = note ?? assert.fail();
         const contentType = "application/json";
         assert.deepEqual(rest, { channel, type: "message", contentType, data: { x } });
@@ -32,7 +32,7 @@ export function ephemeralContract(kind: ClusterKind) {
       await using listener = await open(cluster.readUrl, [channel]);
       const { cursor } = listener;
       assert.equal(cursor, offset);
-      await notifyUntilHeard(cluster.publishUrl, channel, "note", [listener]);
+      await publishUntilDelivered(cluster.publishUrl, channel, "note", [listener]);
       assert.equal(listener.cursor, cursor);
       const { offset: next } = await publish(cluster.publishUrl, channel, "after");
       const event = await nextEvent(listener);
@@ -50,7 +50,9 @@ export function ephemeralContract(kind: ClusterKind) {
       await using listener = await open(cluster.readUrl, [a, b, c]);
       const { cursor } = listener;
       for (const channel of [b, a, c]) {
-        const [note] = await notifyUntilHeard(cluster.publishUrl, channel, channel, [listener]);
+        const [note] = await publishUntilDelivered(cluster.publishUrl, channel, channel, [
+          listener,
+        ]);
         assert.equal(note?.channel, channel);
       }
       assert.equal(listener.cursor, cursor);
@@ -63,7 +65,7 @@ export function ephemeralContract(kind: ClusterKind) {
       // By one socket, and so in order: behind the last there is none on its way.
       await using sender = await SocketClient.open(cluster.publishUrl);
       let isHeard = false;
-      const first = nextNote(witness).then(() => isHeard = true);
+      const first = nextEphemeral(witness).then(() => isHeard = true);
       const send = (data: string) => {
         sender.send({ op: "publish", ref: 1, channel, data, ephemeral: true });
         return sender.until("ack");
@@ -71,7 +73,7 @@ export function ephemeralContract(kind: ClusterKind) {
       while (!isHeard) await send("before");
       await first;
       await send("last before");
-      while ((await nextNote(witness)).data !== "last before");
+      while ((await nextEphemeral(witness)).data !== "last before");
       await using listener = await open(cluster.readUrl, [channel]);
       await publish(cluster.publishUrl, channel, "event");
       assert.equal((await nextEvent(listener)).data, "event");
@@ -83,7 +85,7 @@ export function ephemeralContract(kind: ClusterKind) {
       const channel = newChannel();
       await publish(cluster.publishUrl, channel, 1);
       await using witness = await LISTENERS["SSE"]?.(cluster.readUrl, [channel]) ?? assert.fail();
-      await notifyUntilHeard(cluster.publishUrl, channel, "note", [witness]);
+      await publishUntilDelivered(cluster.publishUrl, channel, "note", [witness]);
       await publish(cluster.publishUrl, channel, 2);
       await using reader = await open(cluster.readUrl, [channel], "earliest");
       assert.deepEqual((await takeEvents(reader, 2)).map(({ data }) => data), [1, 2]);
@@ -95,7 +97,7 @@ export function ephemeralContract(kind: ClusterKind) {
     const path = `/v1/channels/${encodeURIComponent(channel)}`;
     await using witness = await LISTENERS["WebSocket"]?.(cluster.readUrl, [channel]) ??
       assert.fail();
-    await notifyUntilHeard(cluster.publishUrl, channel, "note", [witness]);
+    await publishUntilDelivered(cluster.publishUrl, channel, "note", [witness]);
     for (const url of [cluster.publishUrl, cluster.readUrl]) {
       assert.equal((await call(url, path)).code, "channel_not_found");
       const before = encodeURIComponent(channel.slice(0, -1));
@@ -111,7 +113,7 @@ export function ephemeralContract(kind: ClusterKind) {
     const channel = newChannel();
     await using listener = await LISTENERS["WebSocket"]?.(cluster.readUrl, [channel]) ??
       assert.fail();
-    await notifyUntilHeard(cluster.publishUrl, channel, 0, [listener]);
+    await publishUntilDelivered(cluster.publishUrl, channel, 0, [listener]);
     await using sender = await SocketClient.open(cluster.publishUrl);
     const count = 200;
     for (let i = 1; i <= count; i++) {
@@ -120,7 +122,7 @@ export function ephemeralContract(kind: ClusterKind) {
     }
     const heard: unknown[] = [];
     while (heard.at(-1) !== count) {
-      const { data } = await nextNote(listener);
+      const { data } = await nextEphemeral(listener);
       if (data !== 0) heard.push(data);
     }
     assert.deepEqual(heard, Array.from({ length: count }, (_, i) => i + 1));
@@ -138,7 +140,7 @@ export function ephemeralContract(kind: ClusterKind) {
     const { publishUrl } = cluster;
     await using stream = await SseClient.open(readUrl(cluster.readUrl, [channel]));
     await using listener = await LISTENERS["SSE"]?.(cluster.readUrl, [channel]) ?? assert.fail();
-    await notifyUntilHeard(publishUrl, channel, "ready", [listener]);
+    await publishUntilDelivered(publishUrl, channel, "ready", [listener]);
     const path = `/v1/channels/${encodeURIComponent(channel)}/events`;
     const text = "first line\r\nid: 7\n\nevent: x";
     const headers = {
@@ -155,7 +157,7 @@ export function ephemeralContract(kind: ClusterKind) {
     assert.deepEqual([json.status, json.json], [202, { channel, ephemeral: true }]);
     const heard = [];
     while (heard.length < 2) {
-      const { time: _, channel: __, ...note } = await nextNote(listener);
+      const { time: _, channel: __, ...note } = await nextEphemeral(listener);
       if (note.data !== "ready") heard.push(note);
     }
     assert.deepEqual(heard, [

@@ -26,7 +26,7 @@ export function draft(
     data,
     bytes: typeof data === "string" ? new TextEncoder().encode(data).length : data.length,
     key: undefined,
-    ttl: undefined,
+    ttlMs: undefined,
     ...rest,
   };
 }

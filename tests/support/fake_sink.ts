@@ -12,7 +12,7 @@ import { formatOffset, NO_EPOCH, offsetOf, type Position } from "../../lib/share
  */
 export class FakeSink implements Sink {
   readonly events: { readonly offset: string; readonly event: LogEvent }[] = [];
-  readonly notes: EphemeralEvent[] = [];
+  readonly ephemeral: EphemeralEvent[] = [];
   gaps = 0;
   closedFor: CloseReason | undefined;
   /** Writes that came while it was full. */
@@ -57,7 +57,7 @@ export class FakeSink implements Sink {
   }
 
   deliverEphemeral({ events }: EphemeralBatch): void {
-    if (this.#room > 0) this.notes.push(...events);
+    if (this.#room > 0) this.ephemeral.push(...events);
   }
 
   hasRoom(): boolean {

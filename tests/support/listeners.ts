@@ -4,7 +4,7 @@ import { SocketClient } from "./socket_client.ts";
 import { SseClient } from "./sse_client.ts";
 
 /** An ephemeral event as clients get it. */
-export interface WireNote {
+export interface WireEphemeral {
   readonly channel: string;
   readonly type: string;
   readonly time: string;
@@ -15,7 +15,7 @@ export interface WireNote {
 /** What a listener hears next. */
 export type Heard =
   | { readonly kind: "event"; readonly event: WireEvent }
-  | { readonly kind: "ephemeral"; readonly event: WireNote };
+  | { readonly kind: "ephemeral"; readonly event: WireEphemeral };
 
 /** A subscription over one transport that also hears ephemeral events. */
 export interface Listener extends AsyncDisposable {
@@ -38,7 +38,7 @@ export const LISTENERS: Readonly<Record<string, OpenListener>> = {
 };
 
 /** The next ephemeral event; one that is stored is an error. */
-export async function nextNote(listener: Listener): Promise<WireNote> {
+export async function nextEphemeral(listener: Listener): Promise<WireEphemeral> {
   const { kind, event } = await listener.next();
   if (kind !== "ephemeral") throw new Error(`it is stored: ${JSON.stringify(event)}`);
   return event;
@@ -85,7 +85,7 @@ async function listenBySocket(
     },
     async next() {
       const { op, ...event } = await client.next();
-      if (op === "ephemeral") return { kind: op, event: event as unknown as WireNote };
+      if (op === "ephemeral") return { kind: op, event: event as unknown as WireEphemeral };
       if (op !== "event") throw new Error(`${op} ${JSON.stringify(event)}`);
       cursor = String(event["cursor"] ?? event["offset"]);
       return { kind: op, event: event as unknown as WireEvent };

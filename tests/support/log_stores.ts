@@ -98,6 +98,6 @@ function openLog(
   options: IsolateOptions & Pick<KvLogOptions, "kv" | "doorbell" | "traits">,
 ): KvLog {
   resources.adopt(options.doorbell, (doorbell: Doorbell) => doorbell.close());
-  const log = new KvLog({ retention: KEEP_ALL, safetyPoll: 0, ...options });
+  const log = new KvLog({ retention: KEEP_ALL, safetyPollMs: 0, ...options });
   return resources.adopt(log, (log) => log.close());
 }

@@ -13,7 +13,7 @@ export interface SocketHostOptions {
   readonly client?: Partial<SocketClient>;
   readonly onError?: SocketOptions["onError"];
   /** Milliseconds until a subscriber that takes nothing is ended. */
-  readonly stallTimeout?: number;
+  readonly stallTimeoutMs?: number;
 }
 
 /** Sockets alone, without routes and access control, on a port of its own. */
@@ -22,8 +22,12 @@ export class SocketHost implements AsyncDisposable {
   readonly options: SocketOptions;
   readonly #server: Deno.HttpServer<Deno.NetAddr>;
 
-  constructor({ log, client, onError, stallTimeout }: SocketHostOptions) {
-    this.hub = new Hub({ log, linger: 1, ...stallTimeout !== undefined && { stallTimeout } });
+  constructor({ log, client, onError, stallTimeoutMs: stallTimeout }: SocketHostOptions) {
+    this.hub = new Hub({
+      log,
+      lingerMs: 1,
+      ...stallTimeout !== undefined && { stallTimeoutMs: stallTimeout },
+    });
     this.options = {
       hub: this.hub,
       connections: new Connections(),

@@ -3,7 +3,7 @@ import { MAX_TOKEN_CHARS } from "../../auth/token_verifier.ts";
 import type { Hub } from "../../hub/hub.ts";
 import { draftOfPublication } from "../../publish/draft.ts";
 import { ephemeralEventOf } from "../../publish/ephemeral_draft.ts";
-import type { Appended, Draft } from "../../log/log.ts";
+import type { AppendedEvent, Draft } from "../../log/log.ts";
 import { channelOf, type Tenant } from "../../shared/channel.ts";
 import { MAX_EVENT_BYTES } from "../../shared/event.ts";
 import { Problem } from "../../shared/problem.ts";
@@ -53,7 +53,7 @@ export interface SocketOptions {
   readonly connections: Connections;
   readonly presence: Pick<Presence, "enter" | "leave" | "lose">;
   readonly drains: DrainPoll;
-  readonly append: (drafts: readonly Draft[]) => Promise<readonly Appended[]>;
+  readonly append: (drafts: readonly Draft[]) => Promise<readonly AppendedEvent[]>;
   readonly ephemeral: EphemeralPublisher;
   /** Milliseconds between two pings, which the runtime sends. */
   readonly heartbeat: number;

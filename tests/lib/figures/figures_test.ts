@@ -118,7 +118,7 @@ Deno.test("who begins to look has the last two minutes, then each second", async
   await using isolates = await Isolates.open();
   const figures = await isolates.add();
   await isolates.pass(300);
-  figures.looks();
+  figures.viewed();
   await until("the first are stored", async () => (await isolates.stored()).length >= 120);
   await isolates.pass(2);
   const times = (await isolates.stored()).map(({ at }) => Date.parse(at));
@@ -133,7 +133,7 @@ Deno.test("where one isolate is looked at all of them write", async () => {
   const one = await isolates.add();
   await isolates.add();
   await isolates.pass(10);
-  one.looks();
+  one.viewed();
   const writers = async () => new Set((await isolates.stored()).map(({ isolate }) => isolate));
   await until("both write", async () => {
     await isolates.pass(1);
@@ -147,7 +147,7 @@ Deno.test("where one isolate is looked at all write, whatever their clocks, and 
     const one = await isolates.add();
     await isolates.add({ now: () => isolates.clock.now + difference });
     await isolates.pass(5);
-    one.looks();
+    one.viewed();
     const written = async () => Map.groupBy(await isolates.stored(), ({ isolate }) => isolate);
     await until("both write", async () => {
       await isolates.pass(1);
@@ -167,13 +167,13 @@ Deno.test("where one isolate is looked at all write, whatever their clocks, and 
 Deno.test("ten minutes after the last look nothing is written any more", async () => {
   await using isolates = await Isolates.open();
   const figures = await isolates.add();
-  figures.looks();
+  figures.viewed();
   await isolates.pass(610);
   const after = await isolates.stored();
   assert.ok(after.length >= 599, `${after.length}`);
   await isolates.pass(130);
   assert.equal((await isolates.stored()).length, after.length);
-  figures.looks(); // what was kept since comes too, and nothing twice
+  figures.viewed(); // what was kept since comes too, and nothing twice
   await until("it is written again", async () => (await isolates.stored()).length > after.length);
   const times = (await isolates.stored()).map(({ at }) => at);
   assert.equal(new Set(times).size, times.length);
@@ -200,7 +200,7 @@ Deno.test("what could not be stored is stored with the next sample", async () =>
   const log = await isolates.store.isolate();
   const append = log.append.bind(log);
   const figures = await isolates.add({ log });
-  figures.looks();
+  figures.viewed();
   await isolates.pass(2);
   log.append = () => Promise.reject(new Problem("storage_unavailable", "The store is away."));
   await isolates.pass(20);

@@ -49,7 +49,7 @@ Deno.test("a sample has what was counted since the last, and how the isolate sta
   meter.flushed(ADDRESS, 50, 3);
   meter.caughtUp(ADDRESS, 9);
   meter.refused();
-  meter.notified();
+  meter.ephemeralPublished();
   using _stream = meter.connected("sse", { [Symbol.dispose]() {} });
   clock.tick(1_000);
   meter.appended(ADDRESS, 2);

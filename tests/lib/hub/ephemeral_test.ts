@@ -27,14 +27,14 @@ Deno.test("a full sink gets no ephemeral event, also later, and the others do", 
   for (const sink of [full, quick]) await subscribe(hub, sink);
   await log.append([draft("a", "1")]);
   await until("both have the event", () => full.events.length + quick.events.length === 2);
-  hub.publishEphemeral(A, note("missed"));
-  await until("the other is told", () => quick.notes.length === 1);
+  hub.publishEphemeral(A, ephemeralEvent("missed"));
+  await until("the other is told", () => quick.ephemeral.length === 1);
   full.drain(10);
   await log.append([draft("a", "2")]);
   await until("it has drained", () => full.events.length === 2);
-  hub.publishEphemeral(A, note("told"));
-  await until("both are told", () => quick.notes.length === 2 && full.notes.length > 0);
-  assert.deepEqual(full.notes.map(({ data }) => data), ["told"]);
+  hub.publishEphemeral(A, ephemeralEvent("told"));
+  await until("both are told", () => quick.ephemeral.length === 2 && full.ephemeral.length > 0);
+  assert.deepEqual(full.ephemeral.map(({ data }) => data), ["told"]);
   await hub.close();
 });
 
@@ -46,8 +46,8 @@ Deno.test("an ephemeral event moves no position", async () => {
   const sink = new FakeSink(Infinity);
   const subscription = await subscribe(hub, sink);
   const before = subscription.position;
-  hub.publishEphemeral(A, note("x"));
-  await until("it is told", () => sink.notes.length === 1);
+  hub.publishEphemeral(A, ephemeralEvent("x"));
+  await until("it is told", () => sink.ephemeral.length === 1);
   assert.deepEqual(subscription.position, before);
   assert.equal(sink.events.length, 0);
   const [appended] = await log.append([draft("a", "2")]);
@@ -66,8 +66,8 @@ Deno.test("who waits at the end of an earlier life of the channel is told too", 
   const sink = new FakeSink(Infinity);
   await subscribe(hub, sink, end);
   await until("it is told", () => {
-    if (sink.notes.length === 0) hub.publishEphemeral(A, note("x"));
-    return sink.notes.length > 0;
+    if (sink.ephemeral.length === 0) hub.publishEphemeral(A, ephemeralEvent("x"));
+    return sink.ephemeral.length > 0;
   });
   await hub.close();
 });
@@ -78,12 +78,12 @@ Deno.test("who has left is told nothing, and a closed hub takes nothing", async 
   const [gone, stays] = [new FakeSink(Infinity), new FakeSink(Infinity)];
   const subscription = await subscribe(hub, gone);
   await subscribe(hub, stays);
-  hub.publishEphemeral(A, note("on its way"));
+  hub.publishEphemeral(A, ephemeralEvent("on its way"));
   subscription.close();
-  await until("the other is told", () => stays.notes.length === 1);
-  assert.equal(gone.notes.length, 0);
+  await until("the other is told", () => stays.ephemeral.length === 1);
+  assert.equal(gone.ephemeral.length, 0);
   await hub.close();
-  assert.throws(() => hub.publishEphemeral(A, note("late")), { code: "shutting_down" });
+  assert.throws(() => hub.publishEphemeral(A, ephemeralEvent("late")), { code: "shutting_down" });
 });
 
 Deno.test("what comes together is delivered together, the latest of it where it is too much", async () => {
@@ -94,11 +94,11 @@ Deno.test("what comes together is delivered together, the latest of it where it 
     hub,
     Object.assign(new FakeSink(Infinity), { deliverEphemeral: told.push.bind(told) }),
   );
-  for (let i = 0; i < 5; i++) hub.publishEphemeral(A, note(`${i}`));
+  for (let i = 0; i < 5; i++) hub.publishEphemeral(A, ephemeralEvent(`${i}`));
   await until("it is told", () => told.length > 0);
   assert.deepEqual(told.map(({ events }) => events.map(({ data }) => data)), [[..."01234"]]);
-  for (let i = 0; i < 100; i++) hub.publishEphemeral(A, note(LARGE));
-  hub.publishEphemeral(A, note("last"));
+  for (let i = 0; i < 100; i++) hub.publishEphemeral(A, ephemeralEvent(LARGE));
+  hub.publishEphemeral(A, ephemeralEvent("last"));
   await until("it is told", () => told.length > 1);
   const [, many] = told;
   assert.equal(many?.events.at(-1)?.data, "last");
@@ -112,13 +112,13 @@ Deno.test("events without data fill no memory either", async () => {
     resolve(batch);
     return 1;
   });
-  for (let i = 0; i < 100_000; i++) delivery.add(note(""));
+  for (let i = 0; i < 100_000; i++) delivery.add(ephemeralEvent(""));
   const { events } = await delivered;
   assert.ok(events.length <= 2_048, `${events.length} events`);
 });
 
 Deno.test("Notes are encoded once for all who are told", () => {
-  const batch = new EphemeralBatch(A, [note("x")]);
+  const batch = new EphemeralBatch(A, [ephemeralEvent("x")]);
   let encodings = 0;
   const encode = () => ({ encoding: ++encodings });
   assert.equal(batch.encode(encode), batch.encode(encode));
@@ -128,7 +128,7 @@ Deno.test("Notes are encoded once for all who are told", () => {
 Deno.test("a stream that nobody reads gathers no ephemeral events", async () => {
   await using store = await openEmbedded();
   const log = await store.isolate();
-  const hub = new Hub({ log, linger: 1 });
+  const hub = new Hub({ log, lingerMs: 1 });
   const wheel = new TimerWheel(15_000);
   const stream = await sseStream({
     hub,
@@ -191,12 +191,12 @@ async function subscribe(
 async function flood(hub: Hub): Promise<number> {
   const count = 3_000;
   for (let i = 0; i < count; i++) {
-    hub.publishEphemeral(A, note(LARGE));
+    hub.publishEphemeral(A, ephemeralEvent(LARGE));
     await new Promise((resolve) => setImmediate(() => setImmediate(() => resolve(undefined))));
   }
   return count * LARGE.length;
 }
 
-function note(data: string) {
+function ephemeralEvent(data: string) {
   return { type: "message", time: 0, contentType: "text/plain", data };
 }

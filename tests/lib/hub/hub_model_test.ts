@@ -62,7 +62,7 @@ Deno.test("every subscriber of a hub gets each event once and in order, or is to
       async (steps, cacheBytes) => {
         await using store = await openEmbedded();
         const [own, foreign] = [await store.isolate(), await store.isolate()];
-        const hub = new Hub({ log: own, cacheBytes, linger: 1 });
+        const hub = new Hub({ log: own, cacheBytes, lingerMs: 1 });
         const run = new ModelRun(hub, own, foreign);
         try {
           for (const each of steps) await run.take(each);

@@ -14,7 +14,7 @@ const A = address("a");
 Deno.test("a sink that takes nothing for too long is closed as slow, the others are not", async () => {
   await using store = await openEmbedded();
   const log = await store.isolate();
-  const hub = new Hub({ log, stallTimeout: 50 });
+  const hub = new Hub({ log, stallTimeoutMs: 50 });
   const [stuck, quick] = [new FakeSink(1), new FakeSink(Infinity)];
   for (const sink of [stuck, quick]) await subscribe(hub, sink);
   for (let i = 0; i < 3; i++) await log.append([draft("a", `${i}`)]);
@@ -99,7 +99,7 @@ Deno.test("who has left waits no longer for a store that is away", async () => {
 
 Deno.test("a channel that nobody follows any more is let go of", async () => {
   await using store = await openEmbedded();
-  const hub = new Hub({ log: await store.isolate(), linger: 1 });
+  const hub = new Hub({ log: await store.isolate(), lingerMs: 1 });
   const subscription = await hub.subscribe(A, "latest", new FakeSink(1));
   assert.equal(hub.size, 1);
   subscription.close();

@@ -72,7 +72,7 @@ for (const { name, ignore, open } of KINDS) {
         for (const { sends, joins } of rounds) {
           for (const { from, to } of sends) {
             const event = note(++number);
-            relays[from]?.publish(CHANNELS[to] ?? A, event);
+            relays[from]?.relay(CHANNELS[to] ?? A, event);
             for (const one of receivers) one.expect(from, to, event.data);
           }
           await until("all are told", () => receivers.every((one) => one.hasAll));
@@ -103,7 +103,7 @@ for (const { name, ignore, open } of KINDS) {
     await sendUntil(here, A, () => ear.count > 0);
     const data = JSON.stringify(`${"x".repeat(16_379)}é`);
     const event = { type: "ü".repeat(128), time: Date.now(), contentType: "text/plain", data };
-    here.publish(A, event);
+    here.relay(A, event);
     await until("it is told", () => ear.last?.data === data);
     assert.deepEqual(ear.last, event);
   });
@@ -118,7 +118,7 @@ Deno.test("a commit that the client sends twice tells its events once", async ()
   using _receiving = there.subscribe(A, ear.hear);
   await sendUntil(here, A, () => ear.count > 0);
   for (let i = 0; i < 20; i++) {
-    here.publish(A, note(i));
+    here.relay(A, note(i));
     await until("it is told", () => ear.last?.data === `${i}`);
   }
   const numbers = ear.heard.map(({ data }) => data).filter((data) => data !== "warm");
@@ -130,7 +130,7 @@ Deno.test("an event is told after a silence", async () => {
   const { here, ear } = await inEarshot(stack);
   using time = new FakeDate();
   time.pass(31_000);
-  here.publish(A, note("after a silence"));
+  here.relay(A, note("after a silence"));
   await until("it is told", () => ear.last?.data === "after a silence");
 });
 
@@ -175,8 +175,8 @@ Deno.test("who comes when nobody listened is told nothing of before", async () =
   const elsewhere = new Ear();
   using _elsewhere = there.subscribe(other, elsewhere.hear);
   await sendUntil(here, other, () => elsewhere.count > 0);
-  for (let i = 0; i < 5; i++) here.publish(A, note("before"));
-  here.publish(other, note("last before"));
+  for (let i = 0; i < 5; i++) here.relay(A, note("before"));
+  here.relay(other, note("last before"));
   await until("all are on their way", () => elsewhere.last?.data === "last before");
   const late = new Ear();
   using _late = there.subscribe(A, late.hear);
@@ -200,7 +200,7 @@ Deno.test("who has stopped to receive reads nothing of what is sent", async () =
   let unread = 0;
   await until("20 in a row are sent and heard without a read", async () => {
     const [heard, before] = [ear.count, reads];
-    here.publish(A, note("unheard"));
+    here.relay(A, note("unheard"));
     await until("the other has heard it", () => ear.count > heard);
     unread = reads === before ? unread + 1 : 0;
     return unread === 20;
@@ -241,7 +241,7 @@ Deno.test("what waits for a store that is away is bounded, and the rest refused"
   let sent = 0;
   assert.throws(
     () => {
-      for (; sent < 1_000; sent++) here.publish(A, event);
+      for (; sent < 1_000; sent++) here.relay(A, event);
     },
     { code: "overloaded" },
   );
@@ -252,7 +252,7 @@ Deno.test("what waits for a store that is away is bounded, and the rest refused"
   store.release();
   await until("there is room again", () => {
     try {
-      here.publish(A, note("room"));
+      here.relay(A, note("room"));
       return true;
     } catch {
       return false;
@@ -329,7 +329,7 @@ async function sendUntil(relay: Relay, to: ChannelKey, isHeard: () => boolean): 
   await until("it is heard", () => {
     if (isHeard()) return true;
     try {
-      relay.publish(to, note("warm"));
+      relay.relay(to, note("warm"));
     } catch (cause) {
       if (!(cause instanceof Problem) || cause.code !== "overloaded") throw cause;
     }

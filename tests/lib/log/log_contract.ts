@@ -135,7 +135,7 @@ export function logContract(name: string, open: () => Promise<LogStore>, options
         type: "order.placed",
         contentType: "text/plain",
         key: "k",
-        ttl: 5_000,
+        ttlMs: 5_000,
       }),
       draft("a", new Uint8Array([0, 255, 1])),
     ]);
@@ -188,7 +188,7 @@ export function logContract(name: string, open: () => Promise<LogStore>, options
   // --- repeated ids ---
 
   testLog("append() answers a repeated id with the first offset", async (log) => {
-    const [first] = await log.append([draft("a", "1", { id: "x", ttl: 1_000 })]);
+    const [first] = await log.append([draft("a", "1", { id: "x", ttlMs: 1_000 })]);
     await log.append([draft("a", "2")]);
     const [again] = await log.append([draft("a", "1", { id: "x" })]);
     assert.deepEqual(again, { offset: first?.offset, id: "x", duplicate: true });
@@ -507,12 +507,12 @@ export function logContract(name: string, open: () => Promise<LogStore>, options
   testLog("an event past its time to live is a gap to readers", async (log, clock) => {
     const ttl = 1_000;
     await log.append([
-      draft("a", "1", { ttl }),
+      draft("a", "1", { ttlMs: ttl }),
       draft("a", "2"),
-      draft("a", "3", { ttl }),
-      draft("a", "4", { ttl }),
-      draft("a", "5", { ttl: 5_000 }),
-      draft("a", "6", { ttl }),
+      draft("a", "3", { ttlMs: ttl }),
+      draft("a", "4", { ttlMs: ttl }),
+      draft("a", "5", { ttlMs: 5_000 }),
+      draft("a", "6", { ttlMs: ttl }),
     ]);
     const { epoch } = await headOf(log);
     clock.time += ttl - 1;
@@ -536,7 +536,7 @@ export function logContract(name: string, open: () => Promise<LogStore>, options
     const start = clock.time;
     await log.append([draft("a", "1")]);
     clock.time = start - 60_000;
-    await log.append([draft("a", "2", { ttl: 500 })]);
+    await log.append([draft("a", "2", { ttlMs: 500 })]);
     clock.time = start + 5;
     await log.append([draft("a", "3")]);
     clock.time = start + 3;
@@ -820,7 +820,7 @@ export function logContract(name: string, open: () => Promise<LogStore>, options
       listen: () => ({ [Symbol.dispose]() {} }),
       close: () => Promise.resolve(),
     };
-    const log = await store.isolate({ doorbell, safetyPoll: 20 });
+    const log = await store.isolate({ doorbell, safetyPollMs: 20 });
     const other = await store.isolate({ doorbell });
     const recorder = new Recorder();
     using _listening = log.listen(A, recorder);

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import * as fc from "fast-check";
-import type { Appended, Draft, Log, Retention } from "../../../lib/log/log.ts";
+import type { AppendedEvent, Draft, Log, Retention } from "../../../lib/log/log.ts";
 import { type ChannelKey, DEFAULT_TENANT } from "../../../lib/shared/channel.ts";
 import type { Gap } from "../../../lib/shared/event.ts";
 import {
@@ -210,7 +210,7 @@ class Model {
           call.map(({ channel, id, data, ttl }): Draft =>
             draft(channel + this.#run, dataOf(data), {
               id: id === undefined ? undefined : `id ${id}`,
-              ttl,
+              ttlMs: ttl,
             })
           ),
         )
@@ -219,7 +219,7 @@ class Model {
     for (const [i, call] of calls.entries()) this.#appendOne(call, answers[i] ?? assert.fail());
   }
 
-  #appendOne(call: Call, answer: PromiseSettledResult<readonly Appended[]>): void {
+  #appendOne(call: Call, answer: PromiseSettledResult<readonly AppendedEvent[]>): void {
     const conflict = this.#conflictOf(call);
     if (answer.status === "rejected") {
       if (!(answer.reason instanceof Problem)) throw answer.reason;
@@ -229,7 +229,7 @@ class Model {
     }
     assert.equal(conflict, -1, "a conflict was stored");
     for (const [i, { channel, id, data, ttl }] of call.entries()) {
-      const appended: Appended = answer.value[i] ?? assert.fail();
+      const appended: AppendedEvent = answer.value[i] ?? assert.fail();
       const life = this.#life(channel);
       const repeated = this.#indexOf(life, id);
       if (repeated === -1) {

@@ -83,7 +83,7 @@ Deno.test("while the store is away its users are told so in seconds, and then it
 }, async () => {
   await using server = await Denokv.start();
   await using store = await openDenokv(server);
-  const log = await store.isolate({ safetyPoll: 500 });
+  const log = await store.isolate({ safetyPollMs: 500 });
   const other = await store.isolate();
   const recorder = new Recorder();
   using _listening = log.listen(A, recorder);

@@ -4,7 +4,7 @@ import * as fc from "fast-check";
 import { KV_LIMITS } from "../../../lib/kv/limits.ts";
 import {
   dataBytes,
-  isBlob,
+  isBlobRef,
   joinChunks,
   lastOf,
   MAX_INLINE_BYTES,
@@ -59,12 +59,12 @@ const packed = fc.record({
   key: optional(name),
   expiresAt: optional(fc.integer({ min: NOW, max: 8.64e15 })),
 }).filter(({ stored }) =>
-  isBlob(stored) || storedSize(stored, dataBytes(stored)) <= MAX_INLINE_BYTES
+  isBlobRef(stored) || storedSize(stored, dataBytes(stored)) <= MAX_INLINE_BYTES
 );
 
 const events = fc.array(packed, { minLength: 1, maxLength: 60 }).map((all) =>
   all.map(({ stored, id, type, time, contentType, key, expiresAt }, i): PackedEvent => {
-    const data = isBlob(stored) ? stored.blob : stored; // stands for what the blob holds
+    const data = isBlobRef(stored) ? stored.blob : stored; // stands for what the blob holds
     return {
       stored,
       bytes: dataBytes(stored),
@@ -159,7 +159,7 @@ function check(
     assert.equal(batch.commit, COMMIT);
     batch.data.forEach((stored, i) => {
       endBytes += dataBytes(stored);
-      unpacked.push(unpackEvent(batch, i, isBlob(stored) ? stored.blob : stored));
+      unpacked.push(unpackEvent(batch, i, isBlobRef(stored) ? stored.blob : stored));
     });
     assert.equal(batch.endBytes, endBytes);
     assert.equal(lastOf(batch), unpacked.length);

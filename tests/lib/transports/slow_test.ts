@@ -21,7 +21,7 @@ Deno.test("an SSE stream that nobody reads ends with what waits in it and the re
 }, async () => {
   await using store = await openEmbedded();
   const log = await store.isolate();
-  const hub = new Hub({ log, stallTimeout: STALL, linger: 1 });
+  const hub = new Hub({ log, stallTimeoutMs: STALL, lingerMs: 1 });
   const wheel = new TimerWheel(15_000);
   let isReleased = false;
   const stream = await sseStream({
@@ -47,7 +47,7 @@ Deno.test("an SSE stream that nobody reads ends with what waits in it and the re
 Deno.test("a socket that nobody reads ends with a goodbye and 4001", async () => {
   await using store = await openEmbedded();
   const log = await store.isolate();
-  await using host = new SocketHost({ log, stallTimeout: STALL });
+  await using host = new SocketHost({ log, stallTimeoutMs: STALL });
   const { hub, port, options: { sockets } } = host;
   using connection = await RawConnection.open(port);
   await connection.upgrade("/");

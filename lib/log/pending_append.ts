@@ -1,10 +1,10 @@
 import type { ChannelKey } from "../shared/channel.ts";
 import { Problem } from "../shared/problem.ts";
 import type { StoredDrafts } from "./blobs.ts";
-import type { Appended, Draft, StaleRowsError } from "./log.ts";
+import type { AppendedEvent, Draft, StaleRowsError } from "./log.ts";
 
 /** One append from its call to its answer. */
-export interface Pending {
+export interface PendingAppend {
   readonly drafts: readonly Draft[];
   /** The channels of the drafts, without repeats. */
   readonly channelKeys: readonly ChannelKey[];
@@ -17,14 +17,14 @@ export interface Pending {
   readonly since: number;
   /** True once the caller has its answer, whatever becomes of the commit. */
   settled: boolean;
-  readonly resolve: (appended: readonly Appended[]) => void;
+  readonly resolve: (appended: readonly AppendedEvent[]) => void;
   readonly reject: (problem: Problem | StaleRowsError) => void;
 }
 
 /** Answers the caller, unless it has its answer. */
 export function settle(
-  pending: Pending,
-  answer: readonly Appended[] | Problem | StaleRowsError,
+  pending: PendingAppend,
+  answer: readonly AppendedEvent[] | Problem | StaleRowsError,
 ): void {
   if (pending.settled) return;
   pending.settled = true;
@@ -33,7 +33,7 @@ export function settle(
 }
 
 /** The channels of all of `group`. */
-export function addressesOf(group: readonly Pending[]): ReadonlySet<ChannelKey> {
+export function channelKeysOf(group: readonly PendingAppend[]): ReadonlySet<ChannelKey> {
   const channelKeys = new Set<ChannelKey>();
   for (const pending of group) {
     for (const channelKey of pending.channelKeys) channelKeys.add(channelKey);
