@@ -4,7 +4,8 @@ import { readBody } from "../../routes/body.ts";
 import { problemResponse } from "../../routes/problem.ts";
 import { checkRequestSize, MAX_URL_CHARS } from "../../routes/request_size.ts";
 import { LocalServer } from "../support/local_server.ts";
-import { head, RawConnection, resetConnections } from "../support/raw_connection.ts";
+import { head, RawConnection } from "../support/raw_connection.ts";
+import { resetConnections } from "../support/reset_connections.ts";
 
 const MAX_BYTES = 1_048_576;
 /** More than is read in one go. */

@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { answerOf, FaultProxy, READS } from "./fault_proxy.ts";
 import { LocalServer } from "./local_server.ts";
 import { newChannel } from "./publishing.ts";
-import { RawConnection, resetConnections } from "./raw_connection.ts";
+import { RawConnection } from "./raw_connection.ts";
+import { resetConnections } from "./reset_connections.ts";
 import { READERS, readUrl } from "./readers.ts";
 import { until } from "./until.ts";
 

@@ -20,29 +20,29 @@ interface Graph {
 
 /** Reads the imports of `files` and of everything that they import, imports of types included. */
 export async function readImports(files: readonly string[]): Promise<readonly Import[]> {
-  const found = new Map<string, readonly Import[]>();
-  for (const file of files) {
-    if (found.has(file)) continue;
-    for (const [path, imports] of await readGraph(file)) found.set(path, imports);
+  // One module that imports them all takes a single run of the program.
+  const entry = await Deno.makeTempFile({ suffix: ".ts" });
+  try {
+    const urls = files.map((file) => new URL(file, ROOT).href);
+    await Deno.writeTextFile(entry, urls.map((url) => `import "${url}";\n`).join(""));
+    const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+      args: ["info", "--json", "--config", "deno.json", entry],
+      cwd: ROOT,
+    }).output();
+    if (!success) throw new Error(new TextDecoder().decode(stderr));
+    return importsOf(JSON.parse(new TextDecoder().decode(stdout)));
+  } finally {
+    await Deno.remove(entry);
   }
-  return [...found.values()].flat();
 }
 
-async function readGraph(file: string): Promise<ReadonlyMap<string, readonly Import[]>> {
-  const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: ["info", "--json", file],
-    cwd: ROOT,
-  }).output();
-  if (!success) throw new Error(new TextDecoder().decode(stderr));
-  const { modules }: Graph = JSON.parse(new TextDecoder().decode(stdout));
+function importsOf({ modules }: Graph): readonly Import[] {
   const own = modules.filter(({ specifier }) => specifier.startsWith(ROOT.href));
-  return new Map(own.map(({ specifier, dependencies = [] }) => {
-    const from = specifier.slice(ROOT.href.length);
-    const targets = dependencies.flatMap(({ code, type }) =>
-      code?.specifier ?? type?.specifier ?? []
-    );
-    return [from, targets.flatMap((target) => nameOf(target)).map((to) => ({ from, to }))];
-  }));
+  return own.flatMap(({ specifier, dependencies = [] }) =>
+    dependencies.flatMap(({ code, type }) => code?.specifier ?? type?.specifier ?? [])
+      .flatMap((target) => nameOf(target))
+      .map((to) => ({ from: specifier.slice(ROOT.href.length), to }))
+  );
 }
 
 function nameOf(specifier: string): string | readonly [] {

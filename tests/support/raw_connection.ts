@@ -1,5 +1,3 @@
-import assert from "node:assert/strict";
-
 /** Room for what one read brings, in bytes. */
 const READ_BYTES = 64 * 1024;
 const MASK = [1, 2, 3, 4] as const;
@@ -154,19 +152,4 @@ export function head(
   const lines = Object.entries({ Host: "127.0.0.1", ...headers })
     .map(([name, value]) => `${name}: ${value}\r\n`);
   return `${method} ${path} HTTP/1.1\r\n${lines.join("")}\r\n`;
-}
-
-/**
- * Opens so many connections and resets them (RST, not FIN), as a client that gives up at once does.
- * Another process does that while this one stands still, so that nobody here can take them before.
- */
-export function resetConnections(port: number, count: number): void {
-  const program = `
-    import { connect } from "node:net";
-    for (let i = 0; i < ${count}; i++) {
-      const socket = connect(${port}, "127.0.0.1", () => socket.resetAndDestroy());
-    }`;
-  const { success, stderr } = new Deno.Command(Deno.execPath(), { args: ["eval", program] })
-    .outputSync();
-  assert.ok(success, new TextDecoder().decode(stderr));
 }

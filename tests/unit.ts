@@ -1,0 +1,30 @@
+// `deno task test:unit`: runs every test file that needs no server process and no browser. A test
+// file is a unit test unless it, or a helper that it imports, runs programs or drives a browser.
+// Unit tests run without the permission to start programs, so a wrong guess fails at once; tests
+// that need denokv are ignored without it. Types are checked by `deno check`, which is quicker once.
+import { readImports } from "./support/import_graph.ts";
+import { readSource, sourceFiles } from "./support/source_files.ts";
+
+const NEEDS_PROGRAM = /\bDeno\.Command\(|"playwright-core"/;
+
+/** Helpers whose tests are ignored where programs may not run. */
+const IGNORES_ITSELF = ["tests/support/denokv.ts"];
+
+const files = await sourceFiles("tests");
+const imports = await readImports(files);
+const heavy = new Set<string>();
+for (const file of files) {
+  if (NEEDS_PROGRAM.test(await readSource(file)) && !IGNORES_ITSELF.includes(file)) heavy.add(file);
+}
+for (const file of heavy) {
+  for (const { from, to } of imports) if (to === file) heavy.add(from);
+}
+const tests = files.filter((file) => /_test\.tsx?$/.test(file) && !heavy.has(file));
+const permissions = ["net", "read", "write", "env", "sys", "import"].map((name) =>
+  `--allow-${name}`
+);
+const { code } = await new Deno.Command(Deno.execPath(), {
+  args: ["test", "--no-check", "--no-prompt", ...permissions, "--parallel", ...Deno.args, ...tests],
+  stdin: "null",
+}).spawn().status;
+Deno.exit(code);
