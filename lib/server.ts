@@ -9,6 +9,7 @@ import { errorFields, type Logger } from "./logger.ts";
 import { KvLog } from "./log/kv_log.ts";
 import type { Log } from "./log/log.ts";
 import { FIGURES_CHANNEL_KEY } from "./shared/channel.ts";
+import { isPresenceWithoutMembers } from "./presence/empty_channel.ts";
 import { Presence } from "./presence/presence.ts";
 import { withinLimit } from "./shared/time_limit.ts";
 import { DrainPoll } from "./transports/drain_poll.ts";
@@ -63,6 +64,7 @@ export async function openServer(config: Config, logger: Logger): Promise<Server
     traits,
     retention: defaults,
     maxChannels,
+    deleteWhenEmpty: (channelKey) => isPresenceWithoutMembers(kv, channelKey),
     observer: meter,
   });
   const access = await Access.open({

@@ -39,6 +39,8 @@ export interface KvLogOptions {
   readonly retention: Retention;
   /** Channels that a tenant may have. @default Infinity */
   readonly maxChannels?: number;
+  /** Returns whether retention deletes a channel that has no events left. @default always false */
+  readonly deleteWhenEmpty?: (channelKey: ChannelKey) => Promise<boolean>;
   /** Milliseconds since 1970. @default {Date.now} */
   readonly now?: () => number;
   /** From 0 to 1. @default {Math.random} */
@@ -90,7 +92,8 @@ export class KvLog implements Log {
       doorbell,
       defaults: retention,
       now,
-      end: async (channelKey, { epoch, last }) => {
+      deleteWhenEmpty: options.deleteWhenEmpty ?? (() => Promise.resolve(false)),
+      deleteChannel: async (channelKey, { epoch, last }) => {
         await this.#changeHead(
           channelKey,
           (head) => head?.epoch === epoch && head.last === last ? this.#ended(head) : undefined,

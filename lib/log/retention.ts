@@ -9,8 +9,6 @@ import {
   channelKeyOf,
   channelOf,
   type Tenant,
-  tenantOf,
-  watchedChannel,
 } from "../shared/channel.ts";
 import type { Epoch } from "../shared/offset.ts";
 import { deleteBlob, type Orphan } from "./blobs.ts";
@@ -30,8 +28,10 @@ export interface RetentionOptions {
   readonly doorbell: Doorbell;
   readonly defaults: Retention;
   readonly now: () => number;
-  /** Ends the life of a channel, if its head is still this one. */
-  readonly end: (channelKey: ChannelKey, head: StoredHead) => Promise<void>;
+  /** Returns whether to delete a channel that has no events left. */
+  readonly deleteWhenEmpty: (channelKey: ChannelKey) => Promise<boolean>;
+  /** Deletes a channel, unless its head has changed. */
+  readonly deleteChannel: (channelKey: ChannelKey, head: StoredHead) => Promise<void>;
 }
 
 /**
@@ -80,7 +80,7 @@ export class RetentionJob {
   async #trim(channelKey: ChannelKey, entry: Deno.KvEntry<StoredHead>): Promise<void> {
     const { kv, now, defaults, doorbell } = this.#options;
     const head = entry.value;
-    if (head.first > head.last) return await this.#endDeserted(channelKey, entry);
+    if (head.first > head.last) return await this.#deleteEmpty(channelKey, head);
     const limits = retentionOf(channelOf(channelKey), head.retention, defaults);
     const oldestKept = now() - limits.age;
     const isWithin = head.oldest >= oldestKept && head.last - head.first < limits.events &&
@@ -103,20 +103,11 @@ export class RetentionJob {
     if (result.ok) doorbell.committed([channelKey], result.versionstamp);
   }
 
-  /**
-   * Ends the presence channel where nobody is, and has been for as long as it keeps: nobody could
-   * delete it, and it counts as one of the tenant's.
-   */
-  async #endDeserted(
-    channelKey: ChannelKey,
-    { value: head }: Deno.KvEntry<StoredHead>,
-  ): Promise<void> {
-    const { kv, end } = this.#options;
-    const watched = watchedChannel(channelOf(channelKey));
-    if (watched === undefined || head.deleted) return;
-    const prefix = keys.members(channelKeyOf(tenantOf(channelKey), watched));
-    for await (const _ of kv.list({ prefix }, { limit: 1 })) return;
-    await end(channelKey, head); // unless it has moved meanwhile: whoever enters moves it
+  /** The head is read before the question is asked: an event that comes meanwhile moves it. */
+  async #deleteEmpty(channelKey: ChannelKey, head: StoredHead): Promise<void> {
+    const { deleteWhenEmpty, deleteChannel } = this.#options;
+    if (head.deleted || !await deleteWhenEmpty(channelKey)) return;
+    await deleteChannel(channelKey, head);
   }
 
   /** Deletes what an epoch's log has before the first kept event; all, if it is over. */

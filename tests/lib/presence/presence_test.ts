@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { keys } from "../../../lib/kv/keys.ts";
 import type { KvLog } from "../../../lib/log/kv_log.ts";
 import type { Draft } from "../../../lib/log/log.ts";
+import { isPresenceWithoutMembers } from "../../../lib/presence/empty_channel.ts";
 import type { Presence, PresenceOptions } from "../../../lib/presence/presence.ts";
 import { DEFAULT_TENANT } from "../../../lib/shared/channel.ts";
 import { Problem } from "../../../lib/shared/problem.ts";
@@ -29,7 +30,12 @@ async function isolate(
   options: Partial<PresenceOptions> = {},
   logOptions: IsolateOptions = {},
 ): Promise<Isolate> {
-  const log = await store.isolate({ now, random: () => 0.01, ...logOptions });
+  const log = await store.isolate({
+    now,
+    random: () => 0.01,
+    deleteWhenEmpty: (channelKey) => isPresenceWithoutMembers(store.kv, channelKey),
+    ...logOptions,
+  });
   return { log, presence: openPresence({ kv: store.kv, log, now, ticks: now, ...options }) };
 }
 

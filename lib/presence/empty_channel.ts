@@ -1,0 +1,23 @@
+import { keys } from "../kv/keys.ts";
+import {
+  type ChannelKey,
+  channelKeyOf,
+  channelOf,
+  tenantOf,
+  watchedChannel,
+} from "../shared/channel.ts";
+
+/**
+ * Returns whether `channelKey` is a presence channel without members. Nobody can delete such a
+ * channel by request, and it counts as one of its tenant's channels.
+ */
+export async function isPresenceWithoutMembers(
+  kv: Deno.Kv,
+  channelKey: ChannelKey,
+): Promise<boolean> {
+  const watched = watchedChannel(channelOf(channelKey));
+  if (watched === undefined) return false;
+  const prefix = keys.members(channelKeyOf(tenantOf(channelKey), watched));
+  for await (const _ of kv.list({ prefix }, { limit: 1 })) return false;
+  return true;
+}
