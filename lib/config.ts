@@ -17,7 +17,7 @@ export interface Config {
   readonly kv: string | undefined;
   readonly retention: Retention;
   /** Milliseconds. */
-  readonly heartbeat: number;
+  readonly heartbeatMs: number;
   /** Origins of pages, beside Weir's own, that browsers may come from. */
   readonly origins: readonly string[];
   /** Origins under which Weir itself is reached from elsewhere. */
@@ -180,7 +180,7 @@ export function parseConfig(env: Readonly<Record<string, string>>): Config {
       events: values.WEIR_RETENTION_EVENTS,
       bytes: values.WEIR_RETENTION_BYTES,
     },
-    heartbeat: values.WEIR_HEARTBEAT,
+    heartbeatMs: values.WEIR_HEARTBEAT,
     origins: values.WEIR_ORIGINS,
     publicUrls: values.WEIR_PUBLIC_URL,
     tls: tlsOf(values.WEIR_TLS_CERT, values.WEIR_TLS_KEY),

@@ -1,12 +1,12 @@
 import { quote } from "./shared/problem.ts";
 
 /** Between two looks at the certificate's files, in ms. A change is taken at the second. */
-const POLL_INTERVAL = 1_000;
+const POLL_INTERVAL_MS = 1_000;
 /**
  * After the server could accept no more it listens again, in ms. Met: so many connections that the
  * process has no file descriptor left. `Deno.serve` then ends for good; those it has stay open.
  */
-const RELISTEN_DELAY = 1_000;
+const RELISTEN_DELAY_MS = 1_000;
 
 export interface TlsFiles {
   /** PEM: the certificate, followed by those between it and the root. */
@@ -37,7 +37,7 @@ export interface ListenOptions {
   /** No connection is accepted for a moment; the open ones stay. */
   onAcceptFailed?(cause: unknown): void;
   /** Between two looks at the certificate's files, in ms. @default 1_000 */
-  readonly pollInterval?: number;
+  readonly pollIntervalMs?: number;
 }
 
 export interface Listener {
@@ -137,7 +137,7 @@ class ReloadingListener implements Listener {
       this.#looking = this.#reload(tls)
         .catch((cause) => this.#options.onReloadFailed?.(cause))
         .then(() => this.#lookLater(tls));
-    }, this.#options.pollInterval ?? POLL_INTERVAL);
+    }, this.#options.pollIntervalMs ?? POLL_INTERVAL_MS);
   }
 
   async #reload(tls: TlsFiles): Promise<void> {
@@ -200,7 +200,7 @@ class ReloadingListener implements Listener {
         this.#options.onAcceptFailed?.(cause);
         this.#listenAgain(failed);
       }
-    }, RELISTEN_DELAY);
+    }, RELISTEN_DELAY_MS);
   }
 }
 

@@ -12,11 +12,11 @@ import { FIGURES_CHANNEL_KEY } from "./shared/channel.ts";
 import { isPresenceWithoutMembers } from "./presence/empty_channel.ts";
 import { Presence } from "./presence/presence.ts";
 import { withinLimit } from "./shared/time_limit.ts";
-import { DrainPoll } from "./transports/drain_poll.ts";
+import { DrainPoller } from "./transports/socket/drain_poller.ts";
 import { EphemeralPublisher } from "./hub/ephemeral_publisher.ts";
 import type { SocketOptions } from "./transports/socket/socket.ts";
 import { TimerWheel } from "./transports/timer_wheel.ts";
-import { Unfinished } from "./transports/unfinished.ts";
+import { OpenResponses } from "./transports/open_responses.ts";
 
 /** Between two passes of retention, in ms. */
 const RETENTION_INTERVAL = 30_000;
@@ -35,7 +35,7 @@ export interface Server {
   readonly wheel: TimerWheel;
   readonly sockets: SocketOptions;
   /** Long polls and streams, until their answers are sent. */
-  readonly unfinished: Unfinished;
+  readonly openResponses: OpenResponses;
   readonly meter: Meter;
   readonly figures: Figures;
   /** True from the moment on at which it stops. */
@@ -95,10 +95,10 @@ export async function openServer(config: Config, logger: Logger): Promise<Server
     hub,
     connections: access.connections,
     presence,
-    drains: new DrainPoll(),
+    drainPoller: new DrainPoller(),
     append: (drafts) => log.append(drafts),
     ephemeral,
-    heartbeat: config.heartbeat,
+    heartbeatMs: config.heartbeatMs,
     onError: (cause, tenant) => logger.error("socket failed", { tenant, ...errorFields(cause) }),
     onRefused: () => meter.refused(),
     sockets: new Set(),
@@ -114,8 +114,8 @@ export async function openServer(config: Config, logger: Logger): Promise<Server
     isFollowed: () => hub.isFollowed(FIGURES_CHANNEL_KEY),
     onError: (cause) => logger.warn("figures were not stored", errorFields(cause)),
   });
-  const wheel = new TimerWheel(config.heartbeat);
-  const unfinished = new Unfinished();
+  const wheel = new TimerWheel(config.heartbeatMs);
+  const openResponses = new OpenResponses();
   const retention = setInterval(() => {
     log.retain().catch((cause) => logger.warn("retention failed", errorFields(cause)));
   }, RETENTION_INTERVAL);
@@ -132,10 +132,10 @@ export async function openServer(config: Config, logger: Logger): Promise<Server
     wheel.close();
     const dismissed = dismissSockets();
     const hubClosed = hub.close();
-    sockets.drains.close();
+    sockets.drainPoller.close();
     await dismissed;
     await hubClosed;
-    await unfinished.sent(FAREWELL_MS);
+    await openResponses.allSent(FAREWELL_MS);
   }
 
   const server: Server = {
@@ -148,7 +148,7 @@ export async function openServer(config: Config, logger: Logger): Promise<Server
     presence,
     wheel,
     sockets,
-    unfinished,
+    openResponses,
     meter,
     figures,
     isStopping: () => leaving !== undefined,

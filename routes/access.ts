@@ -13,7 +13,7 @@ import {
   isHttps,
   isOwnHost,
   isOwnOrigin,
-  type Presented,
+  type PresentedCredential,
   presentedIn,
 } from "./credentials.ts";
 import { checkRequestSize } from "./request_size.ts";
@@ -187,7 +187,7 @@ function clientIpOf(c: Context, { trustedProxies }: Config): string {
  * such a request has an `Origin`, which was checked. Met: cross-site request forgery, and sockets
  * opened by other sites.
  */
-function refuseForged(presented: Presented, c: Context, config: Config): void {
+function refuseForged(presented: PresentedCredential, c: Context, config: Config): void {
   if (presented.by !== "cookie") return;
   const { headers, method } = c.req.raw;
   const site = headers.get("sec-fetch-site");

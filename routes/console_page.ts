@@ -5,7 +5,7 @@ import type { Caller } from "../lib/auth/caller.ts";
 import { type Channel, channelKeyOf, parseReadableChannel } from "../lib/shared/channel.ts";
 import type { WireEvent } from "../lib/shared/event.ts";
 import type { Position } from "../lib/shared/offset.ts";
-import { readPage } from "../lib/transports/page.ts";
+import { readPage } from "../lib/transports/poll/read_page.ts";
 import type { Server } from "../lib/server.ts";
 import { channelsPage, figuresOf } from "./channel_list.ts";
 import type { PageDefinition } from "./page.tsx";

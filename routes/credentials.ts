@@ -6,13 +6,13 @@ import { Problem } from "../lib/shared/problem.ts";
 import { hasSecret } from "../lib/shared/secrets.ts";
 
 /** What a request brings to say who it is from. */
-export type Presented =
+export type PresentedCredential =
   | { readonly by: "nothing" }
   | { readonly by: "header"; readonly credential: string }
   | { readonly by: "cookie"; readonly credential: string }
   | { readonly by: "ticket"; readonly ticket: string };
 
-const NOTHING: Presented = { by: "nothing" };
+const NOTHING: PresentedCredential = { by: "nothing" };
 
 /**
  * What people call a credential in a query, without case and signs: logs, histories and referrers
@@ -44,7 +44,7 @@ const REFUSED_PARAMETERS: ReadonlySet<string> = new Set([
  *
  * @throws {Problem} `token_in_url`, `token_invalid`, `key_invalid`, `bad_parameter`
  */
-export function presentedIn(c: Context, config: Config): Presented {
+export function presentedIn(c: Context, config: Config): PresentedCredential {
   const { url, headers } = c.req.raw;
   const query = url.indexOf("?");
   const ticket = query === -1 ? undefined : ticketIn(new URLSearchParams(url.slice(query)));

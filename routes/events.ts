@@ -5,9 +5,9 @@ import type { Caller } from "../lib/auth/caller.ts";
 import { type ChannelKey, channelOf, parseReadableChannel } from "../lib/shared/channel.ts";
 import { type After, type Cursor, parseAfter, parseCursor } from "../lib/shared/cursor.ts";
 import { Problem } from "../lib/shared/problem.ts";
-import { longPoll } from "../lib/transports/long_poll.ts";
-import { type Page, readPage } from "../lib/transports/page.ts";
-import { sseStream } from "../lib/transports/sse.ts";
+import { longPoll } from "../lib/transports/poll/long_poll.ts";
+import { type ReadPage, readPage } from "../lib/transports/poll/read_page.ts";
+import { sseStream } from "../lib/transports/sse/stream.ts";
 import type { Server } from "../lib/server.ts";
 import { requireRead } from "./access.ts";
 import { integer, parseChannels, parsePathChannel, parseQuery, splitUrl } from "./query.ts";
@@ -75,12 +75,12 @@ async function read(reading: Reading): Promise<Response> {
   const { authority } = caller;
   const { limiter, connections } = server.access;
   using _connection = server.meter.connected("longPoll", limiter.connect(caller));
-  server.unfinished.add(c.env?.completed);
+  server.openResponses.add(c.env?.completed);
   const { signal } = c.req.raw;
   const options = {
     channelKeys,
     limit,
-    wait: wait * 1_000,
+    waitMs: wait * 1_000,
     signal,
     connections,
     authority,
@@ -134,7 +134,7 @@ async function stream(
   const headers = {
     "Content-Type": STREAM,
     "Cache-Control": "no-store",
-    "Weir-Heartbeat": String(server.config.heartbeat),
+    "Weir-Heartbeat": String(server.config.heartbeatMs),
     "X-Accel-Buffering": "no",
     "X-Content-Type-Options": "nosniff",
   };
@@ -152,7 +152,7 @@ async function stream(
   const id = crypto.randomUUID();
   const { authority } = caller;
   const connection = server.meter.connected("sse", limiter.connect(caller));
-  server.unfinished.add(c.env?.completed);
+  server.openResponses.add(c.env?.completed);
   const options = {
     hub,
     wheel,
@@ -168,7 +168,7 @@ async function stream(
 }
 
 /** With an ETag: for one URL, the cursor and the length tell whether anything is new. */
-function shortPollAnswer(c: Context, page: Page): Response {
+function shortPollAnswer(c: Context, page: ReadPage): Response {
   const etag = `"${page.cursor}-${page.body.length}"`;
   const headers = { ...pageHeaders(page.cursor), "ETag": etag };
   const known = c.req.raw.headers.get("if-none-match")?.split(",").map((tag) =>
@@ -178,7 +178,7 @@ function shortPollAnswer(c: Context, page: Page): Response {
   return pageAnswer(page, headers);
 }
 
-function pageAnswer(page: Page, headers: Record<string, string>): Response {
+function pageAnswer(page: ReadPage, headers: Record<string, string>): Response {
   return new Response(page.body, { headers: { ...headers, "Content-Type": JSON_TYPE } });
 }
 

@@ -36,7 +36,7 @@ export async function openSocket(c: Context, server: Server): Promise<Response> 
   const visitor = await identify(c, server);
   const connection = server.access.limiter.connect(visitor);
   try {
-    const { heartbeat } = server.config;
+    const { heartbeatMs: heartbeat } = server.config;
     const { socket, response } = Deno.upgradeWebSocket(request, {
       ...offered.length > 0 && { protocol: SUBPROTOCOL },
       // Seconds: the runtime pings at half of it and closes at the whole.

@@ -8,7 +8,7 @@ import { authenticate } from "./access.ts";
 import { readBody } from "./body.ts";
 import {
   clearSessionCookie,
-  type Presented,
+  type PresentedCredential,
   presentedIn,
   setSessionCookie,
 } from "./credentials.ts";
@@ -49,7 +49,7 @@ function setCookie(
   c: Context,
   { config }: Server,
   { authority }: Caller,
-  presented: Presented,
+  presented: PresentedCredential,
 ): Response {
   const { kind, expiresAt } = authority.grant;
   if (presented.by !== "header" || kind !== "token" || expiresAt === undefined) {

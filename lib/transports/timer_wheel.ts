@@ -1,5 +1,5 @@
 /** What is called once a round. */
-export interface Beating {
+export interface Heartbeat {
   beat(): void;
 }
 
@@ -8,7 +8,7 @@ export interface Beating {
  * tick serves one slot, so that a round's work is spread evenly over its time.
  */
 export class TimerWheel {
-  readonly #slots: Set<Beating>[];
+  readonly #slots: Set<Heartbeat>[];
   readonly #tick: number;
   #timer: ReturnType<typeof setInterval> | undefined;
   #at = 0;
@@ -21,7 +21,7 @@ export class TimerWheel {
   }
 
   /** The first beat comes after a whole round. Disposing ends the beats. */
-  add(beating: Beating): Disposable {
+  add(beating: Heartbeat): Disposable {
     const slot = this.#slots[(this.#at + this.#slots.length - 1) % this.#slots.length];
     slot?.add(beating);
     this.#size++;

@@ -266,7 +266,7 @@ class Served implements AsyncDisposable {
     const streams = new Set<ReadableStreamDefaultController<Uint8Array>>();
     const listener = await listen({
       ...HERE,
-      pollInterval: SOON,
+      pollIntervalMs: SOON,
       handler: (request) => answer(request, streams, onSocket),
       onListen() {},
       onReload: () => reloads.put("reloaded"),

@@ -31,7 +31,7 @@ export class RestartableServer implements AsyncDisposable {
     const config = parseConfig({ WEIR_KV: `${directory}/weir.db`, ...env });
     const server = new RestartableServer(directory, {
       ...config,
-      heartbeat: heartbeat ?? config.heartbeat,
+      heartbeatMs: heartbeat ?? config.heartbeatMs,
     });
     await server.start();
     return server;

@@ -2,7 +2,7 @@ import { OPEN } from "../../lib/auth/authority.ts";
 import { Connections } from "../../lib/auth/connections.ts";
 import { Hub } from "../../lib/hub/hub.ts";
 import type { Log } from "../../lib/log/log.ts";
-import { DrainPoll } from "../../lib/transports/drain_poll.ts";
+import { DrainPoller } from "../../lib/transports/socket/drain_poller.ts";
 import { EphemeralPublisher } from "../../lib/hub/ephemeral_publisher.ts";
 import { Socket, type SocketOptions, SUBPROTOCOL } from "../../lib/transports/socket/socket.ts";
 import type { SocketClient } from "../../lib/transports/socket/client.ts";
@@ -32,10 +32,10 @@ export class SocketHost implements AsyncDisposable {
       hub: this.hub,
       connections: new Connections(),
       presence: NOBODY,
-      drains: new DrainPoll(),
+      drainPoller: new DrainPoller(),
       append: (drafts) => log.append(drafts),
       ephemeral: new EphemeralPublisher({ hub: this.hub }),
-      heartbeat: 15_000,
+      heartbeatMs: 15_000,
       onError: onError ?? ((cause) => {
         throw cause;
       }),
@@ -58,7 +58,7 @@ export class SocketHost implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all([...this.options.sockets].map((socket) => socket.close("stopping")));
-    this.options.drains.close();
+    this.options.drainPoller.close();
     await this.hub.close();
     await this.#server.shutdown();
   }

@@ -25,7 +25,7 @@ export interface SocketAdmissionOptions {
   readonly client: SocketClient;
   readonly connections: Connections;
   /** The socket itself. */
-  readonly holder: ConnectionHandler;
+  readonly handler: ConnectionHandler;
   readonly output: SocketOutput;
   /** Whether it is subscribed to nothing and nobody's presence. */
   readonly isIdle: () => boolean;
@@ -43,7 +43,7 @@ interface Waiting {
 export class SocketAdmission implements Disposable {
   readonly #options: SocketAdmissionOptions;
   /** None until there is a credential. */
-  #session: Connection | undefined;
+  #connection: Connection | undefined;
   #deadline: ReturnType<typeof setTimeout> | undefined;
   #isVerifying = false;
   /** What came behind the credential that is being verified. */
@@ -53,9 +53,9 @@ export class SocketAdmission implements Disposable {
 
   constructor(options: SocketAdmissionOptions) {
     this.#options = options;
-    const { id, client, connections, holder, close } = options;
+    const { id, client, connections, handler, close } = options;
     if (client.authority !== undefined) {
-      this.#session = connections.open(id, client.authority, holder);
+      this.#connection = connections.open(id, client.authority, handler);
     } else {
       this.#deadline = setTimeout(() => close("unauthenticated"), AUTH_MS);
     }
@@ -63,12 +63,12 @@ export class SocketAdmission implements Disposable {
 
   /** Whether it has said who it is. */
   get isKnown(): boolean {
-    return this.#session !== undefined;
+    return this.#connection !== undefined;
   }
 
   /** @throws {Problem} `unauthenticated` */
   get authority(): Authority {
-    if (this.#session !== undefined) return this.#session.authority;
+    if (this.#connection !== undefined) return this.#connection.authority;
     throw new Problem("unauthenticated", `Say who you are first: {"op":"auth","token":…}.`);
   }
 
@@ -93,7 +93,7 @@ export class SocketAdmission implements Disposable {
     const { client, output, fail, close } = this.#options;
     this.#isVerifying = true;
     try {
-      const authority = await client.authenticate(token, this.#session?.authority);
+      const authority = await client.authenticate(token, this.#connection?.authority);
       if (this.#isDisposed) return;
       this.#admit(authority);
       const { expiresAt } = authority.grant;
@@ -113,22 +113,22 @@ export class SocketAdmission implements Disposable {
   [Symbol.dispose](): void {
     this.#isDisposed = true;
     clearTimeout(this.#deadline);
-    this.#session?.[Symbol.dispose]();
+    this.#connection?.[Symbol.dispose]();
     this.#waiting = undefined;
   }
 
   /** All or nothing: where the credential is refused, the socket stays who it was. */
   #admit(authority: Authority): void {
-    const { id, client, connections, holder, isIdle } = this.#options;
-    const session = this.#session;
-    const isNobodyYet = session?.authority.grant.kind === "anonymous" && isIdle();
-    const kept = isNobodyYet ? undefined : session;
+    const { id, client, connections, handler, isIdle } = this.#options;
+    const connection = this.#connection;
+    const isNobodyYet = connection?.authority.grant.kind === "anonymous" && isIdle();
+    const kept = isNobodyYet ? undefined : connection;
     kept?.requireSuccessor(authority);
     client.admitted(authority);
     clearTimeout(this.#deadline);
     if (kept !== undefined) return kept.replace(authority, Date.now());
-    session?.[Symbol.dispose]();
-    this.#session = connections.open(id, authority, holder);
+    connection?.[Symbol.dispose]();
+    this.#connection = connections.open(id, authority, handler);
   }
 
   #resume(): void {

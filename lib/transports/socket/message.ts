@@ -62,13 +62,13 @@ export interface ServerMessage {
 const OPS = Object.keys(operations).join(", ");
 
 /** Why a message was refused, and the `ref` to answer to, if it could be read. */
-export interface Refused {
+export interface RefusedMessage {
   readonly ref: Ref | undefined;
   readonly problem: Problem;
 }
 
 /** One line of a text frame as a message, or why it is none. Never throws. */
-export function parseMessage(line: string): ClientMessage | Refused {
+export function parseMessage(line: string): ClientMessage | RefusedMessage {
   let value: unknown;
   try {
     value = parseJson(line);
@@ -94,7 +94,7 @@ export function parseMessage(line: string): ClientMessage | Refused {
   );
 }
 
-function refused(value: unknown, code: ProblemCode, detail: string): Refused {
+function refused(value: unknown, code: ProblemCode, detail: string): RefusedMessage {
   const given = typeof value === "object" && value !== null
     ? (value as { ref?: unknown }).ref
     : undefined;

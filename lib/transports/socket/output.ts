@@ -1,7 +1,7 @@
 import type { EphemeralBatch } from "../../hub/ephemeral_batch.ts";
 import type { CloseReason, Sink } from "../../hub/sink.ts";
 import type { Encoder, Run } from "../../log/run.ts";
-import type { DrainPoll } from "../drain_poll.ts";
+import type { DrainPoller } from "./drain_poller.ts";
 import { socketEphemeral } from "../json_encoding.ts";
 import type { ServerMessage } from "./message.ts";
 
@@ -11,12 +11,12 @@ const QUEUE_BYTES = 128 * 1024;
 /** What goes out over one socket: answers, and the events of its subscriptions, which share it. */
 export class SocketOutput {
   readonly #socket: WebSocket;
-  readonly #drains: DrainPoll;
+  readonly #drainPoller: DrainPoller;
   #isClosed = false;
 
-  constructor(socket: WebSocket, drains: DrainPoll) {
+  constructor(socket: WebSocket, drainPoller: DrainPoller) {
     this.#socket = socket;
-    this.#drains = drains;
+    this.#drainPoller = drainPoller;
   }
 
   get isClosed(): boolean {
@@ -53,7 +53,7 @@ export class SocketOutput {
   }
 
   drained(): Promise<void> {
-    return this.#drains.wait(() => this.hasRoom());
+    return this.#drainPoller.waitForRoom(() => this.hasRoom());
   }
 
   get #isOpen(): boolean {

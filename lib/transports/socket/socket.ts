@@ -7,7 +7,7 @@ import type { AppendedEvent, Draft } from "../../log/log.ts";
 import { channelOf, type Tenant } from "../../shared/channel.ts";
 import { MAX_EVENT_BYTES } from "../../shared/event.ts";
 import { Problem } from "../../shared/problem.ts";
-import type { DrainPoll } from "../drain_poll.ts";
+import type { DrainPoller } from "./drain_poller.ts";
 import type { EphemeralPublisher } from "../../hub/ephemeral_publisher.ts";
 import { type GoodbyeReason, reconnectDelay } from "../goodbye.ts";
 import type { Presence } from "../../presence/presence.ts";
@@ -16,7 +16,7 @@ import type { SocketClient } from "./client.ts";
 import { type ClientMessage, type MessageOf, parseMessage, type Ref } from "./message.ts";
 import { SocketMembers } from "./members.ts";
 import { SocketOutput } from "./output.ts";
-import { SocketRefusals } from "./refusals.ts";
+import { RefusalCounter } from "./refusal_counter.ts";
 import { SocketSubscriptions } from "./subscriptions.ts";
 
 export const SUBPROTOCOL = "weir.v1";
@@ -52,11 +52,11 @@ export interface SocketOptions {
   readonly hub: Hub;
   readonly connections: Connections;
   readonly presence: Pick<Presence, "enter" | "leave" | "lose">;
-  readonly drains: DrainPoll;
+  readonly drainPoller: DrainPoller;
   readonly append: (drafts: readonly Draft[]) => Promise<readonly AppendedEvent[]>;
   readonly ephemeral: EphemeralPublisher;
   /** Milliseconds between two pings, which the runtime sends. */
-  readonly heartbeat: number;
+  readonly heartbeatMs: number;
   /** Told of what nobody foresaw, and at whose message. */
   readonly onError: (cause: unknown, tenant: Tenant | undefined) => void;
   /** Told that a publish was refused. @default nobody wants to know */
@@ -74,17 +74,17 @@ export class Socket implements ConnectionHandler {
   readonly #admission: SocketAdmission;
   readonly #subscriptions: SocketSubscriptions;
   readonly #members: SocketMembers;
-  #refusals: SocketRefusals | undefined;
+  #refusals: RefusalCounter | undefined;
   #publishes = 0;
 
   constructor(socket: WebSocket, client: SocketClient, options: SocketOptions) {
     this.#options = options;
     this.#socket = socket;
     this.#client = client;
-    const { hub, connections, drains } = options;
+    const { hub, connections, drainPoller } = options;
     const id = crypto.randomUUID();
     const close = (reason: GoodbyeReason) => void this.close(reason);
-    const output = this.#output = new SocketOutput(socket, drains);
+    const output = this.#output = new SocketOutput(socket, drainPoller);
     const subscriptions = new SocketSubscriptions({ hub, client, output, close });
     this.#subscriptions = subscriptions;
     const members = this.#members = new SocketMembers({
@@ -97,7 +97,7 @@ export class Socket implements ConnectionHandler {
       id,
       client,
       connections,
-      holder: this,
+      handler: this,
       output,
       isIdle: () => subscriptions.isEmpty && members.isEmpty,
       fail: (ref, cause) => this.#fail(ref, cause),
@@ -105,7 +105,7 @@ export class Socket implements ConnectionHandler {
     });
     options.sockets.add(this);
     socket.onopen = () => {
-      output.send({ op: "welcome", session: id, heartbeat: options.heartbeat });
+      output.send({ op: "welcome", session: id, heartbeat: options.heartbeatMs });
     };
     socket.onmessage = ({ data }) => this.#receive(data);
     // A peer that answers no ping is an error: a close may never come after it.
@@ -249,7 +249,7 @@ export class Socket implements ConnectionHandler {
 
   #refuse(ref: Ref | undefined, { code, detail }: Problem): void {
     this.#output.send({ op: "error", ...ref !== undefined && { ref }, code, detail });
-    this.#refusals ??= new SocketRefusals();
+    this.#refusals ??= new RefusalCounter();
     if (this.#refusals.add(code, performance.now())) void this.close("flooding");
   }
 }

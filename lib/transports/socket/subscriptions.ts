@@ -18,8 +18,7 @@ import { jsonGap, jsonMembers, socketMessage } from "../json_encoding.ts";
 import type { SocketClient } from "./client.ts";
 import type { MessageOf } from "./message.ts";
 import { type SocketOutput, SocketSink } from "./output.ts";
-import { startPositions } from "../start.ts";
-import { Vector } from "../vector.ts";
+import { ReadPositions, startPositions } from "../read_positions.ts";
 
 /** Channels of one socket. Met: one socket that makes the server follow everything. */
 const MAX_SOCKET_CHANNELS = 1_000;
@@ -215,13 +214,13 @@ function vectorEncoders(
   channelKeys: readonly ChannelKey[],
   positions: readonly Position[],
 ): readonly Encoder<string>[] {
-  const vector = new Vector(channelKeys.map(channelOf), positions);
-  return channelKeys.map((_, i) => (run) => vectorMessage(run, i, vector));
+  const read = new ReadPositions(channelKeys.map(channelOf), positions);
+  return channelKeys.map((_, i) => (run) => vectorMessage(run, i, read));
 }
 
 /** The messages of one run of one of several channels: each with the cursor over them all. */
-function vectorMessage(run: Run, index: number, vector: Vector): string {
-  const cursorAt = (sequence: number) => vector.at(index, run.epoch, sequence);
+function vectorMessage(run: Run, index: number, positions: ReadPositions): string {
+  const cursorAt = (sequence: number) => positions.advancedCursor(index, run.epoch, sequence);
   const lines = run.gap === undefined
     ? []
     : [`{"op":"gap",${run.encode(jsonGap)},"cursor":"${cursorAt(run.after)}"}`];

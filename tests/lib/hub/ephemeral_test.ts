@@ -6,7 +6,7 @@ import { Hub } from "../../../lib/hub/hub.ts";
 import { EphemeralDelivery } from "../../../lib/hub/ephemeral_delivery.ts";
 import { EphemeralBatch } from "../../../lib/hub/ephemeral_batch.ts";
 import { offsetOf } from "../../../lib/shared/offset.ts";
-import { sseStream } from "../../../lib/transports/sse.ts";
+import { sseStream } from "../../../lib/transports/sse/stream.ts";
 import { TimerWheel } from "../../../lib/transports/timer_wheel.ts";
 import { address, draft } from "../../support/drafts.ts";
 import { FakeSink } from "../../support/fake_sink.ts";

@@ -3,7 +3,7 @@ import { OPEN } from "../../../lib/auth/authority.ts";
 import { Connections } from "../../../lib/auth/connections.ts";
 import { Hub } from "../../../lib/hub/hub.ts";
 import type { Log } from "../../../lib/log/log.ts";
-import { sseStream } from "../../../lib/transports/sse.ts";
+import { sseStream } from "../../../lib/transports/sse/stream.ts";
 import { TimerWheel } from "../../../lib/transports/timer_wheel.ts";
 import { address, draft } from "../../support/drafts.ts";
 import { type Frame, OPCODE, RawConnection } from "../../support/raw_connection.ts";

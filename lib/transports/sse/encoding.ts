@@ -1,7 +1,7 @@
-import type { EphemeralEncoder } from "../hub/ephemeral_batch.ts";
-import type { Encoder, Run } from "../log/run.ts";
-import { channelOf } from "../shared/channel.ts";
-import { ephemeralMembers } from "../shared/ephemeral.ts";
+import type { EphemeralEncoder } from "../../hub/ephemeral_batch.ts";
+import type { Encoder, Run } from "../../log/run.ts";
+import { channelOf } from "../../shared/channel.ts";
+import { ephemeralMembers } from "../../shared/ephemeral.ts";
 import {
   dataText,
   DEFAULT_TYPE,
@@ -9,9 +9,9 @@ import {
   type Gap,
   gapMembers,
   type LogEvent,
-} from "../shared/event.ts";
-import { formatOffset } from "../shared/offset.ts";
-import { sseEvent, sseNotice } from "../shared/sse.ts";
+} from "../../shared/event.ts";
+import { formatOffset } from "../../shared/offset.ts";
+import { sseEvent, sseNotice } from "../../shared/sse.ts";
 
 const utf8 = new TextEncoder();
 

@@ -18,7 +18,7 @@ const COUNTED: ReadonlySet<ProblemCode> = new Set<ProblemCode>([
  * The refusals of one socket. Met: a client that goes on sending what is refused. Each message
  * costs reading and an answer, and no limit holds it back.
  */
-export class SocketRefusals {
+export class RefusalCounter {
   #count = 0;
   #since = -Infinity;
 

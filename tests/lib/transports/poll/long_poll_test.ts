@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import { setImmediate } from "node:timers/promises";
 import { install } from "@sinonjs/fake-timers";
-import { OPEN } from "../../../lib/auth/authority.ts";
-import { Connections } from "../../../lib/auth/connections.ts";
-import { Hub } from "../../../lib/hub/hub.ts";
-import { longPoll } from "../../../lib/transports/long_poll.ts";
-import { address } from "../../support/drafts.ts";
-import { openEmbedded } from "../../support/log_stores.ts";
+import { OPEN } from "../../../../lib/auth/authority.ts";
+import { Connections } from "../../../../lib/auth/connections.ts";
+import { Hub } from "../../../../lib/hub/hub.ts";
+import { longPoll } from "../../../../lib/transports/poll/long_poll.ts";
+import { address } from "../../../support/drafts.ts";
+import { openEmbedded } from "../../../support/log_stores.ts";
 
 Deno.test("a long poll that comes while the server stops is answered with its cursor", async () => {
   await using store = await openEmbedded();
@@ -16,7 +16,7 @@ Deno.test("a long poll that comes while the server stops is answered with its cu
   const page = await longPoll(hub, "earliest", {
     channelKeys: [address("a")],
     limit: 10,
-    wait: 60_000,
+    waitMs: 60_000,
     signal,
     connections: new Connections(),
     authority: OPEN,
@@ -40,7 +40,7 @@ Deno.test("a poll gathers ephemeral events for 50 ms, but not more than 128 Ki c
       const { body } = await longPoll(hub, "latest", {
         channelKeys: [a],
         limit: 10,
-        wait: 10_000,
+        waitMs: 10_000,
         signal: new AbortController().signal,
         connections: new Connections(),
         authority: OPEN,

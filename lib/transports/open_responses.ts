@@ -1,7 +1,7 @@
 import { withinLimit } from "../shared/time_limit.ts";
 
 /** Answers that are still being sent. */
-export class Unfinished {
+export class OpenResponses {
   readonly #answers = new Set<Promise<unknown>>();
 
   /** @param completed settles when the answer is sent or its client has gone (`ServeHandlerInfo`). */
@@ -13,7 +13,7 @@ export class Unfinished {
   }
 
   /** Resolves when all of them are sent, or after `limit` ms. */
-  async sent(limit: number): Promise<void> {
+  async allSent(limit: number): Promise<void> {
     await withinLimit(Promise.allSettled(this.#answers), limit);
   }
 }

@@ -1,43 +1,42 @@
-import type { Hub } from "../hub/hub.ts";
-import type { Run } from "../log/run.ts";
-import { type ChannelKey, channelOf } from "../shared/channel.ts";
-import type { After, Cursor } from "../shared/cursor.ts";
-import { ORIGIN } from "../shared/offset.ts";
-import { jsonGap, jsonMembers } from "./json_encoding.ts";
-import { startPositions } from "./start.ts";
-import { Vector } from "./vector.ts";
+import type { Hub } from "../../hub/hub.ts";
+import type { Run } from "../../log/run.ts";
+import { type ChannelKey, channelOf } from "../../shared/channel.ts";
+import type { After, Cursor } from "../../shared/cursor.ts";
+import { ORIGIN } from "../../shared/offset.ts";
+import { jsonGap, jsonMembers } from "../json_encoding.ts";
+import { ReadPositions, startPositions } from "../read_positions.ts";
 
 /** One answer of a poll. At most one gap, which comes before all events. */
-export interface Page {
+export interface ReadPage {
   /** `{events, cursor, upToDate, gap?, ephemeral?}` as JSON text. */
   readonly body: string;
   readonly cursor: Cursor;
   /** No event of any kind and no gap: there is nothing new. */
   readonly isEmpty: boolean;
   /** Where reading goes on. */
-  readonly vector: Vector;
+  readonly positions: ReadPositions;
 }
 
 /** What was found of one of the polled channels. */
-export interface Found {
+export interface ChannelRuns {
   /** Its place in the list of addresses. */
   readonly index: number;
   readonly runs: readonly Run[];
 }
 
-export interface PageOptions {
+export interface ReadOptions {
   readonly channelKeys: readonly ChannelKey[];
   readonly limit: number;
 }
 
-/** What follows `after` now. @throws {import("../shared/problem.ts").Problem} `storage_*` */
+/** What follows `after` now. @throws {import("../../shared/problem.ts").Problem} `storage_*` */
 export async function readPage(
   hub: Hub,
   after: After,
-  { channelKeys, limit }: PageOptions,
-): Promise<Page> {
+  { channelKeys, limit }: ReadOptions,
+): Promise<ReadPage> {
   const starts = await startPositions(hub, channelKeys, after);
-  const vector = new Vector(channelKeys.map(channelOf), starts);
+  const positions = new ReadPositions(channelKeys.map(channelOf), starts);
   // One more than asked, to see whether that was all.
   const results = await Promise.all(
     channelKeys.map((channelKey, i) => hub.read(channelKey, starts[i] ?? ORIGIN, limit + 1)),
@@ -47,21 +46,21 @@ export async function readPage(
     const last = runs.at(-1)?.last ?? starts[i]?.sequence ?? 0;
     return head === undefined || last >= head.last;
   });
-  return makePage(vector, found, limit, reached.every((isAtHead) => isAtHead));
+  return makePage(positions, found, limit, reached.every((isAtHead) => isAtHead));
 }
 
 /**
- * The page of what was found after `vector`, which moves along. The first gap makes a page of its
+ * The page of what was found after `positions`, which moves along. The first gap makes a page of its
  * channel alone; else the channels' events are merged by time.
  *
  * @param isAll whether there is nothing behind what was found.
  */
 export function makePage(
-  vector: Vector,
-  found: readonly Found[],
+  positions: ReadPositions,
+  found: readonly ChannelRuns[],
   limit: number,
   isAll: boolean,
-): Page {
+): ReadPage {
   const withRuns = found.filter(({ runs }) => runs.length > 0);
   const gapped = withRuns.find(({ runs }) => runs[0]?.gap !== undefined);
   const parts = (gapped === undefined ? withRuns : [gapped])
@@ -70,13 +69,13 @@ export function makePage(
   const events: string[] = [];
   for (const { index, at, run } of taken) {
     events.push(`{${run.encode(jsonMembers)[at]}}`);
-    vector.move(index, run.epoch, run.after + at + 1);
+    positions.advance(index, run.epoch, run.after + at + 1);
   }
   let gap = "";
   const [first] = parts;
   if (gapped !== undefined && first !== undefined) {
     gap = `,"gap":{${first.run.encode(jsonGap)}}`;
-    if (taken.length === 0) vector.move(first.index, first.run.epoch, first.run.after);
+    if (taken.length === 0) positions.advance(first.index, first.run.epoch, first.run.after);
   }
   const total = withRuns.reduce(
     (n, { runs }) => n + runs.reduce((m, r) => m + r.events.length, 0),
@@ -84,16 +83,16 @@ export function makePage(
   );
   const upToDate = isAll && taken.length === total &&
     (gapped === undefined || (withRuns.length === 1 && gapped.runs.length === 1));
-  const { cursor } = vector;
+  const { cursor } = positions;
   return {
     body: `{"events":[${events.join(",")}],"cursor":"${cursor}","upToDate":${upToDate}${gap}}`,
     cursor,
     isEmpty: taken.length === 0 && gap === "",
-    vector,
+    positions,
   };
 }
 
-interface Taken {
+interface PageEvent {
   readonly index: number;
   readonly run: Run;
   /** Of the event in the run. */
@@ -104,10 +103,10 @@ interface Taken {
 function takeByTime(
   parts: readonly { readonly index: number; readonly run: Run }[],
   limit: number,
-): readonly Taken[] {
+): readonly PageEvent[] {
   const all = parts.flatMap(({ index, run }) => run.events.map((_, at) => ({ index, run, at })));
   if (parts.length > 1) {
-    const timeOf = ({ run, at }: Taken) => run.events[at]?.time ?? 0;
+    const timeOf = ({ run, at }: PageEvent) => run.events[at]?.time ?? 0;
     all.sort((a, b) => timeOf(a) - timeOf(b)); // stable, and time never falls within a channel
   }
   return all.slice(0, limit);

@@ -1,16 +1,16 @@
 import assert from "node:assert/strict";
 import { setImmediate } from "node:timers";
 import { install } from "@sinonjs/fake-timers";
-import { DrainPoll } from "../../../lib/transports/drain_poll.ts";
+import { DrainPoller } from "../../../../lib/transports/socket/drain_poller.ts";
 
-Deno.test("DrainPoll wakes who drains at once without a timer, and rests afterwards", async () => {
+Deno.test("a socket that drains soon is found without a timer, and none is left", async () => {
   const clock = install({ toFake: ["setTimeout", "clearTimeout"] });
   try {
-    const drains = new DrainPoll();
+    const poller = new DrainPoller();
     const rooms = [false, false, true];
     const woken: number[] = [];
     const waits = rooms.map((_, i) =>
-      drains.wait(() => rooms[i] === true).then(() => void woken.push(i))
+      poller.waitForRoom(() => rooms[i] === true).then(() => void woken.push(i))
     );
     await waits[2];
     rooms[1] = true;
@@ -24,13 +24,13 @@ Deno.test("DrainPoll wakes who drains at once without a timer, and rests afterwa
   }
 });
 
-Deno.test("DrainPoll looks seldom at who stays full, until somebody drains", async () => {
+Deno.test("a socket that stays full is polled every 10 ms until it drains", async () => {
   const clock = install({ toFake: ["setTimeout", "clearTimeout"] });
   try {
-    const drains = new DrainPoll();
+    const poller = new DrainPoller();
     let hasRoom = false;
     let looks = 0;
-    const wait = drains.wait(() => {
+    const wait = poller.waitForRoom(() => {
       looks++;
       return hasRoom;
     });
@@ -47,9 +47,9 @@ Deno.test("DrainPoll looks seldom at who stays full, until somebody drains", asy
   }
 });
 
-Deno.test("DrainPoll lets everyone go when it closes", async () => {
-  const drains = new DrainPoll();
-  const wait = drains.wait(() => false);
-  drains.close();
+Deno.test("close() resolves all waits", async () => {
+  const poller = new DrainPoller();
+  const wait = poller.waitForRoom(() => false);
+  poller.close();
   await wait;
 });

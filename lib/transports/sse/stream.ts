@@ -1,25 +1,29 @@
-import type { Authority } from "../auth/authority.ts";
-import type { Connection, ConnectionHandler, Connections, EndReason } from "../auth/connections.ts";
-import type { Hub } from "../hub/hub.ts";
-import type { EphemeralBatch, EphemeralEncoder } from "../hub/ephemeral_batch.ts";
-import type { Sink } from "../hub/sink.ts";
-import type { Subscription } from "../hub/subscription.ts";
-import type { Encoder, Run } from "../log/run.ts";
-import { concat } from "../shared/bytes.ts";
-import { type Channel, type ChannelKey, channelOf } from "../shared/channel.ts";
-import { type After, formatCursor } from "../shared/cursor.ts";
-import { SSE_HEARTBEAT, sseNotice, sseOpening } from "../shared/sse.ts";
-import { type GoodbyeReason, reconnectDelay } from "./goodbye.ts";
+import type { Authority } from "../../auth/authority.ts";
+import type {
+  Connection,
+  ConnectionHandler,
+  Connections,
+  EndReason,
+} from "../../auth/connections.ts";
+import type { Hub } from "../../hub/hub.ts";
+import type { EphemeralBatch, EphemeralEncoder } from "../../hub/ephemeral_batch.ts";
+import type { Sink } from "../../hub/sink.ts";
+import type { Subscription } from "../../hub/subscription.ts";
+import type { Encoder, Run } from "../../log/run.ts";
+import { concat } from "../../shared/bytes.ts";
+import { type Channel, type ChannelKey, channelOf } from "../../shared/channel.ts";
+import { type After, formatCursor } from "../../shared/cursor.ts";
+import { SSE_HEARTBEAT, sseNotice, sseOpening } from "../../shared/sse.ts";
+import { type GoodbyeReason, reconnectDelay } from "../goodbye.ts";
 import {
   encodeSseVector,
   sseEnvelope,
   sseEnvelopeEphemeral,
   ssePlain,
   ssePlainEphemeral,
-} from "./sse_encoding.ts";
-import type { TimerWheel } from "./timer_wheel.ts";
-import { startPositions } from "./start.ts";
-import { Vector } from "./vector.ts";
+} from "./encoding.ts";
+import type { TimerWheel } from "../timer_wheel.ts";
+import { ReadPositions, startPositions } from "../read_positions.ts";
 
 /** Bytes that wait for a subscriber's socket before it is full and turns to catching up. */
 const QUEUE_BYTES = 128 * 1024;
@@ -54,7 +58,7 @@ export interface SseOptions {
  * until the subscriber leaves, the server stops, the subscriber takes nothing for too long, or its
  * credential ends.
  *
- * @throws {import("../shared/problem.ts").Problem} `storage_*`, `shutting_down`
+ * @throws {import("../../shared/problem.ts").Problem} `storage_*`, `shutting_down`
  */
 export async function sseStream(options: SseOptions): Promise<ReadableStream<Uint8Array>> {
   const stream = new SseStream(options);
@@ -105,18 +109,19 @@ class SseStream implements ConnectionHandler {
     const channels = channelKeys.map(channelOf);
     const isVector = channelKeys.length > 1;
     const starts = isVector ? await startPositions(hub, channelKeys, after) : [];
-    const vector = new Vector(channels, starts);
+    const positions = new ReadPositions(channels, starts);
     for (const [i, channelKey] of channelKeys.entries()) {
       const encode: Encoder<Uint8Array> = isVector
-        ? (run) => encodeSseVector(run, isEnveloped, (at) => vector.at(i, run.epoch, at))
+        ? (run) =>
+          encodeSseVector(run, isEnveloped, (at) => positions.advancedCursor(i, run.epoch, at))
         : (run) => run.encode(isEnveloped ? sseEnvelope : ssePlain);
       const start = starts[i] ?? (typeof after === "string" ? after : after[i] ?? "latest");
       const subscription = await hub.subscribe(channelKey, start, this.#sink(encode));
       if (this.#isClosed) return subscription.close();
       this.#subscriptions.set(channelOf(channelKey), subscription);
     }
-    const positions = [...this.#subscriptions.values()].map(({ position }) => position);
-    const cursor = formatCursor(channels, positions);
+    const reached = [...this.#subscriptions.values()].map(({ position }) => position);
+    const cursor = formatCursor(channels, reached);
     this.#controller.enqueue(utf8.encode(sseOpening(RETRY_MS, cursor)));
   }
 

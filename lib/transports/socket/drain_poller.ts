@@ -10,14 +10,14 @@ const INTERVAL = 10;
  * falls, so one clock looks at all that are full, and only while there are some: at each turn of
  * the event loop at first, then every few milliseconds until somebody drains or joins.
  */
-export class DrainPoll {
+export class DrainPoller {
   readonly #waiting = new Map<() => boolean, () => void>();
   #looks = 0;
   #isTurning = false;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
   /** Resolves once `hasRoom` holds. */
-  wait(hasRoom: () => boolean): Promise<void> {
+  waitForRoom(hasRoom: () => boolean): Promise<void> {
     if (hasRoom()) return Promise.resolve();
     return new Promise((resolve) => {
       this.#waiting.set(hasRoom, resolve);

@@ -1,13 +1,19 @@
-import type { Authority } from "../auth/authority.ts";
-import type { Connections, EndReason } from "../auth/connections.ts";
-import type { Hub } from "../hub/hub.ts";
-import type { EphemeralBatch } from "../hub/ephemeral_batch.ts";
-import type { Sink } from "../hub/sink.ts";
-import type { Subscription } from "../hub/subscription.ts";
-import type { After } from "../shared/cursor.ts";
-import { Problem } from "../shared/problem.ts";
-import { jsonEphemeralMembers } from "./json_encoding.ts";
-import { type Found, makePage, type Page, type PageOptions, readPage } from "./page.ts";
+import type { Authority } from "../../auth/authority.ts";
+import type { Connections, EndReason } from "../../auth/connections.ts";
+import type { Hub } from "../../hub/hub.ts";
+import type { EphemeralBatch } from "../../hub/ephemeral_batch.ts";
+import type { Sink } from "../../hub/sink.ts";
+import type { Subscription } from "../../hub/subscription.ts";
+import type { After } from "../../shared/cursor.ts";
+import { Problem } from "../../shared/problem.ts";
+import { jsonEphemeralMembers } from "../json_encoding.ts";
+import {
+  type ChannelRuns,
+  makePage,
+  type ReadOptions,
+  type ReadPage,
+  readPage,
+} from "./read_page.ts";
 
 const CODES = { expired: "token_expired", revoked: "token_revoked" } as const;
 const WORDS: Readonly<Record<EndReason, string>> = {
@@ -15,9 +21,9 @@ const WORDS: Readonly<Record<EndReason, string>> = {
   revoked: "The credential was revoked while it waited.",
 };
 
-export interface LongPollOptions extends PageOptions {
+export interface LongPollOptions extends ReadOptions {
   /** Milliseconds to wait for an event. */
-  readonly wait: number;
+  readonly waitMs: number;
   /** Aborts when the client has gone. */
   readonly signal: AbortSignal;
   readonly connections: Connections;
@@ -40,7 +46,11 @@ const MAX_GATHERED = 128 * 1024;
  * @throws {Problem} `storage_*`; `token_expired` or `token_revoked` where the credential has ended
  * meanwhile.
  */
-export async function longPoll(hub: Hub, after: After, options: LongPollOptions): Promise<Page> {
+export async function longPoll(
+  hub: Hub,
+  after: After,
+  options: LongPollOptions,
+): Promise<ReadPage> {
   const { promise: ended, resolve: end, reject } = Promise.withResolvers<void>();
   // Before the first look: whose credential ends during it must not begin to wait.
   using _connection = options.connections.open(crypto.randomUUID(), options.authority, {
@@ -51,13 +61,13 @@ export async function longPoll(hub: Hub, after: After, options: LongPollOptions)
   ended.catch(() => {}); // it may be there before anyone waits for it
   const page = await readPage(hub, after, options);
   if (!page.isEmpty || options.signal.aborted) return page;
-  const found: Found[] = [];
+  const found: ChannelRuns[] = [];
   const ephemeral: EphemeralBatch[] = [];
   let gathered = 0;
   let gathering: ReturnType<typeof setTimeout> | undefined;
   const closed = Promise.withResolvers<void>();
   const subscriptions: Subscription[] = [];
-  const timer = setTimeout(end, options.wait);
+  const timer = setTimeout(end, options.waitMs);
   const onAbort = () => end();
   options.signal.addEventListener("abort", onAbort, { once: true });
   try {
@@ -80,7 +90,7 @@ export async function longPoll(hub: Hub, after: After, options: LongPollOptions)
         drained: () => hasRoom() ? Promise.resolve() : closed.promise,
         close: () => end(),
       };
-      const position = page.vector.positions[index] ?? "latest";
+      const position = page.positions.at(index) ?? "latest";
       subscriptions.push(await hub.subscribe(channelKey, position, sink));
     }
     for (const subscription of subscriptions) subscription.start();
@@ -95,12 +105,12 @@ export async function longPoll(hub: Hub, after: After, options: LongPollOptions)
     for (const subscription of subscriptions) subscription.close();
     closed.resolve();
   }
-  const answer = found.length === 0 ? page : makePage(page.vector, found, options.limit, true);
+  const answer = found.length === 0 ? page : makePage(page.positions, found, options.limit, true);
   return ephemeral.length === 0 ? answer : withEphemeral(answer, ephemeral);
 }
 
 /** The same page, which has ephemeral events too: it stays at its cursor. */
-function withEphemeral(page: Page, noted: readonly EphemeralBatch[]): Page {
+function withEphemeral(page: ReadPage, noted: readonly EphemeralBatch[]): ReadPage {
   const members = noted.flatMap((batch) => batch.encode(jsonEphemeralMembers));
   const events = members.map((one) => `{${one}}`).join(",");
   return { ...page, body: `{"ephemeral":[${events}],${page.body.slice(1)}`, isEmpty: false };

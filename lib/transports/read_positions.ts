@@ -1,0 +1,54 @@
+import type { Hub } from "../hub/hub.ts";
+import type { Channel, ChannelKey } from "../shared/channel.ts";
+import { type After, type Cursor, formatCursor } from "../shared/cursor.ts";
+import type { Epoch, Position } from "../shared/offset.ts";
+
+/**
+ * Resolves `after` to a position for each of `channelKeys`.
+ *
+ * @throws {import("../shared/problem.ts").Problem} `storage_*`
+ */
+export async function startPositions(
+  hub: Hub,
+  channelKeys: readonly ChannelKey[],
+  after: After,
+): Promise<readonly Position[]> {
+  if (typeof after !== "string") return after;
+  return await Promise.all(
+    channelKeys.map((channelKey) =>
+      after === "earliest" ? hub.earliest(channelKey) : hub.latest(channelKey)
+    ),
+  );
+}
+
+/** How far one reader has read in each of its channels. One cursor covers all of them. */
+export class ReadPositions {
+  readonly #channels: readonly Channel[];
+  readonly #positions: Position[];
+
+  /** @param positions one for each of `channels`, which are sorted and without repeats */
+  constructor(channels: readonly Channel[], positions: readonly Position[]) {
+    this.#channels = channels;
+    this.#positions = [...positions];
+  }
+
+  get cursor(): Cursor {
+    return formatCursor(this.#channels, this.#positions);
+  }
+
+  /** Returns the position in the channel at `index`. */
+  at(index: number): Position | undefined {
+    return this.#positions[index];
+  }
+
+  /** Records that the reader has read the channel at `index` up to `sequence`. */
+  advance(index: number, epoch: Epoch, sequence: number): void {
+    this.#positions[index] = { epoch, sequence };
+  }
+
+  /** Advances the channel at `index` and returns the cursor for the new positions. */
+  advancedCursor(index: number, epoch: Epoch, sequence: number): Cursor {
+    this.advance(index, epoch, sequence);
+    return this.cursor;
+  }
+}
