@@ -1,7 +1,7 @@
 import type { Context, MiddlewareHandler } from "hono";
 import type { Access } from "../lib/auth/access.ts";
 import type { Authority } from "../lib/auth/authority.ts";
-import type { Caller, Visitor } from "../lib/auth/caller.ts";
+import type { Caller, Requester } from "../lib/auth/caller.ts";
 import { clientIp } from "../lib/auth/client_ip.ts";
 import type { Action } from "../lib/auth/scope.ts";
 import { type Config, isLoopback } from "../lib/config.ts";
@@ -95,12 +95,12 @@ function forbiddenOrigin(origin: string, { isOpen }: Config): Problem {
  *
  * @throws {Problem} `token_*`, `key_invalid`, `ticket_invalid`, `forbidden_origin`, `rate_limited`
  */
-export function identify(c: Context, server: Server): Visitor | Promise<Visitor> {
+export function identify(c: Context, server: Server): Requester | Promise<Requester> {
   const { access, config } = server;
-  if (access.isOpen) return { authority: access.nobody, ip: "" };
+  if (access.isOpen) return { authority: access.anonymous, ip: "" };
   const ip = clientIpOf(c, config);
   const presented = presentedIn(c, config);
-  if (presented.by === "nothing") return { authority: access.nobody, ip };
+  if (presented.by === "nothing") return { authority: access.anonymous, ip };
   refuseForged(presented, c, config);
   const authority = presented.by === "ticket"
     ? redeem(presented.ticket, c, server)
@@ -125,11 +125,13 @@ export function countRefused({ limiter }: Access, ip: string, cause: unknown): n
 
 /** @throws {Problem} as {@link identify}; `unauthenticated` */
 export function authenticate(c: Context, server: Server): Caller | Promise<Caller> {
-  const visitor = identify(c, server);
-  return visitor instanceof Promise ? visitor.then(requireAuthority) : requireAuthority(visitor);
+  const requester = identify(c, server);
+  return requester instanceof Promise
+    ? requester.then(requireAuthority)
+    : requireAuthority(requester);
 }
 
-function requireAuthority({ authority, ip }: Visitor): Caller {
+function requireAuthority({ authority, ip }: Requester): Caller {
   if (authority !== undefined) return { authority, ip };
   throw new Problem(
     "unauthenticated",

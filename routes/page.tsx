@@ -76,9 +76,9 @@ async function viewOf<Query extends z.ZodObject, Props extends object>(
   let isSession = false;
   try {
     isSession = !access.isOpen && presentedIn(c, config).by === "cookie";
-    const { authority, ip: address } = await identify(c, server);
+    const { authority, ip } = await identify(c, server);
     if (authority === undefined) return NOBODY;
-    const view = await viewFor(c, server, { authority, ip: address }, page);
+    const view = await viewFor(c, server, { authority, ip }, page);
     if (!isSession) return view;
     const { subject, expiresAt } = authority.grant;
     const expiresIn = expiresAt === undefined ? undefined : expiresAt - Date.now();

@@ -2,8 +2,8 @@ import type { Context } from "hono";
 import { z } from "zod";
 import type { Access } from "../lib/auth/access.ts";
 import type { Authority } from "../lib/auth/authority.ts";
-import type { Visitor } from "../lib/auth/caller.ts";
-import type { Connection } from "../lib/auth/limiter.ts";
+import type { Requester } from "../lib/auth/caller.ts";
+import type { CountedConnection } from "../lib/auth/limiter.ts";
 import { Problem, quote } from "../lib/shared/problem.ts";
 import { Socket, SUBPROTOCOL } from "../lib/transports/socket/socket.ts";
 import type { SocketClient } from "../lib/transports/socket/client.ts";
@@ -33,8 +33,8 @@ export async function openSocket(c: Context, server: Server): Promise<Response> 
     );
   }
   if (server.isStopping()) throw new Problem("shutting_down", "This server is stopping.");
-  const visitor = await identify(c, server);
-  const connection = server.access.limiter.connect(visitor);
+  const requester = await identify(c, server);
+  const connection = server.access.limiter.connect(requester);
   try {
     const { heartbeatMs: heartbeat } = server.config;
     const { socket, response } = Deno.upgradeWebSocket(request, {
@@ -42,7 +42,7 @@ export async function openSocket(c: Context, server: Server): Promise<Response> 
       // Seconds: the runtime pings at half of it and closes at the whole.
       idleTimeout: (2 * heartbeat) / 1_000,
     });
-    new Socket(socket, new LimitedClient(server.access, visitor, connection), server.sockets);
+    new Socket(socket, new LimitedClient(server.access, requester, connection), server.sockets);
     return response;
   } catch (cause) {
     connection[Symbol.dispose]();
@@ -57,9 +57,9 @@ class LimitedClient implements SocketClient {
   readonly authority: Authority | undefined;
   readonly #access: Access;
   readonly #ip: string;
-  #connection: Connection;
+  #connection: CountedConnection;
 
-  constructor(access: Access, { authority, ip }: Visitor, connection: Connection) {
+  constructor(access: Access, { authority, ip }: Requester, connection: CountedConnection) {
     this.authority = authority;
     this.#access = access;
     this.#ip = ip;
@@ -76,8 +76,8 @@ class LimitedClient implements SocketClient {
   }
 
   admitted(authority: Authority): void {
-    const visitor = { authority, ip: this.#ip };
-    this.#connection = this.#access.limiter.connect(visitor, this.#connection);
+    const requester = { authority, ip: this.#ip };
+    this.#connection = this.#access.limiter.connect(requester, this.#connection);
   }
 
   published(authority: Authority, bytes: number): void {

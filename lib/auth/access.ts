@@ -13,7 +13,7 @@ import {
   ControlJournal,
   type SwapEntry,
 } from "./control_journal.ts";
-import { KeyEnds } from "./key_ends.ts";
+import { RecentKeyExpiries } from "./recent_key_expiries.ts";
 import type { LimitTable } from "./limit_settings.ts";
 import { Limiter } from "./limiter.ts";
 import { type RevocationKind, Revocations } from "./revocations.ts";
@@ -22,7 +22,7 @@ import { Connections } from "./connections.ts";
 import { keySourceOf, SigningKeys, type SigningKeysOptions } from "./signing_keys.ts";
 import { TicketStore } from "./ticket_store.ts";
 import { TokenVerifier } from "./token_verifier.ts";
-import { VerifiedCredentials } from "./verified_credentials.ts";
+import { CredentialCache } from "./credential_cache.ts";
 
 /** The keys that are set can't be used; its message is a sentence for the operator. */
 export class KeysError extends Error {
@@ -55,7 +55,7 @@ interface AccessOptions {
 export class Access {
   readonly isOpen: boolean;
   /** Who brings no credential; undefined: is refused. */
-  readonly nobody: Authority | undefined;
+  readonly anonymous: Authority | undefined;
   readonly connections = new Connections((grant) => this.#isRevoked(grant));
   readonly limiter: Limiter;
   readonly apiKeys: ApiKeyStore;
@@ -65,10 +65,10 @@ export class Access {
   #journal!: ControlJournal; // opened before anyone has the object
   #signingKeys: SigningKeys | undefined;
   #verifier: TokenVerifier | undefined;
-  readonly #verified = new VerifiedCredentials();
+  readonly #verified = new CredentialCache();
   /** Changes of keys so far: what was looked up before one may be as it no longer is. */
   #keyChanges = 0;
-  readonly #keyEnds = new KeyEnds();
+  readonly #keyEnds = new RecentKeyExpiries();
   /** The swaps from other isolates, one after the other. */
   #swapping: Promise<void> = Promise.resolve();
   readonly #onWarning: AccessOptions["onWarning"];
@@ -76,16 +76,20 @@ export class Access {
   private constructor({ kv, log, isOpen, anonymous, tokens, limits, onWarning }: AccessOptions) {
     this.isOpen = isOpen;
     this.#onWarning = onWarning;
-    if (isOpen) this.nobody = OPEN;
+    if (isOpen) this.anonymous = OPEN;
     else if (anonymous !== undefined) {
-      this.nobody = new Authority({ tenant: DEFAULT_TENANT, kind: "anonymous", scope: anonymous });
+      this.anonymous = new Authority({
+        tenant: DEFAULT_TENANT,
+        kind: "anonymous",
+        scope: anonymous,
+      });
     }
     this.audit = new Audit(log, (cause) => onWarning("an audit event was not stored", cause));
     this.limiter = new Limiter({
       limits,
-      onLimited: ({ authority, ip: address }, limit, scope) => {
+      onLimited: ({ authority, ip }, limit, scope) => {
         if (authority === undefined) return;
-        void this.record({ authority, ip: address }, "limit.exceeded", { limit, scope });
+        void this.record({ authority, ip }, "limit.exceeded", { limit, scope });
       },
     });
     this.apiKeys = new ApiKeyStore(kv);
@@ -137,14 +141,14 @@ export class Access {
   /**
    * What the bearer of a token or an API key may do: at once where it was verified before.
    *
-   * @param address where it comes from. After too many refusals there nothing new is looked at.
+   * @param ip where it comes from. After too many refusals there nothing new is looked at.
    * @throws {Problem} `token_invalid`, `token_expired`, `token_revoked`, `key_invalid`,
    * `keys_unavailable`, `storage_*`, `rate_limited`
    */
-  verify(credential: string, address?: string): Authority | Promise<Authority> {
+  verify(credential: string, ip?: string): Authority | Promise<Authority> {
     const known = this.#verified.get(credential);
     if (known !== undefined) return known;
-    if (address !== undefined) this.limiter.requireAuthentication(address);
+    if (ip !== undefined) this.limiter.requireAuthentication(ip);
     return this.#verifyAnew(credential);
   }
 
@@ -169,7 +173,7 @@ export class Access {
    *
    * @throws {Problem} `token_revoked`, `token_expired`, `key_invalid`
    */
-  requireGood({ grant }: Authority): void {
+  requireValid({ grant }: Authority): void {
     this.#refuseRevoked(grant);
     if (!this.#isSigned(grant)) {
       throw new Problem("token_revoked", "The key that signed this token is no longer trusted.");
@@ -238,12 +242,12 @@ export class Access {
    * @throws {Problem} as {@link Audit.record}
    */
   async record(
-    { authority, ip: address }: Caller,
+    { authority, ip }: Caller,
     type: AuditType,
     details: AuditDetails,
   ): Promise<void> {
     const { tenant, kind, subject, tokenId, keyId } = authority.grant;
-    const by = { kind, subject, tokenId, keyId, address: address === "" ? undefined : address };
+    const by = { kind, subject, tokenId, keyId, address: ip === "" ? undefined : ip };
     await this.audit.record(tenant, type, { ...by, ...details });
   }
 
@@ -278,7 +282,7 @@ export class Access {
   /**
    * The authority of a grant that was stored; undefined where its credential gives none any more.
    *
-   * @throws {Problem} as {@link requireGood}; `storage_*`
+   * @throws {Problem} as {@link requireValid}; `storage_*`
    */
   async #revive(grant: Grant): Promise<Authority | undefined> {
     this.#refuseRevoked(grant);
@@ -287,7 +291,7 @@ export class Access {
     if (changes !== this.#keyChanges) return await this.#revive(grant);
     if (present === undefined) return undefined;
     const authority = new Authority(present);
-    this.requireGood(authority);
+    this.requireValid(authority);
     return authority;
   }
 

@@ -63,7 +63,7 @@ interface StoredKey {
 }
 
 /** What adding a key writes. */
-interface Plan {
+interface KeyPlan {
   readonly info: KeyInfo;
   /** The key whose place it takes: as it was, and as it is then. */
   readonly replaced?: {
@@ -198,7 +198,7 @@ export class ApiKeyStore {
     id: string,
     newId: string,
     graceMs: number,
-  ): Promise<Plan | undefined> {
+  ): Promise<KeyPlan | undefined> {
     const entry = await this.#own(tenant, id);
     if (entry === undefined || entry.value.info.replacedBy !== undefined) return undefined;
     const { info } = entry.value;
@@ -219,11 +219,11 @@ export class ApiKeyStore {
   async #add(
     tenant: Tenant,
     key: ApiKey,
-    plan: () => Promise<Plan | undefined>,
+    plan: () => Promise<KeyPlan | undefined>,
     announce: Announce | undefined,
-  ): Promise<Plan | undefined> {
+  ): Promise<KeyPlan | undefined> {
     const start = performance.now();
-    let planned: Plan | undefined;
+    let planned: KeyPlan | undefined;
     for (let tries = 0; tries < MAX_TRIES; tries++) {
       const turn = await this.#kv.get(keys.apiKeyTurn(tenant));
       const kept = await this.#live(tenant);

@@ -1,17 +1,17 @@
 import { BlockList, isIPv4, isIPv6 } from "node:net";
 
 /** Addresses that are remembered as they are counted. Met: memory that fills with made-up ones. */
-const MAX_KNOWN = 10_000;
+const MAX_KNOWN_IPS = 10_000;
 /** No address with its zone and port is longer. Met: a header that is nothing but one entry. */
 const MAX_ENTRY_CHARS = 100;
 
-interface Known {
+interface KnownIp {
   readonly counted: string;
   readonly isTrusted: boolean;
 }
 
 /** An address in the form in which all that mean the same are equal. */
-interface Parsed {
+interface ParsedIp {
   readonly family: "ipv4" | "ipv6";
   readonly text: string;
   readonly counted: string;
@@ -20,7 +20,7 @@ interface Parsed {
 /** The proxies whose word counts for where a request comes from. */
 export class TrustedProxies {
   readonly #networks: BlockList | undefined;
-  readonly #known = new Map<string, Known>();
+  readonly #known = new Map<string, KnownIp>();
 
   /** @param networks undefined: none are trusted. */
   constructor(networks: BlockList | undefined) {
@@ -32,11 +32,11 @@ export class TrustedProxies {
   }
 
   /** What is known of the address in `text`; undefined if it is none. */
-  find(text: string): Known | undefined {
+  find(text: string): KnownIp | undefined {
     return this.#known.get(text) ?? this.#findAnew(text);
   }
 
-  #findAnew(text: string): Known | undefined {
+  #findAnew(text: string): KnownIp | undefined {
     if (text.length > MAX_ENTRY_CHARS) return undefined;
     // A copy: a slice would keep the whole header in memory.
     const own = [...text].join("");
@@ -44,7 +44,7 @@ export class TrustedProxies {
     if (parsed === undefined) return undefined;
     const isTrusted = this.#networks?.check(parsed.text, parsed.family) ?? false;
     const known = { counted: parsed.counted, isTrusted };
-    if (this.#known.size >= MAX_KNOWN) this.#known.clear();
+    if (this.#known.size >= MAX_KNOWN_IPS) this.#known.clear();
     this.#known.set(own, known);
     return known;
   }
@@ -91,12 +91,12 @@ export function parseTrustedProxies(text: string): TrustedProxies {
 }
 
 function addNetwork(networks: BlockList, part: string): void {
-  const [, address = "", digits] = /^([0-9A-Fa-f:.]+)(?:\/(\d{1,3}))?$/.exec(part) ?? [];
-  const parsed = parseIp(address);
+  const [, ip = "", digits] = /^([0-9A-Fa-f:.]+)(?:\/(\d{1,3}))?$/.exec(part) ?? [];
+  const parsed = parseIp(ip);
   if (parsed !== undefined) {
     const bits = parsed.family === "ipv4" ? 32 : 128;
     // Of IPv4 within IPv6 the first 96 bits are always the same.
-    const fixed = parsed.family === "ipv4" && address.includes(":") ? 96 : 0;
+    const fixed = parsed.family === "ipv4" && ip.includes(":") ? 96 : 0;
     const prefix = digits === undefined ? bits : Number(digits) - fixed;
     if (prefix >= 1 && prefix <= bits) {
       return networks.addSubnet(parsed.text, prefix, parsed.family);
@@ -115,7 +115,7 @@ function ipIn(entry: string): string {
   return bracketed ?? withPort ?? text;
 }
 
-function parseIp(text: string): Parsed | undefined {
+function parseIp(text: string): ParsedIp | undefined {
   if (isIPv4(text)) return { family: "ipv4", text, counted: text };
   if (!isIPv6(text)) return undefined;
   const groups = groupsOf(text);
@@ -127,9 +127,9 @@ function parseIp(text: string): Parsed | undefined {
 
 /** The eight groups of an IPv6 address, without its zone. */
 function groupsOf(text: string): readonly number[] {
-  const [address = ""] = text.split("%");
+  const [ip = ""] = text.split("%");
   // URLs have the shortest form of RFC 5952, without the dotted form for the end.
-  const [head = "", tail = ""] = new URL(`http://[${address}]`).hostname.slice(1, -1).split("::");
+  const [head = "", tail = ""] = new URL(`http://[${ip}]`).hostname.slice(1, -1).split("::");
   const groups = (part: string) =>
     part === "" ? [] : part.split(":").map((group) => parseInt(group, 16));
   const [left, right] = [groups(head), groups(tail)];

@@ -32,7 +32,7 @@ export class Connection implements Disposable {
   constructor(
     id: string,
     authority: Authority,
-    holder: ConnectionHandler,
+    handler: ConnectionHandler,
     now: number,
     { onReplaced, onClosed }: {
       readonly onReplaced: (connection: Connection) => void;
@@ -40,7 +40,7 @@ export class Connection implements Disposable {
     },
   ) {
     this.id = id;
-    this.handler = holder;
+    this.handler = handler;
     this.#onReplaced = onReplaced;
     this.#onClosed = onClosed;
     this.#authority = authority;
@@ -181,9 +181,9 @@ function endThose(
   const revoked = [...connections].filter(({ authority: { grant } }) => isRevoked(grant));
   const authorities = revoked.map(({ authority }) => authority);
   const faults: unknown[] = [];
-  for (const { handler: holder } of revoked) {
+  for (const { handler: handler } of revoked) {
     try {
-      holder.end("revoked");
+      handler.end("revoked");
     } catch (cause) {
       faults.push(cause);
     }

@@ -9,7 +9,7 @@ import type { Grant } from "./authority.ts";
 import type { RevocationEntry } from "./revocations.ts";
 
 /** What the doorbell is rung for: no tenant and no channel, whose names can't be these. */
-const ADDRESS = channelKeyOf("$weir" as Tenant, "$control" as Channel);
+const CONTROL_KEY = channelKeyOf("$weir" as Tenant, "$control" as Channel);
 
 /** How long a write, or a look for new entries, may take before it counts as failed, in ms. */
 const TIMEOUT = 5_000;
@@ -35,7 +35,7 @@ export interface ApiKeyEntry {
 /** What isolates tell each other. A reader ignores types that it doesn't know. */
 export type ControlEntry = RevocationEntry | SwapEntry | ApiKeyEntry;
 
-interface Row<Entry> {
+interface JournalRow<Entry> {
   readonly entry: Entry;
   /** Milliseconds since 1970; from then on nobody is told of it. */
   readonly expiresAt: number | undefined;
@@ -87,7 +87,7 @@ export class ControlJournal<Entry extends { readonly type: string } = ControlEnt
     this.#options = options;
     this.#now = options.now ?? Date.now;
     const look = () => void this.#look().catch(() => {}); // told by #watch
-    this.#ringing = options.doorbell.listen(ADDRESS, look);
+    this.#ringing = options.doorbell.listen(CONTROL_KEY, look);
     this.#poll = setInterval(look, options.pollMs ?? 1_000);
   }
 
@@ -123,19 +123,19 @@ export class ControlJournal<Entry extends { readonly type: string } = ControlEnt
     replaces: readonly Deno.KvKey[] = [],
   ): Promise<Deno.KvKey> {
     const { kv, doorbell } = this.#options;
-    const row: Row<Entry> = { entry, expiresAt };
+    const row: JournalRow<Entry> = { entry, expiresAt };
     const atomic = kv.atomic().set(
       [...keys.control(), kv.commitVersionstamp()],
       row,
       expiresAt === undefined ? {} : { expireIn: Math.max(expiresAt - this.#now(), 1) },
     );
     for (const key of replaces) atomic.delete(key);
-    doorbell.prepare(atomic, [ADDRESS]);
+    doorbell.prepare(atomic, [CONTROL_KEY]);
     const result = await withinTime(untilUnlocked(() => atomic.commit()), TIMEOUT);
     if (!result.ok) throw new Error("a commit without checks cannot be refused");
     const { versionstamp } = result;
     const key = [...keys.control(), versionstamp];
-    doorbell.committed([ADDRESS], versionstamp);
+    doorbell.committed([CONTROL_KEY], versionstamp);
     if (versionstamp > this.#cursor) {
       this.#ahead.add(versionstamp);
       this.#tell(row, key);
@@ -169,7 +169,7 @@ export class ControlJournal<Entry extends { readonly type: string } = ControlEnt
         // Just behind the cursor; numbers sort behind all strings.
         const start = [...keys.control(), this.#cursor, 0];
         const end = [...keys.control(), 0];
-        const rows = this.#options.kv.list<Row<Entry>>({ start, end }, {
+        const rows = this.#options.kv.list<JournalRow<Entry>>({ start, end }, {
           batchSize: KV_LIMITS.list,
         });
         for await (const { key, value, versionstamp } of rows) {
@@ -196,7 +196,7 @@ export class ControlJournal<Entry extends { readonly type: string } = ControlEnt
     }
   }
 
-  #tell({ entry, expiresAt }: Row<Entry>, key: Deno.KvKey): void {
+  #tell({ entry, expiresAt }: JournalRow<Entry>, key: Deno.KvKey): void {
     if (this.#isClosed || (expiresAt !== undefined && expiresAt <= this.#now())) return;
     try {
       this.#options.onEntry(entry, key);

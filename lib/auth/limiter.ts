@@ -1,6 +1,6 @@
 import { Problem, type Quota } from "../shared/problem.ts";
 import type { Authority } from "./authority.ts";
-import type { Caller, Visitor } from "./caller.ts";
+import type { Caller, Requester } from "./caller.ts";
 import { LIMIT_SCOPES, type LimitScope, type LimitTable } from "./limit_settings.ts";
 import type { LimitName } from "./limits.ts";
 import { RateLimiter } from "../shared/rate_limiter.ts";
@@ -14,7 +14,7 @@ const CONNECTION_RETRY_MS = 5_000;
 export interface LimiterOptions {
   readonly limits: LimitTable;
   /** Told of a limit that was reached, once a second at the most for each tenant. */
-  readonly onLimited?: (visitor: Visitor, limit: LimitName, scope: LimitScope) => void;
+  readonly onLimited?: (requester: Requester, limit: LimitName, scope: LimitScope) => void;
   /** Milliseconds of a clock that never goes backwards. @default performance.now */
   readonly now?: () => number;
 }
@@ -29,7 +29,7 @@ interface Rate {
 }
 
 /**
- * Counts what callers do, in one isolate: by credential, by address and by tenant, in this order.
+ * Counts what callers do, in one isolate: by credential, by IP address and by tenant, in this order.
  * What one of them refuses counts for none of them. Open mode has no limits.
  */
 export class Limiter {
@@ -66,7 +66,7 @@ export class Limiter {
 
   /**
    * @returns what is left of the caller's own limits, of that which is nearer to its end. Nothing of
-   * the tenant's or of others at the same address.
+   * the tenant's or of others at the same IP address.
    * @throws {Problem} `rate_limited`
    */
   publish(caller: Caller, events: number, bytes: number): Quota | undefined {
@@ -74,8 +74,8 @@ export class Limiter {
   }
 
   /** Also counts what costs about as much. @throws {Problem} `rate_limited` */
-  subscribe(visitor: Visitor, channels: number): void {
-    this.#take(this.#subscribing, visitor, channels, 0);
+  subscribe(requester: Requester, channels: number): void {
+    this.#take(this.#subscribing, requester, channels, 0);
   }
 
   /**
@@ -85,59 +85,64 @@ export class Limiter {
    * the new one. Where this throws it goes on.
    * @throws {Problem} `too_many_connections`
    */
-  connect(visitor: Visitor, instead?: Connection): Connection {
-    const counted = visitor.authority?.grant.kind === "open" ? undefined : visitor;
+  connect(requester: Requester, instead?: CountedConnection): CountedConnection {
+    const counted = requester.authority?.grant.kind === "open" ? undefined : requester;
     if (counted !== undefined) {
       for (const scope of LIMIT_SCOPES) this.#requireRoom(counted, scope, instead);
     }
     instead?.[Symbol.dispose]();
     if (counted !== undefined) this.#countAll(counted, 1);
-    return new Connection(counted, this.#countAll);
+    return new CountedConnection(counted, this.#countAll);
   }
 
   /**
-   * Looks, before a credential is verified, whether too many from `address` were refused lately.
+   * Looks, before a credential is verified, whether too many from `ip` were refused lately.
    *
    * @throws {Problem} `rate_limited`
    */
-  requireAuthentication(address: string): void {
-    this.failedAuthentication(address);
-    this.#failures.refund(address, FAILED_AUTHENTICATIONS_PER_SECOND);
+  requireAuthentication(ip: string): void {
+    this.failedAuthentication(ip);
+    this.#failures.refund(ip, FAILED_AUTHENTICATIONS_PER_SECOND);
   }
 
   /**
    * Counts a credential that was refused.
    *
-   * @throws {Problem} `rate_limited` where it was one of too many from `address`.
+   * @throws {Problem} `rate_limited` where it was one of too many from `ip`.
    */
-  failedAuthentication(address: string): void {
+  failedAuthentication(ip: string): void {
     const limit = FAILED_AUTHENTICATIONS_PER_SECOND;
-    const { ok, remaining, retryAfter } = this.#failures.take(address, limit);
+    const { ok, remaining, retryAfter } = this.#failures.take(ip, limit);
     if (ok) return;
     const policy = "address-failed-authentications";
     throw new Problem(
       "rate_limited",
-      `Too many credentials from this address were refused: ${limit} a second are the most.`,
+      `Too many credentials from this IP address were refused: ${limit} a second are the most.`,
       { quota: { policy, limit, remaining, retryAfter } },
     );
   }
 
-  #take(rates: readonly Rate[], visitor: Visitor, count: number, bytes: number): Quota | undefined {
-    const { authority } = visitor;
+  #take(
+    rates: readonly Rate[],
+    requester: Requester,
+    count: number,
+    bytes: number,
+  ): Quota | undefined {
+    const { authority } = requester;
     if (authority?.grant.kind === "open") return undefined;
     const now = this.#now();
     let own: LimitScope | undefined;
     let nearest: Quota | undefined;
     for (const rate of rates) {
       const { scope, name, policy } = rate;
-      const key = keyOf(visitor, scope);
+      const key = keyOf(requester, scope);
       if (key === undefined) continue;
       const limit = this.#limitOf(authority, scope, name);
       const taken = rate.limiter.take(key, limit, name === "bytes" ? bytes : count, now);
       const { remaining, retryAfter } = taken;
       if (!taken.ok) {
-        this.#giveBack(rates, rate, visitor, count, bytes);
-        throw this.#limited(visitor, rate, { policy, limit, remaining, retryAfter });
+        this.#giveBack(rates, rate, requester, count, bytes);
+        throw this.#limited(requester, rate, { policy, limit, remaining, retryAfter });
       }
       own ??= scope;
       if (own !== scope || (nearest && remaining / limit >= nearest.remaining / nearest.limit)) {
@@ -151,22 +156,22 @@ export class Limiter {
   #giveBack(
     rates: readonly Rate[],
     refused: Rate,
-    visitor: Visitor,
+    requester: Requester,
     count: number,
     bytes: number,
   ): void {
     for (const rate of rates) {
       if (rate === refused) return;
       const { scope, name, limiter } = rate;
-      const key = keyOf(visitor, scope);
+      const key = keyOf(requester, scope);
       if (key === undefined) continue;
-      const limit = this.#limitOf(visitor.authority, scope, name);
+      const limit = this.#limitOf(requester.authority, scope, name);
       limiter.refund(key, limit, name === "bytes" ? bytes : count);
     }
   }
 
-  #limited(visitor: Visitor, { scope, name }: Rate, quota: Quota): Problem {
-    this.#notify(visitor, name, scope);
+  #limited(requester: Requester, { scope, name }: Rate, quota: Quota): Problem {
+    this.#notify(requester, name, scope);
     const { limit, retryAfter } = quota;
     const then = retryAfter === Infinity ? "" : `: try again in ${Math.ceil(retryAfter) / 1_000} s`;
     return new Problem(
@@ -177,14 +182,18 @@ export class Limiter {
   }
 
   /** @throws {Problem} `too_many_connections` */
-  #requireRoom(visitor: Visitor, scope: LimitScope, instead: Connection | undefined): void {
-    const key = keyOf(visitor, scope);
+  #requireRoom(
+    requester: Requester,
+    scope: LimitScope,
+    instead: CountedConnection | undefined,
+  ): void {
+    const key = keyOf(requester, scope);
     if (key === undefined) return;
-    const limit = this.#limitOf(visitor.authority, scope, "connections");
+    const limit = this.#limitOf(requester.authority, scope, "connections");
     const others = (this.#connections[scope].get(key) ?? 0) -
       (instead?.countsFor(key, scope) ? 1 : 0);
     if (others < limit) return;
-    this.#notify(visitor, "connections", scope);
+    this.#notify(requester, "connections", scope);
     throw new Problem(
       "too_many_connections",
       `This ${scope} is limited to ${limit} open connections: end one of them.`,
@@ -199,12 +208,12 @@ export class Limiter {
     );
   }
 
-  readonly #countAll = (visitor: Visitor, change: 1 | -1): void => {
-    for (const scope of LIMIT_SCOPES) this.#count(visitor, scope, change);
+  readonly #countAll = (requester: Requester, change: 1 | -1): void => {
+    for (const scope of LIMIT_SCOPES) this.#count(requester, scope, change);
   };
 
-  #count(visitor: Visitor, scope: LimitScope, change: 1 | -1): void {
-    const key = keyOf(visitor, scope);
+  #count(requester: Requester, scope: LimitScope, change: 1 | -1): void {
+    const key = keyOf(requester, scope);
     if (key === undefined) return;
     const counts = this.#connections[scope];
     const count = (counts.get(key) ?? 0) + change;
@@ -217,33 +226,33 @@ export class Limiter {
     return own ?? this.#limits[scope][name];
   }
 
-  #notify(visitor: Visitor, limit: LimitName, scope: LimitScope): void {
+  #notify(requester: Requester, limit: LimitName, scope: LimitScope): void {
     if (this.#onLimited === undefined) return;
-    const key = visitor.authority?.tenant ?? "";
-    if (this.#notices.take(key, 1).ok) this.#onLimited(visitor, limit, scope);
+    const key = requester.authority?.tenant ?? "";
+    if (this.#notices.take(key, 1).ok) this.#onLimited(requester, limit, scope);
   }
 }
 
 /** An open connection, which counts until it is disposed of. */
-export class Connection implements Disposable {
+export class CountedConnection implements Disposable {
   /** None: it doesn't count, or not any more. */
-  #visitor: Visitor | undefined;
-  readonly #count: (visitor: Visitor, change: -1) => void;
+  #requester: Requester | undefined;
+  readonly #count: (requester: Requester, change: -1) => void;
 
-  constructor(visitor: Visitor | undefined, count: (visitor: Visitor, change: -1) => void) {
-    this.#visitor = visitor;
+  constructor(requester: Requester | undefined, count: (requester: Requester, change: -1) => void) {
+    this.#requester = requester;
     this.#count = count;
   }
 
   /** Whether it is one of those that are counted by `key`. */
   countsFor(key: string, scope: LimitScope): boolean {
-    return this.#visitor !== undefined && keyOf(this.#visitor, scope) === key;
+    return this.#requester !== undefined && keyOf(this.#requester, scope) === key;
   }
 
   [Symbol.dispose](): void {
-    const visitor = this.#visitor;
-    this.#visitor = undefined;
-    if (visitor !== undefined) this.#count(visitor, -1);
+    const requester = this.#requester;
+    this.#requester = undefined;
+    if (requester !== undefined) this.#count(requester, -1);
   }
 }
 
@@ -254,13 +263,13 @@ const WORDS: Readonly<Record<RateName, string>> = {
 };
 
 /** The key by which `visitor` is counted in `scope`; undefined: is not. */
-function keyOf({ authority, ip: address }: Visitor, scope: LimitScope): string | undefined {
+function keyOf({ authority, ip }: Requester, scope: LimitScope): string | undefined {
   switch (scope) {
     case "credential":
       // That of anonymous callers is everybody's: who uses it up would shut out all others.
       return authority?.grant.kind === "anonymous" ? undefined : authority?.credentialId;
     case "address":
-      return address === "" ? undefined : address;
+      return ip === "" ? undefined : ip;
     case "tenant":
       return authority?.tenant;
   }

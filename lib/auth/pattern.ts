@@ -14,10 +14,10 @@ export const MAX_STATE_BYTES = 1_048_576;
 const SET_BYTES = 1_024;
 const STEP_BYTES = 24;
 const STATE_BYTES = 450;
-const PLACE_BYTES = 16;
+const POSITION_BYTES = 16;
 const TRANSITION_BYTES = 50;
 
-/** One place in one pattern: what may come next there. */
+/** One position in one pattern: what may come next there. */
 type Step =
   /** Exactly this UTF-16 unit. */
   | number
@@ -27,8 +27,8 @@ type Step =
   | "any";
 
 interface State {
-  /** Places in the patterns' steps at which matching may stand now, in ascending order. */
-  readonly places: readonly number[];
+  /** Positions in the patterns' steps at which matching may stand now, in ascending order. */
+  readonly positions: readonly number[];
   readonly isMatch: boolean;
   readonly next: Map<number, State>;
 }
@@ -51,13 +51,13 @@ export class PatternSet {
   /** All patterns' steps, each pattern closed by `undefined`. */
   readonly #steps: (Step | undefined)[] = [];
   /**
-   * For each wildcard: the first of the places before it that can be left out where it is reached,
+   * For each wildcard: the first of the positions before it that can be left out where it is reached,
    * since whatever brings them to the end brings it there too.
    */
   readonly #dominated: number[] = [];
   readonly #starts: number[] = [];
   readonly #systemStarts: number[] = [];
-  /** By the hash of their places; of two with the same hash the later one is kept. */
+  /** By the hash of their positions; of two with the same hash the later one is kept. */
   readonly #states = new Map<number, State>();
   #stateBytes = 0;
   #start: State;
@@ -85,7 +85,7 @@ export class PatternSet {
     for (let i = 0; i < name.length; i++) {
       const unit = name.charCodeAt(i);
       state = state.next.get(unit) ?? this.#follow(state, unit);
-      if (state.places.length === 0) return false;
+      if (state.positions.length === 0) return false;
     }
     return state.isMatch;
   }
@@ -94,9 +94,11 @@ export class PatternSet {
     const start = this.#steps.length;
     let segment = start; // behind the last step that may be a separator
     for (const step of steps) {
-      const place = this.#steps.push(step) - 1;
-      if (typeof step === "string") this.#dominated[place] = step === "any" ? start : segment;
-      if (step === "any" || (typeof step === "number" && SEPARATORS.has(step))) segment = place + 1;
+      const position = this.#steps.push(step) - 1;
+      if (typeof step === "string") this.#dominated[position] = step === "any" ? start : segment;
+      if (step === "any" || (typeof step === "number" && SEPARATORS.has(step))) {
+        segment = position + 1;
+      }
     }
     this.#steps.push(undefined);
   }
@@ -104,52 +106,52 @@ export class PatternSet {
   #follow(state: State, unit: number): State {
     if (this.#stateBytes >= MAX_STATE_BYTES) this.#forget();
     const isInSegment = !SEPARATORS.has(unit);
-    const places: number[] = [];
-    for (const place of state.places) {
-      const step = this.#steps[place];
-      if (step === "any" || (step === "segment" && isInSegment)) this.#reach(places, place);
-      else if (step === unit) this.#reach(places, place + 1);
+    const positions: number[] = [];
+    for (const position of state.positions) {
+      const step = this.#steps[position];
+      if (step === "any" || (step === "segment" && isInSegment)) this.#reach(positions, position);
+      else if (step === unit) this.#reach(positions, position + 1);
     }
-    const next = this.#state(places);
+    const next = this.#state(positions);
     state.next.set(unit, next);
     this.#stateBytes += TRANSITION_BYTES;
     return next;
   }
 
   /**
-   * Adds `place`, and those that are reached from it without a character. They come in ascending
+   * Adds `position`, and those that are reached from it without a character. They come in ascending
    * order, but for such as are there already.
    */
-  #reach(places: number[], place: number): void {
-    for (let at = place;; at++) {
+  #reach(positions: number[], position: number): void {
+    for (let at = position;; at++) {
       const isWildcard = typeof this.#steps[at] === "string";
-      if (at > (places.at(-1) ?? -1)) {
-        if (isWildcard) this.#dropFrom(places, this.#dominated[at] ?? at);
-        places.push(at);
+      if (at > (positions.at(-1) ?? -1)) {
+        if (isWildcard) this.#dropFrom(positions, this.#dominated[at] ?? at);
+        positions.push(at);
       }
       if (!isWildcard) return;
     }
   }
 
-  #dropFrom(places: number[], first: number): void {
-    while ((places.at(-1) ?? -1) >= first) places.pop();
+  #dropFrom(positions: number[], first: number): void {
+    while ((positions.at(-1) ?? -1) >= first) positions.pop();
   }
 
-  #state(places: readonly number[]): State {
-    const hash = hashOf(places);
+  #state(positions: readonly number[]): State {
+    const hash = hashOf(positions);
     const known = this.#states.get(hash);
-    if (known !== undefined && isSame(known.places, places)) return known;
-    const isMatch = places.some((place) => this.#steps[place] === undefined);
-    const state = { places, isMatch, next: new Map() };
+    if (known !== undefined && isSame(known.positions, positions)) return known;
+    const isMatch = positions.some((position) => this.#steps[position] === undefined);
+    const state = { positions, isMatch, next: new Map() };
     this.#states.set(hash, state);
-    this.#stateBytes += STATE_BYTES + places.length * PLACE_BYTES;
+    this.#stateBytes += STATE_BYTES + positions.length * POSITION_BYTES;
     return state;
   }
 
   #begin(starts: readonly number[]): State {
-    const places: number[] = [];
-    for (const start of starts) this.#reach(places, start);
-    return this.#state(places);
+    const positions: number[] = [];
+    for (const start of starts) this.#reach(positions, start);
+    return this.#state(positions);
   }
 
   #forget(): void {
@@ -160,15 +162,15 @@ export class PatternSet {
   }
 }
 
-/** FNV-1a, a place at a time. */
-function hashOf(places: readonly number[]): number {
+/** FNV-1a, a position at a time. */
+function hashOf(positions: readonly number[]): number {
   let hash = 0x811c9dc5;
-  for (const place of places) hash = Math.imul(hash ^ place, 0x01000193);
+  for (const position of positions) hash = Math.imul(hash ^ position, 0x01000193);
   return hash;
 }
 
 function isSame(a: readonly number[], b: readonly number[]): boolean {
-  return a.length === b.length && a.every((place, i) => place === b[i]);
+  return a.length === b.length && a.every((position, i) => position === b[i]);
 }
 
 function stepsOf(pattern: string): Step[] {

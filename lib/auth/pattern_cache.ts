@@ -12,7 +12,7 @@ export interface CachedPatterns {
   readonly text: string;
 }
 
-interface Entry {
+interface CachedSet {
   readonly set: PatternSet;
   /** By a clock that ticks at each use. */
   usedAt: number;
@@ -29,7 +29,7 @@ export function cachedPatterns(patterns: readonly string[]): CachedPatterns {
 export class PatternCache {
   readonly #maxBytes: number;
   /** By their patterns' text. */
-  readonly #entries = new Map<string, Entry>();
+  readonly #entries = new Map<string, CachedSet>();
   #bytes = 0;
   #clock = 0;
 
@@ -57,7 +57,7 @@ export class PatternCache {
     return isMatch;
   }
 
-  #add({ patterns, text }: CachedPatterns): Entry {
+  #add({ patterns, text }: CachedPatterns): CachedSet {
     const entry = { set: new PatternSet(patterns), usedAt: 0 };
     this.#entries.set(text, entry);
     this.#bytes += entry.set.bytes;

@@ -49,7 +49,7 @@ interface RevocationsOptions {
   readonly now?: () => number;
 }
 
-interface Item {
+interface KnownRevocation {
   readonly revocation: Revocation;
   /** Milliseconds since 1970 from which on all that it revokes has expired; or infinite. */
   readonly expiresAt: number;
@@ -78,9 +78,9 @@ export class Revocations {
   readonly #options: RevocationsOptions;
   readonly #now: () => number;
   /** What each tenant has revoked, by kind and value. */
-  readonly #byTenant = new Map<Tenant, Map<string, Item>>();
+  readonly #byTenant = new Map<Tenant, Map<string, KnownRevocation>>();
   /** Those that expire, in about that order: their lifetimes are all the same. */
-  readonly #ending = new Set<Item>();
+  readonly #ending = new Set<KnownRevocation>();
 
   constructor(options: RevocationsOptions) {
     this.#options = options;
@@ -134,12 +134,12 @@ export class Revocations {
     const known = this.#find(tenant, kind, value);
     const isNews = known === undefined || known.revocation.at < at;
     const latest = isNews ? revocation : known.revocation;
-    const item: Item = {
+    const item: KnownRevocation = {
       revocation: latest,
       expiresAt: this.#endOf(latest),
       rows: [...known?.rows ?? [], row].slice(-MAX_ROWS),
     };
-    const items = this.#byTenant.get(tenant) ?? new Map<string, Item>();
+    const items = this.#byTenant.get(tenant) ?? new Map<string, KnownRevocation>();
     const replaced = items.get(nameOf(kind, value));
     if (replaced !== undefined) this.#ending.delete(replaced);
     this.#byTenant.set(tenant, items.set(nameOf(kind, value), item));
@@ -172,7 +172,7 @@ export class Revocations {
     return item !== undefined && revokes(item.revocation, grant);
   }
 
-  #find(tenant: Tenant, kind: RevocationKind, value: string): Item | undefined {
+  #find(tenant: Tenant, kind: RevocationKind, value: string): KnownRevocation | undefined {
     const item = this.#byTenant.get(tenant)?.get(nameOf(kind, value));
     return item !== undefined && item.expiresAt > this.#now() ? item : undefined;
   }

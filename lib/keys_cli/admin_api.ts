@@ -186,7 +186,7 @@ export class AdminApi implements AsyncDisposable {
     return answer.value;
   }
 
-  async #send(method: string, path: string, body: unknown): Promise<Answer> {
+  async #send(method: string, path: string, body: unknown): Promise<ApiAnswer> {
     const headers = new Headers({ Authorization: `Bearer ${await this.#credential()}` });
     // `fetch` sets it; a Weir that is called without a server looks at it too.
     headers.set("Host", new URL(this.#url).host);
@@ -199,12 +199,12 @@ export class AdminApi implements AsyncDisposable {
   }
 }
 
-interface Answer {
+interface ApiAnswer {
   readonly value?: unknown;
   readonly problem?: z.infer<typeof problemSchema>;
 }
 
-async function readAnswer(response: Response): Promise<Answer> {
+async function readAnswer(response: Response): Promise<ApiAnswer> {
   const text = await response.text();
   if (response.status === 204) return {};
   const isJson = /^application\/(problem\+)?json\b/.test(

@@ -14,7 +14,7 @@ const ADMIN = { authority: authorityOf({ admin: true }, { subject: "root" }), ip
 const { scope: SCOPE } = grantOf();
 const STREAM = "stream-1";
 
-class FakeHolder implements ConnectionHandler {
+class FakeHandler implements ConnectionHandler {
   changes = 0;
   readonly ends: string[] = [];
   expiring(): void {}
@@ -81,13 +81,13 @@ async function withStream(
   world: World,
   old: Signer,
   fresh: Signer,
-  body: (here: Isolate, there: Isolate, holder: FakeHolder) => Promise<void>,
+  body: (here: Isolate, there: Isolate, handler: FakeHandler) => Promise<void>,
 ): Promise<void> {
   const [here, there] = [await world.open(jwksOf(old)), await world.open(jwksOf(fresh))];
-  const holder = new FakeHolder();
+  const handler = new FakeHandler();
   const authority = await there.access.verify(await fresh.sign({ sub: "ann" }));
-  using _connection = there.access.connections.open(STREAM, authority, holder);
-  await body(here, there, holder);
+  using _connection = there.access.connections.open(STREAM, authority, handler);
+  await body(here, there, handler);
 }
 
 const [OLD, FRESH] = await Promise.all([makeSigner("EdDSA", "k1"), makeSigner("EdDSA", "k2")]);
@@ -96,21 +96,21 @@ const SAME_NAME = await makeSigner("EdDSA", "k1");
 for (const [how, fresh] of [["has gone", FRESH], ["is another's now", SAME_NAME]] as const) {
   Deno.test(`a swap that was passed on brings back no token whose kid ${how}`, async () => {
     await using world = await World.make();
-    await withStream(world, OLD, fresh, async (here, there, holder) => {
+    await withStream(world, OLD, fresh, async (here, there, handler) => {
       const revived = await here.access.verify(await OLD.sign({ sub: "ann" }));
       assert.equal(await here.access.swap(STREAM, revived), false);
       await until("it is refused", () => there.audited.includes("access.denied"));
-      assert.equal(holder.changes, 0);
+      assert.equal(handler.changes, 0);
     });
   });
 }
 
 Deno.test("a swap that was passed on is done", async () => {
   await using world = await World.make();
-  await withStream(world, FRESH, FRESH, async (here, there, holder) => {
+  await withStream(world, FRESH, FRESH, async (here, there, handler) => {
     const next = await here.access.verify(await FRESH.sign({ sub: "ann", jti: "1" }));
     await here.access.swap(STREAM, next);
-    await until("it is done", () => holder.changes === 1);
+    await until("it is done", () => handler.changes === 1);
     assert.equal(there.access.connections.revoke(({ tokenId }) => tokenId === "1").length, 1);
     assert.deepEqual(there.warnings, []);
   });
@@ -125,8 +125,8 @@ Deno.test("of two swaps the later one stays, however long the first is looked at
     await apiKeys.create(DEFAULT_TENANT, { scope: SCOPE }),
   ];
   const [one, two] = [await here.access.verify(first.key), await here.access.verify(second.key)];
-  const holder = new FakeHolder();
-  using connection = there.access.connections.open(STREAM, one, holder);
+  const handler = new FakeHandler();
+  using connection = there.access.connections.open(STREAM, one, handler);
   const found = Promise.withResolvers<void>();
   const current = there.access.apiKeys.current.bind(there.access.apiKeys);
   there.access.apiKeys.current = async (tenant, id) => {
@@ -139,7 +139,7 @@ Deno.test("of two swaps the later one stays, however long the first is looked at
   // Entries come one after the other: the second swap has come too.
   await until("it has come", () => there.access.revocations.list(DEFAULT_TENANT).length === 1);
   found.resolve();
-  await until("both are done", () => holder.changes === 2);
+  await until("both are done", () => handler.changes === 2);
   assert.equal(connection.authority.grant.keyId, second.info.id);
 });
 
@@ -148,17 +148,17 @@ Deno.test("a swap to an API key gives the stream the end that the key has by the
   const [here, there] = [await world.open(jwksOf(FRESH)), await world.open(jwksOf(FRESH))];
   const { key, info } = await here.access.apiKeys.create(DEFAULT_TENANT, { scope: SCOPE });
   const authority = await here.access.verify(key);
-  const holder = new FakeHolder();
-  using connection = there.access.connections.open(STREAM, authority, holder);
+  const handler = new FakeHandler();
+  using connection = there.access.connections.open(STREAM, authority, handler);
   const rotated = await there.access.apiKeys.rotate(DEFAULT_TENANT, info.id, { graceMs: 60_000 });
   assert.equal(authority.grant.expiresAt, undefined);
   await here.access.swap(STREAM, authority);
-  await until("it is done", () => holder.changes === 1);
+  await until("it is done", () => handler.changes === 1);
   assert.equal(connection.authority.grant.expiresAt, rotated?.oldEndsAt);
   await there.access.apiKeys.remove(DEFAULT_TENANT, info.id);
   await here.access.swap(STREAM, authority);
   await until("it is refused", () => there.audited.includes("access.denied"));
-  assert.equal(holder.changes, 1);
+  assert.equal(handler.changes, 1);
 });
 
 Deno.test("a swap that can't be looked at is told to the operator, and the stream goes on", async () => {
@@ -166,12 +166,12 @@ Deno.test("a swap that can't be looked at is told to the operator, and the strea
   const [here, there] = [await world.open(jwksOf(FRESH)), await world.open(jwksOf(FRESH))];
   const { key } = await here.access.apiKeys.create(DEFAULT_TENANT, { scope: SCOPE });
   const authority = await here.access.verify(key);
-  const holder = new FakeHolder();
-  using _connection = there.access.connections.open(STREAM, authority, holder);
+  const handler = new FakeHandler();
+  using _connection = there.access.connections.open(STREAM, authority, handler);
   there.access.apiKeys.current = () => Promise.reject(new Error("away"));
   await here.access.swap(STREAM, authority);
   await until("it is told", () => there.warnings.length === 1);
-  assert.deepEqual([holder.changes, holder.ends], [0, []]);
+  assert.deepEqual([handler.changes, handler.ends], [0, []]);
 });
 
 Deno.test("a key that is rotated while nobody else can be told ends here all the same", async () => {
@@ -198,12 +198,12 @@ Deno.test("a key that is rotated while nobody else can be told ends here all the
   const { access, warnings } = await world.open(jwksOf(FRESH), kv);
   const { key, info } = await access.apiKeys.create(DEFAULT_TENANT, { scope: SCOPE });
   const authority = await access.verify(key);
-  using connection = access.connections.open(STREAM, authority, new FakeHolder());
+  using connection = access.connections.open(STREAM, authority, new FakeHandler());
   isAway = true;
   const endsAt = Date.now() - 1;
   await access.keyChanged(DEFAULT_TENANT, info.id, endsAt);
   assert.equal(connection.authority.grant.expiresAt, endsAt);
-  assert.throws(() => access.requireGood(authority), { code: "key_invalid" });
+  assert.throws(() => access.requireValid(authority), { code: "key_invalid" });
   assert.equal(warnings.length, 1);
   assert.match(warnings[0] ?? "", new RegExp(info.id));
 });
@@ -218,25 +218,25 @@ Deno.test("an authority is good until its credential is revoked, ends or loses i
     const bob = await access.verify(await FRESH.sign({ sub: "bob" }));
     const now = Math.floor(Date.now() / 1_000);
     const brief = await access.verify(await FRESH.sign({ sub: "eve", exp: now + 1 }));
-    for (const each of [ann, bob, brief]) access.requireGood(each);
+    for (const each of [ann, bob, brief]) access.requireValid(each);
     await access.revoke(ADMIN, "sub", "bob");
-    assert.throws(() => access.requireGood(bob), { code: "token_revoked" });
+    assert.throws(() => access.requireValid(bob), { code: "token_revoked" });
     await Deno.writeTextFile(path, jwksOf(FRESH, { jwk: { ...SAME_NAME.jwk } }));
     await until("the key has gone", () => {
       try {
-        access.requireGood(ann);
+        access.requireValid(ann);
         return false;
       } catch (cause) {
         return cause instanceof Error && /token_revoked/.test(cause.message);
       }
     });
     // Whoever was let in just before doesn't stay.
-    const holder = new FakeHolder();
-    using _connection = access.connections.open(STREAM, ann, holder);
+    const handler = new FakeHandler();
+    using _connection = access.connections.open(STREAM, ann, handler);
     access.connections.sweep();
-    assert.deepEqual(holder.ends, ["revoked"]);
+    assert.deepEqual(handler.ends, ["revoked"]);
     await until("it has ended", () => Date.now() >= (now + 1) * 1_000);
-    assert.throws(() => access.requireGood(brief), { code: "token_expired" });
+    assert.throws(() => access.requireValid(brief), { code: "token_expired" });
   } finally {
     await Deno.remove(path);
   }

@@ -26,19 +26,19 @@ Deno.test("IPv6 is counted by its network of 64 bits", () => {
     ["::1.2.3.4", "0:0:0:0::/64"],
     ["64:ff9b::1.2.3.4", "64:ff9b:0:0::/64"],
   ];
-  for (const [address, network] of networks) {
-    assert.equal(clientIp(address, null, NOBODY), network);
+  for (const [ip, network] of networks) {
+    assert.equal(clientIp(ip, null, NOBODY), network);
   }
 });
 
 Deno.test("IPv4 within IPv6 is counted as IPv4", () => {
-  for (const address of ["::ffff:1.2.3.4", "::ffff:102:304", "0:0:0:0:0:FFFF:102:304"]) {
-    assert.equal(clientIp(address, null, NOBODY), "1.2.3.4");
+  for (const ip of ["::ffff:1.2.3.4", "::ffff:102:304", "0:0:0:0:0:FFFF:102:304"]) {
+    assert.equal(clientIp(ip, null, NOBODY), "1.2.3.4");
   }
   assert.equal(clientIp("::ffff:10.0.0.1", "203.0.113.9", PROXIES), "203.0.113.9");
 });
 
-Deno.test("behind trusted proxies it is the last address that is not one of theirs", () => {
+Deno.test("behind trusted proxies it is the last ip that is not one of theirs", () => {
   const headers: readonly (readonly [string, string])[] = [
     ["203.0.113.9", "203.0.113.9"],
     ["198.51.100.1, 203.0.113.9", "203.0.113.9"],
@@ -53,8 +53,8 @@ Deno.test("behind trusted proxies it is the last address that is not one of thei
     ["11.0.0.1", "11.0.0.1"],
   ];
   for (const peer of ["10.0.0.1", "192.0.2.7", "fd00::1"]) {
-    for (const [forwarded, address] of headers) {
-      assert.equal(clientIp(peer, forwarded, PROXIES), address, forwarded);
+    for (const [forwarded, ip] of headers) {
+      assert.equal(clientIp(peer, forwarded, PROXIES), ip, forwarded);
     }
   }
 });
@@ -100,7 +100,7 @@ Deno.test("nothing that a client says of itself changes what it is counted as", 
   }));
 });
 
-Deno.test("any address and header give an address, and the same one when asked again", () => {
+Deno.test("any ip and header give an ip, and the same one when asked again", () => {
   const text = fc.oneof(fc.string({ unit: fc.constantFrom(..."0123456789afF:.[],% ") }), fc.ipV6());
   fc.assert(fc.property(text, text, (remote, forwarded) => {
     const first = clientIp(remote, forwarded, PROXIES);

@@ -10,7 +10,7 @@ import { authorityOf } from "../../support/grants.ts";
 
 const OTHER = "other" as Tenant;
 
-class FakeHolder implements ConnectionHandler {
+class FakeHandler implements ConnectionHandler {
   readonly warnings: number[] = [];
   readonly ends: EndReason[] = [];
   changes = 0;
@@ -31,46 +31,46 @@ class FakeHolder implements ConnectionHandler {
 Deno.test("a session is warned once, a minute before its credential ends, and ended then", () => {
   let now = 0;
   const connections = new Connections(undefined, () => now);
-  const holder = new FakeHolder();
-  using _connection = connections.open("a", authorityOf({}, { expiresAt: 3_600_000 }), holder);
+  const handler = new FakeHandler();
+  using _connection = connections.open("a", authorityOf({}, { expiresAt: 3_600_000 }), handler);
   for (now = 0; now < 3_540_000; now += 500) connections.sweep();
-  assert.deepEqual(holder.warnings, []);
+  assert.deepEqual(handler.warnings, []);
   for (; now < 3_600_000; now += 500) connections.sweep();
-  assert.deepEqual([holder.warnings, holder.ends], [[60_000], []]);
+  assert.deepEqual([handler.warnings, handler.ends], [[60_000], []]);
   connections.sweep();
-  assert.deepEqual([holder.warnings, holder.ends], [[60_000], ["expired"]]);
+  assert.deepEqual([handler.warnings, handler.ends], [[60_000], ["expired"]]);
 });
 
 Deno.test("a session that is short from the start is warned half-way", () => {
   let now = 0;
   const connections = new Connections(undefined, () => now);
-  const holder = new FakeHolder();
-  using _connection = connections.open("a", authorityOf({}, { expiresAt: 10_000 }), holder);
+  const handler = new FakeHandler();
+  using _connection = connections.open("a", authorityOf({}, { expiresAt: 10_000 }), handler);
   for (now = 0; now <= 5_000; now += 500) connections.sweep();
-  assert.deepEqual(holder.warnings, [5_000]);
+  assert.deepEqual(handler.warnings, [5_000]);
 });
 
 Deno.test("another credential gives a session another end, and its holder is told", () => {
   let now = 0;
   const connections = new Connections(undefined, () => now);
-  const holder = new FakeHolder();
-  using connection = connections.open("a", authorityOf({}, { expiresAt: 10_000 }), holder);
+  const handler = new FakeHandler();
+  using connection = connections.open("a", authorityOf({}, { expiresAt: 10_000 }), handler);
   now = 9_000;
   const next = authorityOf({}, { expiresAt: 100_000 });
   assert.equal(connections.replace("a", next), true);
   assert.equal(connection.authority, next);
   now = 11_000;
   connections.sweep();
-  assert.deepEqual([holder.changes, holder.ends], [1, []]);
+  assert.deepEqual([handler.changes, handler.ends], [1, []]);
   now = 100_000;
   connections.sweep();
-  assert.deepEqual(holder.ends, ["expired"]);
+  assert.deepEqual(handler.ends, ["expired"]);
 });
 
 Deno.test("a session takes only a credential of its tenant and subject", () => {
   const connections = new Connections();
-  const holder = new FakeHolder();
-  using connection = connections.open("a", authorityOf(), holder);
+  const handler = new FakeHandler();
+  using connection = connections.open("a", authorityOf(), handler);
   const before = connection.authority;
   const anonymous = { kind: "anonymous", subject: "ann" } as const;
   for (
@@ -79,21 +79,21 @@ Deno.test("a session takes only a credential of its tenant and subject", () => {
     assert.throws(() => connections.replace("a", authorityOf({}, changes)), { code: "forbidden" });
   }
   assert.equal(connection.authority, before);
-  assert.equal(holder.changes, 0);
+  assert.equal(handler.changes, 0);
   assert.equal(connections.replace("b", authorityOf()), false);
 });
 
 Deno.test("who is nobody yet becomes anyone of the tenant", () => {
   const connections = new Connections();
   const nobody = authorityOf({}, { kind: "anonymous", subject: undefined });
-  using connection = connections.open("a", nobody, new FakeHolder());
+  using connection = connections.open("a", nobody, new FakeHandler());
   connections.replace("a", authorityOf());
   assert.equal(connection.authority.grant.subject, "ann");
 });
 
 Deno.test("a revocation ends just the sessions that it means", () => {
   const connections = new Connections();
-  const [ann, bob] = [new FakeHolder(), new FakeHolder()];
+  const [ann, bob] = [new FakeHandler(), new FakeHandler()];
   using _ann = connections.open("a", authorityOf(), ann);
   using _bob = connections.open("b", authorityOf({}, { subject: "bob" }), bob);
   const ended = connections.revoke(({ subject }) => subject === "bob");
@@ -103,7 +103,7 @@ Deno.test("a revocation ends just the sessions that it means", () => {
 
 Deno.test("what is revoked while its session is opened ends with the next look", () => {
   const connections = new Connections(({ subject }) => subject === "ann");
-  const [ann, bob] = [new FakeHolder(), new FakeHolder()];
+  const [ann, bob] = [new FakeHandler(), new FakeHandler()];
   using _ann = connections.open("a", authorityOf(), ann);
   using _bob = connections.open("b", authorityOf({}, { subject: "bob" }), bob);
   connections.sweep();
@@ -116,8 +116,8 @@ Deno.test("a credential is looked at once, and another that takes its place", ()
     asked.push(tokenId);
     return tokenId === "3";
   });
-  const holder = new FakeHolder();
-  using connection = connections.open("a", authorityOf({}, { tokenId: "1" }), holder);
+  const handler = new FakeHandler();
+  using connection = connections.open("a", authorityOf({}, { tokenId: "1" }), handler);
   for (let i = 0; i < 3; i++) connections.sweep();
   assert.deepEqual(asked, ["1"]);
   connections.replace("a", authorityOf({}, { tokenId: "2" }));
@@ -125,12 +125,12 @@ Deno.test("a credential is looked at once, and another that takes its place", ()
   assert.deepEqual(asked, ["1", "2"]);
   connection.replace(authorityOf({}, { tokenId: "3" }), Date.now());
   for (let i = 0; i < 3; i++) connections.sweep();
-  assert.deepEqual([asked, holder.ends], [["1", "2", "3"], ["revoked"]]);
+  assert.deepEqual([asked, handler.ends], [["1", "2", "3"], ["revoked"]]);
 });
 
 Deno.test("a connection that cannot be ended keeps no other open", () => {
   const connections = new Connections();
-  const [bad, good] = [new FakeHolder(), new FakeHolder()];
+  const [bad, good] = [new FakeHandler(), new FakeHandler()];
   bad.end = () => {
     throw new Error("closing failed");
   };
@@ -143,20 +143,20 @@ Deno.test("a connection that cannot be ended keeps no other open", () => {
 Deno.test("a credential that is given an earlier end ends its sessions then, a later one doesn't", () => {
   let now = 0;
   const connections = new Connections(undefined, () => now);
-  const holder = new FakeHolder();
-  using connection = connections.open("a", authorityOf({}, { expiresAt: 10_000 }), holder);
+  const handler = new FakeHandler();
+  using connection = connections.open("a", authorityOf({}, { expiresAt: 10_000 }), handler);
   connections.limit(() => true, 20_000);
   assert.equal(connection.authority.grant.expiresAt, 10_000);
   connections.limit(() => true, 2_000);
   now = 2_000;
   connections.sweep();
-  assert.deepEqual(holder.ends, ["expired"]);
+  assert.deepEqual(handler.ends, ["expired"]);
 });
 
 Deno.test("sessions leave nothing behind, and open mode has none to keep", () => {
   const connections = new Connections();
-  const connection = connections.open("a", authorityOf(), new FakeHolder());
-  using _open = connections.open("b", OPEN, new FakeHolder());
+  const connection = connections.open("a", authorityOf(), new FakeHandler());
+  using _open = connections.open("b", OPEN, new FakeHandler());
   assert.equal(connections.size, 1);
   connection[Symbol.dispose]();
   connection[Symbol.dispose]();

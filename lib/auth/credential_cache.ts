@@ -16,7 +16,7 @@ interface Verified {
 }
 
 /** What credentials that were verified allow, until they end. Those used last are kept. */
-export class VerifiedCredentials {
+export class CredentialCache {
   /** By the credential. */
   readonly #verified = new Map<string, Verified>();
   readonly #now: () => number;

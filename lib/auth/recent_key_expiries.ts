@@ -7,7 +7,7 @@ const MEMORY_MS = 60_000;
  * Ends of API keys that were changed lately. Met: a request that was let in by a key as it was, and
  * goes on when the key has ended.
  */
-export class KeyEnds {
+export class RecentKeyExpiries {
   /** By the key's id, the latest last. Times are milliseconds since 1970. */
   readonly #ends = new Map<string, { readonly endsAt: number; readonly keptUntil: number }>();
   readonly #now: () => number;

@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
-import { KeyEnds } from "../../../lib/auth/key_ends.ts";
+import { RecentKeyExpiries } from "../../../lib/auth/recent_key_expiries.ts";
 import { grantOf } from "../../support/grants.ts";
 
 const grantOfKey = (keyId: string) => grantOf({}, { kind: "key", keyId });
 
 Deno.test("the latest end of a key is known for a minute, and is of no other", () => {
   let now = 0;
-  const ends = new KeyEnds(() => now);
+  const ends = new RecentKeyExpiries(() => now);
   ends.note("a", 5);
   ends.note("b", 7);
   ends.note("a", 6);

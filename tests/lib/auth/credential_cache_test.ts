@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
-import { MAX_VERIFIED, VerifiedCredentials } from "../../../lib/auth/verified_credentials.ts";
+import { CredentialCache, MAX_VERIFIED } from "../../../lib/auth/credential_cache.ts";
 import { authorityOf } from "../../support/grants.ts";
 
 Deno.test("a token is known until it ends, a key for a minute or until it ends", () => {
   let now = 0;
-  const verified = new VerifiedCredentials(() => now);
+  const verified = new CredentialCache(() => now);
   verified.keep("token", authorityOf({}, { expiresAt: 100_000 }));
   verified.keep("key", authorityOf({}, { kind: "key" }));
   verified.keep("brief", authorityOf({}, { kind: "key", expiresAt: 10_000 }));
@@ -19,7 +19,7 @@ Deno.test("a token is known until it ends, a key for a minute or until it ends",
 });
 
 Deno.test("of too many those that were used last are kept", () => {
-  const verified = new VerifiedCredentials(() => 0);
+  const verified = new CredentialCache(() => 0);
   const authority = authorityOf();
   for (let i = 0; i < MAX_VERIFIED; i++) verified.keep(`t${i}`, authority);
   assert.equal(verified.get("t0"), authority);
@@ -36,7 +36,7 @@ Deno.test("of too many those that were used last are kept", () => {
 });
 
 Deno.test("what is forgotten has to be verified anew", () => {
-  const verified = new VerifiedCredentials(() => 0);
+  const verified = new CredentialCache(() => 0);
   verified.keep("a", authorityOf({}, { tokenId: "1" }));
   verified.keep("b", authorityOf({}, { tokenId: "2" }));
   verified.forget(({ tokenId }) => tokenId === "1");
