@@ -1,8 +1,8 @@
 import type { Context } from "hono";
 import { z } from "zod";
 import type { Caller } from "../lib/auth/caller.ts";
-import { SESSION_MS } from "../lib/presence/http_sessions.ts";
-import { dataBytes, memberData, memberOf, type Place } from "../lib/presence/member.ts";
+import { HTTP_SESSION_MS, type HttpSession } from "../lib/presence/http_sessions.ts";
+import { dataBytes, parseMemberData, resolveMemberName } from "../lib/presence/member.ts";
 import type { PresentMember } from "../lib/presence/member_rows.ts";
 import { type ChannelKey, channelOf } from "../lib/shared/channel.ts";
 import { formatTime } from "../lib/shared/event.ts";
@@ -25,38 +25,38 @@ const body = z.strictObject({ data: z.unknown().optional() });
 export async function listMembers(c: Context, server: Server, caller: Caller): Promise<Response> {
   const { path, searchParams } = splitUrl(c.req.raw.url);
   parseQuery(searchParams, z.object({}));
-  const channelKey = watchedAddress(server, caller, path);
+  const channelKey = parseChannelKey(server, caller, path);
   server.access.limiter.subscribe(caller, 1);
-  const { members, cursor } = await server.presence.members(channelKey);
+  const { members, cursor } = await server.presence.snapshot(channelKey);
   const text = `{"members":[${members.map(memberJson).join(",")}],"cursor":"${cursor}"}`;
   return c.body(text, 200, { ...NO_STORE, "Content-Type": "application/json" });
 }
 
 /** `PUT /v1/channels/{channel}/members/{member}?session=`: there for some time from now on. */
 export async function putMember(c: Context, server: Server, caller: Caller): Promise<Response> {
-  const { place, name } = sessionOf(c, server, caller);
+  const session = sessionOf(c, server, caller);
   const { limiter } = server.access;
   const { data } = await readRequest(c.req.raw, server, caller, {
     schema: body,
     maxBytes: MAX_BODY_BYTES,
   });
-  const text = memberData(data);
+  const text = parseMemberData(data);
   limiter.publish(caller, 1, dataBytes(text));
-  const offset = await server.presence.keep(
-    { place, name },
+  const offset = await server.presence.renewHttpSession(
+    session,
     text,
     () => limiter.connect(caller),
   );
-  const { channelKey, member } = place;
+  const { channelKey, name } = session.member;
   const channel = channelOf(channelKey);
-  return c.json({ channel, member, offset, expiresIn: SESSION_MS }, 200, NO_STORE);
+  return c.json({ channel, member: name, offset, expiresIn: HTTP_SESSION_MS }, 200, NO_STORE);
 }
 
 /** `DELETE /v1/channels/{channel}/members/{member}?session=` */
 export async function deleteMember(c: Context, server: Server, caller: Caller): Promise<Response> {
   const session = sessionOf(c, server, caller);
   server.access.limiter.publish(caller, 1, 0);
-  await server.presence.part(session);
+  await server.presence.leaveOverHttp(session);
   return c.body(null, 204);
 }
 
@@ -64,26 +64,26 @@ function sessionOf(
   c: Context,
   server: Server,
   caller: Caller,
-): { readonly place: Place; readonly name: string } {
+): HttpSession {
   const { path, searchParams } = splitUrl(c.req.raw.url);
   const { session } = parseQuery(searchParams, sessionQuery);
   if (session === undefined) {
     throw new Problem("bad_parameter", `Name this client's session: ?session= ${SESSION}.`);
   }
-  const channelKey = watchedAddress(server, caller, path);
-  const member = memberOf(caller.authority, pathMember(path));
-  return { place: { channelKey, member }, name: session };
+  const channelKey = parseChannelKey(server, caller, path);
+  const name = resolveMemberName(caller.authority, parsePathMember(path));
+  return { member: { channelKey, name }, sessionName: session };
 }
 
 /** The channel of the path, in whose presence the caller may take part. */
-function watchedAddress(server: Server, caller: Caller, path: string): ChannelKey {
+function parseChannelKey(server: Server, caller: Caller, path: string): ChannelKey {
   const channelKey = parsePathChannel(caller.authority.tenant, path);
   requireRight(server, caller, "presence", channelOf(channelKey));
   return channelKey;
 }
 
 /** The member as it stands in a path, percent-encoded. @throws {Problem} `bad_member` */
-function pathMember(path: string): string {
+function parsePathMember(path: string): string {
   const encoded = path.split("/")[5] ?? "";
   try {
     return decodeURIComponent(encoded);
@@ -93,7 +93,7 @@ function pathMember(path: string): string {
   }
 }
 
-function memberJson({ member, data, since, offset }: PresentMember): string {
+function memberJson({ name: member, data, since, offset }: PresentMember): string {
   return `{"member":${JSON.stringify(member)},"data":${data},"since":"${
     formatTime(since)
   }","offset":"${offset}"}`;

@@ -10,8 +10,8 @@ const chunks = (
   blob: string,
 ) => ["chunk", tenantOf(channelKey), channelOf(channelKey), blob];
 const members = (channelKey: ChannelKey) => ["member", tenantOf(channelKey), channelOf(channelKey)];
-const stays = (isolate: string) => ["stay", isolate];
-const partings = (isolate: string) => ["parting", isolate];
+const isolateMembers = (isolate: string) => ["stay", isolate];
+const leaveRequests = (isolate: string) => ["parting", isolate];
 
 /** Every key that Weir writes. Nothing else builds keys. */
 export const keys = {
@@ -85,22 +85,22 @@ export const keys = {
   isolate: (id: string) => ["isolate", id],
   isolates: () => ["isolate"],
   /** → nothing: the isolate has the member. */
-  stay: (isolate: string, channelKey: ChannelKey, member: string) => [
-    ...stays(isolate),
+  isolateMember: (isolate: string, channelKey: ChannelKey, member: string) => [
+    ...isolateMembers(isolate),
     tenantOf(channelKey),
     channelOf(channelKey),
     member,
   ],
-  stays,
+  stays: isolateMembers,
   /** → nothing: the isolate is to end a session of the member that it has. */
-  parting: (isolate: string, channelKey: ChannelKey, member: string, session: string) => [
-    ...partings(isolate),
+  leaveRequest: (isolate: string, channelKey: ChannelKey, member: string, session: string) => [
+    ...leaveRequests(isolate),
     tenantOf(channelKey),
     channelOf(channelKey),
     member,
     session,
   ],
-  partings,
+  partings: leaveRequests,
 
   /** → who does a background work until when. */
   lease: (work: string) => ["lease", work],

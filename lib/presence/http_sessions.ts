@@ -1,15 +1,15 @@
 import { Problem } from "../shared/problem.ts";
-import type { Place } from "./member.ts";
+import { type Member, memberId } from "./member.ts";
 
 /** How long a session of a client without a connection is good for, in ms. */
-export const SESSION_MS = 20_000;
+export const HTTP_SESSION_MS = 20_000;
 /** Sessions of an isolate. Met: requests that fill memory with them. */
 const MAX_SESSIONS = 50_000;
 
 /** One of a member, by the name that its client gave it. */
 export interface HttpSession {
-  readonly place: Place;
-  readonly name: string;
+  readonly member: Member;
+  readonly sessionName: string;
 }
 
 interface Kept extends HttpSession {
@@ -19,13 +19,13 @@ interface Kept extends HttpSession {
 
 /** Which sessions of clients without a connection this isolate has, and until when. */
 export class HttpSessions {
-  readonly #ticks: () => number;
+  readonly #monotonicNow: () => number;
   /** In the order of their ends. */
   readonly #kept = new Map<string, Kept>();
 
-  /** @param ticks milliseconds of a clock that never jumps. */
-  constructor(ticks: () => number) {
-    this.#ticks = ticks;
+  /** @param monotonicNow milliseconds of a clock that never jumps. */
+  constructor(monotonicNow: () => number) {
+    this.#monotonicNow = monotonicNow;
   }
 
   /**
@@ -34,7 +34,7 @@ export class HttpSessions {
    * @param connect counts a session that isn't kept yet.
    * @throws {Problem} `overloaded`; what `connect` throws
    */
-  keep(session: HttpSession, connect: () => Disposable): void {
+  renew(session: HttpSession, connect: () => Disposable): void {
     const key = keyOf(session);
     const known = this.#kept.get(key);
     if (known === undefined && this.#kept.size >= MAX_SESSIONS) {
@@ -42,7 +42,7 @@ export class HttpSessions {
     }
     const connection = known?.connection ?? connect();
     this.#kept.delete(key);
-    this.#kept.set(key, { ...session, connection, dueAt: this.#ticks() + SESSION_MS });
+    this.#kept.set(key, { ...session, connection, dueAt: this.#monotonicNow() + HTTP_SESSION_MS });
   }
 
   end(session: HttpSession): void {
@@ -52,10 +52,10 @@ export class HttpSessions {
   }
 
   /** Ends those whose time is over, and answers them. */
-  takeLapsed(): readonly HttpSession[] {
+  takeExpired(): readonly HttpSession[] {
     const lapsed: HttpSession[] = [];
     for (const kept of this.#kept.values()) {
-      if (kept.dueAt > this.#ticks()) break;
+      if (kept.dueAt > this.#monotonicNow()) break;
       lapsed.push(kept);
     }
     for (const session of lapsed) this.end(session);
@@ -69,6 +69,6 @@ export class HttpSessions {
   }
 }
 
-function keyOf({ place: { channelKey, member }, name }: HttpSession): string {
-  return `${channelKey}\0${member}\0${name}`;
+function keyOf({ member, sessionName }: HttpSession): string {
+  return `${memberId(member)}\0${sessionName}`;
 }

@@ -9,7 +9,7 @@ const RENEW_MS = 5_000;
  * How long an isolate counts as living after its last sign of life, in ms: two of them may fail, and
  * the clients of one that died have the grace time to come back elsewhere.
  */
-export const LEASE_MS = 18_000;
+export const ISOLATE_LEASE_MS = 18_000;
 const STORE_TIMEOUT = 5_000;
 
 /** The value of an isolate's row. */
@@ -29,7 +29,7 @@ export interface IsolateLeaseOptions {
   /** Milliseconds since 1970. */
   readonly now: () => number;
   /** Milliseconds of a clock that never jumps. */
-  readonly ticks: () => number;
+  readonly monotonicNow: () => number;
   /** Told that others took this isolate for dead: it has another id, and none of its members. */
   readonly onLost: () => void;
 }
@@ -55,12 +55,12 @@ export class IsolateLease {
   }
 
   /** Sees to it that it is held, before a member is written. @throws {Problem} `storage_*` */
-  async hold(): Promise<void> {
+  async ensureHeld(): Promise<void> {
     while (!this.#isFresh()) await this.#inTurn(() => this.#renew());
   }
 
   /** A commit that names the id may arrive at any time, whether anyone still waits for it or not. */
-  doubt(): void {
+  markUncertain(): void {
     this.#isDoubtful = true;
   }
 
@@ -105,16 +105,16 @@ export class IsolateLease {
   }
 
   #isFresh(): boolean {
-    return this.#isHeld && this.#options.ticks() - this.#renewedAt < RENEW_MS;
+    return this.#isHeld && this.#options.monotonicNow() - this.#renewedAt < RENEW_MS;
   }
 
   async #renew(): Promise<void> {
-    if (!this.#isFresh()) await this.#write(LEASE_MS);
+    if (!this.#isFresh()) await this.#write(ISOLATE_LEASE_MS);
   }
 
   async #write(lease: number): Promise<void> {
-    const { kv, now, ticks, onLost } = this.#options;
-    const startedAt = ticks();
+    const { kv, now, monotonicNow, onLost } = this.#options;
+    const startedAt = monotonicNow();
     const id = this.#id;
     const entry = await kv.get<StoredLease>(keys.isolate(id));
     if (id !== this.#id) return; // of a call that was waited out, and answered after the next

@@ -3,20 +3,25 @@ import { channelFault, type ChannelKey } from "../shared/channel.ts";
 import { Problem, quote } from "../shared/problem.ts";
 
 /** A member's name in a channel's presence: 1–256 bytes of UTF-8 without control characters. */
-export type Member = string & { readonly __brand: "Member" };
+export type MemberName = string & { readonly __brand: "Member" };
 
 /** A member of one channel. */
-export interface Place {
+export interface Member {
   /** Of the channel itself, not of its `$presence:`. */
   readonly channelKey: ChannelKey;
-  readonly member: Member;
+  readonly name: MemberName;
+}
+
+/** Returns the member as one string, for use as a key in maps. */
+export function memberId({ channelKey, name }: Member): string {
+  return `${channelKey}\0${name}`;
 }
 
 /** Bytes of a member's data in JSON. Met: snapshots of a thousand members that fill memory. */
 export const MAX_DATA_BYTES = 1_024;
 
 /** Before the names of those whose credential doesn't say who they are: no subject's own. */
-const UNPROVEN = "~";
+const UNPROVEN_PREFIX = "~";
 
 const utf8 = new TextEncoder();
 
@@ -27,7 +32,7 @@ const utf8 = new TextEncoder();
  * @param given as the client said it; undefined: it didn't.
  * @throws {Problem} `bad_member`, `forbidden`
  */
-export function memberOf({ grant }: Authority, given: string | undefined): Member {
+export function resolveMemberName({ grant }: Authority, given: string | undefined): MemberName {
   const { subject, kind } = grant;
   if (subject !== undefined) {
     if (given === undefined || given === subject) return subjectMember(subject);
@@ -38,11 +43,11 @@ export function memberOf({ grant }: Authority, given: string | undefined): Membe
     throw new Problem("bad_member", detail);
   }
   const member = parseMember(given);
-  return kind === "key" || kind === "open" ? member : parseMember(`${UNPROVEN}${member}`);
+  return kind === "key" || kind === "open" ? member : parseMember(`${UNPROVEN_PREFIX}${member}`);
 }
 
 /** Whether the holder of `authority` may be `member`, whom another credential has made of it. */
-export function mayBe({ grant }: Authority, member: Member): boolean {
+export function mayUseMember({ grant }: Authority, member: MemberName): boolean {
   if (grant.subject !== undefined) return member === grant.subject && !isUnproven(member);
   return grant.kind === "key" || grant.kind === "open" || isUnproven(member);
 }
@@ -52,7 +57,7 @@ export function mayBe({ grant }: Authority, member: Member): boolean {
  *
  * @throws {Problem} `event_too_large`
  */
-export function memberData(value: unknown): string | undefined {
+export function parseMemberData(value: unknown): string | undefined {
   if (value === undefined) return undefined;
   const data = JSON.stringify(value);
   const bytes = dataBytes(data);
@@ -68,7 +73,7 @@ export function dataBytes(data: string | undefined): number {
   return data === undefined ? 0 : utf8.encode(data).length;
 }
 
-function subjectMember(subject: string): Member {
+function subjectMember(subject: string): MemberName {
   if (!isUnproven(subject)) return parseMember(subject);
   throw new Problem(
     "bad_member",
@@ -77,12 +82,12 @@ function subjectMember(subject: string): Member {
 }
 
 function isUnproven(name: string): boolean {
-  return name.startsWith(UNPROVEN);
+  return name.startsWith(UNPROVEN_PREFIX);
 }
 
-function parseMember(text: string): Member {
+function parseMember(text: string): MemberName {
   const fault = channelFault(text); // a channel's name and a member's have the same form
-  if (fault === undefined) return text as Member;
+  if (fault === undefined) return text as MemberName;
   throw new Problem(
     "bad_member",
     `Cannot use ${

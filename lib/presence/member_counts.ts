@@ -1,7 +1,7 @@
 import { keys } from "../kv/keys.ts";
 import type { ChannelKey } from "../shared/channel.ts";
 import { Problem } from "../shared/problem.ts";
-import type { GatheredReads } from "./gathered_reads.ts";
+import type { BatchedReads } from "./batched_reads.ts";
 
 /** Members of a channel. Met: snapshots that take seconds, of a channel that everyone enters. */
 export const MAX_MEMBERS = 1_000;
@@ -20,10 +20,10 @@ interface Entries {
  * isolates that add members at the same moment may overshoot by what is under way in the others.
  */
 export class MemberCounts {
-  readonly #reads: GatheredReads;
+  readonly #reads: BatchedReads;
   readonly #entries = new Map<ChannelKey, Entries>();
 
-  constructor(reads: GatheredReads) {
+  constructor(reads: BatchedReads) {
     this.#reads = reads;
   }
 

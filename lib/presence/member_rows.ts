@@ -13,8 +13,8 @@ import { type Cursor, formatCursor } from "../shared/cursor.ts";
 import { formatTime, JSON_TYPE } from "../shared/event.ts";
 import { type Offset, ORIGIN } from "../shared/offset.ts";
 import { Problem } from "../shared/problem.ts";
-import { GatheredReads } from "./gathered_reads.ts";
-import type { Member, Place } from "./member.ts";
+import { BatchedReads } from "./batched_reads.ts";
+import type { Member, MemberName } from "./member.ts";
 import { MemberCounts, sumMembers } from "./member_counts.ts";
 
 /** How long a call waits for a store that doesn't answer, in ms. */
@@ -39,7 +39,7 @@ export interface StoredMember {
 
 /** A member as it was when the snapshot was made. */
 export interface PresentMember extends StoredMember {
-  readonly member: Member;
+  readonly name: MemberName;
 }
 
 export interface Snapshot {
@@ -70,12 +70,12 @@ const utf8 = new TextEncoder();
  */
 export class MemberRows {
   readonly #options: MemberRowsOptions;
-  readonly #reads: GatheredReads;
+  readonly #reads: BatchedReads;
   readonly #counts: MemberCounts;
 
   constructor(options: MemberRowsOptions) {
     this.#options = options;
-    this.#reads = new GatheredReads(options.kv);
+    this.#reads = new BatchedReads(options.kv);
     this.#counts = new MemberCounts(this.#reads);
   }
 
@@ -86,15 +86,15 @@ export class MemberRows {
    * @param initial its data where it isn't there yet and none is given.
    * @throws {Problem} `presence_full`, `contended`, `commit_unknown`, `overloaded`, `storage_*`
    */
-  enter(
-    place: Place,
+  join(
+    member: Member,
     isolate: string,
     data: string | undefined,
     initial: string,
   ): Promise<Pick<StoredMember, "data" | "offset">> {
     return this.#untilDone(async () => {
-      using admission = this.#counts.open(place.channelKey);
-      const entry = await this.#read(place);
+      using admission = this.#counts.open(member.channelKey);
+      const entry = await this.#read(member);
       const { value: row } = entry;
       if (row === null) {
         const made = {
@@ -103,7 +103,7 @@ export class MemberRows {
           isolates: [isolate],
         };
         const offset = await admission.admit(
-          () => this.#append("enter", place, entry, made, isolate),
+          () => this.#append("enter", member, entry, made, isolate),
         );
         return { data: made.data, offset };
       }
@@ -111,11 +111,11 @@ export class MemberRows {
       const isolates = isIn ? row.isolates : [...row.isolates, isolate];
       if (data !== undefined && data !== row.data) {
         const changed = { ...row, data, isolates };
-        return { data, offset: await this.#append("update", place, entry, changed, isolate) };
+        return { data, offset: await this.#append("update", member, entry, changed, isolate) };
       }
       if (!isIn) {
         await this.#replace(entry, { ...row, isolates }, (atomic) => {
-          atomic.set(stayKey(place, isolate), 0);
+          atomic.set(stayKey(member, isolate), 0);
         });
       }
       return row;
@@ -127,35 +127,35 @@ export class MemberRows {
    *
    * @throws {Problem} `contended`, `commit_unknown`, `overloaded`, `storage_*`
    */
-  leave(place: Place, isolate: string): Promise<void> {
+  leave(member: Member, isolate: string): Promise<void> {
     return this.#untilDone(async () => {
-      const entry = await this.#read(place);
+      const entry = await this.#read(member);
       const { value: row } = entry;
       if (row === null || !row.isolates.includes(isolate)) {
         const { kv } = this.#options;
-        const key = stayKey(place, isolate);
+        const key = stayKey(member, isolate);
         return await withinTime(untilUnlocked(() => kv.delete(key)), STORE_TIMEOUT);
       }
       const isolates = row.isolates.filter((other) => other !== isolate);
       const left = { ...row, isolates };
-      if (isolates.length === 0) await this.#append("leave", place, entry, left, isolate);
+      if (isolates.length === 0) await this.#append("leave", member, entry, left, isolate);
       else {
         await this.#replace(entry, left, (atomic) => {
-          atomic.delete(stayKey(place, isolate));
+          atomic.delete(stayKey(member, isolate));
         });
       }
     });
   }
 
   /** @throws {Problem} `storage_*` */
-  async isolatesOf(place: Place): Promise<readonly string[]> {
-    return (await this.#read(place)).value?.isolates ?? [];
+  async isolatesOf(member: Member): Promise<readonly string[]> {
+    return (await this.#read(member)).value?.isolates ?? [];
   }
 
   /** @throws {Problem} `bad_channel`, `storage_*` */
   async snapshot(channelKey: ChannelKey): Promise<Snapshot> {
     const { kv, log } = this.#options;
-    const changes = presenceAddress(channelKey);
+    const changes = presenceChannelKey(channelKey);
     // Before the rows: what changes while they are read is behind the cursor, and in some of them.
     const head = await log.head(changes);
     const position = head === undefined ? ORIGIN : { epoch: head.epoch, sequence: head.last };
@@ -163,7 +163,7 @@ export class MemberRows {
       const members: PresentMember[] = [];
       const prefix = keys.members(channelKey);
       for await (const { key, value } of kv.list<StoredMember>({ prefix }, { batchSize: 500 })) {
-        members.push({ ...value, member: key[3] as Member });
+        members.push({ ...value, name: key[3] as MemberName });
       }
       return members.sort((a, b) => a.since - b.since);
     };
@@ -171,8 +171,8 @@ export class MemberRows {
     return { members, cursor: formatCursor([channelOf(changes)], [position]) };
   }
 
-  #read({ channelKey, member }: Place): Promise<Entry> {
-    return this.#reads.get<StoredMember>(keys.member(channelKey, member));
+  #read({ channelKey, name }: Member): Promise<Entry> {
+    return this.#reads.get<StoredMember>(keys.member(channelKey, name));
   }
 
   /** Does `work`, which reads a row, again where another isolate has changed that meanwhile. */
@@ -205,34 +205,34 @@ export class MemberRows {
   /** The offset of the event, which is stored together with `row`. @throws {StaleRowsError} */
   async #append(
     type: Change,
-    place: Place,
+    member: Member,
     entry: Entry,
     row: Omit<StoredMember, "offset">,
     isolate: string,
   ): Promise<Offset> {
-    const stay = stayKey(place, isolate);
-    const data = changeData(type, place.member, row);
+    const stay = stayKey(member, isolate);
+    const data = changeData(type, member.name, row);
     const draft: Draft = {
-      channelKey: presenceAddress(place.channelKey),
+      channelKey: presenceChannelKey(member.channelKey),
       id: undefined,
       type,
       contentType: JSON_TYPE,
       data,
       bytes: utf8.encode(data).length,
-      key: place.member,
+      key: member.name,
       ttlMs: undefined,
       rows: {
         // Members come with their event alone; what isolates have them changes without one.
         checks: type === "enter" ? [] : [entry],
         absent: type === "enter" ? [entry.key] : [],
         keyBytes: 2 * keyBytes(entry.key) + keyBytes(stay) +
-          keyBytes(keys.members(place.channelKey)),
+          keyBytes(keys.members(member.channelKey)),
         valueBytes: ROW_BYTES + 2 * row.data.length + ISOLATE_BYTES * row.isolates.length,
         write(atomic, offset) {
           if (type === "leave") atomic.delete(entry.key).delete(stay);
           else atomic.set(entry.key, { ...row, offset } satisfies StoredMember).set(stay, 0);
           if (type === "update") return;
-          sumMembers(atomic, place.channelKey, type === "enter" ? 1 : -1);
+          sumMembers(atomic, member.channelKey, type === "enter" ? 1 : -1);
         },
       },
     };
@@ -243,21 +243,21 @@ export class MemberRows {
 }
 
 /** Where the changes of the channel's presence are. @throws {Problem} `bad_channel` */
-export function presenceAddress(channelKey: ChannelKey): ChannelKey {
+export function presenceChannelKey(channelKey: ChannelKey): ChannelKey {
   return channelKeyOf(tenantOf(channelKey), presenceChannel(channelOf(channelKey)));
 }
 
 function changeData(
   type: Change,
-  member: Member,
+  member: MemberName,
   { data, since }: Pick<StoredMember, "data" | "since">,
 ): string {
   const shown = type === "leave" ? "" : `"data":${data},`;
   return `{"member":${JSON.stringify(member)},${shown}"since":"${formatTime(since)}"}`;
 }
 
-function stayKey({ channelKey, member }: Place, isolate: string): Deno.KvKey {
-  return keys.stay(isolate, channelKey, member);
+function stayKey({ channelKey, name: member }: Member, isolate: string): Deno.KvKey {
+  return keys.isolateMember(isolate, channelKey, member);
 }
 
 /** At the most: a part has a byte before and behind it. */

@@ -3,14 +3,14 @@ import type { ChannelKey } from "../shared/channel.ts";
 import type { Offset } from "../shared/offset.ts";
 import { Problem } from "../shared/problem.ts";
 import { withinLimit } from "../shared/time_limit.ts";
-import { Departures, LOOK_MS } from "./departures.ts";
+import { REAP_INTERVAL_MS, Reaper } from "./reaper.ts";
 import { type HttpSession, HttpSessions } from "./http_sessions.ts";
 import { IsolateLease } from "./isolate_lease.ts";
-import type { Place } from "./member.ts";
-import { MemberRows, presenceAddress, type Snapshot } from "./member_rows.ts";
-import { askToPart, takePartings } from "./partings.ts";
+import { type Member, memberId } from "./member.ts";
+import { MemberRows, presenceChannelKey, type Snapshot } from "./member_rows.ts";
+import { requestLeave, takeLeaveRequests } from "./leave_requests.ts";
 import { forAll, Serial } from "../shared/serial.ts";
-import { placesOf } from "./stays.ts";
+import { membersOf } from "./stays.ts";
 
 /** How long a member stays after its last session was lost, in ms: so a reconnect is no leave. */
 export const GRACE_MS = 10_000;
@@ -36,11 +36,11 @@ export interface PresenceOptions {
   /** Milliseconds since 1970. @default {Date.now} */
   readonly now?: () => number;
   /** Milliseconds of a clock that never jumps. @default performance.now */
-  readonly ticks?: () => number;
+  readonly monotonicNow?: () => number;
   /** From 0 to 1. @default {Math.random} */
   readonly random?: () => number;
-  /** Milliseconds between two looks at what is due; 0: none but by {@link Presence.beat}. */
-  readonly interval?: number;
+  /** Milliseconds between two looks at what is due; 0: none but by {@link Presence.tick}. */
+  readonly tickIntervalMs?: number;
 }
 
 /** One session of a member, from its first `enter` on. */
@@ -52,9 +52,9 @@ interface SessionState {
 }
 
 /** A member that this isolate has. */
-interface Held {
+interface LocalMember {
   readonly key: string;
-  readonly place: Place;
+  readonly member: Member;
   /** Whoever keeps it there: sockets, and the names of HTTP sessions. */
   readonly sessions: Map<unknown, SessionState>;
   /** As this isolate knows it. */
@@ -69,17 +69,17 @@ interface Held {
  */
 export class Presence {
   readonly #options: PresenceOptions;
-  readonly #ticks: () => number;
+  readonly #monotonicNow: () => number;
   readonly #rows: MemberRows;
   readonly #lease: IsolateLease;
-  readonly #departures: Departures;
+  readonly #departures: Reaper;
   readonly #http: HttpSessions;
   readonly #turns = new Serial();
-  readonly #held = new Map<string, Held>();
+  readonly #held = new Map<string, LocalMember>();
   /** Those without a session that was let in, and when they leave unless one is. */
-  readonly #leaving = new Map<Held, number>();
+  readonly #leaving = new Map<LocalMember, number>();
   /** Those that others took out, since they took this isolate for dead. */
-  readonly #astray = new Set<Held>();
+  readonly #astray = new Set<LocalMember>();
   readonly #timer: ReturnType<typeof setInterval> | undefined;
   readonly #jobs = new Map<string, Promise<void>>();
   #lookedAt = -Infinity;
@@ -88,23 +88,23 @@ export class Presence {
 
   constructor(options: PresenceOptions) {
     const { kv, log, isOneMachine, now = Date.now, random = Math.random } = options;
-    const ticks = this.#ticks = options.ticks ?? (() => performance.now());
-    this.#tidiedAt = ticks();
+    const monotonicNow = this.#monotonicNow = options.monotonicNow ?? (() => performance.now());
+    this.#tidiedAt = monotonicNow();
     this.#options = options;
     this.#rows = new MemberRows({ kv, log, now, random });
-    this.#http = new HttpSessions(ticks);
-    this.#lease = new IsolateLease({ kv, now, ticks, onLost: () => this.#lost() });
-    this.#departures = new Departures({
+    this.#http = new HttpSessions(monotonicNow);
+    this.#lease = new IsolateLease({ kv, now, monotonicNow, onLost: () => this.#lost() });
+    this.#departures = new Reaper({
       kv,
       isOneMachine,
       now,
-      ticks,
-      takeOut: (place, isolate) => {
-        return this.#turns.run(keyOf(place), () => this.#rows.leave(place, isolate));
+      monotonicNow,
+      removeMember: (member, isolate) => {
+        return this.#turns.run(memberId(member), () => this.#rows.leave(member, isolate));
       },
     });
-    const { interval = BEAT_MS } = options;
-    if (interval > 0) this.#timer = setInterval(() => void this.beat(), interval);
+    const { tickIntervalMs: interval = BEAT_MS } = options;
+    if (interval > 0) this.#timer = setInterval(() => void this.tick(), interval);
   }
 
   /**
@@ -117,21 +117,21 @@ export class Presence {
    * @throws {Problem} `presence_full`, `shutting_down`, `contended`, `commit_unknown`,
    * `overloaded`, `storage_*`
    */
-  async enter(session: unknown, place: Place, data?: string): Promise<Offset> {
+  async join(session: unknown, member: Member, data?: string): Promise<Offset> {
     if (this.#isClosed) throw new Problem("shutting_down", "This server is stopping.");
-    presenceAddress(place.channelKey); // says what is wrong with it before anything is kept
-    const held = this.#hold(place);
-    const state = held.sessions.get(session) ?? { isIn: false, calls: 0 };
-    held.sessions.set(session, state);
+    presenceChannelKey(member.channelKey); // says what is wrong with it before anything is kept
+    const local = this.#hold(member);
+    const state = local.sessions.get(session) ?? { isIn: false, calls: 0 };
+    local.sessions.set(session, state);
     state.calls++;
     try {
-      const offset = await this.#turns.run(held.key, () => this.#enter(held, data));
+      const offset = await this.#turns.run(local.key, () => this.#enter(local, data));
       state.isIn = true;
-      if (held.sessions.size > 0) this.#leaving.delete(held);
+      if (local.sessions.size > 0) this.#leaving.delete(local);
       return offset;
     } catch (cause) {
       const isOut = !state.isIn && state.calls === 1; // else another call may yet let it in
-      if (isOut && held.sessions.get(session) === state) this.#refused(session, held);
+      if (isOut && local.sessions.get(session) === state) this.#refused(session, local);
       throw cause;
     } finally {
       state.calls--;
@@ -143,37 +143,37 @@ export class Presence {
    *
    * @throws {Problem} `contended`, `commit_unknown`, `overloaded`, `storage_*`: then it leaves soon.
    */
-  async leave(session: unknown, place: Place): Promise<void> {
-    const held = this.#held.get(keyOf(place));
+  async leave(session: unknown, member: Member): Promise<void> {
+    const held = this.#held.get(memberId(member));
     if (held === undefined || !held.sessions.delete(session)) return;
     this.#leaveAfter(held, 0);
     await this.#turns.run(held.key, () => this.#leave(held));
   }
 
   /** The session has ended without a word: the member leaves too, unless it comes back in time. */
-  lose(session: unknown, place: Place): void {
-    const held = this.#held.get(keyOf(place));
+  disconnect(session: unknown, member: Member): void {
+    const held = this.#held.get(memberId(member));
     if (held?.sessions.delete(session)) this.#leaveAfter(held, GRACE_MS);
   }
 
   /**
-   * As {@link enter}, for a session that ends by its time unless this is said again.
+   * As {@link join}, for a session that ends by its time unless this is said again.
    *
    * @param connect counts the session until it ends.
-   * @throws {Problem} as {@link enter}, and as {@link HttpSessions.keep}
+   * @throws {Problem} as {@link join}, and as {@link HttpSessions.renew}
    */
-  async keep(
+  async renewHttpSession(
     session: HttpSession,
     data: string | undefined,
     connect: () => Disposable,
   ): Promise<Offset> {
     if (this.#isClosed) throw new Problem("shutting_down", "This server is stopping.");
-    const { place, name } = session;
-    this.#http.keep(session, connect);
+    const { member, sessionName } = session;
+    this.#http.renew(session, connect);
     try {
-      return await this.enter(name, place, data);
+      return await this.join(sessionName, member, data);
     } finally {
-      if (!this.#held.get(keyOf(place))?.sessions.has(name)) this.#http.end(session);
+      if (!this.#held.get(memberId(member))?.sessions.has(sessionName)) this.#http.end(session);
     }
   }
 
@@ -182,35 +182,37 @@ export class Presence {
    *
    * @throws {Problem} as {@link leave}
    */
-  async part(session: HttpSession): Promise<void> {
+  async leaveOverHttp(session: HttpSession): Promise<void> {
     await this.#part(session);
-    for (const isolate of await this.#rows.isolatesOf(session.place)) {
-      if (isolate !== this.#lease.id) await askToPart(this.#options.kv, isolate, session);
+    for (const isolate of await this.#rows.isolatesOf(session.member)) {
+      if (isolate !== this.#lease.id) await requestLeave(this.#options.kv, isolate, session);
     }
   }
 
   /** Who is in the channel. @throws {Problem} `bad_channel`, `storage_*` */
-  members(channelKey: ChannelKey): Promise<Snapshot> {
+  snapshot(channelKey: ChannelKey): Promise<Snapshot> {
     return this.#rows.snapshot(channelKey);
   }
 
   /** Does what is due: that which is still under way from before goes on. */
-  async beat(): Promise<void> {
+  async tick(): Promise<void> {
     if (this.#isClosed) return;
-    for (const { place, name } of this.#http.takeLapsed()) this.lose(name, place);
+    for (const { member, sessionName } of this.#http.takeExpired()) {
+      this.disconnect(sessionName, member);
+    }
     const { kv } = this.#options;
-    const isLookDue = this.#ticks() - this.#lookedAt >= LOOK_MS;
-    if (isLookDue) this.#lookedAt = this.#ticks();
-    const isTidyDue = this.#ticks() - this.#tidiedAt >= TIDY_MS;
-    if (isTidyDue) this.#tidiedAt = this.#ticks();
+    const isLookDue = this.#monotonicNow() - this.#lookedAt >= REAP_INTERVAL_MS;
+    if (isLookDue) this.#lookedAt = this.#monotonicNow();
+    const isTidyDue = this.#monotonicNow() - this.#tidiedAt >= TIDY_MS;
+    if (isTidyDue) this.#tidiedAt = this.#monotonicNow();
     await Promise.all([
       this.#job("members could not leave", () => this.#leaveDue()),
       this.#job("the lease of members could not be renewed", () => this.#prolong()),
       isLookDue && this.#job("members of other isolates could not be looked at", () => {
-        return this.#departures.look(this.#lease.id);
+        return this.#departures.reap(this.#lease.id);
       }),
       isLookDue && this.#held.size > 0 && this.#job("sessions could not be ended", () => {
-        return takePartings(kv, this.#lease.id, (session) => this.#part(session));
+        return takeLeaveRequests(kv, this.#lease.id, (session) => this.#part(session));
       }),
       isTidyDue && this.#job("members that came late could not leave", () => this.#tidy()),
     ]);
@@ -236,92 +238,92 @@ export class Presence {
     await withinLimit(warned, CLOSE_MS);
   }
 
-  #hold(place: Place): Held {
-    const key = keyOf(place);
-    const held: Held = this.#held.get(key) ??
-      { key, place, sessions: new Map(), data: "null", isWritten: false };
-    this.#held.set(key, held);
-    return held;
+  #hold(member: Member): LocalMember {
+    const key = memberId(member);
+    const local: LocalMember = this.#held.get(key) ??
+      { key, member, sessions: new Map(), data: "null", isWritten: false };
+    this.#held.set(key, local);
+    return local;
   }
 
   /** A session was not let in: the member stays for what it has of its grace time, if any. */
-  #refused(session: unknown, held: Held): void {
-    held.sessions.delete(session);
-    if (held.sessions.size > 0) return;
-    if (!held.isWritten) this.#forget(held);
-    else if (!this.#leaving.has(held)) this.#leaveAfter(held, 0);
+  #refused(session: unknown, local: LocalMember): void {
+    local.sessions.delete(session);
+    if (local.sessions.size > 0) return;
+    if (!local.isWritten) this.#forget(local);
+    else if (!this.#leaving.has(local)) this.#leaveAfter(local, 0);
   }
 
-  #forget(held: Held): void {
-    if (this.#held.get(held.key) === held) this.#held.delete(held.key);
-    this.#leaving.delete(held);
-    this.#astray.delete(held);
+  #forget(local: LocalMember): void {
+    if (this.#held.get(local.key) === local) this.#held.delete(local.key);
+    this.#leaving.delete(local);
+    this.#astray.delete(local);
   }
 
   async #part(session: HttpSession): Promise<void> {
     this.#http.end(session);
-    await this.leave(session.name, session.place);
+    await this.leave(session.sessionName, session.member);
   }
 
-  async #enter(asked: Held, data: string | undefined): Promise<Offset> {
-    const held = this.#held.get(asked.key) ?? asked;
-    if (!this.#held.has(held.key)) { // it left, came back and left again before its turn
-      this.#held.set(held.key, held);
-      this.#leaveAfter(held, 0);
+  async #enter(asked: LocalMember, data: string | undefined): Promise<Offset> {
+    const local = this.#held.get(asked.key) ?? asked;
+    if (!this.#held.has(local.key)) { // it left, came back and left again before its turn
+      this.#held.set(local.key, local);
+      this.#leaveAfter(local, 0);
     }
-    await this.#lease.hold();
+    await this.#lease.ensureHeld();
     try {
-      const row = await this.#rows.enter(held.place, this.#lease.id, data, held.data);
-      held.isWritten = true;
-      held.data = row.data;
-      this.#astray.delete(held);
+      const row = await this.#rows.join(local.member, this.#lease.id, data, local.data);
+      local.isWritten = true;
+      local.data = row.data;
+      this.#astray.delete(local);
       return row.offset;
     } catch (cause) {
       if (mayBeWritten(cause)) {
-        held.isWritten = true;
-        this.#lease.doubt();
+        local.isWritten = true;
+        this.#lease.markUncertain();
       }
       throw cause;
     }
   }
 
   /** If nobody has come meanwhile. */
-  async #leave(held: Held): Promise<void> {
-    if (held.sessions.size > 0 || this.#held.get(held.key) !== held) return;
-    await this.#rows.leave(held.place, this.#lease.id);
-    held.isWritten = false;
-    if (held.sessions.size === 0) this.#forget(held); // else theirs is the next turn
+  async #leave(local: LocalMember): Promise<void> {
+    if (local.sessions.size > 0 || this.#held.get(local.key) !== local) return;
+    await this.#rows.leave(local.member, this.#lease.id);
+    local.isWritten = false;
+    if (local.sessions.size === 0) this.#forget(local); // else theirs is the next turn
   }
 
-  #leaveAfter(held: Held, milliseconds: number): void {
-    if (held.sessions.size === 0) this.#leaving.set(held, this.#ticks() + milliseconds);
+  #leaveAfter(local: LocalMember, milliseconds: number): void {
+    if (local.sessions.size === 0) this.#leaving.set(local, this.#monotonicNow() + milliseconds);
   }
 
   async #leaveDue(): Promise<void> {
-    const due = [...this.#leaving].filter(([, at]) => at <= this.#ticks());
-    await forAll(due, AT_ONCE, async ([held]) => {
-      await this.#turns.run(held.key, () => this.#leave(held))
+    const due = [...this.#leaving].filter(([, at]) => at <= this.#monotonicNow());
+    await forAll(due, AT_ONCE, async ([local]) => {
+      await this.#turns.run(local.key, () => this.#leave(local))
         .catch((cause) => this.#options.onWarning("a member could not leave yet", cause));
     });
   }
 
   async #prolong(): Promise<void> {
     if (this.#held.size === 0) return await this.#lease.release(() => this.#held.size === 0);
-    await this.#lease.hold();
-    await forAll([...this.#astray], AT_ONCE, async (held) => {
-      await this.#turns.run(held.key, () => this.#return(held))
+    await this.#lease.ensureHeld();
+    await forAll([...this.#astray], AT_ONCE, async (local) => {
+      await this.#turns.run(local.key, () => this.#return(local))
         .catch((cause) => this.#options.onWarning("a member could not return yet", cause));
     });
   }
 
   /** Takes out who is here by the rows and by no session. */
   async #tidy(): Promise<void> {
-    const places = await placesOf(this.#options.kv, this.#lease.id);
-    const left = places.filter((place) => !this.#held.has(keyOf(place)));
-    await forAll(left, AT_ONCE, async (place) => {
-      const key = keyOf(place);
+    const places = await membersOf(this.#options.kv, this.#lease.id);
+    const left = places.filter((member) => !this.#held.has(memberId(member)));
+    await forAll(left, AT_ONCE, async (member) => {
+      const key = memberId(member);
       const leave = async () => {
-        if (!this.#held.has(key)) await this.#rows.leave(place, this.#lease.id);
+        if (!this.#held.has(key)) await this.#rows.leave(member, this.#lease.id);
       };
       await this.#turns.run(key, leave)
         .catch((cause) =>
@@ -331,12 +333,12 @@ export class Presence {
   }
 
   #lost(): void {
-    for (const held of this.#held.values()) this.#astray.add(held);
+    for (const local of this.#held.values()) this.#astray.add(local);
   }
 
-  async #return(held: Held): Promise<void> {
-    if (held.sessions.size > 0 && this.#astray.has(held)) await this.#enter(held, undefined);
-    else this.#astray.delete(held);
+  async #return(local: LocalMember): Promise<void> {
+    if (local.sessions.size > 0 && this.#astray.has(local)) await this.#enter(local, undefined);
+    else this.#astray.delete(local);
   }
 
   /** Unless the same is still under way. */
@@ -349,10 +351,6 @@ export class Presence {
     this.#jobs.set(failure, job);
     await job;
   }
-}
-
-function keyOf({ channelKey, member }: Place): string {
-  return `${channelKey}\0${member}`;
 }
 
 /** Whether what failed so may be in the store all the same, or come there later. */

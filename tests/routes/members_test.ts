@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
-import type { Place } from "../../lib/presence/member.ts";
+import type { Member } from "../../lib/presence/member.ts";
 import { Problem } from "../../lib/shared/problem.ts";
 import { assertRefused, call } from "../support/calls.ts";
 import { bearer, guardedLocal } from "../support/guarded.ts";
 import { LocalServer } from "../support/local_server.ts";
 import { callMember, changesOf, membersPath, namesIn, snapshot } from "../support/members.ts";
-import { place } from "../support/presence.ts";
+import { memberIn } from "../support/presence.ts";
 import { newChannel } from "../support/publishing.ts";
 import { type Reader, READERS, takeEvents } from "../support/readers.ts";
 import { SocketClient, type SocketMessage } from "../support/socket_client.ts";
@@ -462,9 +462,9 @@ Deno.test("who loses the right leaves, and is told", async () => {
 Deno.test("who loses the right while it enters is not told that it is there", async () => {
   await using weir = await guardedLocal();
   const { presence } = weir.server.server;
-  const enterAtOnce = presence.enter.bind(presence);
+  const enterAtOnce = presence.join.bind(presence);
   const held = Promise.withResolvers<void>();
-  presence.enter = async (...args) => {
+  presence.join = async (...args) => {
     const offset = await enterAtOnce(...args);
     await held.promise;
     return offset;
@@ -490,16 +490,16 @@ Deno.test("who loses the right while it enters is not told that it is there", as
 Deno.test("a socket that is refused once and then let in is in until it ends", async () => {
   await using server = await LocalServer.start();
   const { presence } = server.server;
-  const enterAtOnce = presence.enter.bind(presence);
-  presence.enter = async (session, place, data) => {
+  const enterAtOnce = presence.join.bind(presence);
+  presence.join = async (session, member, data) => {
     if (data === `"refused"`) {
       await Promise.resolve();
       throw new Problem("overloaded", "Too many of something.");
     }
-    return await enterAtOnce(session, place, data);
+    return await enterAtOnce(session, member, data);
   };
-  const lost: Place[] = [];
-  presence.lose = (_, place) => void lost.push(place);
+  const lost: Member[] = [];
+  presence.disconnect = (_, member) => void lost.push(member);
   const channel = newChannel();
   const enter = (data: string) => ({ op: "enter", ref: data, channel, member: "ann", data });
   const socket = await SocketClient.open(server.url);
@@ -508,7 +508,7 @@ Deno.test("a socket that is refused once and then let in is in until it ends", a
   assert.equal((await socket.next()).op, "entered");
   await socket[Symbol.asyncDispose]();
   await until("the member is lost", () => lost.length > 0);
-  assert.deepEqual(lost, [place(channel, "ann")]);
+  assert.deepEqual(lost, [memberIn(channel, "ann")]);
 });
 
 Deno.test("an anonymous member that says who it is doesn't stay under its other name", async () => {
@@ -587,9 +587,9 @@ Deno.test("a channel has a thousand members, each once, and not one more", async
   await using server = await LocalServer.start();
   const { presence } = server.server;
   const channel = newChannel();
-  const who = (i: number): Place => place(channel, `member ${String(i).padStart(4, "0")}`);
+  const who = (i: number): Member => memberIn(channel, `member ${String(i).padStart(4, "0")}`);
   const answers = await Promise.allSettled(
-    Array.from({ length: 1_100 }, (_, i) => presence.enter(`session ${i}`, who(i), `${i}`)),
+    Array.from({ length: 1_100 }, (_, i) => presence.join(`session ${i}`, who(i), `${i}`)),
   );
   const refused = answers.filter(({ status }) => status === "rejected");
   assert.equal(refused.length, 100);
@@ -609,7 +609,7 @@ Deno.test("a channel has a thousand members, each once, and not one more", async
 Deno.test("a server that stops refuses who would enter", async () => {
   const server = await LocalServer.start();
   const { presence } = server.server;
-  await presence.enter("s", place("a", "ann"));
+  await presence.join("s", memberIn("a", "ann"));
   await server[Symbol.asyncDispose]();
-  await assert.rejects(presence.enter("s", place("a", "bob")), /shutting_down/);
+  await assert.rejects(presence.join("s", memberIn("a", "bob")), /shutting_down/);
 });

@@ -1,6 +1,6 @@
 import { Presence, type PresenceOptions } from "../../lib/presence/presence.ts";
-import type { Member, Place } from "../../lib/presence/member.ts";
-import { presenceAddress } from "../../lib/presence/member_rows.ts";
+import type { Member, MemberName } from "../../lib/presence/member.ts";
+import { presenceChannelKey } from "../../lib/presence/member_rows.ts";
 import type { Log } from "../../lib/log/log.ts";
 import type { ChannelKey } from "../../lib/shared/channel.ts";
 import { type Offset, ORIGIN, parseOffset } from "../../lib/shared/offset.ts";
@@ -14,8 +14,8 @@ export interface Known {
   readonly offset: Offset;
 }
 
-export function place(channel: string, member: string): Place {
-  return { channelKey: address(channel), member: member as Member };
+export function memberIn(channel: string, member: string): Member {
+  return { channelKey: address(channel), name: member as MemberName };
 }
 
 /** The presence of one more isolate, which does nothing by itself. */
@@ -24,7 +24,7 @@ export function openPresence(
 ): Presence {
   return new Presence({
     isOneMachine: true,
-    interval: 0,
+    tickIntervalMs: 0,
     random: () => 0.01,
     onWarning(message, cause) {
       throw new Error(message, { cause });
@@ -38,8 +38,8 @@ export async function snapshotOf(
   presence: Presence,
   channel: ChannelKey,
 ): Promise<ReadonlyMap<string, Known>> {
-  const { members } = await presence.members(channel);
-  return new Map(members.map(({ member, data, since, offset }) => {
+  const { members } = await presence.snapshot(channel);
+  return new Map(members.map(({ name: member, data, since, offset }) => {
     return [member, { data, since: new Date(since).toISOString(), offset }];
   }));
 }
@@ -70,7 +70,7 @@ export function apply(known: Map<string, Known>, { type, offset, data }: Change)
 /** Who is there by the changes alone, from the first on. */
 export async function foldOf(log: Log, channel: ChannelKey): Promise<ReadonlyMap<string, Known>> {
   const known = new Map<string, Known>();
-  for (const { epoch, events } of await readRuns(log, presenceAddress(channel), ORIGIN)) {
+  for (const { epoch, events } of await readRuns(log, presenceChannelKey(channel), ORIGIN)) {
     for (const { sequence, type, data } of events) {
       if (typeof data !== "string") throw new Error("a change is JSON");
       const offset = `${epoch}_${String(sequence).padStart(16, "0")}` as Offset;

@@ -65,9 +65,9 @@ export class SocketHost implements AsyncDisposable {
 }
 
 const NOBODY: SocketOptions["presence"] = {
-  enter: () => Promise.reject(new Error("nobody asks for it")),
+  join: () => Promise.reject(new Error("nobody asks for it")),
   leave: () => Promise.resolve(),
-  lose() {},
+  disconnect() {},
 };
 
 const ANYONE: SocketClient = {

@@ -1,5 +1,12 @@
 import type { Authority } from "../../auth/authority.ts";
-import { dataBytes, mayBe, memberData, memberOf, type Place } from "../../presence/member.ts";
+import {
+  dataBytes,
+  mayUseMember,
+  type Member,
+  memberId,
+  parseMemberData,
+  resolveMemberName,
+} from "../../presence/member.ts";
 import type { Presence } from "../../presence/presence.ts";
 import { channelKeyOf, channelOf, parseChannel } from "../../shared/channel.ts";
 import { Problem } from "../../shared/problem.ts";
@@ -11,7 +18,7 @@ import type { SocketOutput } from "./output.ts";
 const MAX_MEMBERSHIPS = 100;
 
 export interface SocketMembersOptions {
-  readonly presence: Pick<Presence, "enter" | "leave" | "lose">;
+  readonly presence: Pick<Presence, "join" | "leave" | "disconnect">;
   readonly client: Pick<SocketClient, "published">;
   readonly output: SocketOutput;
   /** Told of what failed when nobody waited for it. */
@@ -20,7 +27,7 @@ export interface SocketMembersOptions {
 
 /** A member that the socket is, or asks to be. */
 interface Membership {
-  readonly place: Place;
+  readonly member: Member;
   /** It was let in. */
   isIn: boolean;
   /** `enter` messages without their answer. */
@@ -32,7 +39,7 @@ export class SocketMembers {
   readonly #options: SocketMembersOptions;
   readonly #memberships = new Map<string, Membership>();
   /** Those that were ended since their right was lost. */
-  readonly #lost = new WeakSet<Place>();
+  readonly #lost = new WeakSet<Member>();
 
   constructor(options: SocketMembersOptions) {
     this.#options = options;
@@ -50,10 +57,10 @@ export class SocketMembers {
   async enter(authority: Authority, message: MessageOf<"enter">): Promise<void> {
     const { presence, client, output } = this.#options;
     const { ref } = message;
-    const asked = placeOf(authority, message);
-    const data = memberData(message.data);
+    const asked = memberOf(authority, message);
+    const data = parseMemberData(message.data);
     client.published(authority, dataBytes(data));
-    const key = keyOf(asked);
+    const key = memberId(asked);
     const known = this.#memberships.get(key);
     if (known === undefined && this.#memberships.size >= MAX_MEMBERSHIPS) {
       throw new Problem(
@@ -61,18 +68,18 @@ export class SocketMembers {
         `A socket is ${MAX_MEMBERSHIPS} members at the most.`,
       );
     }
-    const membership = known ?? { place: asked, isIn: false, calls: 0 };
+    const membership = known ?? { member: asked, isIn: false, calls: 0 };
     this.#memberships.set(key, membership);
     membership.calls++;
-    const { place } = membership;
+    const { member } = membership;
     try {
-      const offset = await presence.enter(this, place, data);
-      if (this.#lost.has(place)) {
+      const offset = await presence.join(this, member, data);
+      if (this.#lost.has(member)) {
         throw new Problem("forbidden", "The right to this was lost while it was being done.");
       }
       membership.isIn = true;
-      const { channelKey, member } = place;
-      output.send({ op: "entered", ref, channel: channelOf(channelKey), member, offset });
+      const { channelKey, name } = member;
+      output.send({ op: "entered", ref, channel: channelOf(channelKey), member: name, offset });
     } catch (cause) {
       const isOut = !membership.isIn && membership.calls === 1;
       if (isOut && this.#memberships.get(key) === membership) this.#memberships.delete(key);
@@ -85,44 +92,42 @@ export class SocketMembers {
   /** @throws {Problem} as {@link enter} does */
   async leave(authority: Authority, message: MessageOf<"leave">): Promise<void> {
     const { presence, client, output } = this.#options;
-    const place = placeOf(authority, message);
+    const member = memberOf(authority, message);
     client.published(authority, 0);
-    this.#memberships.delete(keyOf(place));
-    await presence.leave(this, place);
+    this.#memberships.delete(memberId(member));
+    await presence.leave(this, member);
     output.send({ op: "left", ref: message.ref });
   }
 
   /** Ends what `authority` doesn't allow, and says so. */
   checkRights(authority: Authority): void {
     const { presence, output, fail } = this.#options;
-    for (const [key, { place }] of [...this.#memberships]) {
-      const { channelKey, member } = place;
+    for (const [key, { member }] of [...this.#memberships]) {
+      const { channelKey, name } = member;
       const channel = channelOf(channelKey);
-      if (authority.may("presence", channel) && mayBe(authority, member)) continue;
+      if (authority.may("presence", channel) && mayUseMember(authority, name)) continue;
       this.#memberships.delete(key);
-      this.#lost.add(place);
-      output.send({ op: "left", channel, member, reason: "forbidden" });
-      presence.leave(this, place).catch(fail);
+      this.#lost.add(member);
+      output.send({ op: "left", channel, member: name, reason: "forbidden" });
+      presence.leave(this, member).catch(fail);
     }
   }
 
   /** The socket has ended: its members may come back by another. */
   close(): void {
-    for (const { place } of this.#memberships.values()) this.#options.presence.lose(this, place);
+    for (const { member } of this.#memberships.values()) {
+      this.#options.presence.disconnect(this, member);
+    }
     this.#memberships.clear();
   }
 }
 
 /** Whom a message is about, where that is allowed. */
-function placeOf(
+function memberOf(
   authority: Authority,
   { channel, member }: Pick<MessageOf<"enter">, "channel" | "member">,
-): Place {
+): Member {
   const channelKey = channelKeyOf(authority.tenant, parseChannel(channel));
   authority.require("presence", channelOf(channelKey));
-  return { channelKey, member: memberOf(authority, member) };
-}
-
-function keyOf({ channelKey, member }: Place): string {
-  return `${channelKey}\0${member}`;
+  return { channelKey, name: resolveMemberName(authority, member) };
 }

@@ -51,7 +51,7 @@ const MAX_UNREAD_BYTES = 16 * MAX_EVENT_BYTES;
 export interface SocketOptions {
   readonly hub: Hub;
   readonly connections: Connections;
-  readonly presence: Pick<Presence, "enter" | "leave" | "lose">;
+  readonly presence: Pick<Presence, "join" | "leave" | "disconnect">;
   readonly drainPoller: DrainPoller;
   readonly append: (drafts: readonly Draft[]) => Promise<readonly AppendedEvent[]>;
   readonly ephemeral: EphemeralPublisher;

@@ -7,10 +7,15 @@ import { problem } from "../../support/log_reading.ts";
 Deno.test("who is let in while the lease is given up finds it held", async () => {
   using kv = await Deno.openKv(":memory:");
   const { now } = new Clock();
-  const lease = new IsolateLease({ kv, now, ticks: now, onLost: () => assert.fail("it was lost") });
-  await lease.hold();
+  const lease = new IsolateLease({
+    kv,
+    now,
+    monotonicNow: now,
+    onLost: () => assert.fail("it was lost"),
+  });
+  await lease.ensureHeld();
   const released = lease.release(() => true);
-  await lease.hold();
+  await lease.ensureHeld();
   await released;
   assert.ok((await kv.get(keys.isolate(lease.id))).value !== null);
 });
@@ -36,16 +41,21 @@ Deno.test("giving it up, late, takes no lease that was renewed since", async () 
       };
     },
   });
-  const lease = new IsolateLease({ kv: slow, now, ticks: now, onLost: () => assert.fail("lost") });
-  await lease.hold();
+  const lease = new IsolateLease({
+    kv: slow,
+    now,
+    monotonicNow: now,
+    onLost: () => assert.fail("lost"),
+  });
+  await lease.ensureHeld();
   isAway = true;
   const released = assert.rejects(lease.release(() => true), problem("storage_unavailable"));
   await released;
   isAway = false;
-  await lease.hold();
+  await lease.ensureHeld();
   held.resolve();
   await kv.get(["any"]);
   clock.pass(6_000);
-  await lease.hold();
+  await lease.ensureHeld();
   assert.ok((await kv.get(keys.isolate(lease.id))).value !== null);
 });

@@ -4,7 +4,7 @@ import type { KvLog } from "../../../lib/log/kv_log.ts";
 import { GRACE_MS, type Presence } from "../../../lib/presence/presence.ts";
 import { Clock } from "../../support/clock.ts";
 import { type LogStore, STORES } from "../../support/log_stores.ts";
-import { foldOf, openPresence, place, snapshotOf } from "../../support/presence.ts";
+import { foldOf, memberIn, openPresence, snapshotOf } from "../../support/presence.ts";
 
 const ISOLATES = 3;
 const SESSIONS = 2;
@@ -158,7 +158,7 @@ class Model {
     await Promise.all(steps.map(async (step) => {
       const { isolate, session, member } = step.at;
       const { presence } = this.#isolates[isolate] ?? assert.fail();
-      const who = place(this.#channel, member);
+      const who = memberIn(this.#channel, member);
       const expected = this.#of(member);
       const name = `${isolate} ${session}`;
       const identity = this.#session(name);
@@ -167,7 +167,7 @@ class Model {
         const may = given.get(member) ?? new Set([...expected.data, "null"]);
         given.set(member, may.add(data ?? "null"));
         expected.sessions.add(name);
-        await presence.enter(identity, who, data);
+        await presence.join(identity, who, data);
       } else {
         if (expected.sessions.delete(name) && expected.sessions.size === 0) {
           // In any case: others of these steps may come before it or after. It leaves at once, also
@@ -193,7 +193,10 @@ class Model {
     if (name === undefined) return;
     const isolate = Number(name.split(" ")[0]);
     for (const member of MEMBERS) {
-      this.#isolates[isolate]?.presence.lose(this.#session(name), place(this.#channel, member));
+      this.#isolates[isolate]?.presence.disconnect(
+        this.#session(name),
+        memberIn(this.#channel, member),
+      );
       const expected = this.#of(member);
       if (expected.sessions.delete(name)) this.#stays(expected, GRACE_MS + 2 * BEAT);
     }
@@ -220,7 +223,9 @@ class Model {
   }
 
   #loseQuietly(presence: Presence, name: string): void {
-    for (const member of MEMBERS) presence.lose(this.#session(name), place(this.#channel, member));
+    for (const member of MEMBERS) {
+      presence.disconnect(this.#session(name), memberIn(this.#channel, member));
+    }
   }
 
   #stays(expected: Expected, goneAfter: number): void {
@@ -233,7 +238,7 @@ class Model {
     for (let i = 0; i < seconds; i++) {
       this.#clock.pass(BEAT);
       for (const [at, { presence }] of this.#isolates.entries()) {
-        if (at !== paused) await presence.beat();
+        if (at !== paused) await presence.tick();
       }
       if (paused === undefined) continue;
       // It may have been taken for dead, and what it has with it.
@@ -247,7 +252,7 @@ class Model {
   /** The rows, the changes and what is expected agree. */
   async check(isSettled = false): Promise<void> {
     const { presence, log } = this.#isolates[0] ?? assert.fail();
-    const { channelKey } = place(this.#channel, "ann");
+    const { channelKey } = memberIn(this.#channel, "ann");
     const members = await snapshotOf(presence, channelKey);
     assert.deepEqual(members, await foldOf(log, channelKey));
     const now = this.#clock.now();
@@ -312,7 +317,7 @@ for (const { name, ignore, open } of STORES) {
     async function openIsolate(store: LogStore, isOneMachine: boolean) {
       const { now } = clock;
       const log = await store.isolate({ now, random: () => 0.01 });
-      const presence = openPresence({ kv: store.kv, log, now, ticks: now, isOneMachine });
+      const presence = openPresence({ kv: store.kv, log, now, monotonicNow: now, isOneMachine });
       return { presence, log };
     }
   });

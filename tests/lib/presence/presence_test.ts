@@ -9,15 +9,15 @@ import { Problem } from "../../../lib/shared/problem.ts";
 import { Clock } from "../../support/clock.ts";
 import { problem, readEvents } from "../../support/log_reading.ts";
 import { type IsolateOptions, type LogStore, openEmbedded } from "../../support/log_stores.ts";
-import { openPresence, place, snapshotOf } from "../../support/presence.ts";
-import { presenceAddress } from "../../../lib/presence/member_rows.ts";
+import { memberIn, openPresence, snapshotOf } from "../../support/presence.ts";
+import { presenceChannelKey } from "../../../lib/presence/member_rows.ts";
 import { until } from "../../support/until.ts";
 import { watchedKv } from "../../support/watched_kv.ts";
 
 const HOUR = 60 * 60 * 1_000;
-const room = place("room", "ann").channelKey;
-const ann = place("room", "ann");
-const bob = place("room", "bob");
+const room = memberIn("room", "ann").channelKey;
+const ann = memberIn("room", "ann");
+const bob = memberIn("room", "bob");
 
 interface Isolate {
   readonly presence: Presence;
@@ -36,14 +36,14 @@ async function isolate(
     deleteWhenEmpty: (channelKey) => isPresenceWithoutMembers(store.kv, channelKey),
     ...logOptions,
   });
-  return { log, presence: openPresence({ kv: store.kv, log, now, ticks: now, ...options }) };
+  return { log, presence: openPresence({ kv: store.kv, log, now, monotonicNow: now, ...options }) };
 }
 
 /** Lets seconds pass, in each of which the isolates do what is due. */
 async function pass(clock: Clock, seconds: number, isolates: readonly Isolate[]): Promise<void> {
   for (let i = 0; i < seconds; i++) {
     clock.pass(1_000);
-    for (const { presence } of isolates) await presence.beat();
+    for (const { presence } of isolates) await presence.tick();
   }
 }
 
@@ -52,7 +52,7 @@ async function names({ presence }: Isolate): Promise<readonly string[]> {
 }
 
 async function changes({ log }: Isolate): Promise<readonly string[]> {
-  const events = await readEvents(log, presenceAddress(room));
+  const events = await readEvents(log, presenceChannelKey(room));
   return events.map(({ type, key }) => `${type} ${key}`);
 }
 
@@ -103,8 +103,8 @@ Deno.test("a lost session's member stays for 10 s", async () => {
   await using store = await openEmbedded();
   const clock = new Clock();
   const one = await isolate(store, clock);
-  await one.presence.enter("s", ann);
-  one.presence.lose("s", ann);
+  await one.presence.join("s", ann);
+  one.presence.disconnect("s", ann);
   await pass(clock, 9, [one]);
   assert.deepEqual(await names(one), ["ann"]);
   await pass(clock, 1, [one]);
@@ -119,14 +119,14 @@ Deno.test("who enters and leaves again and again, without waiting, has left in t
   for (const times of [1, 2, 3, 4]) {
     const calls: Promise<unknown>[] = [];
     for (let i = 0; i < times; i++) {
-      calls.push(one.presence.enter("s", ann), one.presence.leave("s", ann));
+      calls.push(one.presence.join("s", ann), one.presence.leave("s", ann));
     }
     await Promise.all(calls);
     assert.deepEqual(await names(one), [], `${times} times`);
-    calls.push(one.presence.enter("s", ann));
+    calls.push(one.presence.join("s", ann));
     await Promise.all(calls);
     const leaving = one.presence.leave("s", ann);
-    await Promise.all([one.presence.enter("s", ann), one.presence.leave("s", ann), leaving]);
+    await Promise.all([one.presence.join("s", ann), one.presence.leave("s", ann), leaving]);
     assert.deepEqual(await names(one), [], `${times} times from inside`);
   }
   await one.presence.close();
@@ -141,11 +141,11 @@ Deno.test("a session over HTTP ends by its time, unless it is said again", async
     open++;
     return { [Symbol.dispose]: () => void open-- };
   };
-  const [kept, lost] = [{ place: ann, name: "a" }, { place: bob, name: "b" }];
-  await one.presence.keep(kept, undefined, connect);
-  await one.presence.keep(lost, undefined, connect);
+  const [kept, lost] = [{ member: ann, sessionName: "a" }, { member: bob, sessionName: "b" }];
+  await one.presence.renewHttpSession(kept, undefined, connect);
+  await one.presence.renewHttpSession(lost, undefined, connect);
   await pass(clock, 15, [one]);
-  await one.presence.keep(kept, undefined, connect);
+  await one.presence.renewHttpSession(kept, undefined, connect);
   assert.equal(open, 2);
   await pass(clock, 5, [one]);
   assert.equal(open, 1, "it no longer counts");
@@ -169,11 +169,14 @@ Deno.test("a session over HTTP that couldn't enter is not kept", async () => {
     return { [Symbol.dispose]: () => void open-- };
   };
   await one.log.close();
-  const session = { place: ann, name: "a" };
-  await assert.rejects(one.presence.keep(session, "1", connect), problem("shutting_down"));
+  const session = { member: ann, sessionName: "a" };
+  await assert.rejects(
+    one.presence.renewHttpSession(session, "1", connect),
+    problem("shutting_down"),
+  );
   assert.equal(open, 0);
   assert.deepEqual(await names(one), []);
-  await one.presence.beat();
+  await one.presence.tick();
   await one.presence.close();
 });
 
@@ -181,9 +184,9 @@ Deno.test("a session over HTTP is ended from any isolate", async () => {
   await using store = await openEmbedded();
   const clock = new Clock();
   const [one, two] = [await isolate(store, clock), await isolate(store, clock)];
-  await one.presence.keep({ place: ann, name: "a" }, undefined, nobody);
-  await one.presence.keep({ place: bob, name: "a" }, undefined, nobody);
-  await two.presence.part({ place: ann, name: "a" });
+  await one.presence.renewHttpSession({ member: ann, sessionName: "a" }, undefined, nobody);
+  await one.presence.renewHttpSession({ member: bob, sessionName: "a" }, undefined, nobody);
+  await two.presence.leaveOverHttp({ member: ann, sessionName: "a" });
   await pass(clock, 4, [one, two]);
   assert.deepEqual(await changes(one), ["enter ann", "enter bob", "leave ann"]);
   assert.deepEqual(await names(one), ["bob"]);
@@ -196,9 +199,11 @@ Deno.test("made-up sessions that are ended cost few commits", async () => {
   let writes = 0;
   const kv = watchedKv(store.kv, (name) => (name === "delete" || name === "atomic") && writes++);
   const [one, two] = [await isolate(store, clock, { kv }), await isolate(store, clock)];
-  await one.presence.keep({ place: ann, name: "a" }, undefined, nobody);
-  for (let i = 0; i < 500; i++) await two.presence.part({ place: ann, name: `made-up-${i}` });
-  await two.presence.part({ place: ann, name: "a" });
+  await one.presence.renewHttpSession({ member: ann, sessionName: "a" }, undefined, nobody);
+  for (let i = 0; i < 500; i++) {
+    await two.presence.leaveOverHttp({ member: ann, sessionName: `made-up-${i}` });
+  }
+  await two.presence.leaveOverHttp({ member: ann, sessionName: "a" });
   writes = 0;
   await pass(clock, 4, [one]);
   assert.ok(writes < 50, `${writes} writes`);
@@ -216,7 +221,7 @@ Deno.test("sessions that take long to end keep nobody from finding an isolate de
     log: {
       head: (channelKey) => log.head(channelKey),
       append: async (drafts) => {
-        if (drafts.some(({ type, key }) => type === "leave" && key === bob.member)) {
+        if (drafts.some(({ type, key }) => type === "leave" && key === bob.name)) {
           await held.promise;
         }
         return await log.append(drafts);
@@ -224,13 +229,13 @@ Deno.test("sessions that take long to end keep nobody from finding an isolate de
     },
   });
   const [two, dead] = [await isolate(store, clock), await isolate(store, clock)];
-  await dead.presence.enter("s", ann);
-  await one.presence.keep({ place: bob, name: "b" }, undefined, nobody);
-  await two.presence.part({ place: bob, name: "b" });
+  await dead.presence.join("s", ann);
+  await one.presence.renewHttpSession({ member: bob, sessionName: "b" }, undefined, nobody);
+  await two.presence.leaveOverHttp({ member: bob, sessionName: "b" });
   const beats: Promise<void>[] = [];
   await until("the dead one's member has left", async () => {
     clock.pass(1_000);
-    beats.push(one.presence.beat());
+    beats.push(one.presence.tick());
     await new Promise((resolve) => setTimeout(resolve, 1));
     return !(await names(one)).includes("ann");
   });
@@ -252,11 +257,11 @@ Deno.test("a session that is refused once and then let in is in", async () => {
       ),
     });
     const refused = assert.rejects(
-      one.presence.enter("s", ann, `"refused"`),
+      one.presence.join("s", ann, `"refused"`),
       problem("overloaded"),
     );
     const left = leavesBetween && one.presence.leave("s", ann);
-    await Promise.all([refused, left, one.presence.enter("s", ann, `"taken"`)]);
+    await Promise.all([refused, left, one.presence.join("s", ann, `"taken"`)]);
     await pass(clock, 20, [one]);
     assert.deepEqual(await names(one), ["ann"]);
     await one.presence.leave("s", ann);
@@ -272,10 +277,10 @@ Deno.test("who comes back and is refused has the rest of the grace time to try a
   const one = await isolate(store, clock, {
     log: refusing(log, ({ type }) => type === "update" ? new Problem("overloaded", "") : undefined),
   });
-  await one.presence.enter("s", ann);
-  one.presence.lose("s", ann);
+  await one.presence.join("s", ann);
+  one.presence.disconnect("s", ann);
   await pass(clock, 4, [one]);
-  await assert.rejects(one.presence.enter("t", ann, "1"), problem("overloaded"));
+  await assert.rejects(one.presence.join("t", ann, "1"), problem("overloaded"));
   await pass(clock, 5, [one]);
   assert.deepEqual(await changes(one), ["enter ann"]);
   await pass(clock, 1, [one]);
@@ -293,13 +298,13 @@ Deno.test("who is refused for sure leaves no trace, and no work for later", asyn
     kv,
     log: refusing(log, () => new Problem("tenant_limit", "")),
   });
-  await one.presence.beat();
-  const refused = () => assert.rejects(one.presence.enter("s", ann), problem("tenant_limit"));
+  await one.presence.tick();
+  const refused = () => assert.rejects(one.presence.join("s", ann), problem("tenant_limit"));
   await refused();
   await Promise.all([refused(), refused()]);
   calls = 0;
   clock.pass(1_000);
-  await one.presence.beat();
+  await one.presence.tick();
   assert.equal(calls, 1, "the lease, which nobody needs any more, is deleted");
   await one.presence.close();
 });
@@ -320,17 +325,17 @@ Deno.test("who couldn't leave or enter since the store was away does so later", 
     },
     onWarning: (message) => warnings.push(message),
   });
-  await one.presence.enter("s", ann);
+  await one.presence.join("s", ann);
   isAway = true;
   await assert.rejects(one.presence.leave("s", ann), problem("storage_unavailable"));
-  await assert.rejects(one.presence.enter("s", bob), problem("storage_unavailable"));
+  await assert.rejects(one.presence.join("s", bob), problem("storage_unavailable"));
   await pass(clock, 2, [one]);
   assert.deepEqual(await names(one), ["ann"]);
   assert.ok(warnings.length > 0);
   isAway = false;
   await pass(clock, 1, [one]);
   assert.deepEqual(await changes(one), ["enter ann", "leave ann"]);
-  await one.presence.enter("s", bob);
+  await one.presence.join("s", bob);
   assert.deepEqual(await names(one), ["bob"]);
   await one.presence.close();
 });
@@ -347,12 +352,12 @@ for (const isOneMachine of [true, false]) {
         await isolate(store, clock, { isOneMachine }),
         await isolate(store, clock, { isOneMachine }),
       ];
-      await dead.presence.enter("s", ann);
-      await dead.presence.enter("s", bob);
+      await dead.presence.join("s", ann);
+      await dead.presence.join("s", bob);
       await pass(clock, age, [dead, other]);
       await pass(clock, 10, [other]);
       assert.deepEqual(await changes(other), ["enter ann", "enter bob"]);
-      await other.presence.enter("s", bob);
+      await other.presence.join("s", bob);
       await pass(clock, 20, [other]);
       assert.deepEqual(await changes(other), ["enter ann", "enter bob", "leave ann"]);
       await other.presence.close();
@@ -367,10 +372,10 @@ for (const isOneMachine of [true, false]) {
       await isolate(store, clock, options),
       await isolate(store, clock, options),
     ];
-    await slow.presence.enter("s", ann, `"her data"`);
+    await slow.presence.join("s", ann, `"her data"`);
     await pass(clock, 40, [other]);
     assert.deepEqual(await changes(other), ["enter ann", "leave ann"]);
-    await slow.presence.beat();
+    await slow.presence.tick();
     assert.equal((await snapshotOf(other.presence, room)).get("ann")?.data, `"her data"`);
     await pass(clock, 60, [slow, other]);
     assert.deepEqual(await changes(other), ["enter ann", "leave ann", "enter ann"]);
@@ -389,8 +394,8 @@ for (const isOneMachine of [true, false]) {
     ];
     const [one, two] = isolates;
     assert.ok(one && two);
-    await one.presence.enter("s", ann);
-    await two.presence.enter("s", bob);
+    await one.presence.join("s", ann);
+    await two.presence.join("s", bob);
     await pass(clock, 10, isolates);
     clock.pass(HOUR);
     await pass(clock, 60, isolates);
@@ -420,15 +425,15 @@ for (const failure of ["waits", "fails"] as const) {
         await isolate(store, clock, options),
       ] as const;
       const [one, two, dead] = isolates;
-      await one.presence.enter("s", ann);
-      await two.presence.enter("s", bob);
-      await dead.presence.enter("s", place("room", "cyd"));
+      await one.presence.join("s", ann);
+      await two.presence.join("s", bob);
+      await dead.presence.join("s", memberIn("room", "cyd"));
       await pass(clock, 7, isolates);
       away = Promise.withResolvers();
       const beats: Promise<void>[] = [];
       for (let i = 0; i < seconds; i++) {
         clock.pass(1_000);
-        for (const { presence } of isolates) beats.push(presence.beat());
+        for (const { presence } of isolates) beats.push(presence.tick());
         await new Promise((resolve) => setTimeout(resolve, 0));
       }
       away.resolve();
@@ -463,13 +468,13 @@ Deno.test("what an isolate that died midway in taking members out left is taken 
     },
   });
   const dead = await isolate(store, clock);
-  await dead.presence.enter("s", ann);
-  await dead.presence.enter("s", bob);
+  await dead.presence.join("s", ann);
+  await dead.presence.join("s", bob);
   const log = await store.isolate({ now: clock.now });
   const away = () => new Problem("storage_unavailable", "It dies.");
   const next = await isolate(store, clock, {
     kv,
-    log: refusing(log, ({ key }) => key === ann.member ? away() : undefined),
+    log: refusing(log, ({ key }) => key === ann.name ? away() : undefined),
     onWarning: () => {},
   });
   await pass(clock, 30, [next]);
@@ -487,7 +492,7 @@ Deno.test("one member that can't leave keeps none of other isolates", async () =
   const clock = new Clock();
   for (let i = 0; i < 8; i++) {
     const dead = await isolate(store, clock);
-    await dead.presence.enter("s", place("room", `member ${i}`));
+    await dead.presence.join("s", memberIn("room", `member ${i}`));
   }
   const log = await store.isolate({ now: clock.now });
   const stays = await Array.fromAsync(store.kv.list({ prefix: ["stay"] }));
@@ -498,7 +503,7 @@ Deno.test("one member that can't leave keeps none of other isolates", async () =
     onWarning: () => {},
   });
   clock.pass(60_000);
-  await other.presence.beat();
+  await other.presence.tick();
   assert.deepEqual(await names(other), [first]);
   await other.presence.close();
 });
@@ -509,7 +514,7 @@ Deno.test("an isolate that dies as it takes members out keeps no other from it, 
     const clock = new Clock();
     const options = { isOneMachine: false };
     const dead = await isolate(store, clock, options);
-    await dead.presence.enter("s", ann);
+    await dead.presence.join("s", ann);
     const log = await store.isolate({ now: clock.now });
     let isAtIt = false;
     const worker = await isolate(store, clock, {
@@ -526,7 +531,7 @@ Deno.test("an isolate that dies as it takes members out keeps no other from it, 
     const other = await isolate(store, clock, options);
     await until("the worker has begun", async () => {
       clock.pass(1_000);
-      void worker.presence.beat();
+      void worker.presence.tick();
       await new Promise((resolve) => setTimeout(resolve, 1));
       return isAtIt;
     });
@@ -551,7 +556,7 @@ Deno.test("who was refused leaves, though the commit came when the isolate had d
     },
   });
   const other = await isolate(store, clock);
-  await assert.rejects(dead.presence.enter("s", ann), problem("commit_unknown"));
+  await assert.rejects(dead.presence.join("s", ann), problem("commit_unknown"));
   await pass(clock, 5, [dead, other]);
   assert.ok(arrive);
   await arrive();
@@ -571,14 +576,14 @@ Deno.test("who was refused by a store that did it later all the same leaves", as
       log: {
         head: (channelKey) => log.head(channelKey),
         append: (drafts) => {
-          if (drafts.every(({ key }) => key !== ann.member) || arrive) return log.append(drafts);
+          if (drafts.every(({ key }) => key !== ann.name) || arrive) return log.append(drafts);
           arrive = () => log.append(drafts);
           return Promise.reject(new Problem("commit_unknown", "The store did not answer."));
         },
       },
     });
-    if (!isAlone) await one.presence.enter("s", bob);
-    await assert.rejects(one.presence.enter("s", ann), problem("commit_unknown"));
+    if (!isAlone) await one.presence.join("s", bob);
+    await assert.rejects(one.presence.join("s", ann), problem("commit_unknown"));
     await pass(clock, 3, [one]);
     assert.ok(arrive);
     await arrive();
@@ -600,8 +605,8 @@ Deno.test("nobody leaves where the machine's clock is set an hour on", async () 
   ];
   const [one, two] = isolates;
   assert.ok(one && two);
-  await one.presence.enter("s", ann);
-  await two.presence.enter("s", bob);
+  await one.presence.join("s", ann);
+  await two.presence.join("s", bob);
   for (let i = 0; i < 20; i++) {
     await pass(clock, 1, isolates);
     set += HOUR;
@@ -619,8 +624,8 @@ Deno.test("clocks of machines that differ by an hour change nothing", async () =
     const options = { isOneMachine: false };
     const one = await isolate(store, clock, options);
     const two = await isolate(store, clock, { ...options, now: () => clock.now() + difference });
-    await one.presence.enter("s", ann);
-    await two.presence.enter("s", bob);
+    await one.presence.join("s", ann);
+    await two.presence.join("s", bob);
     await pass(clock, 60, [one, two]);
     assert.deepEqual(await changes(one), ["enter ann", "enter bob"]);
     await pass(clock, 30, [two]);
@@ -633,10 +638,10 @@ Deno.test("who starts on a machine after a crash takes the members out at once",
   await using store = await openEmbedded();
   const clock = new Clock();
   const dead = await isolate(store, clock);
-  await dead.presence.enter("s", ann);
+  await dead.presence.join("s", ann);
   clock.pass(60_000);
   const next = await isolate(store, clock);
-  await next.presence.beat();
+  await next.presence.tick();
   assert.deepEqual(await changes(next), ["enter ann", "leave ann"]);
   await next.presence.close();
 });
@@ -645,12 +650,12 @@ Deno.test("members of an isolate that stopped have the grace time to come back e
   await using store = await openEmbedded();
   const clock = new Clock();
   const [old, next] = [await isolate(store, clock), await isolate(store, clock)];
-  await old.presence.enter("s", ann);
-  await old.presence.enter("s", bob);
+  await old.presence.join("s", ann);
+  await old.presence.join("s", bob);
   await old.presence.close();
-  await assert.rejects(old.presence.enter("s", ann), problem("shutting_down"));
+  await assert.rejects(old.presence.join("s", ann), problem("shutting_down"));
   await pass(clock, 8, [next]);
-  await next.presence.enter("s", bob);
+  await next.presence.join("s", bob);
   assert.deepEqual(await names(next), ["ann", "bob"]);
   await pass(clock, 7, [next]);
   assert.deepEqual(await changes(next), ["enter ann", "enter bob", "leave ann"]);
@@ -670,7 +675,7 @@ Deno.test("an isolate without members writes nothing, and leaves nothing behind"
   };
   await pass(clock, 10, [one]);
   assert.deepEqual(await rows(), []);
-  await one.presence.enter("s", ann);
+  await one.presence.join("s", ann);
   assert.equal((await rows()).length, 3);
   await one.presence.leave("s", ann);
   await pass(clock, 1, [one]);
@@ -683,10 +688,10 @@ Deno.test("the longest names and the largest data of many fit into the store's c
   const clock = new Clock();
   const one = await isolate(store, clock);
   const many = Array.from({ length: 300 }, (_, i) => {
-    return place("€".repeat(82), `${"€".repeat(84)}${String(i).padStart(4, "0")}`);
+    return memberIn("€".repeat(82), `${"€".repeat(84)}${String(i).padStart(4, "0")}`);
   });
   const data = `"${"€".repeat(340)}"`;
-  await Promise.all(many.map((who) => one.presence.enter("s", who, data)));
+  await Promise.all(many.map((who) => one.presence.join("s", who, data)));
   const [first] = many;
   assert.ok(first);
   assert.equal((await snapshotOf(one.presence, first.channelKey)).size, 300);
@@ -699,10 +704,10 @@ Deno.test("a presence channel ends where nobody is, once it has nothing to tell"
   await using store = await openEmbedded();
   const clock = new Clock();
   const one = await isolate(store, clock, {}, { maxChannels: 2 });
-  const later = place("later", "ann");
-  await one.presence.enter("s", ann);
-  await one.presence.enter("s", later);
-  await assert.rejects(one.presence.enter("s", place("more", "ann")), problem("tenant_limit"));
+  const later = memberIn("later", "ann");
+  await one.presence.join("s", ann);
+  await one.presence.join("s", later);
+  await assert.rejects(one.presence.join("s", memberIn("more", "ann")), problem("tenant_limit"));
   await one.presence.leave("s", later);
   await pass(clock, 1, [one]);
   for (let hours = 0; hours < 2; hours++) {
@@ -714,6 +719,6 @@ Deno.test("a presence channel ends where nobody is, once it has nothing to tell"
   assert.deepEqual(channels.map(({ channel }) => channel), ["$presence:room"]);
   assert.deepEqual(await changes(one), [], "they are kept for an hour");
   assert.deepEqual(await names(one), ["ann"]);
-  await one.presence.enter("s", place("more", "ann"));
+  await one.presence.join("s", memberIn("more", "ann"));
   await one.presence.close();
 });

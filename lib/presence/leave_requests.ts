@@ -2,7 +2,7 @@ import { keys } from "../kv/keys.ts";
 import { untilUnlocked } from "../kv/locked.ts";
 import { type Channel, channelKeyOf, type Tenant } from "../shared/channel.ts";
 import type { HttpSession } from "./http_sessions.ts";
-import type { Member } from "./member.ts";
+import type { MemberName } from "./member.ts";
 
 /** How long a row waits for its isolate, in ms: longer than any session. */
 const PARTING_MS = 60_000;
@@ -13,17 +13,17 @@ const PARTING_MS = 60_000;
 const AT_ONCE = 50;
 
 /** Asks `isolate` to end a session of a member, since its client has come to another one. */
-export async function askToPart(
+export async function requestLeave(
   kv: Deno.Kv,
   isolate: string,
-  { place: { channelKey, member }, name }: HttpSession,
+  { member, sessionName }: HttpSession,
 ): Promise<void> {
-  const key = keys.parting(isolate, channelKey, member, name);
+  const key = keys.leaveRequest(isolate, member.channelKey, member.name, sessionName);
   await untilUnlocked(() => kv.set(key, 0, { expireIn: PARTING_MS }));
 }
 
 /** Ends by `part` what other isolates have asked `isolate` to end. */
-export async function takePartings(
+export async function takeLeaveRequests(
   kv: Deno.Kv,
   isolate: string,
   part: (session: HttpSession) => Promise<void>,
@@ -37,11 +37,11 @@ export async function takePartings(
     rows = kv.atomic();
   };
   for await (const { key } of kv.list({ prefix: keys.partings(isolate) })) {
-    const [, , tenant, channel, member, name] = key;
+    const [, , tenant, channel, name, sessionName] = key;
     const channelKey = channelKeyOf(tenant as Tenant, channel as Channel);
     sessions.push({
-      place: { channelKey, member: member as Member },
-      name: String(name),
+      member: { channelKey, name: name as MemberName },
+      sessionName: String(sessionName),
     });
     rows.delete(key);
     if (sessions.length === AT_ONCE) await take();

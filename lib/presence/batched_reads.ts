@@ -14,7 +14,7 @@ interface Asked {
  * Reads rows of the store. Those that are asked for while a read is under way leave together in the
  * next one, each row once whoever asks: a storm of joins costs a few round trips, not some a join.
  */
-export class GatheredReads {
+export class BatchedReads {
   readonly #kv: Deno.Kv;
   /** By their keys. */
   #waiting = new Map<string, Asked>();

@@ -1,13 +1,13 @@
 import { keys } from "../kv/keys.ts";
 import { untilUnlocked } from "../kv/locked.ts";
 import { WorkLease } from "../kv/work_lease.ts";
-import { LEASE_MS, type StoredLease } from "./isolate_lease.ts";
-import type { Place } from "./member.ts";
+import { ISOLATE_LEASE_MS, type StoredLease } from "./isolate_lease.ts";
+import type { Member } from "./member.ts";
 import { forAll } from "../shared/serial.ts";
-import { placesOf } from "./stays.ts";
+import { membersOf } from "./stays.ts";
 
 /** Between two looks for isolates that died, in ms. */
-export const LOOK_MS = 3_000;
+export const REAP_INTERVAL_MS = 3_000;
 /** How long the isolate that takes members out holds that work without a sign of life, in ms. */
 const WORK_MS = 5_000;
 /**
@@ -20,16 +20,16 @@ const CLOCK_ERROR_MS = 1_000;
 /** Members that are taken out at once. Met: a queue of the log that has no room for publishes. */
 const AT_ONCE = 100;
 
-export interface DeparturesOptions {
+export interface ReaperOptions {
   readonly kv: Deno.Kv;
   /** Whether all isolates of the store are on this machine, and have its clock. */
   readonly isOneMachine: boolean;
   /** Milliseconds since 1970. */
   readonly now: () => number;
   /** Milliseconds of a clock that never jumps. */
-  readonly ticks: () => number;
+  readonly monotonicNow: () => number;
   /** Takes a member from an isolate. */
-  readonly takeOut: (place: Place, isolate: string) => Promise<void>;
+  readonly removeMember: (member: Member, isolate: string) => Promise<void>;
 }
 
 /** A lease as it was first seen. */
@@ -47,8 +47,8 @@ interface Seen {
  * after a crash needs no waiting. An isolate that was held up itself (a machine that slept, a store
  * that was away) looks anew, since then the others were held up too.
  */
-export class Departures {
-  readonly #options: DeparturesOptions;
+export class Reaper {
+  readonly #options: ReaperOptions;
   readonly #work: WorkLease;
   #seen = new Map<string, Seen>();
   /** When the store last told. */
@@ -57,18 +57,18 @@ export class Departures {
   #clock: number | undefined;
   #clockSetAt = -Infinity;
 
-  constructor(options: DeparturesOptions) {
+  constructor(options: ReaperOptions) {
     this.#options = options;
-    this.#work = new WorkLease(options.kv, "presence", WORK_MS, options.ticks);
+    this.#work = new WorkLease(options.kv, "presence", WORK_MS, options.monotonicNow);
   }
 
   /** @param own the isolate that looks, which lives. @throws what the store does */
-  async look(own: string): Promise<void> {
-    const { kv, ticks } = this.#options;
-    const begunAt = ticks();
+  async reap(own: string): Promise<void> {
+    const { kv, monotonicNow } = this.#options;
+    const begunAt = monotonicNow();
     const entries = await Array.fromAsync(kv.list<StoredLease>({ prefix: keys.isolates() }));
-    const at = ticks();
-    const wasHeldUp = this.#lookedAt !== undefined && at - this.#lookedAt > 3 * LOOK_MS;
+    const at = monotonicNow();
+    const wasHeldUp = this.#lookedAt !== undefined && at - this.#lookedAt > 3 * REAP_INTERVAL_MS;
     this.#lookedAt = at;
     this.#checkClock(at);
     const before = wasHeldUp ? new Map<string, Seen>() : this.#seen;
@@ -99,8 +99,9 @@ export class Departures {
 
   /** What the row itself says, where that counts. */
   #isPast({ until }: StoredLease, wasHeldUp: boolean): boolean {
-    const { isOneMachine, now, ticks } = this.#options;
-    const hasClock = isOneMachine && !wasHeldUp && ticks() - this.#clockSetAt >= LEASE_MS;
+    const { isOneMachine, now, monotonicNow } = this.#options;
+    const hasClock = isOneMachine && !wasHeldUp &&
+      monotonicNow() - this.#clockSetAt >= ISOLATE_LEASE_MS;
     return hasClock && now() >= until;
   }
 
@@ -113,9 +114,9 @@ export class Departures {
   }
 
   async #clear({ key, value, versionstamp }: Deno.KvEntry<StoredLease>): Promise<void> {
-    const { kv, takeOut } = this.#options;
+    const { kv, removeMember: takeOut } = this.#options;
     const isolate = String(key[1]);
-    const places = await placesOf(kv, isolate);
+    const places = await membersOf(kv, isolate);
     if (places.length === 0 && value.isCleared) return;
     if (!await this.#work.hold()) return;
     // It stays until its members are out, however many isolates die over it.
@@ -126,8 +127,8 @@ export class Departures {
     let failure: unknown;
     for (let from = 0; from < places.length; from += AT_ONCE) {
       if (!await this.#work.hold()) return;
-      await forAll(places.slice(from, from + AT_ONCE), AT_ONCE, async (place) => {
-        await takeOut(place, isolate).catch((cause) => failure = cause); // the others go on
+      await forAll(places.slice(from, from + AT_ONCE), AT_ONCE, async (member) => {
+        await takeOut(member, isolate).catch((cause) => failure = cause); // the others go on
       });
     }
     if (failure !== undefined) throw failure;

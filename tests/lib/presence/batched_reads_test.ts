@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { GatheredReads } from "../../../lib/presence/gathered_reads.ts";
+import { BatchedReads } from "../../../lib/presence/batched_reads.ts";
 import { problem } from "../../support/log_reading.ts";
 
 /** A store that says how often it is asked, and fails where the key is `broken`. */
@@ -23,7 +23,7 @@ Deno.test("rows that are asked for together are read together, each once", async
   const { kv, counted, asked } = await openCounted();
   using _ = kv;
   for (let i = 0; i < 25; i++) await kv.set(["row", `${i}`], i);
-  const reads = new GatheredReads(counted);
+  const reads = new BatchedReads(counted);
   const rows = Array.from({ length: 25 }, (_, i) => reads.get<number>(["row", `${i}`]));
   const again = Array.from({ length: 25 }, () => reads.get<number>(["row", "7"]));
   assert.deepEqual((await Promise.all(rows)).map(({ value }) => value), [...Array(25).keys()]);
@@ -34,7 +34,7 @@ Deno.test("rows that are asked for together are read together, each once", async
 Deno.test("a read sees what was written before it was asked for", async () => {
   const { kv, counted } = await openCounted();
   using _ = kv;
-  const reads = new GatheredReads(counted);
+  const reads = new BatchedReads(counted);
   const seen: Promise<void>[] = [];
   for (let i = 0; i < 100; i++) {
     await kv.set(["row"], i);
@@ -46,7 +46,7 @@ Deno.test("a read sees what was written before it was asked for", async () => {
 Deno.test("what fails is told to who asked for it, and the next read goes on", async () => {
   const { kv, counted } = await openCounted();
   using _ = kv;
-  const reads = new GatheredReads(counted);
+  const reads = new BatchedReads(counted);
   const [broken, whole] = await Promise.allSettled([
     reads.get(["broken"]),
     ...Array.from({ length: 9 }, (_, i) => reads.get(["beside", `${i}`])),
