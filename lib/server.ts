@@ -1,4 +1,4 @@
-import { Access } from "./auth/access.ts";
+import { type Access, openAccess } from "./auth/access.ts";
 import { type Config } from "./config.ts";
 import { Figures } from "./figures/figures.ts";
 import { Meter } from "./figures/meter.ts";
@@ -67,7 +67,7 @@ export async function openServer(config: Config, logger: Logger): Promise<Server
     deleteWhenEmpty: (channelKey) => isPresenceWithoutMembers(kv, channelKey),
     observer: meter,
   });
-  const access = await Access.open({
+  const access = await openAccess({
     kv,
     doorbell,
     log,

@@ -104,7 +104,7 @@ export function identify(c: Context, server: Server): Requester | Promise<Reques
   refuseForged(presented, c, config);
   const authority = presented.by === "ticket"
     ? redeem(presented.ticket, c, server)
-    : access.verify(presented.credential, ip);
+    : access.credentials.verify(presented.credential, ip);
   if (!(authority instanceof Promise)) return { authority, ip };
   return authority.then(
     (authority) => ({ authority, ip }),
@@ -119,7 +119,7 @@ export function identify(c: Context, server: Server): Requester | Promise<Reques
  */
 export function countRefused({ limiter }: Access, ip: string, cause: unknown): never {
   const isRefusal = cause instanceof Problem && /^(?:key|ticket|token)_/.test(cause.code);
-  if (isRefusal) limiter.failedAuthentication(ip);
+  if (isRefusal) limiter.countFailedAuthentication(ip);
   throw cause;
 }
 
@@ -199,7 +199,7 @@ function refuseForged(presented: PresentedCredential, c: Context, config: Config
 }
 
 async function redeem(ticket: string, c: Context, { access, config }: Server): Promise<Authority> {
-  const { authority, origin: issuedTo } = await access.redeem(ticket);
+  const { authority, origin: issuedTo } = await access.credentials.redeem(ticket);
   const request = c.req.raw;
   const origin = request.headers.get("origin");
   // Browsers leave `Origin` out of a page's GETs to its own server.

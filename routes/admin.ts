@@ -41,7 +41,7 @@ export async function readRequest<T>(
   { schema, maxBytes }: { readonly schema: z.ZodType<T>; readonly maxBytes: number },
 ): Promise<T> {
   const body = await readBody(request, maxBytes);
-  access.requireValid(authority); // the body may have taken its time
+  access.credentials.requireValid(authority); // the body may have taken its time
   const { data, error } = schema.safeParse(body.length === 0 ? {} : parseJson(decode(body)));
   if (error === undefined) return data;
   const [issue] = error.issues;

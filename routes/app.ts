@@ -139,7 +139,7 @@ function answerError(c: Context, server: Server, cause: Error): Response {
       logger.warn("the store failed", { tenant, code: cause.code, ...errorFields(cause) });
     }
     if (cause.code === "forbidden" && caller !== undefined) {
-      server.access.recordDenial(caller, cause.detail);
+      server.access.audit.recordDenial(caller, cause.detail);
     }
     if (cause.code === "upgrade_required") {
       return problemResponse(cause, { Upgrade: "websocket" });

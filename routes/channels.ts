@@ -66,7 +66,7 @@ export async function putChannel(
 ): Promise<Response> {
   const channelKey = managedChannel(c, server, caller);
   const body = parseJson(decode(await readBody(c.req.raw, MAX_BODY_BYTES)));
-  server.access.requireValid(caller.authority); // the body may have taken its time
+  server.access.credentials.requireValid(caller.authority); // the body may have taken its time
   const parsed = settings.safeParse(body);
   if (!parsed.success) {
     const [issue] = parsed.error.issues;

@@ -64,7 +64,10 @@ async function contentOf(
 ): Promise<ConsoleProps["content"]> {
   const { authority } = caller;
   if (!authority.mayRead(channel)) {
-    server.access.recordDenial(caller, `The page of ${JSON.stringify(channel)} was asked for.`);
+    server.access.audit.recordDenial(
+      caller,
+      `The page of ${JSON.stringify(channel)} was asked for.`,
+    );
     return undefined;
   }
   server.access.limiter.subscribe(caller, 1);

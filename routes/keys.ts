@@ -60,16 +60,15 @@ export async function listKeys(c: Context, server: Server, caller: Caller): Prom
 
 /** `POST /v1/keys`: a new key of the tenant. Only this answer has the key itself. */
 export async function createKey(c: Context, server: Server, caller: Caller): Promise<Response> {
-  const tenant = admitAdmin(server, caller);
+  admitAdmin(server, caller);
   parseQuery(splitUrl(c.req.raw.url).searchParams, nothing);
   const { name, expiresIn, ...scope } = await readRequest(c.req.raw, server, caller, {
     schema: creation,
     maxBytes: MAX_BODY_BYTES,
   });
   const expiresAt = expiresIn === undefined ? undefined : Date.now() + expiresIn * 1_000;
-  const { access } = server;
-  const announce = ({ id }: KeyInfo) => access.record(caller, "key.created", { key: id });
-  return shownOnce(c, await access.apiKeys.create(tenant, { name, scope, expiresAt }, announce));
+  const { administration } = server.access;
+  return shownOnce(c, await administration.createKey(caller, { name, scope, expiresAt }));
 }
 
 /**
@@ -77,19 +76,15 @@ export async function createKey(c: Context, server: Server, caller: Caller): Pro
  * good for `grace` seconds more. Who is connected by it then is told before it ends.
  */
 export async function rotateKey(c: Context, server: Server, caller: Caller): Promise<Response> {
-  const tenant = admitAdmin(server, caller);
+  admitAdmin(server, caller);
   parseQuery(splitUrl(c.req.raw.url).searchParams, nothing);
   const id = c.req.param("id") ?? "";
   const { grace } = await readRequest(c.req.raw, server, caller, {
     schema: rotation,
     maxBytes: MAX_BODY_BYTES,
   });
-  const { access } = server;
-  const announce = ({ id: replacedBy }: KeyInfo) =>
-    access.record(caller, "key.rotated", { key: id, replacedBy, grace });
-  const rotated = await access.apiKeys.rotate(tenant, id, { graceMs: grace * 1_000 }, announce);
+  const rotated = await server.access.administration.rotateKey(caller, id, grace * 1_000);
   if (rotated === undefined) throw notFound(id, "or it has been rotated before");
-  await access.keyChanged(tenant, id, rotated.oldEndsAt);
   return shownOnce(c, rotated);
 }
 
@@ -98,9 +93,9 @@ export async function deleteKey(c: Context, server: Server, caller: Caller): Pro
   const tenant = admitAdmin(server, caller);
   parseQuery(splitUrl(c.req.raw.url).searchParams, nothing);
   const id = c.req.param("id") ?? "";
-  const { access } = server;
-  if (await access.apiKeys.get(tenant, id) === undefined) throw notFound(id, "or there is no more");
-  await access.revoke(caller, "key", id);
+  const { apiKeys, administration } = server.access;
+  if (await apiKeys.get(tenant, id) === undefined) throw notFound(id, "or there is no more");
+  await administration.revoke(caller, "key", id);
   return c.body(null, 204, NO_STORE);
 }
 

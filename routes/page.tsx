@@ -109,7 +109,7 @@ async function viewFor<Query extends z.ZodObject, Props extends object>(
   } catch (cause) {
     const view = refusal(cause);
     if (view.status !== 403) return view;
-    server.access.recordDenial(caller, `The page ${PAGE_PATHS[page.name]} was asked for.`);
+    server.access.audit.recordDenial(caller, `The page ${PAGE_PATHS[page.name]} was asked for.`);
     return takesTokens(server) ? { ...view, signIn: "shown" } : view;
   }
 }

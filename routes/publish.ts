@@ -50,7 +50,7 @@ export async function publishBody(c: Context, server: Server, caller: Caller): P
   const length = announcedLength(request, max);
   const early = length === undefined ? undefined : access.limiter.publish(caller, 1, length);
   const body = await readBody(request, max);
-  access.requireValid(authority); // the body may have taken its time
+  access.credentials.requireValid(authority); // the body may have taken its time
   const quota = length === undefined ? access.limiter.publish(caller, 1, body.length) : early;
   const draft = draftOfBody(channelKey, headers.get("content-type") ?? undefined, body, names);
   if (isEphemeral) return publishEphemeral(server, draft, quota);
@@ -69,7 +69,7 @@ export async function publishJson(c: Context, server: Server, caller: Caller): P
   // Before the body, where its length was said: refusing costs little then.
   if (length !== undefined) access.limiter.publish(caller, 0, length);
   const value = parseJson(decode(await readBody(request, MAX_BATCH_BYTES)));
-  access.requireValid(caller.authority); // the body may have taken its time
+  access.credentials.requireValid(caller.authority); // the body may have taken its time
   const isBatch = typeof value === "object" && value !== null && Object.hasOwn(value, "events");
   const { tenant } = caller.authority;
   const single = isBatch ? undefined : parsePublication(value);

@@ -56,7 +56,7 @@ export async function postRevocation(
     maxBytes: MAX_BODY_BYTES,
   });
   const [kind, value] = targetOf(body);
-  await server.access.revoke(caller, kind, value);
+  await server.access.administration.revoke(caller, kind, value);
   return c.json(body, 201, NO_STORE);
 }
 

@@ -69,7 +69,7 @@ class LimitedClient implements SocketClient {
   async authenticate(credential: string, by: Authority | undefined): Promise<Authority> {
     this.#access.limiter.subscribe({ authority: by, ip: this.#ip }, 1);
     try {
-      return await this.#access.verify(credential, this.#ip);
+      return await this.#access.credentials.verify(credential, this.#ip);
     } catch (cause) {
       return countRefused(this.#access, this.#ip, cause);
     }
@@ -89,7 +89,7 @@ class LimitedClient implements SocketClient {
   }
 
   denied(authority: Authority, detail: string): void {
-    this.#access.recordDenial({ authority, ip: this.#ip }, detail);
+    this.#access.audit.recordDenial({ authority, ip: this.#ip }, detail);
   }
 
   left(): void {

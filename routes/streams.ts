@@ -26,5 +26,5 @@ export async function postStreamToken(
     throw new Problem("unauthenticated", "Send the new token as Authorization: Bearer.");
   }
   access.limiter.subscribe(caller, 1);
-  return c.body(null, await access.swap(id, caller.authority) ? 204 : 202);
+  return c.body(null, await access.swaps.swap(id, caller.authority) ? 204 : 202);
 }

@@ -27,7 +27,7 @@ export async function postTicket(c: Context, server: Server): Promise<Response> 
   const caller = await authenticate(c, server);
   parseQuery(splitUrl(c.req.raw.url).searchParams, noQuery);
   const body = await readBody(c.req.raw, MAX_BODY_BYTES);
-  access.requireValid(caller.authority); // the body may have taken its time
+  access.credentials.requireValid(caller.authority); // the body may have taken its time
   const parsed = request.safeParse(body.length === 0 ? {} : parseJson(decode(body)));
   if (!parsed.success) {
     throw new Problem("bad_body", `Cannot read the body: {"as":"ticket"} or {"as":"cookie"}.`);

@@ -35,7 +35,7 @@ export interface KeyInfo {
   readonly replacedBy?: string | undefined;
 }
 
-interface NewKey {
+export interface NewKey {
   readonly name?: string | undefined;
   readonly scope: Scope;
   /** Milliseconds since 1970. @default never */

@@ -1,4 +1,5 @@
 import type { Draft, Log } from "../log/log.ts";
+import type { Caller } from "./caller.ts";
 import { AUDIT_CHANNEL, channelKeyOf, type Tenant } from "../shared/channel.ts";
 import { JSON_TYPE } from "../shared/event.ts";
 
@@ -69,6 +70,27 @@ export class Audit {
     } catch (cause) {
       this.#onError(cause);
     }
+  }
+
+  /**
+   * Records in the caller's tenant what the caller did.
+   *
+   * @throws {Problem} as {@link record}
+   */
+  async recordBy(
+    { authority, ip }: Caller,
+    type: AuditType,
+    details: AuditDetails,
+  ): Promise<void> {
+    const { tenant, kind, subject, tokenId, keyId } = authority.grant;
+    const by = { kind, subject, tokenId, keyId, address: ip === "" ? undefined : ip };
+    await this.record(tenant, type, { ...by, ...details });
+  }
+
+  /** Records that the caller requested something without the right to it; not in open mode. */
+  recordDenial(by: Caller, detail: string): void {
+    if (by.authority.grant.kind === "open") return;
+    void this.recordBy(by, "access.denied", { detail });
   }
 
   async #append(tenant: Tenant, type: AuditType, details: AuditDetails): Promise<void> {

@@ -13,6 +13,8 @@ const CONTROL_KEY = channelKeyOf("$weir" as Tenant, "$control" as Channel);
 
 /** How long a write, or a look for new entries, may take before it counts as failed, in ms. */
 const TIMEOUT = 5_000;
+/** How long an entry about open connections stays for other isolates to read, in ms. */
+export const NOTICE_MS = 60_000;
 /** How long closing waits for a look at a store that doesn't answer, in ms. */
 const CLOSE_TIMEOUT = 1_000;
 

@@ -38,7 +38,7 @@ export class CredentialCache {
     return known.authority;
   }
 
-  keep(credential: string, authority: Authority): void {
+  add(credential: string, authority: Authority): void {
     const { kind, expiresAt = Infinity } = authority.grant;
     const trusted = kind === "key" ? this.#now() + KEY_TRUST_MS : Infinity;
     const until = Math.min(expiresAt, trusted);

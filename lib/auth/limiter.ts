@@ -100,8 +100,8 @@ export class Limiter {
    *
    * @throws {Problem} `rate_limited`
    */
-  requireAuthentication(ip: string): void {
-    this.failedAuthentication(ip);
+  checkFailedAuthentications(ip: string): void {
+    this.countFailedAuthentication(ip);
     this.#failures.refund(ip, FAILED_AUTHENTICATIONS_PER_SECOND);
   }
 
@@ -110,7 +110,7 @@ export class Limiter {
    *
    * @throws {Problem} `rate_limited` where it was one of too many from `ip`.
    */
-  failedAuthentication(ip: string): void {
+  countFailedAuthentication(ip: string): void {
     const limit = FAILED_AUTHENTICATIONS_PER_SECOND;
     const { ok, remaining, retryAfter } = this.#failures.take(ip, limit);
     if (ok) return;

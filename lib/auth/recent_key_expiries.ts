@@ -9,26 +9,29 @@ const MEMORY_MS = 60_000;
  */
 export class RecentKeyExpiries {
   /** By the key's id, the latest last. Times are milliseconds since 1970. */
-  readonly #ends = new Map<string, { readonly endsAt: number; readonly keptUntil: number }>();
+  readonly #expiries = new Map<
+    string,
+    { readonly expiresAt: number; readonly keptUntil: number }
+  >();
   readonly #now: () => number;
 
   constructor(now: () => number = Date.now) {
     this.#now = now;
   }
 
-  note(id: string, endsAt: number): void {
+  add(id: string, expiresAt: number): void {
     const now = this.#now();
-    for (const [old, { keptUntil }] of this.#ends) {
+    for (const [old, { keptUntil }] of this.#expiries) {
       if (keptUntil > now) break;
-      this.#ends.delete(old);
+      this.#expiries.delete(old);
     }
-    this.#ends.delete(id);
-    this.#ends.set(id, { endsAt, keptUntil: now + MEMORY_MS });
+    this.#expiries.delete(id);
+    this.#expiries.set(id, { expiresAt, keptUntil: now + MEMORY_MS });
   }
 
   /** Milliseconds since 1970; infinite where nothing was noted. */
-  endOf({ kind, keyId }: Grant): number {
+  expiryOf({ kind, keyId }: Grant): number {
     if (kind !== "key" || keyId === undefined) return Infinity;
-    return this.#ends.get(keyId)?.endsAt ?? Infinity;
+    return this.#expiries.get(keyId)?.expiresAt ?? Infinity;
   }
 }

@@ -107,7 +107,7 @@ Deno.test("a credential that is revoked while its body comes does nothing any mo
   });
   await writer.write(new TextEncoder().encode("half"));
   await asked;
-  await access.verify(token);
+  await access.credentials.verify(token);
   await access.revocations.revoke(DEFAULT_TENANT, "sub", "eve");
   await writer.close();
   const answer = await publishing;
@@ -117,10 +117,10 @@ Deno.test("a credential that is revoked while its body comes does nothing any mo
 
 /** Once somebody's credential is looked at: the request that brought it has begun. */
 function untilAsked(access: Access): Promise<void> {
-  const verify = access.verify.bind(access);
+  const verify = access.credentials.verify.bind(access.credentials);
   return new Promise((resolve) => {
-    access.verify = (credential) => {
-      access.verify = verify;
+    access.credentials.verify = (credential) => {
+      access.credentials.verify = verify;
       resolve();
       return verify(credential);
     };

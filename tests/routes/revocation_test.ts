@@ -123,7 +123,7 @@ for (const { kind, value, hit, spared } of CASES) {
     for (const token of tokens) others.push({ token, connections: await open(token) });
     const ticket = await ticketOf(url, token);
 
-    await access.revoke(ADMIN, kind, value(weir));
+    await access.administration.revoke(ADMIN, kind, value(weir));
     const revokedAt = performance.now();
     for (const at of await ended.revoked()) assert.ok(at - revokedAt < HERE);
     assertRefused(
@@ -145,7 +145,7 @@ Deno.test("an API key that is revoked ends what it has opened, and is refused", 
   await using ended = await connectAll(url, key, () => access.connections.size === 3);
   await using kept = await connectAll(url, other, () => access.connections.size === 6);
   const ticket = await ticketOf(url, key);
-  await access.revoke(ADMIN, "key", info.id);
+  await access.administration.revoke(ADMIN, "key", info.id);
   const revokedAt = performance.now();
   for (const at of await ended.revoked()) assert.ok(at - revokedAt < HERE);
   await assertRevoked(url, key);
@@ -183,7 +183,7 @@ Deno.test("what is revoked can't be brought back by a swap", async () => {
   const { url, server: { server: { access } } } = weir;
   const revoked = await weir.token(ALL, { jti: "gone" });
   const token = await weir.token(ALL, { jti: "kept" });
-  await access.revoke(ADMIN, "jti", "gone");
+  await access.administration.revoke(ADMIN, "jti", "gone");
   await using stream = await SseClient.open(readUrl(url, [newChannel()]), { ...bearer(token) });
   const id = stream.response.headers.get("weir-stream");
   assertRefused(
@@ -208,10 +208,10 @@ Deno.test("a stream lives by its last token: revoking the one before leaves it a
     headers: bearer(now),
   });
   assert.equal(swapped.status, 204);
-  await access.revoke(ADMIN, "jti", "1");
+  await access.administration.revoke(ADMIN, "jti", "1");
   await publish(url, channel, "still here", bearer(now));
   assert.equal((await stream.next()).data, `"still here"`);
-  await access.revoke(ADMIN, "jti", "2");
+  await access.administration.revoke(ADMIN, "jti", "2");
   assert.equal(JSON.parse((await stream.next()).data).reason, "revoked");
 });
 
@@ -221,7 +221,7 @@ Deno.test("a long poll that is revoked while it looks at the log doesn't begin t
   const token = await weir.token(ALL, { jti: "x" });
   const read = hub.read.bind(hub);
   hub.read = async (...args) => {
-    await access.revoke(ADMIN, "jti", "x");
+    await access.administration.revoke(ADMIN, "jti", "x");
     return await read(...args);
   };
   const path = readUrl("", [newChannel()], { after: "earliest", wait: "5" });
@@ -237,8 +237,8 @@ Deno.test("what waits behind an auth is not done for a socket that was revoked m
   await using socket = await SocketClient.open(url, { token });
   const verified = Promise.withResolvers<void>();
   const asked = Promise.withResolvers<void>();
-  const verify = access.verify.bind(access);
-  access.verify = async (credential) => {
+  const verify = access.credentials.verify.bind(access.credentials);
+  access.credentials.verify = async (credential) => {
     asked.resolve();
     await verified.promise;
     return await verify(credential);
@@ -255,7 +255,7 @@ Deno.test("what waits behind an auth is not done for a socket that was revoked m
     { op: "subscribe", ref: 2, channel },
   );
   await asked.promise;
-  await access.revoke(ADMIN, "jti", "x");
+  await access.administration.revoke(ADMIN, "jti", "x");
   assert.equal((await socket.until("goodbye"))["reason"], "revoked");
   await socket.closed;
   const subscribed: unknown[] = [];
@@ -266,7 +266,7 @@ Deno.test("what waits behind an auth is not done for a socket that was revoked m
   };
   verified.resolve();
   // Behind whatever was set free by that.
-  access.verify = verify;
+  access.credentials.verify = verify;
   await call(url, readUrl("", [channel]), { headers: bearer(next) });
   assert.deepEqual(appended.filter((address) => address === `default/${channel}`), []);
   assert.deepEqual(subscribed, []);
@@ -283,7 +283,7 @@ Deno.test("a key that is rotated while it is looked up is not remembered as it w
     access.apiKeys.find = find;
     const grant = await find(text);
     await access.apiKeys.rotate(tenant, info.id, { graceMs: 0 });
-    await access.keyChanged(tenant, info.id, Date.now());
+    await access.administration.keyChanged(tenant, info.id, Date.now());
     return grant;
   };
   for (let i = 0; i < 2; i++) {
@@ -336,7 +336,7 @@ Deno.test("an admin that is revoked before the request's end changes nothing", a
   for (const [i, [path, body]] of requests.entries()) {
     const token = await weir.token({ admin: true }, { sub: `admin ${i}` });
     using request = await beginRequest(weir, path, token, body);
-    await access.revoke(ADMIN, "sub", `admin ${i}`);
+    await access.administration.revoke(ADMIN, "sub", `admin ${i}`);
     assert.deepEqual(await request.finish(), [401, "token_revoked"], path);
   }
   const { keys } = await access.apiKeys.list("default" as Tenant, undefined, 10);
@@ -402,7 +402,9 @@ Deno.test("revoking refuses what is a credential instead of the name of one", as
   const { server: { server: { access } } } = weir;
   const { key } = await access.apiKeys.create("default" as Tenant, { scope: grantOf().scope });
   for (const value of [key, await weir.token()]) {
-    await assert.rejects(access.revoke(ADMIN, "jti", value), { code: "bad_parameter" });
+    await assert.rejects(access.administration.revoke(ADMIN, "jti", value), {
+      code: "bad_parameter",
+    });
   }
   assert.deepEqual(access.revocations.list("default" as Tenant), []);
 });

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { Access } from "../../../lib/auth/access.ts";
+import { type Access, openAccess } from "../../../lib/auth/access.ts";
 import type { ConnectionHandler } from "../../../lib/auth/connections.ts";
 import { parseLimits } from "../../../lib/auth/limit_settings.ts";
 import { BroadcastDoorbell } from "../../../lib/kv/broadcast_doorbell.ts";
@@ -52,7 +52,7 @@ class World implements AsyncDisposable {
     const warnings: string[] = [];
     const doorbell = new BroadcastDoorbell(this.#name);
     this.#resources.defer(() => doorbell.close());
-    const access = await Access.open({
+    const access = await openAccess({
       kv,
       doorbell,
       log: {
@@ -85,7 +85,7 @@ async function withStream(
 ): Promise<void> {
   const [here, there] = [await world.open(jwksOf(old)), await world.open(jwksOf(fresh))];
   const handler = new FakeHandler();
-  const authority = await there.access.verify(await fresh.sign({ sub: "ann" }));
+  const authority = await there.access.credentials.verify(await fresh.sign({ sub: "ann" }));
   using _connection = there.access.connections.open(STREAM, authority, handler);
   await body(here, there, handler);
 }
@@ -97,8 +97,8 @@ for (const [how, fresh] of [["has gone", FRESH], ["is another's now", SAME_NAME]
   Deno.test(`a swap that was passed on brings back no token whose kid ${how}`, async () => {
     await using world = await World.make();
     await withStream(world, OLD, fresh, async (here, there, handler) => {
-      const revived = await here.access.verify(await OLD.sign({ sub: "ann" }));
-      assert.equal(await here.access.swap(STREAM, revived), false);
+      const revived = await here.access.credentials.verify(await OLD.sign({ sub: "ann" }));
+      assert.equal(await here.access.swaps.swap(STREAM, revived), false);
       await until("it is refused", () => there.audited.includes("access.denied"));
       assert.equal(handler.changes, 0);
     });
@@ -108,8 +108,8 @@ for (const [how, fresh] of [["has gone", FRESH], ["is another's now", SAME_NAME]
 Deno.test("a swap that was passed on is done", async () => {
   await using world = await World.make();
   await withStream(world, FRESH, FRESH, async (here, there, handler) => {
-    const next = await here.access.verify(await FRESH.sign({ sub: "ann", jti: "1" }));
-    await here.access.swap(STREAM, next);
+    const next = await here.access.credentials.verify(await FRESH.sign({ sub: "ann", jti: "1" }));
+    await here.access.swaps.swap(STREAM, next);
     await until("it is done", () => handler.changes === 1);
     assert.equal(there.access.connections.revoke(({ tokenId }) => tokenId === "1").length, 1);
     assert.deepEqual(there.warnings, []);
@@ -124,7 +124,10 @@ Deno.test("of two swaps the later one stays, however long the first is looked at
     await apiKeys.create(DEFAULT_TENANT, { scope: SCOPE }),
     await apiKeys.create(DEFAULT_TENANT, { scope: SCOPE }),
   ];
-  const [one, two] = [await here.access.verify(first.key), await here.access.verify(second.key)];
+  const [one, two] = [
+    await here.access.credentials.verify(first.key),
+    await here.access.credentials.verify(second.key),
+  ];
   const handler = new FakeHandler();
   using connection = there.access.connections.open(STREAM, one, handler);
   const found = Promise.withResolvers<void>();
@@ -133,9 +136,9 @@ Deno.test("of two swaps the later one stays, however long the first is looked at
     if (id === first.info.id) await found.promise;
     return await current(tenant, id);
   };
-  await here.access.swap(STREAM, one);
-  await here.access.swap(STREAM, two);
-  await here.access.revoke(ADMIN, "jti", "x");
+  await here.access.swaps.swap(STREAM, one);
+  await here.access.swaps.swap(STREAM, two);
+  await here.access.administration.revoke(ADMIN, "jti", "x");
   // Entries come one after the other: the second swap has come too.
   await until("it has come", () => there.access.revocations.list(DEFAULT_TENANT).length === 1);
   found.resolve();
@@ -147,16 +150,16 @@ Deno.test("a swap to an API key gives the stream the end that the key has by the
   await using world = await World.make();
   const [here, there] = [await world.open(jwksOf(FRESH)), await world.open(jwksOf(FRESH))];
   const { key, info } = await here.access.apiKeys.create(DEFAULT_TENANT, { scope: SCOPE });
-  const authority = await here.access.verify(key);
+  const authority = await here.access.credentials.verify(key);
   const handler = new FakeHandler();
   using connection = there.access.connections.open(STREAM, authority, handler);
   const rotated = await there.access.apiKeys.rotate(DEFAULT_TENANT, info.id, { graceMs: 60_000 });
   assert.equal(authority.grant.expiresAt, undefined);
-  await here.access.swap(STREAM, authority);
+  await here.access.swaps.swap(STREAM, authority);
   await until("it is done", () => handler.changes === 1);
   assert.equal(connection.authority.grant.expiresAt, rotated?.oldEndsAt);
   await there.access.apiKeys.remove(DEFAULT_TENANT, info.id);
-  await here.access.swap(STREAM, authority);
+  await here.access.swaps.swap(STREAM, authority);
   await until("it is refused", () => there.audited.includes("access.denied"));
   assert.equal(handler.changes, 1);
 });
@@ -165,11 +168,11 @@ Deno.test("a swap that can't be looked at is told to the operator, and the strea
   await using world = await World.make();
   const [here, there] = [await world.open(jwksOf(FRESH)), await world.open(jwksOf(FRESH))];
   const { key } = await here.access.apiKeys.create(DEFAULT_TENANT, { scope: SCOPE });
-  const authority = await here.access.verify(key);
+  const authority = await here.access.credentials.verify(key);
   const handler = new FakeHandler();
   using _connection = there.access.connections.open(STREAM, authority, handler);
   there.access.apiKeys.current = () => Promise.reject(new Error("away"));
-  await here.access.swap(STREAM, authority);
+  await here.access.swaps.swap(STREAM, authority);
   await until("it is told", () => there.warnings.length === 1);
   assert.deepEqual([handler.changes, handler.ends], [0, []]);
 });
@@ -197,13 +200,13 @@ Deno.test("a key that is rotated while nobody else can be told ends here all the
   });
   const { access, warnings } = await world.open(jwksOf(FRESH), kv);
   const { key, info } = await access.apiKeys.create(DEFAULT_TENANT, { scope: SCOPE });
-  const authority = await access.verify(key);
+  const authority = await access.credentials.verify(key);
   using connection = access.connections.open(STREAM, authority, new FakeHandler());
   isAway = true;
   const endsAt = Date.now() - 1;
-  await access.keyChanged(DEFAULT_TENANT, info.id, endsAt);
+  await access.administration.keyChanged(DEFAULT_TENANT, info.id, endsAt);
   assert.equal(connection.authority.grant.expiresAt, endsAt);
-  assert.throws(() => access.requireValid(authority), { code: "key_invalid" });
+  assert.throws(() => access.credentials.requireValid(authority), { code: "key_invalid" });
   assert.equal(warnings.length, 1);
   assert.match(warnings[0] ?? "", new RegExp(info.id));
 });
@@ -214,17 +217,17 @@ Deno.test("an authority is good until its credential is revoked, ends or loses i
     await Deno.writeTextFile(path, jwksOf(OLD, FRESH));
     await using world = await World.make();
     const { access } = await world.open(path);
-    const ann = await access.verify(await OLD.sign({ sub: "ann" }));
-    const bob = await access.verify(await FRESH.sign({ sub: "bob" }));
+    const ann = await access.credentials.verify(await OLD.sign({ sub: "ann" }));
+    const bob = await access.credentials.verify(await FRESH.sign({ sub: "bob" }));
     const now = Math.floor(Date.now() / 1_000);
-    const brief = await access.verify(await FRESH.sign({ sub: "eve", exp: now + 1 }));
-    for (const each of [ann, bob, brief]) access.requireValid(each);
-    await access.revoke(ADMIN, "sub", "bob");
-    assert.throws(() => access.requireValid(bob), { code: "token_revoked" });
+    const brief = await access.credentials.verify(await FRESH.sign({ sub: "eve", exp: now + 1 }));
+    for (const each of [ann, bob, brief]) access.credentials.requireValid(each);
+    await access.administration.revoke(ADMIN, "sub", "bob");
+    assert.throws(() => access.credentials.requireValid(bob), { code: "token_revoked" });
     await Deno.writeTextFile(path, jwksOf(FRESH, { jwk: { ...SAME_NAME.jwk } }));
     await until("the key has gone", () => {
       try {
-        access.requireValid(ann);
+        access.credentials.requireValid(ann);
         return false;
       } catch (cause) {
         return cause instanceof Error && /token_revoked/.test(cause.message);
@@ -236,7 +239,7 @@ Deno.test("an authority is good until its credential is revoked, ends or loses i
     access.connections.sweep();
     assert.deepEqual(handler.ends, ["revoked"]);
     await until("it has ended", () => Date.now() >= (now + 1) * 1_000);
-    assert.throws(() => access.requireValid(brief), { code: "token_expired" });
+    assert.throws(() => access.credentials.requireValid(brief), { code: "token_expired" });
   } finally {
     await Deno.remove(path);
   }

@@ -5,9 +5,9 @@ import { authorityOf } from "../../support/grants.ts";
 Deno.test("a token is known until it ends, a key for a minute or until it ends", () => {
   let now = 0;
   const verified = new CredentialCache(() => now);
-  verified.keep("token", authorityOf({}, { expiresAt: 100_000 }));
-  verified.keep("key", authorityOf({}, { kind: "key" }));
-  verified.keep("brief", authorityOf({}, { kind: "key", expiresAt: 10_000 }));
+  verified.add("token", authorityOf({}, { expiresAt: 100_000 }));
+  verified.add("key", authorityOf({}, { kind: "key" }));
+  verified.add("brief", authorityOf({}, { kind: "key", expiresAt: 10_000 }));
   const known = () => ["token", "key", "brief"].filter((each) => verified.get(each) !== undefined);
   assert.deepEqual(known(), ["token", "key", "brief"]);
   now = 10_000;
@@ -21,11 +21,11 @@ Deno.test("a token is known until it ends, a key for a minute or until it ends",
 Deno.test("of too many those that were used last are kept", () => {
   const verified = new CredentialCache(() => 0);
   const authority = authorityOf();
-  for (let i = 0; i < MAX_VERIFIED; i++) verified.keep(`t${i}`, authority);
+  for (let i = 0; i < MAX_VERIFIED; i++) verified.add(`t${i}`, authority);
   assert.equal(verified.get("t0"), authority);
-  verified.keep("t1", authority);
+  verified.add("t1", authority);
   assert.equal(verified.get("t2"), authority); // there is room for all so far
-  verified.keep("new", authority);
+  verified.add("new", authority);
   const known = ["t0", "t1", "t2", "t3", `t${MAX_VERIFIED - 1}`, "new"];
   assert.deepEqual(
     known.map((each) => verified.get(each) !== undefined),
@@ -37,8 +37,8 @@ Deno.test("of too many those that were used last are kept", () => {
 
 Deno.test("what is forgotten has to be verified anew", () => {
   const verified = new CredentialCache(() => 0);
-  verified.keep("a", authorityOf({}, { tokenId: "1" }));
-  verified.keep("b", authorityOf({}, { tokenId: "2" }));
+  verified.add("a", authorityOf({}, { tokenId: "1" }));
+  verified.add("b", authorityOf({}, { tokenId: "2" }));
   verified.forget(({ tokenId }) => tokenId === "1");
   assert.deepEqual([verified.get("a"), verified.get("b")?.grant.tokenId], [undefined, "2"]);
 });
