@@ -1,21 +1,21 @@
 import type { EndReason } from "../auth/connections.ts";
 import type { CloseReason } from "../hub/sink.ts";
 
-/** Subscribers of a server that stops come back spread over this time, in ms. */
+/** Clients reconnect spread over this time, so that a stopping server's don't return at once. */
 const SPREAD_MS = 3_000;
 
-/** Why a connection is ended by Weir, as its client is told. */
+/** Why Weir ends a connection, as its client is told. */
 export type GoodbyeReason =
   | CloseReason
   | EndReason
-  /** It has lost the right to all that it was subscribed to. */
+  /** The client lost the right to everything that it was subscribed to. */
   | "forbidden"
-  /** It did not say who it is in time. */
+  /** The client did not authenticate in time. */
   | "unauthenticated"
-  /** It sends more than is let through, and goes on. */
+  /** The client keeps sending more than its limits allow. */
   | "flooding";
 
-/** Milliseconds that one client should wait before it reconnects, at random. */
+/** Returns a random number of milliseconds that one client should wait before it reconnects. */
 export function reconnectDelay(random: () => number = Math.random): number {
   return Math.round(200 + random() * SPREAD_MS);
 }

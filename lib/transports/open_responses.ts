@@ -1,19 +1,19 @@
 import { withinLimit } from "../shared/time_limit.ts";
 
-/** Answers that are still being sent. */
+/** Tracks the responses that are still being sent. */
 export class OpenResponses {
-  readonly #answers = new Set<Promise<unknown>>();
+  readonly #responses = new Set<Promise<unknown>>();
 
-  /** @param completed settles when the answer is sent or its client has gone (`ServeHandlerInfo`). */
+  /** @param completed settles when the response is sent or its client has gone (`ServeHandlerInfo`) */
   add(completed: unknown): void {
-    if (!(completed instanceof Promise)) return; // where the runtime doesn't say
-    this.#answers.add(completed);
-    const forget = () => void this.#answers.delete(completed);
+    if (!(completed instanceof Promise)) return; // not every runtime has it
+    this.#responses.add(completed);
+    const forget = () => void this.#responses.delete(completed);
     completed.then(forget, forget);
   }
 
-  /** Resolves when all of them are sent, or after `limit` ms. */
-  async allSent(limit: number): Promise<void> {
-    await withinLimit(Promise.allSettled(this.#answers), limit);
+  /** Resolves when all responses are sent, but after `timeoutMs` at the latest. */
+  async allSent(timeoutMs: number): Promise<void> {
+    await withinLimit(Promise.allSettled(this.#responses), timeoutMs);
   }
 }

@@ -1,34 +1,34 @@
-/** What is called once a round. */
+/** Called once a round. */
 export interface Heartbeat {
   beat(): void;
 }
 
 /**
- * One timer for the heartbeats of all connections: each hangs in one of the wheel's slots, and a
- * tick serves one slot, so that a round's work is spread evenly over its time.
+ * Runs the heartbeats of all connections on one timer. Each connection is in one of the wheel's
+ * slots, and a tick serves one slot, so the work of a round is spread evenly over its time.
  */
 export class TimerWheel {
   readonly #slots: Set<Heartbeat>[];
-  readonly #tick: number;
+  readonly #tickMs: number;
   #timer: ReturnType<typeof setInterval> | undefined;
   #at = 0;
   #size = 0;
 
-  /** @param round milliseconds between two beats of one connection. */
-  constructor(round: number, slots = 60) {
+  /** @param roundMs milliseconds between two beats of one connection */
+  constructor(roundMs: number, slots = 60) {
     this.#slots = Array.from({ length: slots }, () => new Set());
-    this.#tick = round / slots;
+    this.#tickMs = roundMs / slots;
   }
 
-  /** The first beat comes after a whole round. Disposing ends the beats. */
-  add(beating: Heartbeat): Disposable {
+  /** Adds a heartbeat, which first beats after a whole round. Disposing the result removes it. */
+  add(heartbeat: Heartbeat): Disposable {
     const slot = this.#slots[(this.#at + this.#slots.length - 1) % this.#slots.length];
-    slot?.add(beating);
+    slot?.add(heartbeat);
     this.#size++;
-    this.#timer ??= setInterval(() => this.#turn(), this.#tick);
+    this.#timer ??= setInterval(() => this.#turn(), this.#tickMs);
     return {
       [Symbol.dispose]: () => {
-        if (!slot?.delete(beating)) return;
+        if (!slot?.delete(heartbeat)) return;
         this.#size--;
         if (this.#size > 0) return;
         clearInterval(this.#timer);
@@ -37,7 +37,7 @@ export class TimerWheel {
     };
   }
 
-  /** Ends all beats. */
+  /** Removes all heartbeats. */
   close(): void {
     clearInterval(this.#timer);
     for (const slot of this.#slots) slot.clear();
@@ -46,6 +46,6 @@ export class TimerWheel {
   #turn(): void {
     const slot = this.#slots[this.#at];
     this.#at = (this.#at + 1) % this.#slots.length;
-    for (const beating of slot ?? []) beating.beat();
+    for (const heartbeat of slot ?? []) heartbeat.beat();
   }
 }

@@ -15,10 +15,10 @@ import {
   readPage,
 } from "./read_page.ts";
 
-const CODES = { expired: "token_expired", revoked: "token_revoked" } as const;
-const WORDS: Readonly<Record<EndReason, string>> = {
-  expired: "The credential has expired while it waited.",
-  revoked: "The credential was revoked while it waited.",
+const END_CODES = { expired: "token_expired", revoked: "token_revoked" } as const;
+const END_DETAILS: Readonly<Record<EndReason, string>> = {
+  expired: "The credential expired while the poll waited.",
+  revoked: "The credential was revoked while the poll waited.",
 };
 
 export interface LongPollOptions extends ReadOptions {
@@ -31,87 +31,121 @@ export interface LongPollOptions extends ReadOptions {
 }
 
 /**
- * How long a poll that has ephemeral events waits for more of them, in ms. Met: one who publishes
- * such, and has everyone who polls come back hundreds of times a second.
+ * Milliseconds that a poll with an ephemeral event waits for more of them. Guards against a
+ * publisher that makes all pollers reconnect hundreds of times a second.
  */
 const GATHER_MS = 50;
-/** Characters of them with which it waits no longer. */
-const MAX_GATHERED = 128 * 1024;
+/** A poll with this many characters of ephemeral events waits no longer. */
+const MAX_GATHERED_CHARS = 128 * 1024;
 
 /**
- * The page after `after`: at once if there is something, else as soon as there is, else the empty
- * one when the time is over, the client has gone or the server stops. A long poll is a
- * subscription that ends with its first events, which may be ephemeral ones.
+ * Resolves to the page after `after`, as soon as it has an event or a gap. Resolves to an empty
+ * page when the time is over, the client has gone or the server stops.
  *
- * @throws {Problem} `storage_*`; `token_expired` or `token_revoked` where the credential has ended
- * meanwhile.
+ * A long poll is a subscription that ends with its first events, which may be ephemeral.
+ *
+ * @throws {Problem} `storage_*`; `token_expired` or `token_revoked` if the credential ends while
+ * the poll waits
  */
 export async function longPoll(
   hub: Hub,
   after: After,
   options: LongPollOptions,
 ): Promise<ReadPage> {
-  const { promise: ended, resolve: end, reject } = Promise.withResolvers<void>();
-  // Before the first look: whose credential ends during it must not begin to wait.
+  const ended = Promise.withResolvers<void>();
+  ended.promise.catch(() => {}); // it may reject before anyone awaits it
+  // Opened before the first read: if the credential ends during the read, the poll must not wait.
   using _connection = options.connections.open(crypto.randomUUID(), options.authority, {
     expiring() {},
     changed() {},
-    end: (reason) => reject(new Problem(CODES[reason], WORDS[reason])),
+    end: (reason) => ended.reject(new Problem(END_CODES[reason], END_DETAILS[reason])),
   });
-  ended.catch(() => {}); // it may be there before anyone waits for it
   const page = await readPage(hub, after, options);
   if (!page.isEmpty || options.signal.aborted) return page;
-  const found: ChannelRuns[] = [];
-  const ephemeral: EphemeralBatch[] = [];
-  let gathered = 0;
-  let gathering: ReturnType<typeof setTimeout> | undefined;
-  const closed = Promise.withResolvers<void>();
+  using collector = new PollCollector(() => ended.resolve());
+  await collect(hub, page, { ...options, collector, ended: ended.promise });
+  const { found, ephemeral } = collector;
+  const { limit } = options;
+  const answer = found.length === 0
+    ? page
+    : makePage(page.positions, found, { limit, isAll: true });
+  return ephemeral.length === 0 ? answer : withEphemeral(answer, ephemeral);
+}
+
+/** Subscribes `collector` to the channels behind `page` until `ended`, the timeout or an abort. */
+async function collect(
+  hub: Hub,
+  page: ReadPage,
+  { channelKeys, waitMs, signal, collector, ended }: LongPollOptions & {
+    readonly collector: PollCollector;
+    readonly ended: Promise<void>;
+  },
+): Promise<void> {
   const subscriptions: Subscription[] = [];
-  const timer = setTimeout(end, options.waitMs);
-  const onAbort = () => end();
-  options.signal.addEventListener("abort", onAbort, { once: true });
+  const timer = setTimeout(collector.end, waitMs);
+  signal.addEventListener("abort", collector.end, { once: true });
   try {
-    for (const [index, channelKey] of options.channelKeys.entries()) {
-      const hasRoom = () => !found.some((of) => of.index === index);
-      const sink: Sink = {
-        write: (runs) => {
-          found.push({ index, runs });
-          end();
-          return false;
-        },
-        deliverEphemeral: (batch) => {
-          ephemeral.push(batch);
-          for (const { data } of batch.events) gathered += data.length;
-          gathering ??= setTimeout(end, GATHER_MS);
-          if (gathered >= MAX_GATHERED) end();
-        },
-        hasRoom,
-        // Full after its first runs: what comes later belongs to the next poll.
-        drained: () => hasRoom() ? Promise.resolve() : closed.promise,
-        close: () => end(),
-      };
+    for (const [index, channelKey] of channelKeys.entries()) {
       const position = page.positions.at(index) ?? "latest";
-      subscriptions.push(await hub.subscribe(channelKey, position, sink));
+      subscriptions.push(await hub.subscribe(channelKey, position, collector.sink(index)));
     }
     for (const subscription of subscriptions) subscription.start();
     await ended;
   } catch (cause) {
-    // As if it had been waiting when the server began to stop: the client comes back all the same.
+    // A stopping server answers this poll like those that already wait.
     if (!(cause instanceof Problem && cause.code === "shutting_down")) throw cause;
   } finally {
     clearTimeout(timer);
-    clearTimeout(gathering);
-    options.signal.removeEventListener("abort", onAbort);
+    signal.removeEventListener("abort", collector.end);
     for (const subscription of subscriptions) subscription.close();
-    closed.resolve();
   }
-  const answer = found.length === 0 ? page : makePage(page.positions, found, options.limit, true);
-  return ephemeral.length === 0 ? answer : withEphemeral(answer, ephemeral);
 }
 
-/** The same page, which has ephemeral events too: it stays at its cursor. */
-function withEphemeral(page: ReadPage, noted: readonly EphemeralBatch[]): ReadPage {
-  const members = noted.flatMap((batch) => batch.encode(jsonEphemeralMembers));
-  const events = members.map((one) => `{${one}}`).join(",");
+/** Takes the first runs of each channel, and ephemeral events, and calls `end` once it has some. */
+class PollCollector implements Disposable {
+  readonly found: ChannelRuns[] = [];
+  readonly ephemeral: EphemeralBatch[] = [];
+  readonly end: () => void;
+  readonly #disposed = Promise.withResolvers<void>();
+  #gatheredChars = 0;
+  #gathering: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(end: () => void) {
+    this.end = end;
+  }
+
+  sink(index: number): Sink {
+    const hasRoom = () => !this.found.some((of) => of.index === index);
+    return {
+      write: (runs) => {
+        this.found.push({ index, runs });
+        this.end();
+        return false;
+      },
+      deliverEphemeral: (batch) => this.#gather(batch),
+      hasRoom,
+      // The sink is full after its first runs: later ones belong to the next poll.
+      drained: () => hasRoom() ? Promise.resolve() : this.#disposed.promise,
+      close: this.end,
+    };
+  }
+
+  [Symbol.dispose](): void {
+    clearTimeout(this.#gathering);
+    this.#disposed.resolve();
+  }
+
+  #gather(batch: EphemeralBatch): void {
+    this.ephemeral.push(batch);
+    for (const { data } of batch.events) this.#gatheredChars += data.length;
+    this.#gathering ??= setTimeout(this.end, GATHER_MS);
+    if (this.#gatheredChars >= MAX_GATHERED_CHARS) this.end();
+  }
+}
+
+/** Returns the page with ephemeral events added. Its cursor stays the same. */
+function withEphemeral(page: ReadPage, batches: readonly EphemeralBatch[]): ReadPage {
+  const members = batches.flatMap((batch) => batch.encode(jsonEphemeralMembers));
+  const events = members.map((text) => `{${text}}`).join(",");
   return { ...page, body: `{"ephemeral":[${events}],${page.body.slice(1)}`, isEmpty: false };
 }

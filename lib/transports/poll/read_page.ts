@@ -6,20 +6,20 @@ import { ORIGIN } from "../../shared/offset.ts";
 import { jsonGap, jsonMembers } from "../json_encoding.ts";
 import { ReadPositions, startPositions } from "../read_positions.ts";
 
-/** One answer of a poll. At most one gap, which comes before all events. */
+/** The answer to a poll. It has at most one gap, which comes before all events. */
 export interface ReadPage {
   /** `{events, cursor, upToDate, gap?, ephemeral?}` as JSON text. */
   readonly body: string;
   readonly cursor: Cursor;
-  /** No event of any kind and no gap: there is nothing new. */
+  /** Whether it has no event of any kind and no gap. */
   readonly isEmpty: boolean;
-  /** Where reading goes on. */
+  /** The positions after the page. */
   readonly positions: ReadPositions;
 }
 
-/** What was found of one of the polled channels. */
+/** The runs that were read from one of the polled channels. */
 export interface ChannelRuns {
-  /** Its place in the list of addresses. */
+  /** The channel's index among the polled channels. */
   readonly index: number;
   readonly runs: readonly Run[];
 }
@@ -29,7 +29,13 @@ export interface ReadOptions {
   readonly limit: number;
 }
 
-/** What follows `after` now. @throws {import("../../shared/problem.ts").Problem} `storage_*` */
+interface PageLimits {
+  readonly limit: number;
+  /** Whether no events follow the runs. */
+  readonly isAll: boolean;
+}
+
+/** Reads the page after `after`. @throws {import("../../shared/problem.ts").Problem} `storage_*` */
 export async function readPage(
   hub: Hub,
   after: After,
@@ -37,7 +43,7 @@ export async function readPage(
 ): Promise<ReadPage> {
   const starts = await startPositions(hub, channelKeys, after);
   const positions = new ReadPositions(channelKeys.map(channelOf), starts);
-  // One more than asked, to see whether that was all.
+  // One event more than asked for shows whether more follow.
   const results = await Promise.all(
     channelKeys.map((channelKey, i) => hub.read(channelKey, starts[i] ?? ORIGIN, limit + 1)),
   );
@@ -46,20 +52,17 @@ export async function readPage(
     const last = runs.at(-1)?.last ?? starts[i]?.sequence ?? 0;
     return head === undefined || last >= head.last;
   });
-  return makePage(positions, found, limit, reached.every((isAtHead) => isAtHead));
+  return makePage(positions, found, { limit, isAll: reached.every((isAtHead) => isAtHead) });
 }
 
 /**
- * The page of what was found after `positions`, which moves along. The first gap makes a page of its
- * channel alone; else the channels' events are merged by time.
- *
- * @param isAll whether there is nothing behind what was found.
+ * Makes a page of the runs that follow `positions`, and advances them. If a channel has a gap, the
+ * page is of that channel alone. Otherwise the events of all channels are merged by time.
  */
 export function makePage(
   positions: ReadPositions,
   found: readonly ChannelRuns[],
-  limit: number,
-  isAll: boolean,
+  { limit, isAll }: PageLimits,
 ): ReadPage {
   const withRuns = found.filter(({ runs }) => runs.length > 0);
   const gapped = withRuns.find(({ runs }) => runs[0]?.gap !== undefined);
@@ -95,11 +98,11 @@ export function makePage(
 interface PageEvent {
   readonly index: number;
   readonly run: Run;
-  /** Of the event in the run. */
+  /** The event's index in the run. */
   readonly at: number;
 }
 
-/** The first `limit` events by time; those of one channel keep their order. */
+/** Returns the first `limit` events by time. The events of one channel keep their order. */
 function takeByTime(
   parts: readonly { readonly index: number; readonly run: Run }[],
   limit: number,

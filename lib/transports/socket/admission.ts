@@ -7,47 +7,53 @@ import type { SocketClient } from "./client.ts";
 import type { MessageOf, Ref } from "./message.ts";
 import type { SocketOutput } from "./output.ts";
 
-/** Milliseconds for a socket to bring its first credential. Met: sockets of nobody. */
-const AUTH_MS = 5_000;
 /**
- * Characters of messages that wait while a first credential is verified. Met: frames of anyone at
- * all that fill memory while the keys to verify with are slow to come.
+ * Milliseconds in which a socket must bring its first credential. Guards against sockets that
+ * never authenticate.
  */
-const MAX_UNKNOWN_WAITING_CHARS = 64 * 2 ** 10;
-/** The same for another credential: the largest frame goes along. */
-const MAX_WAITING_CHARS = 2 * MAX_EVENT_BYTES + MAX_UNKNOWN_WAITING_CHARS;
-/** What a waiting message takes beside its characters, as so many of them. Met: the smallest. */
-const WAITING_COST = 256;
+const AUTH_TIMEOUT_MS = 5_000;
+/**
+ * Characters of messages that wait while a first credential is verified. Guards against anyone who
+ * fills memory while the keys for the verification load slowly.
+ */
+const MAX_UNAUTHENTICATED_WAITING_CHARS = 64 * 2 ** 10;
+/** The same for a later credential: one frame of the largest size may wait too. */
+const MAX_WAITING_CHARS = 2 * MAX_EVENT_BYTES + MAX_UNAUTHENTICATED_WAITING_CHARS;
+/**
+ * Characters that each waiting message counts in addition to its own. Guards against many tiny
+ * messages.
+ */
+const WAITING_COST_CHARS = 256;
 
 export interface SocketAdmissionOptions {
-  /** The session's. */
+  /** Names the connection. */
   readonly id: string;
   readonly client: SocketClient;
   readonly connections: Connections;
-  /** The socket itself. */
+  /** Receives what happens to the credential. */
   readonly handler: ConnectionHandler;
   readonly output: SocketOutput;
-  /** Whether it is subscribed to nothing and nobody's presence. */
+  /** Whether the socket has neither subscriptions nor members. */
   readonly isIdle: () => boolean;
   /** Answers a message that failed. */
   readonly fail: (ref: Ref | undefined, cause: unknown) => void;
   readonly close: (reason: GoodbyeReason) => void;
 }
 
-interface Waiting {
-  readonly size: number;
+interface WaitingMessage {
+  readonly chars: number;
   readonly work: () => void;
 }
 
-/** Who a socket is: the session that it lives by, from the first credential to the latest. */
+/** Holds the credential of a socket, from the first to the latest. */
 export class SocketAdmission implements Disposable {
   readonly #options: SocketAdmissionOptions;
-  /** None until there is a credential. */
+  /** Undefined until there is a credential. */
   #connection: Connection | undefined;
   #deadline: ReturnType<typeof setTimeout> | undefined;
   #isVerifying = false;
-  /** What came behind the credential that is being verified. */
-  #waiting: Waiting[] | undefined;
+  /** The messages that came after the credential that is being verified. */
+  #waiting: WaitingMessage[] | undefined;
   #waitingChars = 0;
   #isDisposed = false;
 
@@ -57,38 +63,40 @@ export class SocketAdmission implements Disposable {
     if (client.authority !== undefined) {
       this.#connection = connections.open(id, client.authority, handler);
     } else {
-      this.#deadline = setTimeout(() => close("unauthenticated"), AUTH_MS);
+      this.#deadline = setTimeout(() => close("unauthenticated"), AUTH_TIMEOUT_MS);
     }
   }
 
-  /** Whether it has said who it is. */
-  get isKnown(): boolean {
+  get isAuthenticated(): boolean {
     return this.#connection !== undefined;
   }
 
   /** @throws {Problem} `unauthenticated` */
   get authority(): Authority {
     if (this.#connection !== undefined) return this.#connection.authority;
-    throw new Problem("unauthenticated", `Say who you are first: {"op":"auth","token":…}.`);
+    throw new Problem(
+      "unauthenticated",
+      `Authentication required: send {"op":"auth","token":…} first.`,
+    );
   }
 
   /**
-   * Does `work` at once, or where a credential is being verified once that is answered, in the
-   * order of the calls. Closes the socket where too much waits.
+   * Does `work` at once. While a credential is being verified the work waits for its answer, in the
+   * order of the calls. Closes the socket if too much waits.
    *
-   * @param size characters.
-   * @param work does not throw.
+   * @param chars the length of the message
+   * @param work must not throw
    */
-  inOrder(size: number, work: () => void): void {
+  inOrder(chars: number, work: () => void): void {
     if (!this.#isVerifying) return work();
-    this.#waitingChars += size + WAITING_COST;
-    const most = this.isKnown ? MAX_WAITING_CHARS : MAX_UNKNOWN_WAITING_CHARS;
-    if (this.#waitingChars > most) return this.#options.close("flooding");
+    this.#waitingChars += chars + WAITING_COST_CHARS;
+    const maxChars = this.isAuthenticated ? MAX_WAITING_CHARS : MAX_UNAUTHENTICATED_WAITING_CHARS;
+    if (this.#waitingChars > maxChars) return this.#options.close("flooding");
     this.#waiting ??= [];
-    this.#waiting.push({ size, work });
+    this.#waiting.push({ chars, work });
   }
 
-  /** Verifies the credential and answers. What comes behind it waits. */
+  /** Verifies the credential and answers. Messages that come after it wait. */
   async authenticate({ ref, token }: MessageOf<"auth">): Promise<void> {
     const { client, output, fail, close } = this.#options;
     this.#isVerifying = true;
@@ -104,7 +112,7 @@ export class SocketAdmission implements Disposable {
       });
     } catch (cause) {
       fail(ref, cause);
-      if (!this.isKnown) close("unauthenticated");
+      if (!this.isAuthenticated) close("unauthenticated");
     }
     this.#isVerifying = false;
     this.#resume();
@@ -117,12 +125,12 @@ export class SocketAdmission implements Disposable {
     this.#waiting = undefined;
   }
 
-  /** All or nothing: where the credential is refused, the socket stays who it was. */
+  /** Takes the new authority. If that is refused, the socket keeps the authority that it has. */
   #admit(authority: Authority): void {
     const { id, client, connections, handler, isIdle } = this.#options;
     const connection = this.#connection;
-    const isNobodyYet = connection?.authority.grant.kind === "anonymous" && isIdle();
-    const kept = isNobodyYet ? undefined : connection;
+    const isReplaceable = connection?.authority.grant.kind === "anonymous" && isIdle();
+    const kept = isReplaceable ? undefined : connection;
     kept?.requireSuccessor(authority);
     client.admitted(authority);
     clearTimeout(this.#deadline);
@@ -132,13 +140,13 @@ export class SocketAdmission implements Disposable {
   }
 
   #resume(): void {
-    while (!this.#isVerifying) { // one of those that wait may bring the next credential
+    while (!this.#isVerifying) { // a waiting message may bring the next credential
       const next = this.#waiting?.shift();
       if (next === undefined) {
         this.#waiting = undefined;
         return;
       }
-      this.#waitingChars -= next.size + WAITING_COST;
+      this.#waitingChars -= next.chars + WAITING_COST_CHARS;
       next.work();
     }
   }

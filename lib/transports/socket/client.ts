@@ -1,28 +1,28 @@
 import type { Authority } from "../../auth/authority.ts";
 
-/** Who is at the other end of a socket. */
+/** The client at the other end of a socket: its credentials and its limits. */
 export interface SocketClient {
-  /** None: the first frame brings a credential. */
+  /** Undefined until the first message brings a credential. */
   readonly authority: Authority | undefined;
   /**
-   * What a credential allows. Counts the look at it.
+   * Verifies a credential. Counts the attempt against the limits.
    *
-   * @param by who the client is until now.
-   * @throws {Problem} why the credential is refused; `rate_limited`
+   * @param by what the client may do until now
+   * @throws {Problem} the reason why the credential is refused; `rate_limited`
    */
   authenticate(credential: string, by: Authority | undefined): Promise<Authority>;
   /**
-   * From now on it is `authority`.
+   * Gives the client another authority.
    *
-   * @throws {Problem} `too_many_connections`: then it stays who it was.
+   * @throws {Problem} `too_many_connections`: the client then keeps the authority that it has
    */
   admitted(authority: Authority): void;
   /** Counts a publish by `authority`. @throws {Problem} `rate_limited` */
   published(authority: Authority, bytes: number): void;
   /** Counts subscriptions by `authority`. @throws {Problem} `rate_limited` */
   subscribed(authority: Authority, channels: number): void;
-  /** Told what `authority` asked for without the right to it. */
+  /** Records that `authority` asked for something that it has no right to. */
   denied(authority: Authority, detail: string): void;
-  /** Called once the socket has ended. */
+  /** Called once, when the socket has ended. */
   left(): void;
 }

@@ -1,63 +1,63 @@
 import { setImmediate } from "node:timers";
 
-/** Turns of the event loop in which sockets are looked at each time: most drain at once. */
-const QUICK_LOOKS = 300;
-/** How often they are looked at afterwards, in ms: these are slow. */
-const INTERVAL = 10;
+/** Polls that happen in consecutive turns of the event loop: most sockets drain within them. */
+const QUICK_POLLS = 300;
+/** Milliseconds between two polls after those. */
+const SLOW_INTERVAL_MS = 10;
 
 /**
- * Waits until sockets have room again. A WebSocket tells its `bufferedAmount` but no event when it
- * falls, so one clock looks at all that are full, and only while there are some: at each turn of
- * the event loop at first, then every few milliseconds until somebody drains or joins.
+ * Waits until full sockets have room again. A WebSocket has no event for a falling
+ * `bufferedAmount`, so this polls all sockets that wait: first in each turn of the event loop, then
+ * every few milliseconds until another one waits.
  */
 export class DrainPoller {
   readonly #waiting = new Map<() => boolean, () => void>();
-  #looks = 0;
+  #polls = 0;
   #isTurning = false;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
-  /** Resolves once `hasRoom` holds. */
+  /** Resolves once `hasRoom` returns true. */
   waitForRoom(hasRoom: () => boolean): Promise<void> {
     if (hasRoom()) return Promise.resolve();
     return new Promise((resolve) => {
       this.#waiting.set(hasRoom, resolve);
-      this.#looks = 0;
-      this.#lookSoon();
+      this.#polls = 0;
+      this.#pollSoon();
     });
   }
 
-  /** Lets go of everyone who waits. */
+  /** Resolves all waits. */
   close(): void {
     this.#stopTimer();
     for (const resolve of this.#waiting.values()) resolve();
     this.#waiting.clear();
   }
 
-  #lookSoon(): void {
+  #pollSoon(): void {
     if (this.#isTurning || this.#waiting.size === 0) return;
-    if (this.#looks < QUICK_LOOKS) {
+    if (this.#polls < QUICK_POLLS) {
       this.#stopTimer();
       this.#isTurning = true;
       setImmediate(() => {
         this.#isTurning = false;
-        this.#look();
+        this.#poll();
       });
     } else {
       this.#timer ??= setTimeout(() => {
         this.#timer = undefined;
-        this.#look();
-      }, INTERVAL);
+        this.#poll();
+      }, SLOW_INTERVAL_MS);
     }
   }
 
-  #look(): void {
-    this.#looks++;
+  #poll(): void {
+    this.#polls++;
     for (const [hasRoom, resolve] of this.#waiting) {
       if (!hasRoom()) continue;
       this.#waiting.delete(hasRoom);
       resolve();
     }
-    this.#lookSoon();
+    this.#pollSoon();
   }
 
   #stopTimer(): void {

@@ -3,7 +3,7 @@ import { MAX_TOKEN_CHARS } from "../../auth/token_verifier.ts";
 import { parseJson, publication } from "../../publish/draft.ts";
 import { Problem, type ProblemCode, quote } from "../../shared/problem.ts";
 
-/** Whatever a client chose to find its answer by. */
+/** The client's own name for a message, by which it finds the answer. */
 const ref = z.union([z.number(), z.string().max(64)]);
 
 const operations = {
@@ -22,7 +22,7 @@ const operations = {
     channels: z.array(z.string()).min(1).optional(),
   }),
   publish: publication.extend({ op: z.literal("publish"), ref }),
-  /** There, with this data, from now on. */
+  /** Enters a member, or updates its data. */
   enter: z.strictObject({
     op: z.literal("enter"),
     ref,
@@ -36,7 +36,7 @@ const operations = {
     channel: z.string(),
     member: z.string().optional(),
   }),
-  /** Another credential for this socket, or the first. */
+  /** Brings the socket's first credential, or another. */
   auth: z.strictObject({
     op: z.literal("auth"),
     ref: ref.optional(),
@@ -48,12 +48,12 @@ const operations = {
 type Operations = typeof operations;
 type Op = keyof Operations;
 
-/** What a client says, of the subprotocol `weir.v1`. */
+/** A message from a client, as the subprotocol `weir.v1` has it. */
 export type ClientMessage = { [K in Op]: MessageOf<K> }[Op];
 export type MessageOf<K extends Op> = z.infer<Operations[K]>;
 export type Ref = z.infer<typeof ref>;
 
-/** What the server says. */
+/** A message from the server. */
 export interface ServerMessage {
   readonly op: string;
   readonly [member: string]: unknown;
@@ -61,27 +61,30 @@ export interface ServerMessage {
 
 const OPS = Object.keys(operations).join(", ");
 
-/** Why a message was refused, and the `ref` to answer to, if it could be read. */
+/** Why a message is refused, and its `ref`, if that can be read. */
 export interface RefusedMessage {
   readonly ref: Ref | undefined;
   readonly problem: Problem;
 }
 
-/** One line of a text frame as a message, or why it is none. Never throws. */
+/** Parses a message. Returns the reason if that fails; never throws. */
 export function parseMessage(line: string): ClientMessage | RefusedMessage {
   let value: unknown;
   try {
     value = parseJson(line);
   } catch {
-    return { ref: undefined, problem: new Problem("bad_frame", "Cannot read the frame as JSON.") };
+    return {
+      ref: undefined,
+      problem: new Problem("bad_frame", "Cannot parse the frame: it is not JSON."),
+    };
   }
   if (typeof value !== "object" || value === null) {
-    return refused(value, "bad_frame", "A message is a JSON object with an op.");
+    return refused(value, "bad_frame", 'A message must be a JSON object with a member "op".');
   }
   const { op } = value as { op?: unknown };
   if (typeof op !== "string" || !Object.hasOwn(operations, op)) {
-    const given = typeof op === "string" ? quote(op) : "no";
-    return refused(value, "bad_op", `There is ${given} op: it is one of ${OPS}.`);
+    const reason = typeof op === "string" ? `Unknown op ${quote(op)}` : "The message has no op";
+    return refused(value, "bad_op", `${reason}. Allowed: ${OPS}.`);
   }
   const parsed = operations[op as Op].safeParse(value);
   if (parsed.success) return parsed.data;
@@ -90,7 +93,9 @@ export function parseMessage(line: string): ClientMessage | RefusedMessage {
   return refused(
     value,
     "bad_message",
-    `Cannot read the ${op}: ${where === "" ? "" : `${where}: `}${issue?.message ?? "unknown"}.`,
+    `Cannot use the ${op} message: ${where === "" ? "" : `${where}: `}${
+      issue?.message ?? "its form is unknown"
+    }.`,
   );
 }
 

@@ -2,13 +2,13 @@ import type { EphemeralBatch } from "../../hub/ephemeral_batch.ts";
 import type { CloseReason, Sink } from "../../hub/sink.ts";
 import type { Encoder, Run } from "../../log/run.ts";
 import type { DrainPoller } from "./drain_poller.ts";
-import { socketEphemeral } from "../json_encoding.ts";
+import { ephemeralText } from "./encoding.ts";
 import type { ServerMessage } from "./message.ts";
 
-/** Bytes that wait for a socket before it is full and its subscriptions turn to catching up. */
+/** Bytes that may wait for a socket. Above them it is full, and its subscriptions catch up later. */
 const QUEUE_BYTES = 128 * 1024;
 
-/** What goes out over one socket: answers, and the events of its subscriptions, which share it. */
+/** Sends everything that goes out over one WebSocket: answers, and the events of subscriptions. */
 export class SocketOutput {
   readonly #socket: WebSocket;
   readonly #drainPoller: DrainPoller;
@@ -23,7 +23,7 @@ export class SocketOutput {
     return this.#isClosed;
   }
 
-  /** Nothing more goes out, and nobody waits for room. */
+  /** Stops all output. Waits for room end. */
   close(): void {
     this.#isClosed = true;
   }
@@ -32,7 +32,7 @@ export class SocketOutput {
     if (this.#isOpen) this.#socket.send(JSON.stringify(message));
   }
 
-  /** As {@link Sink.write}, with `encode` for what a run is as messages, a line each. */
+  /** Acts as {@link Sink.write}. `encode` turns a run into messages, one a line. */
   write(runs: readonly Run[], encode: Encoder<string>): boolean {
     if (this.#isClosed) return true;
     const [only] = runs;
@@ -43,9 +43,9 @@ export class SocketOutput {
     return this.hasRoom();
   }
 
-  /** As {@link Sink.deliverEphemeral}. */
-  notify(batch: EphemeralBatch): void {
-    if (this.#isOpen && this.hasRoom()) this.#socket.send(batch.encode(socketEphemeral));
+  /** Acts as {@link Sink.deliverEphemeral}. */
+  deliverEphemeral(batch: EphemeralBatch): void {
+    if (this.#isOpen && this.hasRoom()) this.#socket.send(batch.encode(ephemeralText));
   }
 
   hasRoom(): boolean {
@@ -61,7 +61,7 @@ export class SocketOutput {
   }
 }
 
-/** Where the events of one subscription go. A class, for there are many: closures weigh more. */
+/** Takes the events of one subscription. A class, because closures for so many need more memory. */
 export class SocketSink implements Sink {
   readonly #output: SocketOutput;
   readonly #encode: Encoder<string>;
@@ -82,7 +82,7 @@ export class SocketSink implements Sink {
   }
 
   deliverEphemeral(batch: EphemeralBatch): void {
-    this.#output.notify(batch);
+    this.#output.deliverEphemeral(batch);
   }
 
   hasRoom(): boolean {

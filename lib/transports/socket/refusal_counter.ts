@@ -1,10 +1,10 @@
 import type { ProblemCode } from "../../shared/problem.ts";
 
-/** Refusals of one socket in ten seconds. */
+/** Refusals that one socket may cause in ten seconds. */
 export const MAX_REFUSALS = 1_000;
 const WINDOW_MS = 10_000;
 
-/** Those that cost nobody's limits, so that only their number ends them. */
+/** Refusals that count against no other limit. */
 const COUNTED: ReadonlySet<ProblemCode> = new Set<ProblemCode>([
   "bad_frame",
   "bad_message",
@@ -15,18 +15,19 @@ const COUNTED: ReadonlySet<ProblemCode> = new Set<ProblemCode>([
 ]);
 
 /**
- * The refusals of one socket. Met: a client that goes on sending what is refused. Each message
- * costs reading and an answer, and no limit holds it back.
+ * Counts the refusals of one socket. Guards against a client that keeps sending what is refused:
+ * each message costs parsing and an answer, and no other limit stops it.
  */
 export class RefusalCounter {
   #count = 0;
   #since = -Infinity;
 
   /**
-   * Counts one.
+   * Counts one refusal. Accepted messages between two refusals don't reset the count, since a rate
+   * limit accepts some.
    *
-   * @param now milliseconds of a clock that never goes backwards.
-   * @returns whether there were too many: not in a row, for what a limit lets through comes between.
+   * @param now milliseconds of a clock that never goes backwards
+   * @returns whether there were too many
    */
   add(code: ProblemCode, now: number): boolean {
     if (!COUNTED.has(code)) return false;

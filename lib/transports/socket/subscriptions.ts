@@ -2,7 +2,6 @@ import type { Authority } from "../../auth/authority.ts";
 import type { Hub } from "../../hub/hub.ts";
 import type { CloseReason } from "../../hub/sink.ts";
 import type { Subscription } from "../../hub/subscription.ts";
-import type { Encoder, Run } from "../../log/run.ts";
 import {
   type Channel,
   type ChannelKey,
@@ -14,13 +13,13 @@ import {
 import { formatCursor, MAX_CURSOR_CHANNELS, parseAfter } from "../../shared/cursor.ts";
 import { offsetOf, type Position } from "../../shared/offset.ts";
 import { Problem, quote } from "../../shared/problem.ts";
-import { jsonGap, jsonMembers, socketMessage } from "../json_encoding.ts";
 import type { SocketClient } from "./client.ts";
+import { encodersWithCursor, sharedRunText } from "./encoding.ts";
 import type { MessageOf } from "./message.ts";
 import { type SocketOutput, SocketSink } from "./output.ts";
-import { ReadPositions, startPositions } from "../read_positions.ts";
+import { startPositions } from "../read_positions.ts";
 
-/** Channels of one socket. Met: one socket that makes the server follow everything. */
+/** Channels of one socket. Guards against a socket that makes the server follow all channels. */
 const MAX_SOCKET_CHANNELS = 1_000;
 
 export interface SocketSubscriptionsOptions {
@@ -31,19 +30,19 @@ export interface SocketSubscriptionsOptions {
   readonly close: (reason: CloseReason) => void;
 }
 
-/** A subscription of the socket: to one channel, or to several under one cursor. */
-interface Group {
+/** What one `subscribe` asked for: one channel, or several under one cursor. */
+interface SubscriptionGroup {
   readonly channels: number;
-  /** In the order of the channels; those that lost their right have gone. */
+  /** In the order of the channels, without those that the client may no longer read. */
   readonly subscriptions: Map<Channel, Subscription>;
   isStarted: boolean;
   isEnded: boolean;
 }
 
-/** What one socket is subscribed to, by the rights of the authority that it was given last. */
+/** Holds the subscriptions of one socket, and ends those that its latest authority doesn't allow. */
 export class SocketSubscriptions {
   readonly #options: SocketSubscriptionsOptions;
-  readonly #groups = new Map<string, Group>();
+  readonly #groups = new Map<string, SubscriptionGroup>();
   #channels = 0;
   #authority: Authority | undefined;
 
@@ -56,20 +55,20 @@ export class SocketSubscriptions {
   }
 
   /**
-   * Answers with where the subscription begins, then its events follow.
+   * Subscribes and answers with the position from which the events then follow.
    *
    * @throws {Problem} `bad_*`, `channel_reserved`, `cursor_other_channels`, `forbidden`,
-   * `not_subscribed` (an unsubscribe has overtaken it), `rate_limited`, `subscribed_already`,
+   * `not_subscribed` (an unsubscribe came before the answer), `rate_limited`, `subscribed_already`,
    * `too_many_channels`, `storage_*`, `shutting_down`
    */
   async add(authority: Authority, message: MessageOf<"subscribe">): Promise<void> {
     this.#authority = authority;
-    const { key, channelKeys } = target(authority.tenant, message);
+    const { key, channelKeys } = parseTarget(authority.tenant, message);
     for (const channelKey of channelKeys) authority.requireRead(channelOf(channelKey));
     this.#options.client.subscribed(authority, channelKeys.length);
     this.#requireRoom(key, channelKeys.length);
     const start = parseAfter(message.after ?? "latest", channelKeys.map(channelOf));
-    const group: Group = {
+    const group: SubscriptionGroup = {
       channels: channelKeys.length,
       subscriptions: new Map(),
       isStarted: false,
@@ -79,36 +78,40 @@ export class SocketSubscriptions {
     this.#channels += channelKeys.length;
     try {
       const positions = await startPositions(this.#options.hub, channelKeys, start);
-      await this.#subscribe(group, channelKeys, positions, message.channels !== undefined);
+      const hasCursor = message.channels !== undefined;
+      await this.#subscribe({ group, channelKeys, hasCursor }, positions);
     } catch (cause) {
-      if (!group.isEnded) this.#end(key); // else that is another's by now
+      if (!group.isEnded) this.#end(key); // else the key may name another group now
       throw cause;
     }
     if (group.isEnded) {
-      throw new Problem("not_subscribed", "An unsubscribe came before the answer.");
+      throw new Problem(
+        "not_subscribed",
+        "An unsubscribe came before this subscribe was answered.",
+      );
     }
     this.#answer(group, message);
     for (const subscription of group.subscriptions.values()) subscription.start();
     group.isStarted = true;
-    this.#checkGroup(key, group); // the rights may have changed meanwhile
+    this.#checkGroup(key, group); // the rights may have changed in the meantime
   }
 
   /** @throws {Problem} `bad_*`, `channel_reserved`, `not_subscribed`, `too_many_channels` */
   remove({ tenant }: Authority, message: MessageOf<"unsubscribe">): void {
-    const { key } = target(tenant, message);
+    const { key } = parseTarget(tenant, message);
     if (!this.#end(key)) {
       throw new Problem("not_subscribed", `This socket is not subscribed to ${quote(key)}.`);
     }
     this.#options.output.send({ op: "unsubscribed", ref: message.ref });
   }
 
-  /** Ends what `authority` doesn't allow, and says so. */
+  /** Ends the subscriptions that `authority` doesn't allow, and tells the client. */
   checkRights(authority: Authority): void {
     this.#authority = authority;
     for (const [key, group] of [...this.#groups]) this.#checkGroup(key, group);
   }
 
-  /** Ends all, without a word. */
+  /** Ends all subscriptions, without telling the client. */
   close(): void {
     for (const key of [...this.#groups.keys()]) this.#end(key);
   }
@@ -118,34 +121,36 @@ export class SocketSubscriptions {
     if (this.#groups.has(key)) {
       throw new Problem(
         "subscribed_already",
-        `This socket is subscribed to ${quote(key)} already.`,
+        `This socket is already subscribed to ${quote(key)}.`,
       );
     }
     if (this.#channels + channels > MAX_SOCKET_CHANNELS) {
       throw new Problem(
         "too_many_channels",
-        `A socket has ${MAX_SOCKET_CHANNELS} channels at the most.`,
+        `A socket may be subscribed to at most ${MAX_SOCKET_CHANNELS} channels.`,
       );
     }
   }
 
   async #subscribe(
-    group: Group,
-    channelKeys: readonly ChannelKey[],
+    { group, channelKeys, hasCursor }: {
+      readonly group: SubscriptionGroup;
+      readonly channelKeys: readonly ChannelKey[];
+      readonly hasCursor: boolean;
+    },
     positions: readonly Position[],
-    isVector: boolean,
   ): Promise<void> {
     const { hub, output, close } = this.#options;
-    const encoders = isVector ? vectorEncoders(channelKeys, positions) : [plainMessage];
+    const encoders = hasCursor ? encodersWithCursor(channelKeys, positions) : [sharedRunText];
     for (const [i, channelKey] of channelKeys.entries()) {
-      const sink = new SocketSink(output, encoders[i] ?? plainMessage, close);
+      const sink = new SocketSink(output, encoders[i] ?? sharedRunText, close);
       const subscription = await hub.subscribe(channelKey, positions[i] ?? "latest", sink);
       group.subscriptions.set(channelOf(channelKey), subscription);
-      if (group.isEnded) subscription.close(); // unsubscribed, or gone, meanwhile
+      if (group.isEnded) subscription.close(); // unsubscribed or disconnected in the meantime
     }
   }
 
-  #answer({ subscriptions }: Group, { ref, channels }: MessageOf<"subscribe">): void {
+  #answer({ subscriptions }: SubscriptionGroup, { ref, channels }: MessageOf<"subscribe">): void {
     const names = [...subscriptions.keys()];
     const positions = [...subscriptions.values()].map(({ position }) => position);
     const [only] = positions;
@@ -156,8 +161,8 @@ export class SocketSubscriptions {
     );
   }
 
-  #checkGroup(key: string, { isStarted, subscriptions }: Group): void {
-    if (!isStarted) return; // looked at when all are there
+  #checkGroup(key: string, { isStarted, subscriptions }: SubscriptionGroup): void {
+    if (!isStarted) return; // add() checks once all subscriptions exist
     for (const [channel, subscription] of subscriptions) {
       if (this.#authority?.mayRead(channel)) continue;
       subscription.close();
@@ -178,18 +183,18 @@ export class SocketSubscriptions {
   }
 }
 
-interface Target {
-  /** Names the subscription on its socket. */
+interface SubscriptionTarget {
+  /** Names the group on its socket. */
   readonly key: string;
   /** Sorted, without repeats. */
   readonly channelKeys: readonly ChannelKey[];
 }
 
-/** What a message is about. @throws {Problem} `bad_*`, `channel_reserved`, `too_many_channels` */
-function target(
+/** Parses the channels of a message. @throws {Problem} `bad_*`, `channel_reserved`, `too_many_channels` */
+function parseTarget(
   tenant: Tenant,
   { channel, channels }: Pick<MessageOf<"subscribe">, "channel" | "channels">,
-): Target {
+): SubscriptionTarget {
   if ((channel === undefined) === (channels === undefined)) {
     throw new Problem("bad_message", `Give either "channel" or "channels".`);
   }
@@ -197,7 +202,7 @@ function target(
   if (names.length > MAX_CURSOR_CHANNELS) {
     throw new Problem(
       "too_many_channels",
-      `A subscription has ${MAX_CURSOR_CHANNELS} channels at the most.`,
+      `A subscription may have at most ${MAX_CURSOR_CHANNELS} channels.`,
     );
   }
   const channelKeys = names.map((name) => channelKeyOf(tenant, parseReadableChannel(name)));
@@ -205,27 +210,4 @@ function target(
     key: channels === undefined ? names[0] ?? "" : JSON.stringify(names),
     channelKeys,
   };
-}
-
-const plainMessage: Encoder<string> = (run) => run.encode(socketMessage);
-
-/** For each of several channels under one cursor. */
-function vectorEncoders(
-  channelKeys: readonly ChannelKey[],
-  positions: readonly Position[],
-): readonly Encoder<string>[] {
-  const read = new ReadPositions(channelKeys.map(channelOf), positions);
-  return channelKeys.map((_, i) => (run) => vectorMessage(run, i, read));
-}
-
-/** The messages of one run of one of several channels: each with the cursor over them all. */
-function vectorMessage(run: Run, index: number, positions: ReadPositions): string {
-  const cursorAt = (sequence: number) => positions.advancedCursor(index, run.epoch, sequence);
-  const lines = run.gap === undefined
-    ? []
-    : [`{"op":"gap",${run.encode(jsonGap)},"cursor":"${cursorAt(run.after)}"}`];
-  run.encode(jsonMembers).forEach((members, at) => {
-    lines.push(`{"op":"event",${members},"cursor":"${cursorAt(run.after + at + 1)}"}`);
-  });
-  return lines.join("\n");
 }

@@ -15,15 +15,15 @@ import { sseEvent, sseNotice } from "../../shared/sse.ts";
 
 const utf8 = new TextEncoder();
 
-/** The frames of one run where the cursor is the offset: the same bytes for every subscriber. */
+/** Encodes a run whose cursors are offsets. `data:` is the data as published. */
 export const ssePlain: Encoder<Uint8Array> = (run) => encodeRun(run, dataOf, offsetCursor(run));
 
-/** The same with a JSON envelope as data. */
+/** Encodes a run whose cursors are offsets. `data:` is the event in JSON. */
 export const sseEnvelope: Encoder<Uint8Array> = (run) =>
   encodeRun(run, envelopeOf(run), offsetCursor(run));
 
-/** The frames of one run of one of several channels. `cursorAt` gives the vector for a sequence. */
-export function encodeSseVector(
+/** Encodes a run of one of several channels. `cursorAt` returns their cursor for a sequence. */
+export function encodeSseRun(
   run: Run,
   isEnveloped: boolean,
   cursorAt: (sequence: number) => string,
@@ -31,12 +31,12 @@ export function encodeSseVector(
   return encodeRun(run, isEnveloped ? envelopeOf(run) : dataOf, cursorAt);
 }
 
-/** The frames of ephemeral events: without an `id:`, so that they move no cursor. */
+/** Encodes ephemeral events without an `id:`, so that they don't move the cursor. */
 export const ssePlainEphemeral: EphemeralEncoder<Uint8Array> = ({ events }) => {
   return utf8.encode(events.map(({ type, data }) => sseNotice(shownType(type), data)).join(""));
 };
 
-/** The same with a JSON envelope as data. */
+/** Encodes ephemeral events with `data:` as JSON. */
 export const sseEnvelopeEphemeral: EphemeralEncoder<Uint8Array> = (
   { channelKey, events },
 ) => {
@@ -60,7 +60,7 @@ function encodeRun(
   return utf8.encode(text);
 }
 
-/** A reader gets `message` where no type is said. */
+/** Returns undefined for the default type, which readers assume. */
 function shownType(type: string): string | undefined {
   return type === DEFAULT_TYPE ? undefined : type;
 }

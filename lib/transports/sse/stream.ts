@@ -16,7 +16,7 @@ import { type After, formatCursor } from "../../shared/cursor.ts";
 import { SSE_HEARTBEAT, sseNotice, sseOpening } from "../../shared/sse.ts";
 import { type GoodbyeReason, reconnectDelay } from "../goodbye.ts";
 import {
-  encodeSseVector,
+  encodeSseRun,
   sseEnvelope,
   sseEnvelopeEphemeral,
   ssePlain,
@@ -25,14 +25,14 @@ import {
 import type { TimerWheel } from "../timer_wheel.ts";
 import { ReadPositions, startPositions } from "../read_positions.ts";
 
-/** Bytes that wait for a subscriber's socket before it is full and turns to catching up. */
+/** Bytes that may wait for a subscriber. Above them it is full, and catches up later. */
 const QUEUE_BYTES = 128 * 1024;
-/** What a client waits before it reconnects, in ms. */
+/** Milliseconds that a client waits before it reconnects. */
 const RETRY_MS = 1_000;
 
 const utf8 = new TextEncoder();
 const HEARTBEAT = utf8.encode(SSE_HEARTBEAT);
-const BY_BYTES: QueuingStrategy<Uint8Array> = {
+const BYTE_LENGTH: QueuingStrategy<Uint8Array> = {
   highWaterMark: QUEUE_BYTES,
   size: (chunk) => chunk?.byteLength ?? 0,
 };
@@ -41,7 +41,7 @@ export interface SseOptions {
   readonly hub: Hub;
   readonly wheel: TimerWheel;
   readonly connections: Connections;
-  /** Names the stream to who brings it another token. */
+  /** Names the stream, for `POST /v1/streams/{id}/token`. */
   readonly id: string;
   readonly authority: Authority;
   /** Disposed when the stream has ended. */
@@ -54,9 +54,8 @@ export interface SseOptions {
 }
 
 /**
- * The body of a `text/event-stream` response (WHATWG HTML, "Server-sent events") that goes on
- * until the subscriber leaves, the server stops, the subscriber takes nothing for too long, or its
- * credential ends.
+ * Opens the body of a `text/event-stream` response (WHATWG HTML, "Server-sent events"). It ends
+ * when the subscriber leaves or is too slow, its credential ends, or the server stops.
  *
  * @throws {import("../../shared/problem.ts").Problem} `storage_*`, `shutting_down`
  */
@@ -69,11 +68,11 @@ export async function sseStream(options: SseOptions): Promise<ReadableStream<Uin
 class SseStream implements ConnectionHandler {
   readonly #options: SseOptions;
   readonly #connection: Connection;
-  /** By channel; those that lost their right have gone. */
+  /** Without the channels that the client may no longer read. */
   readonly #subscriptions = new Map<Channel, Subscription>();
   #controller!: ReadableStreamDefaultController<Uint8Array>; // set by start(), before the constructor ends
-  #beats: Disposable | undefined;
-  /** Waiters for room. */
+  #heartbeat: Disposable | undefined;
+  /** Resolve the promises that wait for room. */
   #waiters: (() => void)[] = [];
   #isClosed = false;
   readonly readable: ReadableStream<Uint8Array>;
@@ -87,7 +86,7 @@ class SseStream implements ConnectionHandler {
       },
       pull: () => this.#wakeWaiters(),
       cancel: () => this.#leave(),
-    }, BY_BYTES);
+    }, BYTE_LENGTH);
   }
 
   async subscribe(): Promise<void> {
@@ -98,8 +97,8 @@ class SseStream implements ConnectionHandler {
       this.#leave();
       throw cause;
     }
-    if (this.#isClosed) return; // its credential has ended meanwhile
-    this.#beats = wheel.add({ beat: () => this.#beat() });
+    if (this.#isClosed) return; // the credential has ended in the meantime
+    this.#heartbeat = wheel.add({ beat: () => this.#beat() });
     for (const subscription of this.#subscriptions.values()) subscription.start();
     this.changed();
   }
@@ -107,13 +106,13 @@ class SseStream implements ConnectionHandler {
   async #subscribeAll(): Promise<void> {
     const { hub, channelKeys, after, isEnveloped } = this.#options;
     const channels = channelKeys.map(channelOf);
-    const isVector = channelKeys.length > 1;
-    const starts = isVector ? await startPositions(hub, channelKeys, after) : [];
+    const hasSharedCursor = channelKeys.length > 1;
+    const starts = hasSharedCursor ? await startPositions(hub, channelKeys, after) : [];
     const positions = new ReadPositions(channels, starts);
     for (const [i, channelKey] of channelKeys.entries()) {
-      const encode: Encoder<Uint8Array> = isVector
+      const encode: Encoder<Uint8Array> = hasSharedCursor
         ? (run) =>
-          encodeSseVector(run, isEnveloped, (at) => positions.advancedCursor(i, run.epoch, at))
+          encodeSseRun(run, isEnveloped, (at) => positions.advancedCursor(i, run.epoch, at))
         : (run) => run.encode(isEnveloped ? sseEnvelope : ssePlain);
       const start = starts[i] ?? (typeof after === "string" ? after : after[i] ?? "latest");
       const subscription = await hub.subscribe(channelKey, start, this.#sink(encode));
@@ -128,7 +127,7 @@ class SseStream implements ConnectionHandler {
   #sink(encode: Encoder<Uint8Array>): Sink {
     return {
       write: (runs) => this.#write(runs, encode),
-      deliverEphemeral: (batch) => this.#notify(batch),
+      deliverEphemeral: (batch) => this.#deliverEphemeral(batch),
       hasRoom: () => this.#hasRoom(),
       drained: () => this.#drained(),
       close: (reason) => this.#close(reason),
@@ -145,7 +144,7 @@ class SseStream implements ConnectionHandler {
     return this.#hasRoom();
   }
 
-  #notify(batch: EphemeralBatch): void {
+  #deliverEphemeral(batch: EphemeralBatch): void {
     if (this.#isClosed || !this.#hasRoom()) return;
     const encode: EphemeralEncoder<Uint8Array> = this.#options.isEnveloped
       ? sseEnvelopeEphemeral
@@ -170,8 +169,8 @@ class SseStream implements ConnectionHandler {
   }
 
   /**
-   * A comment, by which a dead peer shows, to either side. Also where something was written since
-   * the last: else a stream could be quiet for almost two heartbeats.
+   * Writes a comment, so that both sides notice a dead peer. It is written even if an event was
+   * written since the last one: otherwise a stream could be silent for almost two heartbeats.
    */
   #beat(): void {
     if (this.#hasRoom()) this.#controller.enqueue(HEARTBEAT);
@@ -182,9 +181,9 @@ class SseStream implements ConnectionHandler {
     this.#notice("weir.token", { stream: id, expiresIn });
   }
 
-  /** Ends the subscriptions that the credential doesn't allow any more. */
+  /** Ends the subscriptions that the new credential doesn't allow. */
   changed(): void {
-    if (this.#beats === undefined) return; // looked at when all are there
+    if (this.#heartbeat === undefined) return; // subscribe() checks once all subscriptions exist
     const { authority } = this.#connection;
     for (const [channel, subscription] of this.#subscriptions) {
       if (authority.mayRead(channel)) continue;
@@ -208,7 +207,7 @@ class SseStream implements ConnectionHandler {
   #leave(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
-    this.#beats?.[Symbol.dispose]();
+    this.#heartbeat?.[Symbol.dispose]();
     this.#connection[Symbol.dispose]();
     this.#options.connection[Symbol.dispose]();
     for (const subscription of this.#subscriptions.values()) subscription.close();
@@ -221,15 +220,15 @@ class SseStream implements ConnectionHandler {
       this.#notice("weir.goodbye", { retry: reconnectDelay(), reason });
       this.#controller.close();
     } catch {
-      return this.#leave(); // the subscriber has just left: nobody hears a goodbye
+      return this.#leave(); // the subscriber has just left and gets no goodbye
     }
     this.#leave();
     if (reason === "stopping") return;
-    // Who takes nothing may never take the goodbye: then the connection is cut.
-    const farewell = this.#options.wheel.add({
+    // A subscriber that reads nothing may never read the goodbye: cut its connection.
+    const cut = this.#options.wheel.add({
       beat: () => {
-        farewell[Symbol.dispose]();
-        this.#controller.error(new Error("the subscriber took no goodbye"));
+        cut[Symbol.dispose]();
+        this.#controller.error(new Error("the subscriber did not read the goodbye"));
       },
     });
   }

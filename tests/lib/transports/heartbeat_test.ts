@@ -8,7 +8,7 @@ import { SseClient } from "../../support/sse_client.ts";
 
 const HEARTBEAT = { WEIR_HEARTBEAT: "1s" };
 
-Deno.test("a socket whose peer goes silent is closed, down to the TCP connection", async () => {
+Deno.test("a socket whose peer goes silent is closed, including its TCP connection", async () => {
   await using server = await WeirServer.start({ env: HEARTBEAT });
   using silent = await RawConnection.open(server.port);
   await silent.upgrade("/v1/socket");
@@ -19,7 +19,7 @@ Deno.test("a socket whose peer goes silent is closed, down to the TCP connection
   assert.ok(frames.some(({ opcode }) => opcode === OPCODE.ping));
 });
 
-Deno.test("a socket whose peer answers pings stays open, however little it says", async () => {
+Deno.test("a socket whose peer only answers pings stays open", async () => {
   await using server = await WeirServer.start({ env: HEARTBEAT });
   using quiet = await RawConnection.open(server.port);
   await quiet.upgrade("/v1/socket");

@@ -14,8 +14,8 @@ import { until } from "../../support/until.ts";
 const A = address("a");
 const STALL = 200;
 
-// The stream's farewell timer runs on: it is unref'd and finds nothing to do.
-Deno.test("an SSE stream that nobody reads ends with what waits in it and the reason", {
+// The timer that cuts the stream keeps running: it is unref'd and finds nothing to do.
+Deno.test("an SSE stream that nobody reads ends with its queued events and the reason", {
   sanitizeOps: false,
   sanitizeResources: false,
 }, async () => {
@@ -67,7 +67,7 @@ Deno.test("a socket that nobody reads ends with a goodbye and 4001", async () =>
   assert.equal(code, 4001);
 });
 
-/** Megabytes, more than the kernel takes for a peer that reads nothing. */
+/** Publishes more megabytes than the kernel buffers for a peer that reads nothing. */
 async function fill(log: Log, megabytes: number): Promise<void> {
   const padding = "x".repeat(1_000_000);
   for (let i = 0; i < megabytes; i++) await log.append([draft("a", `"${i} ${padding}"`)]);

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { install } from "@sinonjs/fake-timers";
 import { TimerWheel } from "../../../lib/transports/timer_wheel.ts";
 
-Deno.test("TimerWheel beats everyone once a round, first after about a whole one", () => {
+Deno.test("TimerWheel beats each heartbeat once a round, first after about one round", () => {
   const clock = install({ toFake: ["setInterval", "clearInterval"] });
   try {
     const wheel = new TimerWheel(6_000, 60);
@@ -29,7 +29,7 @@ Deno.test("TimerWheel beats everyone once a round, first after about a whole one
   }
 });
 
-Deno.test("TimerWheel lets members leave during a beat, also twice", () => {
+Deno.test("TimerWheel lets a heartbeat remove itself during its beat, even twice", () => {
   const clock = install({ toFake: ["setInterval", "clearInterval"] });
   try {
     const wheel = new TimerWheel(100, 10);

@@ -8,7 +8,7 @@ import { longPoll } from "../../../../lib/transports/poll/long_poll.ts";
 import { address } from "../../../support/drafts.ts";
 import { openEmbedded } from "../../../support/log_stores.ts";
 
-Deno.test("a long poll that comes while the server stops is answered with its cursor", async () => {
+Deno.test("a long poll that arrives while the server stops is answered with its cursor", async () => {
   await using store = await openEmbedded();
   const hub = new Hub({ log: await store.isolate() });
   await hub.close();
@@ -25,11 +25,11 @@ Deno.test("a long poll that comes while the server stops is answered with its cu
   assert.equal(page.cursor, "000000000_0000000000000000");
 });
 
-Deno.test("a poll gathers ephemeral events for 50 ms, but not more than 128 Ki characters", async () => {
+Deno.test("a poll gathers ephemeral events for 50 ms, but at most 128 Ki characters", async () => {
   await using store = await openEmbedded();
   const hub = new Hub({ log: await store.isolate() });
   const a = address("a");
-  const note = (data: string) =>
+  const publishEphemeral = (data: string) =>
     hub.publishEphemeral(a, { type: "m", time: 0, contentType: "text/a", data });
   const clock = install({ toFake: ["setTimeout", "clearTimeout"] });
   try {
@@ -54,16 +54,16 @@ Deno.test("a poll gathers ephemeral events for 50 ms, but not more than 128 Ki c
       return { lengths };
     };
     const few = await begun();
-    note("1");
+    publishEphemeral("1");
     await turns();
     clock.tick(49);
-    note("22");
+    publishEphemeral("22");
     await turns();
     clock.tick(1);
     assert.deepEqual(await few.lengths, [1, 2]);
     const many = await begun();
     for (let i = 0; i < 9; i++) {
-      note("x".repeat(16_000));
+      publishEphemeral("x".repeat(16_000));
       await turns();
     }
     assert.deepEqual(await many.lengths, Array(9).fill(16_000));

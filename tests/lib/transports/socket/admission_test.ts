@@ -14,7 +14,7 @@ interface Verification extends PromiseWithResolvers<Authority> {
   readonly credential: string;
 }
 
-/** A host where the test itself verifies credentials, when it likes. */
+/** Starts a host whose credentials the test verifies itself, whenever it wants. */
 async function hostOf(authority: Authority | undefined) {
   await using undo = new AsyncDisposableStack();
   const store = undo.use(await openEmbedded());
@@ -45,7 +45,7 @@ async function hostOf(authority: Authority | undefined) {
   };
 }
 
-Deno.test("what comes behind a credential is answered behind it, also where several come", async () => {
+Deno.test("messages sent after a credential are answered after it, even with several credentials", async () => {
   await using host = await hostOf(undefined);
   await using socket = await SocketClient.open(host.url);
   for (const ref of [1, 3]) {
@@ -60,16 +60,16 @@ Deno.test("what comes behind a credential is answered behind it, also where seve
   }
 });
 
-Deno.test("a frame's worth of messages waits for another credential, more ends the socket", async (t) => {
+Deno.test("one frame of messages may wait for a credential; more ends the socket", async (t) => {
   const publish = { op: "publish", channel: "a" };
-  await t.step("a frame's worth", async () => {
+  await t.step("one frame", async () => {
     await using host = await hostOf(authorityOf());
     await using socket = await SocketClient.open(host.url);
     socket.send({ op: "auth", token: "next" });
     const { resolve } = await host.verifications.take();
     socket.send({ ...publish, ref: 1, data: "x".repeat(MiB - 100) });
     for (let ref = 2; ref <= 500; ref++) socket.send({ ...publish, ref, data: ref });
-    socket.send({ op: "nonsense" }); // doesn't wait: when it is answered all others are there
+    socket.send({ op: "nonsense" }); // it does not wait: its answer shows that all others have arrived
     assert.equal((await socket.next())["code"], "bad_op");
     resolve(authorityOf());
     await socket.until("authenticated");
@@ -93,7 +93,7 @@ Deno.test("a frame's worth of messages waits for another credential, more ends t
   });
 });
 
-Deno.test("who leaves before its credential was verified is not admitted", async () => {
+Deno.test("a client that leaves before its credential is verified is not admitted", async () => {
   await using host = await hostOf(undefined);
   const socket = await SocketClient.open(host.url);
   socket.send({ op: "auth", token: "t" }, { op: "publish", ref: 1, channel: "a", data: 1 });
@@ -101,12 +101,12 @@ Deno.test("who leaves before its credential was verified is not admitted", async
   await socket[Symbol.asyncDispose]();
   await until("it has left", () => host.sockets.size === 0);
   resolve(authorityOf());
-  await new Promise((resolve) => setTimeout(resolve)); // all that follows from it
+  await new Promise((resolve) => setTimeout(resolve)); // everything that follows
   assert.deepEqual(host.admitted, []);
   assert.equal(host.connections.size, 0);
 });
 
-Deno.test("a credential that the session may not take is not admitted", async () => {
+Deno.test("a credential that the connection must not take is not admitted", async () => {
   await using host = await hostOf(authorityOf());
   await using socket = await SocketClient.open(host.url);
   socket.send({ op: "auth", ref: 1, token: "t" });
@@ -115,7 +115,7 @@ Deno.test("a credential that the session may not take is not admitted", async ()
   assert.deepEqual(host.admitted, []);
 });
 
-Deno.test("what nobody foresaw is told with the tenant, and answered without what it is", async () => {
+Deno.test("an unexpected error is reported with its tenant and answered without details", async () => {
   await using store = await openEmbedded();
   const told: unknown[] = [];
   const unforeseen = new Error("unforeseen");

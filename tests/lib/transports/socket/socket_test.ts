@@ -6,7 +6,7 @@ import { RawConnection } from "../../../support/raw_connection.ts";
 import { SocketClient } from "../../../support/socket_client.ts";
 import { until } from "../../../support/until.ts";
 
-Deno.test("publishes that follow each other on one socket are stored in their order", async () => {
+Deno.test("consecutive publishes on one socket are stored in order", async () => {
   await using server = await LocalServer.start();
   await using client = await SocketClient.open(server.url);
   const channel = newChannel();
@@ -24,7 +24,7 @@ Deno.test("publishes that follow each other on one socket are stored in their or
   assert.deepEqual(sequences, publishes.map((_, i) => i + 1));
 });
 
-Deno.test("an id that is published again is acknowledged as the duplicate that it is", async () => {
+Deno.test("publishing an id again is acknowledged as a duplicate", async () => {
   await using server = await LocalServer.start();
   await using client = await SocketClient.open(server.url);
   const channel = newChannel();
@@ -37,7 +37,7 @@ Deno.test("an id that is published again is acknowledged as the duplicate that i
   assert.deepEqual({ op, ref, code }, { op: "error", ref: 3, code: "idempotency_conflict" });
 });
 
-Deno.test("messages of other channels keep flowing while large ones are sent", async () => {
+Deno.test("small messages pass while large ones of another channel are sent", async () => {
   await using server = await LocalServer.start();
   await using client = await SocketClient.open(server.url);
   const [large, small] = [newChannel(), newChannel()];
@@ -59,7 +59,7 @@ Deno.test("messages of other channels keep flowing while large ones are sent", a
   assert.ok(before.includes("pong"));
 });
 
-Deno.test("an unsubscribed channel says nothing more, the others go on", async () => {
+Deno.test("after unsubscribe a channel sends nothing, and the others continue", async () => {
   await using server = await LocalServer.start();
   await using client = await SocketClient.open(server.url);
   const [a, b] = [newChannel(), newChannel()];
@@ -73,7 +73,7 @@ Deno.test("an unsubscribed channel says nothing more, the others go on", async (
   assert.equal((await client.next())["data"], 2);
 });
 
-Deno.test("a subscribe that an unsubscribe overtakes is answered, and harms none after it", async () => {
+Deno.test("a subscribe that an unsubscribe overtakes is answered, and a later subscribe works", async () => {
   await using server = await LocalServer.start();
   await using client = await SocketClient.open(server.url);
   const channel = newChannel();
@@ -89,7 +89,7 @@ Deno.test("a subscribe that an unsubscribe overtakes is answered, and harms none
   assert.equal((await client.until("event"))["data"], 1);
 });
 
-Deno.test("a socket that has gone leaves no session and no subscription", async () => {
+Deno.test("a disconnected socket leaves no connection and no subscription", async () => {
   await using server = await LocalServer.start({ WEIR_HEARTBEAT: "1s" });
   const { sockets } = server.server.sockets;
   {

@@ -1,0 +1,194 @@
+import type { ConnectionHandler, Connections, EndReason } from "../../auth/connections.ts";
+import type { EphemeralPublisher } from "../../hub/ephemeral_publisher.ts";
+import type { Hub } from "../../hub/hub.ts";
+import type { AppendedEvent, Draft } from "../../log/log.ts";
+import type { Presence } from "../../presence/presence.ts";
+import { draftOfPublication } from "../../publish/draft.ts";
+import { ephemeralEventOf } from "../../publish/ephemeral_draft.ts";
+import { channelOf, type Tenant } from "../../shared/channel.ts";
+import { Problem } from "../../shared/problem.ts";
+import type { GoodbyeReason } from "../goodbye.ts";
+import { SocketAdmission } from "./admission.ts";
+import type { SocketClient } from "./client.ts";
+import { SocketMembers } from "./members.ts";
+import { type ClientMessage, type MessageOf, parseMessage, type Ref } from "./message.ts";
+import type { SocketOutput } from "./output.ts";
+import { RefusalCounter } from "./refusal_counter.ts";
+import { SocketSubscriptions } from "./subscriptions.ts";
+
+/** Publishes of one socket that wait for their answer. Guards against a socket that fills the queue. */
+const MAX_PUBLISHES = 1_024;
+
+/** The parts of the isolate that messages act on. */
+export interface MessageHandlerParts {
+  readonly hub: Hub;
+  readonly connections: Connections;
+  readonly presence: Pick<Presence, "join" | "leave" | "disconnect">;
+  readonly append: (drafts: readonly Draft[]) => Promise<readonly AppendedEvent[]>;
+  readonly ephemeral: EphemeralPublisher;
+  /** Called with an unexpected error, and the tenant whose message caused it. */
+  readonly onError: (cause: unknown, tenant: Tenant | undefined) => void;
+  /** Called when a publish is refused. @default undefined */
+  readonly onRefused?: () => void;
+}
+
+interface MessageHandlerOptions {
+  /** Names the connection. */
+  readonly id: string;
+  readonly client: SocketClient;
+  readonly output: SocketOutput;
+  readonly parts: MessageHandlerParts;
+  /** Says goodbye and ends the connection. */
+  readonly close: (reason: GoodbyeReason) => void;
+}
+
+/** Handles the messages of one client of `weir.v1`. It doesn't know which frames carry them. */
+export class MessageHandler implements ConnectionHandler, Disposable {
+  readonly #options: MessageHandlerOptions;
+  readonly #admission: SocketAdmission;
+  readonly #subscriptions: SocketSubscriptions;
+  readonly #members: SocketMembers;
+  #refusals: RefusalCounter | undefined;
+  #publishes = 0;
+
+  constructor(options: MessageHandlerOptions) {
+    this.#options = options;
+    const { id, client, output, parts, close } = options;
+    const { hub, connections, presence, onError } = parts;
+    const subscriptions = new SocketSubscriptions({ hub, client, output, close });
+    this.#subscriptions = subscriptions;
+    const members = this.#members = new SocketMembers({
+      presence,
+      client,
+      output,
+      fail: (cause) => onError(cause, this.#admission.authority.tenant),
+    });
+    this.#admission = new SocketAdmission({
+      id,
+      client,
+      connections,
+      handler: this,
+      output,
+      isIdle: () => subscriptions.isEmpty && members.isEmpty,
+      fail: (ref, cause) => this.#fail(ref, cause),
+      close,
+    });
+  }
+
+  /** Whether the client has authenticated, or may do without. */
+  get isAuthenticated(): boolean {
+    return this.#admission.isAuthenticated;
+  }
+
+  /** Handles one message, given as JSON text, and answers it. Never throws. */
+  receive(text: string): void {
+    const message = parseMessage(text);
+    if ("problem" in message) this.refuse(message.ref, message.problem);
+    else this.#admission.inOrder(text.length, () => this.#handle(message));
+  }
+
+  /** Answers with an error. Too many of them end the connection. */
+  refuse(ref: Ref | undefined, { code, detail }: Problem): void {
+    const { output, close } = this.#options;
+    output.send({ op: "error", ...ref !== undefined && { ref }, code, detail });
+    this.#refusals ??= new RefusalCounter();
+    if (this.#refusals.add(code, performance.now())) close("flooding");
+  }
+
+  expiring(expiresIn: number): void {
+    this.#options.output.send({ op: "token", expiresIn });
+  }
+
+  changed(): void {
+    this.#subscriptions.checkRights(this.#admission.authority);
+    this.#members.checkRights(this.#admission.authority);
+  }
+
+  end(reason: EndReason): void {
+    this.#options.close(reason);
+  }
+
+  /** Ends the client's subscriptions and disconnects its members. */
+  [Symbol.dispose](): void {
+    this.#admission[Symbol.dispose]();
+    this.#options.client.left();
+    this.#subscriptions.close();
+    this.#members.close();
+  }
+
+  #handle(message: ClientMessage): void {
+    try {
+      this.#begin(message)?.catch((cause) => this.#failed(message, cause));
+    } catch (cause) {
+      this.#failed(message, cause);
+    }
+  }
+
+  #failed({ op, ref }: ClientMessage, cause: unknown): void {
+    if (op === "publish") this.#options.parts.onRefused?.();
+    this.#fail(ref, cause);
+  }
+
+  /** Runs synchronously up to the first wait, so that publishes keep the order of their frames. */
+  #begin(message: ClientMessage): Promise<void> | undefined {
+    switch (message.op) {
+      case "subscribe":
+        return this.#subscriptions.add(this.#admission.authority, message);
+      case "unsubscribe":
+        this.#subscriptions.remove(this.#admission.authority, message);
+        return;
+      case "publish":
+        return this.#publish(message);
+      case "enter":
+        return this.#members.enter(this.#admission.authority, message);
+      case "leave":
+        return this.#members.leave(this.#admission.authority, message);
+      case "auth":
+        return this.#admission.authenticate(message);
+      case "ping":
+        this.#options.output.send({
+          op: "pong",
+          ...message.ref !== undefined && { ref: message.ref },
+        });
+    }
+  }
+
+  async #publish(message: MessageOf<"publish">): Promise<void> {
+    const { client, output, parts } = this.#options;
+    const { op: _, ref, ephemeral, ...publication } = message;
+    const authority = this.#admission.authority;
+    const draft = draftOfPublication(authority.tenant, publication);
+    authority.require("publish", channelOf(draft.channelKey));
+    const event = ephemeral ? ephemeralEventOf(draft, Date.now(), "bad_message") : undefined;
+    client.published(authority, draft.bytes);
+    if (event !== undefined) {
+      parts.ephemeral.publish(draft.channelKey, event);
+      return output.send({ op: "ack", ref, ephemeral: true });
+    }
+    if (this.#publishes >= MAX_PUBLISHES) {
+      const detail = `${MAX_PUBLISHES} publishes of this socket already wait for their answer.`;
+      throw new Problem("overloaded", detail);
+    }
+    this.#publishes++;
+    try {
+      const [appended] = await parts.append([draft]);
+      if (appended === undefined) throw new Error("the log returned no result for the draft");
+      const { offset, id, duplicate } = appended;
+      output.send({ op: "ack", ref, offset, id, ...duplicate && { duplicate } });
+    } finally {
+      this.#publishes--;
+    }
+  }
+
+  #fail(ref: Ref | undefined, cause: unknown): void {
+    const authority = this.#admission.isAuthenticated ? this.#admission.authority : undefined;
+    if (cause instanceof Problem) {
+      if (cause.code === "forbidden" && authority !== undefined) {
+        this.#options.client.denied(authority, cause.detail);
+      }
+      return this.refuse(ref, cause);
+    }
+    this.#options.parts.onError(cause, authority?.tenant);
+    this.refuse(ref, new Problem("internal", "An unexpected error occurred. It has been logged."));
+  }
+}
