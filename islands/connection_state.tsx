@@ -4,7 +4,7 @@ import type { ConnectionState as State, TransportName, Weir } from "../lib/clien
 import { useObservable } from "./observable.ts";
 
 /** How often the countdown to the next try moves, in ms. */
-const TICK = 100;
+const TICK_MS = 100;
 
 export const TRANSPORT_NAMES: Readonly<Record<TransportName, string>> = {
   "websocket": "WebSocket",
@@ -39,7 +39,7 @@ export function ConnectionState({ weir }: ConnectionStateProps): JSX.Element {
 function Countdown({ at }: { readonly at: number }): JSX.Element {
   const [now, setNow] = useState(() => Date.now());
   useEffect(() => {
-    const timer = setInterval(() => setNow(Date.now()), TICK);
+    const timer = setInterval(() => setNow(Date.now()), TICK_MS);
     return () => clearInterval(timer);
   }, []);
   return <>in {(Math.max(0, at - now) / 1_000).toFixed(1)} s</>;

@@ -32,10 +32,10 @@ export function isSystemChannel(channel: string): boolean {
 /** `*`: any characters of a segment, which ends with `:` or `/`; `**`: any characters at all. */
 function isMatch(pattern: string, channel: string): boolean {
   if (channel.startsWith("$") && !pattern.startsWith("$")) return false;
-  return cut(pattern).test(channel);
+  return regexOf(pattern).test(channel);
 }
 
-function cut(pattern: string): RegExp {
+function regexOf(pattern: string): RegExp {
   const source = pattern.split(/(\*+)/).map((part) =>
     !part.startsWith("*")
       ? part.replaceAll(/[\\^$.*+?()[\]{}|/]/g, "\\$&")

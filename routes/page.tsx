@@ -9,7 +9,7 @@ import { Problem } from "../lib/shared/problem.ts";
 import type { Server } from "../lib/server.ts";
 import { identify } from "./access.ts";
 import { presentedIn } from "./credentials.ts";
-import { Document, PAGE_PATHS, type View } from "./page_markup.tsx";
+import { Document, PAGE_PATHS, type PageView } from "./page_markup.tsx";
 import { problemHeaders, statusOf } from "./problem.ts";
 import { parseQuery, splitUrl } from "./query.ts";
 
@@ -42,7 +42,7 @@ const HEADERS = {
 };
 
 /** Who brings nothing is asked for a token, not told off. */
-const NOBODY: View = {
+const SIGN_IN_VIEW: PageView = {
   status: 401,
   headers: { "WWW-Authenticate": "Bearer" },
   signIn: "only",
@@ -71,20 +71,20 @@ async function viewOf<Query extends z.ZodObject, Props extends object>(
   c: Context,
   server: Server,
   page: PageDefinition<Query, Props>,
-): Promise<View> {
+): Promise<PageView> {
   const { access, config } = server;
   let isSession = false;
   try {
     isSession = !access.isOpen && presentedIn(c, config).by === "cookie";
     const { authority, ip } = await identify(c, server);
-    if (authority === undefined) return NOBODY;
+    if (authority === undefined) return SIGN_IN_VIEW;
     const view = await viewFor(c, server, { authority, ip }, page);
     if (!isSession) return view;
     const { subject, expiresAt } = authority.grant;
     const expiresIn = expiresAt === undefined ? undefined : expiresAt - Date.now();
     return { ...view, session: { subject, expiresIn } };
   } catch (cause) {
-    const view = refusal(cause);
+    const view = refusalView(cause);
     if (view.status !== 401) return view;
     // Whose session is no longer good may go on without one, where that is allowed.
     const session = isSession ? { session: {} } : {};
@@ -98,7 +98,7 @@ async function viewFor<Query extends z.ZodObject, Props extends object>(
   server: Server,
   caller: Caller,
   page: PageDefinition<Query, Props>,
-): Promise<View> {
+): Promise<PageView> {
   try {
     const query = parseQuery(splitUrl(c.req.raw.url).searchParams, page.query);
     const props = await page.load(server, caller, query);
@@ -107,7 +107,7 @@ async function viewFor<Query extends z.ZodObject, Props extends object>(
     const island = { props, rendered: <Island {...props} /> };
     return { status: 200, island, ...mayGainBy && { signIn: "folded" } };
   } catch (cause) {
-    const view = refusal(cause);
+    const view = refusalView(cause);
     if (view.status !== 403) return view;
     server.access.audit.recordDenial(caller, `The page ${PAGE_PATHS[page.name]} was asked for.`);
     return takesTokens(server) ? { ...view, signIn: "shown" } : view;
@@ -119,7 +119,7 @@ function takesTokens({ config }: Server): boolean {
 }
 
 /** @throws what is not the client's fault */
-function refusal(cause: unknown): View {
+function refusalView(cause: unknown): PageView {
   if (!(cause instanceof Problem) || statusOf(cause.code) >= 500) throw cause;
   return { status: statusOf(cause.code), headers: problemHeaders(cause), error: cause.detail };
 }

@@ -1,5 +1,9 @@
 import type { JSX, VNode } from "preact";
-import { Session, SESSION_ID, type SessionProps } from "../islands/session.tsx";
+import {
+  SIGN_IN_NOTICE_ID,
+  SignInNotice,
+  type SignInNoticeProps,
+} from "../islands/sign_in_notice.tsx";
 import {
   SIGN_IN_ID,
   SIGN_OUT_ID,
@@ -8,18 +12,18 @@ import {
   SignOut,
   type SignOutProps,
 } from "../islands/sign_in.tsx";
-import { ISLAND_ID } from "../islands/wake.tsx";
+import { ISLAND_ID } from "../islands/hydrate.tsx";
 import type { PageName } from "../lib/pages.ts";
 
 /** What the visitor gets to see. */
-export interface View {
+export interface PageView {
   readonly status: number;
   readonly headers?: Readonly<Record<string, string>>;
   readonly island?: { readonly props: object; readonly rendered: VNode };
   readonly error?: string;
   /** Whether the page asks for a token, and whether that is all it does. */
   readonly signIn?: "only" | "shown" | "folded";
-  readonly session?: SignOutProps & SessionProps;
+  readonly session?: SignOutProps & SignInNoticeProps;
 }
 
 interface DocumentProps {
@@ -27,7 +31,7 @@ interface DocumentProps {
   readonly title: string;
   /** The pages in the navigation. */
   readonly pages: readonly PageName[];
-  readonly view: View;
+  readonly view: PageView;
   readonly isBuilt: boolean;
   readonly nonce: string;
 }
@@ -122,10 +126,10 @@ function Header(
   );
 }
 
-function SessionIsland(props: SessionProps): JSX.Element {
+function SessionIsland(props: SignInNoticeProps): JSX.Element {
   return (
-    <div id={SESSION_ID} data-props={JSON.stringify(props)}>
-      <Session {...props} />
+    <div id={SIGN_IN_NOTICE_ID} data-props={JSON.stringify(props)}>
+      <SignInNotice {...props} />
     </div>
   );
 }

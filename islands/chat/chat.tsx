@@ -6,8 +6,8 @@ import type { Rights } from "../rights.ts";
 import { currentClient } from "../current_client.ts";
 import { ChatState } from "./chat_state.ts";
 import { Composer } from "./composer.tsx";
-import { Heard } from "./heard.ts";
-import { Memory } from "./memory.ts";
+import { ServerActivity } from "./server_activity.ts";
+import { ChatStorage } from "./chat_storage.ts";
 import { MessageList } from "./message_list.tsx";
 import { PeoplePanel } from "./people_panel.tsx";
 import { parseRoom, roomUrl } from "./room_name.ts";
@@ -116,7 +116,7 @@ function PanelButton({ panel, isOpen, toggle, children }: PanelButtonProps): JSX
 }
 
 function PeopleCount({ chat }: { readonly chat: ChatState | undefined }): JSX.Element | null {
-  const count = chat?.people.value?.here.value.length ?? 0;
+  const count = chat?.people.value?.present.value.length ?? 0;
   return count === 0 ? null : <span class="number soft">{count}</span>;
 }
 
@@ -124,13 +124,13 @@ function PeopleCount({ chat }: { readonly chat: ChatState | undefined }): JSX.El
 function useChat({ room, subject, rights }: ChatProps): ChatState | undefined {
   const [chat, setChat] = useState<ChatState>();
   useEffect(() => {
-    const heard = new Heard();
+    const heard = new ServerActivity();
     const { fetch, WebSocket } = heard;
     // What it is told of presence shows as people who aren't there; the rest ends nothing.
     const weir = connect(location.origin, {}, { ...PLATFORM, fetch, WebSocket });
     currentClient.value = weir;
-    const memory = new Memory(subject, () => localStorage);
-    const opened = new ChatState({ weir, heard, memory, rights, subject, room });
+    const memory = new ChatStorage(subject, () => localStorage);
+    const opened = new ChatState({ weir, activity: heard, storage: memory, rights, subject, room });
     setChat(opened);
     const ending = new AbortController();
     followPage(opened, ending.signal);
@@ -154,13 +154,13 @@ function titleOf(room: string, unread: number): string {
 
 /** What happens to the page and around it. */
 function followPage(chat: ChatState, signal: AbortSignal): void {
-  const look = () => chat.look({ isVisible: document.visibilityState === "visible" });
+  const look = () => chat.setView({ isVisible: document.visibilityState === "visible" });
   look();
   const refresh = () => void chat.refreshDirectory();
   refresh();
   document.addEventListener("visibilitychange", look, { signal });
   document.addEventListener("visibilitychange", refresh, { signal });
-  addEventListener("storage", ({ key }) => chat.stored(key), { signal });
+  addEventListener("storage", ({ key }) => chat.onStorage(key), { signal });
   addEventListener("popstate", () => {
     const asked = parseRoom(new URLSearchParams(location.search).get("room") ?? "");
     chat.go("room" in asked ? asked.room : chat.current.value.name);

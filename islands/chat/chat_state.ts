@@ -3,19 +3,19 @@ import type { Weir } from "../../lib/client/api.ts";
 import { randomId } from "../random_id.ts";
 import { may, type Rights } from "../rights.ts";
 import { type Directory, readDirectory } from "./directory.ts";
-import type { Heard } from "./heard.ts";
+import type { ServerActivity } from "./server_activity.ts";
 import type { Author } from "./lines.ts";
-import type { Memory } from "./memory.ts";
+import type { ChatStorage } from "./chat_storage.ts";
 import { friendlyName, TYPING_TYPE } from "./message.ts";
 import { People } from "./people.ts";
 import { Room } from "./room.ts";
 import { channelOf, FIRST_ROOM } from "./room_name.ts";
-import { TypingNotes } from "./typing.ts";
+import { TypingSender } from "./typing.ts";
 
 export interface ChatOptions {
   readonly weir: Weir;
-  readonly heard: Heard;
-  readonly memory: Memory;
+  readonly activity: ServerActivity;
+  readonly storage: ChatStorage;
   readonly rights: Rights;
   /** Who is signed in. */
   readonly subject?: string | undefined;
@@ -25,7 +25,7 @@ export interface ChatOptions {
 /** The chat of one visitor: the rooms that they follow, one of which is on the page. */
 export class ChatState implements Disposable {
   readonly weir: Weir;
-  readonly heard: Heard;
+  readonly activity: ServerActivity;
   readonly author: Author;
   readonly name;
   readonly isNameChosen;
@@ -36,27 +36,27 @@ export class ChatState implements Disposable {
   readonly directory = signal<Directory>({ rooms: [], isWhole: true });
   /** Messages of others that were not read, in all rooms. */
   readonly unread: ReadonlySignal<number>;
-  readonly #memory: Memory;
+  readonly #storage: ChatStorage;
   readonly #rights: Rights;
-  #typing: TypingNotes;
+  #typing: TypingSender;
   #isVisible = true;
   /** Until the page says so, it is not. */
   #isAtEnd = false;
 
-  constructor({ weir, heard, memory, rights, subject, room }: ChatOptions) {
+  constructor({ weir, activity: heard, storage: memory, rights, subject, room }: ChatOptions) {
     this.weir = weir;
-    this.heard = heard;
-    this.#memory = memory;
+    this.activity = heard;
+    this.#storage = memory;
     this.#rights = rights;
     this.author = { member: memory.member(randomId), subject };
     this.name = signal(subject ?? memory.name ?? friendlyName(Math.random));
     this.isNameChosen = signal(subject !== undefined || memory.name !== undefined);
-    this.#typing = this.#typingNotes(room);
-    this.current = signal(this.#visit(room));
+    this.#typing = this.#makeTypingSender(room);
+    this.current = signal(this.#openRoom(room));
     for (const visited of memory.rooms) {
-      if (visited !== room && this.may("subscribe", visited)) this.#visit(visited);
+      if (visited !== room && this.may("subscribe", visited)) this.#openRoom(visited);
     }
-    this.#remember();
+    this.#saveRooms();
     this.#enter();
     this.unread = computed(() =>
       this.rooms.value.reduce((sum, { unread }) => sum + unread.value, 0)
@@ -69,7 +69,7 @@ export class ChatState implements Disposable {
 
   /** Whether a message would be lost with the page. */
   get hasWaiting(): boolean {
-    return !this.#memory.isLasting &&
+    return !this.#storage.isPersistent &&
       this.rooms.value.some(({ outgoing }) =>
         outgoing.messages.value.some(({ status }) => status === "waiting")
       );
@@ -80,12 +80,13 @@ export class ChatState implements Disposable {
     const left = this.current.value;
     if (left.name === name) return;
     batch(() => {
-      left.look({ isSeen: false, isAtEnd: true });
-      left.forgetNew();
-      this.current.value = this.rooms.value.find((room) => room.name === name) ?? this.#visit(name);
-      this.#typing = this.#typingNotes(name);
+      left.setView({ isSeen: false, isAtEnd: true });
+      left.clearNewMark();
+      this.current.value = this.rooms.value.find((room) => room.name === name) ??
+        this.#openRoom(name);
+      this.#typing = this.#makeTypingSender(name);
       this.#isAtEnd = false;
-      this.#remember();
+      this.#saveRooms();
       this.#enter();
     });
   }
@@ -98,7 +99,7 @@ export class ChatState implements Disposable {
     this.go(next);
     this.rooms.value = this.rooms.value.filter((room) => room !== left);
     left[Symbol.dispose]();
-    this.#remember(); // without it
+    this.#saveRooms(); // without it
     return next;
   }
 
@@ -106,13 +107,13 @@ export class ChatState implements Disposable {
     const { outgoing } = this.current.value;
     const id = `${this.author.member}-${randomId()}`;
     const at = new Date().toISOString();
-    this.current.value.forgetNew();
-    this.#typing.sent();
+    this.current.value.clearNewMark();
+    this.#typing.reset();
     outgoing.send(id, { name: this.name.value, text, at });
   }
 
   rename(name: string): void {
-    if (this.#memory.name !== name) this.#memory.name = name;
+    if (this.#storage.name !== name) this.#storage.name = name;
     batch(() => {
       this.isNameChosen.value = true;
       if (name === this.name.value) return;
@@ -122,28 +123,28 @@ export class ChatState implements Disposable {
   }
 
   /** Something was typed. */
-  typed(): void {
+  onTyped(): void {
     if (this.weir.state.value.status === "open") this.#typing.typed(performance.now());
   }
 
   /** What is on the page can be seen, or not; its last line too, or not. */
-  look({ isVisible = this.#isVisible, isAtEnd = this.#isAtEnd }): void {
+  setView({ isVisible = this.#isVisible, isAtEnd = this.#isAtEnd }): void {
     this.#isVisible = isVisible;
     this.#isAtEnd = isAtEnd;
-    this.current.value.look({ isSeen: isVisible, isAtEnd });
+    this.current.value.setView({ isSeen: isVisible, isAtEnd });
   }
 
   /** Another tab has written to the browser's storage under this key. */
-  stored(key: string | null): void {
-    if (this.#memory.isName(key)) return this.rename(this.#memory.name ?? this.name.value);
-    const name = this.#memory.roomOf(key);
-    const offset = name === undefined ? undefined : this.#memory.readTo(name);
+  onStorage(key: string | null): void {
+    if (this.#storage.isName(key)) return this.rename(this.#storage.name ?? this.name.value);
+    const name = this.#storage.roomOf(key);
+    const offset = name === undefined ? undefined : this.#storage.readTo(name);
     if (offset === undefined) return;
     this.rooms.value.find((room) => room.name === name)?.readElsewhere(offset);
   }
 
   async refreshDirectory(): Promise<void> {
-    this.directory.value = await readDirectory(this.heard.fetch);
+    this.directory.value = await readDirectory(this.activity.fetch);
   }
 
   [Symbol.dispose](): void {
@@ -152,8 +153,8 @@ export class ChatState implements Disposable {
     void this.weir.close();
   }
 
-  #visit(name: string): Room {
-    const room = new Room(name, { weir: this.weir, memory: this.#memory, author: this.author });
+  #openRoom(name: string): Room {
+    const room = new Room(name, { weir: this.weir, storage: this.#storage, author: this.author });
     this.rooms.value = [...this.rooms.value, room]
       .sort((a, b) => a.name < b.name ? -1 : 1);
     if (this.may("subscribe", name)) void room.open();
@@ -162,12 +163,12 @@ export class ChatState implements Disposable {
   }
 
   /** The room on the page is the latest. */
-  #remember(): void {
+  #saveRooms(): void {
     const { name } = this.current.value;
     const known = new Set(this.rooms.value.map((room) => room.name));
-    const before = this.#memory.rooms.filter((room) => room !== name && known.has(room));
-    this.#memory.rooms = [...before, name];
-    const followed = new Set(this.#memory.rooms);
+    const before = this.#storage.rooms.filter((room) => room !== name && known.has(room));
+    this.#storage.rooms = [...before, name];
+    const followed = new Set(this.#storage.rooms);
     for (const room of this.rooms.value) {
       if (!followed.has(room.name)) room[Symbol.dispose]();
     }
@@ -182,8 +183,8 @@ export class ChatState implements Disposable {
     void this.people.value.enter(this.name.value);
   }
 
-  #typingNotes(room: string): TypingNotes {
-    return new TypingNotes(() => {
+  #makeTypingSender(room: string): TypingSender {
+    return new TypingSender(() => {
       if (!this.may("publish", room)) return;
       const note = { member: this.author.member, name: this.name.value };
       const options = { type: TYPING_TYPE, ephemeral: true };

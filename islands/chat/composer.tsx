@@ -4,7 +4,7 @@ import { ConnectionState } from "../connection_state.tsx";
 import { formatCount } from "../format.ts";
 import { useObservable } from "../observable.ts";
 import type { ChatState } from "./chat_state.ts";
-import { LastHeard } from "./last_heard.tsx";
+import { LastActivity } from "./last_activity.tsx";
 import { MAX_TEXT } from "./message.ts";
 import { NameForm, NameLine } from "./name_form.tsx";
 import { typingText } from "./typing.ts";
@@ -34,8 +34,8 @@ export function Composer({ chat, room }: ComposerProps): JSX.Element {
       )}
       <div class="chat-status">
         <ConnectionState weir={chat?.weir} />
-        {!isIdle && <LastHeard heard={chat?.heard} />}
-        <OutOfReach chat={chat} />
+        {!isIdle && <LastActivity heard={chat?.activity} />}
+        <ConnectionHint chat={chat} />
         {mayWrite && chat !== undefined && <NameLine chat={chat} />}
       </div>
     </footer>
@@ -43,7 +43,7 @@ export function Composer({ chat, room }: ComposerProps): JSX.Element {
 }
 
 /** What becomes of messages while there is no connection. */
-function OutOfReach({ chat }: { readonly chat: ChatState | undefined }): JSX.Element | null {
+function ConnectionHint({ chat }: { readonly chat: ChatState | undefined }): JSX.Element | null {
   const state = useObservable(chat?.weir.state);
   switch (state?.status) {
     case "offline":
@@ -86,7 +86,7 @@ function MessageForm({ chat, room }: ComposerProps): JSX.Element {
     if (chat === undefined) return;
     chat.current.value.draft = text;
     if (fault !== undefined) setFault(faultOf(text.trim()));
-    if (text.trim() !== "") chat.typed();
+    if (text.trim() !== "") chat.onTyped();
   }
 
   return (

@@ -1,4 +1,4 @@
-import { wakePage } from "../wake.tsx";
+import { hydratePage } from "../hydrate.tsx";
 import { Chat } from "./chat.tsx";
 
-wakePage(Chat);
+hydratePage(Chat);

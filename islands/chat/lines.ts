@@ -2,7 +2,7 @@ import type { Gap, WeirEvent } from "../../lib/client/api.ts";
 import { MESSAGE_TYPE, parseMessage } from "./message.ts";
 
 /** One line of a room, in the order of its log. */
-export type Line = MessageLine | OtherLine | GapLine;
+export type RoomLine = MessageLine | OtherLine | GapLine;
 
 export interface MessageLine {
   readonly kind: "message";
@@ -46,7 +46,7 @@ export interface Author {
 const MAX_LINES = 1_000;
 const KEPT_LINES = 600;
 /** How long a message has to wait before that is said, in ms. */
-const LATE = 60_000;
+const LATE_MS = 60_000;
 
 export function eventLine(event: WeirEvent, author: Author): MessageLine | OtherLine {
   const { offset, id, time, type } = event;
@@ -56,7 +56,7 @@ export function eventLine(event: WeirEvent, author: Author): MessageLine | Other
   const isMine = author.subject === undefined
     ? id.startsWith(`${author.member}-`)
     : name === author.subject;
-  const isLate = at !== undefined && Date.parse(time) - Date.parse(at) > LATE;
+  const isLate = at !== undefined && Date.parse(time) - Date.parse(at) > LATE_MS;
   return {
     kind: "message",
     ...{ offset, id, time, name, text, isMine },
@@ -84,7 +84,10 @@ function gapText(reason: Gap["reason"], lost: number | null): string {
 }
 
 /** With what came after them. Other events that follow each other become one line. */
-export function withLines(lines: readonly Line[], added: readonly Line[]): readonly Line[] {
+export function appendLines(
+  lines: readonly RoomLine[],
+  added: readonly RoomLine[],
+): readonly RoomLine[] {
   const all = [...lines];
   for (const line of added) {
     const last = all.at(-1);
@@ -98,12 +101,12 @@ export function withLines(lines: readonly Line[], added: readonly Line[]): reado
 }
 
 /** Without the oldest, where there are many. */
-export function trimmed(lines: readonly Line[]): readonly Line[] {
+export function trimLines(lines: readonly RoomLine[]): readonly RoomLine[] {
   return lines.length > MAX_LINES ? lines.slice(-KEPT_LINES) : lines;
 }
 
 /** Messages of others behind `readTo`. */
-export function countUnread(lines: readonly Line[], readTo: string): number {
+export function countUnread(lines: readonly RoomLine[], readTo: string): number {
   let count = 0;
   for (let i = lines.length - 1; i >= 0; i--) {
     const line = lines[i];
@@ -114,10 +117,10 @@ export function countUnread(lines: readonly Line[], readTo: string): number {
 }
 
 /** The first message of somebody else behind `readTo`. */
-export function firstUnread(lines: readonly Line[], readTo: string): Line | undefined {
+export function firstUnread(lines: readonly RoomLine[], readTo: string): RoomLine | undefined {
   return lines.find((line) => line.offset > readTo && isOthers(line));
 }
 
-function isOthers(line: Line): boolean {
+function isOthers(line: RoomLine): boolean {
   return line.kind === "message" && !line.isMine;
 }

@@ -1,10 +1,10 @@
 /** A part of a text: words, or an address that can be followed. */
-export interface Part {
+export interface TextPart {
   readonly text: string;
   readonly href?: string;
 }
 
-const ADDRESS = /https?:\/\/[^\s<>"'`]+/gi;
+const URL_PATTERN = /https?:\/\/[^\s<>"'`]+/gi;
 /** What ends a sentence rather than an address. */
 const TRAILING = ".,;:!?*_~";
 
@@ -12,10 +12,10 @@ const TRAILING = ".,;:!?*_~";
  * The text in parts, which together are the text again: `http:` and `https:` addresses are links,
  * and nothing else is.
  */
-export function linkedText(text: string): readonly Part[] {
-  const parts: Part[] = [];
+export function linkedText(text: string): readonly TextPart[] {
+  const parts: TextPart[] = [];
   let end = 0;
-  for (const { 0: match, index } of text.matchAll(ADDRESS)) {
+  for (const { 0: match, index } of text.matchAll(URL_PATTERN)) {
     const address = withoutClosing(match);
     const href = hrefOf(address);
     if (href === undefined) continue;

@@ -15,7 +15,7 @@ export const MAX_NAME = 40;
 /** UTF-16 units that can be sent. Met: a text that takes a browser seconds to lay out. */
 export const MAX_TEXT = 20_000;
 
-const NOBODY = "Somebody";
+const UNNAMED = "Somebody";
 // deno-lint-ignore no-control-regex -- which is what it is for
 const CONTROLS = /[\u0000-\u001f\u007f-\u009f]+/g;
 
@@ -27,7 +27,7 @@ export function parseMessage(data: unknown): Message | undefined {
   const at = "at" in data && typeof data.at === "string" && !Number.isNaN(Date.parse(data.at))
     ? data.at
     : undefined;
-  return { name: nameIn(data) ?? NOBODY, text, ...at !== undefined && { at } };
+  return { name: nameIn(data) ?? UNNAMED, text, ...at !== undefined && { at } };
 }
 
 /** The name in the data of a message, a typing note or a member. */

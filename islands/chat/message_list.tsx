@@ -5,8 +5,8 @@ import { useObservable } from "../observable.ts";
 import type { ChatState } from "./chat_state.ts";
 import { firstUnread } from "./lines.ts";
 import { MessageView, RowView } from "./message_row.tsx";
-import type { Sending } from "./outgoing.ts";
-import type { Past, Room } from "./room.ts";
+import type { OutgoingMessage } from "./outgoing.ts";
+import type { EarlierState, Room } from "./room.ts";
 import { rowsOf } from "./rows.ts";
 import { useScroll } from "./use_scroll.ts";
 
@@ -35,16 +35,16 @@ function Messages({ chat, room }: { readonly chat: ChatState; readonly room: Roo
   const sending = room.outgoing.messages.value;
   const newAfter = room.newAfter.value;
   const newLine = newAfter === undefined ? undefined : firstUnread(lines, newAfter);
-  const past = room.past.value;
+  const past = room.earlier.value;
   const isOpen = useObservable(chat.weir.state)?.status === "open";
   const { isAtEnd, toEnd } = useScroll(box, {
     version: [lines, sending, past],
     isReady: past.status !== "loading" || lines.length > 0,
     mark: newLine?.offset,
-    moved: (isAtEnd) => chat.look({ isAtEnd }),
+    moved: (isAtEnd) => chat.setView({ isAtEnd }),
     nearTop: () => {
       // What has failed is tried again by whoever wants it.
-      if (room.past.value.status === "more") void room.loadEarlier();
+      if (room.earlier.value.status === "more") void room.loadEarlier();
     },
   });
   const unread = room.unread.value;
@@ -82,7 +82,7 @@ function Messages({ chat, room }: { readonly chat: ChatState; readonly room: Roo
 }
 
 interface StartProps {
-  readonly past: Past;
+  readonly past: EarlierState;
   readonly room: Room;
   readonly isEmpty: boolean;
 }
@@ -117,7 +117,7 @@ function Start({ past, room, isEmpty }: StartProps): JSX.Element {
 }
 
 interface SendingViewProps {
-  readonly sending: Sending;
+  readonly sending: OutgoingMessage;
   readonly room: Room;
   /** Whether there is a connection. */
   readonly isOpen: boolean;

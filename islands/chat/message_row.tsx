@@ -1,18 +1,18 @@
 import { Component, type JSX } from "preact";
 import { useState } from "preact/hooks";
 import { formatCount, formatLocalClock, formatLocalDay } from "../format.ts";
-import { Face } from "./face.tsx";
+import { Avatar } from "./avatar.tsx";
 import type { MessageLine } from "./lines.ts";
 import { linkedText } from "./linked_text.ts";
-import type { Row } from "./rows.ts";
+import type { RoomRow } from "./rows.ts";
 
 /** UTF-16 units, and lines, of a message that are shown before somebody asks for the rest. */
-const SHOWN = 2_000;
-const SHOWN_LINES = 30;
+const MAX_SHOWN_CHARS = 2_000;
+const MAX_SHOWN_LINES = 30;
 
 /** One line of the room. It is drawn again only if it has changed. */
-export class RowView extends Component<{ readonly row: Row }> {
-  override shouldComponentUpdate({ row }: { readonly row: Row }): boolean {
+export class RowView extends Component<{ readonly row: RoomRow }> {
+  override shouldComponentUpdate({ row }: { readonly row: RoomRow }): boolean {
     const { row: old } = this.props;
     return row.line !== old.line || row.isFirst !== old.isFirst ||
       row.isNewDay !== old.isNewDay || row.isNew !== old.isNew;
@@ -60,7 +60,7 @@ export function MessageView({ message, isFirst, children }: MessageViewProps): J
   const clock = <time dateTime={time}>{formatLocalClock(time)}</time>;
   return (
     <div class={`chat-message${isFirst ? " is-first" : ""}`} data-mine={isMine}>
-      {isFirst && <Face name={name} />}
+      {isFirst && <Avatar name={name} />}
       {isFirst
         ? (
           <p class="chat-head">
@@ -105,7 +105,9 @@ function Text({ text }: { readonly text: string }): JSX.Element {
 }
 
 function beginningOf(text: string): string {
-  const lines = text.split("\n", SHOWN_LINES).join("\n");
+  const lines = text.split("\n", MAX_SHOWN_LINES).join("\n");
   // Cut between characters, not within one.
-  return lines.length > SHOWN ? lines.slice(0, SHOWN).replace(/[\ud800-\udbff]$/, "") : lines;
+  return lines.length > MAX_SHOWN_CHARS
+    ? lines.slice(0, MAX_SHOWN_CHARS).replace(/[\ud800-\udbff]$/, "")
+    : lines;
 }

@@ -1,10 +1,10 @@
 import { type ReadonlySignal, type Signal, signal } from "@preact/signals";
 import type { Weir } from "../../lib/client/api.ts";
 import { type Message, MESSAGE_TYPE } from "./message.ts";
-import { reasonOf } from "./patient.ts";
+import { reasonOf } from "./retry.ts";
 
 /** A message on its way: until it comes back as an event of the room. */
-export interface Sending {
+export interface OutgoingMessage {
   readonly id: string;
   readonly message: Message;
   readonly status: "waiting" | "stored" | "refused";
@@ -13,7 +13,7 @@ export interface Sending {
 }
 
 /** Messages that outlive the page, by their ids. */
-export interface Unsent {
+export interface UnsentStore {
   all(): ReadonlyMap<string, Message>;
   keep(id: string, message: Message): void;
   forget(id: string): void;
@@ -23,18 +23,18 @@ export interface Unsent {
 export class Outgoing {
   readonly #weir: Pick<Weir, "publish">;
   readonly #channel: string;
-  readonly #unsent: Unsent;
-  readonly #messages: Signal<readonly Sending[]> = signal([]);
+  readonly #unsent: UnsentStore;
+  readonly #messages: Signal<readonly OutgoingMessage[]> = signal([]);
 
   /** Sends what another page has left unsent. Under the ids that it has, it is stored once. */
-  constructor(weir: Pick<Weir, "publish">, channel: string, unsent: Unsent) {
+  constructor(weir: Pick<Weir, "publish">, channel: string, unsent: UnsentStore) {
     this.#weir = weir;
     this.#channel = channel;
     this.#unsent = unsent;
     for (const [id, message] of unsent.all()) this.send(id, message);
   }
 
-  get messages(): ReadonlySignal<readonly Sending[]> {
+  get messages(): ReadonlySignal<readonly OutgoingMessage[]> {
     return this.#messages;
   }
 
@@ -65,7 +65,7 @@ export class Outgoing {
     this.#remove(id);
   }
 
-  async #publish(sending: Sending): Promise<void> {
+  async #publish(sending: OutgoingMessage): Promise<void> {
     const { id, message } = sending;
     this.#messages.value = [...this.#messages.peek(), sending];
     this.#unsent.keep(id, message);
@@ -78,11 +78,11 @@ export class Outgoing {
     }
   }
 
-  #find(id: string, status: Sending["status"]): Sending | undefined {
+  #find(id: string, status: OutgoingMessage["status"]): OutgoingMessage | undefined {
     return this.#messages.peek().find((one) => one.id === id && one.status === status);
   }
 
-  #replace(id: string, sending: Sending): void {
+  #replace(id: string, sending: OutgoingMessage): void {
     this.#messages.value = this.#messages.peek().map((one) => one.id === id ? sending : one);
   }
 

@@ -3,7 +3,7 @@ import type { Member, Presence, Weir } from "../../lib/client/api.ts";
 import { isRetryable } from "../../lib/client/core/retry_call.ts";
 import type { Author } from "./lines.ts";
 import { nameIn } from "./message.ts";
-import { reasonOf } from "./patient.ts";
+import { reasonOf } from "./retry.ts";
 import { channelOf } from "./room_name.ts";
 
 export interface Person {
@@ -16,7 +16,7 @@ export interface Person {
 export class People implements Disposable {
   readonly #presence: Presence;
   readonly #author: Author;
-  readonly #here: Signal<readonly Person[]> = signal([]);
+  readonly #present: Signal<readonly Person[]> = signal([]);
   readonly #problem: Signal<string | undefined> = signal(undefined);
   readonly #unwatch: () => void;
 
@@ -24,13 +24,13 @@ export class People implements Disposable {
     this.#presence = weir.presence(channelOf(room));
     this.#author = author;
     this.#unwatch = this.#presence.members.subscribe((members) => {
-      this.#here.value = peopleOf(members, author);
+      this.#present.value = peopleOf(members, author);
     });
   }
 
   /** The visitor first, and then in the order in which they came. */
-  get here(): ReadonlySignal<readonly Person[]> {
-    return this.#here;
+  get present(): ReadonlySignal<readonly Person[]> {
+    return this.#present;
   }
 
   /** Why the visitor can't be seen. */

@@ -1,6 +1,6 @@
 import type { JSX } from "preact";
 import type { ChatState } from "./chat_state.ts";
-import { Face } from "./face.tsx";
+import { Avatar } from "./avatar.tsx";
 
 interface PeoplePanelProps {
   /** None until the page runs. */
@@ -10,7 +10,7 @@ interface PeoplePanelProps {
 /** Who is in the room at the moment. */
 export function PeoplePanel({ chat }: PeoplePanelProps): JSX.Element {
   const people = chat?.people.value;
-  const here = people?.here.value ?? [];
+  const here = people?.present.value ?? [];
   const problem = people?.problem.value;
   return (
     <aside
@@ -30,7 +30,7 @@ export function PeoplePanel({ chat }: PeoplePanelProps): JSX.Element {
       <ul class="list">
         {here.map(({ member, name, isMe }) => (
           <li key={member} class="chat-person" data-member={member}>
-            <Face name={name} />
+            <Avatar name={name} />
             <bdi class="ellipsis">{name}</bdi>
             {isMe && <small>you</small>}
           </li>

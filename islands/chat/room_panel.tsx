@@ -72,7 +72,7 @@ interface RoomLinkProps {
 
 function RoomLink({ name, room, isCurrent, go, children }: RoomLinkProps): JSX.Element {
   const unread = room?.unread.value ?? 0;
-  const isMore = room?.past.value.status === "more" && room.lines.value.length === unread;
+  const isMore = room?.earlier.value.status === "more" && room.lines.value.length === unread;
   return (
     <li class="chat-entry">
       <a

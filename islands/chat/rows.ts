@@ -1,8 +1,8 @@
-import type { Line } from "./lines.ts";
+import type { RoomLine } from "./lines.ts";
 
 /** A line as it is drawn. */
-export interface Row {
-  readonly line: Line;
+export interface RoomRow {
+  readonly line: RoomLine;
   /** Whether it is the first of several messages of one person. */
   readonly isFirst: boolean;
   /** Whether it is the first of its day. */
@@ -12,32 +12,32 @@ export interface Row {
 }
 
 /** How long somebody's messages belong together, in ms. */
-const TOGETHER = 5 * 60_000;
+const GROUP_MS = 5 * 60_000;
 
 /**
  * @param newLine the first that has not been read
  * @param dayOf names the day of an RFC 3339 time where whoever looks is
  */
 export function rowsOf(
-  lines: readonly Line[],
-  newLine: Line | undefined,
+  lines: readonly RoomLine[],
+  newLine: RoomLine | undefined,
   dayOf: (time: string) => string,
-): readonly Row[] {
-  let previous: Line | undefined;
+): readonly RoomRow[] {
+  let previous: RoomLine | undefined;
   let day: string | undefined;
   return lines.map((line) => {
     const lineDay = line.kind === "gap" ? day : dayOf(line.time);
     const isNewDay = lineDay !== day;
     const isNew = line === newLine;
-    const isFirst = isNewDay || isNew || !isTogether(previous, line);
+    const isFirst = isNewDay || isNew || !isSameGroup(previous, line);
     previous = line;
     day = lineDay;
     return { line, isFirst, isNewDay, isNew };
   });
 }
 
-function isTogether(previous: Line | undefined, line: Line): boolean {
+function isSameGroup(previous: RoomLine | undefined, line: RoomLine): boolean {
   return previous?.kind === "message" && line.kind === "message" &&
     previous.name === line.name && previous.isMine === line.isMine &&
-    Date.parse(line.time) - Date.parse(previous.time) < TOGETHER;
+    Date.parse(line.time) - Date.parse(previous.time) < GROUP_MS;
 }

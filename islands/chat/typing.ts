@@ -1,30 +1,30 @@
 import { type ReadonlySignal, type Signal, signal } from "@preact/signals";
 
 /** How often it is said that somebody types, at the most, in ms. */
-export const SAY_EVERY = 2_000;
+export const SEND_INTERVAL_MS = 2_000;
 /** How long it is shown after it was said, in ms. */
-export const SHOW_FOR = 4_000;
+export const SHOW_MS = 4_000;
 /** Names that are shown. Met: a line that grows with the room. */
 const MAX_NAMES = 3;
 
 /** Says that the visitor types, not more often than it is of use. */
-export class TypingNotes {
-  readonly #say: () => void;
+export class TypingSender {
+  readonly #send: () => void;
   #last = -Infinity;
 
   constructor(say: () => void) {
-    this.#say = say;
+    this.#send = say;
   }
 
   /** Something was typed. @param now milliseconds, of a clock that does not go back */
   typed(now: number): void {
-    if (now - this.#last < SAY_EVERY) return;
+    if (now - this.#last < SEND_INTERVAL_MS) return;
     this.#last = now;
-    this.#say();
+    this.#send();
   }
 
   /** It was sent: what is typed next is another message. */
-  sent(): void {
+  reset(): void {
     this.#last = -Infinity;
   }
 }
@@ -48,7 +48,7 @@ export class Typists implements Disposable {
     const timer = setTimeout(() => {
       this.#forget(member);
       this.#show();
-    }, SHOW_FOR);
+    }, SHOW_MS);
     this.#timers.set(member, { name, timer });
     this.#show();
   }

@@ -2,9 +2,9 @@ import type { RefObject } from "preact";
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 
 /** How near to the end counts as being there, in CSS pixels. */
-const END = 40;
+const END_DISTANCE = 40;
 /** How near to the top more is wanted, in CSS pixels. */
-const TOP = 400;
+const TOP_DISTANCE = 400;
 /** How far under the upper edge the mark is put, as a part of the height. */
 const MARK_AT = 0.25;
 
@@ -48,12 +48,12 @@ export function useScroll(
     const element = box.current;
     if (element === null || !place.current.isSet) return;
     const { scrollHeight, scrollTop, clientHeight } = element;
-    const isAtEnd = scrollHeight - scrollTop - clientHeight < END;
+    const isAtEnd = scrollHeight - scrollTop - clientHeight < END_DISTANCE;
     const wasAtEnd = place.current.isAtEnd;
     place.current = { isSet: true, isAtEnd, anchor: anchorOf(element) };
     setAtEnd(isAtEnd);
     if (isAtEnd !== wasAtEnd) told.current.moved(isAtEnd);
-    if (scrollTop < TOP) told.current.nearTop();
+    if (scrollTop < TOP_DISTANCE) told.current.nearTop();
   }
 
   function keep(): void {

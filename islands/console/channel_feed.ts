@@ -2,17 +2,23 @@ import { signal } from "@preact/signals";
 import type { ConnectionState, Listening, Weir, WeirEvent } from "../../lib/client/api.ts";
 import { WeirError } from "../../lib/client/core/weir_error.ts";
 import { describe } from "../connection_state.tsx";
-import { farewellOf } from "../session.tsx";
-import { type Filter, isFiltering, Matches, NO_FILTER } from "./matches.ts";
+import { signedOutReason } from "../sign_in_notice.tsx";
+import { type EventFilter, FilteredRows, isFiltering, NO_FILTER } from "./filtered_rows.ts";
 import { RateMeter } from "./rate_meter.ts";
 import { type ChannelFigures, channelPath, request } from "./requests.ts";
-import { type NewNotice, placeOf, type Row, type Rows, Timeline } from "./timeline.ts";
+import {
+  type NewNotice,
+  parsePosition,
+  Timeline,
+  type TimelineRow,
+  type TimelineRows,
+} from "./timeline.ts";
 
 /** Events that a channel begins with. */
 const HISTORY_EVENTS = 100;
 
 /** What a feed begins with. */
-export type Start =
+export type FeedStart =
   /** What the server has rendered, all that there was behind `first`. */
   | {
     readonly from: "server";
@@ -37,19 +43,19 @@ export class ChannelFeed implements Disposable {
   readonly rate = signal(0);
   /** Why nothing comes, in a sentence. */
   readonly problem = signal<string>();
-  readonly filter = signal<Filter>(NO_FILTER);
+  readonly filter = signal<EventFilter>(NO_FILTER);
   readonly isSearching = signal(false);
   /** Lines that were removed from the beginning, in all. */
   removed = 0;
   /** What the newest notice says. */
-  readonly said = signal("");
+  readonly announcement = signal("");
 
-  readonly #start: Start;
+  readonly #start: FeedStart;
   readonly #meter = new RateMeter();
   readonly #types = new Set<string>();
   /** The cursor, before it is drawn. */
-  #reached = "";
-  #matches: Matches | undefined;
+  #cursorReached = "";
+  #matches: FilteredRows | undefined;
   #weir: Weir | undefined;
   #listening: Listening | undefined;
   #unwatch: (() => void) | undefined;
@@ -57,19 +63,19 @@ export class ChannelFeed implements Disposable {
   #timer: ReturnType<typeof setInterval> | undefined;
   #frame: number | undefined;
   #isReading = false;
-  #wanted: readonly [number, number] = [0, 0];
-  #isGone = false;
+  #visibleRange: readonly [number, number] = [0, 0];
+  #isDisposed = false;
 
-  constructor(channel: string, start: Start) {
+  constructor(channel: string, start: FeedStart) {
     this.channel = channel;
     this.#start = start;
     if (start.from !== "server") return;
-    this.cursor.value = this.#reached = start.cursor;
-    this.#begin(start.first, start.events, start.cursor);
+    this.cursor.value = this.#cursorReached = start.cursor;
+    this.#addHistory(start.first, start.events, start.cursor);
   }
 
   /** The lines that the filter lets through. */
-  get rows(): Rows {
+  get rows(): TimelineRows {
     return this.#matches ?? this.timeline;
   }
 
@@ -88,9 +94,9 @@ export class ChannelFeed implements Disposable {
     this.#detach();
     this.#weir = weir;
     this.#timer ??= setInterval(() => this.rate.value = this.#meter.tick(), 1_000);
-    this.#unwatch = weir.state.subscribe((state) => this.#note(state));
+    this.#unwatch = weir.state.subscribe((state) => this.#onState(state));
     try {
-      if (this.#reached === "" && this.#start.from === "newest") await this.#readNewest(weir);
+      if (this.#cursorReached === "" && this.#start.from === "newest") await this.#readNewest(weir);
     } catch (cause) {
       if (this.#weir === weir) this.#fail(cause);
       return;
@@ -110,10 +116,10 @@ export class ChannelFeed implements Disposable {
     if (this.#weir !== undefined && this.#listening === undefined) this.#listen(this.#weir);
   }
 
-  setFilter(filter: Filter): void {
+  setFilter(filter: EventFilter): void {
     this.filter.value = filter;
-    this.#matches = isFiltering(filter) ? new Matches(this.timeline, filter) : undefined;
-    this.#draw();
+    this.#matches = isFiltering(filter) ? new FilteredRows(this.timeline, filter) : undefined;
+    this.#drawSoon();
   }
 
   /** Tries the filter on older events. */
@@ -124,23 +130,23 @@ export class ChannelFeed implements Disposable {
     this.isSearching.value = true;
     try {
       const page = await this.#weir?.history(this.channel, asked);
-      if (page !== undefined) this.#shift(this.timeline.fill(asked, page));
+      if (page !== undefined) this.#removeOldest(this.timeline.fill(asked, page));
       if (this.#matches === matches) matches.goBack();
     } catch (cause) {
       this.#fail(cause);
     }
     this.isSearching.value = false;
-    this.#draw();
+    this.#drawSoon();
   }
 
   /** These lines are looked at: what of them isn't in memory is read. */
-  want(start: number, end: number): void {
-    this.#wanted = [start, end];
-    if (!this.#isReading) void this.#readWanted();
+  setVisibleRange(start: number, end: number): void {
+    this.#visibleRange = [start, end];
+    if (!this.#isReading) void this.#readVisible();
   }
 
   [Symbol.dispose](): void {
-    this.#isGone = true;
+    this.#isDisposed = true;
     this.#detach();
     clearInterval(this.#timer);
     if (this.#frame !== undefined) cancelAnimationFrame(this.#frame);
@@ -162,16 +168,16 @@ export class ChannelFeed implements Disposable {
       if (figures.ok) first = figures.body.first;
     }
     if (this.#weir !== weir) return;
-    this.#reached = cursor;
-    this.#begin(first, events, cursor);
-    this.#draw();
+    this.#cursorReached = cursor;
+    this.#addHistory(first, events, cursor);
+    this.#drawSoon();
   }
 
-  #begin(first: string | null, events: readonly WeirEvent[], cursor: string): void {
-    const [from, to] = [placeOf(first ?? ""), placeOf(cursor)];
+  #addHistory(first: string | null, events: readonly WeirEvent[], cursor: string): void {
+    const [from, to] = [parsePosition(first ?? ""), parsePosition(cursor)];
     if (from !== undefined && to !== undefined && from.epoch === to.epoch) {
-      this.timeline.begin(to.epoch, from.sequence, to.sequence);
-      this.timeline.add(events);
+      this.timeline.addRange(to.epoch, from.sequence, to.sequence);
+      this.timeline.setEvents(events);
     } else {
       for (const event of events) this.timeline.append(event);
     }
@@ -182,77 +188,80 @@ export class ChannelFeed implements Disposable {
     const start = this.#start.from === "cursor" ? this.#start.after : "latest";
     this.problem.value = undefined;
     this.#listening = weir.listen(this.channel, {
-      after: this.#reached === "" ? start : this.#reached,
-      onStart: (cursor) => this.#move(cursor),
+      after: this.#cursorReached === "" ? start : this.#cursorReached,
+      onStart: (cursor) => this.#moveCursor(cursor),
       onEvent: (event, cursor) => {
         this.#meter.count();
         this.#types.add(event.type);
         if (this.timeline.append(event)) {
           this.#matches?.push({ kind: "event", key: event.offset, event });
         }
-        this.#move(cursor);
+        this.#moveCursor(cursor);
       },
-      onGap: (gap) => this.#push({ kind: "gap", gap }),
+      onGap: (gap) => this.#addNotice({ kind: "gap", gap }),
       onEphemeral: (event) => {
         this.#meter.count();
         this.#types.add(event.type);
-        this.#push({ kind: "ephemeral", event });
+        this.#addNotice({ kind: "ephemeral", event });
       },
       onError: (error) => this.#fail(error),
     });
   }
 
-  #move(cursor: string): void {
-    this.#reached = cursor;
-    this.#draw();
+  #moveCursor(cursor: string): void {
+    this.#cursorReached = cursor;
+    this.#drawSoon();
   }
 
-  #note(state: ConnectionState): void {
+  #onState(state: ConnectionState): void {
     if (this.isPaused.value) return;
     if (state.status === "reconnecting" && !this.#wasLost) {
       this.#wasLost = true;
-      this.#push({ kind: "connection", text: `The connection was lost: ${state.error.detail}` });
+      this.#addNotice({
+        kind: "connection",
+        text: `The connection was lost: ${state.error.detail}`,
+      });
     } else if (state.status === "offline" && !this.#wasLost) {
       this.#wasLost = true;
-      this.#push({ kind: "connection", text: "The browser is offline." });
+      this.#addNotice({ kind: "connection", text: "The browser is offline." });
     } else if (state.status === "open" && this.#wasLost) {
       this.#wasLost = false;
-      this.#push({
+      this.#addNotice({
         kind: "connection",
         text: `${describe(state)} again, from where it was.`,
       });
-      this.want(...this.#wanted); // what could not be read meanwhile
+      this.setVisibleRange(...this.#visibleRange); // what could not be read meanwhile
     } else if (state.status === "closed" && state.error !== undefined) {
       this.#fail(state.error);
     }
   }
 
-  #push(notice: NewNotice): void {
-    const row: Row = this.timeline.note(notice);
+  #addNotice(notice: NewNotice): void {
+    const row: TimelineRow = this.timeline.addNotice(notice);
     this.#matches?.push(row);
-    if (notice.kind === "connection") this.said.value = notice.text;
-    if (notice.kind === "gap") this.said.value = "Events are missing.";
-    this.#draw();
+    if (notice.kind === "connection") this.announcement.value = notice.text;
+    if (notice.kind === "gap") this.announcement.value = "Events are missing.";
+    this.#drawSoon();
   }
 
   #fail(cause: unknown): void {
-    if (this.#isGone) return;
+    if (this.#isDisposed) return;
     // That the session has ended stands above all.
-    if (this.#weir !== undefined && farewellOf(this.#weir.state.value) !== undefined) return;
+    if (this.#weir !== undefined && signedOutReason(this.#weir.state.value) !== undefined) return;
     this.problem.value = cause instanceof WeirError ? cause.detail : String(cause);
   }
 
-  async #readWanted(): Promise<void> {
+  async #readVisible(): Promise<void> {
     this.#isReading = true;
     try {
       for (;;) {
         const weir = this.#weir;
-        const asked = this.#unread();
+        const asked = this.#nextUnread();
         if (asked === undefined || weir === undefined) return;
         const page = await weir.history(this.channel, asked);
-        if (this.#isGone) return;
-        this.#shift(this.timeline.fill(asked, page));
-        this.#draw();
+        if (this.#isDisposed) return;
+        this.#removeOldest(this.timeline.fill(asked, page));
+        this.#drawSoon();
       }
     } catch (cause) {
       this.#fail(cause);
@@ -261,8 +270,8 @@ export class ChannelFeed implements Disposable {
     }
   }
 
-  #unread() {
-    const [start, end] = this.#wanted;
+  #nextUnread() {
+    const [start, end] = this.#visibleRange;
     if (this.#matches === undefined) return this.timeline.unread(start, end);
     for (let index = start; index < end; index++) {
       const row = this.#matches.at(index);
@@ -273,17 +282,17 @@ export class ChannelFeed implements Disposable {
     return undefined;
   }
 
-  #shift(removed: number): void {
+  #removeOldest(removed: number): void {
     if (removed === 0) return;
     this.#matches?.shift(removed);
     if (this.#matches === undefined) this.removed += removed;
   }
 
   /** However much comes, the page is drawn once a frame. */
-  #draw(): void {
+  #drawSoon(): void {
     this.#frame ??= requestAnimationFrame(() => {
       this.#frame = undefined;
-      this.cursor.value = this.#reached;
+      this.cursor.value = this.#cursorReached;
       this.version.value++;
     });
   }

@@ -1,6 +1,6 @@
 import type { JSX } from "preact";
 import { formatCount, formatName, formatRate } from "../format.ts";
-import type { ChannelList as List, ListedChannel } from "./channel_list_model.ts";
+import type { ChannelListModel as List, ListedChannel } from "./channel_list_model.ts";
 
 interface ChannelListProps {
   readonly list: List;

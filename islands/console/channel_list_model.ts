@@ -1,6 +1,6 @@
 import { computed, signal } from "@preact/signals";
-import { type Answer, type ChannelFigures, request } from "./requests.ts";
-import { placeOf } from "./timeline.ts";
+import { type ApiResult, type ChannelFigures, request } from "./requests.ts";
+import { parsePosition } from "./timeline.ts";
 
 /** Channels of a page of the list. */
 const PAGE_CHANNELS = 100;
@@ -8,7 +8,7 @@ const PAGE_CHANNELS = 100;
 const SEARCH_CHANNELS = 1_000;
 const SEARCH_PAGES = 10;
 /** How often the list is read, in ms. Met: a page in each of a hundred tabs. */
-const EVERY = 2_000;
+const POLL_INTERVAL_MS = 2_000;
 
 /** A channel in the list, and how fast it grows; unknown until it was seen twice. */
 export interface ListedChannel extends ChannelFigures {
@@ -22,7 +22,7 @@ export interface ChannelsPage {
 }
 
 /** The tenant's channels, and their rates: by what their last offsets differ in from poll to poll. */
-export class ChannelList {
+export class ChannelListModel {
   readonly channels = signal<readonly ListedChannel[]>([]);
   readonly hasMore = computed(() => this.#next.value !== null);
   readonly problem = signal<string>();
@@ -31,7 +31,7 @@ export class ChannelList {
   readonly found = computed(() => {
     const wanted = this.search.value.trim().toLowerCase();
     const known = new Map(this.channels.value.map((one) => [one.channel, one]));
-    for (const one of this.#rest.value) {
+    for (const one of this.#searched.value) {
       if (!known.has(one.channel)) known.set(one.channel, one);
     }
     return [...known.values()].filter(({ channel }) =>
@@ -43,7 +43,7 @@ export class ChannelList {
   /** Give it to the server for the channels behind those that are there. */
   readonly #next = signal<string | null>(null);
   /** Channels behind those, read once for each search. */
-  readonly #rest = signal<readonly ListedChannel[]>([]);
+  readonly #searched = signal<readonly ListedChannel[]>([]);
   #pages = 1;
   #readAt = performance.now();
   #timer: ReturnType<typeof setTimeout> | undefined;
@@ -59,21 +59,21 @@ export class ChannelList {
   async find(text: string): Promise<void> {
     const wasSearching = this.search.value.trim() !== "";
     this.search.value = text;
-    if (text.trim() === "") this.#rest.value = [];
-    else if (!wasSearching) await this.#readRest();
+    if (text.trim() === "") this.#searched.value = [];
+    else if (!wasSearching) await this.#searchAll();
   }
 
   /** Polls while the page is seen. */
   start(): void {
     if (this.#isStarted) return;
     this.#isStarted = true;
-    document.addEventListener("visibilitychange", this.#look);
-    this.#look();
+    document.addEventListener("visibilitychange", this.#onVisibilityChange);
+    this.#onVisibilityChange();
   }
 
   stop(): void {
     this.#isStarted = false;
-    document.removeEventListener("visibilitychange", this.#look);
+    document.removeEventListener("visibilitychange", this.#onVisibilityChange);
     clearTimeout(this.#timer);
   }
 
@@ -94,18 +94,18 @@ export class ChannelList {
     }
   }
 
-  readonly #look = (): void => {
+  readonly #onVisibilityChange = (): void => {
     clearTimeout(this.#timer);
     if (!document.hidden) void this.refresh();
   };
 
-  async #readRest(): Promise<void> {
+  async #searchAll(): Promise<void> {
     let next = this.#next.value;
     for (let page = 0; page < SEARCH_PAGES && next !== null; page++) {
       const answer = await readPage(next, SEARCH_CHANNELS);
       if (this.search.value.trim() === "") return;
       if (!answer.ok) return void (this.problem.value = answer.detail);
-      this.#rest.value = [...this.#rest.value, ...answer.body.channels.map(withoutRate)];
+      this.#searched.value = [...this.#searched.value, ...answer.body.channels.map(withoutRate)];
       next = answer.body.next;
     }
   }
@@ -115,13 +115,13 @@ export class ChannelList {
     const channels: ChannelFigures[] = [];
     let next: string | null = "";
     for (let page = 0; page < this.#pages && next !== null; page++) {
-      const answer: Answer<ChannelsPage> = await readPage(next, PAGE_CHANNELS);
+      const answer: ApiResult<ChannelsPage> = await readPage(next, PAGE_CHANNELS);
       if (!answer.ok) {
         // That nobody answers, or the session has ended, stands elsewhere.
         const isSaid = answer.status === 0 || answer.status === 401;
         this.problem.value = isSaid ? undefined : answer.detail;
         const isRefused = answer.status === 401 || answer.status === 403;
-        return isRefused ? undefined : Math.max(EVERY, answer.retryAfter);
+        return isRefused ? undefined : Math.max(POLL_INTERVAL_MS, answer.retryAfter);
       }
       channels.push(...answer.body.channels);
       next = answer.body.next;
@@ -131,11 +131,11 @@ export class ChannelList {
     this.channels.value = withRates(channels, this.channels.value, now - this.#readAt);
     this.#next.value = next;
     this.#readAt = now;
-    return EVERY;
+    return POLL_INTERVAL_MS;
   }
 }
 
-function readPage(after: string, limit: number): Promise<Answer<ChannelsPage>> {
+function readPage(after: string, limit: number): Promise<ApiResult<ChannelsPage>> {
   const query = `limit=${limit}&after=${encodeURIComponent(after)}`;
   return request<ChannelsPage>("GET", `/v1/channels?${query}`);
 }
@@ -160,7 +160,7 @@ export function withRates(
 
 /** Events between two offsets; of a channel that was made again, those that it has. */
 function countBetween(before: string, after: string): number | undefined {
-  const [from, to] = [placeOf(before), placeOf(after)];
+  const [from, to] = [parsePosition(before), parsePosition(after)];
   if (from === undefined || to === undefined) return undefined;
   return from.epoch === to.epoch ? Math.max(0, to.sequence - from.sequence) : to.sequence;
 }

@@ -21,7 +21,7 @@ export function ConnectionBar({ model, feed }: ConnectionBarProps): JSX.Element 
         aria-label="Transport"
         value={model.transport.value}
         onChange={({ currentTarget }) =>
-          model.force(TRANSPORTS.find((name) => name === currentTarget.value) ?? "")}
+          model.useTransport(TRANSPORTS.find((name) => name === currentTarget.value) ?? "")}
       >
         <option value="">Automatic</option>
         {TRANSPORTS.map((name: TransportName) => (

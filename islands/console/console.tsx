@@ -4,7 +4,7 @@ import { formatName } from "../format.ts";
 import type { ChannelFeed } from "./channel_feed.ts";
 import { ChannelList } from "./channel_list.tsx";
 import { ConnectionBar } from "./connection_bar.tsx";
-import { ConsoleModel, type ConsoleProps, type Side, type Tab } from "./console_model.ts";
+import { type ChannelTab, ConsoleModel, type ConsoleProps, type SideTab } from "./console_model.ts";
 import { EventList } from "./event_list.tsx";
 import { Inspector } from "./inspector.tsx";
 import { Members } from "./members.tsx";
@@ -15,12 +15,12 @@ import { Snippets } from "./snippet_list.tsx";
 import { curlFirst, curlFollow } from "./snippets.ts";
 import { Tabs } from "./tabs.tsx";
 
-const TABS: readonly (readonly [Tab, string])[] = [
+const TABS: readonly (readonly [ChannelTab, string])[] = [
   ["events", "Events"],
   ["members", "Members"],
   ["settings", "Settings"],
 ];
-const SIDES: readonly (readonly [Side, string])[] = [["publish", "Publish"], ["row", "Event"]];
+const SIDES: readonly (readonly [SideTab, string])[] = [["publish", "Publish"], ["row", "Event"]];
 
 /** Channels, one of them live and back in time, and what can be done with it. */
 export function Console(props: ConsoleProps): JSX.Element {
@@ -93,7 +93,7 @@ function ChannelView(
                 selected={model.selected.value?.key}
                 onSelect={(row) => model.select(row)}
               >
-                <Nothing model={model} channel={channel} />
+                <EmptyChannel model={model} channel={channel} />
               </EventList>
             </>
           )
@@ -128,7 +128,7 @@ function ChannelView(
 }
 
 /** A channel without events, and what brings the first. */
-function Nothing({ model, channel }: ViewProps): JSX.Element {
+function EmptyChannel({ model, channel }: ViewProps): JSX.Element {
   const { rights, isGuarded } = model;
   const mayPublish = may(rights, "publish", channel) && !isSystemChannel(channel);
   return (

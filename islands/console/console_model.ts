@@ -3,15 +3,15 @@ import type { TransportName, Weir } from "../../lib/client/api.ts";
 import type { WireEvent } from "../../lib/shared/event.ts";
 import { formatName } from "../format.ts";
 import { pageClient, replaceClient } from "../page_client.ts";
-import { farewellOf } from "../session.tsx";
-import { ChannelFeed, type Start } from "./channel_feed.ts";
-import { ChannelList, type ChannelsPage } from "./channel_list_model.ts";
+import { signedOutReason } from "../sign_in_notice.tsx";
+import { ChannelFeed, type FeedStart } from "./channel_feed.ts";
+import { ChannelListModel, type ChannelsPage } from "./channel_list_model.ts";
 import { eventOf } from "./event_text.ts";
 import type { Rights } from "../rights.ts";
-import { placeOf, type Row } from "./timeline.ts";
+import { parsePosition, type TimelineRow } from "./timeline.ts";
 
 /** How long an event is looked at before the URL names it, in ms. Met: browsers' own limits. */
-const STAY = 200;
+const URL_DELAY_MS = 200;
 
 /** What the server gives the island: plain JSON. */
 export interface ConsoleProps {
@@ -33,62 +33,62 @@ export interface ConsoleProps {
   readonly isGuarded: boolean;
 }
 
-export type Tab = "events" | "members" | "settings";
-export type Side = "publish" | "row";
+export type ChannelTab = "events" | "members" | "settings";
+export type SideTab = "publish" | "row";
 /** What a phone shows of it all. */
-export type Level = "channels" | "channel" | "side";
+export type PhoneLevel = "channels" | "channel" | "side";
 
 /** What the console shows. */
 export class ConsoleModel {
-  readonly list: ChannelList;
+  readonly list: ChannelListModel;
   readonly rights: Rights;
   readonly isGuarded: boolean;
   readonly channel = signal<string>();
   readonly feed = signal<ChannelFeed>();
-  readonly tab = signal<Tab>("events");
-  readonly side = signal<Side>("publish");
-  readonly level = signal<Level>("channels");
-  readonly selected = signal<Row>();
+  readonly tab = signal<ChannelTab>("events");
+  readonly side = signal<SideTab>("publish");
+  readonly level = signal<PhoneLevel>("channels");
+  readonly selected = signal<TimelineRow>();
   /** The only one that may be used; empty: whichever works best. */
   readonly transport = signal<TransportName | "">("");
   #isRunning = false;
-  #unwatch: (() => void) | undefined;
-  #unlook: (() => void) | undefined;
-  #staying: ReturnType<typeof setTimeout> | undefined;
+  #unwatchState: (() => void) | undefined;
+  #unwatchFeed: (() => void) | undefined;
+  #urlTimer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(props: ConsoleProps) {
     const { channels, channel, content, rights, isGuarded, isChosen, event } = props;
-    this.list = new ChannelList(channels);
+    this.list = new ChannelListModel(channels);
     this.rights = rights;
     this.isGuarded = isGuarded;
     if (channel === undefined) return;
-    const start: Start = content === undefined
+    const start: FeedStart = content === undefined
       ? { from: "newest" }
       : { from: "server", ...content, events: content.events.map(eventOf) };
     this.#show(channel, start);
     if (isChosen) this.level.value = "channel";
-    if (event !== undefined) this.#point(event);
+    if (event !== undefined) this.#selectOffset(event);
   }
 
   /** Goes live, until the answer is called. Only in a browser. */
   start(): () => void {
     this.#isRunning = true;
-    this.#unlook = this.feed.value?.version.subscribe(() => this.#look());
+    this.#unwatchFeed = this.feed.value?.version.subscribe(() => this.#updateSelected());
     this.#attach(pageClient());
     if (this.selected.value !== undefined && isPhone()) this.level.value = "side";
     const unwatch = this.channel.subscribe((channel) => {
       if (channel !== undefined) document.title = `${formatName(channel)} · Console · Weir`;
     });
     this.list.start();
-    const goBack = () => this.#follow();
+    const goBack = () => this.#followUrl();
     addEventListener("popstate", goBack);
     return () => {
       this.list.stop();
       unwatch();
-      clearTimeout(this.#staying);
+      clearTimeout(this.#urlTimer);
       removeEventListener("popstate", goBack);
-      this.#unwatch?.();
-      this.#unlook?.();
+      this.#unwatchState?.();
+      this.#unwatchFeed?.();
       this.feed.value?.[Symbol.dispose]();
     };
   }
@@ -96,10 +96,10 @@ export class ConsoleModel {
   /** Shows a channel, and says so in the URL. */
   open(channel: string): void {
     if (channel !== this.channel.value || this.level.value !== "channel") {
-      clearTimeout(this.#staying);
+      clearTimeout(this.#urlTimer);
       history.pushState(null, "", linkTo(channel));
     }
-    this.#follow();
+    this.#followUrl();
   }
 
   /** Where a phone goes from here: to the list, or from what is beside the channel to it. */
@@ -113,14 +113,17 @@ export class ConsoleModel {
     }
   }
 
-  select(row: Row): void {
+  select(row: TimelineRow): void {
     this.selected.value = row;
     this.#showSide("row", isPhone());
-    clearTimeout(this.#staying);
-    this.#staying = setTimeout(() => history.replaceState(history.state, "", this.#url()), STAY);
+    clearTimeout(this.#urlTimer);
+    this.#urlTimer = setTimeout(
+      () => history.replaceState(history.state, "", this.#url()),
+      URL_DELAY_MS,
+    );
   }
 
-  showSide(side: Side): void {
+  showSide(side: SideTab): void {
     this.#showSide(side, isPhone());
   }
 
@@ -142,12 +145,12 @@ export class ConsoleModel {
   }
 
   /** Allows one transport only, or all. */
-  force(transport: TransportName | ""): void {
+  useTransport(transport: TransportName | ""): void {
     this.transport.value = transport;
     this.#attach(replaceClient(transport === "" ? undefined : [transport]));
   }
 
-  #showSide(side: Side, isLevel: boolean): void {
+  #showSide(side: SideTab, isLevel: boolean): void {
     this.side.value = side;
     if (!isLevel) return;
     if (this.level.value !== "side") history.pushState({ side: true }, "");
@@ -155,7 +158,7 @@ export class ConsoleModel {
   }
 
   /** What the URL says. */
-  #follow(): void {
+  #followUrl(): void {
     const asked = new URLSearchParams(location.search);
     const channel = asked.get("channel") ?? undefined;
     this.level.value = channel === undefined
@@ -165,22 +168,22 @@ export class ConsoleModel {
       : "channel";
     if (channel === undefined || channel === this.channel.value) return;
     this.#show(channel, { from: "newest" });
-    this.#point(asked.get("event") ?? "");
+    this.#selectOffset(asked.get("event") ?? "");
     this.#attach(pageClient());
   }
 
   /** Looks at the event of an offset, which is read if it is there. */
-  #point(offset: string): void {
-    if (placeOf(offset) === undefined) return;
+  #selectOffset(offset: string): void {
+    if (parsePosition(offset) === undefined) return;
     this.selected.value = { kind: "unread", key: offset };
     this.side.value = "row";
   }
 
   /** What was chosen before it was read is looked at again. */
-  #look(): void {
-    const [row, place] = [this.selected.peek(), placeOf(this.selected.peek()?.key ?? "")];
+  #updateSelected(): void {
+    const [row, place] = [this.selected.peek(), parsePosition(this.selected.peek()?.key ?? "")];
     if (row?.kind !== "unread" || place === undefined) return;
-    const found = this.feed.peek()?.timeline.look(place);
+    const found = this.feed.peek()?.timeline.rowAt(place);
     if (found !== undefined && found.kind !== "unread") this.selected.value = found;
   }
 
@@ -189,9 +192,9 @@ export class ConsoleModel {
     return linkTo(channel.value ?? "", selected.value?.key);
   }
 
-  #show(channel: string, start: Start): void {
+  #show(channel: string, start: FeedStart): void {
     this.feed.value?.[Symbol.dispose]();
-    this.#unlook?.();
+    this.#unwatchFeed?.();
     if (channel !== this.channel.value) {
       this.tab.value = "events";
       this.side.value = "publish";
@@ -200,15 +203,15 @@ export class ConsoleModel {
     this.selected.value = undefined;
     const feed = new ChannelFeed(channel, start);
     this.feed.value = feed;
-    if (this.#isRunning) this.#unlook = feed.version.subscribe(() => this.#look());
+    if (this.#isRunning) this.#unwatchFeed = feed.version.subscribe(() => this.#updateSelected());
   }
 
   #attach(weir: Weir): void {
     if (!this.#isRunning) return;
-    this.#unwatch?.();
-    this.#unwatch = weir.state.subscribe((state) => {
+    this.#unwatchState?.();
+    this.#unwatchState = weir.state.subscribe((state) => {
       // Who is signed out asks for nothing until somebody signs in.
-      if (farewellOf(state) !== undefined) this.list.stop();
+      if (signedOutReason(state) !== undefined) this.list.stop();
       else if (state.status === "open") this.list.start();
     });
     void this.feed.value?.attach(weir);
@@ -217,7 +220,7 @@ export class ConsoleModel {
 
 /** The page of a channel, and of one event of it. */
 export function linkTo(channel: string, offset = ""): string {
-  const event = placeOf(offset) === undefined ? {} : { event: offset };
+  const event = parsePosition(offset) === undefined ? {} : { event: offset };
   return `?${new URLSearchParams({ channel, ...event })}`;
 }
 

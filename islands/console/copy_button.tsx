@@ -2,7 +2,7 @@ import type { JSX } from "preact";
 import { useEffect, useState } from "preact/hooks";
 
 /** How long it says that it has copied, in ms. */
-const SAID_FOR = 1_500;
+const SHOWN_MS = 1_500;
 
 interface CopyButtonProps {
   readonly text: string;
@@ -17,7 +17,7 @@ export function CopyButton({ text, what, says = "Copy" }: CopyButtonProps): JSX.
   const [said, setSaid] = useState<string>();
   useEffect(() => {
     if (said === undefined) return;
-    const timer = setTimeout(() => setSaid(undefined), SAID_FOR);
+    const timer = setTimeout(() => setSaid(undefined), SHOWN_MS);
     return () => clearTimeout(timer);
   }, [said]);
 

@@ -1,4 +1,4 @@
-import { wakePage } from "../wake.tsx";
+import { hydratePage } from "../hydrate.tsx";
 import { Console } from "./console.tsx";
 
-wakePage(Console);
+hydratePage(Console);

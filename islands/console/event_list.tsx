@@ -4,18 +4,18 @@ import { useEffect, useRef } from "preact/hooks";
 import { formatCount, formatRate } from "../format.ts";
 import type { ChannelFeed } from "./channel_feed.ts";
 import { EventRow } from "./event_row.tsx";
-import { isFiltering } from "./matches.ts";
-import type { Row } from "./timeline.ts";
+import { isFiltering } from "./filtered_rows.ts";
+import type { TimelineRow } from "./timeline.ts";
 import { VirtualList } from "./virtual_list.tsx";
 
 const TYPES_ID = "types-seen";
 /** How long a filter is typed at before it is tried, in ms. */
-const TYPING = 150;
+const FILTER_DELAY_MS = 150;
 
 interface EventListProps {
   readonly feed: ChannelFeed;
   readonly selected: string | undefined;
-  readonly onSelect: (row: Row) => void;
+  readonly onSelect: (row: TimelineRow) => void;
   /** What is shown where there are no events. */
   readonly children: JSX.Element;
 }
@@ -34,7 +34,7 @@ export function EventList(
       <Toolbar feed={feed} />
       {feed.problem.value !== undefined && <p class="strip problem" role="alert">{feed.problem}</p>}
       {isFiltered && <SearchState feed={feed} found={rows.length} unsearched={feed.unsearched} />}
-      <p class="hidden-visually" role="status">{feed.said}</p>
+      <p class="hidden-visually" role="status">{feed.announcement}</p>
       <div class="rows-frame">
         {rows.length === 0
           ? (isFiltered ? <p class="empty hint">No event here has this.</p> : children)
@@ -49,7 +49,7 @@ export function EventList(
               selected={selected}
               draw={(row) => <EventRow row={row} />}
               onSelect={onSelect}
-              want={(start, end) => feed.want(start, end)}
+              want={(start, end) => feed.setVisibleRange(start, end)}
             />
           )}
         {!isFollowing.value && rows.length > 0 && (
@@ -92,7 +92,7 @@ function Toolbar({ feed }: { readonly feed: ChannelFeed }): JSX.Element {
         clearTimeout(typing.current);
         const fields = new FormData(currentTarget);
         const [type, text] = [String(fields.get("type")), String(fields.get("text"))];
-        typing.current = setTimeout(() => feed.setFilter({ type, text }), TYPING);
+        typing.current = setTimeout(() => feed.setFilter({ type, text }), FILTER_DELAY_MS);
       }}
     >
       <input

@@ -10,35 +10,35 @@ export const MAX_BYTES = 64 * 1024 ** 2;
 const EVENT_BYTES = 400;
 
 /** A place in the log: of an event, wherever that is. */
-export interface Place {
+export interface LogPosition {
   readonly epoch: string;
   readonly sequence: number;
 }
 
 /** What is known of a place: its event, `null`: it is gone, `undefined`: nothing yet. */
-export type Known = WeirEvent | null | undefined;
+export type KnownEvent = WeirEvent | null | undefined;
 
-interface Page {
-  readonly known: Known[];
+interface EventPage {
+  readonly known: KnownEvent[];
   events: number;
   bytes: number;
 }
 
-export interface PageLimits {
+export interface EventPagesLimits {
   readonly events?: number;
   readonly bytes?: number;
 }
 
 /** Events by their place. Past its limits it forgets the pages that were looked at longest ago. */
 export class EventPages {
-  readonly #pages = new Map<string, Page>();
+  readonly #pages = new Map<string, EventPage>();
   readonly #maxEvents: number;
   readonly #maxBytes: number;
   #newest = "";
   #events = 0;
   #bytes = 0;
 
-  constructor({ events = MAX_EVENTS, bytes = MAX_BYTES }: PageLimits = {}) {
+  constructor({ events = MAX_EVENTS, bytes = MAX_BYTES }: EventPagesLimits = {}) {
     this.#maxEvents = events;
     this.#maxBytes = bytes;
   }
@@ -48,25 +48,25 @@ export class EventPages {
     return this.#events;
   }
 
-  get(place: Place): Known {
+  get(place: LogPosition): KnownEvent {
     return this.#pages.get(keyOf(place))?.known[indexOf(place)];
   }
 
-  set(place: Place, event: WeirEvent | null): void {
-    const page = this.#use(place);
+  set(place: LogPosition, event: WeirEvent | null): void {
+    const page = this.#usePage(place);
     const index = indexOf(place);
     this.#count(page, page.known[index], -1);
     page.known[index] = event;
     this.#count(page, event, 1);
-    this.#forget();
+    this.#evict();
   }
 
   /** It is looked at: kept before those that aren't. */
-  touch(place: Place): void {
-    if (this.#pages.has(keyOf(place))) this.#use(place);
+  touch(place: LogPosition): void {
+    if (this.#pages.has(keyOf(place))) this.#usePage(place);
   }
 
-  #use(place: Place): Page {
+  #usePage(place: LogPosition): EventPage {
     const key = keyOf(place);
     const page = this.#pages.get(key) ?? { known: [], events: 0, bytes: 0 };
     if (key === this.#newest) return page;
@@ -76,7 +76,7 @@ export class EventPages {
     return page;
   }
 
-  #count(page: Page, known: Known, by: 1 | -1): void {
+  #count(page: EventPage, known: KnownEvent, by: 1 | -1): void {
     if (known === undefined || known === null) return;
     const bytes = by * sizeOf(known);
     page.events += by;
@@ -85,7 +85,7 @@ export class EventPages {
     this.#bytes += bytes;
   }
 
-  #forget(): void {
+  #evict(): void {
     for (const [key, page] of this.#pages) {
       if (this.#events <= this.#maxEvents && this.#bytes <= this.#maxBytes) return;
       if (key === this.#newest) return;
@@ -96,11 +96,11 @@ export class EventPages {
   }
 }
 
-function keyOf({ epoch, sequence }: Place): string {
+function keyOf({ epoch, sequence }: LogPosition): string {
   return `${epoch}/${Math.floor((sequence - 1) / PAGE_EVENTS)}`;
 }
 
-function indexOf({ sequence }: Place): number {
+function indexOf({ sequence }: LogPosition): number {
   return (sequence - 1) % PAGE_EVENTS;
 }
 

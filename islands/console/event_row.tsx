@@ -2,10 +2,10 @@ import type { JSX } from "preact";
 import type { Gap } from "../../lib/client/api.ts";
 import { formatClock, formatCount, formatName } from "../format.ts";
 import { previewOf } from "./event_text.ts";
-import { placeOf, type Row } from "./timeline.ts";
+import { parsePosition, type TimelineRow } from "./timeline.ts";
 
 /** One line of the list. */
-export function EventRow({ row }: { readonly row: Row }): JSX.Element {
+export function EventRow({ row }: { readonly row: TimelineRow }): JSX.Element {
   switch (row.kind) {
     case "event":
     case "ephemeral": {
@@ -53,7 +53,7 @@ export function EventRow({ row }: { readonly row: Row }): JSX.Element {
 }
 
 function sequenceOf(offset: string): string {
-  return formatCount(placeOf(offset)?.sequence ?? 0);
+  return formatCount(parsePosition(offset)?.sequence ?? 0);
 }
 
 export function describeGap({ reason, lost }: Gap): string {

@@ -8,13 +8,13 @@ import { dumpOf, hexOf, MAX_DUMP_BYTES } from "./event_text.ts";
 import { linkTo } from "./console_model.ts";
 import { Snippets } from "./snippet_list.tsx";
 import { clientPublish, clientRead, curlPublish, curlRead } from "./snippets.ts";
-import type { Row } from "./timeline.ts";
+import type { TimelineRow } from "./timeline.ts";
 
 /** Characters of data that are drawn. Met: a page that lays out a megabyte of text. */
 const MAX_TEXT_CHARS = 50_000;
 
 interface InspectorProps {
-  readonly row: Row | undefined;
+  readonly row: TimelineRow | undefined;
   readonly isGuarded: boolean;
 }
 

@@ -1,7 +1,7 @@
 import type { JSX } from "preact";
 import { useRef, useState } from "preact/hooks";
 import { randomId } from "../random_id.ts";
-import { type Outcome, publishTyped, type Typed } from "./publishing.ts";
+import { type EventInput, type FormOutcome, publishInput } from "./publishing.ts";
 
 interface PublishFormProps {
   readonly channel: string;
@@ -9,7 +9,7 @@ interface PublishFormProps {
 
 /** Publishes one event to the channel, and says what became of it. */
 export function PublishForm({ channel }: PublishFormProps): JSX.Element {
-  const [outcome, setOutcome] = useState<Outcome>();
+  const [outcome, setOutcome] = useState<FormOutcome>();
   const [isSending, setSending] = useState(false);
   const [isEphemeral, setEphemeral] = useState(false);
   // One id until there is an answer: who presses again after a failure doesn't publish twice.
@@ -19,7 +19,7 @@ export function PublishForm({ channel }: PublishFormProps): JSX.Element {
     if (isSending) return;
     setSending(true);
     if (id.current === "") id.current = randomId();
-    const result = await publishTyped(channel, typedIn(form), id.current);
+    const result = await publishInput(channel, inputOf(form), id.current);
     if (!result.isError) id.current = "";
     setOutcome(result);
     setSending(false);
@@ -109,7 +109,7 @@ function Field(
   );
 }
 
-function typedIn(form: HTMLFormElement): Typed {
+function inputOf(form: HTMLFormElement): EventInput {
   const fields = new FormData(form);
   const text = (name: string) => String(fields.get(name) ?? "").trim();
   return {

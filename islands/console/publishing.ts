@@ -1,7 +1,7 @@
-import { type Answer, channelPath, request } from "./requests.ts";
+import { type ApiResult, channelPath, request } from "./requests.ts";
 
 /** An event as it was typed. Empty: not given. */
-export interface Typed {
+export interface EventInput {
   readonly data: string;
   readonly format: "json" | "text";
   readonly type: string;
@@ -12,7 +12,7 @@ export interface Typed {
   readonly isEphemeral: boolean;
 }
 
-export interface Outcome {
+export interface FormOutcome {
   readonly isError: boolean;
   readonly text: string;
 }
@@ -28,7 +28,11 @@ interface Acknowledgement {
  *
  * @param id where none was typed: the same for each try of the same event.
  */
-export async function publishTyped(channel: string, typed: Typed, id: string): Promise<Outcome> {
+export async function publishInput(
+  channel: string,
+  typed: EventInput,
+  id: string,
+): Promise<FormOutcome> {
   const fault = faultOf(typed);
   if (fault !== undefined) return { isError: true, text: fault };
   const answer = await request<Acknowledgement>("POST", `${channelPath(channel)}/events`, {
@@ -39,7 +43,7 @@ export async function publishTyped(channel: string, typed: Typed, id: string): P
 }
 
 /** What the server can't say, since it would never get it. */
-function faultOf({ type, key, id }: Typed): string | undefined {
+function faultOf({ type, key, id }: EventInput): string | undefined {
   for (const [name, text] of [["type", type], ["key", key], ["id", id]]) {
     if (/[^\x20-\x7e]/.test(text ?? "")) {
       return `The ${name} goes out in a header, and may have plain ASCII only.`;
@@ -48,7 +52,7 @@ function faultOf({ type, key, id }: Typed): string | undefined {
   return undefined;
 }
 
-function headersOf(typed: Typed, id: string): Readonly<Record<string, string>> {
+function headersOf(typed: EventInput, id: string): Readonly<Record<string, string>> {
   const { format, type, key, ttl, isEphemeral } = typed;
   const kept = {
     "Idempotency-Key": typed.id === "" ? id : typed.id,
@@ -62,7 +66,7 @@ function headersOf(typed: Typed, id: string): Readonly<Record<string, string>> {
   };
 }
 
-function outcomeOf(answer: Answer<Acknowledgement>, isEphemeral: boolean): Outcome {
+function outcomeOf(answer: ApiResult<Acknowledgement>, isEphemeral: boolean): FormOutcome {
   if (!answer.ok) {
     const text = answer.status === 0
       ? `Not acknowledged. ${answer.detail} Publish again: it counts once.`

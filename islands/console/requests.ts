@@ -1,5 +1,5 @@
 /** What the server answered, or a sentence about why not. */
-export type Answer<T> =
+export type ApiResult<T> =
   | { readonly ok: true; readonly body: T }
   | {
     readonly ok: false;
@@ -15,7 +15,7 @@ export async function request<T>(
   method: string,
   path: string,
   init: { readonly headers?: HeadersInit; readonly body?: string } = {},
-): Promise<Answer<T>> {
+): Promise<ApiResult<T>> {
   try {
     const response = await fetch(path, { method, ...init });
     const text = await response.text();

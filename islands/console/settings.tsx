@@ -1,7 +1,7 @@
 import type { JSX } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { formatBytes, formatClock, formatCount, formatDate, formatDuration } from "../format.ts";
-import type { Outcome } from "./publishing.ts";
+import type { FormOutcome } from "./publishing.ts";
 import { type ChannelFigures, channelPath, request } from "./requests.ts";
 
 interface SettingsProps {
@@ -102,7 +102,7 @@ interface RetentionProps {
 }
 
 function Retention({ channel, figures, onChange }: RetentionProps): JSX.Element {
-  const [outcome, setOutcome] = useState<Outcome>();
+  const [outcome, setOutcome] = useState<FormOutcome>();
   const kept = figures?.retention;
 
   async function save(retention: Readonly<Record<string, number>>): Promise<void> {

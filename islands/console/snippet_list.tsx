@@ -1,12 +1,12 @@
 import type { JSX } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { CopyButton } from "./copy_button.tsx";
-import type { Target } from "./snippets.ts";
+import type { SnippetTarget } from "./snippets.ts";
 
 interface SnippetsProps {
   readonly isGuarded: boolean;
   /** Titles, and commands or programs for the page's own server; undefined: there is none. */
-  readonly snippets: (target: Target) => readonly (readonly [string, string | undefined])[];
+  readonly snippets: (target: SnippetTarget) => readonly (readonly [string, string | undefined])[];
   /** Whether they are unfolded from the start. */
   readonly isOpen?: boolean;
 }

@@ -1,12 +1,12 @@
 import type { WeirEvent } from "../../lib/client/api.ts";
-import { offsetAt, placeOf } from "./timeline.ts";
+import { offsetOf, parsePosition } from "./timeline.ts";
 
 /** Characters of data in a command. Met: one that no shell takes. */
 const MAX_DATA_CHARS = 16_384;
 const DEFAULT_TYPE = "message";
 
 /** Where the commands go. */
-export interface Target {
+export interface SnippetTarget {
   /** `http://127.0.0.1:8000` */
   readonly origin: string;
   /** A credential is needed: its place is held by `$TOKEN`, it never stands there itself. */
@@ -17,28 +17,28 @@ export interface Target {
 type Publishable = Pick<WeirEvent, "channel" | "data" | "contentType" | "type" | "key">;
 
 /** A command that reads the channel, this event first. */
-export function curlRead({ channel, offset }: WeirEvent, target: Target): string {
+export function curlRead({ channel, offset }: WeirEvent, target: SnippetTarget): string {
   return command([
     "curl -N",
     ...authorization(target),
     `-H "Accept: text/event-stream"`,
-    `-H "Last-Event-ID: ${placeBefore(offset)}"`,
-    quoted(urlOf(target, channel)),
+    `-H "Last-Event-ID: ${offsetBefore(offset)}"`,
+    shellQuoted(urlOf(target, channel)),
   ]);
 }
 
 /** A command that reads all that the channel has, and what comes. */
-export function curlFollow(channel: string, target: Target): string {
+export function curlFollow(channel: string, target: SnippetTarget): string {
   return command([
     "curl -N",
     ...authorization(target),
     `-H "Accept: text/event-stream"`,
-    quoted(`${urlOf(target, channel)}?after=earliest`),
+    shellQuoted(`${urlOf(target, channel)}?after=earliest`),
   ]);
 }
 
 /** A command that publishes a first event. */
-export function curlFirst(channel: string, target: Target): string | undefined {
+export function curlFirst(channel: string, target: SnippetTarget): string | undefined {
   const data = { hello: "world" };
   return curlPublish(
     { channel, data, contentType: "application/json", type: DEFAULT_TYPE },
@@ -50,7 +50,7 @@ export function curlFirst(channel: string, target: Target): string | undefined {
  * A command that publishes the same again, as a new event; none where its data is too large, or
  * its names don't go into headers.
  */
-export function curlPublish(event: Publishable, target: Target): string | undefined {
+export function curlPublish(event: Publishable, target: SnippetTarget): string | undefined {
   const { data, contentType, type, key } = event;
   const isBytes = data instanceof Uint8Array;
   const text = isBytes
@@ -63,23 +63,23 @@ export function curlPublish(event: Publishable, target: Target): string | undefi
   const curl = command([
     "curl -X POST",
     ...authorization(target),
-    `-H ${quoted(`Content-Type: ${contentType}`)}`,
-    ...type === DEFAULT_TYPE ? [] : [`-H ${quoted(`Weir-Type: ${type}`)}`],
-    ...key === undefined ? [] : [`-H ${quoted(`Weir-Key: ${key}`)}`],
+    `-H ${shellQuoted(`Content-Type: ${contentType}`)}`,
+    ...type === DEFAULT_TYPE ? [] : [`-H ${shellQuoted(`Weir-Type: ${type}`)}`],
+    ...key === undefined ? [] : [`-H ${shellQuoted(`Weir-Key: ${key}`)}`],
     // Not --data-binary: it takes what begins with @ as the name of a file.
-    isBytes ? "--data-binary @-" : `--data-raw ${quoted(text)}`,
-    quoted(urlOf(target, event.channel)),
+    isBytes ? "--data-binary @-" : `--data-raw ${shellQuoted(text)}`,
+    shellQuoted(urlOf(target, event.channel)),
   ]);
-  return isBytes ? `printf %s ${quoted(text)} | base64 -d |\n${curl}` : curl;
+  return isBytes ? `printf %s ${shellQuoted(text)} | base64 -d |\n${curl}` : curl;
 }
 
 /** A program that reads the channel, this event first. */
-export function clientRead({ channel, offset }: WeirEvent, target: Target): string {
+export function clientRead({ channel, offset }: WeirEvent, target: SnippetTarget): string {
   return `import { connect } from "weir-client";
 
-const weir = ${connected(target)};
+const weir = ${connectCall(target)};
 const events = weir.subscribe(${JSON.stringify(channel)}, {
-  after: ${JSON.stringify(placeBefore(offset))},
+  after: ${JSON.stringify(offsetBefore(offset))},
 });
 for await (const item of events) {
   if (item.kind === "gap") console.warn("missing:", item.lost);
@@ -88,7 +88,7 @@ for await (const item of events) {
 }
 
 /** A program that publishes the same again, as a new event; none for bytes and large data. */
-export function clientPublish(event: WeirEvent, target: Target): string | undefined {
+export function clientPublish(event: WeirEvent, target: SnippetTarget): string | undefined {
   const { channel, data, type, key, contentType } = event;
   const text = JSON.stringify(data);
   if (data instanceof Uint8Array || !isJson(contentType) || text.length > MAX_DATA_CHARS) {
@@ -101,27 +101,27 @@ export function clientPublish(event: WeirEvent, target: Target): string | undefi
   const last = options.length === 0 ? "" : `, { ${options.join(", ")} }`;
   return `import { connect } from "weir-client";
 
-await using weir = ${connected(target)};
+await using weir = ${connectCall(target)};
 await weir.publish(${JSON.stringify(channel)}, ${text}${last});`;
 }
 
 /** The offset behind which the event of `offset` is the next. */
-function placeBefore(offset: string): string {
-  const place = placeOf(offset);
+function offsetBefore(offset: string): string {
+  const place = parsePosition(offset);
   if (place === undefined) return offset;
-  return offsetAt({ ...place, sequence: place.sequence - 1 });
+  return offsetOf({ ...place, sequence: place.sequence - 1 });
 }
 
-function authorization({ isGuarded }: Target): readonly string[] {
+function authorization({ isGuarded }: SnippetTarget): readonly string[] {
   return isGuarded ? [`-H "Authorization: Bearer $TOKEN"`] : [];
 }
 
-function connected({ origin, isGuarded }: Target): string {
+function connectCall({ origin, isGuarded }: SnippetTarget): string {
   const options = isGuarded ? `, { auth: () => "$TOKEN" }` : "";
   return `connect(${JSON.stringify(origin)}${options})`;
 }
 
-function urlOf({ origin }: Target, channel: string): string {
+function urlOf({ origin }: SnippetTarget, channel: string): string {
   return `${origin}/v1/channels/${encodeURIComponent(channel)}/events`;
 }
 
@@ -138,6 +138,6 @@ function command(parts: readonly string[]): string {
 }
 
 /** For a POSIX shell: nothing within is anything but itself. */
-function quoted(text: string): string {
+function shellQuoted(text: string): string {
   return `'${text.replaceAll("'", `'\\''`)}'`;
 }

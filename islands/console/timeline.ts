@@ -1,6 +1,6 @@
 import type { EphemeralEvent, Gap, WeirEvent } from "../../lib/client/api.ts";
 import { type Epoch, formatOffset } from "../../lib/shared/offset.ts";
-import { EventPages, PAGE_EVENTS, type PageLimits, type Place } from "./event_pages.ts";
+import { EventPages, type EventPagesLimits, type LogPosition, PAGE_EVENTS } from "./event_pages.ts";
 
 /** Notices that stay. Met: a page that reconnects for days, a flood of ephemeral events. */
 export const MAX_NOTICES = 1_000;
@@ -28,7 +28,7 @@ export type NewNotice =
   | { readonly kind: "ephemeral"; readonly event: EphemeralEvent };
 
 /** A line of a list. An event's key is its offset. */
-export type Row =
+export type TimelineRow =
   | { readonly kind: "event"; readonly key: string; readonly event: WeirEvent }
   /** Not in memory. */
   | { readonly kind: "unread"; readonly key: string }
@@ -37,13 +37,13 @@ export type Row =
   | Notice;
 
 /** Lines by their number. */
-export interface Rows {
+export interface TimelineRows {
   readonly length: number;
-  at(index: number): Row | undefined;
+  at(index: number): TimelineRow | undefined;
   indexOf(key: string): number;
 }
 
-interface Run {
+interface SequenceRange {
   readonly kind: "run";
   readonly epoch: string;
   first: number;
@@ -51,13 +51,13 @@ interface Run {
 }
 
 /** Places that have to be read: the `limit` of them before `before`, an offset. */
-export interface Unread {
+export interface UnreadRange {
   readonly before: string;
   readonly limit: number;
 }
 
 /** An answer of `weir.history()`. */
-export interface Page {
+export interface HistoryPage {
   readonly events: readonly WeirEvent[];
   readonly before: string | undefined;
 }
@@ -67,17 +67,17 @@ export interface Page {
  * are in memory, and notices between them. Sequences are dense, so where a line is needs no look
  * at those before it.
  */
-export class Timeline implements Rows {
+export class Timeline implements TimelineRows {
   readonly #pages: EventPages;
   /** Runs, none of them empty, and notices. */
-  #parts: (Run | Notice)[] = [];
+  #parts: (SequenceRange | Notice)[] = [];
   /** The number of the first line of each part. */
   #starts: number[] = [];
   #length = 0;
   #notices = 0;
-  #made = 0;
+  #noticesMade = 0;
 
-  constructor(limits?: PageLimits) {
+  constructor(limits?: EventPagesLimits) {
     this.#pages = new EventPages(limits);
   }
 
@@ -86,24 +86,24 @@ export class Timeline implements Rows {
   }
 
   /** Events in memory. */
-  get kept(): number {
+  get eventCount(): number {
     return this.#pages.size;
   }
 
-  at(index: number): Row | undefined {
+  at(index: number): TimelineRow | undefined {
     const at = this.#partAt(index);
     const part = this.#parts[at];
     if (part?.kind !== "run") return part;
-    return this.look({
+    return this.rowAt({
       epoch: part.epoch,
       sequence: part.first + index - (this.#starts[at] ?? 0),
     });
   }
 
   indexOf(key: string): number {
-    const place = placeOf(key);
+    const place = parsePosition(key);
     const at = this.#parts.findIndex((part) =>
-      part.kind !== "run" ? part.key === key : has(part, place)
+      part.kind !== "run" ? part.key === key : includes(part, place)
     );
     const part = this.#parts[at];
     const start = this.#starts[at] ?? -1;
@@ -113,27 +113,27 @@ export class Timeline implements Rows {
   }
 
   /** The line of a place, whether or not the timeline has it. */
-  look(place: Place): Row {
-    const key = offsetAt(place);
+  rowAt(place: LogPosition): TimelineRow {
+    const key = offsetOf(place);
     const known = this.#pages.get(place);
     if (known === undefined) return { kind: "unread", key };
     return known === null ? { kind: "gone", key } : { kind: "event", key, event: known };
   }
 
   /** The channel has these places; their events may be added, or be read once they are wanted. */
-  begin(epoch: string, first: number, last: number): void {
+  addRange(epoch: string, first: number, last: number): void {
     if (last >= first) this.#push({ kind: "run", epoch, first, last });
   }
 
   /** One more event behind all others. One that is there already is told by `false`. */
   append(event: WeirEvent): boolean {
-    const place = placeOf(event.offset);
+    const place = parsePosition(event.offset);
     if (place === undefined) throw new Error(`${event.offset} is no offset`);
     const run = this.#parts.at(-1);
     if (run?.kind === "run" && run.epoch === place.epoch && run.last + 1 === place.sequence) {
       run.last++;
       this.#length++;
-    } else if (this.#parts.some((part) => has(part, place))) {
+    } else if (this.#parts.some((part) => includes(part, place))) {
       this.#pages.set(place, event);
       return false;
     } else {
@@ -143,10 +143,10 @@ export class Timeline implements Rows {
     return true;
   }
 
-  note(notice: NewNotice): Notice {
+  addNotice(notice: NewNotice): Notice {
     const made = {
       ...notice,
-      key: `notice-${++this.#made}`,
+      key: `notice-${++this.#noticesMade}`,
       time: notice.kind === "ephemeral" ? notice.event.time : new Date().toISOString(),
     };
     this.#push(made);
@@ -155,9 +155,9 @@ export class Timeline implements Rows {
   }
 
   /** The events of places that the timeline has already. */
-  add(events: readonly WeirEvent[]): void {
+  setEvents(events: readonly WeirEvent[]): void {
     for (const event of events) {
-      const place = placeOf(event.offset);
+      const place = parsePosition(event.offset);
       if (place !== undefined) this.#pages.set(place, event);
     }
   }
@@ -166,29 +166,29 @@ export class Timeline implements Rows {
    * What was read of the places before `before`: its events, and that others there are gone. Where
    * the channel begins later than was thought, so does its run: answers how many lines fewer.
    */
-  fill(asked: Unread, { events, before }: Page): number {
-    const end = placeOf(asked.before);
+  fill(asked: UnreadRange, { events, before }: HistoryPage): number {
+    const end = parsePosition(asked.before);
     if (end === undefined) return 0;
     const { epoch } = end;
     // Behind this place all is known now.
-    const reached = placeOf(before ?? "")?.sequence ?? 1;
+    const reached = parsePosition(before ?? "")?.sequence ?? 1;
     const removed = before === undefined
-      ? this.#trim(epoch, placeOf(events[0]?.offset ?? "")?.sequence)
+      ? this.#trimStart(epoch, parsePosition(events[0]?.offset ?? "")?.sequence)
       : 0;
     const from = Math.max(reached, end.sequence - asked.limit);
     for (let sequence = from; sequence < end.sequence; sequence++) {
       this.#pages.set({ epoch, sequence }, null);
     }
-    this.add(events);
+    this.setEvents(events);
     return removed;
   }
 
   /** What is to be read so that all these lines can be drawn. They are kept before others. */
-  unread(start: number, end: number): Unread | undefined {
-    let found: Unread | undefined;
+  unread(start: number, end: number): UnreadRange | undefined {
+    let found: UnreadRange | undefined;
     for (let index = start; index < Math.min(end, this.#length); index++) {
       const key = this.at(index)?.key ?? "";
-      const place = placeOf(key);
+      const place = parsePosition(key);
       if (place === undefined) continue;
       this.#pages.touch(place);
       if (found === undefined && this.#pages.get(place) === undefined) {
@@ -199,28 +199,28 @@ export class Timeline implements Rows {
   }
 
   /** Of the whole page, as far as the channel goes: the next lines will be wanted too. */
-  #pageAround(place: Place): Unread {
-    const run = this.#parts.find((part) => has(part, place));
+  #pageAround(place: LogPosition): UnreadRange {
+    const run = this.#parts.find((part) => includes(part, place));
     const pageEnd = Math.ceil(place.sequence / PAGE_EVENTS) * PAGE_EVENTS;
     const last = Math.min(pageEnd, run?.kind === "run" ? run.last : pageEnd);
     const limit = last - (pageEnd - PAGE_EVENTS);
-    return { before: offsetAt({ epoch: place.epoch, sequence: last + 1 }), limit };
+    return { before: offsetOf({ epoch: place.epoch, sequence: last + 1 }), limit };
   }
 
-  #push(part: Run | Notice): void {
+  #push(part: SequenceRange | Notice): void {
     this.#parts.push(part);
     this.#starts.push(this.#length);
     this.#length += part.kind === "run" ? part.last - part.first + 1 : 1;
   }
 
   /** What came before `first` in this life of the channel can't be had. */
-  #trim(epoch: string, first: number | undefined): number {
+  #trimStart(epoch: string, first: number | undefined): number {
     if (first === undefined) return 0;
     const run = this.#parts.find((part) => part.kind === "run" && part.epoch === epoch);
     if (run?.kind !== "run" || first <= run.first || first > run.last) return 0;
     const removed = first - run.first;
     run.first = first;
-    this.#number();
+    this.#updateStarts();
     return removed;
   }
 
@@ -236,10 +236,10 @@ export class Timeline implements Rows {
       before.last = after.last;
       this.#parts.splice(at, 1);
     }
-    this.#number();
+    this.#updateStarts();
   }
 
-  #number(): void {
+  #updateStarts(): void {
     this.#length = 0;
     this.#starts = this.#parts.map((part) => {
       const start = this.#length;
@@ -264,16 +264,16 @@ export class Timeline implements Rows {
 const OFFSET = /^([0-9a-z]{9})_([0-9]{16})$/;
 
 /** The place of an event's key, its offset; none of a notice's. */
-export function placeOf(key: string): Place | undefined {
+export function parsePosition(key: string): LogPosition | undefined {
   const [, epoch, sequence] = OFFSET.exec(key) ?? [];
   return epoch === undefined ? undefined : { epoch, sequence: Number(sequence) };
 }
 
-export function offsetAt({ epoch, sequence }: Place): string {
+export function offsetOf({ epoch, sequence }: LogPosition): string {
   return formatOffset(epoch as Epoch, sequence);
 }
 
-function has(part: Run | Notice, place: Place | undefined): boolean {
+function includes(part: SequenceRange | Notice, place: LogPosition | undefined): boolean {
   return part.kind === "run" && part.epoch === place?.epoch && part.first <= place.sequence &&
     place.sequence <= part.last;
 }

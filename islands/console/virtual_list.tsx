@@ -1,7 +1,7 @@
 import type { Signal } from "@preact/signals";
 import type { JSX } from "preact";
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
-import type { Row, Rows } from "./timeline.ts";
+import type { TimelineRow, TimelineRows } from "./timeline.ts";
 import {
   drawnHeight,
   drawnRows,
@@ -21,7 +21,7 @@ const PHONE = "(max-width: 760px), (pointer: coarse)";
 const END = 2;
 
 interface VirtualListProps {
-  readonly rows: Rows;
+  readonly rows: TimelineRows;
   /** Changes when the rows do. */
   readonly version: number;
   /** Rows that were removed from the beginning, in all. */
@@ -30,8 +30,8 @@ interface VirtualListProps {
   /** Whether it sticks to the last row. */
   readonly isFollowing: Signal<boolean>;
   readonly selected: string | undefined;
-  readonly draw: (row: Row) => JSX.Element;
-  readonly onSelect: (row: Row) => void;
+  readonly draw: (row: TimelineRow) => JSX.Element;
+  readonly onSelect: (row: TimelineRow) => void;
   /** Told which rows are drawn. */
   readonly want: (start: number, end: number) => void;
 }

@@ -6,14 +6,14 @@ import { clockTime } from "./clock.ts";
 import { makePlot, type Plot } from "./plot.ts";
 import type { Samples } from "./samples.ts";
 import { gridUpTo, summarizeGrid, type Summary } from "./summary.ts";
-import { indexAt, timeAt, type View } from "./view.ts";
+import { type DashboardView, indexAt, timeAt } from "./view.ts";
 
 /** Rows of a chart's table. */
 const TABLE_ROWS = 30;
 
 interface ChartProps {
   readonly definition: ChartDefinition;
-  readonly view: ReadonlySignal<View | undefined>;
+  readonly view: ReadonlySignal<DashboardView | undefined>;
   readonly samples: Samples | undefined;
   /** The time that is pointed at, in seconds since 1970: the same in all charts. */
   readonly cursor: Signal<number | undefined>;
@@ -59,7 +59,7 @@ function Legend({ definition, view, cursor }: ChartProps): JSX.Element {
       {definition.lines.map((line, i) => (
         <div key={line.label}>
           <dt data-series={i + 1}>{line.label}</dt>
-          <dd>{wordsOf(definition, summary, i)}</dd>
+          <dd>{valueText(definition, summary, i)}</dd>
         </div>
       ))}
     </dl>
@@ -88,7 +88,7 @@ function Drawing({ definition, view, cursor }: ChartProps): JSX.Element {
       aria-valuemin={0}
       aria-valuemax={last}
       aria-valuenow={index}
-      aria-valuetext={spoken(definition, shown, index)}
+      aria-valuetext={spokenValues(definition, shown, index)}
       onKeyDown={(event) => {
         const next = nextIndex(event.key, index, last);
         if (shown === undefined || next === undefined) return;
@@ -104,7 +104,7 @@ function Drawing({ definition, view, cursor }: ChartProps): JSX.Element {
 function usePlot(
   element: { readonly current: HTMLDivElement | null },
   definition: ChartDefinition,
-  view: ReadonlySignal<View | undefined>,
+  view: ReadonlySignal<DashboardView | undefined>,
   cursor: Signal<number | undefined>,
 ): Plot | undefined {
   const [plot, setPlot] = useState<Plot>();
@@ -156,7 +156,7 @@ function Table({ definition, view, samples }: ChartProps): JSX.Element {
             <tr key={end}>
               <th scope="row">{clockTime(end)}</th>
               {definition.lines.map(({ label }, i) => (
-                <td key={label}>{wordsOf(definition, summary, i)}</td>
+                <td key={label}>{valueText(definition, summary, i)}</td>
               ))}
             </tr>
           ))}
@@ -166,12 +166,12 @@ function Table({ definition, view, samples }: ChartProps): JSX.Element {
   );
 }
 
-function summaryAt(view: View | undefined, time: number | undefined): Summary | undefined {
+function summaryAt(view: DashboardView | undefined, time: number | undefined): Summary | undefined {
   if (view === undefined) return undefined;
   return time === undefined ? view.now : view.summaries[indexAt(view.grid, time)];
 }
 
-function wordsOf(
+function valueText(
   { lines, format }: ChartDefinition,
   summary: Summary | undefined,
   line: number,
@@ -180,19 +180,23 @@ function wordsOf(
   return value === undefined ? "–" : format(value);
 }
 
-function spoken(definition: ChartDefinition, view: View | undefined, index: number): string {
+function spokenValues(
+  definition: ChartDefinition,
+  view: DashboardView | undefined,
+  index: number,
+): string {
   if (view === undefined) return "No figures yet";
   const summary = view.summaries[index];
   const time = clockTime(timeAt(view.grid, index) * 1_000);
   if (summary === undefined) return `${time}: no figures`;
   const values = definition.lines.map(({ label }, i) =>
-    `${label} ${wordsOf(definition, summary, i)}`
+    `${label} ${valueText(definition, summary, i)}`
   );
   return `${time}: ${values.join(", ")}`;
 }
 
 /** Steps of a large move, by Page Up and Page Down. */
-const PAGE = 10;
+const PAGE_STEPS = 10;
 
 /** Where a key moves the cursor; undefined: it is no such key. */
 function nextIndex(key: string, index: number, last: number): number | "none" | undefined {
@@ -205,9 +209,9 @@ function nextIndex(key: string, index: number, last: number): number | "none" | 
     case "ArrowUp":
       return within(index + 1);
     case "PageDown":
-      return within(index - PAGE);
+      return within(index - PAGE_STEPS);
     case "PageUp":
-      return within(index + PAGE);
+      return within(index + PAGE_STEPS);
     case "Home":
       return 0;
     case "End":

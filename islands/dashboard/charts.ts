@@ -1,8 +1,8 @@
 import { formatCount, formatDuration, formatRate } from "../format.ts";
-import type { Spread, Summary } from "./summary.ts";
+import type { Percentiles, Summary } from "./summary.ts";
 
 /** One line of a chart. */
-export interface Line {
+export interface ChartLine {
   readonly label: string;
   /** Undefined where there is nothing to say. */
   readonly read: (summary: Summary) => number | undefined;
@@ -14,10 +14,10 @@ export interface ChartDefinition {
   readonly title: string;
   /** What the figures are, in a few words. */
   readonly about: string;
-  readonly lines: readonly Line[];
+  readonly lines: readonly ChartLine[];
   readonly format: (value: number) => string;
   /** The least that the scale goes up to, so that next to nothing does not fill the chart. */
-  readonly least: number;
+  readonly minScale: number;
   readonly isDuration?: boolean;
   /** Whether the area below each line is tinted. */
   readonly isFilled?: boolean;
@@ -29,7 +29,7 @@ export const CHARTS: readonly ChartDefinition[] = [
     title: "Connections",
     about: "open, by transport",
     format: formatCount,
-    least: 4,
+    minScale: 4,
     isFilled: true,
     lines: [
       { label: "WebSocket", read: ({ websocket }) => websocket },
@@ -42,7 +42,7 @@ export const CHARTS: readonly ChartDefinition[] = [
     title: "Publishes",
     about: "a second",
     format: formatRate,
-    least: 4,
+    minScale: 4,
     isFilled: true,
     lines: [
       { label: "Accepted", read: ({ accepted }) => accepted },
@@ -55,7 +55,7 @@ export const CHARTS: readonly ChartDefinition[] = [
     title: "Deliveries",
     about: "events a second",
     format: formatRate,
-    least: 4,
+    minScale: 4,
     isFilled: true,
     lines: [
       { label: "Live", read: ({ delivered }) => delivered },
@@ -70,7 +70,7 @@ export const CHARTS: readonly ChartDefinition[] = [
     title: "Replay lag",
     about: "of the slowest reader",
     format: formatCount,
-    least: 4,
+    minScale: 4,
     isFilled: true,
     lines: [{ label: "Events behind", read: ({ lag }) => lag }],
   },
@@ -79,7 +79,7 @@ export const CHARTS: readonly ChartDefinition[] = [
     title: "Subscriptions",
     about: "live or reading the log",
     format: formatCount,
-    least: 4,
+    minScale: 4,
     isFilled: true,
     lines: [
       { label: "Live", read: ({ live }) => live },
@@ -94,12 +94,12 @@ function spread(
   title: string,
   about: string,
 ): ChartDefinition {
-  const line = (label: keyof Spread): Line => ({
+  const line = (label: keyof Percentiles): ChartLine => ({
     label,
     read: (summary) => summary[id]?.[label],
   });
   const lines = [line("p50"), line("p95"), line("p99")];
-  return { id, title, about, lines, format: formatDuration, least: 2, isDuration: true };
+  return { id, title, about, lines, format: formatDuration, minScale: 2, isDuration: true };
 }
 
 /**
@@ -108,7 +108,7 @@ function spread(
  * and a line goes on across it.
  */
 export function valuesOf(
-  { read }: Line,
+  { read }: ChartLine,
   summaries: readonly (Summary | undefined)[],
   bridged: number,
 ): readonly (number | null | undefined)[] {
@@ -124,7 +124,7 @@ export function valuesOf(
 }
 
 /** The places of values that no line leads to or from: without a point they would not be seen. */
-export function lonely(values: readonly (number | null | undefined)[]): readonly number[] {
+export function isolatedPoints(values: readonly (number | null | undefined)[]): readonly number[] {
   return values.flatMap((value, at) => {
     if (!isNumber(value)) return [];
     return isLineEnd(values, at, -1) && isLineEnd(values, at, 1) ? [at] : [];
@@ -146,18 +146,18 @@ function isNumber(value: number | null | undefined): value is number {
 }
 
 /** A stretch of time that charts show. */
-export interface Span {
+export interface TimeSpan {
   readonly minutes: number;
   /** Milliseconds of one point. */
   readonly step: number;
 }
 
-export const SPANS: readonly Span[] = [
+export const SPANS: readonly TimeSpan[] = [
   { minutes: 2, step: 1_000 },
   { minutes: 10, step: 2_000 },
   { minutes: 60, step: 15_000 },
 ];
 
-export function spanMs({ minutes }: Span): number {
+export function spanMs({ minutes }: TimeSpan): number {
   return minutes * 60_000;
 }

@@ -10,28 +10,28 @@ import type { ConnectionModules } from "../../lib/client/connection/modules.ts";
 import { ConnectionState } from "../connection_state.tsx";
 import { formatCount, formatDuration, formatRate } from "../format.ts";
 import { useObservable } from "../observable.ts";
-import { farewellOf } from "../session.tsx";
+import { signedOutReason } from "../sign_in_notice.tsx";
 import { Chart } from "./chart.tsx";
-import { CHARTS, type Span, spanMs, SPANS } from "./charts.ts";
+import { CHARTS, spanMs, SPANS, type TimeSpan } from "./charts.ts";
 import { clockTime } from "./clock.ts";
 import { FiguresFeed } from "./figures_feed.ts";
 import { Isolates } from "./isolates.tsx";
-import type { Break } from "./summary.ts";
-import { type View, viewOf } from "./view.ts";
+import type { FiguresBreak } from "./summary.ts";
+import { type DashboardView, viewOf } from "./view.ts";
 
 /** What the server gives the island: plain JSON. */
 export type DashboardProps = Readonly<Record<never, never>>;
 
 /** The span at first. */
-const DEFAULT_SPAN: Span = SPANS[1] ?? { minutes: 10, step: 2_000 };
+const DEFAULT_SPAN: TimeSpan = SPANS[1] ?? { minutes: 10, step: 2_000 };
 /** Breaks that are told in words; the charts mark all. */
-const TOLD_BREAKS = 3;
+const MAX_LISTED_BREAKS = 3;
 
 export function Dashboard(_props: DashboardProps): JSX.Element {
   const span = useSignal(DEFAULT_SPAN);
   const cursor = useSignal<number>();
   const feed = useSignal<FiguresFeed>();
-  const view = useSignal<View>();
+  const view = useSignal<DashboardView>();
   useFigures(feed, span, view);
   return (
     <div class="dashboard">
@@ -62,8 +62,8 @@ export function Dashboard(_props: DashboardProps): JSX.Element {
 /** Follows the figures over server-sent events, and draws them at most once a frame. */
 function useFigures(
   feed: Signal<FiguresFeed | undefined>,
-  span: ReadonlySignal<Span>,
-  view: Signal<View | undefined>,
+  span: ReadonlySignal<TimeSpan>,
+  view: Signal<DashboardView | undefined>,
 ): void {
   useEffect(() => {
     const own = new FiguresFeed(connectByStream());
@@ -86,7 +86,7 @@ function useFigures(
   }, []);
 }
 
-const WAYS: ConnectionModules = { transports: { sse: openEventStream }, call: callOverHttp };
+const MODULES: ConnectionModules = { transports: { sse: openEventStream }, call: callOverHttp };
 
 /**
  * The client's connection alone, without what publishes, shares tabs and keeps presence: the page
@@ -94,11 +94,11 @@ const WAYS: ConnectionModules = { transports: { sse: openEventStream }, call: ca
  */
 function connectByStream(): Link {
   const base = new URL("/", location.origin);
-  return new Connection(base, WAYS, { platform: PLATFORM });
+  return new Connection(base, MODULES, { platform: PLATFORM });
 }
 
 interface SpansProps {
-  readonly span: Signal<Span>;
+  readonly span: Signal<TimeSpan>;
   readonly feed: ReadonlySignal<FiguresFeed | undefined>;
 }
 
@@ -114,7 +114,7 @@ function Spans({ span, feed }: SpansProps): JSX.Element {
             checked={one.minutes === span.value.minutes}
             onChange={() => {
               span.value = one;
-              void feed.peek()?.reachBack(spanMs(one));
+              void feed.peek()?.loadBack(spanMs(one));
             }}
           />
           <span>{one.minutes} min</span>
@@ -125,18 +125,18 @@ function Spans({ span, feed }: SpansProps): JSX.Element {
 }
 
 interface ViewProps {
-  readonly view: ReadonlySignal<View | undefined>;
+  readonly view: ReadonlySignal<DashboardView | undefined>;
 }
 
 /** What keeps the page from its figures. */
 function Problem({ feed, view }: FeedProps): JSX.Element | null {
-  const farewell = farewellOf(useObservable(feed?.state));
-  const error = farewell ?? feed?.error.value?.detail;
+  const signedOut = signedOutReason(useObservable(feed?.state));
+  const error = signedOut ?? feed?.error.value?.detail;
   if (error !== undefined) {
     return (
       <p class="card problem row" role="alert">
         {error}
-        {farewell !== undefined && (
+        {signedOut !== undefined && (
           <button type="button" onClick={() => location.reload()}>Sign in again</button>
         )}
       </p>
@@ -154,7 +154,7 @@ interface FeedProps extends ViewProps {
 const FIGURES: readonly {
   readonly label: string;
   readonly unit?: string;
-  readonly read: (now: NonNullable<View["now"]>) => string | undefined;
+  readonly read: (now: NonNullable<DashboardView["now"]>) => string | undefined;
 }[] = [
   {
     label: "Connections",
@@ -196,7 +196,7 @@ function Headline({ feed, view }: FeedProps): JSX.Element {
 
 /** Says why there is a break in the charts. */
 function Breaks({ view }: ViewProps): JSX.Element {
-  const breaks = view.value?.breaks.slice(-TOLD_BREAKS).reverse() ?? [];
+  const breaks = view.value?.breaks.slice(-MAX_LISTED_BREAKS).reverse() ?? [];
   return (
     <ul class="list breaks" aria-label="Breaks in the figures">
       {breaks.map((one) => <li key={one.from} data-reason={one.reason}>{describeBreak(one)}</li>)}
@@ -204,7 +204,7 @@ function Breaks({ view }: ViewProps): JSX.Element {
   );
 }
 
-function describeBreak({ from, to, reason }: Break): string {
+function describeBreak({ from, to, reason }: FiguresBreak): string {
   const when = `${clockTime(from)} – ${clockTime(to)}`;
   return reason === "restart"
     ? `${when}: the server was down, and started again.`

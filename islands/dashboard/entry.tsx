@@ -1,4 +1,4 @@
-import { wakePage } from "../wake.tsx";
+import { hydratePage } from "../hydrate.tsx";
 import { Dashboard } from "./dashboard.tsx";
 
-wakePage(Dashboard);
+hydratePage(Dashboard);

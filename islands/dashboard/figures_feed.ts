@@ -10,7 +10,7 @@ const CHANNEL = "$figures";
 /** How long figures are kept, here as on the server, in ms. */
 const KEPT_MS = 60 * 60_000;
 /** Events of one look back. */
-const PAGE = 1_000;
+const PAGE_EVENTS = 1_000;
 
 /**
  * The figures that the page has: first those of a time back, then each new one. What was missed
@@ -22,12 +22,12 @@ export class FiguresFeed implements Disposable {
   readonly version = signal(0);
   readonly error = signal<WeirError>();
   /** Whether earlier figures are being fetched. */
-  readonly isLooking = signal(false);
+  readonly isLoading = signal(false);
   readonly #link: Link;
   readonly #abort = new AbortController();
   /** Where an earlier page would end; none: there is nothing earlier. */
   #before: string | undefined;
-  #wanted = 0;
+  #wantedMs = 0;
 
   /** @param link is closed with the feed. */
   constructor(link: Link) {
@@ -42,43 +42,43 @@ export class FiguresFeed implements Disposable {
   async start(milliseconds: number): Promise<void> {
     const { signal } = this.#abort;
     // Where it fails the stream says why, or has it all: no more is kept than an hour.
-    const newest = await readHistory<Sample>(this.#link, CHANNEL, { limit: PAGE, signal })
+    const newest = await readHistory<Sample>(this.#link, CHANNEL, { limit: PAGE_EVENTS, signal })
       .catch(() => undefined);
     if (signal.aborted) return;
-    this.#take(newest?.events ?? []);
+    this.#add(newest?.events ?? []);
     this.#before = newest?.before;
     this.#link.feed(CHANNEL, newest?.cursor ?? "earliest", {
       started() {},
-      event: (event) => this.#take([event as WeirEvent<Sample>]), // by its type, which is looked at
+      event: (event) => this.#add([event as WeirEvent<Sample>]), // by its type, which is looked at
       gap() {}, // what is missing shows by the samples' times
       ephemeral() {},
       ended: (error) => {
         if (error.code !== "closed") this.error.value = error;
       },
     });
-    await this.reachBack(milliseconds);
+    await this.loadBack(milliseconds);
   }
 
   /** Fetches earlier figures until those of the last `milliseconds` are there, as far as they are. */
-  async reachBack(milliseconds: number): Promise<void> {
-    this.#wanted = milliseconds;
-    if (this.isLooking.peek()) return;
-    this.isLooking.value = true;
+  async loadBack(milliseconds: number): Promise<void> {
+    this.#wantedMs = milliseconds;
+    if (this.isLoading.peek()) return;
+    this.isLoading.value = true;
     const { signal } = this.#abort;
     try {
-      while (this.#before !== undefined && this.#reached < this.#wanted) {
+      while (this.#before !== undefined && this.#loadedMs < this.#wantedMs) {
         const page = await readHistory<Sample>(this.#link, CHANNEL, {
           before: this.#before,
-          limit: PAGE,
+          limit: PAGE_EVENTS,
           signal,
         });
-        this.#take(page.events);
+        this.#add(page.events);
         this.#before = page.before;
       }
     } catch {
       // Who wants it can choose the span again; what there is stays.
     } finally {
-      this.isLooking.value = false;
+      this.isLoading.value = false;
     }
   }
 
@@ -87,12 +87,12 @@ export class FiguresFeed implements Disposable {
     void this.#link.close();
   }
 
-  get #reached(): number {
+  get #loadedMs(): number {
     const { first, last } = this.samples;
     return first > last ? 0 : last - first;
   }
 
-  #take(events: readonly WeirEvent<Sample>[]): void {
+  #add(events: readonly WeirEvent<Sample>[]): void {
     for (const { type, data } of events) if (type === FIGURES_TYPE) this.samples.add(data);
     this.samples.forgetBefore(this.samples.last - KEPT_MS);
     if (events.length > 0) this.version.value++;

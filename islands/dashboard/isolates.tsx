@@ -3,7 +3,7 @@ import type { JSX } from "preact";
 import { formatCount, formatDuration, formatRate } from "../format.ts";
 import { clockTime } from "./clock.ts";
 import type { Summary } from "./summary.ts";
-import type { IsolateView, View } from "./view.ts";
+import type { DashboardView, IsolateView } from "./view.ts";
 
 const COLUMNS: readonly {
   readonly label: string;
@@ -21,7 +21,7 @@ const COLUMNS: readonly {
 ];
 
 interface IsolatesProps {
-  readonly view: ReadonlySignal<View | undefined>;
+  readonly view: ReadonlySignal<DashboardView | undefined>;
 }
 
 /** The isolates that the charts' figures are summed over, the newest first. */

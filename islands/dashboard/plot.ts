@@ -1,8 +1,8 @@
 import uPlot from "uplot";
 import { formatCompact } from "../format.ts";
-import { type ChartDefinition, lonely, valuesOf } from "./charts.ts";
+import { type ChartDefinition, isolatedPoints, valuesOf } from "./charts.ts";
 import { shortClockTime } from "./clock.ts";
-import { timeAt, type View } from "./view.ts";
+import { type DashboardView, timeAt } from "./view.ts";
 
 /** Milliseconds without anything to time across which a line goes on. */
 const BRIDGED_MS = 10_000;
@@ -13,7 +13,7 @@ const FILL_ALPHA = "1a";
 
 /** A chart on the page. Times are in seconds since 1970. */
 export interface Plot extends Disposable {
-  draw(view: View): void;
+  draw(view: DashboardView): void;
   /** Puts the cursor at a time, or away. */
   point(time: number | undefined): void;
 }
@@ -30,7 +30,7 @@ export function makePlot(
 ): Plot {
   const style = getComputedStyle(element);
   const colour = (name: string) => style.getPropertyValue(`--${name}`).trim();
-  let view: View | undefined;
+  let view: DashboardView | undefined;
   let isPointed = false;
   const { width, height } = element.getBoundingClientRect();
   const plot = new uPlot(
@@ -41,7 +41,7 @@ export function makePlot(
       padding: [8, 20, 0, 0],
       scales: {
         x: { time: true, range: () => rangeOf(view) },
-        y: { range: (_plot, _min, max) => [0, Math.max(definition.least, (max ?? 0) * 1.1)] },
+        y: { range: (_plot, _min, max) => [0, Math.max(definition.minScale, (max ?? 0) * 1.1)] },
       },
       axes: axesOf(definition, colour, style.fontFamily),
       series: [{}, ...definition.lines.map((_, i) => seriesOf(definition, i, colour))],
@@ -91,17 +91,17 @@ export function makePlot(
   };
 }
 
-function rangeOf(view: View | undefined): [number, number] {
+function rangeOf(view: DashboardView | undefined): [number, number] {
   if (view === undefined) return [0, 1];
   const { start, step, count } = view.grid;
   return [start / 1_000, (start + step * count) / 1_000];
 }
 
-type Colours = (name: string) => string;
+type ColorOf = (name: string) => string;
 
 function axesOf(
   { format, isDuration }: ChartDefinition,
-  colour: Colours,
+  colour: ColorOf,
   fontFamily: string,
 ): uPlot.Axis[] {
   const axis: uPlot.Axis = {
@@ -133,7 +133,7 @@ function axesOf(
 function seriesOf(
   { isFilled }: ChartDefinition,
   index: number,
-  colour: Colours,
+  colour: ColorOf,
 ): uPlot.Series {
   const stroke = colour(`series-${index + 1}`);
   return {
@@ -144,13 +144,17 @@ function seriesOf(
       size: 4,
       fill: stroke,
       show: true,
-      filter: (plot, series) => [...lonely([...plot.data[series] ?? []])],
+      filter: (plot, series) => [...isolatedPoints([...plot.data[series] ?? []])],
     },
   };
 }
 
 /** Shades what nobody has figures of, with a line where an isolate started again. */
-function drawBreaks({ ctx, bbox, valToPos }: uPlot, view: View | undefined, colour: Colours): void {
+function drawBreaks(
+  { ctx, bbox, valToPos }: uPlot,
+  view: DashboardView | undefined,
+  colour: ColorOf,
+): void {
   if (view === undefined) return;
   const { left, top, width, height } = bbox;
   const at = (time: number) =>

@@ -1,7 +1,7 @@
 import type { Sample } from "../../lib/shared/figures.ts";
 
 /** A sample and the time that it is about, in ms since 1970: from `start` up to `end`. */
-export interface Timed {
+export interface TimedSample {
   readonly sample: Sample;
   readonly start: number;
   readonly end: number;
@@ -13,22 +13,22 @@ export interface IsolateSamples {
   /** Milliseconds since 1970. */
   readonly started: number;
   /** By their end, each end once. */
-  readonly samples: readonly Timed[];
+  readonly samples: readonly TimedSample[];
 }
 
-interface Kept extends IsolateSamples {
-  readonly samples: Timed[];
+interface StoredSamples extends IsolateSamples {
+  readonly samples: TimedSample[];
 }
 
 /** How far behind the others an isolate's last sample is when it counts as gone, in ms. */
-const GONE = 5_000;
+const GONE_MS = 5_000;
 
 /**
  * The samples that the page has, by isolate and by their own time, in whatever order and however
  * often they come.
  */
 export class Samples {
-  readonly #isolates = new Map<string, Kept>();
+  readonly #isolates = new Map<string, StoredSamples>();
   #last = -Infinity;
 
   /** The end of the newest sample, in ms since 1970; `-Infinity` where there is none. */
@@ -44,7 +44,7 @@ export class Samples {
   /** Up to where every isolate that is still there has said what it did. */
   get complete(): number {
     const ends = this.all().map(({ samples }) => samples.at(-1)?.end ?? -Infinity)
-      .filter((end) => end > this.#last - GONE);
+      .filter((end) => end > this.#last - GONE_MS);
     return ends.length === 0 ? -Infinity : Math.min(...ends);
   }
 
@@ -54,8 +54,8 @@ export class Samples {
   }
 
   /** Whether the isolate was there at the end of what is complete. */
-  isThere({ samples }: IsolateSamples): boolean {
-    return (samples.at(-1)?.end ?? -Infinity) > this.#last - GONE;
+  isAlive({ samples }: IsolateSamples): boolean {
+    return (samples.at(-1)?.end ?? -Infinity) > this.#last - GONE_MS;
   }
 
   add(sample: Sample): void {
@@ -65,7 +65,7 @@ export class Samples {
     const { isolate } = sample;
     const kept = this.#isolates.get(isolate) ?? { isolate, started, samples: [] };
     this.#isolates.set(isolate, kept);
-    const at = placeOf(kept.samples, end);
+    const at = indexAfter(kept.samples, end);
     if (kept.samples[at - 1]?.end === end) return;
     kept.samples.splice(at, 0, { sample, start: end - sample.seconds * 1_000, end });
     this.#last = Math.max(this.#last, end);
@@ -74,14 +74,14 @@ export class Samples {
   /** Forgets what ended before `time`. */
   forgetBefore(time: number): void {
     for (const [isolate, { samples }] of this.#isolates) {
-      samples.splice(0, placeOf(samples, time));
+      samples.splice(0, indexAfter(samples, time));
       if (samples.length === 0) this.#isolates.delete(isolate);
     }
   }
 }
 
 /** The place behind all samples that end at `time` or before. */
-export function placeOf(samples: readonly Timed[], time: number): number {
+export function indexAfter(samples: readonly TimedSample[], time: number): number {
   let low = 0;
   let high = samples.length;
   while (low < high) {

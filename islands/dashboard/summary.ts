@@ -1,9 +1,9 @@
 import type { Sample } from "../../lib/shared/figures.ts";
 import { type Buckets, Histogram, quantiles } from "../../lib/shared/histogram.ts";
-import { type IsolateSamples, placeOf, type Timed } from "./samples.ts";
+import { indexAfter, type IsolateSamples, type TimedSample } from "./samples.ts";
 
 /** How a duration is spread, in ms; none where nothing happened. */
-export interface Spread {
+export interface Percentiles {
   readonly p50: number;
   readonly p95: number;
   readonly p99: number;
@@ -25,14 +25,14 @@ export interface Summary {
   readonly ephemeral: number;
   readonly delivered: number;
   readonly caughtUp: number;
-  readonly publish: Spread | undefined;
-  readonly commit: Spread | undefined;
-  readonly delivery: Spread | undefined;
-  readonly eventLoop: Spread | undefined;
+  readonly publish: Percentiles | undefined;
+  readonly commit: Percentiles | undefined;
+  readonly delivery: Percentiles | undefined;
+  readonly eventLoop: Percentiles | undefined;
 }
 
 /** Part of a stretch that an isolate has to know to count in it. */
-const KNOWN_PART = 0.5;
+const MIN_COVERAGE = 0.5;
 
 type DurationName = keyof Sample["durations"];
 
@@ -51,13 +51,14 @@ export function summarize(
     return part === undefined ? [] : [part];
   });
   if (parts.length === 0) return undefined;
-  const sum = (read: (part: Part) => number) => parts.reduce((n, part) => n + read(part), 0);
+  const sum = (read: (part: IsolateShare) => number) =>
+    parts.reduce((n, part) => n + read(part), 0);
   const rate = (read: (sample: Sample) => number) => sum((part) => rateOf(part, read));
   const stand = (read: (sample: Sample) => number) => sum(({ last }) => read(last));
   const most = (read: (sample: Sample) => number) =>
     Math.max(...parts.flatMap(({ shares }) => shares.map(({ sample }) => read(sample))));
   const spread = (name: DurationName) =>
-    spreadOf(parts.flatMap(({ inside }) => inside.map(({ durations }) => durations[name])));
+    percentilesOf(parts.flatMap(({ inside }) => inside.map(({ durations }) => durations[name])));
   return {
     isolates: parts.length,
     sse: stand(({ connections }) => connections.sse),
@@ -80,7 +81,7 @@ export function summarize(
 }
 
 /** What one isolate knows of a stretch of time. */
-interface Part {
+interface IsolateShare {
   /** Its samples that touch it, and how much of each lies in it, from 0 to 1. */
   readonly shares: readonly { readonly sample: Sample; readonly share: number }[];
   /** Those of which the middle lies in it: each sample is inside of one stretch and no other. */
@@ -90,12 +91,16 @@ interface Part {
   readonly seconds: number;
 }
 
-function partOf(samples: readonly Timed[], start: number, end: number): Part | undefined {
+function partOf(
+  samples: readonly TimedSample[],
+  start: number,
+  end: number,
+): IsolateShare | undefined {
   const shares: { sample: Sample; share: number }[] = [];
   const inside: Sample[] = [];
   let known = 0;
   let last: Sample | undefined;
-  for (let at = placeOf(samples, start); at < samples.length; at++) {
+  for (let at = indexAfter(samples, start); at < samples.length; at++) {
     const timed = samples[at];
     if (timed === undefined || timed.start >= end) break;
     const overlap = Math.min(end, timed.end) - Math.max(start, timed.start);
@@ -106,15 +111,15 @@ function partOf(samples: readonly Timed[], start: number, end: number): Part | u
     const middle = (timed.start + timed.end) / 2;
     if (middle >= start && middle < end) inside.push(last);
   }
-  if (last === undefined || known < KNOWN_PART * (end - start)) return undefined;
+  if (last === undefined || known < MIN_COVERAGE * (end - start)) return undefined;
   return { shares, inside, last, seconds: known / 1_000 };
 }
 
-function rateOf({ shares, seconds }: Part, read: (sample: Sample) => number): number {
+function rateOf({ shares, seconds }: IsolateShare, read: (sample: Sample) => number): number {
   return shares.reduce((n, { sample, share }) => n + share * read(sample), 0) / seconds;
 }
 
-function spreadOf(all: readonly Buckets[]): Spread | undefined {
+function percentilesOf(all: readonly Buckets[]): Percentiles | undefined {
   const histogram = new Histogram();
   for (const buckets of all) histogram.add(buckets);
   const [p50, p95, p99] = quantiles(histogram.take(), [0.5, 0.95, 0.99]);
@@ -123,21 +128,21 @@ function spreadOf(all: readonly Buckets[]): Spread | undefined {
 }
 
 /** Equal stretches of time next to each other. Times are ms since 1970. */
-export interface Grid {
+export interface TimeGrid {
   readonly start: number;
   readonly step: number;
   readonly count: number;
 }
 
 /** The grid of `count` steps that ends with the last whole step up to `time`. */
-export function gridUpTo(time: number, step: number, count: number): Grid {
+export function gridUpTo(time: number, step: number, count: number): TimeGrid {
   return { start: (Math.floor(time / step) - count) * step, step, count };
 }
 
 /** The summary of each step of the grid. */
 export function summarizeGrid(
   isolates: readonly IsolateSamples[],
-  { start, step, count }: Grid,
+  { start, step, count }: TimeGrid,
 ): readonly (Summary | undefined)[] {
   return Array.from({ length: count }, (_, i) => {
     const from = start + i * step;
@@ -146,7 +151,7 @@ export function summarizeGrid(
 }
 
 /** A stretch of time, in ms since 1970, that nobody has figures of. */
-export interface Break {
+export interface FiguresBreak {
   readonly from: number;
   readonly to: number;
   /** `restart`: an isolate started at its end; else nobody looked, so nothing was recorded. */
@@ -154,25 +159,25 @@ export interface Break {
 }
 
 /** Between samples that follow each other there may be so many ms: clocks and timers are not exact. */
-const SLACK = 1_000;
+const SLACK_MS = 1_000;
 
 /** The breaks between samples from `start` up to `end`, in their order. */
 export function findBreaks(
   isolates: readonly IsolateSamples[],
   start: number,
   end: number,
-): readonly Break[] {
-  const timed = isolates.flatMap(({ samples }) => samples.slice(placeOf(samples, start)))
+): readonly FiguresBreak[] {
+  const timed = isolates.flatMap(({ samples }) => samples.slice(indexAfter(samples, start)))
     .sort((a, b) => a.start - b.start);
-  const breaks: Break[] = [];
+  const breaks: FiguresBreak[] = [];
   let known: number | undefined;
   for (const { start: from, end: to } of timed) {
     if (from >= end) break;
-    if (known !== undefined && from - known > SLACK) {
+    if (known !== undefined && from - known > SLACK_MS) {
       const gap = { from: known, to: from };
       // Its first sample begins when it has started, give or take a timer.
       const isRestart = isolates.some(({ started }) =>
-        started > gap.from && started <= gap.to + SLACK
+        started > gap.from && started <= gap.to + SLACK_MS
       );
       breaks.push({ ...gap, reason: isRestart ? "restart" : "unrecorded" });
     }

@@ -1,13 +1,13 @@
-import { type Span, spanMs } from "./charts.ts";
+import { spanMs, type TimeSpan } from "./charts.ts";
 import type { Samples } from "./samples.ts";
 import {
-  type Break,
+  type FiguresBreak,
   findBreaks,
-  type Grid,
   gridUpTo,
   summarize,
   summarizeGrid,
   type Summary,
+  type TimeGrid,
 } from "./summary.ts";
 
 /** What the page says of "now" is about so many ms: one second alone would flicker. */
@@ -23,18 +23,18 @@ export interface IsolateView {
 }
 
 /** All that the page draws, for one span. */
-export interface View {
-  readonly span: Span;
-  readonly grid: Grid;
+export interface DashboardView {
+  readonly span: TimeSpan;
+  readonly grid: TimeGrid;
   /** One for each step of the grid. */
   readonly summaries: readonly (Summary | undefined)[];
-  readonly breaks: readonly Break[];
+  readonly breaks: readonly FiguresBreak[];
   readonly now: Summary | undefined;
   readonly isolates: readonly IsolateView[];
 }
 
 /** Undefined where there are no figures yet. */
-export function viewOf(samples: Samples, span: Span): View | undefined {
+export function viewOf(samples: Samples, span: TimeSpan): DashboardView | undefined {
   const end = samples.complete;
   if (end === -Infinity) return undefined;
   const all = samples.all();
@@ -48,7 +48,7 @@ export function viewOf(samples: Samples, span: Span): View | undefined {
     isolates: all.map((one) => ({
       isolate: one.isolate,
       started: one.started,
-      now: samples.isThere(one)
+      now: samples.isAlive(one)
         ? summarize([one], end - NOW_MS, end) ?? summarize([one], end - 1_000, end)
         : undefined,
     })),
@@ -56,11 +56,11 @@ export function viewOf(samples: Samples, span: Span): View | undefined {
 }
 
 /** The middle of a step of the grid, in seconds since 1970, where its point is drawn. */
-export function timeAt({ start, step }: Grid, index: number): number {
+export function timeAt({ start, step }: TimeGrid, index: number): number {
   return (start + (index + 0.5) * step) / 1_000;
 }
 
 /** The step of the grid that has this time (s since 1970), or the nearest. */
-export function indexAt({ start, step, count }: Grid, time: number): number {
+export function indexAt({ start, step, count }: TimeGrid, time: number): number {
   return Math.min(count - 1, Math.max(0, Math.floor((time * 1_000 - start) / step)));
 }

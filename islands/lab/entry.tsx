@@ -1,4 +1,4 @@
-import { wakePage } from "../wake.tsx";
+import { hydratePage } from "../hydrate.tsx";
 import { Lab } from "./lab.tsx";
 
-wakePage(Lab);
+hydratePage(Lab);

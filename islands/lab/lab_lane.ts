@@ -3,7 +3,7 @@ import type { TransportName, Weir } from "../../lib/client/api.ts";
 import { connect } from "../../lib/client/client.ts";
 import { PLATFORM } from "../../lib/client/core/platform.ts";
 import { Lane } from "./lane.ts";
-import { LabWire } from "./wire.ts";
+import { LabNetwork } from "./network.ts";
 
 /** What "throttle" adds to everything that comes in, in ms. */
 const THROTTLE_MS = 1_000;
@@ -16,7 +16,7 @@ export class LabLane implements Disposable {
   readonly isThrottled: Signal<boolean> = signal(false);
   /** Why it reads no more. */
   readonly problem: Signal<string | undefined> = signal(undefined);
-  readonly #wire = new LabWire(this.lane);
+  readonly #network = new LabNetwork(this.lane);
 
   /** @param publishedAt when this page has published the event with this id, if it has */
   constructor(
@@ -24,7 +24,7 @@ export class LabLane implements Disposable {
     channel: string,
     publishedAt: (id: string) => number | undefined,
   ) {
-    const { fetch, WebSocket, watch } = this.#wire;
+    const { fetch, WebSocket, watch } = this.#network;
     const platform = { ...PLATFORM, fetch, WebSocket, watch };
     this.weir = connect(location.origin, { transports: [transport] }, platform);
     this.weir.listen(channel, {
@@ -39,17 +39,17 @@ export class LabLane implements Disposable {
   }
 
   cut(): void {
-    this.#wire.cut();
+    this.#network.cut();
     this.isCut.value = true;
   }
 
   resume(): void {
-    this.#wire.resume();
+    this.#network.resume();
     this.isCut.value = false;
   }
 
   throttle(isOn: boolean): void {
-    this.#wire.throttle(isOn ? THROTTLE_MS : 0);
+    this.#network.throttle(isOn ? THROTTLE_MS : 0);
     this.isThrottled.value = isOn;
   }
 

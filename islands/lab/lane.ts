@@ -1,15 +1,15 @@
 /** What a lane shows, in ms. */
 export const WINDOW_MS = 20_000;
 /** Latencies that the median is of. */
-const LATENCIES = 100;
+const MAX_LATENCIES = 100;
 
 /** A connection or request while it lasts; times are of `performance.now()`. */
-export interface Span {
+export interface LaneSpan {
   readonly from: number;
   to: number | undefined;
 }
 
-export interface Arrival {
+export interface EventArrival {
   readonly at: number;
   /** Milliseconds from its publish, where this page has published it. */
   readonly latency: number | undefined;
@@ -21,10 +21,10 @@ export interface Arrival {
  */
 export class Lane {
   /** Connections and requests of the last {@link WINDOW_MS}. */
-  spans: readonly Span[] = [];
-  arrivals: readonly Arrival[] = [];
+  spans: readonly LaneSpan[] = [];
+  arrivals: readonly EventArrival[] = [];
   /** While it was cut off. */
-  cuts: readonly Span[] = [];
+  cuts: readonly LaneSpan[] = [];
   requests = 0;
   bytesIn = 0;
   bytesOut = 0;
@@ -35,8 +35,8 @@ export class Lane {
   readonly #latencies: number[] = [];
   #last: { readonly epoch: string; readonly sequence: number } | undefined;
 
-  begin(now: number): Span {
-    const span: Span = { from: now, to: undefined };
+  begin(now: number): LaneSpan {
+    const span: LaneSpan = { from: now, to: undefined };
     this.spans = [...this.spans, span];
     this.requests++;
     return span;
@@ -56,7 +56,7 @@ export class Lane {
     if (latency === undefined) return;
     this.latency = latency;
     this.#latencies.push(latency);
-    if (this.#latencies.length > LATENCIES) this.#latencies.shift();
+    if (this.#latencies.length > MAX_LATENCIES) this.#latencies.shift();
   }
 
   /** The stream has said itself that events are gone: those are not missing without a word. */
@@ -88,7 +88,7 @@ export class Lane {
   /** Forgets what has left the window. */
   trim(now: number): void {
     const start = now - WINDOW_MS;
-    const isShown = ({ to = now }: Span) => to >= start;
+    const isShown = ({ to = now }: LaneSpan) => to >= start;
     this.spans = this.spans.filter(isShown);
     this.cuts = this.cuts.filter(isShown);
     this.arrivals = this.arrivals.filter(({ at }) => at >= start);

@@ -7,11 +7,11 @@ import type { LabLane } from "./lab_lane.ts";
 import { Timeline } from "./timeline.tsx";
 
 /** How often the figures move, in ms: faster nobody reads. */
-const TICK = 250;
+const TICK_MS = 250;
 const NONE = "–";
 
 /** What each transport is, in a sentence. */
-const LESSONS: Readonly<Record<TransportName, string>> = {
+const DESCRIPTIONS: Readonly<Record<TransportName, string>> = {
   "websocket": "One connection, both ways, a frame for each batch of events.",
   "sse": "One endless response. Plain HTTP, so proxies and caches know it.",
   "long-poll": "A request waits until there is an event, is answered, and asks again.",
@@ -33,7 +33,7 @@ export function LanePanel({ transport, lab }: LanePanelProps): JSX.Element {
         <h2 id={title}>{name}</h2>
         <ConnectionState weir={lab?.weir} />
       </header>
-      <p class="lesson">{LESSONS[transport]}</p>
+      <p class="lane-about">{DESCRIPTIONS[transport]}</p>
       <div class="timeline-frame">
         {lab !== undefined && <Timeline lane={lab.lane} label={`The last 20 seconds of ${name}`} />}
       </div>
@@ -71,7 +71,7 @@ export function LanePanel({ transport, lab }: LanePanelProps): JSX.Element {
 function Figures({ lab }: { readonly lab: LabLane | undefined }): JSX.Element {
   const [, draw] = useState(0);
   useEffect(() => {
-    const timer = setInterval(() => draw((tick) => tick + 1), TICK);
+    const timer = setInterval(() => draw((tick) => tick + 1), TICK_MS);
     return () => clearInterval(timer);
   }, []);
   const lane = lab?.lane;

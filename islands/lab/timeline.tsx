@@ -1,6 +1,6 @@
 import type { JSX } from "preact";
 import { useEffect, useRef } from "preact/hooks";
-import { type Lane, type Span, WINDOW_MS } from "./lane.ts";
+import { type Lane, type LaneSpan, WINDOW_MS } from "./lane.ts";
 
 /** CSS pixels. */
 const BAR_HEIGHT = 10;
@@ -48,7 +48,7 @@ function paint(canvas: HTMLCanvasElement, lane: Lane, now: number): void {
   const style = getComputedStyle(canvas);
   const colour = (token: string) => style.getPropertyValue(token);
   const x = (at: number) => clientWidth * (1 - (now - at) / WINDOW_MS);
-  const bar = ({ from, to = now }: Span, top: number, height: number) => {
+  const bar = ({ from, to = now }: LaneSpan, top: number, height: number) => {
     const left = Math.max(0, x(from));
     context.fillRect(left, top, Math.max(MIN_BAR_WIDTH, x(to) - left - BAR_SPACE), height);
   };

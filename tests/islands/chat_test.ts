@@ -703,5 +703,5 @@ async function signIn(
   await page.goto(chatUrl(weir, "lobby"));
   await page.getByLabel("Token").fill(await weir.token(rights ?? all, claims));
   await page.locator(".sign-in").getByRole("button", { name: "Sign in" }).click();
-  await page.locator("#island[data-awake]").waitFor({ state: "attached" });
+  await page.locator("#island[data-hydrated]").waitFor({ state: "attached" });
 }

@@ -226,5 +226,5 @@ function state(page: Page, status: string) {
 }
 
 function farewell(page: Page) {
-  return page.locator(".session");
+  return page.locator(".sign-in-notice");
 }

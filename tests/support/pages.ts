@@ -27,7 +27,7 @@ const RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-pra
 /** Goes to `url`, and answers once the page's island is awake. */
 export async function openPage(page: Page, url: string): Promise<void> {
   await page.goto(url);
-  await page.locator("#island[data-awake]").waitFor({ state: "attached" });
+  await page.locator("#island[data-hydrated]").waitFor({ state: "attached" });
 }
 
 /** From now on the page is looked at so. */

@@ -1,13 +1,13 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import {
+  appendLines,
   countUnread,
   eventLine,
   firstUnread,
   gapLine,
-  type Line,
-  trimmed,
-  withLines,
+  type RoomLine,
+  trimLines,
 } from "../../../islands/chat/lines.ts";
 import { rowsOf } from "../../../islands/chat/rows.ts";
 import type { WeirEvent } from "../../../lib/client/api.ts";
@@ -35,12 +35,12 @@ Deno.test("a message that waited says when it was written", () => {
 
 Deno.test("events that are no messages are one line, type by type", () => {
   const other = (n: number, type: string) => eventLine(event(n, { a: 1 }, { type }), me);
-  const lines = withLines([], [other(1, "a"), other(2, "a"), other(3, "b"), message(4)]);
+  const lines = appendLines([], [other(1, "a"), other(2, "a"), other(3, "b"), message(4)]);
   assert.deepEqual(
     lines.map((line) => line.kind === "other" ? [line.type, line.count] : line.kind),
     [["a", 2], ["b", 1], "message"],
   );
-  assert.deepEqual(withLines(lines, [other(5, "b"), other(6, "b")]).length, 4);
+  assert.deepEqual(appendLines(lines, [other(5, "b"), other(6, "b")]).length, 4);
   // A message by its type alone is none.
   assert.equal(eventLine(event(1, "text", { type: "chat.message" }), me).kind, "other");
 });
@@ -71,8 +71,8 @@ Deno.test("unread is what others have said since, and the mark stands above the 
 
 Deno.test("a room that goes on for weeks keeps its newest lines", () => {
   const lines = Array.from({ length: 1_001 }, (_, i) => message(i + 1));
-  assert.equal(trimmed(lines.slice(1)).length, 1_000);
-  const kept = trimmed(lines);
+  assert.equal(trimLines(lines.slice(1)).length, 1_000);
+  const kept = trimLines(lines);
   assert.equal(kept.length, 600);
   assert.equal(kept.at(-1), lines.at(-1));
 });
@@ -82,7 +82,7 @@ Deno.test("messages of one person belong together, until a pause, a day or the m
   const bob = { ...message(60 * 3), name: "Bob" };
   const first = ann(1);
   const marked = ann(11);
-  const lines: readonly Line[] = [first, ann(2), bob, ann(4), ann(10), marked, ann(24 * 60)];
+  const lines: readonly RoomLine[] = [first, ann(2), bob, ann(4), ann(10), marked, ann(24 * 60)];
   const rows = rowsOf(lines, marked, (time) => time.slice(0, 10));
   assert.deepEqual(rows.map(({ isFirst }) => isFirst), [true, false, true, true, true, true, true]);
   assert.deepEqual(rows.map(({ isNewDay }) => isNewDay).indexOf(true, 1), 6);

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type { Message } from "../../../islands/chat/message.ts";
-import { Outgoing, type Unsent } from "../../../islands/chat/outgoing.ts";
+import { Outgoing, type UnsentStore } from "../../../islands/chat/outgoing.ts";
 import type { Published, PublishOptions } from "../../../lib/client/api.ts";
 import { WeirError } from "../../../lib/client/core/weir_error.ts";
 
@@ -61,7 +61,7 @@ function statuses(outgoing: Outgoing): readonly string[] {
   return outgoing.messages.value.map(({ id, status }) => `${id} ${status}`);
 }
 
-class Kept extends Map<string, Message> implements Unsent {
+class Kept extends Map<string, Message> implements UnsentStore {
   all(): ReadonlyMap<string, Message> {
     return new Map(this);
   }

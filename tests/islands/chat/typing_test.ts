@@ -1,22 +1,22 @@
 import assert from "node:assert/strict";
 import FakeTimers from "@sinonjs/fake-timers";
 import {
-  SAY_EVERY,
-  SHOW_FOR,
-  TypingNotes,
+  SEND_INTERVAL_MS,
+  SHOW_MS,
+  TypingSender,
   typingText,
   Typists,
 } from "../../../islands/chat/typing.ts";
 
 Deno.test("who goes on typing says so at most once in two seconds", () => {
   let said = 0;
-  const notes = new TypingNotes(() => said++);
-  for (let now = 0; now < 3 * SAY_EVERY; now += 100) notes.typed(now);
+  const notes = new TypingSender(() => said++);
+  for (let now = 0; now < 3 * SEND_INTERVAL_MS; now += 100) notes.typed(now);
   assert.equal(said, 3);
-  notes.typed(3 * SAY_EVERY - 1);
+  notes.typed(3 * SEND_INTERVAL_MS - 1);
   assert.equal(said, 3);
-  notes.sent(); // the next message is another one
-  notes.typed(3 * SAY_EVERY - 1);
+  notes.reset(); // the next message is another one
+  notes.typed(3 * SEND_INTERVAL_MS - 1);
   assert.equal(said, 4);
 });
 
@@ -25,10 +25,10 @@ Deno.test("a typist is shown for four seconds after each note", () => {
   try {
     using typists = new Typists();
     typists.types("a", "Ann");
-    clock.tick(SHOW_FOR - 1);
+    clock.tick(SHOW_MS - 1);
     typists.types("a", "Ann");
     typists.types("b", "Bob");
-    clock.tick(SHOW_FOR - 1);
+    clock.tick(SHOW_MS - 1);
     assert.deepEqual(typists.names.value, ["Ann", "Bob"]);
     clock.tick(1);
     assert.deepEqual(typists.names.value, []);

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { ChannelList, withRates } from "../../../islands/console/channel_list_model.ts";
+import { ChannelListModel, withRates } from "../../../islands/console/channel_list_model.ts";
 import type { ChannelFigures } from "../../../islands/console/requests.ts";
 import { eventAt } from "./support.ts";
 
@@ -17,7 +17,7 @@ Deno.test("a channel that was made again has a rate by what it has now", () => {
 
 Deno.test("the system's channels are found by who looks for them", () => {
   const channels = [figures("$presence:a", 1), figures("Orders", 1), figures("users", 1)];
-  const list = new ChannelList({ channels, next: null });
+  const list = new ChannelListModel({ channels, next: null });
   const found = () => list.found.value.map(({ channel }) => channel);
   assert.deepEqual(found(), ["Orders", "users"]);
   list.search.value = " ord ";

@@ -1,5 +1,10 @@
 import type { WeirEvent } from "../../../lib/client/api.ts";
-import { offsetAt, placeOf, type Row, type Rows } from "../../../islands/console/timeline.ts";
+import {
+  offsetOf,
+  parsePosition,
+  type TimelineRow,
+  type TimelineRows,
+} from "../../../islands/console/timeline.ts";
 
 export const EPOCH = "0mwpu38co";
 
@@ -8,7 +13,7 @@ export function eventAt(
   epoch = EPOCH,
   members: Partial<WeirEvent> = {},
 ): WeirEvent {
-  const offset = offsetAt({ epoch, sequence });
+  const offset = offsetOf({ epoch, sequence });
   return {
     kind: "event",
     channel: "orders",
@@ -23,10 +28,10 @@ export function eventAt(
 }
 
 /** The lines in order: an event's sequence, else what kind of line it is. */
-export function sequencesOf(rows: Rows): readonly (number | Row["kind"])[] {
+export function sequencesOf(rows: TimelineRows): readonly (number | TimelineRow["kind"])[] {
   return Array.from({ length: rows.length }, (_, index) => {
     const row = rows.at(index);
     if (row === undefined) throw new Error(`there is no line ${index}`);
-    return row.kind === "event" ? placeOf(row.key)?.sequence ?? NaN : row.kind;
+    return row.kind === "event" ? parsePosition(row.key)?.sequence ?? NaN : row.kind;
   });
 }

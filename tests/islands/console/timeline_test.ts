@@ -2,18 +2,18 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import type { WeirEvent } from "../../../lib/client/api.ts";
 import { EventPages, PAGE_EVENTS } from "../../../islands/console/event_pages.ts";
-import { MAX_NOTICES, offsetAt, Timeline } from "../../../islands/console/timeline.ts";
+import { MAX_NOTICES, offsetOf, Timeline } from "../../../islands/console/timeline.ts";
 import { EPOCH, eventAt, sequencesOf } from "./support.ts";
 
 Deno.test("a timeline has the places that a channel has, and reads what is looked at", () => {
   const timeline = new Timeline();
-  timeline.begin(EPOCH, 1, 1_000);
-  timeline.add([eventAt(999), eventAt(1_000)]);
+  timeline.addRange(EPOCH, 1, 1_000);
+  timeline.setEvents([eventAt(999), eventAt(1_000)]);
   assert.equal(timeline.length, 1_000);
   assert.equal(timeline.at(0)?.kind, "unread");
   assert.equal(timeline.at(999)?.kind, "event");
   assert.deepEqual(timeline.unread(0, 40), {
-    before: offsetAt({ epoch: EPOCH, sequence: PAGE_EVENTS + 1 }),
+    before: offsetOf({ epoch: EPOCH, sequence: PAGE_EVENTS + 1 }),
     limit: PAGE_EVENTS,
   });
   assert.equal(timeline.unread(998, 1_000), undefined);
@@ -21,7 +21,7 @@ Deno.test("a timeline has the places that a channel has, and reads what is looke
 
 Deno.test("a timeline goes on after its last event, and knows what it has", () => {
   const timeline = new Timeline();
-  timeline.begin(EPOCH, 5, 7);
+  timeline.addRange(EPOCH, 5, 7);
   assert.equal(timeline.append(eventAt(8)), true);
   assert.equal(timeline.append(eventAt(8)), false);
   assert.equal(timeline.append(eventAt(6)), false);
@@ -31,8 +31,8 @@ Deno.test("a timeline goes on after its last event, and knows what it has", () =
 
 Deno.test("a page that was read says which of its events are gone", () => {
   const timeline = new Timeline();
-  timeline.begin(EPOCH, 1, 10);
-  const asked = { before: offsetAt({ epoch: EPOCH, sequence: 11 }), limit: 10 };
+  timeline.addRange(EPOCH, 1, 10);
+  const asked = { before: offsetOf({ epoch: EPOCH, sequence: 11 }), limit: 10 };
   const removed = timeline.fill(asked, { events: [eventAt(4), eventAt(6)], before: undefined });
   assert.equal(removed, 3);
   assert.deepEqual(sequencesOf(timeline), [4, "gone", 6, "gone", "gone", "gone", "gone"]);
@@ -44,7 +44,7 @@ Deno.test("a timeline forgets the oldest of its notices, and nothing else", () =
   const count = MAX_NOTICES + 3;
   for (let i = 1; i <= count; i++) {
     timeline.append(eventAt(i));
-    timeline.note({ kind: "connection", text: `after ${i}` });
+    timeline.addNotice({ kind: "connection", text: `after ${i}` });
   }
   assert.equal(timeline.length, count + MAX_NOTICES);
   assert.deepEqual(sequencesOf(timeline).slice(0, 6), [1, 2, 3, 4, "connection", 5]);
@@ -59,19 +59,19 @@ Deno.test("whatever comes, a timeline's lines are those of a plain list", () => 
   );
   fc.assert(fc.property(fc.array(step, { maxLength: 60 }), fc.nat(50), (steps, start) => {
     const timeline = new Timeline({ events: 20 });
-    if (start > 0) timeline.begin(EPOCH, 1, start);
+    if (start > 0) timeline.addRange(EPOCH, 1, start);
     const keys = Array.from(
       { length: start },
-      (_, i) => offsetAt({ epoch: EPOCH, sequence: i + 1 }),
+      (_, i) => offsetOf({ epoch: EPOCH, sequence: i + 1 }),
     );
     let last = start;
     for (const { kind, skip } of steps) {
       if (kind === "note") {
-        keys.push(timeline.note({ kind: "connection", text: "x" }).key);
+        keys.push(timeline.addNotice({ kind: "connection", text: "x" }).key);
       } else {
         last += 1 + skip;
         timeline.append(eventAt(last));
-        keys.push(offsetAt({ epoch: EPOCH, sequence: last }));
+        keys.push(offsetOf({ epoch: EPOCH, sequence: last }));
       }
     }
     assert.equal(timeline.length, keys.length);
@@ -93,7 +93,7 @@ Deno.test("reading what is missing, again and again, ends with all of it", () =>
       const kept = Array.from({ length: last }, (_, i) => i + 1)
         .filter((sequence) => sequence >= first && !gone.includes(sequence));
       const timeline = new Timeline();
-      timeline.begin(EPOCH, 1, last);
+      timeline.addRange(EPOCH, 1, last);
       let reads = 0;
       for (;;) {
         const asked = timeline.unread(0, timeline.length);
@@ -105,7 +105,7 @@ Deno.test("reading what is missing, again and again, ends with all of it", () =>
         const isComplete = start === 0 || kept.every((sequence) => sequence > start);
         timeline.fill(asked, {
           events: events.map((sequence) => eventAt(sequence)),
-          before: isComplete ? undefined : offsetAt({ epoch: EPOCH, sequence: start + 1 }),
+          before: isComplete ? undefined : offsetOf({ epoch: EPOCH, sequence: start + 1 }),
         });
       }
       const shown = sequencesOf(timeline);

@@ -1,6 +1,12 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { CHARTS, type Line, lonely, SPANS, valuesOf } from "../../../islands/dashboard/charts.ts";
+import {
+  type ChartLine,
+  CHARTS,
+  isolatedPoints,
+  SPANS,
+  valuesOf,
+} from "../../../islands/dashboard/charts.ts";
 import { Samples } from "../../../islands/dashboard/samples.ts";
 import { summarize, type Summary } from "../../../islands/dashboard/summary.ts";
 import { indexAt, timeAt, viewOf } from "../../../islands/dashboard/view.ts";
@@ -23,7 +29,7 @@ function p50s(text: string): readonly (Summary | undefined)[] {
   });
 }
 
-const LINE: Line = { label: "p50", read: ({ publish }) => publish?.p50 };
+const LINE: ChartLine = { label: "p50", read: ({ publish }) => publish?.p50 };
 
 Deno.test("a line goes on across a moment without anything, and breaks where nobody knows", () => {
   const values = (text: string) => valuesOf(LINE, p50s(text), 2);
@@ -36,7 +42,7 @@ Deno.test("a line goes on across a moment without anything, and breaks where nob
 });
 
 Deno.test("a value that no line leads to is a point", () => {
-  const points = (text: string) => lonely(valuesOf(LINE, p50s(text), 2));
+  const points = (text: string) => isolatedPoints(valuesOf(LINE, p50s(text), 2));
   assert.deepEqual(points("?1?23?"), [1]);
   assert.deepEqual(points("1--2"), []);
   assert.deepEqual(points("1---2"), [0, 4]);

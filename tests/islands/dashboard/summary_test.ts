@@ -135,7 +135,7 @@ Deno.test("complete is what every isolate that is there has told; who is gone ho
   samples.add(sampleAt(3_000, { isolate: "gone" }));
   assert.equal(samples.complete, START + 9_200);
   assert.deepEqual(
-    samples.all().filter((isolate) => samples.isThere(isolate)).map(({ isolate }) => isolate),
+    samples.all().filter((isolate) => samples.isAlive(isolate)).map(({ isolate }) => isolate),
     ["one", "two"],
   );
   samples.forgetBefore(START + 9_500);

@@ -1,21 +1,21 @@
 /** The browser's `fetch` and `WebSocket`, which remember when something last came by them. */
-export class Heard {
-  #at: number | undefined;
+export class ServerActivity {
+  #lastAt: number | undefined;
 
   /** `performance.now()` of then. */
-  get at(): number | undefined {
-    return this.#at;
+  get lastAt(): number | undefined {
+    return this.#lastAt;
   }
 
   readonly fetch = async (input: RequestInfo | URL, init?: RequestInit): Promise<Response> => {
     const response = await fetch(input, init);
-    this.#hear();
+    this.#record();
     if (response.body === null) return response;
     const { status, statusText, headers } = response;
     const body = response.body.pipeThrough(
       new TransformStream<Uint8Array<ArrayBuffer>, Uint8Array<ArrayBuffer>>({
         transform: (chunk, controller) => {
-          this.#hear();
+          this.#record();
           controller.enqueue(chunk);
         },
       }),
@@ -27,7 +27,7 @@ export class Heard {
   readonly WebSocket = this.#socketClass();
 
   #socketClass(): typeof WebSocket {
-    const hear = () => this.#hear();
+    const hear = () => this.#record();
     // On the server, which renders the island, nobody connects.
     return class HeardSocket extends WebSocket {
       constructor(url: string | URL, protocols?: string | string[]) {
@@ -37,7 +37,7 @@ export class Heard {
     };
   }
 
-  #hear(): void {
-    this.#at = performance.now();
+  #record(): void {
+    this.#lastAt = performance.now();
   }
 }

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { Matches } from "../../../islands/console/matches.ts";
+import { FilteredRows } from "../../../islands/console/filtered_rows.ts";
 import { Timeline } from "../../../islands/console/timeline.ts";
 import { EPOCH, eventAt, sequencesOf } from "./support.ts";
 
@@ -10,9 +10,10 @@ Deno.test("a filter finds types and texts, whatever their case, and lets gaps th
   const timeline = new Timeline();
   timeline.append(typed(1, "order.paid", { customer: "Ann" }));
   timeline.append(typed(2, "order.created", { customer: "Ann" }));
-  timeline.note({ kind: "connection", text: "The connection was lost." });
+  timeline.addNotice({ kind: "connection", text: "The connection was lost." });
   timeline.append(typed(3, "order.paid", { customer: "Bob" }));
-  const found = (type: string, text: string) => sequencesOf(new Matches(timeline, { type, text }));
+  const found = (type: string, text: string) =>
+    sequencesOf(new FilteredRows(timeline, { type, text }));
   assert.deepEqual(found("PAID", ""), [1, "connection", 3]);
   assert.deepEqual(found("", "ann"), [1, 2, "connection"]);
   assert.deepEqual(found("paid", "bob"), ["connection", 3]);
@@ -21,7 +22,7 @@ Deno.test("a filter finds types and texts, whatever their case, and lets gaps th
 
 Deno.test("what comes is tried too, and where it was found it stays", () => {
   const timeline = new Timeline();
-  const matches = new Matches(timeline, { type: "", text: "a" });
+  const matches = new FilteredRows(timeline, { type: "", text: "a" });
   for (const [sequence, data] of [[1, "a"], [2, "b"], [3, "ab"]] as const) {
     const event = typed(sequence, "message", data);
     timeline.append(event);
@@ -33,9 +34,9 @@ Deno.test("what comes is tried too, and where it was found it stays", () => {
 
 Deno.test("a filter goes back as far as events are read, and on from there", () => {
   const timeline = new Timeline();
-  timeline.begin(EPOCH, 1, 2_500);
-  timeline.add([typed(2_500, "message", "a"), typed(2_499, "message", "b")]);
-  const matches = new Matches(timeline, { type: "", text: "a" });
+  timeline.addRange(EPOCH, 1, 2_500);
+  timeline.setEvents([typed(2_500, "message", "a"), typed(2_499, "message", "b")]);
+  const matches = new FilteredRows(timeline, { type: "", text: "a" });
   assert.deepEqual([sequencesOf(matches), matches.unsearched], [[2_500], 2_498]);
   let reads = 0;
   for (let asked = matches.next(); asked !== undefined; asked = matches.next()) {

@@ -1,9 +1,9 @@
 import type { WebStorage } from "../../lib/client/reading/web_storage.ts";
 import { type Message, parseMessage } from "./message.ts";
-import type { Unsent } from "./outgoing.ts";
+import type { UnsentStore } from "./outgoing.ts";
 
 /** Rooms that are followed at once. Met: a page that reads hundreds, each looked into once. */
-export const MAX_VISITED = 20;
+export const MAX_ROOMS = 20;
 
 const KEYS = {
   name: "name",
@@ -19,10 +19,10 @@ const PREFIX = "weir-chat:";
  * What the browser keeps of one visitor. Where it may keep nothing (storage that is denied or
  * full), it is kept as long as the page is open.
  */
-export class Memory {
+export class ChatStorage {
   readonly #prefix: string;
-  readonly #reach: () => WebStorage;
-  readonly #own = new Map<string, string>();
+  readonly #open: () => WebStorage;
+  readonly #fallback = new Map<string, string>();
 
   /**
    * @param subject who is signed in: visitors of one browser have nothing together
@@ -30,7 +30,7 @@ export class Memory {
    */
   constructor(subject: string | undefined, reach: () => WebStorage) {
     this.#prefix = subject === undefined ? PREFIX : `${PREFIX}${JSON.stringify(subject)}:`;
-    this.#reach = reach;
+    this.#open = reach;
   }
 
   get name(): string | undefined {
@@ -56,7 +56,7 @@ export class Memory {
   }
 
   set rooms(rooms: readonly string[]) {
-    this.#set(KEYS.rooms, JSON.stringify(rooms.slice(-MAX_VISITED)));
+    this.#set(KEYS.rooms, JSON.stringify(rooms.slice(-MAX_ROOMS)));
   }
 
   /** The offset up to which the room was read. */
@@ -78,7 +78,7 @@ export class Memory {
   }
 
   /** The room's messages that no server has acknowledged. Tabs have them together. */
-  unsent(room: string): Unsent {
+  unsent(room: string): UnsentStore {
     const key = KEYS.unsent + room;
     const all = () => parseUnsent(this.#get(key));
     const set = (unsent: ReturnType<typeof all>) => this.#set(key, JSON.stringify([...unsent]));
@@ -93,8 +93,8 @@ export class Memory {
   }
 
   /** Whether all that it has is there when the page is opened again. */
-  get isLasting(): boolean {
-    return this.#own.size === 0;
+  get isPersistent(): boolean {
+    return this.#fallback.size === 0;
   }
 
   /** Whether another tab has set the name, by the key that the `storage` event names. */
@@ -109,10 +109,10 @@ export class Memory {
   }
 
   #get(key: string): string | undefined {
-    const own = this.#own.get(key);
+    const own = this.#fallback.get(key);
     if (own !== undefined) return own;
     try {
-      return this.#reach().getItem(this.#prefix + key) ?? undefined;
+      return this.#open().getItem(this.#prefix + key) ?? undefined;
     } catch {
       return undefined; // storage that is denied has nothing
     }
@@ -120,10 +120,10 @@ export class Memory {
 
   #set(key: string, value: string): void {
     try {
-      this.#reach().setItem(this.#prefix + key, value);
-      this.#own.delete(key);
+      this.#open().setItem(this.#prefix + key, value);
+      this.#fallback.delete(key);
     } catch {
-      this.#own.set(key, value);
+      this.#fallback.set(key, value);
     }
   }
 }

@@ -4,9 +4,9 @@ import type { JSX } from "preact";
 const HUES = 6;
 
 /** The initials of a name, in a colour that the name has everywhere. */
-export function Face({ name }: { readonly name: string }): JSX.Element {
+export function Avatar({ name }: { readonly name: string }): JSX.Element {
   return (
-    <span class={`chat-face is-hue-${hueOf(name)}`} aria-hidden="true">{initialsOf(name)}</span>
+    <span class={`chat-avatar is-hue-${hueOf(name)}`} aria-hidden="true">{initialsOf(name)}</span>
   );
 }
 

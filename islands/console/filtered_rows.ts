@@ -1,31 +1,38 @@
 import { textOf } from "./event_text.ts";
-import { type Notice, offsetAt, placeOf, type Row, type Rows, type Timeline } from "./timeline.ts";
+import {
+  type Notice,
+  offsetOf,
+  parsePosition,
+  type Timeline,
+  type TimelineRow,
+  type TimelineRows,
+} from "./timeline.ts";
 
 /** Lines that one look goes through. Met: a page that stands still while a long log is searched. */
 const SEARCH_EVENTS = 1_000;
 
 /** What is looked for; an empty text finds all. Case doesn't matter. */
-export interface Filter {
+export interface EventFilter {
   readonly type: string;
   readonly text: string;
 }
 
-export const NO_FILTER: Filter = { type: "", text: "" };
+export const NO_FILTER: EventFilter = { type: "", text: "" };
 
-export function isFiltering({ type, text }: Filter): boolean {
+export function isFiltering({ type, text }: EventFilter): boolean {
   return type !== "" || text !== "";
 }
 
 /** The lines of a timeline that a filter lets through. Gaps and what the connection does always. */
-export class Matches implements Rows {
+export class FilteredRows implements TimelineRows {
   readonly #timeline: Timeline;
-  readonly #filter: Filter;
+  readonly #filter: EventFilter;
   #found: (string | Notice)[] = [];
   /** The line that was looked at last on the way back; all behind it are done. */
   #reached: number;
 
   /** Goes back through all that is in memory. */
-  constructor(timeline: Timeline, filter: Filter) {
+  constructor(timeline: Timeline, filter: EventFilter) {
     this.#timeline = timeline;
     this.#filter = { type: filter.type.toLowerCase(), text: filter.text.toLowerCase() };
     this.#reached = timeline.length;
@@ -41,11 +48,11 @@ export class Matches implements Rows {
     return this.#reached;
   }
 
-  at(index: number): Row | undefined {
+  at(index: number): TimelineRow | undefined {
     const found = this.#found[index];
     if (typeof found !== "string") return found;
-    const place = placeOf(found);
-    return place === undefined ? undefined : this.#timeline.look(place);
+    const place = parsePosition(found);
+    return place === undefined ? undefined : this.#timeline.rowAt(place);
   }
 
   indexOf(key: string): number {
@@ -55,7 +62,7 @@ export class Matches implements Rows {
   }
 
   /** Looks at the line that the timeline has just been given. */
-  push(row: Row): void {
+  push(row: TimelineRow): void {
     if (this.#isMatch(row)) this.#found.push(refOf(row));
   }
 
@@ -73,11 +80,11 @@ export class Matches implements Rows {
 
   /** What is to be read before it can go further back; none: it is at the beginning. */
   next(): { readonly before: string; readonly limit: number } | undefined {
-    const place = placeOf(this.#timeline.at(this.#reached - 1)?.key ?? "");
+    const place = parsePosition(this.#timeline.at(this.#reached - 1)?.key ?? "");
     if (place === undefined) return undefined;
     const { epoch, sequence } = place;
     return {
-      before: offsetAt({ epoch, sequence: sequence + 1 }),
+      before: offsetOf({ epoch, sequence: sequence + 1 }),
       limit: Math.min(SEARCH_EVENTS, sequence),
     };
   }
@@ -87,7 +94,7 @@ export class Matches implements Rows {
     this.#reached = Math.max(0, this.#reached - count);
   }
 
-  #isMatch(row: Row): boolean {
+  #isMatch(row: TimelineRow): boolean {
     switch (row.kind) {
       case "event":
       case "ephemeral": {
@@ -105,13 +112,13 @@ export class Matches implements Rows {
   }
 }
 
-function idsOf(row: Row): readonly string[] {
+function idsOf(row: TimelineRow): readonly string[] {
   if (row.kind !== "event") return [];
   const { id, key } = row.event;
   return key === undefined ? [id] : [id, key];
 }
 
-function refOf(row: Row): string | Notice {
+function refOf(row: TimelineRow): string | Notice {
   return row.kind === "gap" || row.kind === "connection" || row.kind === "ephemeral"
     ? row
     : row.key;

@@ -6,21 +6,21 @@ import { signOut } from "./sign_in.tsx";
 import { currentClient } from "./current_client.ts";
 
 /** What the server gives the notice: plain JSON. */
-export interface SessionProps {
+export interface SignInNoticeProps {
   /** Milliseconds that the session had left when the page was made; none: it has no end. */
   readonly expiresIn?: number | undefined;
 }
 
 /** The element that holds the notice. */
-export const SESSION_ID = "session";
+export const SIGN_IN_NOTICE_ID = "sign-in-notice";
 
 /** How long before its end a session says so, in ms. */
-const SOON = 60_000;
+const SOON_MS = 60_000;
 /** The longest that a browser's timer takes, in ms. */
-const MAX_TIMER = 2 ** 31 - 1;
+const MAX_TIMER_MS = 2 ** 31 - 1;
 
 /** What an error of the client means where it ends the session, by its code. */
-const FAREWELLS: Readonly<Record<string, string>> = {
+const SIGNED_OUT_REASONS: Readonly<Record<string, string>> = {
   expired: "Signed out: the session has expired.",
   token_expired: "Signed out: the session has expired.",
   revoked: "Signed out: the session was revoked.",
@@ -30,14 +30,14 @@ const FAREWELLS: Readonly<Record<string, string>> = {
 };
 
 /** Under the bar of every page: that the session ends soon, or has ended, and the way back. */
-export function Session({ expiresIn }: SessionProps): JSX.Element | null {
-  const farewell = useFarewell(useObservable(currentClient.value?.state));
-  const isEnding = useIsSoon(expiresIn);
-  if (farewell === undefined && !isEnding) return null;
+export function SignInNotice({ expiresIn }: SignInNoticeProps): JSX.Element | null {
+  const reason = useSignedOutReason(useObservable(currentClient.value?.state));
+  const isEnding = useIsEndingSoon(expiresIn);
+  if (reason === undefined && !isEnding) return null;
   return (
-    <p class="session" role="alert" data-ended={farewell !== undefined}>
-      <span>{farewell ?? "The session ends within a minute."}</span>
-      <button type="button" onClick={() => void signInAgain(farewell !== undefined)}>
+    <p class="sign-in-notice" role="alert" data-ended={reason !== undefined}>
+      <span>{reason ?? "The session ends within a minute."}</span>
+      <button type="button" onClick={() => void signInAgain(reason !== undefined)}>
         Sign in again
       </button>
     </p>
@@ -51,24 +51,24 @@ async function signInAgain(hasEnded: boolean): Promise<void> {
 }
 
 /** A sentence, if what has ended the connection is the end of the session. */
-export function farewellOf(state: ConnectionState | undefined): string | undefined {
+export function signedOutReason(state: ConnectionState | undefined): string | undefined {
   const isCut = state?.status === "closed" || state?.status === "reconnecting";
-  return isCut && state.error !== undefined ? FAREWELLS[state.error.code] : undefined;
+  return isCut && state.error !== undefined ? SIGNED_OUT_REASONS[state.error.code] : undefined;
 }
 
 /** The first that was said: what comes after a goodbye knows less. */
-function useFarewell(state: ConnectionState | undefined): string | undefined {
+function useSignedOutReason(state: ConnectionState | undefined): string | undefined {
   const said = useRef<string>(undefined);
   if (state?.status === "open") said.current = undefined; // another tab has signed in again
-  return said.current ??= farewellOf(state);
+  return said.current ??= signedOutReason(state);
 }
 
 /** Whether the end is near. */
-function useIsSoon(expiresIn: number | undefined): boolean {
+function useIsEndingSoon(expiresIn: number | undefined): boolean {
   const [isSoon, setSoon] = useState(false);
   useEffect(() => {
-    if (expiresIn === undefined || expiresIn > MAX_TIMER) return;
-    const timer = setTimeout(() => setSoon(true), Math.max(0, expiresIn - SOON));
+    if (expiresIn === undefined || expiresIn > MAX_TIMER_MS) return;
+    const timer = setTimeout(() => setSoon(true), Math.max(0, expiresIn - SOON_MS));
     return () => clearTimeout(timer);
   }, [expiresIn]);
   return isSoon;

@@ -1,21 +1,21 @@
 import assert from "node:assert/strict";
-import { MAX_VISITED, Memory } from "../../../islands/chat/memory.ts";
+import { ChatStorage, MAX_ROOMS } from "../../../islands/chat/chat_storage.ts";
 
 Deno.test("what is remembered is there again, each visitor's own", () => {
   const storage = new Storage();
-  const memory = new Memory(undefined, () => storage);
+  const memory = new ChatStorage(undefined, () => storage);
   memory.name = "Ann";
   memory.rooms = ["lobby", "a:b"];
   memory.setReadTo("a:b", "x_1");
   const member = memory.member(() => "abc");
 
-  const again = new Memory(undefined, () => storage);
+  const again = new ChatStorage(undefined, () => storage);
   assert.equal(again.name, "Ann");
   assert.deepEqual(again.rooms, ["lobby", "a:b"]);
   assert.equal(again.readTo("a:b"), "x_1");
   assert.equal(again.member(() => "other"), member);
 
-  const signedIn = new Memory("ann", () => storage);
+  const signedIn = new ChatStorage("ann", () => storage);
   assert.equal(signedIn.name, undefined);
   assert.deepEqual(signedIn.rooms, []);
   assert.equal(signedIn.readTo("a:b"), undefined);
@@ -23,14 +23,14 @@ Deno.test("what is remembered is there again, each visitor's own", () => {
 
 Deno.test("what is unsent is kept by all tabs together, and drafts by room", () => {
   const storage = new Storage();
-  const memory = new Memory(undefined, () => storage);
-  const other = new Memory(undefined, () => storage);
+  const memory = new ChatStorage(undefined, () => storage);
+  const other = new ChatStorage(undefined, () => storage);
   memory.unsent("lobby").keep("a", { name: "Ann", text: "one" });
   other.unsent("lobby").keep("b", { name: "Ann", text: "two" });
   memory.unsent("lobby").forget("a");
   memory.setDraft("lobby", "half a sen");
 
-  const again = new Memory(undefined, () => storage);
+  const again = new ChatStorage(undefined, () => storage);
   assert.deepEqual([...again.unsent("lobby").all()], [["b", { name: "Ann", text: "two" }]]);
   assert.equal(again.unsent("elsewhere").all().size, 0);
   assert.equal(again.draft("lobby"), "half a sen");
@@ -43,18 +43,18 @@ Deno.test("what is unsent is kept by all tabs together, and drafts by room", () 
 });
 
 Deno.test("the latest rooms are remembered, and not more than can be followed", () => {
-  const memory = new Memory(undefined, () => new Storage());
-  const rooms = Array.from({ length: MAX_VISITED + 5 }, (_, i) => `r${i}`);
+  const memory = new ChatStorage(undefined, () => new Storage());
+  const rooms = Array.from({ length: MAX_ROOMS + 5 }, (_, i) => `r${i}`);
   memory.rooms = rooms;
-  assert.deepEqual(new Memory(undefined, () => new Storage()).rooms, []);
+  assert.deepEqual(new ChatStorage(undefined, () => new Storage()).rooms, []);
   const storage = new Storage();
-  const kept = new Memory(undefined, () => storage);
+  const kept = new ChatStorage(undefined, () => storage);
   kept.rooms = rooms;
   assert.deepEqual(kept.rooms, rooms.slice(5));
 });
 
 Deno.test("storage that is denied or full is done without", () => {
-  const denied = new Memory(undefined, () => {
+  const denied = new ChatStorage(undefined, () => {
     throw new DOMException("denied", "SecurityError");
   });
   assert.equal(denied.name, undefined);
@@ -64,23 +64,23 @@ Deno.test("storage that is denied or full is done without", () => {
   assert.equal(denied.readTo("lobby"), "x_1");
 
   const storage = new Storage();
-  const memory = new Memory(undefined, () => storage);
+  const memory = new ChatStorage(undefined, () => storage);
   memory.name = "Ann";
   storage.isFull = true;
-  assert.equal(memory.isLasting, true);
+  assert.equal(memory.isPersistent, true);
   memory.name = "Bob";
-  assert.equal(memory.isLasting, false);
+  assert.equal(memory.isPersistent, false);
   assert.equal(memory.name, "Bob");
   storage.isFull = false;
   memory.name = "Cid";
-  assert.equal(new Memory(undefined, () => storage).name, "Cid");
+  assert.equal(new ChatStorage(undefined, () => storage).name, "Cid");
 });
 
 Deno.test("what others wrote under its names is not believed", () => {
   const storage = new Storage();
   storage.setItem("weir-chat:rooms", `["lobby", 7, null]`);
   storage.setItem("weir-chat:member", "<script>");
-  const memory = new Memory(undefined, () => storage);
+  const memory = new ChatStorage(undefined, () => storage);
   assert.deepEqual(memory.rooms, ["lobby"]);
   assert.equal(memory.member(() => "abc"), "abc");
   storage.setItem("weir-chat:rooms", "{");
@@ -89,14 +89,14 @@ Deno.test("what others wrote under its names is not believed", () => {
 
 Deno.test("what another tab writes is known by its key", () => {
   const storage = new Storage();
-  const memory = new Memory("ann", () => storage);
+  const memory = new ChatStorage("ann", () => storage);
   memory.setReadTo("night shift", "x_1");
   memory.name = "Ann";
   const keys = [...storage.keys()];
   assert.deepEqual(keys.map((key) => memory.roomOf(key)), ["night shift", undefined]);
   assert.deepEqual(keys.map((key) => memory.isName(key)), [false, true]);
   assert.equal(memory.roomOf(null), undefined);
-  assert.equal(new Memory("bob", () => storage).roomOf(keys[0] ?? null), undefined);
+  assert.equal(new ChatStorage("bob", () => storage).roomOf(keys[0] ?? null), undefined);
 });
 
 /** In memory, and full when the test says so. */

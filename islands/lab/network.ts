@@ -1,18 +1,18 @@
 import { PLATFORM, type Platform } from "../../lib/client/core/platform.ts";
-import type { Lane, Span } from "./lane.ts";
-import { Late } from "./late.ts";
+import type { Lane, LaneSpan } from "./lane.ts";
+import { DelayQueue } from "./delay_queue.ts";
 
 const utf8 = new TextEncoder();
 /** Where nobody listens. */
-const NOWHERE = "/v1/lab-cut";
+const UNREACHABLE_PATH = "/v1/lab-cut";
 
 /**
  * The network of one lane: the browser's `fetch` and `WebSocket`, counted, and with a switch and a
  * brake. What it does is what a bad network does.
  */
-export class LabWire implements Pick<Platform, "fetch" | "WebSocket" | "watch"> {
+export class LabNetwork implements Pick<Platform, "fetch" | "WebSocket" | "watch"> {
   readonly #lane: Lane;
-  readonly #late = new Late();
+  readonly #delays = new DelayQueue();
   /** Each ends a connection that is open. */
   readonly #open = new Set<() => void>();
   readonly #watchers = new Set<() => void>();
@@ -37,7 +37,7 @@ export class LabWire implements Pick<Platform, "fetch" | "WebSocket" | "watch"> 
 
   /** Makes all that comes in so many ms late. */
   throttle(milliseconds: number): void {
-    this.#late.delay = milliseconds;
+    this.#delays.delayMs = milliseconds;
   }
 
   readonly watch: Platform["watch"] = (listener) => {
@@ -59,7 +59,7 @@ export class LabWire implements Pick<Platform, "fetch" | "WebSocket" | "watch"> 
     signal.addEventListener("abort", closed);
     try {
       const response = await fetch(url, { ...init, signal });
-      await this.#late.passed();
+      await this.#delays.flush();
       const { body, status, statusText, headers } = response;
       if (body === null) closed();
       const counted = body?.pipeThrough(this.#counted(closed)) ?? null;
@@ -78,7 +78,7 @@ export class LabWire implements Pick<Platform, "fetch" | "WebSocket" | "watch"> 
     const wire = this;
     return class LabSocket extends WebSocket {
       constructor(url: string | URL, protocols?: string | string[]) {
-        super(wire.#isCut ? new URL(NOWHERE, url) : url, protocols);
+        super(wire.#isCut ? new URL(UNREACHABLE_PATH, url) : url, protocols);
         const closed = wire.#opened(() => this.close());
         this.addEventListener("close", closed);
         // The first listener, so that it can hold back what the others would hear.
@@ -96,7 +96,7 @@ export class LabWire implements Pick<Platform, "fetch" | "WebSocket" | "watch"> 
     if (!event.isTrusted) return; // it has passed here
     event.stopImmediatePropagation();
     this.#lane.bytesIn += utf8.encode(String(event.data)).length;
-    this.#late.pass(() => {
+    this.#delays.run(() => {
       if (socket.readyState !== WebSocket.OPEN) return;
       socket.dispatchEvent(new MessageEvent("message", { data: event.data }));
     });
@@ -104,7 +104,7 @@ export class LabWire implements Pick<Platform, "fetch" | "WebSocket" | "watch"> 
 
   /** @returns what says that the connection has ended */
   #opened(end: () => void): () => void {
-    const span: Span = this.#lane.begin(performance.now());
+    const span: LaneSpan = this.#lane.begin(performance.now());
     this.#open.add(end);
     return () => {
       this.#open.delete(end);
@@ -116,7 +116,7 @@ export class LabWire implements Pick<Platform, "fetch" | "WebSocket" | "watch"> 
     return new TransformStream({
       transform: (chunk, controller) => {
         this.#lane.bytesIn += chunk.length;
-        this.#late.pass(() => {
+        this.#delays.run(() => {
           try {
             controller.enqueue(chunk);
           } catch {
@@ -125,7 +125,7 @@ export class LabWire implements Pick<Platform, "fetch" | "WebSocket" | "watch"> 
         });
       },
       flush: async () => {
-        await this.#late.passed();
+        await this.#delays.flush();
         closed();
       },
     });

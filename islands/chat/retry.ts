@@ -3,8 +3,8 @@ import { isRetryable } from "../../lib/client/core/retry_call.ts";
 import { WeirError } from "../../lib/client/core/weir_error.ts";
 
 /** Milliseconds before the next try, twice as long each time, up to the second. */
-const FIRST_WAIT = 500;
-const LONGEST_WAIT = 10_000;
+const MIN_DELAY_MS = 500;
+const MAX_DELAY_MS = 10_000;
 
 /**
  * What `ask` answers, asked again where it fails for now: once the connection is open again, or
@@ -12,12 +12,12 @@ const LONGEST_WAIT = 10_000;
  *
  * @throws what waiting doesn't mend, and what `signal` was aborted with
  */
-export async function patiently<T>(
+export async function retryWhileTransient<T>(
   weir: Pick<Weir, "state">,
   ask: () => Promise<T>,
   signal: AbortSignal,
 ): Promise<T> {
-  for (let wait = FIRST_WAIT;; wait = Math.min(2 * wait, LONGEST_WAIT)) {
+  for (let wait = MIN_DELAY_MS;; wait = Math.min(2 * wait, MAX_DELAY_MS)) {
     try {
       signal.throwIfAborted();
       return await ask();
