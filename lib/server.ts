@@ -11,7 +11,7 @@ import type { Log } from "./log/log.ts";
 import { FIGURES_CHANNEL_KEY } from "./shared/channel.ts";
 import { isPresenceWithoutMembers } from "./presence/empty_channel.ts";
 import { Presence } from "./presence/presence.ts";
-import { withinLimit } from "./shared/time_limit.ts";
+import { waitAtMost } from "./shared/async/deadline.ts";
 import { DrainPoller } from "./transports/socket/drain_poller.ts";
 import { EphemeralPublisher } from "./hub/ephemeral_publisher.ts";
 import type { SocketOptions } from "./transports/socket/socket.ts";
@@ -124,7 +124,7 @@ export async function openServer(config: Config, logger: Logger): Promise<Server
 
   async function dismissSockets(): Promise<void> {
     const closed = [...sockets.sockets].map((socket) => socket.close("stopping"));
-    await withinLimit(Promise.all(closed), FAREWELL_MS);
+    await waitAtMost(Promise.all(closed), FAREWELL_MS);
   }
 
   async function leave(): Promise<void> {

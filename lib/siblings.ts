@@ -1,6 +1,8 @@
+import { pause } from "./shared/async/delay.ts";
+
 const PREFIX = "WEIR_INTERNAL_ISOLATE_";
-/** Between two looks at who is still there, in ms. */
-const INTERVAL = 10;
+/** Between two checks whether other isolates are still running. */
+const CHECK_INTERVAL_MS = 10;
 
 /**
  * The isolates of one process (`deno serve --parallel`), which end together: the first that exits
@@ -19,19 +21,15 @@ export class Siblings {
   /**
    * This isolate has done its own part. Resolves when all the others have too.
    *
-   * @param pause between two looks at who is still there.
+   * @param wait for the next check whether they are still running.
    */
-  async leave(pause = untilNextLook): Promise<void> {
+  async leave(wait = () => pause(CHECK_INTERVAL_MS)): Promise<void> {
     Deno.env.delete(this.#name);
-    while (this.#othersAreThere()) await pause();
+    while (this.#othersAreThere()) await wait();
   }
 
   #othersAreThere(): boolean {
     return Object.entries(Deno.env.toObject())
       .some(([name, process]) => name.startsWith(PREFIX) && process === this.#process);
   }
-}
-
-function untilNextLook(): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, INTERVAL));
 }

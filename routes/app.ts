@@ -1,6 +1,7 @@
 import { type Context, Hono, type Next } from "hono";
 import { errorFields } from "../lib/logger.ts";
 import type { Caller } from "../lib/auth/caller.ts";
+import { pause } from "../lib/shared/async/delay.ts";
 import { Problem, quote } from "../lib/shared/problem.ts";
 import type { Server } from "../lib/server.ts";
 import { authenticate, guardOrigin } from "./access.ts";
@@ -97,7 +98,7 @@ class Brake {
   async hold(): Promise<void> {
     if (this.#held >= MAX_HELD) return;
     this.#held++;
-    await new Promise((resolve) => setTimeout(resolve, HOLD_MS * (0.5 + Math.random())));
+    await pause(HOLD_MS * (0.5 + Math.random()));
     this.#held--;
   }
 }

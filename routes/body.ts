@@ -1,3 +1,4 @@
+import { deadline, isTimeoutError } from "../lib/shared/async/deadline.ts";
 import { concat } from "../lib/shared/bytes.ts";
 import { Problem } from "../lib/shared/problem.ts";
 
@@ -67,12 +68,10 @@ async function withinTime<T>(reading: Promise<T>, time: number): Promise<T> {
   reading.then(settle, settle);
   for (let i = 0; i < MICROTASKS && !isSettled; i++) await undefined;
   if (isSettled) return await reading;
-  const { promise: late, reject } = Promise.withResolvers<never>();
-  const timer = setTimeout(() => reject(tooSlow(time)), time);
   try {
-    return await Promise.race([reading, late]);
-  } finally {
-    clearTimeout(timer);
+    return await deadline(reading, time);
+  } catch (cause) {
+    throw isTimeoutError(cause) ? tooSlow(time) : cause;
   }
 }
 

@@ -109,7 +109,7 @@ const RULE: Readonly<Record<string, readonly string[]>> = {
   "lib/server.ts": ["lib"],
   "lib/config.ts": ["lib/auth", "lib/log/log.ts", "lib/pages.ts", "lib/shared"],
   "lib/logger.ts": [],
-  "lib/siblings.ts": [],
+  "lib/siblings.ts": ["lib/shared"],
   "lib/listener.ts": ["lib/shared"],
   "lib/assets.ts": ["lib/pages.ts"],
   "lib/pages.ts": [],

@@ -1,6 +1,6 @@
 import { batch, computed, type ReadonlySignal, signal } from "@preact/signals";
 import type { Weir } from "../../lib/client/api.ts";
-import { randomId } from "../random_id.ts";
+import { randomId } from "../../lib/shared/random_id.ts";
 import { may, type Rights } from "../rights.ts";
 import { type Directory, readDirectory } from "./directory.ts";
 import type { ServerActivity } from "./server_activity.ts";

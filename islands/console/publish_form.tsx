@@ -1,6 +1,6 @@
 import type { JSX } from "preact";
 import { useRef, useState } from "preact/hooks";
-import { randomId } from "../random_id.ts";
+import { randomId } from "../../lib/shared/random_id.ts";
 import { type EventInput, type FormOutcome, publishInput } from "./publishing.ts";
 
 interface PublishFormProps {

@@ -5,7 +5,7 @@ import { TRANSPORTS } from "../../lib/client/api.ts";
 import type { WeirError } from "../../lib/client/core/weir_error.ts";
 import { formatCount } from "../format.ts";
 import { pageClient } from "../page_client.ts";
-import { randomId } from "../random_id.ts";
+import { randomId } from "../../lib/shared/random_id.ts";
 import { LabLane } from "./lab_lane.ts";
 import { LanePanel } from "./lane_panel.tsx";
 

@@ -1,7 +1,8 @@
 import { timingSafeEqual } from "node:crypto";
 import { keys } from "../kv/keys.ts";
-import { untilUnlocked } from "../kv/locked.ts";
-import { withinTime } from "../kv/storage_problem.ts";
+import { ConflictError, retryConflicts, retryLocked } from "../kv/commit_retry.ts";
+import { STORE_TIMEOUT_MS } from "../kv/limits.ts";
+import { withStoreTimeout } from "../kv/storage_problem.ts";
 import type { Tenant } from "../shared/channel.ts";
 import { Problem, quote } from "../shared/problem.ts";
 import { type ApiKey, hashApiKey, isApiKeyId, newApiKey, parseApiKey } from "./api_key.ts";
@@ -13,12 +14,8 @@ export const MAX_API_KEYS = 1_000;
 /** Bytes of a key's name and scope as JSON. Met: a scope that no value of the store can hold. */
 export const MAX_KEY_BYTES = 16_384;
 
-/** How long a store that doesn't answer is waited for, in ms. */
-const TIMEOUT = 5_000;
 /** How long a key's rows outlive it, in ms: its holder is told that it has expired. */
 const EXPIRED_MS = 60_000;
-/** Changes by others, one after the other, before one is given up. */
-const MAX_TRIES = 50;
 /** Stands for the hash of an id that doesn't exist; no text has it. */
 const NO_HASH = "0".repeat(64);
 
@@ -100,13 +97,13 @@ export class ApiKeyStore {
     const key = newApiKey();
     const info: KeyInfo = { id: key.id, name, scope, createdAt: this.#now(), expiresAt };
     requireSize(info);
-    await withinTime(this.#add(tenant, key, () => Promise.resolve({ info }), announce), TIMEOUT);
+    await withStoreTimeout(this.#add(tenant, key, () => Promise.resolve({ info }), announce));
     return { key: key.text, info };
   }
 
   /** What the tenant may know of its key `id`, or undefined where it has no such key. */
   async get(tenant: Tenant, id: string): Promise<KeyInfo | undefined> {
-    return (await withinTime(this.#own(tenant, id), TIMEOUT))?.value.info;
+    return (await withStoreTimeout(this.#own(tenant, id)))?.value.info;
   }
 
   /**
@@ -123,7 +120,7 @@ export class ApiKeyStore {
     if (after !== undefined && !isApiKeyId(after)) {
       throw new Problem("bad_parameter", `${quote(after)} is no id of a key.`);
     }
-    const found = await withinTime(this.#live(tenant, after, limit + 1), TIMEOUT);
+    const found = await withStoreTimeout(this.#live(tenant, after, limit + 1));
     const page = found.slice(0, limit);
     return { keys: page, next: found.length > limit ? page.at(-1)?.id : undefined };
   }
@@ -144,7 +141,7 @@ export class ApiKeyStore {
   ): Promise<RotatedKey | undefined> {
     const key = newApiKey();
     const plan = () => this.#planRotation(tenant, id, key.id, graceMs);
-    const added = await withinTime(this.#add(tenant, key, plan, announce), TIMEOUT);
+    const added = await withStoreTimeout(this.#add(tenant, key, plan, announce));
     if (added?.replaced === undefined) return undefined;
     return { key: key.text, info: added.info, oldEndsAt: added.replaced.endsAt };
   }
@@ -156,10 +153,10 @@ export class ApiKeyStore {
       const atomic = this.#kv.atomic()
         .delete(keys.apiKey(id))
         .delete(keys.apiKeyInfo(tenant, id));
-      await untilUnlocked(() => atomic.commit());
+      await retryLocked(() => atomic.commit());
       return true;
     };
-    return await withinTime(remove(), TIMEOUT);
+    return await withStoreTimeout(remove());
   }
 
   /**
@@ -175,7 +172,7 @@ export class ApiKeyStore {
         "This is no API key: its length, its characters or its checksum is wrong.",
       );
     }
-    const { value } = await withinTime(this.#kv.get<StoredKey>(keys.apiKey(key.id)), TIMEOUT);
+    const { value } = await withStoreTimeout(this.#kv.get<StoredKey>(keys.apiKey(key.id)));
     const isRight = isEqual(hashApiKey(key.text), value?.hash ?? NO_HASH);
     if (value === null || !isRight) {
       throw new Problem("key_invalid", "There is no such API key, or there is no more.");
@@ -224,7 +221,8 @@ export class ApiKeyStore {
   ): Promise<KeyPlan | undefined> {
     const start = performance.now();
     let planned: KeyPlan | undefined;
-    for (let tries = 0; tries < MAX_TRIES; tries++) {
+    let isAnnounced = false;
+    const add = async () => {
       const turn = await this.#kv.get(keys.apiKeyTurn(tenant));
       const kept = await this.#live(tenant);
       // The KV Connect client sends a commit again when its answer was lost: then it is refused.
@@ -239,9 +237,12 @@ export class ApiKeyStore {
           `A tenant has ${MAX_API_KEYS} keys at the most: remove some.`,
         );
       }
-      if (tries === 0) await announce?.(info);
+      if (!isAnnounced) await announce?.(info);
+      isAnnounced = true;
       // Whoever asked was told that it failed. Met: a key that nobody was shown, in another's place.
-      if (performance.now() - start > TIMEOUT) throw new Error("nobody waits for the key any more");
+      if (performance.now() - start > STORE_TIMEOUT_MS) {
+        throw new Error("nobody waits for the key any more");
+      }
       const atomic = this.#kv.atomic()
         .check(turn, { key: keys.apiKey(info.id), versionstamp: null })
         .set(turn.key, 0);
@@ -249,10 +250,12 @@ export class ApiKeyStore {
       if (replaced !== undefined) {
         this.#put(atomic.check(replaced.entry), { ...replaced.entry.value, info: replaced.info });
       }
-      const { ok } = await untilUnlocked(() => atomic.commit());
-      if (ok) return planned;
-    }
-    throw new Problem("contended", "Too many changes of this tenant's keys at once; try again.");
+      const { ok } = await retryLocked(() => atomic.commit());
+      if (!ok) throw new ConflictError();
+      return planned;
+    };
+    const contended = "Too many concurrent changes of this tenant's API keys; try again.";
+    return await retryConflicts(add, contended);
   }
 
   #put(atomic: Deno.AtomicOperation, stored: StoredKey): void {

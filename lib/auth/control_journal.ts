@@ -1,22 +1,20 @@
 import type { Doorbell } from "../kv/doorbell.ts";
 import { keys } from "../kv/keys.ts";
 import { KV_LIMITS } from "../kv/limits.ts";
-import { untilUnlocked } from "../kv/locked.ts";
-import { storageProblem, withinTime } from "../kv/storage_problem.ts";
+import { retryLocked } from "../kv/commit_retry.ts";
+import { storageProblem, withStoreTimeout } from "../kv/storage_problem.ts";
 import { type Channel, channelKeyOf, type Tenant } from "../shared/channel.ts";
-import { withinLimit } from "../shared/time_limit.ts";
+import { waitAtMost } from "../shared/async/deadline.ts";
 import type { Grant } from "./authority.ts";
 import type { RevocationEntry } from "./revocations.ts";
 
 /** What the doorbell is rung for: no tenant and no channel, whose names can't be these. */
 const CONTROL_KEY = channelKeyOf("$weir" as Tenant, "$control" as Channel);
 
-/** How long a write, or a look for new entries, may take before it counts as failed, in ms. */
-const TIMEOUT = 5_000;
 /** How long an entry about open connections stays for other isolates to read, in ms. */
 export const NOTICE_MS = 60_000;
 /** How long closing waits for a look at a store that doesn't answer, in ms. */
-const CLOSE_TIMEOUT = 1_000;
+const CLOSE_TIMEOUT_MS = 1_000;
 
 /** The stream goes on with another credential, in whichever isolate it is. */
 export interface SwapEntry {
@@ -133,7 +131,7 @@ export class ControlJournal<Entry extends { readonly type: string } = ControlEnt
     );
     for (const key of replaces) atomic.delete(key);
     doorbell.prepare(atomic, [CONTROL_KEY]);
-    const result = await withinTime(untilUnlocked(() => atomic.commit()), TIMEOUT);
+    const result = await withStoreTimeout(retryLocked(() => atomic.commit()));
     if (!result.ok) throw new Error("a commit without checks cannot be refused");
     const { versionstamp } = result;
     const key = [...keys.control(), versionstamp];
@@ -151,7 +149,7 @@ export class ControlJournal<Entry extends { readonly type: string } = ControlEnt
     clearInterval(this.#poll);
     this.#ringing[Symbol.dispose]();
     const looking = this.#looking?.catch(() => {}); // told by #watch
-    if (looking !== undefined) await withinLimit(looking, CLOSE_TIMEOUT);
+    if (looking !== undefined) await waitAtMost(looking, CLOSE_TIMEOUT_MS);
   }
 
   /** Reads what has come; one look at a time, which goes on if something may have come meanwhile. */
@@ -189,7 +187,7 @@ export class ControlJournal<Entry extends { readonly type: string } = ControlEnt
   /** Says that a look failed or takes too long: once, until one succeeds. */
   async #watch(look: Promise<void>): Promise<void> {
     try {
-      await withinTime(look, TIMEOUT);
+      await withStoreTimeout(look);
       this.#isAway = false;
     } catch (problem) {
       if (this.#isAway || this.#isClosed) return;

@@ -1,3 +1,4 @@
+import { SerialQueue } from "../shared/async/serial_queue.ts";
 import { Problem } from "../shared/problem.ts";
 import type { Audit } from "./audit.ts";
 import { Authority } from "./authority.ts";
@@ -18,7 +19,7 @@ interface CredentialSwapsOptions {
 export class CredentialSwaps {
   readonly #options: CredentialSwapsOptions;
   /** Applies swaps from other isolates in their order. */
-  #queue: Promise<void> = Promise.resolve();
+  readonly #queue = new SerialQueue();
 
   constructor(options: CredentialSwapsOptions) {
     this.#options = options;
@@ -40,12 +41,12 @@ export class CredentialSwaps {
   /** Applies a swap that another isolate passed on, if the stream is in this one. */
   apply(entry: SwapEntry): void {
     if (!this.#options.connections.has(entry.stream)) return;
-    this.#queue = this.#queue.then(() => this.#apply(entry));
+    void this.#queue.run(() => this.#apply(entry));
   }
 
   /** Resolves when no swap is being applied. */
   async close(): Promise<void> {
-    await this.#queue;
+    await this.#queue.idle();
   }
 
   async #apply({ stream, grant }: SwapEntry): Promise<void> {

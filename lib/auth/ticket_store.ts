@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { keys } from "../kv/keys.ts";
-import { untilUnlocked } from "../kv/locked.ts";
-import { withinTime } from "../kv/storage_problem.ts";
+import { retryLocked } from "../kv/commit_retry.ts";
+import { withStoreTimeout } from "../kv/storage_problem.ts";
 import type { Tenant } from "../shared/channel.ts";
 import { Problem } from "../shared/problem.ts";
 import { randomBase62 } from "./api_key.ts";
@@ -14,9 +14,6 @@ const PREFIX = "wt_";
 /** 190 bits. Met: guessing. */
 const SECRET_LENGTH = 32;
 const FORM = new RegExp(`^${PREFIX}[0-9A-Za-z]{${SECRET_LENGTH}}$`);
-
-/** How long a store that doesn't answer is waited for, in ms. */
-const TIMEOUT = 5_000;
 
 /** Until it is used. */
 interface FreshTicket {
@@ -74,7 +71,7 @@ export class TicketStore {
     const expiresAt = Math.min(this.#now() + TICKET_MS, grant.expiresAt ?? Infinity);
     const stored: StoredTicket = { grant, origin, expiresAt };
     const issue = this.#kv.atomic().set(keyOf(ticket), stored, { expireIn: TICKET_MS });
-    await withinTime(untilUnlocked(() => issue.commit()), TIMEOUT);
+    await withStoreTimeout(retryLocked(() => issue.commit()));
     return { ticket, expiresAt };
   }
 
@@ -90,7 +87,7 @@ export class TicketStore {
     ticket: string,
   ): Promise<{ readonly grant: Grant; readonly origin: string | undefined }> {
     if (!FORM.test(ticket)) throw invalid();
-    const stored = await withinTime(this.#claim(keyOf(ticket)), TIMEOUT);
+    const stored = await withStoreTimeout(this.#claim(keyOf(ticket)));
     if (stored === undefined) throw invalid();
     if ("used" in stored) {
       this.#onReused?.(stored.tenant);
@@ -108,7 +105,7 @@ export class TicketStore {
     const { grant: { tenant }, expiresAt } = stored;
     const used: UsedTicket = { used: true, tenant, by: crypto.randomUUID(), expiresAt };
     const claim = this.#kv.atomic().check(entry).set(key, used, { expireIn: TICKET_MS });
-    const { ok } = await untilUnlocked(() => claim.commit());
+    const { ok } = await retryLocked(() => claim.commit());
     if (ok) return stored;
     const now = (await this.#kv.get<StoredTicket>(key)).value ?? undefined;
     // The KV Connect client sends a commit again when its answer was lost: then it is refused.

@@ -1,6 +1,7 @@
 import { keys } from "../kv/keys.ts";
-import { untilUnlocked } from "../kv/locked.ts";
-import { withinTime } from "../kv/storage_problem.ts";
+import { retryLocked } from "../kv/commit_retry.ts";
+import { withStoreTimeout } from "../kv/storage_problem.ts";
+import { SerialQueue } from "../shared/async/serial_queue.ts";
 
 /** How long it counts as being looked at after somebody looked, in ms. */
 const LOOK_MS = 10 * 60 * 1_000;
@@ -8,8 +9,6 @@ const LOOK_MS = 10 * 60 * 1_000;
 const RENEW_MS = 60 * 1_000;
 /** Between two times that it reads whether others have, in ms. */
 const CHECK_MS = 3_000;
-/** How long the store may take, in ms. */
-const TIMEOUT = 5_000;
 
 interface AudienceMark {
   /** Milliseconds since 1970, by the clock of who wrote it. */
@@ -34,8 +33,8 @@ export class Audience {
   #mark: string | null | undefined;
   #renewed = -Infinity;
   #checked = -Infinity;
-  /** Work with the store that is under way; there is one at a time. */
-  #work: Promise<void> | undefined;
+  /** Reads and writes of the mark. */
+  readonly #work = new SerialQueue();
 
   constructor(options: AudienceOptions) {
     this.#options = options;
@@ -56,7 +55,7 @@ export class Audience {
     this.#do(async () => {
       try {
         const write = () => kv.set(keys.lease("figures"), mark, { expireIn: LOOK_MS });
-        this.#mark = (await untilUnlocked(write)).versionstamp;
+        this.#mark = (await retryLocked(write)).versionstamp;
       } catch (cause) {
         this.#renewed = before; // the next look tries again
         throw cause;
@@ -67,7 +66,7 @@ export class Audience {
   /** Reads each few seconds whether somebody looks at another isolate's. */
   check(): void {
     const { kv, now } = this.#options;
-    if (this.#work !== undefined || Math.abs(now() - this.#checked) < CHECK_MS) return;
+    if (!this.#work.isIdle || Math.abs(now() - this.#checked) < CHECK_MS) return;
     this.#checked = now();
     this.#do(async () => {
       const { value, versionstamp } = await kv.get<AudienceMark>(keys.lease("figures"));
@@ -84,16 +83,10 @@ export class Audience {
 
   /** When nothing is under way any more. */
   async close(): Promise<void> {
-    await this.#work;
+    await this.#work.idle();
   }
 
   #do(work: () => Promise<void>): void {
-    const done = Promise.all([this.#work, withinTime(work(), TIMEOUT)]).then(
-      () => {},
-      (cause) => this.#options.onError(cause),
-    ).finally(() => {
-      if (this.#work === done) this.#work = undefined;
-    });
-    this.#work = done;
+    void this.#work.run(() => withStoreTimeout(work()).catch(this.#options.onError));
   }
 }

@@ -2,7 +2,7 @@ import type { Draft, Log } from "../log/log.ts";
 import { FIGURES_CHANNEL_KEY } from "../shared/channel.ts";
 import { JSON_TYPE } from "../shared/event.ts";
 import { FIGURES_TYPE, type Sample } from "../shared/figures.ts";
-import { withinLimit } from "../shared/time_limit.ts";
+import { waitAtMost } from "../shared/async/deadline.ts";
 import { Audience } from "./audience.ts";
 import type { Meter } from "./meter.ts";
 import { type SampleGauges, Sampler } from "./sampler.ts";
@@ -73,7 +73,7 @@ export class Figures {
   async close(): Promise<void> {
     this.#isClosed = true;
     this.#sampler[Symbol.dispose]();
-    await withinLimit(Promise.all([this.#sending, this.#audience.close()]), FAREWELL_MS);
+    await waitAtMost(Promise.all([this.#sending, this.#audience.close()]), FAREWELL_MS);
   }
 
   #sampled(): void {

@@ -1,12 +1,13 @@
 import type { Run } from "../log/run.ts";
+import { pause } from "../shared/async/delay.ts";
 import type { Position } from "../shared/offset.ts";
 import type { EphemeralBatch } from "./ephemeral_batch.ts";
 import type { CloseReason, Sink } from "./sink.ts";
 import type { StallWatch } from "./stall_watch.ts";
 import type { Tail } from "./tail.ts";
 
-/** Between two tries to read a store that is away, in ms. */
-const RETRY_DELAY = 500;
+/** Between two attempts to read a store that does not answer. */
+const RETRY_DELAY_MS = 500;
 
 /**
  * One consumer's place in one channel: a position and a sink. Live, the tail pushes; when the
@@ -128,13 +129,9 @@ export class Subscription {
       return await this.#tail.read(this.#position);
     } catch {
       if (this.#isClosed) return undefined;
-      await new Promise<void>((resolve) => {
-        const timer = setTimeout(resolve, RETRY_DELAY);
-        this.#wake = () => {
-          clearTimeout(timer);
-          resolve();
-        };
-      });
+      const woken = new AbortController();
+      this.#wake = () => woken.abort();
+      await pause(RETRY_DELAY_MS, woken);
       this.#wake = undefined;
       return undefined;
     }

@@ -3,6 +3,7 @@ import { z } from "zod";
 import { type Config, isLoopback } from "../config.ts";
 import { StoreInUseError } from "../kv/store.ts";
 import { createLogger, errorFields, type Logger } from "../logger.ts";
+import { pause } from "../shared/async/delay.ts";
 import { DEFAULT_TENANT, type Tenant } from "../shared/channel.ts";
 import { Problem } from "../shared/problem.ts";
 import { openServer, type Server } from "../server.ts";
@@ -179,7 +180,7 @@ export class AdminApi implements AsyncDisposable {
   async #call(method: string, path: string, body?: unknown): Promise<unknown> {
     let answer = await this.#send(method, path, body);
     if (answer.problem?.code === "token_revoked" && this.#isSigning) {
-      await new Promise((resolve) => setTimeout(resolve, NEXT_SECOND));
+      await pause(NEXT_SECOND);
       answer = await this.#send(method, path, body);
     }
     if (answer.problem !== undefined) throw new CliError(answer.problem.detail);

@@ -1,4 +1,5 @@
 import { setImmediate } from "node:timers";
+import { pause } from "../shared/async/delay.ts";
 
 /** Between two companion reads, and two looks whether the store is quiet, in ms. */
 const INTERVAL = 1;
@@ -111,7 +112,7 @@ export function accompanied(kv: Deno.Kv): Accompanied {
       const isBusy = () => underWay > 0 || reads > 0;
       // Looked at between turns of the loop: whoever is answered may ask again at once.
       while (isBusy() && performance.now() < end) {
-        await new Promise((resolve) => setTimeout(resolve, INTERVAL));
+        await pause(INTERVAL);
       }
       return !isBusy();
     },

@@ -1,7 +1,8 @@
+import { pause } from "../shared/async/delay.ts";
 import type { ChannelKey } from "../shared/channel.ts";
 import type { EphemeralEvent } from "../shared/ephemeral.ts";
 import { Problem } from "../shared/problem.ts";
-import { withinLimit } from "../shared/time_limit.ts";
+import { waitAtMost } from "../shared/async/deadline.ts";
 import { type Change, type EphemeralRow, MAX_EPHEMERAL_AGE_MS, shardOf } from "./change.ts";
 import { keys } from "./keys.ts";
 
@@ -20,7 +21,7 @@ const EXPIRE_MS = 60_000;
 /** How long a failed commit is waited after, in ms. */
 const RETRY_MS = 500;
 /** How long closing waits for a store that doesn't answer, in ms. */
-const CLOSE_TIMEOUT = 1_000;
+const CLOSE_TIMEOUT_MS = 1_000;
 
 interface Row {
   readonly key: Deno.KvKey;
@@ -45,9 +46,7 @@ export class EphemeralWriter {
   #rows: Row[] = [];
   #sweep: ReturnType<typeof setTimeout> | undefined;
   #sweeping: Promise<void> | undefined;
-  /** Ends the pause under way. */
-  #wake: (() => void) | undefined;
-  #isClosed = false;
+  readonly #closing = new AbortController();
 
   /** @param isolate names the isolate in its rows. */
   constructor(kv: Deno.Kv, isolate: string) {
@@ -57,7 +56,7 @@ export class EphemeralWriter {
 
   /** @throws {Problem} `overloaded` */
   send(channelKey: ChannelKey, event: EphemeralEvent): void {
-    if (this.#isClosed) return;
+    if (this.#closing.signal.aborted) return;
     const bytes = sizeOf(channelKey, event);
     if (this.#waitingBytes + bytes > MAX_WAITING_BYTES) {
       throw new Problem("overloaded", "Too many ephemeral events wait for the store.");
@@ -69,21 +68,21 @@ export class EphemeralWriter {
 
   /** Drops what waits. Its rows are left to the store, which lets them expire. */
   async close(): Promise<void> {
-    this.#isClosed = true;
-    this.#wake?.();
+    this.#closing.abort();
     clearTimeout(this.#sweep);
-    await withinLimit(Promise.all([this.#writing, this.#sweeping]), CLOSE_TIMEOUT);
+    await waitAtMost(Promise.all([this.#writing, this.#sweeping]), CLOSE_TIMEOUT_MS);
   }
 
   async #write(): Promise<void> {
-    while (this.#waiting.length > 0 && !this.#isClosed) {
+    while (this.#waiting.length > 0 && !this.#closing.signal.aborted) {
       const begun = performance.now();
       try {
         await this.#commit(this.#take());
-        await this.#pause(begun + GATHER_MS - performance.now());
+        const remainingMs = begun + GATHER_MS - performance.now();
+        if (remainingMs > 0) await pause(remainingMs, this.#closing);
       } catch {
         // The store is away. These notes are lost, as ephemeral events may be.
-        await this.#pause(RETRY_MS);
+        await pause(RETRY_MS, this.#closing);
       }
     }
   }
@@ -135,7 +134,9 @@ export class EphemeralWriter {
   }
 
   #sweepLater(delay: number): void {
-    if (this.#sweep !== undefined || this.#sweeping !== undefined || this.#isClosed) return;
+    if (this.#sweep !== undefined || this.#sweeping !== undefined || this.#closing.signal.aborted) {
+      return;
+    }
     this.#sweep = setTimeout(() => {
       this.#sweep = undefined;
       this.#sweeping = this.#deleteRows().finally(() => {
@@ -149,7 +150,7 @@ export class EphemeralWriter {
 
   async #deleteRows(): Promise<void> {
     const old = performance.now() - ROW_MS;
-    while (!this.#isClosed) {
+    while (!this.#closing.signal.aborted) {
       const due = this.#rows.findIndex(({ at }) => at > old);
       const count = Math.min(due === -1 ? this.#rows.length : due, MAX_DELETES);
       if (count === 0) return;
@@ -161,16 +162,6 @@ export class EphemeralWriter {
         return; // the store is away, and lets them expire by itself
       }
     }
-  }
-
-  async #pause(milliseconds: number): Promise<void> {
-    if (milliseconds <= 0 || this.#isClosed) return;
-    const { promise, resolve } = Promise.withResolvers<void>();
-    this.#wake = resolve;
-    const timer = setTimeout(resolve, milliseconds);
-    await promise;
-    clearTimeout(timer);
-    this.#wake = undefined;
   }
 }
 

@@ -11,6 +11,9 @@ export const KV_LIMITS = {
   watch: 10,
 } as const;
 
+/** How long a caller waits for a store that does not answer. */
+export const STORE_TIMEOUT_MS = 5_000;
+
 /** What differs between the stores behind Deno KV. */
 export interface StoreTraits {
   /** Checks in one atomic commit: a channel of a commit needs one. */

@@ -1,4 +1,6 @@
+import { deadline } from "../shared/async/deadline.ts";
 import { Problem } from "../shared/problem.ts";
+import { STORE_TIMEOUT_MS } from "./limits.ts";
 
 /**
  * What an error of Deno KV means to a caller. The store's own words tell, since its errors have no
@@ -32,19 +34,15 @@ export function isPassing(problem: Problem): boolean {
 }
 
 /**
- * `work`, or `storage_unavailable` when it takes longer than `milliseconds`: over KV Connect the
- * client waits out an outage by itself, and whoever asks should not wait with it.
+ * Resolves as `work` does, unless the store takes longer than {@link STORE_TIMEOUT_MS}: the client
+ * of KV Connect waits for the end of an outage, and callers should not wait with it.
+ *
+ * @throws {Problem} `storage_*`; what `work` rejects with becomes one too.
  */
-export async function withinTime<T>(work: Promise<T>, milliseconds: number): Promise<T> {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const timeout = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`no answer in ${milliseconds} ms`)), milliseconds);
-  });
+export async function withStoreTimeout<T>(work: Promise<T>): Promise<T> {
   try {
-    return await Promise.race([work, timeout]);
+    return await deadline(work, STORE_TIMEOUT_MS);
   } catch (cause) {
     throw storageProblem(cause);
-  } finally {
-    clearTimeout(timer);
   }
 }

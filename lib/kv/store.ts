@@ -1,9 +1,10 @@
+import { pause } from "../shared/async/delay.ts";
 import type { Relay } from "../shared/ephemeral.ts";
 import { BroadcastDoorbell } from "./broadcast_doorbell.ts";
 import { accompanied } from "./companion.ts";
 import type { Doorbell } from "./doorbell.ts";
 import { CONNECTED, EMBEDDED, type StoreTraits } from "./limits.ts";
-import { untilUnlocked } from "./locked.ts";
+import { retryLocked } from "./commit_retry.ts";
 import { WatchDoorbell } from "./watch_doorbell.ts";
 
 /** How long an isolate waits for its sibling's word that the file is their process's own, in ms. */
@@ -40,7 +41,7 @@ export async function openStore(target: string | undefined): Promise<Store> {
   const lock = await lockFile(`${target}.lock`);
   try {
     // Isolates that start at once make the file's tables at once: one after the other.
-    const kv = await untilUnlocked(() => Deno.openKv(target));
+    const kv = await retryLocked(() => Deno.openKv(target));
     return embedded(kv, await Deno.realPath(target), () => lock?.close());
   } catch (cause) {
     lock?.close();
@@ -100,7 +101,7 @@ async function lockFile(path: string): Promise<Deno.FsFile | undefined> {
   file.close();
   for (const end = performance.now() + SIBLING_WAIT; performance.now() < end;) {
     if (Deno.env.get(name) === own) return undefined;
-    await new Promise((resolve) => setTimeout(resolve, 20));
+    await pause(20);
   }
   throw new StoreInUseError(
     `Cannot open ${

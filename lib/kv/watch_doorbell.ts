@@ -1,4 +1,6 @@
 import type { ChannelKey } from "../shared/channel.ts";
+import { waitAtMost } from "../shared/async/deadline.ts";
+import { SerialQueue } from "../shared/async/serial_queue.ts";
 import type { EphemeralEvent, Relay } from "../shared/ephemeral.ts";
 import { type Change, type EphemeralRow, MAX_EPHEMERAL_AGE_MS, shardOf, SHARDS } from "./change.ts";
 import { type Doorbell, Listeners } from "./doorbell.ts";
@@ -6,13 +8,12 @@ import { keys } from "./keys.ts";
 import { KV_LIMITS } from "./limits.ts";
 import { EphemeralDedup } from "./ephemeral_dedup.ts";
 import { EphemeralWriter } from "./ephemeral_writer.ts";
-import { withinTime } from "./storage_problem.ts";
 
 /** How long a row of the change journal stands. Isolates that look later read every head instead. */
 const JOURNAL_MS = 60_000;
 
 /** How long closing waits for a store that doesn't answer, in ms. */
-const CLOSE_TIMEOUT = 1_000;
+const CLOSE_TIMEOUT_MS = 1_000;
 
 /** Rows that are read after a long silence, the newest: whatever moved is rung for all the same. */
 const LATE_ROWS = 100;
@@ -56,8 +57,8 @@ export class WatchDoorbell implements Doorbell, Relay {
     | { readonly reader: ReadableStreamDefaultReader; readonly done: Promise<void> }
     | undefined;
   #restart: ReturnType<typeof setTimeout> | undefined;
-  /** One restart after the other: two at once would leave a watch that nobody ends. */
-  #restarting: Promise<void> = Promise.resolve();
+  /** Two restarts at once would leave a watch that is never ended. */
+  readonly #restarting = new SerialQueue();
 
   /**
    * @param watchKv a second handle on the store, for the watch alone: on one handle, watching took
@@ -119,10 +120,10 @@ export class WatchDoorbell implements Doorbell, Relay {
     this.#closed = true;
     clearTimeout(this.#restart);
     const written = this.#ephemeral.close();
-    await this.#restarting;
+    await this.#restarting.idle();
     await this.#stopWatch();
     await written;
-    await withinTime(this.#journals, CLOSE_TIMEOUT).catch(() => {}); // the store is away
+    await waitAtMost(this.#journals, CLOSE_TIMEOUT_MS).catch(() => {}); // the store is away
   }
 
   #serve(shard: number, change: 1 | -1): void {
@@ -139,7 +140,7 @@ export class WatchDoorbell implements Doorbell, Relay {
     if (this.#closed || this.#restart !== undefined) return;
     this.#restart = setTimeout(() => {
       this.#restart = undefined;
-      this.#restarting = this.#restarting.then(() => this.#restartWatch());
+      void this.#restarting.run(() => this.#restartWatch());
     }, delay);
   }
 

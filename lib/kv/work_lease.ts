@@ -1,5 +1,5 @@
 import { keys } from "./keys.ts";
-import { untilUnlocked } from "./locked.ts";
+import { retryLocked } from "./commit_retry.ts";
 
 interface Lease {
   readonly holder: string;
@@ -44,7 +44,7 @@ export class WorkLease {
     const lease: Lease = { holder: this.#isolate };
     const hold = this.#kv.atomic().check(entry).set(this.#key, lease);
     this.#isHeld = true; // or may be, if the store doesn't say
-    return (await untilUnlocked(() => hold.commit())).ok;
+    return (await retryLocked(() => hold.commit())).ok;
   }
 
   /** Lets the next isolate have it at once. */
@@ -53,7 +53,7 @@ export class WorkLease {
     this.#isHeld = false;
     const entry = await this.#kv.get<Lease>(this.#key);
     if (entry.value?.holder !== this.#isolate) return;
-    await untilUnlocked(() => this.#kv.atomic().check(entry).delete(this.#key).commit());
+    await retryLocked(() => this.#kv.atomic().check(entry).delete(this.#key).commit());
   }
 
   #isOver(versionstamp: string): boolean {

@@ -1,6 +1,6 @@
 import { keys } from "../kv/keys.ts";
 import { KV_LIMITS } from "../kv/limits.ts";
-import { untilUnlocked } from "../kv/locked.ts";
+import { retryLocked } from "../kv/commit_retry.ts";
 import type { ChannelKey } from "../shared/channel.ts";
 import type { Draft } from "./log.ts";
 import { getMany } from "./head_cache.ts";
@@ -153,7 +153,7 @@ export function claimEarly(
 /** Deletes the chunks of a blob. */
 export async function deleteBlob(kv: Deno.Kv, channelKey: ChannelKey, blob: string): Promise<void> {
   const found = kv.list({ prefix: keys.chunks(channelKey, blob) }, { batchSize: 8 });
-  for await (const { key } of found) await untilUnlocked(() => kv.delete(key));
+  for await (const { key } of found) await retryLocked(() => kv.delete(key));
 }
 
 /**

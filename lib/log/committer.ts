@@ -1,4 +1,4 @@
-import type { StoreTraits } from "../kv/limits.ts";
+import { STORE_TIMEOUT_MS, type StoreTraits } from "../kv/limits.ts";
 import type { ChannelKey } from "../shared/channel.ts";
 import { Problem } from "../shared/problem.ts";
 import { ATOMIC_DATA_BYTES, ATOMIC_KEY_BYTES, channelKeyBytes, storeDrafts } from "./blobs.ts";
@@ -10,8 +10,6 @@ import { channelKeysOf, commitUnknown, type PendingAppend, settle } from "./pend
 const MAX_PENDING = 10_000;
 const MAX_PENDING_BYTES = 64 * 1024 * 1024;
 
-/** How long a caller waits for a store that doesn't answer, in ms. */
-const APPEND_TIMEOUT = 5_000;
 const TIMEOUT_TICK = 250;
 
 export interface CommitterOptions extends Omit<GroupCommitOptions, "isAbandoned"> {
@@ -177,7 +175,7 @@ export class Committer {
 
   /** Answers those who have waited too long; what was not sent yet is dropped for good. */
   #dropLate(): void {
-    const late = performance.now() - APPEND_TIMEOUT;
+    const late = performance.now() - STORE_TIMEOUT_MS;
     for (const group of this.#groups) {
       for (const pending of group) {
         if (pending.since > late || pending.settled) continue;

@@ -1,6 +1,9 @@
 import type { Doorbell } from "../kv/doorbell.ts";
+import { COMMIT_BACKOFF, MAX_COMMIT_ATTEMPTS } from "../kv/commit_retry.ts";
 import { keys } from "../kv/keys.ts";
 import { isPassing, isTooLarge, storageProblem } from "../kv/storage_problem.ts";
+import { backoffMs } from "../shared/async/backoff.ts";
+import { pause } from "../shared/async/delay.ts";
 import type { ChannelKey } from "../shared/channel.ts";
 import { Problem } from "../shared/problem.ts";
 import { claimEarly, type StoredDrafts, writeEarly } from "./blobs.ts";
@@ -18,10 +21,10 @@ import { channelKeysOf, commitUnknown, type PendingAppend, settle } from "./pend
 import { lastOf, narrowed, packBatches, type StoredBatch } from "./record_batch.ts";
 import { Run } from "./run.ts";
 
-/** Commits lost to other isolates, one after the other, before an append is given up. */
-const MAX_CONFLICTS = 50;
 /** The same for a store that is away: about a minute, after which whoever waited has gone. */
 const MAX_FAILURES = 60;
+/** Upper bound of the pause after a failed attempt while the store is away. */
+const MAX_OUTAGE_PAUSE_MS = 1_024;
 
 /** A commit that was sent; while its outcome is unknown it may still arrive. */
 interface SentCommit {
@@ -54,9 +57,8 @@ export class GroupCommit {
   readonly #options: GroupCommitOptions;
   readonly #isolate = crypto.randomUUID().slice(0, 8);
   #commits = 0;
-  /** Each ends a pause before its time. */
-  readonly #pauses = new Set<() => void>();
-  #isHurried = false;
+  /** Ends all pauses. */
+  readonly #hurry = new AbortController();
 
   constructor(options: GroupCommitOptions) {
     this.#options = options;
@@ -64,8 +66,7 @@ export class GroupCommit {
 
   /** From here on there are no pauses between tries. */
   hurry(): void {
-    this.#isHurried = true;
-    for (const end of this.#pauses) end();
+    this.#hurry.abort();
   }
 
   /** Commits `group`, and answers each append of it. Never throws. */
@@ -112,7 +113,7 @@ export class GroupCommit {
           throw failures > 0 && unknown.length > 0 ? commitUnknown(cause) : problem;
         }
         if (attempt !== undefined) unknown.push(attempt);
-        await this.#pause(2 ** Math.min(failures, 10));
+        await this.#pause(failures, MAX_OUTAGE_PAUSE_MS);
       }
       try {
         const arrived = await this.#findArrived(unknown);
@@ -120,7 +121,7 @@ export class GroupCommit {
         const contended = await this.#reload(group);
         // That is no conflict of the others, who go on without those.
         if (await this.#dropStale(group) && contended.size === 0) conflicts--;
-        if (conflicts >= MAX_CONFLICTS) {
+        if (conflicts >= MAX_COMMIT_ATTEMPTS) {
           throw new Problem("contended", "Too many writers at one channel; publish again.");
         }
         // Only what was refused outright can be parted: the rest may yet arrive as a whole.
@@ -129,17 +130,17 @@ export class GroupCommit {
           const calm = apartFrom(contended, group);
           if (calm.length > 0 && calm.length < group.length) {
             const moved = group.filter((pending) => !calm.includes(pending));
-            const later = this.#pause(2 ** Math.min(conflicts, 6))
+            const later = this.#pause(conflicts, COMMIT_BACKOFF.maxMs)
               .then(() => this.#commit(moved, [], conflicts));
             await settleAll([this.#commit(calm, []), calm], [later, moved]);
             return;
           }
         }
-        await this.#pause(2 ** Math.min(conflicts, 6));
+        await this.#pause(conflicts, COMMIT_BACKOFF.maxMs);
       } catch (cause) {
         const problem = storageProblem(cause);
         if (!isPassing(problem) || ++failures >= MAX_FAILURES) throw problem;
-        await this.#pause(2 ** Math.min(failures, 10));
+        await this.#pause(failures, MAX_OUTAGE_PAUSE_MS);
       }
     }
   }
@@ -255,18 +256,10 @@ export class GroupCommit {
     return stale.length > 0;
   }
 
-  /** Up to `milliseconds`, at random: full jitter, so that isolates don't meet again. */
-  #pause(milliseconds: number): Promise<void> {
-    if (this.#isHurried) return Promise.resolve();
-    const { promise, resolve } = Promise.withResolvers<void>();
-    const end = () => {
-      clearTimeout(timer);
-      this.#pauses.delete(end);
-      resolve();
-    };
-    const timer = setTimeout(end, this.#options.random() * milliseconds);
-    this.#pauses.add(end);
-    return promise;
+  /** Waits longer after each failure, unless the commit is hurried. */
+  #pause(failures: number, maxMs: number): Promise<void> {
+    const { random } = this.#options;
+    return pause(backoffMs(failures, { baseMs: 1, maxMs, random }), this.#hurry);
   }
 }
 

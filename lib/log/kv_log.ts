@@ -1,11 +1,11 @@
 import type { Doorbell } from "../kv/doorbell.ts";
 import { keys } from "../kv/keys.ts";
 import type { StoreTraits } from "../kv/limits.ts";
-import { untilUnlocked } from "../kv/locked.ts";
-import { withinTime } from "../kv/storage_problem.ts";
+import { ConflictError, retryConflicts, retryLocked } from "../kv/commit_retry.ts";
+import { withStoreTimeout } from "../kv/storage_problem.ts";
+import { SerialQueue } from "../shared/async/serial_queue.ts";
 import { type Channel, type ChannelKey, channelOf, type Tenant } from "../shared/channel.ts";
 import type { Position } from "../shared/offset.ts";
-import { Problem } from "../shared/problem.ts";
 import { Committer } from "./committer.ts";
 import { ChannelCounts, isNew, sumChannels } from "./channel_counts.ts";
 import { HeadCache, readHeads } from "./head_cache.ts";
@@ -24,8 +24,6 @@ import type {
 import { readLog } from "./reader.ts";
 import { RetentionJob } from "./retention.ts";
 
-/** How long a read waits for a store that doesn't answer, in ms. */
-const READ_TIMEOUT = 5_000;
 /** Between two looks at the heads of all listened channels, in ms: for a doorbell that died. */
 const SAFETY_POLL = 3_000;
 /** How long a deleted channel's next epoch is remembered, in ms. Clocks differ by less. */
@@ -64,7 +62,7 @@ export class KvLog implements Log {
   readonly #poll: ReturnType<typeof setInterval> | undefined;
   /** The look under way: the next waits until it is over, however slow the store is. */
   #polling: Promise<void> | undefined;
-  #retaining: Promise<void> = Promise.resolve();
+  readonly #retaining = new SerialQueue();
   /** Reads and changes of heads under way. */
   readonly #working = new Set<Promise<unknown>>();
   #isClosed = false;
@@ -170,29 +168,26 @@ export class KvLog implements Log {
   }
 
   retain(): Promise<void> {
-    this.#retaining = this.#retaining.catch(() => {}).then(async () => {
+    return this.#retaining.run(async () => {
       if (!this.#isClosed) await this.#retainer.pass();
     });
-    return this.#retaining;
   }
 
   async close(): Promise<void> {
     this.#isClosed = true;
     clearInterval(this.#poll);
-    const retaining = this.#retaining
-      .catch(() => {}) // said to who asked for the pass
-      .then(() => this.#retainer.release());
+    const released = this.#retaining.run(() => this.#retainer.release());
     await Promise.all([
       this.#committer.close(),
       this.#polling,
       Promise.allSettled(this.#working),
-      withinTime(retaining, READ_TIMEOUT).catch(() => {}), // then the lease ends by its time
+      withStoreTimeout(released).catch(() => {}), // then the lease ends by its time
     ]);
   }
 
   /** `work`, whose end closing waits for; `storage_unavailable` where it takes too long. */
   async #inTime<T>(work: Promise<T>): Promise<T> {
-    const inTime = withinTime(work, READ_TIMEOUT);
+    const inTime = withStoreTimeout(work);
     this.#working.add(inTime);
     try {
       return await inTime;
@@ -214,29 +209,27 @@ export class KvLog implements Log {
     change: (head: StoredHead | null) => StoredHead | undefined,
   ): Promise<StoredHead | undefined> {
     const work = async () => {
-      for (let tries = 0; tries < 50; tries++) {
-        const entry = await this.#kv.get<StoredHead>(keys.head(channelKey));
-        const head = change(entry.value);
-        if (head === undefined) return undefined;
-        const atomic = this.#kv.atomic().check(entry);
-        if (isNew(entry.value) !== isNew(head)) {
-          if (isNew(entry.value)) await this.#countNew(channelKey);
-          sumChannels(atomic, [channelKey], isNew(head) ? -1 : 1);
-        }
-        atomic.set(entry.key, head, head.deleted ? { expireIn: TOMBSTONE_MS } : {});
-        if (entry.value !== null && entry.value.epoch !== head.epoch) {
-          atomic.set(keys.sweep(channelKey, entry.value.epoch), 0);
-        }
-        this.#doorbell.prepare(atomic, [channelKey]);
-        const result = await untilUnlocked(() => atomic.commit());
-        if (!result.ok) continue;
-        this.#doorbell.committed([channelKey], result.versionstamp);
-        this.#listeners.get(channelKey)?.changed();
-        return head;
+      const entry = await this.#kv.get<StoredHead>(keys.head(channelKey));
+      const head = change(entry.value);
+      if (head === undefined) return undefined;
+      const atomic = this.#kv.atomic().check(entry);
+      if (isNew(entry.value) !== isNew(head)) {
+        if (isNew(entry.value)) await this.#countNew(channelKey);
+        sumChannels(atomic, [channelKey], isNew(head) ? -1 : 1);
       }
-      throw new Problem("contended", "Too many writers at this channel; try again.");
+      atomic.set(entry.key, head, head.deleted ? { expireIn: TOMBSTONE_MS } : {});
+      if (entry.value !== null && entry.value.epoch !== head.epoch) {
+        atomic.set(keys.sweep(channelKey, entry.value.epoch), 0);
+      }
+      this.#doorbell.prepare(atomic, [channelKey]);
+      const result = await retryLocked(() => atomic.commit());
+      if (!result.ok) throw new ConflictError();
+      this.#doorbell.committed([channelKey], result.versionstamp);
+      this.#listeners.get(channelKey)?.changed();
+      return head;
     };
-    return await this.#inTime(work());
+    const contended = "Too many concurrent changes of this channel; try again.";
+    return await this.#inTime(retryConflicts(work, contended));
   }
 
   /** @throws {Problem} `tenant_limit` */
@@ -249,7 +242,7 @@ export class KvLog implements Log {
   async #pollHeads(): Promise<void> {
     const channelKeys = [...this.#listeners.keys()];
     try {
-      const heads = await withinTime(readHeads(this.#kv, channelKeys), READ_TIMEOUT);
+      const heads = await withStoreTimeout(readHeads(this.#kv, channelKeys));
       channelKeys.forEach((channelKey, i) => {
         const versionstamp = heads[i]?.versionstamp ?? null;
         const before = this.#polled.get(channelKey);

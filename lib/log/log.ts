@@ -1,3 +1,4 @@
+import { ConflictError } from "../kv/commit_retry.ts";
 import type { Channel, ChannelKey, Tenant } from "../shared/channel.ts";
 import type { Epoch, Offset, Position } from "../shared/offset.ts";
 import type { Run } from "./run.ts";
@@ -34,7 +35,7 @@ export interface RowChange {
 }
 
 /** An event was not stored because rows that were to change with it have changed meanwhile. */
-export class StaleRowsError extends Error {
+export class StaleRowsError extends ConflictError {
   override readonly name = "StaleRowsError";
 
   constructor() {

@@ -1,7 +1,7 @@
 import type { Doorbell } from "../kv/doorbell.ts";
 import { keys } from "../kv/keys.ts";
 import { KV_LIMITS } from "../kv/limits.ts";
-import { untilUnlocked } from "../kv/locked.ts";
+import { retryLocked } from "../kv/commit_retry.ts";
 import { WorkLease } from "../kv/work_lease.ts";
 import {
   type Channel,
@@ -66,7 +66,7 @@ export class RetentionJob {
     for await (const { key, value, versionstamp } of kv.list<Orphan>({ prefix: keys.orphans() })) {
       if (value.time > this.#options.now() - ORPHAN_MS) continue;
       const claim = kv.atomic().check({ key, versionstamp }).delete(key);
-      const { ok } = await untilUnlocked(() => claim.commit());
+      const { ok } = await retryLocked(() => claim.commit());
       if (!ok) continue; // committed after all
       for (const [address, blob] of value.blobs) await deleteBlob(kv, address, blob);
     }
@@ -99,7 +99,7 @@ export class RetentionJob {
       .set(entry.key, { ...head, ...start } satisfies StoredHead)
       .set(keys.sweep(channelKey, head.epoch), 0);
     doorbell.prepare(atomic, [channelKey]);
-    const result = await untilUnlocked(() => atomic.commit()); // if an append was first: in the next pass
+    const result = await retryLocked(() => atomic.commit()); // if an append was first: in the next pass
     if (result.ok) doorbell.committed([channelKey], result.versionstamp);
   }
 
@@ -127,10 +127,10 @@ export class RetentionJob {
         if (isBlobRef(data)) await deleteBlob(kv, channelKey, data.blob);
       }
       await this.#forgetIds(channelKey, epoch, value);
-      await untilUnlocked(() => kv.delete(key));
+      await retryLocked(() => kv.delete(key));
     }
     const finish = kv.atomic().check(marker).delete(marker.key);
-    await untilUnlocked(() => finish.commit()); // stays, if the head moved on
+    await retryLocked(() => finish.commit()); // stays, if the head moved on
   }
 
   async #forgetIds(channelKey: ChannelKey, epoch: Epoch, batch: StoredBatch): Promise<void> {
@@ -145,7 +145,7 @@ export class RetentionJob {
         const [seenEpoch, sequence] = entry.value ?? [];
         // The id may belong to a later event by now.
         if (seenEpoch !== epoch || sequence !== part[i]?.sequence) continue;
-        await untilUnlocked(() => kv.atomic().check(entry).delete(entry.key).commit());
+        await retryLocked(() => kv.atomic().check(entry).delete(entry.key).commit());
       }
     }
   }

@@ -1,9 +1,6 @@
 import { setImmediate } from "node:timers";
 import { KV_LIMITS } from "../kv/limits.ts";
-import { withinTime } from "../kv/storage_problem.ts";
-
-/** How long a call waits for a store that doesn't answer, in ms. */
-const READ_TIMEOUT = 5_000;
+import { withStoreTimeout } from "../kv/storage_problem.ts";
 
 interface Asked {
   readonly key: Deno.KvKey;
@@ -36,7 +33,7 @@ export class BatchedReads {
     this.#waiting.set(name, asked);
     void this.#read();
     const entry = asked.entry.promise as Promise<Deno.KvEntryMaybe<T>>; // of this key
-    return await withinTime(entry, READ_TIMEOUT);
+    return await withStoreTimeout(entry);
   }
 
   async #read(): Promise<void> {
@@ -59,7 +56,7 @@ export class BatchedReads {
   async #readPart(asked: readonly Asked[]): Promise<void> {
     try {
       const read = this.#kv.getMany<unknown[]>(asked.map(({ key }) => key));
-      const entries = await withinTime(read, READ_TIMEOUT);
+      const entries = await withStoreTimeout(read);
       entries.forEach((entry, i) => asked[i]?.entry.resolve(entry));
     } catch (cause) {
       for (const { entry } of asked) entry.reject(cause);

@@ -1,7 +1,7 @@
 import { keys } from "../kv/keys.ts";
-import { untilUnlocked } from "../kv/locked.ts";
-import { withinTime } from "../kv/storage_problem.ts";
-import { Serial } from "../shared/serial.ts";
+import { retryLocked } from "../kv/commit_retry.ts";
+import { withStoreTimeout } from "../kv/storage_problem.ts";
+import { SerialQueue } from "../shared/async/serial_queue.ts";
 
 /** Between two signs of life, in ms. */
 const RENEW_MS = 5_000;
@@ -10,7 +10,6 @@ const RENEW_MS = 5_000;
  * the clients of one that died have the grace time to come back elsewhere.
  */
 export const ISOLATE_LEASE_MS = 18_000;
-const STORE_TIMEOUT = 5_000;
 
 /** The value of an isolate's row. */
 export interface StoredLease {
@@ -37,7 +36,7 @@ export interface IsolateLeaseOptions {
 /** That this isolate lives, for others to see: its members stay as long as it says so. */
 export class IsolateLease {
   readonly #options: IsolateLeaseOptions;
-  readonly #turns = new Serial();
+  readonly #turns = new SerialQueue();
   #id: string = crypto.randomUUID();
   #isHeld = false;
   #renewedAt = -Infinity;
@@ -91,7 +90,7 @@ export class IsolateLease {
     const key = keys.isolate(this.#id);
     const { kv } = this.#options;
     const removal = kv.atomic().check({ key, versionstamp: this.#versionstamp }).delete(key);
-    return (await untilUnlocked(() => removal.commit())).ok;
+    return (await retryLocked(() => removal.commit())).ok;
   }
 
   /** What the old id stands for is for others to look after. */
@@ -101,7 +100,7 @@ export class IsolateLease {
   }
 
   #inTurn(work: () => Promise<void>): Promise<void> {
-    return this.#turns.run("", () => withinTime(work(), STORE_TIMEOUT));
+    return this.#turns.run(() => withStoreTimeout(work()));
   }
 
   #isFresh(): boolean {
@@ -126,7 +125,7 @@ export class IsolateLease {
     }
     const row: StoredLease = { until: now() + lease, lease, isOver: false };
     const renewal = kv.atomic().check(entry).set(entry.key, row);
-    const result = await untilUnlocked(() => renewal.commit());
+    const result = await retryLocked(() => renewal.commit());
     if (!result.ok || id !== this.#id) return; // others were first: the next look tells
     this.#versionstamp = result.versionstamp;
     this.#isHeld = true;

@@ -1,5 +1,5 @@
 import { keys } from "../kv/keys.ts";
-import { untilUnlocked } from "../kv/locked.ts";
+import { retryLocked } from "../kv/commit_retry.ts";
 import { type Channel, channelKeyOf, type Tenant } from "../shared/channel.ts";
 import type { HttpSession } from "./http_sessions.ts";
 import type { MemberName } from "./member.ts";
@@ -19,7 +19,7 @@ export async function requestLeave(
   { member, sessionName }: HttpSession,
 ): Promise<void> {
   const key = keys.leaveRequest(isolate, member.channelKey, member.name, sessionName);
-  await untilUnlocked(() => kv.set(key, 0, { expireIn: PARTING_MS }));
+  await retryLocked(() => kv.set(key, 0, { expireIn: PARTING_MS }));
 }
 
 /** Ends by `part` what other isolates have asked `isolate` to end. */
@@ -32,7 +32,7 @@ export async function takeLeaveRequests(
   let rows = kv.atomic();
   const take = async () => {
     await Promise.all(sessions.map(part));
-    await untilUnlocked(() => rows.commit());
+    await retryLocked(() => rows.commit());
     sessions = [];
     rows = kv.atomic();
   };

@@ -1,6 +1,6 @@
 import { keys } from "../kv/keys.ts";
-import { untilUnlocked } from "../kv/locked.ts";
-import { withinTime } from "../kv/storage_problem.ts";
+import { retryConflicts, retryLocked } from "../kv/commit_retry.ts";
+import { withStoreTimeout } from "../kv/storage_problem.ts";
 import { type Draft, type Log, StaleRowsError } from "../log/log.ts";
 import {
   type ChannelKey,
@@ -12,15 +12,10 @@ import {
 import { type Cursor, formatCursor } from "../shared/cursor.ts";
 import { formatTime, JSON_TYPE } from "../shared/event.ts";
 import { type Offset, ORIGIN } from "../shared/offset.ts";
-import { Problem } from "../shared/problem.ts";
 import { BatchedReads } from "./batched_reads.ts";
 import type { Member, MemberName } from "./member.ts";
 import { MemberCounts, sumMembers } from "./member_counts.ts";
 
-/** How long a call waits for a store that doesn't answer, in ms. */
-const STORE_TIMEOUT = 5_000;
-/** Times that a member's row is read anew because another isolate has changed it. */
-const MAX_TRIES = 30;
 /** What an isolate's id takes in a row, in bytes, and what a row has beside them and its data. */
 const ISOLATE_BYTES = 64;
 const ROW_BYTES = 256;
@@ -134,7 +129,7 @@ export class MemberRows {
       if (row === null || !row.isolates.includes(isolate)) {
         const { kv } = this.#options;
         const key = stayKey(member, isolate);
-        return await withinTime(untilUnlocked(() => kv.delete(key)), STORE_TIMEOUT);
+        return await withStoreTimeout(retryLocked(() => kv.delete(key)));
       }
       const isolates = row.isolates.filter((other) => other !== isolate);
       const left = { ...row, isolates };
@@ -167,7 +162,7 @@ export class MemberRows {
       }
       return members.sort((a, b) => a.since - b.since);
     };
-    const members = await withinTime(list(), STORE_TIMEOUT);
+    const members = await withStoreTimeout(list());
     return { members, cursor: formatCursor([channelOf(changes)], [position]) };
   }
 
@@ -176,18 +171,9 @@ export class MemberRows {
   }
 
   /** Does `work`, which reads a row, again where another isolate has changed that meanwhile. */
-  async #untilDone<T>(work: () => Promise<T>): Promise<T> {
-    for (let tries = 1; tries <= MAX_TRIES; tries++) {
-      try {
-        return await work();
-      } catch (cause) {
-        if (!(cause instanceof StaleRowsError)) throw cause;
-      }
-      // Full jitter, so that isolates don't meet again.
-      const pause = this.#options.random() * 2 ** Math.min(tries, 6);
-      await new Promise((resolve) => setTimeout(resolve, pause));
-    }
-    throw new Problem("contended", "Too many isolates change this member; try again.");
+  #untilDone<T>(work: () => Promise<T>): Promise<T> {
+    const contended = "Too many concurrent changes of this member; try again.";
+    return retryConflicts(work, contended, this.#options.random);
   }
 
   /** @throws {StaleRowsError} */
@@ -198,7 +184,7 @@ export class MemberRows {
   ): Promise<void> {
     const atomic = this.#options.kv.atomic().check(entry).set(entry.key, row);
     also(atomic);
-    const { ok } = await withinTime(untilUnlocked(() => atomic.commit()), STORE_TIMEOUT);
+    const { ok } = await withStoreTimeout(retryLocked(() => atomic.commit()));
     if (!ok) throw new StaleRowsError();
   }
 

@@ -2,14 +2,15 @@ import type { Log } from "../log/log.ts";
 import type { ChannelKey } from "../shared/channel.ts";
 import type { Offset } from "../shared/offset.ts";
 import { Problem } from "../shared/problem.ts";
-import { withinLimit } from "../shared/time_limit.ts";
+import { waitAtMost } from "../shared/async/deadline.ts";
 import { REAP_INTERVAL_MS, Reaper } from "./reaper.ts";
 import { type HttpSession, HttpSessions } from "./http_sessions.ts";
 import { IsolateLease } from "./isolate_lease.ts";
 import { type Member, memberId } from "./member.ts";
 import { MemberRows, presenceChannelKey, type Snapshot } from "./member_rows.ts";
 import { requestLeave, takeLeaveRequests } from "./leave_requests.ts";
-import { forAll, Serial } from "../shared/serial.ts";
+import { pooledForEach } from "../shared/async/pooled_for_each.ts";
+import { KeyedSerialQueue } from "../shared/async/serial_queue.ts";
 import { membersOf } from "./stays.ts";
 
 /** How long a member stays after its last session was lost, in ms: so a reconnect is no leave. */
@@ -74,7 +75,7 @@ export class Presence {
   readonly #lease: IsolateLease;
   readonly #departures: Reaper;
   readonly #http: HttpSessions;
-  readonly #turns = new Serial();
+  readonly #turns = new KeyedSerialQueue();
   readonly #held = new Map<string, LocalMember>();
   /** Those without a session that was let in, and when they leave unless one is. */
   readonly #leaving = new Map<LocalMember, number>();
@@ -235,7 +236,7 @@ export class Presence {
     };
     // Without it the leases end by themselves.
     const warned = end().catch((cause) => this.#options.onWarning("presence did not end", cause));
-    await withinLimit(warned, CLOSE_MS);
+    await waitAtMost(warned, CLOSE_MS);
   }
 
   #hold(member: Member): LocalMember {
@@ -301,7 +302,7 @@ export class Presence {
 
   async #leaveDue(): Promise<void> {
     const due = [...this.#leaving].filter(([, at]) => at <= this.#monotonicNow());
-    await forAll(due, AT_ONCE, async ([local]) => {
+    await pooledForEach(AT_ONCE, due, async ([local]) => {
       await this.#turns.run(local.key, () => this.#leave(local))
         .catch((cause) => this.#options.onWarning("a member could not leave yet", cause));
     });
@@ -310,7 +311,7 @@ export class Presence {
   async #prolong(): Promise<void> {
     if (this.#held.size === 0) return await this.#lease.release(() => this.#held.size === 0);
     await this.#lease.ensureHeld();
-    await forAll([...this.#astray], AT_ONCE, async (local) => {
+    await pooledForEach(AT_ONCE, [...this.#astray], async (local) => {
       await this.#turns.run(local.key, () => this.#return(local))
         .catch((cause) => this.#options.onWarning("a member could not return yet", cause));
     });
@@ -320,7 +321,7 @@ export class Presence {
   async #tidy(): Promise<void> {
     const places = await membersOf(this.#options.kv, this.#lease.id);
     const left = places.filter((member) => !this.#held.has(memberId(member)));
-    await forAll(left, AT_ONCE, async (member) => {
+    await pooledForEach(AT_ONCE, left, async (member) => {
       const key = memberId(member);
       const leave = async () => {
         if (!this.#held.has(key)) await this.#rows.leave(member, this.#lease.id);

@@ -1,9 +1,9 @@
 import { keys } from "../kv/keys.ts";
-import { untilUnlocked } from "../kv/locked.ts";
+import { retryLocked } from "../kv/commit_retry.ts";
 import { WorkLease } from "../kv/work_lease.ts";
 import { ISOLATE_LEASE_MS, type StoredLease } from "./isolate_lease.ts";
 import type { Member } from "./member.ts";
-import { forAll } from "../shared/serial.ts";
+import { pooledForEach } from "../shared/async/pooled_for_each.ts";
 import { membersOf } from "./stays.ts";
 
 /** Between two looks for isolates that died, in ms. */
@@ -122,18 +122,18 @@ export class Reaper {
     // It stays until its members are out, however many isolates die over it.
     const over: StoredLease = { ...value, isOver: true };
     const claim = kv.atomic().check({ key, versionstamp }).set(key, over);
-    const claimed = await untilUnlocked(() => claim.commit());
+    const claimed = await retryLocked(() => claim.commit());
     if (!claimed.ok) return; // it lives after all
     let failure: unknown;
     for (let from = 0; from < places.length; from += AT_ONCE) {
       if (!await this.#work.hold()) return;
-      await forAll(places.slice(from, from + AT_ONCE), AT_ONCE, async (member) => {
+      await pooledForEach(AT_ONCE, places.slice(from, from + AT_ONCE), async (member) => {
         await takeOut(member, isolate).catch((cause) => failure = cause); // the others go on
       });
     }
     if (failure !== undefined) throw failure;
     const cleared = kv.atomic().check({ key, versionstamp: claimed.versionstamp })
       .set(key, { ...over, isCleared: true } satisfies StoredLease, { expireIn: LATE_MS });
-    await untilUnlocked(() => cleared.commit());
+    await retryLocked(() => cleared.commit());
   }
 }

@@ -1,4 +1,4 @@
-import { withinLimit } from "../shared/time_limit.ts";
+import { waitAtMost } from "../shared/async/deadline.ts";
 
 /** Tracks the responses that are still being sent. */
 export class OpenResponses {
@@ -14,6 +14,6 @@ export class OpenResponses {
 
   /** Resolves when all responses are sent, but after `timeoutMs` at the latest. */
   async allSent(timeoutMs: number): Promise<void> {
-    await withinLimit(Promise.allSettled(this.#responses), timeoutMs);
+    await waitAtMost(Promise.allSettled(this.#responses), timeoutMs);
   }
 }

@@ -1,4 +1,7 @@
-/** 128 bits. Not `randomUUID()`: a page that isn't on localhost or HTTPS doesn't have it. */
+/**
+ * Returns 128 random bits in hexadecimal. Unlike `crypto.randomUUID()` it also works on pages that
+ * are neither on localhost nor served by HTTPS.
+ */
 export function randomId(): string {
   const bytes = crypto.getRandomValues(new Uint8Array(16));
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
