@@ -109,13 +109,13 @@ async function main([name = "", ...args]: readonly string[]): Promise<number> {
 
 async function init(args: readonly string[], config: Config): Promise<void> {
   const { force = false } = read(args, { force: flag }).values;
-  const { data, tokens } = config;
+  const { dataFolder, tokens } = config;
   const signer = await newSigner();
-  await saveSigner(data, signer, { force });
-  const lifetime = Math.min(DEFAULT_LIFETIME, tokens.maxLifetime);
+  await saveSigner(dataFolder, signer, { force });
+  const lifetime = Math.min(DEFAULT_LIFETIME, tokens.maxLifetimeMs);
   const request = { tenant: DEFAULT_TENANT, subject: "admin", rights: EVERYTHING, lifetime };
   const { token, expiresAt } = await signToken(signer, request, tokens);
-  const { jwks, signing } = keyFiles(data);
+  const { jwks, signing } = keyFiles(dataFolder);
   const events = `${serverUrl(config)}/v1/channels/hello/events`;
   const bearer = `-H "Authorization: Bearer $TOKEN"`;
   print(`${jwks} verifies tokens; it is no secret.
@@ -140,7 +140,7 @@ Others: deno task keys token --sub somebody --subscribe 'room/**'
 
 async function token(args: readonly string[], config: Config): Promise<void> {
   const { values } = read(args, { ...RIGHTS, tenant: text, sub: text, expires: text });
-  const { maxLifetime } = config.tokens;
+  const { maxLifetimeMs: maxLifetime } = config.tokens;
   const lifetime = readDuration("expires", values.expires, "1s") ??
     Math.min(DEFAULT_LIFETIME, maxLifetime);
   if (lifetime > maxLifetime) {
@@ -149,7 +149,7 @@ async function token(args: readonly string[], config: Config): Promise<void> {
   if (values.sub === "") throw new UsageError("--sub is who the token is for.");
   const tenant = readTenant(values.tenant) ?? DEFAULT_TENANT;
   const request = { tenant, subject: values.sub, rights: readRights(values), lifetime };
-  const signed = await signToken(await loadSigner(config.data), request, config.tokens);
+  const signed = await signToken(await loadSigner(config.dataFolder), request, config.tokens);
   print(`${signed.token}\n`);
   say(`Token ${signed.id} of tenant "${tenant}", until ${formatTime(signed.expiresAt)}.`);
 }

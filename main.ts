@@ -74,7 +74,7 @@ async function startListening(): Promise<Listener> {
       onReloadFailed: (cause) => {
         logger.warn("the new certificate cannot be used: the old one stays", errorFields(cause));
       },
-      beforeRetire: () => server.dismissSockets(),
+      beforeRetire: () => server.closeSockets(),
       onAcceptFailed: (cause) => {
         logger.error("no connection could be accepted: trying again", errorFields(cause));
       },
@@ -118,7 +118,7 @@ async function stop(signal: string): Promise<void> {
   }, STOP_LIMIT);
   try {
     // First the goodbyes: the listener's shutdown closes sockets at once, with a code of its own.
-    await server.leave();
+    await server.disconnectClients();
     const drained = listener?.shutdown();
     await server.close();
     await drained;

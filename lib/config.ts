@@ -12,7 +12,7 @@ export interface Config {
   /** 0: any free one. */
   readonly port: number;
   /** The folder for what Weir itself keeps in files. */
-  readonly data: string;
+  readonly dataFolder: string;
   /** A path, a KV Connect URL, or undefined for the platform's own store. */
   readonly kv: string | undefined;
   readonly retention: Retention;
@@ -43,9 +43,9 @@ export interface TokenConfig {
   readonly issuer: string | undefined;
   readonly audience: string | undefined;
   /** Milliseconds. */
-  readonly maxLifetime: number;
+  readonly maxLifetimeMs: number;
   /** Milliseconds that clocks may differ. */
-  readonly skew: number;
+  readonly skewMs: number;
 }
 
 /** A setting that Weir can't start with. */
@@ -173,7 +173,7 @@ export function parseConfig(env: Readonly<Record<string, string>>): Config {
   return {
     host: values.WEIR_HOST,
     port: values.WEIR_PORT,
-    data: values.WEIR_DATA,
+    dataFolder: values.WEIR_DATA,
     kv: values.WEIR_KV ?? (isOnDeploy ? undefined : `${values.WEIR_DATA}/weir.db`),
     retention: {
       age: values.WEIR_RETENTION_AGE,
@@ -188,8 +188,8 @@ export function parseConfig(env: Readonly<Record<string, string>>): Config {
       jwks: values.WEIR_JWKS,
       issuer: values.WEIR_TOKEN_ISSUER,
       audience: values.WEIR_TOKEN_AUDIENCE,
-      maxLifetime: values.WEIR_TOKEN_MAX_LIFETIME,
-      skew: values.WEIR_TOKEN_SKEW,
+      maxLifetimeMs: values.WEIR_TOKEN_MAX_LIFETIME,
+      skewMs: values.WEIR_TOKEN_SKEW,
     },
     anonymous: values.WEIR_ANONYMOUS,
     limits: values.WEIR_LIMITS,

@@ -41,9 +41,9 @@ export interface Server {
   /** True from the moment on at which it stops. */
   readonly isStopping: () => boolean;
   /** Says goodbye to all WebSockets. Answers when they are closed, or silent for 1 s. */
-  dismissSockets(): Promise<void>;
+  closeSockets(): Promise<void>;
   /** Says goodbye to everyone, at once. Answers when all of them have it, or are silent for 1 s. */
-  leave(): Promise<void>;
+  disconnectClients(): Promise<void>;
   /** Says goodbye, finishes commits and closes the store. */
   close(): Promise<void>;
 }
@@ -152,10 +152,10 @@ export async function openServer(config: Config, logger: Logger): Promise<Server
     meter,
     figures,
     isStopping: () => leaving !== undefined,
-    dismissSockets,
-    leave: () => leaving ??= leave(),
+    closeSockets: dismissSockets,
+    disconnectClients: () => leaving ??= leave(),
     close: () =>
-      closing ??= server.leave().then(async () => {
+      closing ??= server.disconnectClients().then(async () => {
         await figures.close();
         await Promise.all([presence.close(), access.close()]);
         await log.close();

@@ -38,8 +38,8 @@ interface AccessOptions {
     readonly jwks: string | undefined;
     readonly issuer: string | undefined;
     readonly audience: string | undefined;
-    readonly maxLifetime: number;
-    readonly skew: number;
+    readonly maxLifetimeMs: number;
+    readonly skewMs: number;
   };
   readonly limits: LimitTable;
   /** Receives failures outside of requests; never a credential. */
@@ -85,8 +85,8 @@ export async function openAccess(options: AccessOptions): Promise<Access> {
   });
   const revocations = new Revocations({
     write: (entry, expiresAt, replaces) => journal.write(entry, expiresAt, replaces),
-    maxTokenLifetime: tokens.maxLifetime,
-    skew: tokens.skew,
+    maxTokenLifetimeMs: tokens.maxLifetimeMs,
+    skewMs: tokens.skewMs,
     onRevoked: endRevoked,
   });
   const connections = new Connections((grant) => credentials.isRevoked(grant));

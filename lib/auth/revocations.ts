@@ -40,9 +40,9 @@ interface RevocationsOptions {
     replaces: readonly Deno.KvKey[],
   ) => Promise<unknown>;
   /** Milliseconds between the issue and the end of a token at the most. */
-  readonly maxTokenLifetime: number;
+  readonly maxTokenLifetimeMs: number;
   /** Milliseconds that clocks may differ. */
-  readonly skew: number;
+  readonly skewMs: number;
   /** Told of each revocation that is news, with what tells whom it concerns. */
   readonly onRevoked?: (matches: (grant: Grant) => boolean) => void;
   /** Milliseconds since 1970. @default {Date.now} */
@@ -179,8 +179,8 @@ export class Revocations {
 
   /** A token may have been issued by a clock ahead of ours, and is good a little past its end. */
   #endOf({ kind, at }: Revocation): number {
-    const { maxTokenLifetime, skew } = this.#options;
-    return kind === "kid" || kind === "tenant" ? Infinity : at + maxTokenLifetime + 2 * skew;
+    const { maxTokenLifetimeMs, skewMs } = this.#options;
+    return kind === "kid" || kind === "tenant" ? Infinity : at + maxTokenLifetimeMs + 2 * skewMs;
   }
 
   #forgetExpired(): void {

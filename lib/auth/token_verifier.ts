@@ -35,9 +35,9 @@ export interface TokenVerifierOptions {
   /** What `aud` must be or have. */
   readonly audience?: string | undefined;
   /** Milliseconds from a token's beginning to its end. */
-  readonly maxLifetime: number;
+  readonly maxLifetimeMs: number;
   /** Milliseconds by which clocks may differ. */
-  readonly skew: number;
+  readonly skewMs: number;
   /** Milliseconds since 1970. */
   readonly now?: () => number;
 }
@@ -47,16 +47,16 @@ export class TokenVerifier {
   readonly #keys: SigningKeys;
   readonly #issuer: string | undefined;
   readonly #audience: string | undefined;
-  readonly #maxLifetime: number;
-  readonly #skew: number;
+  readonly #maxLifetimeMs: number;
+  readonly #skewMs: number;
   readonly #now: () => number;
 
   constructor(options: TokenVerifierOptions) {
     this.#keys = options.keys;
     this.#issuer = options.issuer;
     this.#audience = options.audience;
-    this.#maxLifetime = options.maxLifetime;
-    this.#skew = options.skew;
+    this.#maxLifetimeMs = options.maxLifetimeMs;
+    this.#skewMs = options.skewMs;
     this.#now = options.now ?? Date.now;
   }
 
@@ -92,7 +92,7 @@ export class TokenVerifier {
       const { payload } = await jwtVerify(token, key.key, {
         algorithms: [key.algorithm],
         currentDate: new Date(now),
-        clockTolerance: this.#skew / 1_000,
+        clockTolerance: this.#skewMs / 1_000,
         requiredClaims: ["exp"],
         ...this.#issuer !== undefined && { issuer: this.#issuer },
         ...this.#audience !== undefined && { audience: this.#audience },
@@ -125,18 +125,18 @@ export class TokenVerifier {
   #checkTimes(claims: Claims, now: number): void {
     if (now >= this.#endOf(claims)) throw expired();
     const { exp, iat } = claims;
-    if (iat !== undefined && iat * 1_000 > now + this.#skew) {
+    if (iat !== undefined && iat * 1_000 > now + this.#skewMs) {
       throw invalid(`its "iat" is still to come`);
     }
     // Seconds are compared where both are the issuer's; else the clocks may differ.
-    const lifetime = iat === undefined ? exp * 1_000 - now - this.#skew : (exp - iat) * 1_000;
-    if (lifetime <= this.#maxLifetime) return;
-    const seconds = Math.floor(this.#maxLifetime / 1_000);
+    const lifetime = iat === undefined ? exp * 1_000 - now - this.#skewMs : (exp - iat) * 1_000;
+    if (lifetime <= this.#maxLifetimeMs) return;
+    const seconds = Math.floor(this.#maxLifetimeMs / 1_000);
     throw invalid(`it is good for too long: ${seconds} s from "iat" to "exp" at the most`);
   }
 
   #endOf({ exp }: Claims): number {
-    return exp * 1_000 + this.#skew;
+    return exp * 1_000 + this.#skewMs;
   }
 }
 

@@ -133,7 +133,7 @@ export class AdminApi implements AsyncDisposable {
       const credential = () => Promise.resolve(given);
       return new AdminApi({ ...base, credential, isSigning: false, close });
     }
-    const signer = await loadSigner(config.data);
+    const signer = await loadSigner(config.dataFolder);
     const credential = () => adminToken(signer, tenant, config);
     return new AdminApi({ ...base, credential, isSigning: true, close });
   }
@@ -229,7 +229,7 @@ async function ask(request: Request): Promise<Response> {
 }
 
 async function adminToken(signer: Signer, tenant: Tenant, { tokens }: Config): Promise<string> {
-  const lifetime = Math.min(TOKEN_LIFETIME, tokens.maxLifetime);
+  const lifetime = Math.min(TOKEN_LIFETIME, tokens.maxLifetimeMs);
   const request = { tenant, subject: SUBJECT, rights: { admin: true }, lifetime };
   return (await signToken(signer, request, tokens)).token;
 }

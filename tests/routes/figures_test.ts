@@ -90,7 +90,7 @@ Deno.test("the figures say what happened: connections, publishes, deliveries, du
   assert.ok(samples.some(({ durations }) => durations.commit.length > 0));
   assert.ok(samples.some(({ durations }) => durations.delivery.length > 0));
   assert.ok(samples.some(({ durations }) => durations.eventLoop.length > 0));
-  await server.server.leave();
+  await server.server.disconnectClients();
   assert.equal((await poll).status, 204);
   await until("all have gone", () => open.sse === 0 && open.longPoll === 0);
 });

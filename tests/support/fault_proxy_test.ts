@@ -74,7 +74,7 @@ Deno.test("a fault proxy answers by itself, refuses, buffers and swallows", asyn
     .pipeTo(new WritableStream({ write: (chunk) => void (text += chunk) }));
   await until("the server has the stream", () => server.server.hub.subscriptions.live === 1);
   assert.ok(!text.includes("id:"), text);
-  await server.server.leave();
+  await server.server.disconnectClients();
   await reading;
   assert.match(text, /weir\.goodbye/);
 

@@ -33,7 +33,7 @@ export class LocalServer implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.server.leave();
+    await this.server.disconnectClients();
     await this.#http.shutdown();
     await this.server.close();
   }

@@ -59,7 +59,7 @@ export class RestartableServer implements AsyncDisposable {
     if (this.#running === undefined) return;
     const { server, http } = this.#running;
     this.#running = undefined;
-    await server.leave();
+    await server.disconnectClients();
     await http.shutdown();
     await server.close();
   }

@@ -63,7 +63,7 @@ class World implements AsyncDisposable {
       },
       isOpen: false,
       anonymous: undefined,
-      tokens: { jwks, issuer: undefined, audience: undefined, maxLifetime: 1e9, skew: 0 },
+      tokens: { jwks, issuer: undefined, audience: undefined, maxLifetimeMs: 1e9, skewMs: 0 },
       limits: parseLimits(""),
       onWarning: (message) => warnings.push(message),
     });

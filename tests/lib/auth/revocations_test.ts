@@ -158,8 +158,8 @@ Deno.test("values that are empty or too long are refused", async () => {
 Deno.test("a revocation that could not be stored is not in force", async () => {
   const revocations = new Revocations({
     write: () => Promise.reject(new Error("the store is away")),
-    maxTokenLifetime: MAX_TOKEN_LIFETIME,
-    skew: SKEW,
+    maxTokenLifetimeMs: MAX_TOKEN_LIFETIME,
+    skewMs: SKEW,
     onRevoked: () => assert.fail("it is not in force"),
   });
   await assert.rejects(revocations.revoke(A, "jti", "t1"), /the store is away/);
@@ -378,8 +378,8 @@ class World {
   join(onRevoked: OnRevoked = () => {}): Revocations {
     const revocations = new Revocations({
       write: (entry, expiresAt, replaces) => this.#write(entry, expiresAt, replaces),
-      maxTokenLifetime: MAX_TOKEN_LIFETIME,
-      skew: SKEW,
+      maxTokenLifetimeMs: MAX_TOKEN_LIFETIME,
+      skewMs: SKEW,
       onRevoked,
       now: this.clock.now,
     });
@@ -441,8 +441,8 @@ class Place implements AsyncDisposable {
     };
     const revocations = new Revocations({
       write: (entry, expiresAt, replaces) => journal.write(entry, expiresAt, replaces),
-      maxTokenLifetime: MAX_TOKEN_LIFETIME,
-      skew: SKEW,
+      maxTokenLifetimeMs: MAX_TOKEN_LIFETIME,
+      skewMs: SKEW,
       onRevoked: (matches) => this.onRevoked(matches),
     });
     const journal = await ControlJournal.open({

@@ -539,8 +539,8 @@ const encoder = new TextEncoder();
 function verify(token: string, options: Partial<TokenVerifierOptions> = {}) {
   return new TokenVerifier({
     keys: ALL,
-    maxLifetime: MAX_LIFETIME,
-    skew: SKEW,
+    maxLifetimeMs: MAX_LIFETIME,
+    skewMs: SKEW,
     now: () => NOW,
     ...options,
   }).verify(token);

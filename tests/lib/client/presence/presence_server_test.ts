@@ -40,7 +40,7 @@ Deno.test("a reconnect is neither a leave nor an enter", async () => {
   await seen.until("ann:1");
   const statuses: string[] = [];
   ann.state.subscribe(({ status }) => statuses.push(status));
-  await server.server.dismissSockets();
+  await server.server.closeSockets();
   await until("it is back", () => statuses.includes("reconnecting") && statuses.at(-1) === "open");
   await ann.presence(channel).enter(2, { member: "ann" });
   await seen.until("ann:2");
