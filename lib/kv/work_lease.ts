@@ -1,64 +1,64 @@
 import { keys } from "./keys.ts";
 import { retryLocked } from "./commit_retry.ts";
+import { LeaseWatch } from "./lease_watch.ts";
 
-interface Lease {
+interface StoredWorkLease {
   readonly holder: string;
 }
 
-/** Another's lease as it was first seen. */
-interface Seen {
-  readonly versionstamp: string;
-  readonly at: number;
+export interface WorkLeaseOptions {
+  readonly kv: Deno.Kv;
+  /** Names the work. */
+  readonly work: string;
+  /** How long the lease lasts without a renewal. */
+  readonly leaseMs: number;
+  /** Returns milliseconds of a clock of this isolate. */
+  readonly now: () => number;
 }
 
 /**
- * Has one isolate at a time do a background work. The others come once its lease hasn't changed for
- * its time since they first saw it so: clocks of machines are not compared. Where the holder was only
- * held up, two may be at it for a moment, so that the work must bear that.
+ * Lets one isolate at a time do a background work. Another isolate takes over once the lease has not
+ * changed for its time. If the holder was only delayed, two isolates may do the work for a moment,
+ * so the work must tolerate that.
  */
 export class WorkLease {
-  readonly #kv: Deno.Kv;
+  readonly #options: WorkLeaseOptions;
   readonly #key: Deno.KvKey;
-  readonly #milliseconds: number;
-  readonly #now: () => number;
+  readonly #watch = new LeaseWatch();
   readonly #isolate = crypto.randomUUID();
   #isHeld = false;
-  #seen: Seen | undefined;
 
-  /**
-   * @param milliseconds that it is held without a sign of life.
-   * @param now milliseconds by a clock of this isolate.
-   */
-  constructor(kv: Deno.Kv, work: string, milliseconds: number, now: () => number) {
-    this.#kv = kv;
-    this.#key = keys.lease(work);
-    this.#milliseconds = milliseconds;
-    this.#now = now;
+  constructor(options: WorkLeaseOptions) {
+    this.#options = options;
+    this.#key = keys.lease(options.work);
   }
 
-  /** Takes or prolongs it; false while another isolate has it. */
+  /** Takes or renews the lease. Returns false while another isolate holds it. */
   async hold(): Promise<boolean> {
-    const entry = await this.#kv.get<Lease>(this.#key);
-    const isOthers = entry.value !== null && entry.value.holder !== this.#isolate;
-    if (isOthers && !this.#isOver(entry.versionstamp)) return false;
-    const lease: Lease = { holder: this.#isolate };
-    const hold = this.#kv.atomic().check(entry).set(this.#key, lease);
-    this.#isHeld = true; // or may be, if the store doesn't say
+    const { kv } = this.#options;
+    const entry = await kv.get<StoredWorkLease>(this.#key);
+    const { value, versionstamp } = entry;
+    if (value !== null && value.holder !== this.#isolate && !this.#isExpired(versionstamp)) {
+      return false;
+    }
+    const lease: StoredWorkLease = { holder: this.#isolate };
+    const hold = kv.atomic().check(entry).set(this.#key, lease);
+    this.#isHeld = true; // possibly, even if the commit fails without an answer
     return (await retryLocked(() => hold.commit())).ok;
   }
 
-  /** Lets the next isolate have it at once. */
+  /** Gives the lease up, so that the next isolate need not wait for its end. */
   async release(): Promise<void> {
     if (!this.#isHeld) return;
     this.#isHeld = false;
-    const entry = await this.#kv.get<Lease>(this.#key);
+    const { kv } = this.#options;
+    const entry = await kv.get<StoredWorkLease>(this.#key);
     if (entry.value?.holder !== this.#isolate) return;
-    await retryLocked(() => this.#kv.atomic().check(entry).delete(this.#key).commit());
+    await retryLocked(() => kv.atomic().check(entry).delete(this.#key).commit());
   }
 
-  #isOver(versionstamp: string): boolean {
-    const at = this.#now();
-    if (this.#seen?.versionstamp !== versionstamp) this.#seen = { versionstamp, at };
-    return Math.abs(at - this.#seen.at) >= this.#milliseconds; // a clock may be set back
+  #isExpired(versionstamp: string): boolean {
+    const { work, leaseMs, now } = this.#options;
+    return this.#watch.look([{ id: work, versionstamp, leaseMs }], now()).expired.has(work);
   }
 }

@@ -44,7 +44,12 @@ export class RetentionJob {
 
   constructor(options: RetentionOptions) {
     this.#options = options;
-    this.#lease = new WorkLease(options.kv, "retention", LEASE_MS, options.now);
+    this.#lease = new WorkLease({
+      kv: options.kv,
+      work: "retention",
+      leaseMs: LEASE_MS,
+      now: options.now,
+    });
   }
 
   /** One pass over all channels; nothing while another isolate is at it. */

@@ -100,6 +100,7 @@ export class Presence {
       isOneMachine,
       now,
       monotonicNow,
+      membersOf: (isolate) => membersOf(kv, isolate),
       removeMember: (member, isolate) => {
         return this.#turns.run(memberId(member), () => this.#rows.leave(member, isolate));
       },

@@ -1,139 +1,145 @@
-import { keys } from "../kv/keys.ts";
 import { retryLocked } from "../kv/commit_retry.ts";
+import { keys } from "../kv/keys.ts";
+import { LeaseWatch } from "../kv/lease_watch.ts";
 import { WorkLease } from "../kv/work_lease.ts";
+import { pooledForEach } from "../shared/async/pooled_for_each.ts";
 import { ISOLATE_LEASE_MS, type StoredLease } from "./isolate_lease.ts";
 import type { Member } from "./member.ts";
-import { pooledForEach } from "../shared/async/pooled_for_each.ts";
-import { membersOf } from "./stays.ts";
 
-/** Between two looks for isolates that died, in ms. */
+/** How often an isolate checks the leases of the others. */
 export const REAP_INTERVAL_MS = 3_000;
-/** How long the isolate that takes members out holds that work without a sign of life, in ms. */
-const WORK_MS = 5_000;
+/** After this time without a check all leases count as first seen. */
+const MAX_PAUSE_MS = 3 * REAP_INTERVAL_MS;
+/** How long the isolate that reaps keeps that work without a renewal. */
+const WORK_LEASE_MS = 5_000;
 /**
- * How long an isolate that was found dead is looked at again, in ms: a commit that it had sent may
- * arrive late, and nobody would ever take out the member that it brings.
+ * How long the row of a reaped isolate stays: a commit that the isolate sent may arrive late, and
+ * without the row nobody would reap the member it adds.
  */
-const LATE_MS = 10 * 60 * 1_000;
-/** By this much in ms a clock that was not set may differ from one look to the next. */
-const CLOCK_ERROR_MS = 1_000;
-/** Members that are taken out at once. Met: a queue of the log that has no room for publishes. */
-const AT_ONCE = 100;
+const LATE_COMMIT_MS = 10 * 60 * 1_000;
+/** How much a clock may drift from one check to the next without having been set. */
+const MAX_CLOCK_DRIFT_MS = 1_000;
+/** Members that are removed at once. Guards against filling the log's queue, which publishes share. */
+const MAX_CONCURRENT_REMOVALS = 100;
 
 export interface ReaperOptions {
   readonly kv: Deno.Kv;
-  /** Whether all isolates of the store are on this machine, and have its clock. */
+  /** Whether all isolates of the store run on this machine, and so share its clock. */
   readonly isOneMachine: boolean;
-  /** Milliseconds since 1970. */
+  /** Returns milliseconds since 1970. */
   readonly now: () => number;
-  /** Milliseconds of a clock that never jumps. */
+  /** Returns milliseconds of a clock that never jumps. */
   readonly monotonicNow: () => number;
-  /** Takes a member from an isolate. */
+  /** Returns the members that an isolate has. */
+  readonly membersOf: (isolate: string) => Promise<readonly Member[]>;
+  /** Removes a member from an isolate. */
   readonly removeMember: (member: Member, isolate: string) => Promise<void>;
 }
 
-/** A lease as it was first seen. */
-interface Seen {
-  readonly versionstamp: string;
-  readonly at: number;
-}
+type LeaseEntry = Deno.KvEntry<StoredLease>;
 
 /**
- * Takes the members of isolates that died out of the rows, and so gives them their `leave`.
+ * Removes the members of dead isolates, so that others see them leave.
  *
- * A lease is over when it hasn't changed for its time since it was first seen. So clocks of machines
- * need not agree at all; one that was just renewed when its isolate died is found over a look and
- * its time later. On one machine the clock tells too, unless it was set lately: who starts there
- * after a crash needs no waiting. An isolate that was held up itself (a machine that slept, a store
- * that was away) looks anew, since then the others were held up too.
+ * An isolate is dead when its lease has not changed for its time since this isolate first saw it
+ * ({@link LeaseWatch}), so the clocks of machines need not agree. On one machine the time in the
+ * lease counts too, unless the clock was set recently: a process that restarts after a crash can
+ * reap at once.
  */
 export class Reaper {
   readonly #options: ReaperOptions;
   readonly #work: WorkLease;
-  #seen = new Map<string, Seen>();
-  /** When the store last told. */
-  #lookedAt: number | undefined;
-  /** By how much the clock is before that which never jumps. */
-  #clock: number | undefined;
-  #clockSetAt = -Infinity;
+  readonly #watch = new LeaseWatch({ maxPauseMs: MAX_PAUSE_MS });
+  /** By how much the wall clock is ahead of the monotonic one. */
+  #clockOffsetMs: number | undefined;
+  #clockSetAtMs = -Infinity;
 
   constructor(options: ReaperOptions) {
     this.#options = options;
-    this.#work = new WorkLease(options.kv, "presence", WORK_MS, options.monotonicNow);
+    const { kv, monotonicNow } = options;
+    this.#work = new WorkLease({
+      kv,
+      work: "presence",
+      leaseMs: WORK_LEASE_MS,
+      now: monotonicNow,
+    });
   }
 
-  /** @param own the isolate that looks, which lives. @throws what the store does */
-  async reap(own: string): Promise<void> {
-    const { kv, monotonicNow } = this.#options;
-    const begunAt = monotonicNow();
-    const entries = await Array.fromAsync(kv.list<StoredLease>({ prefix: keys.isolates() }));
-    const at = monotonicNow();
-    const wasHeldUp = this.#lookedAt !== undefined && at - this.#lookedAt > 3 * REAP_INTERVAL_MS;
-    this.#lookedAt = at;
-    this.#checkClock(at);
-    const before = wasHeldUp ? new Map<string, Seen>() : this.#seen;
-    const seen = new Map<string, Seen>();
-    const over: Deno.KvEntry<StoredLease>[] = [];
-    for (const entry of entries) {
-      const id = String(entry.key[1]);
-      if (id === own) continue;
-      const known = before.get(id);
-      const { versionstamp } = entry;
-      const first = known?.versionstamp === versionstamp ? known : { versionstamp, at };
-      seen.set(id, first);
-      const isUnchanged = begunAt - first.at >= entry.value.lease;
-      const isOver = entry.value.isOver || isUnchanged || this.#isPast(entry.value, wasHeldUp);
-      if (isOver) over.push(entry);
-    }
-    this.#seen = seen;
+  /**
+   * Checks all leases, and reaps the members of isolates whose lease has expired.
+   *
+   * @param ownId the isolate that checks, which is alive.
+   * @throws what the store does
+   */
+  async reap(ownId: string): Promise<void> {
+    const expired = await this.#findExpired(ownId);
     const failures: unknown[] = [];
-    for (const entry of over) await this.#clear(entry).catch((cause) => failures.push(cause));
+    for (const entry of expired) {
+      await this.#reapIsolate(entry).catch((cause) => failures.push(cause));
+    }
     await this.#work.release();
     if (failures.length > 0) throw failures[0];
   }
 
-  /** @throws what the store does */
+  /** Lets another isolate reap. @throws what the store does */
   async release(): Promise<void> {
     await this.#work.release();
   }
 
-  /** What the row itself says, where that counts. */
-  #isPast({ until }: StoredLease, wasHeldUp: boolean): boolean {
+  async #findExpired(ownId: string): Promise<readonly LeaseEntry[]> {
+    const { kv, monotonicNow } = this.#options;
+    const startedMs = monotonicNow();
+    const all = await Array.fromAsync(kv.list<StoredLease>({ prefix: keys.isolates() }));
+    const endedMs = monotonicNow();
+    this.#checkClock(endedMs);
+    const others = all.filter(({ key }) => String(key[1]) !== ownId);
+    const readings = others.map(({ key, versionstamp, value }) => {
+      return { id: String(key[1]), versionstamp, leaseMs: value.lease };
+    });
+    const { expired, isAfterPause } = this.#watch.look(readings, startedMs, endedMs);
+    return others.filter(({ key, value }) =>
+      value.isOver || expired.has(String(key[1])) || (!isAfterPause && this.#isPast(value))
+    );
+  }
+
+  /** Returns whether the time in the lease is over, where the clock can tell. */
+  #isPast({ until }: StoredLease): boolean {
     const { isOneMachine, now, monotonicNow } = this.#options;
-    const hasClock = isOneMachine && !wasHeldUp &&
-      monotonicNow() - this.#clockSetAt >= ISOLATE_LEASE_MS;
-    return hasClock && now() >= until;
+    const canTell = isOneMachine && monotonicNow() - this.#clockSetAtMs >= ISOLATE_LEASE_MS;
+    return canTell && now() >= until;
   }
 
-  /** Leases from before the clock was set mean nothing by it until they are renewed. */
-  #checkClock(at: number): void {
-    const clock = this.#options.now() - at;
-    const before = this.#clock ?? clock;
-    if (Math.abs(clock - before) > CLOCK_ERROR_MS) this.#clockSetAt = at;
-    this.#clock = clock;
+  /** Notices when the clock was set: times in leases written before are wrong until renewed. */
+  #checkClock(atMs: number): void {
+    const offsetMs = this.#options.now() - atMs;
+    const beforeMs = this.#clockOffsetMs ?? offsetMs;
+    if (Math.abs(offsetMs - beforeMs) > MAX_CLOCK_DRIFT_MS) this.#clockSetAtMs = atMs;
+    this.#clockOffsetMs = offsetMs;
   }
 
-  async #clear({ key, value, versionstamp }: Deno.KvEntry<StoredLease>): Promise<void> {
-    const { kv, removeMember: takeOut } = this.#options;
+  async #reapIsolate({ key, value, versionstamp }: LeaseEntry): Promise<void> {
+    const { kv, membersOf, removeMember } = this.#options;
     const isolate = String(key[1]);
-    const places = await membersOf(kv, isolate);
-    if (places.length === 0 && value.isCleared) return;
+    const members = await membersOf(isolate);
+    if (members.length === 0 && value.isCleared) return;
     if (!await this.#work.hold()) return;
-    // It stays until its members are out, however many isolates die over it.
-    const over: StoredLease = { ...value, isOver: true };
-    const claim = kv.atomic().check({ key, versionstamp }).set(key, over);
-    const claimed = await retryLocked(() => claim.commit());
-    if (!claimed.ok) return; // it lives after all
+    // The mark has no expiry: if this isolate dies too, the next one continues.
+    const marked: StoredLease = { ...value, isOver: true };
+    const mark = kv.atomic().check({ key, versionstamp }).set(key, marked);
+    const result = await retryLocked(() => mark.commit());
+    if (!result.ok) return; // the isolate has renewed its lease: it is alive
     let failure: unknown;
-    for (let from = 0; from < places.length; from += AT_ONCE) {
+    for (let start = 0; start < members.length; start += MAX_CONCURRENT_REMOVALS) {
       if (!await this.#work.hold()) return;
-      await pooledForEach(AT_ONCE, places.slice(from, from + AT_ONCE), async (member) => {
-        await takeOut(member, isolate).catch((cause) => failure = cause); // the others go on
+      const batch = members.slice(start, start + MAX_CONCURRENT_REMOVALS);
+      await pooledForEach(MAX_CONCURRENT_REMOVALS, batch, async (member) => {
+        // One failure must not keep the other members.
+        await removeMember(member, isolate).catch((cause) => failure = cause);
       });
     }
     if (failure !== undefined) throw failure;
-    const cleared = kv.atomic().check({ key, versionstamp: claimed.versionstamp })
-      .set(key, { ...over, isCleared: true } satisfies StoredLease, { expireIn: LATE_MS });
+    const cleared = kv.atomic().check({ key, versionstamp: result.versionstamp })
+      .set(key, { ...marked, isCleared: true } satisfies StoredLease, { expireIn: LATE_COMMIT_MS });
     await retryLocked(() => cleared.commit());
   }
 }
