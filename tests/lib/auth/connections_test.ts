@@ -1,32 +1,11 @@
 import assert from "node:assert/strict";
 import { OPEN } from "../../../lib/auth/authority.ts";
-import {
-  type ConnectionHandler,
-  Connections,
-  type EndReason,
-} from "../../../lib/auth/connections.ts";
+import { Connections } from "../../../lib/auth/connections.ts";
 import type { Tenant } from "../../../lib/shared/channel.ts";
+import { FakeHandler } from "../../support/access_world.ts";
 import { authorityOf } from "../../support/grants.ts";
 
 const OTHER = "other" as Tenant;
-
-class FakeHandler implements ConnectionHandler {
-  readonly warnings: number[] = [];
-  readonly ends: EndReason[] = [];
-  changes = 0;
-
-  expiring(expiresIn: number): void {
-    this.warnings.push(expiresIn);
-  }
-
-  changed(): void {
-    this.changes++;
-  }
-
-  end(reason: EndReason): void {
-    this.ends.push(reason);
-  }
-}
 
 Deno.test("a session is warned once, a minute before its credential ends, and ended then", () => {
   let now = 0;
