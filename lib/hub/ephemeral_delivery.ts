@@ -5,16 +5,16 @@ import { EphemeralBatch } from "./ephemeral_batch.ts";
 import { afterWrites } from "./turns.ts";
 
 /**
- * Characters that wait for the next delivery; past them the oldest go. Met: events that
- * come faster than the sockets of a channel's subscribers are written.
+ * Characters that wait for the next delivery; beyond, the oldest events are dropped. Guards against
+ * events that arrive faster than the sockets of a channel's subscribers are written.
  */
-const MAX_WAITING = 128 * 1024;
-/** What an event counts beside its data and its type. Met: events that are empty. */
-const EVENT_COST = 64;
+const MAX_WAITING_CHARS = 128 * 1024;
+/** What each event counts in addition to its data and type. Guards against empty events. */
+const EVENT_COST_CHARS = 64;
 
 /**
- * Gathers the ephemeral events of one channel, self-clocked as the log's are: a turn of the event
- * loop later when idle, one write a subscriber for many under load.
+ * Gathers the ephemeral events of one channel, self-clocked as {@link RunDelivery} is: they are
+ * delivered a turn of the event loop later when idle, and together under load.
  */
 export class EphemeralDelivery {
   readonly #channelKey: ChannelKey;
@@ -23,7 +23,7 @@ export class EphemeralDelivery {
   #length = 0;
   #isDelivering = false;
 
-  /** @param deliver hands notes to the subscribers; says how many there are. */
+  /** @param deliver delivers a batch, and returns to how many subscribers. */
   constructor(channelKey: ChannelKey, deliver: (batch: EphemeralBatch) => number) {
     this.#channelKey = channelKey;
     this.#deliver = deliver;
@@ -32,7 +32,7 @@ export class EphemeralDelivery {
   add(event: EphemeralEvent): void {
     this.#waiting.push(event);
     this.#length += costOf(event);
-    while (this.#length > MAX_WAITING) {
+    while (this.#length > MAX_WAITING_CHARS) {
       const oldest = this.#waiting.shift();
       if (oldest !== undefined) this.#length -= costOf(oldest);
     }
@@ -55,5 +55,5 @@ export class EphemeralDelivery {
 }
 
 function costOf({ data, type }: EphemeralEvent): number {
-  return data.length + type.length + EVENT_COST;
+  return data.length + type.length + EVENT_COST_CHARS;
 }

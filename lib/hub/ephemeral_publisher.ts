@@ -5,18 +5,18 @@ import type { EphemeralEvent } from "../shared/ephemeral.ts";
 import { Problem } from "../shared/problem.ts";
 
 /**
- * Ephemeral events a second that one isolate carries on for one channel. Met: a channel whose
- * subscribers are all written to as fast as somebody can send, with no store to hold that back.
+ * Ephemeral events that one isolate publishes to one channel per second. Guards against a channel
+ * that floods all its subscribers: no store slows down its publisher.
  */
 export const CHANNEL_EVENTS_PER_SECOND = 1_000;
 
 export interface EphemeralPublisherOptions {
   readonly hub: Pick<Hub, "publishEphemeral">;
-  /** Milliseconds of a clock that never goes backwards. @default performance.now */
+  /** Milliseconds of a monotonic clock. @default performance.now */
   readonly now?: () => number;
 }
 
-/** Publishes ephemeral events, within the limit of each channel. */
+/** Publishes ephemeral events, up to {@link CHANNEL_EVENTS_PER_SECOND}. */
 export class EphemeralPublisher {
   readonly #hub: Pick<Hub, "publishEphemeral">;
   readonly #rates: RateLimiter;
@@ -27,7 +27,7 @@ export class EphemeralPublisher {
   }
 
   /**
-   * As {@link Hub.publishEphemeral}, for who may publish to the channel.
+   * Publishes `event` through {@link Hub.publishEphemeral}. The caller checks the permission.
    *
    * @throws {Problem} `rate_limited`, `overloaded`, `shutting_down`
    */
@@ -37,7 +37,7 @@ export class EphemeralPublisher {
     if (!ok) {
       throw new Problem(
         "rate_limited",
-        `A channel is limited to ${limit} ephemeral events a second.`,
+        `A channel is limited to ${limit} ephemeral events per second.`,
         { quota: { policy: "channel-ephemeral-events", limit, remaining, retryAfter } },
       );
     }

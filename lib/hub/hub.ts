@@ -12,80 +12,83 @@ import { Tail } from "./tail.ts";
 
 export interface HubOptions {
   readonly log: Log;
-  /** Carries ephemeral events to other isolates. @default none does */
+  /** Relays ephemeral events to and from other isolates. @default undefined */
   readonly relay?: Relay;
-  /** Bytes of recent events kept for those who come back. @default 64 MiB */
+  /** Bytes of recent events kept in memory for subscribers that reconnect. @default 64 MiB */
   readonly cacheBytes?: number;
-  /** Milliseconds that a subscriber may take nothing at all. @default 60_000 */
+  /** How long a subscriber may take nothing before it is closed as slow. @default 60_000 */
   readonly stallTimeoutMs?: number;
-  /** Milliseconds that a channel stays ready after its last subscriber. @default 10_000 */
+  /** How long a channel is followed after its last subscriber has left. @default 10_000 */
   readonly lingerMs?: number;
   /** Milliseconds since 1970. @default {Date.now} */
   readonly now?: () => number;
-  /** @default nobody wants to know */
+  /** @default undefined */
   readonly observer?: HubObserver;
 }
 
 interface FollowedChannel {
   readonly tail: Promise<Tail>;
-  /** The same, once it is there. */
+  /** The tail, once it is open. */
   opened: Tail | undefined;
   readonly subscriptions: Set<Subscription>;
-  /** Subscriptions that are being made. */
-  opening: number;
-  release: ReturnType<typeof setTimeout> | undefined;
+  /** Calls of {@link Hub.subscribe} that still wait for the tail. */
+  subscribing: number;
+  releaseTimer: ReturnType<typeof setTimeout> | undefined;
 }
 
-/** An isolate's local delivery: one tail for each channel with local subscribers. */
+/** Delivers events within one isolate, through one tail for each channel with local subscribers. */
 export class Hub {
   readonly #log: Log;
   readonly #relay: Relay | undefined;
   readonly #cache: RunCache;
   readonly #stalls: StallWatch;
-  readonly #linger: number;
+  readonly #lingerMs: number;
   readonly #now: () => number;
   readonly #observer: HubObserver | undefined;
-  readonly #behind = new Set<Subscription>();
+  readonly #channels = new Map<ChannelKey, FollowedChannel>();
   #subscriptions = 0;
-  readonly #tails = new Map<ChannelKey, FollowedChannel>();
+  readonly #catchingUp = new Set<Subscription>();
   #isClosed = false;
+  // One function each for all subscriptions.
+  readonly #onCatchUp = (subscription: Subscription) => void this.#catchingUp.add(subscription);
+  readonly #onLive = (subscription: Subscription) => void this.#catchingUp.delete(subscription);
 
   constructor(options: HubOptions) {
-    const { log, cacheBytes = 64 * 1024 * 1024, stallTimeoutMs: stallTimeout = 60_000 } = options;
+    const { log, cacheBytes = 64 * 1024 * 1024, stallTimeoutMs = 60_000 } = options;
     this.#log = log;
     this.#relay = options.relay;
     this.#cache = new RunCache(cacheBytes);
-    this.#stalls = new StallWatch(stallTimeout);
-    this.#linger = options.lingerMs ?? 10_000;
+    this.#stalls = new StallWatch(stallTimeoutMs);
+    this.#lingerMs = options.lingerMs ?? 10_000;
     this.#now = options.now ?? Date.now;
     this.#observer = options.observer;
   }
 
-  /** Channels that are followed at the moment. */
+  /** Returns how many channels the hub follows. */
   get size(): number {
-    return this.#tails.size;
+    return this.#channels.size;
   }
 
-  /** How its subscriptions stand. `lag`: the most events that one of them is behind. */
+  /** Returns how many subscriptions there are, and by how many events the slowest is behind. */
   get subscriptions(): {
     readonly live: number;
     readonly catchingUp: number;
     readonly lag: number;
   } {
     let lag = 0;
-    for (const subscription of this.#behind) lag = Math.max(lag, subscription.lag);
-    const catchingUp = this.#behind.size;
+    for (const subscription of this.#catchingUp) lag = Math.max(lag, subscription.lag);
+    const catchingUp = this.#catchingUp.size;
     return { live: this.#subscriptions - catchingUp, catchingUp, lag };
   }
 
-  /** Whether somebody here is subscribed to the channel. */
+  /** Returns whether the channel has subscribers in this isolate. */
   isFollowed(channelKey: ChannelKey): boolean {
-    return (this.#tails.get(channelKey)?.subscriptions.size ?? 0) > 0;
+    return (this.#channels.get(channelKey)?.subscriptions.size ?? 0) > 0;
   }
 
   /**
-   * Gives `sink` every event after `after`, then each new one, until the subscription is closed.
-   * Nothing is written before the answer is there.
+   * Subscribes `sink` to every event after `after`, until the subscription is closed. Nothing is
+   * written before its {@link Subscription.start}.
    *
    * @throws {Problem} `storage_*`, `shutting_down`
    */
@@ -94,128 +97,137 @@ export class Hub {
     after: "earliest" | "latest" | Position,
     sink: Sink,
   ): Promise<Subscription> {
-    if (this.#isClosed) throw new Problem("shutting_down", "This server is stopping.");
+    this.#refuseIfClosed();
     this.#observer?.read(channelKey);
-    const open = this.#open(channelKey);
-    open.opening++;
+    const channel = this.#follow(channelKey);
+    channel.subscribing++;
     try {
-      const tail = await open.tail;
+      const tail = await channel.tail;
       const position = after === "latest"
         ? tail.position
         : after === "earliest"
         ? await this.earliest(channelKey)
         : after;
-      if (this.#isClosed) throw new Problem("shutting_down", "This server is stopping.");
-      const subscription = new Subscription(
+      this.#refuseIfClosed();
+      const subscription = new Subscription({
         tail,
         position,
         sink,
-        this.#stalls,
-        this.#behind,
-        (closed) => this.#left(channelKey, open, closed),
-      );
-      open.subscriptions.add(subscription);
+        stalls: this.#stalls,
+        onCatchUp: this.#onCatchUp,
+        onLive: this.#onLive,
+        onClosed: (closed) => this.#removeSubscription(channelKey, channel, closed),
+      });
+      channel.subscriptions.add(subscription);
       this.#subscriptions++;
       return subscription;
     } finally {
-      open.opening--;
-      this.#releaseLater(channelKey, open);
+      channel.subscribing--;
+      this.#releaseLater(channelKey, channel);
     }
   }
 
   /**
-   * Delivers `event` to who is subscribed to the channel at the moment, in every isolate: with no
-   * promise, and without a trace.
+   * Delivers `event` to the current subscribers of the channel, in every isolate. The event is not
+   * stored, and its delivery is not guaranteed.
    *
    * @throws {Problem} `overloaded`, `shutting_down`
    */
   publishEphemeral(channelKey: ChannelKey, event: EphemeralEvent): void {
-    if (this.#isClosed) throw new Problem("shutting_down", "This server is stopping.");
+    this.#refuseIfClosed();
     this.#relay?.relay(channelKey, event);
     this.#observer?.ephemeralPublished();
-    this.#tails.get(channelKey)?.opened?.deliverEphemeral(event);
+    this.#channels.get(channelKey)?.opened?.deliverEphemeral(event);
   }
 
-  /** The position before the first kept event. @throws {Problem} `storage_*` */
+  /** Returns the position before the first kept event. @throws {Problem} `storage_*` */
   async earliest(channelKey: ChannelKey): Promise<Position> {
     const head = await this.#log.head(channelKey);
     return head === undefined ? ORIGIN : { epoch: head.epoch, sequence: head.first - 1 };
   }
 
-  /** The position behind the newest event. @throws {Problem} `storage_*` */
+  /** Returns the position after the last event. @throws {Problem} `storage_*` */
   async latest(channelKey: ChannelKey): Promise<Position> {
     const head = await this.#log.head(channelKey);
     return head === undefined ? ORIGIN : { epoch: head.epoch, sequence: head.last };
   }
 
-  /** One read, with no subscription. @throws {Problem} `storage_*` */
+  /** Reads the log once, without a subscription. @throws {Problem} `storage_*` */
   async read(channelKey: ChannelKey, after: Position, limit: number): Promise<ReadResult> {
     this.#observer?.read(channelKey);
     return await this.#log.read(channelKey, after, limit);
   }
 
-  /** Tells every subscriber, in this same tick, that the server stops, and ends. */
+  /** Ends all subscriptions in the same tick, as `stopping`. Resolves once all tails are closed. */
   async close(): Promise<void> {
     this.#isClosed = true;
     this.#stalls.close();
-    const tails = [...this.#tails.values()];
-    this.#tails.clear();
-    for (const open of tails) {
-      clearTimeout(open.release);
-      for (const subscription of open.subscriptions) subscription.end("stopping");
+    const channels = [...this.#channels.values()];
+    this.#channels.clear();
+    for (const { releaseTimer, subscriptions } of channels) {
+      clearTimeout(releaseTimer);
+      for (const subscription of subscriptions) subscription.end("stopping");
     }
-    // What went wrong when one was opened was said to who opened it.
-    await Promise.all(tails.map((open) => open.tail.then((tail) => tail.close(), () => {})));
+    // subscribe() throws the error of a tail that failed to open.
+    await Promise.all(channels.map(({ tail }) => tail.then((opened) => opened.close(), () => {})));
   }
 
-  #open(channelKey: ChannelKey): FollowedChannel {
-    const known = this.#tails.get(channelKey);
-    if (known !== undefined) {
-      clearTimeout(known.release);
-      known.release = undefined;
-      return known;
+  #refuseIfClosed(): void {
+    if (this.#isClosed) throw new Problem("shutting_down", "This server is stopping.");
+  }
+
+  #follow(channelKey: ChannelKey): FollowedChannel {
+    const followed = this.#channels.get(channelKey);
+    if (followed !== undefined) {
+      clearTimeout(followed.releaseTimer);
+      followed.releaseTimer = undefined;
+      return followed;
     }
-    const tail = Tail.open(channelKey, {
-      log: this.#log,
-      relay: this.#relay,
-      cache: this.#cache,
-      now: this.#now,
-      observer: this.#observer,
-    });
-    const open: FollowedChannel = {
-      tail,
+    const channel: FollowedChannel = {
+      tail: Tail.open(channelKey, {
+        log: this.#log,
+        relay: this.#relay,
+        cache: this.#cache,
+        now: this.#now,
+        observer: this.#observer,
+      }),
       opened: undefined,
       subscriptions: new Set(),
-      opening: 0,
-      release: undefined,
+      subscribing: 0,
+      releaseTimer: undefined,
     };
-    this.#tails.set(channelKey, open);
-    tail.then(
-      (opened) => open.opened = opened,
-      () => this.#forget(channelKey, open), // the next subscriber tries anew
+    this.#channels.set(channelKey, channel);
+    channel.tail.then(
+      (opened) => channel.opened = opened,
+      () => this.#forget(channelKey, channel), // the next subscriber opens another
     );
-    return open;
+    return channel;
   }
 
-  #left(channelKey: ChannelKey, open: FollowedChannel, subscription: Subscription): void {
-    open.subscriptions.delete(subscription);
+  #removeSubscription(
+    channelKey: ChannelKey,
+    channel: FollowedChannel,
+    subscription: Subscription,
+  ): void {
+    this.#catchingUp.delete(subscription);
+    channel.subscriptions.delete(subscription);
     this.#subscriptions--;
-    this.#releaseLater(channelKey, open);
+    this.#releaseLater(channelKey, channel);
   }
 
-  /** Lets go of a channel that nobody follows, after a while: they may all be coming back. */
-  #releaseLater(channelKey: ChannelKey, open: FollowedChannel): void {
-    if (open.subscriptions.size > 0 || open.opening > 0 || this.#isClosed) return;
-    if (this.#tails.get(channelKey) !== open) return;
-    clearTimeout(open.release);
-    open.release = setTimeout(() => {
-      this.#forget(channelKey, open);
-      void open.tail.then((tail) => tail.close());
-    }, this.#linger);
+  /** Stops following a channel without subscribers, after a while: they may reconnect. */
+  #releaseLater(channelKey: ChannelKey, channel: FollowedChannel): void {
+    if (channel.subscriptions.size > 0 || channel.subscribing > 0 || this.#isClosed) return;
+    if (this.#channels.get(channelKey) !== channel) return;
+    clearTimeout(channel.releaseTimer);
+    channel.releaseTimer = setTimeout(() => {
+      this.#forget(channelKey, channel);
+      void channel.tail.then((tail) => tail.close());
+    }, this.#lingerMs);
   }
 
-  #forget(channelKey: ChannelKey, open: FollowedChannel): void {
-    if (this.#tails.get(channelKey) === open) this.#tails.delete(channelKey);
-    clearTimeout(open.release);
+  #forget(channelKey: ChannelKey, channel: FollowedChannel): void {
+    if (this.#channels.get(channelKey) === channel) this.#channels.delete(channelKey);
+    clearTimeout(channel.releaseTimer);
   }
 }

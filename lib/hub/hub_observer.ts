@@ -1,16 +1,16 @@
 import type { ChannelKey } from "../shared/channel.ts";
 
-/** Is told what the hub does: much and often, so it does little. */
+/** Counts what the hub does. The hub calls it often, so its methods must be cheap. */
 export interface HubObserver {
-  /** Somebody reads the channel, or follows it from now on. */
+  /** The log of the channel is read once, or a subscription to the channel begins. */
   read(channelKey: ChannelKey): void;
   /**
-   * Live subscribers were given events, `deliveries` in all, so many ms after the first of the
-   * events was there.
+   * Live subscribers received events: `deliveries` is the sum over all of them. `durationMs` is the
+   * time since the first of the events was committed or read.
    */
-  flushed(channelKey: ChannelKey, deliveries: number, milliseconds: number): void;
-  /** A subscriber that catches up was given so many events. */
+  flushed(channelKey: ChannelKey, deliveries: number, durationMs: number): void;
+  /** A subscriber that catches up received this many events. */
   caughtUp(channelKey: ChannelKey, events: number): void;
-  /** An ephemeral event was published here. */
+  /** An ephemeral event was published in this isolate. */
   ephemeralPublished(): void;
 }

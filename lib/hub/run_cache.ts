@@ -1,12 +1,12 @@
 import type { Run } from "../log/run.ts";
 import type { ChannelKey } from "../shared/channel.ts";
 
-/** Bytes of bookkeeping and encodings that an event costs beside its data, about. */
+/** Approximate bytes of an event in addition to its data: objects and encodings. */
 const EVENT_BYTES = 300;
-/** How often its data is held: itself and the encodings for the transports. */
+/** Copies of the data in memory: the event itself and the encodings for the transports. */
 const DATA_COPIES = 3;
 
-/** What one take from the cache brings at the most, so that no write gets too large. */
+/** Upper bounds of what {@link RunCache.take} returns, so that no write gets too large. */
 const TAKE_EVENTS = 2_048;
 const TAKE_BYTES = 128 * 1024;
 
@@ -16,14 +16,14 @@ interface CachedRun {
 }
 
 /**
- * Runs that were lately committed or read, so that many subscribers who want the same part of a
- * log cost the store one read. Bounded in bytes over all channels; the oldest go first.
+ * Keeps runs that were recently committed or read: many subscribers that want the same part of a
+ * log then cost the store one read. The bytes of all channels are limited; the oldest runs go first.
  */
 export class RunCache {
   readonly #maxBytes: number;
-  /** By sequence; they may overlap. */
+  /** In the order of their first sequence; they may overlap. */
   readonly #byChannel = new Map<ChannelKey, Run[]>();
-  /** In the order in which they came. */
+  /** In the order in which they were added. */
   readonly #order = new Set<CachedRun>();
   #bytes = 0;
 
@@ -45,7 +45,7 @@ export class RunCache {
     }
   }
 
-  /** The cached runs that follow `sequence` without a hole; empty: the log must be read. */
+  /** Returns the runs that follow `sequence` without a hole. If empty, the log must be read. */
   take(channelKey: ChannelKey, sequence: number): readonly Run[] {
     const runs = this.#byChannel.get(channelKey);
     if (runs === undefined) return [];
@@ -68,7 +68,7 @@ export class RunCache {
     return taken;
   }
 
-  /** Forgets a channel: it is another log now, or nobody listens any more. */
+  /** Removes the runs of a channel that has a new epoch, or is no longer followed. */
   clear(channelKey: ChannelKey): void {
     if (!this.#byChannel.delete(channelKey)) return;
     for (const cached of this.#order) {
@@ -90,7 +90,7 @@ export class RunCache {
   }
 }
 
-/** Index of the first run that begins after `sequence`. */
+/** Returns the index of the first run that begins after `sequence`. */
 function indexAfter(runs: readonly Run[], sequence: number): number {
   let low = 0;
   let high = runs.length;

@@ -1,26 +1,27 @@
 import type { Run } from "../log/run.ts";
 import type { EphemeralBatch } from "./ephemeral_batch.ts";
 
-/** Why Weir ends a subscription by itself. */
+/** Why the hub ends a subscription. */
 export type CloseReason =
-  /** The subscriber took nothing for too long. */
+  /** The subscriber has taken nothing for too long. */
   | "slow"
-  /** The server stops. */
+  /** The server is stopping. */
   | "stopping";
 
-/** All that the hub knows of a transport: where the runs of one subscription go. */
+/** Where a subscription writes its events: all that the hub knows of a transport. */
 export interface Sink {
   /**
-   * Takes all of `runs`, in log order and without a hole that no gap says. False: it is full, and
-   * gets nothing more before {@link Sink.drained}. Must not throw.
+   * Takes all of `runs`. They are in log order; each follows the one before or begins with a gap.
+   * Returns whether there is room for more: after false, nothing is written until
+   * {@link Sink.drained} resolves. Must not throw.
    */
   write(runs: readonly Run[]): boolean;
-  /** Takes ephemeral events if it has room, else drops them. Must not throw. */
+  /** Takes ephemeral events, or drops them if there is no room. Must not throw. */
   deliverEphemeral(batch: EphemeralBatch): void;
-  /** Whether it takes more now. The sinks of one connection share its room. */
+  /** Returns whether there is room. The sinks of one connection share its room. */
   hasRoom(): boolean;
-  /** Resolves when there is room again, or nobody will ever take anything again. */
+  /** Resolves once there is room, or the connection has ended. */
   drained(): Promise<void>;
-  /** Tells the subscriber the reason and ends. */
+  /** Sends the reason to the subscriber and ends. */
   close(reason: CloseReason): void;
 }

@@ -1,23 +1,26 @@
-import type { Subscription } from "./subscription.ts";
+/** What a {@link StallWatch} ends. */
+export interface Stallable {
+  end(reason: "slow"): void;
+}
 
-/** Ends subscriptions whose sinks have taken nothing for too long. One timer for all of them. */
+/** Ends subscriptions whose sinks have taken nothing for too long. All of them share one timer. */
 export class StallWatch {
-  readonly #limit: number;
-  /** Since when each waits (ms, monotonic), the longest first. */
-  readonly #since = new Map<Subscription, number>();
+  readonly #timeoutMs: number;
+  /** The time since which each one waits (`performance.now()`), the longest wait first. */
+  readonly #since = new Map<Stallable, number>();
   #timer: ReturnType<typeof setTimeout> | undefined;
 
-  /** @param limit milliseconds. */
-  constructor(limit: number) {
-    this.#limit = limit;
+  constructor(timeoutMs: number) {
+    this.#timeoutMs = timeoutMs;
   }
 
-  add(subscription: Subscription): void {
+  /** Starts to wait for `subscription`, which must not be waited for already. */
+  add(subscription: Stallable): void {
     this.#since.set(subscription, performance.now());
-    this.#timer ??= setTimeout(() => this.#check(), this.#limit);
+    this.#timer ??= setTimeout(() => this.#check(), this.#timeoutMs);
   }
 
-  remove(subscription: Subscription): void {
+  remove(subscription: Stallable): void {
     this.#since.delete(subscription);
   }
 
@@ -29,9 +32,9 @@ export class StallWatch {
     this.#timer = undefined;
     const now = performance.now();
     for (const [subscription, since] of this.#since) {
-      const left = since + this.#limit - now;
-      if (left > 0) {
-        this.#timer = setTimeout(() => this.#check(), left);
+      const leftMs = since + this.#timeoutMs - now;
+      if (leftMs > 0) {
+        this.#timer = setTimeout(() => this.#check(), leftMs);
         return;
       }
       subscription.end("slow");

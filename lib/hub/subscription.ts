@@ -9,84 +9,91 @@ import type { Tail } from "./tail.ts";
 /** Between two attempts to read a store that does not answer. */
 const RETRY_DELAY_MS = 500;
 
+export interface SubscriptionOptions {
+  readonly tail: Tail;
+  /** The subscription delivers what follows this position. */
+  readonly position: Position;
+  readonly sink: Sink;
+  readonly stalls: StallWatch;
+  /** The subscription reads the log from now on. */
+  readonly onCatchUp: (subscription: Subscription) => void;
+  /** The subscription has caught up: from now on the tail pushes to it. */
+  readonly onLive: (subscription: Subscription) => void;
+  /** Called once, by {@link Subscription.close} or {@link Subscription.end}. */
+  readonly onClosed: (subscription: Subscription) => void;
+}
+
 /**
- * One consumer's place in one channel: a position and a sink. Live, the tail pushes; when the
- * sink is full it catches up from the log at the sink's own speed, then is live again.
+ * Delivers one channel to one sink. While the subscription is live, the tail pushes new runs. When
+ * the sink is full, the subscription reads the log as fast as the sink drains, then is live again.
  */
 export class Subscription {
   readonly #tail: Tail;
   readonly #sink: Sink;
   readonly #stalls: StallWatch;
-  /** All of the isolate that catch up. */
-  readonly #behind: Set<Subscription>;
+  readonly #onCatchUp: (subscription: Subscription) => void;
+  readonly #onLive: (subscription: Subscription) => void;
   readonly #onClosed: (subscription: Subscription) => void;
   #position: Position;
   #wake: (() => void) | undefined;
   #isClosed = false;
 
-  constructor(
-    tail: Tail,
-    position: Position,
-    sink: Sink,
-    stalls: StallWatch,
-    behind: Set<Subscription>,
-    onClosed: (subscription: Subscription) => void,
-  ) {
-    this.#tail = tail;
-    this.#position = position;
-    this.#sink = sink;
-    this.#stalls = stalls;
-    this.#behind = behind;
-    this.#onClosed = onClosed;
+  constructor(options: SubscriptionOptions) {
+    this.#tail = options.tail;
+    this.#position = options.position;
+    this.#sink = options.sink;
+    this.#stalls = options.stalls;
+    this.#onCatchUp = options.onCatchUp;
+    this.#onLive = options.onLive;
+    this.#onClosed = options.onClosed;
   }
 
-  /** After the last event that the sink was given. */
+  /** The position after the last event that the sink received. */
   get position(): Position {
     return this.#position;
   }
 
-  /** Events of the channel that the sink has still to be given. */
+  /** Returns how many events of the channel the sink has not received yet. */
   get lag(): number {
     const { epoch, sequence } = this.#tail.position;
     return epoch === this.#position.epoch ? sequence - this.#position.sequence : sequence;
   }
 
-  /** Begins to fill the sink. */
+  /** Starts to deliver. Nothing is written to the sink before. */
   start(): void {
     if (!this.#tail.goLive(this)) void this.#catchUp();
   }
 
-  /** The subscriber has gone: nothing more is written. */
+  /** Stops delivering; the sink is not notified, since the subscriber has left by itself. */
   close(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
-    this.#behind.delete(this);
     this.#tail.leave(this);
     this.#stalls.remove(this);
     this.wake();
     this.#onClosed(this);
   }
 
-  /** Weir ends it, and the subscriber is told why. */
+  /** Stops delivering, and closes the sink with the reason. */
   end(reason: CloseReason): void {
     if (this.#isClosed) return;
     this.close();
     this.#sink.close(reason);
   }
 
-  /** New runs, from the tail while live. */
+  /** Delivers new runs. The tail calls it while the subscription is live. */
   push(runs: readonly Run[]): void {
     if (this.#write(runs) || this.#isClosed) return;
     this.#tail.leave(this);
     void this.#catchUp();
   }
 
-  /** Ephemeral events, which move no position. */
+  /** Delivers ephemeral events. The position does not change. */
   deliverEphemeral(batch: EphemeralBatch): void {
     if (!this.#isClosed) this.#sink.deliverEphemeral(batch);
   }
 
-  /** The tail has moved. */
+  /** Ends a wait for the tail to move. */
   wake(): void {
     this.#wake?.();
   }
@@ -97,33 +104,34 @@ export class Subscription {
     return this.#sink.write(runs);
   }
 
-  /** From the log to the sink, as fast as it drains, until there is nothing more: then live. */
+  /** Writes what the log has to the sink, as fast as that drains, until there is nothing more. */
   async #catchUp(): Promise<void> {
     if (this.#isClosed) return;
-    this.#behind.add(this);
+    this.#onCatchUp(this);
     await this.#drained();
     while (!this.#isClosed) {
       let runs = this.#tail.cached(this.#position);
       if (runs.length === 0) {
-        // The one hand-over: no await between the last look and being live.
+        // The only hand-over from replay to live. Between goLive()'s comparison of the positions
+        // and the first push there is no await, so no event can fall between them.
         if (this.#tail.goLive(this)) {
-          this.#behind.delete(this);
+          this.#onLive(this);
           return;
         }
-        const seen = this.#tail.position;
+        const before = this.#tail.position;
         const read = await this.#read();
         if (this.#isClosed) return;
-        if (read?.length === 0 && this.#tail.position === seen) await this.#moved();
+        if (read?.length === 0 && this.#tail.position === before) await this.#moved();
         runs = read ?? [];
       }
       if (runs.length === 0) continue;
-      // Asked again right before: the room may have gone to another channel of the connection.
+      // Another channel of the same connection may have taken the room since drained().
       if (this.#sink.hasRoom()) this.#tail.caughtUp(runs);
       if (!this.#sink.hasRoom() || !this.#write(runs)) await this.#drained();
     }
   }
 
-  /** Undefined after a pause, when the store was away: the stream stays open. */
+  /** Reads the next runs. After a failed read, returns undefined once the retry delay is over. */
   async #read(): Promise<readonly Run[] | undefined> {
     try {
       return await this.#tail.read(this.#position);

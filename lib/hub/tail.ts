@@ -1,69 +1,78 @@
-import { setImmediate } from "node:timers";
 import type { Log } from "../log/log.ts";
-import { joinRuns, type Run, withoutExpired } from "../log/run.ts";
+import { type Run, withoutExpired } from "../log/run.ts";
+import { SerialQueue } from "../shared/async/serial_queue.ts";
 import type { ChannelKey } from "../shared/channel.ts";
 import type { EphemeralEvent, Relay } from "../shared/ephemeral.ts";
 import { ORIGIN, type Position } from "../shared/offset.ts";
-import type { HubObserver } from "./hub_observer.ts";
-import { EphemeralDelivery } from "./ephemeral_delivery.ts";
 import type { EphemeralBatch } from "./ephemeral_batch.ts";
+import { EphemeralDelivery } from "./ephemeral_delivery.ts";
+import type { HubObserver } from "./hub_observer.ts";
 import type { RunCache } from "./run_cache.ts";
-import type { Subscription } from "./subscription.ts";
-import { afterWrites } from "./turns.ts";
+import { RunDelivery } from "./run_delivery.ts";
 
 /** Events in one read of the log. */
 const READ_EVENTS = 2_048;
-/** Between two tries to read a store that is away, in ms, at the most. */
-const MAX_RETRY_DELAY = 5_000;
+/** Upper bound of the delay between two attempts to read a store that does not answer. */
+const MAX_RETRY_DELAY_MS = 5_000;
 
 export interface TailOptions {
   readonly log: Log;
-  /** Where ephemeral events of other isolates come from. */
+  /** Brings the ephemeral events of other isolates. */
   readonly relay?: Relay | undefined;
   readonly cache: RunCache;
   readonly now: () => number;
   readonly observer?: HubObserver | undefined;
 }
 
+/** Receives what a {@link Tail} delivers. */
+export interface TailSubscriber {
+  /** The position after the last event that it received. */
+  readonly position: Position;
+  push(runs: readonly Run[]): void;
+  deliverEphemeral(batch: EphemeralBatch): void;
+  /** The tail has moved. */
+  wake(): void;
+}
+
 /**
- * The head of one channel as this isolate knows it. Takes in what is committed here and, when it
- * is rung, what others committed; always in sequence order. Hands it to the live subscriptions,
- * and pages of the log to those that catch up.
+ * Follows the end of one channel's log in this isolate. Takes in the commits of this isolate as
+ * they happen, and those of other isolates when the doorbell rings, always in the order of their
+ * sequences. Pushes them to live subscribers, and reads the log for those that catch up.
  */
 export class Tail {
   readonly #options: TailOptions;
-  readonly #live = new Set<Subscription>();
-  /** Subscriptions that have all there is, in another epoch than the tail's. */
-  readonly #waiting = new Set<Subscription>();
+  readonly #live = new Set<TailSubscriber>();
+  /** Subscribers that have all events of an epoch which is not the tail's. */
+  readonly #waiting = new Set<TailSubscriber>();
   #listening: Disposable | undefined;
   #receiving: Disposable | undefined;
+  readonly #delivery: RunDelivery;
   readonly #ephemeral: EphemeralDelivery;
-  /** After the last event that was taken in. */
+  /** The position after the last event that was taken in. */
   #position: Position = ORIGIN;
-  /** Taken in since the last flush. */
-  #pending: Run[] = [];
-  /** `performance.now()` when the first of them was taken in. */
-  #pendingSince = 0;
-  #isFlushing = false;
   #refreshing: Promise<void> | undefined;
   #mustRefresh = false;
-  #reading: Promise<void> = Promise.resolve();
-  #retry: ReturnType<typeof setTimeout> | undefined;
-  #retryDelay = 0;
+  readonly #reads = new SerialQueue();
+  #retryTimer: ReturnType<typeof setTimeout> | undefined;
+  #retryDelayMs = 0;
   #isClosed = false;
 
   private constructor(readonly channelKey: ChannelKey, options: TailOptions) {
     this.#options = options;
-    this.#ephemeral = new EphemeralDelivery(channelKey, (batch) => this.#deliver(batch));
+    this.#delivery = new RunDelivery({
+      deliver: (run, since) => this.#deliver(run, since),
+      subscribers: () => this.#live.size,
+    });
+    this.#ephemeral = new EphemeralDelivery(channelKey, (batch) => this.#deliverEphemeral(batch));
   }
 
   /** @throws {Problem} `storage_*` */
   static async open(channelKey: ChannelKey, options: TailOptions): Promise<Tail> {
     const tail = new Tail(channelKey, options);
-    // First the bell, then the look at the head: nothing can fall between them.
+    // Listens before it reads the head, so that no event can fall between them.
     tail.#listening = options.log.listen(channelKey, {
       appended: (run) => tail.#appended(run),
-      changed: () => tail.#ring(),
+      changed: () => tail.#changed(),
     });
     tail.#receiving = options.relay?.subscribe(channelKey, (event) => tail.deliverEphemeral(event));
     try {
@@ -83,53 +92,51 @@ export class Tail {
 
   close(): void {
     this.#isClosed = true;
-    clearTimeout(this.#retry);
+    clearTimeout(this.#retryTimer);
     this.#listening?.[Symbol.dispose]();
     this.#receiving?.[Symbol.dispose]();
     this.#options.cache.clear(this.channelKey);
   }
 
   /**
-   * Makes `subscription` live if it has all that the tail has taken in. From then on the tail
-   * pushes; what is pending for the next flush it has already, and the flush leaves that out.
+   * Makes `subscriber` live, if it has all that the tail has taken in, and returns whether it is.
+   * From then on the tail pushes to it. It has the runs that still wait for their delivery already:
+   * the delivery leaves them out.
    */
-  goLive(subscription: Subscription): boolean {
-    if (!isSame(subscription.position, this.#position)) return false;
-    this.#live.add(subscription);
+  goLive(subscriber: TailSubscriber): boolean {
+    if (!isSame(subscriber.position, this.#position)) return false;
+    this.#live.add(subscriber);
     return true;
   }
 
-  /** Stops pushing to `subscription`. */
-  leave(subscription: Subscription): void {
-    this.#live.delete(subscription);
-    this.#waiting.delete(subscription);
+  /** Stops pushing to `subscriber`. */
+  leave(subscriber: TailSubscriber): void {
+    this.#live.delete(subscriber);
+    this.#waiting.delete(subscriber);
   }
 
-  /** Wakes `subscription` when the tail moves. */
-  wait(subscription: Subscription): void {
-    this.#waiting.add(subscription);
+  /** Wakes `subscriber` once the tail moves. */
+  wait(subscriber: TailSubscriber): void {
+    this.#waiting.add(subscriber);
   }
 
   /**
-   * What follows `position`, from the cache or the log; empty: nothing yet.
+   * Reads what follows `position` from the cache or the log. Empty if there is nothing yet.
    *
    * @throws {Problem} `storage_*`
    */
   async read(position: Position): Promise<readonly Run[]> {
-    const { log, now } = this.#options;
-    if (isAfter(position, this.#position)) await this.#refresh(); // it comes from another isolate
+    // A position after the tail's comes from another isolate.
+    if (isAfter(position, this.#position)) await this.#refresh();
     if (isSame(position, this.#position)) return [];
+    const { log, now } = this.#options;
     if (position.epoch !== this.#position.epoch) {
       return (await log.read(this.channelKey, position, READ_EVENTS)).runs;
     }
     const runs = this.cached(position);
     if (runs.length > 0) return runs;
-    // One read of the store at a time: who waits for it mostly finds in the cache what it brought.
-    const before = this.#reading;
-    const { promise, resolve } = Promise.withResolvers<void>();
-    this.#reading = promise;
-    try {
-      await before;
+    // One read of the store at a time: most that wait for it then find its events in the cache.
+    return await this.#reads.run(async () => {
       const meanwhile = this.cached(position);
       if (meanwhile.length > 0) return meanwhile;
       const { runs } = await log.read(this.channelKey, position, READ_EVENTS);
@@ -137,64 +144,62 @@ export class Tail {
         for (const run of runs) if (run.epoch === position.epoch) this.#options.cache.add(run);
       }
       return withoutExpired(runs, now());
-    } finally {
-      resolve();
-    }
+    });
   }
 
-  /** Delivers `event` to the subscriptions that have all there is, and to no others. */
-  deliverEphemeral(event: EphemeralEvent): void {
-    this.#ephemeral.add(event);
-  }
-
-  /** What the cache has after `position`, at once. */
+  /** Returns what the cache has after `position`. */
   cached(position: Position): readonly Run[] {
     if (position.epoch !== this.#position.epoch) return [];
     const runs = this.#options.cache.take(this.channelKey, position.sequence);
     return withoutExpired(runs, this.#options.now());
   }
 
-  /** A subscription that catches up is given `runs`. */
+  /** Reports that a subscriber which catches up receives `runs`. */
   caughtUp(runs: readonly Run[]): void {
     const { observer } = this.#options;
     observer?.caughtUp(this.channelKey, runs.reduce((sum, { events }) => sum + events.length, 0));
+  }
+
+  /** Delivers `event` to the subscribers that have all events so far, and to no others. */
+  deliverEphemeral(event: EphemeralEvent): void {
+    this.#ephemeral.add(event);
   }
 
   #appended(run: Run): void {
     const isNext = run.epoch === this.#position.epoch && run.after === this.#position.sequence;
     const isFirst = this.#position.epoch === ORIGIN.epoch && run.after === 0;
     if (isNext || isFirst) this.#take(run);
-    else this.#ring(); // others' commits lie between: read them first
+    else this.#changed(); // commits of other isolates come before it
   }
 
-  #ring(): void {
+  #changed(): void {
     void this.#refresh().catch(() => this.#refreshLater());
   }
 
   #refreshLater(): void {
-    if (this.#isClosed || this.#retry !== undefined) return;
-    this.#retryDelay = Math.min(MAX_RETRY_DELAY, this.#retryDelay * 2 + 100);
-    this.#retry = setTimeout(() => {
-      this.#retry = undefined;
-      this.#ring();
-    }, this.#retryDelay);
+    if (this.#isClosed || this.#retryTimer !== undefined) return;
+    this.#retryDelayMs = Math.min(MAX_RETRY_DELAY_MS, this.#retryDelayMs * 2 + 100);
+    this.#retryTimer = setTimeout(() => {
+      this.#retryTimer = undefined;
+      this.#changed();
+    }, this.#retryDelayMs);
   }
 
-  /** Reads the log from the tail's position on. Rung while it reads, it reads once more. */
+  /** Reads the log from the tail's position on, and once more if it is called meanwhile. */
   #refresh(): Promise<void> {
     this.#mustRefresh = true;
-    this.#refreshing ??= this.#readOn().finally(() => this.#refreshing = undefined);
+    this.#refreshing ??= this.#readNew().finally(() => this.#refreshing = undefined);
     return this.#refreshing;
   }
 
-  async #readOn(): Promise<void> {
+  async #readNew(): Promise<void> {
     while (this.#mustRefresh && !this.#isClosed) {
       this.#mustRefresh = false;
       const { runs } = await this.#options.log.read(this.channelKey, this.#position, READ_EVENTS);
-      this.#retryDelay = 0;
+      this.#retryDelayMs = 0;
       for (const run of runs) {
         if (!isAfter({ epoch: run.epoch, sequence: run.last }, this.#position)) continue;
-        // A commit of this isolate may have been taken in while the log was read.
+        // A commit of this isolate may have been taken in during the read.
         const isOverlap = run.epoch === this.#position.epoch && this.#position.sequence > run.after;
         this.#take(isOverlap ? run.from(this.#position.sequence) : run);
         this.#mustRefresh = true;
@@ -205,59 +210,30 @@ export class Tail {
   #take(run: Run): void {
     if (run.epoch !== this.#position.epoch) this.#options.cache.clear(this.channelKey);
     this.#position = { epoch: run.epoch, sequence: run.last };
-    if (run.epoch === this.#pending.at(-1)?.epoch && run.gap === undefined) {
-      this.#pending.push(run);
-    } else {
-      this.#flush();
-      this.#pending = [run];
-      this.#pendingSince = performance.now();
-    }
-    // The cache has it before anyone can ask for it.
+    this.#delivery.add(run);
+    // Before a subscriber is woken, which then looks for it there.
     this.#options.cache.add(run);
-    this.#flushSoon();
-    for (const subscription of this.#waiting) subscription.wake();
+    for (const subscriber of this.#waiting) subscriber.wake();
     this.#waiting.clear();
   }
 
-  /**
-   * Self-clocked: a turn of the event loop later, so that publishers have their answers first, and
-   * not before the sockets of the last flush are written. What comes in meanwhile leaves together
-   * in the next one: no delay when idle, large writes under load.
-   */
-  #flushSoon(): void {
-    if (this.#isFlushing || this.#pending.length === 0) return;
-    this.#isFlushing = true;
-    setImmediate(() => {
-      this.#flush();
-      afterWrites(this.#live.size, () => {
-        this.#isFlushing = false;
-        this.#flushSoon();
-      });
-    });
-  }
-
-  #deliver(batch: EphemeralBatch): number {
-    for (const subscription of this.#live) subscription.deliverEphemeral(batch);
-    for (const subscription of this.#waiting) subscription.deliverEphemeral(batch);
-    return this.#live.size + this.#waiting.size;
-  }
-
-  #flush(): void {
-    const [first, ...others] = this.#pending;
-    this.#pending = [];
-    if (first === undefined || this.#live.size === 0) return;
-    const run = joinRuns([first, ...others]);
+  #deliver(run: Run, since: number): void {
     const whole = [run];
     let deliveries = 0;
-    for (const subscription of this.#live) {
-      const { epoch, sequence } = subscription.position;
+    for (const subscriber of this.#live) {
+      const { epoch, sequence } = subscriber.position;
       if (epoch !== run.epoch ? epoch > run.epoch : sequence >= run.last) continue;
       const needed = epoch === run.epoch ? run.from(sequence) : run;
       deliveries += needed.events.length;
-      subscription.push(needed === run ? whole : [needed]);
+      subscriber.push(needed === run ? whole : [needed]);
     }
-    const { observer } = this.#options;
-    observer?.flushed(this.channelKey, deliveries, performance.now() - this.#pendingSince);
+    this.#options.observer?.flushed(this.channelKey, deliveries, performance.now() - since);
+  }
+
+  #deliverEphemeral(batch: EphemeralBatch): number {
+    for (const subscriber of this.#live) subscriber.deliverEphemeral(batch);
+    for (const subscriber of this.#waiting) subscriber.deliverEphemeral(batch);
+    return this.#live.size + this.#waiting.size;
   }
 }
 

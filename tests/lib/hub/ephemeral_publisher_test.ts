@@ -10,10 +10,11 @@ import { address } from "../../support/drafts.ts";
 
 const EVENT = { type: "message", time: 0, contentType: "text/plain", data: "x" };
 
-Deno.test("a channel's ephemeral events are limited, and no other channel's by them", () => {
-  const told = new Map<string, number>();
+Deno.test("each channel has its own limit of ephemeral events", () => {
+  const published = new Map<string, number>();
   const hub: Pick<Hub, "publishEphemeral"> = {
-    publishEphemeral: (channelKey) => void told.set(channelKey, (told.get(channelKey) ?? 0) + 1),
+    publishEphemeral: (channelKey) =>
+      void published.set(channelKey, (published.get(channelKey) ?? 0) + 1),
   };
   const clock = new Clock(0);
   const publisher = new EphemeralPublisher({ hub, now: clock.now });
@@ -32,5 +33,5 @@ Deno.test("a channel's ephemeral events are limited, and no other channel's by t
   clock.pass(100);
   for (let i = 0; i < CHANNEL_EVENTS_PER_SECOND / 10; i++) publisher.publish(a, EVENT);
   assert.throws(() => publisher.publish(a, EVENT), { code: "rate_limited" });
-  assert.deepEqual(Object.fromEntries(told), { [a]: 1_100, [b]: 1 });
+  assert.deepEqual(Object.fromEntries(published), { [a]: 1_100, [b]: 1 });
 });

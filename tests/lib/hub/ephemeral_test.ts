@@ -19,26 +19,29 @@ const A = address("a");
 const MiB = 1_048_576;
 const LARGE = "x".repeat(16_000);
 
-Deno.test("a full sink gets no ephemeral event, also later, and the others do", async () => {
+Deno.test("an ephemeral event is delivered to sinks with room, and never to a full one", async () => {
   await using store = await openEmbedded();
   const log = await store.isolate();
   const hub = new Hub({ log });
   const [full, quick] = [new FakeSink(1), new FakeSink(Infinity)];
   for (const sink of [full, quick]) await subscribe(hub, sink);
   await log.append([draft("a", "1")]);
-  await until("both have the event", () => full.events.length + quick.events.length === 2);
+  await until("both sinks have the event", () => full.events.length + quick.events.length === 2);
   hub.publishEphemeral(A, ephemeralEvent("missed"));
-  await until("the other is told", () => quick.ephemeral.length === 1);
+  await until("the other sink has it", () => quick.ephemeral.length === 1);
   full.drain(10);
   await log.append([draft("a", "2")]);
-  await until("it has drained", () => full.events.length === 2);
-  hub.publishEphemeral(A, ephemeralEvent("told"));
-  await until("both are told", () => quick.ephemeral.length === 2 && full.ephemeral.length > 0);
-  assert.deepEqual(full.ephemeral.map(({ data }) => data), ["told"]);
+  await until("the full sink has drained", () => full.events.length === 2);
+  hub.publishEphemeral(A, ephemeralEvent("delivered"));
+  await until(
+    "both sinks have it",
+    () => quick.ephemeral.length === 2 && full.ephemeral.length > 0,
+  );
+  assert.deepEqual(full.ephemeral.map(({ data }) => data), ["delivered"]);
   await hub.close();
 });
 
-Deno.test("an ephemeral event moves no position", async () => {
+Deno.test("an ephemeral event does not move the position", async () => {
   await using store = await openEmbedded();
   const log = await store.isolate();
   const hub = new Hub({ log });
@@ -47,16 +50,16 @@ Deno.test("an ephemeral event moves no position", async () => {
   const subscription = await subscribe(hub, sink);
   const before = subscription.position;
   hub.publishEphemeral(A, ephemeralEvent("x"));
-  await until("it is told", () => sink.ephemeral.length === 1);
+  await until("it is delivered", () => sink.ephemeral.length === 1);
   assert.deepEqual(subscription.position, before);
   assert.equal(sink.events.length, 0);
   const [appended] = await log.append([draft("a", "2")]);
-  await until("it goes on", () => sink.events.length === 1);
+  await until("the stored event is delivered", () => sink.events.length === 1);
   assert.equal(offsetOf(sink.position), appended?.offset);
   await hub.close();
 });
 
-Deno.test("who waits at the end of an earlier life of the channel is told too", async () => {
+Deno.test("an ephemeral event is delivered to a subscriber at the end of a deleted channel", async () => {
   await using store = await openEmbedded();
   const log = await store.isolate();
   const hub = new Hub({ log });
@@ -65,14 +68,14 @@ Deno.test("who waits at the end of an earlier life of the channel is told too", 
   await log.delete(A);
   const sink = new FakeSink(Infinity);
   await subscribe(hub, sink, end);
-  await until("it is told", () => {
+  await until("it is delivered", () => {
     if (sink.ephemeral.length === 0) hub.publishEphemeral(A, ephemeralEvent("x"));
     return sink.ephemeral.length > 0;
   });
   await hub.close();
 });
 
-Deno.test("who has left is told nothing, and a closed hub takes nothing", async () => {
+Deno.test("a closed subscription gets no ephemeral events, and a closed hub refuses them", async () => {
   await using store = await openEmbedded();
   const hub = new Hub({ log: await store.isolate() });
   const [gone, stays] = [new FakeSink(Infinity), new FakeSink(Infinity)];
@@ -80,33 +83,33 @@ Deno.test("who has left is told nothing, and a closed hub takes nothing", async 
   await subscribe(hub, stays);
   hub.publishEphemeral(A, ephemeralEvent("on its way"));
   subscription.close();
-  await until("the other is told", () => stays.ephemeral.length === 1);
+  await until("the other sink has it", () => stays.ephemeral.length === 1);
   assert.equal(gone.ephemeral.length, 0);
   await hub.close();
   assert.throws(() => hub.publishEphemeral(A, ephemeralEvent("late")), { code: "shutting_down" });
 });
 
-Deno.test("what comes together is delivered together, the latest of it where it is too much", async () => {
+Deno.test("ephemeral events that come together are delivered together; of too many, the latest", async () => {
   await using store = await openEmbedded();
   const hub = new Hub({ log: await store.isolate() });
-  const told: EphemeralBatch[] = [];
+  const batches: EphemeralBatch[] = [];
   await subscribe(
     hub,
-    Object.assign(new FakeSink(Infinity), { deliverEphemeral: told.push.bind(told) }),
+    Object.assign(new FakeSink(Infinity), { deliverEphemeral: batches.push.bind(batches) }),
   );
   for (let i = 0; i < 5; i++) hub.publishEphemeral(A, ephemeralEvent(`${i}`));
-  await until("it is told", () => told.length > 0);
-  assert.deepEqual(told.map(({ events }) => events.map(({ data }) => data)), [[..."01234"]]);
+  await until("it is delivered", () => batches.length > 0);
+  assert.deepEqual(batches.map(({ events }) => events.map(({ data }) => data)), [[..."01234"]]);
   for (let i = 0; i < 100; i++) hub.publishEphemeral(A, ephemeralEvent(LARGE));
   hub.publishEphemeral(A, ephemeralEvent("last"));
-  await until("it is told", () => told.length > 1);
-  const [, many] = told;
+  await until("it is delivered", () => batches.length > 1);
+  const [, many] = batches;
   assert.equal(many?.events.at(-1)?.data, "last");
   assert.ok((many?.events.length ?? 0) <= 9, `${many?.events.length}`);
   await hub.close();
 });
 
-Deno.test("events without data fill no memory either", async () => {
+Deno.test("the number of ephemeral events without data is limited too", async () => {
   const { promise: delivered, resolve } = Promise.withResolvers<EphemeralBatch>();
   const delivery = new EphemeralDelivery(A, (batch) => {
     resolve(batch);
@@ -117,7 +120,7 @@ Deno.test("events without data fill no memory either", async () => {
   assert.ok(events.length <= 2_048, `${events.length} events`);
 });
 
-Deno.test("Notes are encoded once for all who are told", () => {
+Deno.test("a batch of ephemeral events is encoded once for all subscribers", () => {
   const batch = new EphemeralBatch(A, [ephemeralEvent("x")]);
   let encodings = 0;
   const encode = () => ({ encoding: ++encodings });
@@ -125,7 +128,7 @@ Deno.test("Notes are encoded once for all who are told", () => {
   assert.equal(encodings, 1);
 });
 
-Deno.test("a stream that nobody reads gathers no ephemeral events", async () => {
+Deno.test("a stream that is not read does not queue ephemeral events", async () => {
   await using store = await openEmbedded();
   const log = await store.isolate();
   const hub = new Hub({ log, lingerMs: 1 });
@@ -153,7 +156,7 @@ Deno.test("a stream that nobody reads gathers no ephemeral events", async () => 
   await hub.close();
 });
 
-Deno.test("a socket that nobody reads gathers no ephemeral events", async () => {
+Deno.test("a socket that is not read does not queue ephemeral events", async () => {
   await using store = await openEmbedded();
   const log = await store.isolate();
   await using host = new SocketHost({ log });
@@ -171,7 +174,7 @@ Deno.test("a socket that nobody reads gathers no ephemeral events", async () => 
     if (new TextDecoder().decode(frame.payload).includes("the end")) break;
     assert.equal(frame.opcode, OPCODE.text);
   }
-  // What the kernel takes for the peer is beside what waits here.
+  // The kernel's buffers take some of it; the rest would have waited in the socket.
   assert.ok(bytes < sent / 3, `${bytes} of ${sent}`);
   await connection.send({ opcode: OPCODE.close, payload: new Uint8Array() });
 });
@@ -187,7 +190,7 @@ async function subscribe(
   return subscription;
 }
 
-/** 48 MB, each given its turns to be delivered; the bytes. */
+/** Publishes 48 MB, each event with turns to be delivered in, and returns the bytes. */
 async function flood(hub: Hub): Promise<number> {
   const count = 3_000;
   for (let i = 0; i < count; i++) {

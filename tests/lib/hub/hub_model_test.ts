@@ -15,7 +15,7 @@ const step = fc.oneof(
   { weight: 6, arbitrary: append() },
   { weight: 3, arbitrary: subscribe() },
   { weight: 4, arbitrary: drain() },
-  { weight: 1, arbitrary: fc.record({ do: fc.constant("leave"), who: fc.nat() }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant("leave"), member: fc.nat() }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant("delete"), isOwn: fc.boolean() }) },
   {
     weight: 1,
@@ -47,13 +47,13 @@ function subscribe() {
 function drain() {
   return fc.record({
     do: fc.constant("drain"),
-    who: fc.nat(),
+    member: fc.nat(),
     room: fc.integer({ min: 1, max: 20 }),
   });
 }
 
-Deno.test("every subscriber of a hub gets each event once and in order, or is told of a gap", async () => {
-  // Deno 2.9.6 breaks channels that are opened right after the last one of a process was closed.
+Deno.test("every subscriber gets each event once and in order, or a gap", async () => {
+  // Deno 2.9.6 breaks a BroadcastChannel that is opened right after the last one was closed.
   const last = new BroadcastChannel("hub_model_test");
   await fc.assert(
     fc.asyncProperty(
@@ -79,7 +79,7 @@ Deno.test("every subscriber of a hub gets each event once and in order, or is to
 
 type Step = typeof step extends fc.Arbitrary<infer T> ? T : never;
 
-/** The hub under test beside an array of all events that were ever acknowledged. */
+/** The hub under test, and a map of all events that were ever acknowledged as its model. */
 class ModelRun {
   readonly #hub: Hub;
   readonly #own: Log;
@@ -105,9 +105,9 @@ class ModelRun {
     } else if ("after" in each) {
       await this.#subscribe(each.after, each.room);
     } else if ("room" in each) {
-      this.#member(each.who)?.sink.drain(each.room);
-    } else if ("who" in each) {
-      const member = this.#member(each.who);
+      this.#member(each.member)?.sink.drain(each.room);
+    } else if ("member" in each) {
+      const member = this.#member(each.member);
       if (member === undefined) return;
       member.subscription.close();
       this.#left.add(member.subscription);
@@ -122,7 +122,7 @@ class ModelRun {
     }
   }
 
-  /** Lets everyone take everything, and compares. */
+  /** Makes room in all sinks until they have the last event, and compares. */
   async finish(): Promise<void> {
     await Promise.all(this.#appends);
     await this.#append(this.#foreign, 1);
@@ -130,7 +130,7 @@ class ModelRun {
     const open = this.#members.filter(({ subscription }) => !this.#left.has(subscription));
     for (const { sink } of open) sink.drain(Infinity);
     await until(
-      "everyone has the last event",
+      "all sinks have the last event",
       () =>
         open.every(({ sink }) =>
           sink.position.epoch === head?.epoch && sink.position.sequence === head.last
@@ -146,8 +146,8 @@ class ModelRun {
     }
   }
 
-  #member(who: number) {
-    return this.#members[who % this.#members.length];
+  #member(index: number) {
+    return this.#members[index % this.#members.length];
   }
 
   async #append(log: Log, events: number): Promise<void> {

@@ -11,23 +11,23 @@ import { until } from "../../support/until.ts";
 
 const A = address("a");
 
-Deno.test("a sink that takes nothing for too long is closed as slow, the others are not", async () => {
+Deno.test("a sink that takes nothing for too long is closed as slow, and no other sink", async () => {
   await using store = await openEmbedded();
   const log = await store.isolate();
   const hub = new Hub({ log, stallTimeoutMs: 50 });
   const [stuck, quick] = [new FakeSink(1), new FakeSink(Infinity)];
   for (const sink of [stuck, quick]) await subscribe(hub, sink);
   for (let i = 0; i < 3; i++) await log.append([draft("a", `${i}`)]);
-  await until("it is closed", () => stuck.closedFor !== undefined);
+  await until("the sink is closed", () => stuck.closedFor !== undefined);
   assert.equal(stuck.closedFor, "slow");
   await log.append([draft("a", "3")]);
-  await until("the other has all", () => quick.events.length === 4);
+  await until("the other sink has all events", () => quick.events.length === 4);
   assert.equal(quick.closedFor, undefined);
   await hub.close();
   assert.equal(quick.closedFor, "stopping");
 });
 
-Deno.test("1,000 subscribers that come back at once cost the store about one read", async () => {
+Deno.test("1,000 subscribers that reconnect at once cost the store about one read", async () => {
   await using store = await openEmbedded();
   const log = await store.isolate();
   const events = 3_000;
@@ -38,12 +38,15 @@ Deno.test("1,000 subscribers that come back at once cost the store about one rea
   const hub = new Hub({ log: counted });
   const sinks = Array.from({ length: 1_000 }, () => new FakeSink(Infinity));
   await Promise.all(sinks.map((sink) => subscribe(hub, sink, "earliest")));
-  await until("everyone has all", () => sinks.every((sink) => sink.events.length === events));
+  await until(
+    "all sinks have all events",
+    () => sinks.every((sink) => sink.events.length === events),
+  );
   assert.ok(reads() <= 12, `${reads()} reads`);
   await hub.close();
 });
 
-Deno.test("the channels of one connection together take no more than it has room for", async () => {
+Deno.test("the channels of one connection share its room", async () => {
   await using store = await openEmbedded();
   const log = await store.isolate();
   const channels = Array.from({ length: 50 }, (_, i) => address(`c${i}`));
@@ -63,24 +66,24 @@ Deno.test("the channels of one connection together take no more than it has room
     channels.map((channel) => hub.subscribe(channel, "earliest", sink)),
   );
   for (const subscription of subscriptions) subscription.start();
-  await until("the first is there", () => writes > 0);
-  // A read of the log that began after theirs is answered after theirs.
+  await until("the first write has come", () => writes > 0);
+  // This read begins after those of the subscriptions, so it is answered after them.
   await log.read(channels[0] ?? A, ORIGIN, 1);
   assert.equal(writes, 1);
   most = Infinity;
   room.resolve();
-  await until("all are there", () => writes === channels.length);
+  await until("all writes have come", () => writes === channels.length);
   await hub.close();
 });
 
-Deno.test("a hub that is closed takes nobody in", async () => {
+Deno.test("a closed hub refuses subscriptions", async () => {
   await using store = await openEmbedded();
   const hub = new Hub({ log: await store.isolate() });
   await hub.close();
   await assert.rejects(hub.subscribe(A, "latest", new FakeSink(1)), { code: "shutting_down" });
 });
 
-Deno.test("who has left waits no longer for a store that is away", async () => {
+Deno.test("a closed subscription does not wait for a store that does not answer", async () => {
   await using store = await openEmbedded();
   const log = await store.isolate();
   await log.append([draft("a", "1")]);
@@ -94,16 +97,16 @@ Deno.test("who has left waits no longer for a store that is away", async () => {
   await subscribe(hub, new FakeSink(1), "earliest");
   await asked.promise;
   await hub.close();
-  answer.reject(new Error("away")); // and nothing begins by it, such as a timer
+  answer.reject(new Error("away")); // must not start a timer: the sanitizer would find it
 });
 
-Deno.test("a channel that nobody follows any more is let go of", async () => {
+Deno.test("a channel without subscribers is no longer followed after a while", async () => {
   await using store = await openEmbedded();
   const hub = new Hub({ log: await store.isolate(), lingerMs: 1 });
   const subscription = await hub.subscribe(A, "latest", new FakeSink(1));
   assert.equal(hub.size, 1);
   subscription.close();
-  await until("it is gone", () => hub.size === 0);
+  await until("the channel is no longer followed", () => hub.size === 0);
   await hub.close();
 });
 
@@ -117,7 +120,7 @@ async function subscribe(
   subscription.start();
 }
 
-/** `log`, and how often it was read. */
+/** Returns `log`, and how often it was read. */
 function countReads(log: Log): { readonly counted: Log; readonly reads: () => number } {
   let count = 0;
   const counted = withRead(log, (...args) => {
@@ -127,7 +130,7 @@ function countReads(log: Log): { readonly counted: Log; readonly reads: () => nu
   return { counted, reads: () => count };
 }
 
-/** `log` with another way to read. */
+/** Returns `log` with its read() replaced. */
 function withRead(log: Log, read: Log["read"]): Log {
   return {
     append: (drafts) => log.append(drafts),

@@ -6,16 +6,16 @@ import { WeirServer } from "../../support/server.ts";
 import { SocketClient } from "../../support/socket_client.ts";
 import { SseClient } from "../../support/sse_client.ts";
 
-/** Of one event, in bytes: with EVENTS of them 200 MB. */
-const SIZE = 50_000;
+/** Size of one event: EVENTS of them are 200 MB. */
+const EVENT_BYTES = 50_000;
 const EVENTS = 4_000;
 const PUBLISHERS = 8;
-/** What flows before, until the caches are full and the heap has its size. */
+/** Events before the measurement: fills the caches, and the heap reaches its size. */
 const WARM_UP = 2_500;
-/** What the server may grow meanwhile, in bytes: by chance up to 75 MB were seen, a queue has 200. */
-const GROWTH = 120 * 1_048_576;
+/** Upper bound of the server's growth. It varies up to 75 MB; a queue would take 200 MB. */
+const MAX_GROWTH_BYTES = 120 * 1_048_576;
 
-Deno.test("a subscriber that reads nothing while 200 MB flow costs nobody anything", async () => {
+Deno.test("a subscriber that does not read 200 MB costs no memory and gets all of it later", async () => {
   await using server = await WeirServer.start();
   const channel = newChannel();
   await using quick = await SseClient.open(readUrl(server.url, [channel]));
@@ -35,9 +35,9 @@ Deno.test("a subscriber that reads nothing while 200 MB flow costs nobody anythi
   const before = await memoryOf(server.pid);
   most = before;
   const offsets = await flow(EVENTS);
-  assert.ok(most - before < GROWTH, `grew from ${before} to ${most} bytes`);
+  assert.ok(most - before < MAX_GROWTH_BYTES, `grew from ${before} to ${most} bytes`);
 
-  // Whoever reads again gets all of it, in its order.
+  // Once it reads again, it gets all events in order.
   const cursors: string[] = [];
   await stuck.readUntil("\n\n"); // the opening
   while (cursors.length < EVENTS) {
@@ -47,9 +47,9 @@ Deno.test("a subscriber that reads nothing while 200 MB flow costs nobody anythi
   }
   assert.deepEqual(cursors, offsets);
 
-  /** Publishes `count` events, which those who read all get. */
+  /** Publishes `count` events, and returns their offsets once both readers have them. */
   async function flow(count: number): Promise<readonly string[]> {
-    const padding = "x".repeat(SIZE);
+    const padding = "x".repeat(EVENT_BYTES);
     let next = 0;
     const publishers = Array.from({ length: PUBLISHERS }, async () => {
       while (next < count) await publish(server.url, channel, `${next++} ${padding}`);
@@ -66,7 +66,7 @@ Deno.test("a subscriber that reads nothing while 200 MB flow costs nobody anythi
   }
 });
 
-/** Resident memory in bytes. */
+/** Returns the resident memory in bytes. */
 async function memoryOf(pid: number): Promise<number> {
   const status = await Deno.readTextFile(`/proc/${pid}/status`);
   return Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1]) * 1_024;

@@ -1,9 +1,8 @@
 import assert from "node:assert/strict";
 import { install } from "@sinonjs/fake-timers";
-import { StallWatch } from "../../../lib/hub/stall_watch.ts";
-import type { Subscription } from "../../../lib/hub/subscription.ts";
+import { type Stallable, StallWatch } from "../../../lib/hub/stall_watch.ts";
 
-/** Runs `body` on a clock that it sets. */
+/** Runs `body` with fake timers, which it moves. */
 function onFakeTime(body: (tick: (milliseconds: number) => void) => void): void {
   const clock = install({ toFake: ["setTimeout", "clearTimeout", "performance"] });
   try {
@@ -14,23 +13,23 @@ function onFakeTime(body: (tick: (milliseconds: number) => void) => void): void 
   }
 }
 
-/** A subscription that leaves the watch when it is ended, as a real one does. */
-function waiter(watch: StallWatch, ended: string[], name: string): Subscription {
+/** Creates a subscription that, as a real one does, leaves the watch when it ends. */
+function stallable(watch: StallWatch, ended: string[], name: string): Stallable {
   const end = (reason: string) => {
     ended.push(`${name} ${reason}`);
     watch.remove(subscription);
   };
-  const subscription = { end } as unknown as Subscription; // all that the watch uses of it
+  const subscription = { end };
   return subscription;
 }
 
-Deno.test("StallWatch ends as slow who has waited for the whole limit, and not before", () => {
+Deno.test("StallWatch ends a subscription that has waited for the whole timeout, not before", () => {
   onFakeTime((tick) => {
     const watch = new StallWatch(1_000);
     const ended: string[] = [];
-    watch.add(waiter(watch, ended, "a"));
+    watch.add(stallable(watch, ended, "a"));
     tick(600);
-    watch.add(waiter(watch, ended, "b"));
+    watch.add(stallable(watch, ended, "b"));
     tick(399);
     assert.deepEqual(ended, []);
     tick(1);
@@ -42,11 +41,11 @@ Deno.test("StallWatch ends as slow who has waited for the whole limit, and not b
   });
 });
 
-Deno.test("StallWatch starts anew with who took something meanwhile", () => {
+Deno.test("StallWatch does not end a subscription that takes something in time", () => {
   onFakeTime((tick) => {
     const watch = new StallWatch(1_000);
     const ended: string[] = [];
-    const slow = waiter(watch, ended, "a");
+    const slow = stallable(watch, ended, "a");
     for (let i = 0; i < 20; i++) {
       watch.add(slow);
       tick(900);
