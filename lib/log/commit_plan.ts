@@ -1,64 +1,52 @@
-import { keys } from "../kv/keys.ts";
 import type { ChannelKey } from "../shared/channel.ts";
-import type { LogEvent } from "../shared/event.ts";
-import { type Epoch, formatOffset, type Offset } from "../shared/offset.ts";
-import { Problem, quote } from "../shared/problem.ts";
-import { loadData, type StoredDrafts } from "./blobs.ts";
+import { formatOffset, type Offset } from "../shared/offset.ts";
+import { Problem } from "../shared/problem.ts";
+import type { StoredDrafts } from "./blobs.ts";
 import { type ChannelCounts, isNew } from "./channel_counts.ts";
-import type { PendingAppend } from "./pending_append.ts";
+import { type ChannelPlan, ChannelPlanBuilder } from "./channel_plan.ts";
+import {
+  type EarlierEvent,
+  globalIdOf,
+  readEarlierEvents,
+  repeatedEvent,
+} from "./earlier_events.ts";
 import { getMany, type HeadCache } from "./head_cache.ts";
-import { type HeadEntry, newHead, type StoredHead } from "./head.ts";
-import { type AppendedEvent, type Draft, type RowChange, StaleRowsError } from "./log.ts";
-import { isBlobRef, type PackedEvent, type StoredBatch, unpackEvent } from "./record_batch.ts";
+import { type AppendedEvent, type RowChange, StaleRowsError } from "./log.ts";
+import type { AppendOutcome, PendingAppend } from "./pending_append.ts";
+import { isBlobRef } from "./record_batch.ts";
 
-type AppendOutcome = readonly AppendedEvent[] | Problem | StaleRowsError;
-
-/** What a commit does to one channel. */
-export interface ChannelPlan {
-  readonly channelKey: ChannelKey;
-  readonly before: HeadEntry;
-  readonly head: StoredHead;
-  /** Bytes of data in the log before `events`. */
-  readonly startBytes: number;
-  readonly events: readonly PackedEvent[];
-}
-
+/** What one commit stores, and how it answers each append of its group. */
 export interface CommitPlan {
+  /** The channels of the group, also those that only get repeated events. */
   readonly channels: readonly ChannelPlan[];
-  /** What each append is answered once the commit stands. */
-  readonly answers: ReadonlyMap<PendingAppend, AppendOutcome>;
-  /** Of the appends that are stored. */
+  /** The outcome of each append once the commit has succeeded. */
+  readonly outcomes: ReadonlyMap<PendingAppend, AppendOutcome>;
+  /** The stored form of the appends that succeed. */
   readonly stored: readonly StoredDrafts[];
-  /** Blobs among theirs that nothing refers to, since their event was in the log already. */
-  readonly unused: ReadonlySet<string>;
-  /** What changes along with events, each with its event's offset. */
-  readonly rows: readonly { readonly change: RowChange; readonly offset: Offset }[];
+  /** Blobs of `stored` that nothing refers to, since their events are repeats. */
+  readonly unusedBlobs: ReadonlySet<string>;
+  /** Rows that change along with an event, and the offset of that event. */
+  readonly rows: readonly PlannedRowChange[];
 }
 
-/** What a plan is made from. */
+interface PlannedRowChange {
+  readonly change: RowChange;
+  readonly offset: Offset;
+}
+
 export interface PlanSources {
   readonly kv: Deno.Kv;
+  /** Has the heads of all channels of the group. */
   readonly heads: HeadCache;
   readonly counts: ChannelCounts;
 }
 
-/** The value of a `seen` key. */
-export type StoredEventId = readonly [epoch: Epoch, sequence: number];
-
-/** What is known of an id: the kept event, or the draft before it in the same commit. */
-interface EarlierEvent {
-  readonly sequence: number;
-  readonly type: string;
-  readonly contentType: string;
-  readonly data: string | Uint8Array;
-  readonly key: string | undefined;
-}
-
 /**
- * Gives every draft of `group` its sequence, or the place of the event that it repeats.
+ * Gives every draft of `group` its sequence, or that of the event which it repeats. Appends that
+ * cannot succeed are left out, with a problem as their outcome.
  *
- * The `seen` keys, and rows that are to be absent, are read after the heads. A commit that passes its
- * check of the head therefore knows that nobody appended since, and needs no check of their own.
+ * The `seen` keys, and rows that must be absent, are read after the heads. A commit that passes its
+ * check of the head therefore knows that nobody has appended since, and needs no checks for them.
  */
 export async function planCommit(
   { kv, heads, counts }: PlanSources,
@@ -66,200 +54,100 @@ export async function planCommit(
   now: number,
 ): Promise<CommitPlan> {
   const channels = new Map<ChannelKey, ChannelPlanBuilder>();
-  for (const { drafts } of group) {
-    for (const { channelKey } of drafts) {
-      if (!channels.has(channelKey)) channels.set(channelKey, openPlan(channelKey, heads, now));
+  for (const { channelKeys } of group) {
+    for (const channelKey of channelKeys) {
+      if (channels.has(channelKey)) continue;
+      const head = heads.peek(channelKey) ?? { head: null, versionstamp: null };
+      channels.set(channelKey, new ChannelPlanBuilder(channelKey, head, now));
     }
   }
-  const known = await readKnown(kv, group, channels);
+  const earlier = await readEarlierEvents(kv, group, channels);
   const stale = await readStale(kv, group);
-  const answers = new Map<PendingAppend, AppendOutcome>();
+  const open: OpenPlan = { channels, earlier, unusedBlobs: new Set(), rows: [] };
+  const outcomes = new Map<PendingAppend, AppendOutcome>();
   const stored: StoredDrafts[] = [];
-  const unused = new Set<string>();
-  const rows: { change: RowChange; offset: Offset }[] = [];
   for (const pending of group) {
-    if (pending.settled) continue; // its caller was told, and it was not sent
-    const repeated = pending.drafts.map((draft, index) => repeatOf(draft, index, pending, known));
-    const conflict = stale.get(pending) ?? repeated.find((found) => found instanceof Problem) ??
+    if (pending.settled) continue; // its caller has timed out, and no commit has it yet
+    const problem = stale.get(pending) ?? conflictOf(pending, earlier) ??
       countChannels(pending, channels, counts);
-    if (conflict !== undefined) {
-      answers.set(pending, conflict);
+    if (problem !== undefined) {
+      outcomes.set(pending, problem);
       continue;
     }
     stored.push(pending.stored);
-    answers.set(
-      pending,
-      pending.drafts.map((draft, i): AppendedEvent => {
-        const plan = channels.get(draft.channelKey) as ChannelPlanBuilder; // made above for every draft
-        const name = nameOf(draft);
-        // Asked again, since an earlier draft of this very append may have brought the id.
-        const before = name === undefined ? undefined : known.get(name);
-        const data = pending.stored.stored[i] ?? draft.data; // as many as drafts
-        if (before !== undefined && isBlobRef(data)) unused.add(data.blob);
-        const sequence = before?.sequence ?? plan.push(draft, data);
-        if (name !== undefined && before === undefined) known.set(name, { ...draft, sequence });
-        const offset = formatOffset(plan.before.epoch, sequence);
-        if (draft.rows !== undefined && before === undefined) {
-          rows.push({ change: draft.rows, offset });
-        }
-        return { offset, id: draft.id ?? offset, duplicate: before !== undefined };
-      }),
-    );
+    outcomes.set(pending, appendAll(pending, open));
   }
-  const plans = [...channels.values()].map((plan) => plan.close());
-  return { channels: plans, answers, stored, unused, rows };
+  const plans = Array.from(channels.values(), (channel) => channel.build());
+  return { channels: plans, outcomes, stored, unusedBlobs: open.unusedBlobs, rows: open.rows };
 }
 
-/** Counts the channels that `pending` is the first to need; why it may not have them. */
+/** What {@link appendAll} adds to. */
+interface OpenPlan {
+  readonly channels: ReadonlyMap<ChannelKey, ChannelPlanBuilder>;
+  readonly earlier: Map<string, EarlierEvent>;
+  readonly unusedBlobs: Set<string>;
+  readonly rows: PlannedRowChange[];
+}
+
+function appendAll(
+  { drafts, stored }: PendingAppend,
+  { channels, earlier, unusedBlobs, rows }: OpenPlan,
+): readonly AppendedEvent[] {
+  return drafts.map((draft, i): AppendedEvent => {
+    const channel = channels.get(draft.channelKey) as ChannelPlanBuilder; // of each draft
+    const id = globalIdOf(draft);
+    // An earlier draft of the same append may have the id.
+    const repeated = id === undefined ? undefined : earlier.get(id);
+    const data = stored.stored[i] ?? draft.data; // as many as drafts
+    if (repeated !== undefined && isBlobRef(data)) unusedBlobs.add(data.blob);
+    const sequence = repeated?.sequence ?? channel.push(draft, data);
+    if (id !== undefined && repeated === undefined) earlier.set(id, { ...draft, sequence });
+    const offset = formatOffset(channel.head.epoch, sequence);
+    if (draft.rows !== undefined && repeated === undefined) {
+      rows.push({ change: draft.rows, offset });
+    }
+    return { offset, id: draft.id ?? offset, duplicate: repeated !== undefined };
+  });
+}
+
+function conflictOf(
+  pending: PendingAppend,
+  earlier: ReadonlyMap<string, EarlierEvent>,
+): Problem | undefined {
+  for (let index = 0; index < pending.drafts.length; index++) {
+    const repeated = repeatedEvent(pending, index, earlier);
+    if (repeated instanceof Problem) return repeated;
+  }
+  return undefined;
+}
+
+/** Counts the channels that `pending` creates; returns a problem if the tenant has too many. */
 function countChannels(
-  { drafts }: PendingAppend,
+  { channelKeys }: PendingAppend,
   channels: ReadonlyMap<ChannelKey, ChannelPlanBuilder>,
   counts: ChannelCounts,
 ): Problem | undefined {
-  const made = new Set<ChannelPlanBuilder>();
-  for (const { channelKey } of drafts) {
-    const plan = channels.get(channelKey);
-    if (plan !== undefined && !plan.isCounted && isNew(plan.entry.head)) made.add(plan);
+  const created: ChannelPlanBuilder[] = [];
+  for (const channelKey of channelKeys) {
+    const channel = channels.get(channelKey);
+    if (channel !== undefined && !channel.isCounted && isNew(channel.before.head)) {
+      created.push(channel);
+    }
   }
-  if (made.size === 0) return undefined;
+  if (created.length === 0) return undefined;
   try {
-    counts.add([...made].map(({ channelKey }) => channelKey));
+    counts.add(created.map(({ channelKey }) => channelKey));
   } catch (cause) {
     if (cause instanceof Problem) return cause;
     throw cause;
   }
-  for (const plan of made) plan.isCounted = true;
+  for (const channel of created) channel.isCounted = true;
   return undefined;
 }
 
-class ChannelPlanBuilder {
-  readonly before: StoredHead;
-  readonly #events: PackedEvent[] = [];
-  readonly #time: number;
-  #bytes = 0;
-  /** Whether the channel, which the commit makes, stands in the tenant's count. */
-  isCounted = false;
+const NO_STALE_ROWS: ReadonlyMap<PendingAppend, StaleRowsError> = new Map();
 
-  constructor(readonly channelKey: ChannelKey, readonly entry: HeadEntry, now: number) {
-    const { head } = entry;
-    this.before = head === null ? newHead(now) : head.deleted ? { ...head, deleted: false } : head;
-    this.#time = Math.max(now, this.before.time);
-  }
-
-  push(draft: Draft, stored: PackedEvent["stored"]): number {
-    const sequence = this.before.last + this.#events.length + 1;
-    const event: LogEvent = {
-      sequence,
-      id: draft.id,
-      type: draft.type,
-      time: this.#time,
-      contentType: draft.contentType,
-      data: draft.data,
-      key: draft.key,
-      expiresAt: draft.ttlMs === undefined ? undefined : this.#time + draft.ttlMs,
-    };
-    this.#events.push({ event, stored, bytes: draft.bytes });
-    this.#bytes += draft.bytes;
-    return sequence;
-  }
-
-  close(): ChannelPlan {
-    const { before } = this;
-    const last = before.last + this.#events.length;
-    const isEmpty = before.first > before.last;
-    return {
-      channelKey: this.channelKey,
-      before: this.entry,
-      startBytes: before.endBytes,
-      events: this.#events,
-      head: {
-        ...before,
-        last,
-        time: this.#time,
-        oldest: isEmpty ? this.#time : before.oldest,
-        endBytes: before.endBytes + this.#bytes,
-      },
-    };
-  }
-}
-
-function openPlan(channelKey: ChannelKey, heads: HeadCache, now: number): ChannelPlanBuilder {
-  return new ChannelPlanBuilder(
-    channelKey,
-    heads.peek(channelKey) ?? { head: null, versionstamp: null },
-    now,
-  );
-}
-
-/** An id's name among all channels' ids; a NUL is in neither. */
-function nameOf(draft: Draft): string | undefined {
-  return draft.id === undefined ? undefined : `${draft.channelKey}\0${draft.id}`;
-}
-
-function repeatOf(
-  draft: Draft,
-  index: number,
-  pending: PendingAppend,
-  known: ReadonlyMap<string, EarlierEvent>,
-): EarlierEvent | Problem | undefined {
-  const name = nameOf(draft);
-  if (name === undefined) return undefined;
-  const earlier = pending.drafts.slice(0, index).find((other) => nameOf(other) === name);
-  const before = known.get(name) ?? (earlier && { ...earlier, sequence: 0 });
-  if (before === undefined || isSame(before, draft)) return before;
-  return new Problem(
-    "idempotency_conflict",
-    `Cannot publish under the id ${
-      quote(draft.id ?? "")
-    } again: the event that has it is another one.`,
-    { index },
-  );
-}
-
-function isSame(a: Omit<EarlierEvent, "sequence">, b: Omit<EarlierEvent, "sequence">): boolean {
-  return a.type === b.type && a.contentType === b.contentType && a.key === b.key &&
-    isSameData(a.data, b.data);
-}
-
-function isSameData(a: string | Uint8Array, b: string | Uint8Array): boolean {
-  if (typeof a === "string" || typeof b === "string") return a === b;
-  return a.length === b.length && a.every((byte, i) => byte === b[i]);
-}
-
-/** The kept events that have the ids of the group's drafts. */
-async function readKnown(
-  kv: Deno.Kv,
-  group: readonly PendingAppend[],
-  channels: ReadonlyMap<ChannelKey, ChannelPlanBuilder>,
-): Promise<Map<string, EarlierEvent>> {
-  const known = new Map<string, EarlierEvent>();
-  const named = new Map<string, Draft>();
-  for (const { drafts } of group) {
-    for (const draft of drafts) {
-      const name = nameOf(draft);
-      if (name !== undefined) named.set(name, draft);
-    }
-  }
-  if (named.size === 0) return known;
-  const drafts = [...named.values()];
-  const seen = await getMany<StoredEventId>(
-    kv,
-    drafts.map((d) => keys.seen(d.channelKey, d.id ?? "")),
-  );
-  await Promise.all([...named].map(async ([name, { channelKey }], i) => {
-    const head = channels.get(channelKey)?.before;
-    const [epoch, sequence] = seen[i]?.value ?? [];
-    if (head === undefined || epoch !== head.epoch || sequence === undefined) return;
-    if (sequence < head.first) return; // dropped by retention, and its key soon with it
-    const event = await readEvent(kv, channelKey, epoch, sequence);
-    if (event !== undefined) known.set(name, { ...event, sequence });
-  }));
-  return known;
-}
-
-const NOTHING: ReadonlyMap<PendingAppend, StaleRowsError> = new Map();
-
-/** The appends that need rows to be absent which are there. */
+/** Finds the appends that need rows to be absent which exist. */
 async function readStale(
   kv: Deno.Kv,
   group: readonly PendingAppend[],
@@ -268,26 +156,8 @@ async function readStale(
   for (const pending of group) {
     for (const key of pending.absentRows) needed.push({ pending, key });
   }
-  if (needed.length === 0) return NOTHING;
+  if (needed.length === 0) return NO_STALE_ROWS;
   const entries = await getMany(kv, needed.map(({ key }) => key));
   const stale = needed.filter((_, i) => entries[i]?.versionstamp !== null);
   return new Map(stale.map(({ pending }) => [pending, new StaleRowsError()]));
-}
-
-async function readEvent(
-  kv: Deno.Kv,
-  channelKey: ChannelKey,
-  epoch: Epoch,
-  sequence: number,
-): Promise<LogEvent | undefined> {
-  const batches = kv.list<StoredBatch>({
-    start: keys.batch(channelKey, epoch, sequence),
-    end: keys.batch(channelKey, epoch, Number.MAX_SAFE_INTEGER),
-  }, { limit: 1 });
-  for await (const { value: batch } of batches) {
-    const index = sequence - batch.first;
-    const [data] = await loadData(kv, channelKey, batch.data.slice(index, index + 1));
-    if (data !== undefined) return unpackEvent(batch, index, data);
-  }
-  return undefined;
 }

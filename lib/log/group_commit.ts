@@ -1,36 +1,30 @@
+import { COMMIT_BACKOFF } from "../kv/commit_retry.ts";
 import type { Doorbell } from "../kv/doorbell.ts";
-import { COMMIT_BACKOFF, MAX_COMMIT_ATTEMPTS } from "../kv/commit_retry.ts";
 import { keys } from "../kv/keys.ts";
-import { isPassing, isTooLarge, storageProblem } from "../kv/storage_problem.ts";
+import { storageProblem } from "../kv/storage_problem.ts";
 import { backoffMs } from "../shared/async/backoff.ts";
 import { pause } from "../shared/async/delay.ts";
 import type { ChannelKey } from "../shared/channel.ts";
-import { Problem } from "../shared/problem.ts";
-import { claimEarly, type StoredDrafts, writeEarly } from "./blobs.ts";
+import { writeEarly } from "./blobs.ts";
+import type { ChannelCounts } from "./channel_counts.ts";
+import type { ChannelPlan } from "./channel_plan.ts";
 import {
-  type ChannelPlan,
-  type CommitPlan,
-  planCommit,
-  type StoredEventId,
-} from "./commit_plan.ts";
-import { type ChannelCounts, isNew, sumChannels } from "./channel_counts.ts";
+  type CommitTries,
+  decideAfterAttempt,
+  decideAfterCheck,
+  NO_TRIES,
+} from "./commit_decision.ts";
+import { type CommitPlan, planCommit } from "./commit_plan.ts";
+import { movedBy, writeCommit } from "./commit_writes.ts";
 import { getMany, type HeadCache } from "./head_cache.ts";
 import { StaleRowsError } from "./log.ts";
 import type { LogObserver } from "./log_observer.ts";
-import { channelKeysOf, commitUnknown, type PendingAppend, settle } from "./pending_append.ts";
-import { lastOf, narrowed, packBatches, type StoredBatch } from "./record_batch.ts";
+import { channelKeysOf, type PendingAppend, settle } from "./pending_append.ts";
+import { narrowed, type StoredBatch } from "./record_batch.ts";
 import { Run } from "./run.ts";
 
-/** The same for a store that is away: about a minute, after which whoever waited has gone. */
-const MAX_FAILURES = 60;
-/** Upper bound of the pause after a failed attempt while the store is away. */
+/** Upper bound of the pause after a failed attempt while the store does not answer. */
 const MAX_OUTAGE_PAUSE_MS = 1_024;
-
-/** A commit that was sent; while its outcome is unknown it may still arrive. */
-interface SentCommit {
-  readonly id: string;
-  readonly planned: CommitPlan;
-}
 
 export interface GroupCommitOptions {
   readonly kv: Deno.Kv;
@@ -38,20 +32,44 @@ export interface GroupCommitOptions {
   readonly heads: HeadCache;
   readonly counts: ChannelCounts;
   readonly now: () => number;
-  /** From 0 to 1, as `Math.random`. */
+  /** Returns a number from 0 to 1, as `Math.random` does. */
   readonly random: () => number;
-  /** Whether someone in this isolate wants the channel's runs. */
+  /** Returns whether the channel has a listener in this isolate. */
   readonly isListened: (channelKey: ChannelKey) => boolean;
   readonly onCommitted: (run: Run) => void;
-  /** @default nobody wants to know */
+  /** @default undefined */
   readonly observer?: LogObserver | undefined;
-  /** Whether nobody waits for the group any more and nobody will look if it arrives. */
+  /** Returns whether the outcome of the group no longer matters to anyone. */
   readonly isAbandoned: (group: readonly PendingAppend[]) => boolean;
 }
 
+/** A commit that was sent. While its outcome is unknown it may still arrive. */
+interface SentCommit {
+  readonly id: string;
+  readonly plan: CommitPlan;
+}
+
+type Attempt =
+  | { readonly kind: "committed"; readonly sent: SentCommit; readonly versionstamp: string }
+  | { readonly kind: "refused"; readonly sent: SentCommit }
+  | { readonly kind: "failed"; readonly cause: unknown; readonly sent: SentCommit | undefined };
+
+type Check =
+  | { readonly kind: "arrived"; readonly sent: SentCommit }
+  | { readonly kind: "failed"; readonly cause: unknown }
+  | {
+    readonly kind: "not_found";
+    readonly hasMoved: boolean;
+    readonly hasStaleRows: boolean;
+    readonly isSplittable: boolean;
+    /** The appends that are independent of the moved channels. */
+    readonly independent: readonly PendingAppend[];
+  };
+
 /**
- * Brings a group of appends into the log in one atomic commit: plans, sends, tries again after a
- * conflict or an outage, and finds out about commits whose answer never came.
+ * Stores a group of appends in one atomic commit: plans it, sends it, repeats it after a conflict or
+ * an outage, and finds out whether a commit without an answer has arrived. The decisions are in
+ * commit_decision.ts.
  */
 export class GroupCommit {
   readonly #options: GroupCommitOptions;
@@ -64,185 +82,165 @@ export class GroupCommit {
     this.#options = options;
   }
 
-  /** From here on there are no pauses between tries. */
+  /** Ends all pauses between attempts, now and from now on. */
   hurry(): void {
     this.#hurry.abort();
   }
 
-  /** Commits `group`, and answers each append of it. Never throws. */
-  async run(group: readonly PendingAppend[]): Promise<void> {
+  /** Commits `group`, and answers each of its appends. Never rejects. */
+  run(group: readonly PendingAppend[]): Promise<void> {
+    return this.#run(group, NO_TRIES);
+  }
+
+  async #run(group: readonly PendingAppend[], tries: CommitTries): Promise<void> {
     try {
-      await this.#commit(group, []);
+      await this.#commit(group, tries);
     } catch (cause) {
       const problem = storageProblem(cause);
       for (const pending of group) settle(pending, problem);
     }
   }
 
-  /** @param unknown earlier attempts at the same group that may still arrive. */
-  async #commit(
-    group: readonly PendingAppend[],
-    unknown: SentCommit[],
-    conflicts = 0,
-  ): Promise<void> {
-    const { heads, counts, kv, now } = this.#options;
-    let isNarrowed = false;
-    for (let failures = 0; !this.#options.isAbandoned(group);) {
-      let attempt: SentCommit | undefined;
-      try {
-        for (const { stored } of group) {
-          if (stored.early !== undefined) await writeEarly(kv, stored.early, now());
-        }
-        await heads.load(channelKeysOf(group));
-        await counts.load(channelKeysOf(group), heads);
-        const planned = await planCommit({ kv, heads, counts }, group, now());
-        attempt = { id: `${this.#isolate}${this.#commits++}`, planned };
-        const versionstamp = await this.#send(attempt);
-        if (versionstamp !== undefined) return this.#done(attempt, versionstamp);
-        unknown.push(attempt);
-        conflicts++;
-      } catch (cause) {
-        if (isTooLarge(cause) && !isNarrowed) {
-          isNarrowed = true;
-          for (const pending of group) pending.stored = narrowedDrafts(pending.stored);
-          continue;
-        }
-        const problem = storageProblem(cause);
-        if (!isPassing(problem) || ++failures >= MAX_FAILURES) {
-          // What failed for sure now may have arrived by an earlier attempt.
-          throw failures > 0 && unknown.length > 0 ? commitUnknown(cause) : problem;
-        }
-        if (attempt !== undefined) unknown.push(attempt);
-        await this.#pause(failures, MAX_OUTAGE_PAUSE_MS);
+  async #commit(group: readonly PendingAppend[], before: CommitTries): Promise<void> {
+    let tries = before;
+    /** Commits of this group whose outcome is unknown. */
+    const unknown: SentCommit[] = [];
+    while (!this.#options.isAbandoned(group)) {
+      const attempt = await this.#attempt(group);
+      if (attempt.kind === "committed") {
+        return this.#finish(attempt.sent.plan, attempt.versionstamp);
       }
-      try {
-        const arrived = await this.#findArrived(unknown);
-        if (arrived !== undefined) return this.#done(arrived, undefined);
-        const contended = await this.#reload(group);
-        // That is no conflict of the others, who go on without those.
-        if (await this.#dropStale(group) && contended.size === 0) conflicts--;
-        if (conflicts >= MAX_COMMIT_ATTEMPTS) {
-          throw new Problem("contended", "Too many writers at one channel; publish again.");
-        }
-        // Only what was refused outright can be parted: the rest may yet arrive as a whole.
-        if (failures === 0) {
-          unknown.length = 0;
-          const calm = apartFrom(contended, group);
-          if (calm.length > 0 && calm.length < group.length) {
-            const moved = group.filter((pending) => !calm.includes(pending));
-            const later = this.#pause(conflicts, COMMIT_BACKOFF.maxMs)
-              .then(() => this.#commit(moved, [], conflicts));
-            await settleAll([this.#commit(calm, []), calm], [later, moved]);
-            return;
-          }
-        }
-        await this.#pause(conflicts, COMMIT_BACKOFF.maxMs);
-      } catch (cause) {
-        const problem = storageProblem(cause);
-        if (!isPassing(problem) || ++failures >= MAX_FAILURES) throw problem;
-        await this.#pause(failures, MAX_OUTAGE_PAUSE_MS);
+      const next = decideAfterAttempt(attempt, tries, unknown.length > 0);
+      if (next.action === "give_up") throw next.problem;
+      tries = next.tries;
+      if (next.action === "narrow") {
+        for (const pending of group) narrowTexts(pending);
+        continue;
+      }
+      if (attempt.sent !== undefined) unknown.push(attempt.sent);
+      if (next.pauses) await this.#pauseAfter(tries, "failures");
+
+      const check = await this.#check(group, unknown);
+      if (check.kind === "arrived") return this.#finish(check.sent.plan, undefined);
+      const then = decideAfterCheck(check, tries);
+      if (then.action === "give_up") throw then.problem;
+      tries = then.tries;
+      if (then.action === "split" && check.kind === "not_found") {
+        return await this.#split(group, check.independent, tries);
+      }
+      if (then.action === "retry") {
+        if (then.forgets) unknown.length = 0;
+        await this.#pauseAfter(tries, then.backoff);
       }
     }
   }
 
-  /** The versionstamp of the commit; none where another isolate was first. */
-  async #send({ id, planned }: SentCommit): Promise<string | undefined> {
+  /** Plans the group's commit and sends it. Never rejects. */
+  async #attempt(group: readonly PendingAppend[]): Promise<Attempt> {
+    const { heads, counts, kv, now } = this.#options;
+    let sent: SentCommit | undefined;
+    try {
+      for (const { stored } of group) {
+        if (stored.early !== undefined) await writeEarly(kv, stored.early, now());
+      }
+      const channelKeys = channelKeysOf(group);
+      await heads.load(channelKeys);
+      await counts.load(channelKeys, heads);
+      const plan = await planCommit({ kv, heads, counts }, group, now());
+      sent = { id: `${this.#isolate}${this.#commits++}`, plan };
+      const versionstamp = await this.#send(sent);
+      return versionstamp === undefined
+        ? { kind: "refused", sent }
+        : { kind: "committed", sent, versionstamp };
+    } catch (cause) {
+      return { kind: "failed", cause, sent };
+    }
+  }
+
+  /** Returns the commit's versionstamp, or undefined if a row that it checks has changed. */
+  async #send({ id, plan }: SentCommit): Promise<string | undefined> {
     const { kv, doorbell, observer } = this.#options;
     const atomic = kv.atomic();
-    for (const plan of planned.channels) {
-      // Also where there are only repeats: that they are still kept is what the head says.
-      atomic.check({ key: keys.head(plan.channelKey), versionstamp: plan.before.versionstamp });
-      if (plan.events.length === 0) continue;
-      atomic.set(keys.head(plan.channelKey), plan.head);
-      for (const batch of packBatches(id, plan.startBytes, plan.events)) {
-        atomic.set(keys.batch(plan.channelKey, plan.head.epoch, lastOf(batch)), batch);
-      }
-      for (const { event } of plan.events) {
-        if (event.id === undefined) continue;
-        atomic.set(
-          keys.seen(plan.channelKey, event.id),
-          [plan.head.epoch, event.sequence] satisfies StoredEventId,
-        );
-      }
-    }
-    for (const { change, offset } of planned.rows) {
-      for (const check of change.checks) atomic.check(check);
-      change.write(atomic, offset);
-    }
-    for (const { chunks, early } of planned.stored) {
-      for (const { blob, key, value } of chunks) {
-        if (!planned.unused.has(blob)) atomic.set(key, value);
-      }
-      if (early !== undefined) claimEarly(atomic, early, planned.unused);
-    }
-    const moved = movedBy(planned);
-    const made = moved.filter(({ before }) => isNew(before.head));
-    sumChannels(atomic, made.map(({ channelKey }) => channelKey), 1);
-    if (moved.length > 0) {
-      doorbell.prepare(
-        atomic,
-        moved.map(({ channelKey }) => channelKey),
-      );
-    }
+    writeCommit(atomic, id, plan);
+    const moved = movedBy(plan);
+    if (moved.length > 0) doorbell.prepare(atomic, moved.map(({ channelKey }) => channelKey));
     const start = performance.now();
     const result = await atomic.commit();
     observer?.committed(performance.now() - start);
     return result.ok ? result.versionstamp : undefined;
   }
 
-  #done({ planned }: SentCommit, versionstamp: string | undefined): void {
+  /** Answers the appends and passes the new runs on. `versionstamp` is undefined if it is unknown. */
+  #finish(plan: CommitPlan, versionstamp: string | undefined): void {
     const { heads, isListened, onCommitted, doorbell, observer } = this.#options;
-    const moved = movedBy(planned);
+    const moved = movedBy(plan);
     for (const { channelKey, head } of moved) {
       if (versionstamp === undefined) heads.forget(channelKey);
       else heads.set(channelKey, { head, versionstamp });
     }
     const end = performance.now();
-    for (const [pending, answer] of planned.answers) {
-      settle(pending, answer);
+    for (const [pending, outcome] of plan.outcomes) {
+      settle(pending, outcome);
       const [channelKey] = pending.channelKeys;
-      const isStored = channelKey !== undefined && !(answer instanceof Error);
+      const isStored = channelKey !== undefined && !(outcome instanceof Error);
       if (isStored) observer?.appended(channelKey, end - pending.since);
     }
-    for (const { channelKey, events } of moved) {
-      observer?.stored(channelKey, events.length);
+    for (const { channelKey, events } of moved) observer?.stored(channelKey, events.length);
+    for (const channel of moved) {
+      if (isListened(channel.channelKey)) onCommitted(runOf(channel));
     }
-    for (const plan of moved) if (isListened(plan.channelKey)) onCommitted(runOf(plan));
     if (moved.length > 0) {
       doorbell.committed(moved.map(({ channelKey }) => channelKey), versionstamp);
     }
   }
 
-  /** The one of `attempts` that is in the log after all, by the commit id in its record batch. */
-  async #findArrived(attempts: readonly SentCommit[]): Promise<SentCommit | undefined> {
-    for (const attempt of attempts) {
-      const plan = attempt.planned.channels.find(({ events }) => events.length > 0);
-      const first = plan?.events[0]?.event.sequence;
-      if (plan === undefined || first === undefined) continue;
+  /** Looks for the commits of `unknown`, and for what has changed since. Never rejects. */
+  async #check(
+    group: readonly PendingAppend[],
+    unknown: readonly SentCommit[],
+  ): Promise<Check> {
+    try {
+      const sent = await this.#findArrived(unknown);
+      if (sent !== undefined) return { kind: "arrived", sent };
+      const moved = await this.#reloadHeads(group);
+      const hasStaleRows = await this.#dropStale(group);
+      const independent = independentOf(moved, group);
+      const isSplittable = independent.length > 0 && independent.length < group.length;
+      const hasMoved = moved.size > 0;
+      return { kind: "not_found", hasMoved, hasStaleRows, isSplittable, independent };
+    } catch (cause) {
+      return { kind: "failed", cause };
+    }
+  }
+
+  /** Finds the one of `commits` that is in the log, by the commit id in its record batch. */
+  async #findArrived(commits: readonly SentCommit[]): Promise<SentCommit | undefined> {
+    for (const commit of commits) {
+      const [channel] = movedBy(commit.plan);
+      const first = channel?.events[0]?.event.sequence;
+      if (channel === undefined || first === undefined) continue;
       const batches = this.#options.kv.list<StoredBatch>({
-        start: keys.batch(plan.channelKey, plan.head.epoch, first),
-        end: keys.batch(plan.channelKey, plan.head.epoch, Number.MAX_SAFE_INTEGER),
+        start: keys.batch(channel.channelKey, channel.head.epoch, first),
+        end: keys.batch(channel.channelKey, channel.head.epoch, Number.MAX_SAFE_INTEGER),
       }, { limit: 1 });
-      for await (const { value } of batches) if (value.commit === attempt.id) return attempt;
+      for await (const { value } of batches) if (value.commit === commit.id) return commit;
     }
     return undefined;
   }
 
-  /** Reads the group's heads anew; the channels that moved meanwhile. */
-  async #reload(group: readonly PendingAppend[]): Promise<ReadonlySet<ChannelKey>> {
+  /** Reads the heads of the group again, and returns the channels whose head has changed. */
+  async #reloadHeads(group: readonly PendingAppend[]): Promise<ReadonlySet<ChannelKey>> {
     const { heads, counts } = this.#options;
     const channelKeys = [...channelKeysOf(group)];
-    counts.forget(channelKeys); // the group is planned, and its channels are counted, anew
+    counts.forget(channelKeys); // the next plan counts the channels that it creates again
     const before = channelKeys.map((channelKey) => heads.peek(channelKey)?.versionstamp);
     await heads.reload(channelKeys);
-    return new Set(channelKeys.filter((a, i) => heads.peek(a)?.versionstamp !== before[i]));
+    return new Set(
+      channelKeys.filter((channelKey, i) => heads.peek(channelKey)?.versionstamp !== before[i]),
+    );
   }
 
-  /**
-   * Answers appends whose rows have changed since they were read: they alone can't be stored.
-   *
-   * @returns whether there were any.
-   */
+  /** Answers the appends whose rows have changed since they were read; returns if there are any. */
   async #dropStale(group: readonly PendingAppend[]): Promise<boolean> {
     const checked = group.flatMap((pending) =>
       pending.settled ? [] : pending.rowChecks.map((check) => ({ pending, check }))
@@ -250,57 +248,53 @@ export class GroupCommit {
     if (checked.length === 0) return false;
     const entries = await getMany(this.#options.kv, checked.map(({ check }) => check.key));
     const stale = checked.filter(({ check }, i) => entries[i]?.versionstamp !== check.versionstamp);
-    for (const { pending } of stale) {
-      settle(pending, new StaleRowsError());
-    }
+    for (const { pending } of stale) settle(pending, new StaleRowsError());
     return stale.length > 0;
   }
 
-  /** Waits longer after each failure, unless the commit is hurried. */
-  #pause(failures: number, maxMs: number): Promise<void> {
+  /** Commits the independent appends at once and the others after a pause. Never rejects. */
+  async #split(
+    group: readonly PendingAppend[],
+    independent: readonly PendingAppend[],
+    tries: CommitTries,
+  ): Promise<void> {
+    const contended = group.filter((pending) => !independent.includes(pending));
+    await Promise.all([
+      this.run(independent),
+      this.#pauseAfter(tries, "conflicts")
+        .then(() => this.#run(contended, { ...NO_TRIES, conflicts: tries.conflicts })),
+    ]);
+  }
+
+  /** Waits longer after each conflict or failure, at random, unless the commit is hurried. */
+  #pauseAfter(tries: CommitTries, backoff: "conflicts" | "failures"): Promise<void> {
+    const maxMs = backoff === "conflicts" ? COMMIT_BACKOFF.maxMs : MAX_OUTAGE_PAUSE_MS;
     const { random } = this.#options;
-    return pause(backoffMs(failures, { baseMs: 1, maxMs, random }), this.#hurry);
+    return pause(backoffMs(tries[backoff], { baseMs: 1, maxMs, random }), this.#hurry);
   }
 }
 
 /**
- * The appends of `group` that share no channel with one that is contended, nor with another append
- * which does: those of one channel keep their order.
+ * Returns the appends of `group` that share no channel with the moved ones, nor with another append
+ * that does: so the appends of one channel keep their order.
  */
-function apartFrom(
-  contended: ReadonlySet<ChannelKey>,
+function independentOf(
+  moved: ReadonlySet<ChannelKey>,
   group: readonly PendingAppend[],
 ): readonly PendingAppend[] {
-  const blocked = new Set(contended);
-  const isApart = ({ drafts }: PendingAppend) =>
-    drafts.every(({ channelKey }) => !blocked.has(channelKey));
+  const blocked = new Set(moved);
+  const isIndependent = ({ channelKeys }: PendingAppend) =>
+    channelKeys.every((channelKey) => !blocked.has(channelKey));
   for (let before = -1; before !== blocked.size;) {
     before = blocked.size;
-    for (const channelKey of channelKeysOf(group.filter((p) => !isApart(p)))) {
-      blocked.add(channelKey);
-    }
+    const dependent = group.filter((pending) => !isIndependent(pending));
+    for (const channelKey of channelKeysOf(dependent)) blocked.add(channelKey);
   }
-  return group.filter(isApart);
+  return group.filter(isIndependent);
 }
 
-function narrowedDrafts(drafts: StoredDrafts): StoredDrafts {
-  return { ...drafts, stored: drafts.stored.map(narrowed) };
-}
-
-function movedBy({ channels }: CommitPlan): readonly ChannelPlan[] {
-  return channels.filter(({ events }) => events.length > 0);
-}
-
-/** Waits for all; the failure of one part is the answer of that part alone. */
-async function settleAll(
-  ...parts: readonly (readonly [Promise<void>, readonly PendingAppend[]])[]
-): Promise<void> {
-  await Promise.all(parts.map(([work, group]) =>
-    work.catch((cause) => {
-      const problem = storageProblem(cause);
-      for (const pending of group) settle(pending, problem);
-    })
-  ));
+function narrowTexts(pending: PendingAppend): void {
+  pending.stored = { ...pending.stored, stored: pending.stored.stored.map(narrowed) };
 }
 
 function runOf({ channelKey, head, events }: ChannelPlan): Run {

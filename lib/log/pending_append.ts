@@ -3,36 +3,38 @@ import { Problem } from "../shared/problem.ts";
 import type { StoredDrafts } from "./blobs.ts";
 import type { AppendedEvent, Draft, StaleRowsError } from "./log.ts";
 
-/** One append from its call to its answer. */
+/** What the caller of an append receives. */
+export type AppendOutcome = readonly AppendedEvent[] | Problem | StaleRowsError;
+
+/** One append, from its call to its answer. */
 export interface PendingAppend {
   readonly drafts: readonly Draft[];
   /** The channels of the drafts, without repeats. */
   readonly channelKeys: readonly ChannelKey[];
   stored: StoredDrafts;
-  /** Rows that must be as they were read, for what changes along. */
+  /** Rows that must not have changed since they were read. */
   readonly rowChecks: readonly Deno.AtomicCheck[];
-  /** Rows that must not be there. */
+  /** Rows that must not exist. */
   readonly absentRows: readonly Deno.KvKey[];
+  /** What it counts towards the bytes that may wait. */
   readonly bytes: number;
+  /** `performance.now()` at the call. */
   readonly since: number;
-  /** True once the caller has its answer, whatever becomes of the commit. */
+  /** Whether the caller has its answer, even if the commit is still under way. */
   settled: boolean;
   readonly resolve: (appended: readonly AppendedEvent[]) => void;
   readonly reject: (problem: Problem | StaleRowsError) => void;
 }
 
 /** Answers the caller, unless it has its answer. */
-export function settle(
-  pending: PendingAppend,
-  answer: readonly AppendedEvent[] | Problem | StaleRowsError,
-): void {
+export function settle(pending: PendingAppend, outcome: AppendOutcome): void {
   if (pending.settled) return;
   pending.settled = true;
-  if (answer instanceof Error) pending.reject(answer);
-  else pending.resolve(answer);
+  if (outcome instanceof Error) pending.reject(outcome);
+  else pending.resolve(outcome);
 }
 
-/** The channels of all of `group`. */
+/** Returns the channels of all appends of `group`. */
 export function channelKeysOf(group: readonly PendingAppend[]): ReadonlySet<ChannelKey> {
   const channelKeys = new Set<ChannelKey>();
   for (const pending of group) {
@@ -41,11 +43,11 @@ export function channelKeysOf(group: readonly PendingAppend[]): ReadonlySet<Chan
   return channelKeys;
 }
 
-/** For a caller whose events may be stored or not. */
+/** Creates the problem of a caller whose events may be stored or not. */
 export function commitUnknown(cause?: unknown): Problem {
   return new Problem(
     "commit_unknown",
-    "The store did not answer in time: the event may be stored or not. Publish it again with the same Idempotency-Key to be sure of one.",
+    "The store did not answer in time, so the event may or may not be stored. Publish it again with the same Idempotency-Key: it is then stored once.",
     { cause },
   );
 }

@@ -12,7 +12,7 @@ import {
 } from "../shared/channel.ts";
 import type { Epoch } from "../shared/offset.ts";
 import { deleteBlob, type Orphan } from "./blobs.ts";
-import type { StoredEventId } from "./commit_plan.ts";
+import type { StoredEventId } from "./earlier_events.ts";
 import type { StoredHead } from "./head.ts";
 import type { Retention } from "./log.ts";
 import { dataBytes, isBlobRef, type StoredBatch } from "./record_batch.ts";
