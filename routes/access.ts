@@ -7,6 +7,7 @@ import type { Action } from "../lib/auth/scope.ts";
 import { type Config, isLoopback } from "../lib/config.ts";
 import type { Channel } from "../lib/shared/channel.ts";
 import { Problem, quote } from "../lib/shared/problem.ts";
+import { kindOf } from "../lib/shared/problem_codes.ts";
 import type { Server } from "../lib/server.ts";
 import {
   hostOf,
@@ -118,7 +119,7 @@ export function identify(c: Context, server: Server): Requester | Promise<Reques
  * @throws what it is given; {Problem} `rate_limited` instead where there were too many.
  */
 export function countRefused({ limiter }: Access, ip: string, cause: unknown): never {
-  const isRefusal = cause instanceof Problem && /^(?:key|ticket|token)_/.test(cause.code);
+  const isRefusal = cause instanceof Problem && kindOf(cause.code) === "credential";
   if (isRefusal) limiter.countFailedAuthentication(ip);
   throw cause;
 }

@@ -3,6 +3,7 @@ import { errorFields } from "../lib/logger.ts";
 import type { Caller } from "../lib/auth/caller.ts";
 import { pause } from "../lib/shared/async/delay.ts";
 import { Problem, quote } from "../lib/shared/problem.ts";
+import { kindOf } from "../lib/shared/problem_codes.ts";
 import type { Server } from "../lib/server.ts";
 import { authenticate, guardOrigin } from "./access.ts";
 import { getAsset } from "./assets.ts";
@@ -136,7 +137,7 @@ function answerError(c: Context, server: Server, cause: Error): Response {
   const caller: Caller | undefined = c.get("caller");
   const tenant = caller?.authority.tenant;
   if (cause instanceof Problem) {
-    if (cause.cause !== undefined && cause.code.startsWith("storage_")) {
+    if (cause.cause !== undefined && kindOf(cause.code) === "storage") {
       logger.warn("the store failed", { tenant, code: cause.code, ...errorFields(cause) });
     }
     if (cause.code === "forbidden" && caller !== undefined) {

@@ -10,7 +10,8 @@ import type { Server } from "../lib/server.ts";
 import { identify } from "./access.ts";
 import { presentedIn } from "./credentials.ts";
 import { Document, PAGE_PATHS, type PageView } from "./page_markup.tsx";
-import { problemHeaders, statusOf } from "./problem.ts";
+import { statusOf } from "../lib/shared/problem_codes.ts";
+import { problemHeaders } from "./problem.ts";
 import { parseQuery, splitUrl } from "./query.ts";
 
 /** One page: an island, and what the server gives it. */

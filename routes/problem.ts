@@ -1,89 +1,10 @@
-import { Problem, type ProblemCode, type Quota } from "../lib/shared/problem.ts";
+import type { Problem, Quota } from "../lib/shared/problem.ts";
+import { statusOf } from "../lib/shared/problem_codes.ts";
 
 /** Seconds after which a refused client may come back where nothing else is known. */
 const RETRY_AFTER = 1;
 /** Seconds. Whoever has to wait longer may look again whether limits have changed. */
 const MAX_RETRY_AFTER = 3_600;
-
-/** The HTTP status of every refusal. */
-export function statusOf(code: ProblemCode): number {
-  switch (code) {
-    case "bad_body":
-    case "bad_channel":
-    case "bad_cursor":
-    case "bad_encoding":
-    case "bad_event_id":
-    case "bad_event_key":
-    case "bad_event_ttl":
-    case "bad_event_type":
-    case "bad_frame":
-    case "bad_json":
-    case "bad_member":
-    case "bad_message":
-    case "bad_op":
-    case "bad_parameter":
-    case "bad_subprotocol":
-    case "body_incomplete":
-    case "channel_reserved":
-    case "cursor_other_channels":
-    case "not_subscribed":
-    case "subscribed_already":
-    case "too_many_channels":
-    case "token_in_url":
-    case "too_many_events":
-    case "unknown_parameter":
-      return 400;
-    case "key_invalid":
-    case "ticket_invalid":
-    case "token_expired":
-    case "token_invalid":
-    case "token_revoked":
-    case "unauthenticated":
-      return 401;
-    case "forbidden":
-    case "forbidden_host":
-    case "forbidden_origin":
-    case "presence_full":
-    case "tenant_limit":
-      return 403;
-    case "channel_not_found":
-    case "key_not_found":
-    case "not_found":
-      return 404;
-    case "method_not_allowed":
-      return 405;
-    case "bad_accept":
-      return 406;
-    case "request_timeout":
-      return 408;
-    case "idempotency_conflict":
-      return 409;
-    case "event_too_large":
-    case "frame_too_large":
-      return 413;
-    case "uri_too_long":
-      return 414;
-    case "bad_content_type":
-      return 415;
-    case "upgrade_required":
-      return 426;
-    case "rate_limited":
-    case "too_many_connections":
-      return 429;
-    case "internal":
-      return 500;
-    case "commit_unknown":
-    case "contended":
-    case "keys_unavailable":
-    case "overloaded":
-    case "shutting_down":
-    case "storage_read_only":
-    case "storage_unavailable":
-      return 503;
-    case "storage_full":
-      return 507;
-  }
-}
 
 const TITLES: Readonly<Record<number, string>> = {
   400: "Bad Request",

@@ -1,5 +1,6 @@
 import { SerialQueue } from "../shared/async/serial_queue.ts";
 import { Problem } from "../shared/problem.ts";
+import { kindOf } from "../shared/problem_codes.ts";
 import type { Audit } from "./audit.ts";
 import { Authority } from "./authority.ts";
 import type { Connections } from "./connections.ts";
@@ -58,7 +59,7 @@ export class CredentialSwaps {
       }
       connections.replace(stream, authority);
     } catch (cause) {
-      const isRefusal = cause instanceof Problem && !cause.code.startsWith("storage_");
+      const isRefusal = cause instanceof Problem && kindOf(cause.code) !== "storage";
       if (!isRefusal) return onWarning("a stream could not be given another credential", cause);
       // The other isolate has already answered 202: the tenant finds the refusal in its audit.
       audit.recordDenial({ authority: new Authority(grant), ip: "" }, cause.detail);

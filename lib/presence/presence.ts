@@ -2,6 +2,7 @@ import type { Log } from "../log/log.ts";
 import type { ChannelKey } from "../shared/channel.ts";
 import type { Offset } from "../shared/offset.ts";
 import { Problem } from "../shared/problem.ts";
+import { kindOf } from "../shared/problem_codes.ts";
 import { waitAtMost } from "../shared/async/deadline.ts";
 import { REAP_INTERVAL_MS, Reaper } from "./reaper.ts";
 import { type HttpSession, HttpSessions } from "./http_sessions.ts";
@@ -358,5 +359,5 @@ export class Presence {
 /** Whether what failed so may be in the store all the same, or come there later. */
 function mayBeWritten(cause: unknown): boolean {
   if (!(cause instanceof Problem)) return true;
-  return cause.code === "commit_unknown" || cause.code.startsWith("storage_");
+  return kindOf(cause.code) === "storage";
 }

@@ -1,68 +1,7 @@
+import type { ProblemCode } from "./problem_codes.ts";
 import { withoutSecrets } from "./secrets.ts";
 
-/**
- * Every way in which Weir refuses, by its stable code. A code never changes its meaning; the HTTP
- * status of each is in `routes/problem.ts`, its WebSocket form in `docs/protocol.md`.
- */
-export type ProblemCode =
-  | "bad_accept"
-  | "bad_body"
-  | "bad_channel"
-  | "bad_content_type"
-  | "bad_cursor"
-  | "bad_encoding"
-  | "bad_event_id"
-  | "bad_event_key"
-  | "bad_event_ttl"
-  | "bad_event_type"
-  | "bad_frame"
-  | "bad_json"
-  | "bad_member"
-  | "bad_message"
-  | "bad_op"
-  | "bad_parameter"
-  | "bad_subprotocol"
-  | "body_incomplete"
-  | "channel_not_found"
-  | "channel_reserved"
-  | "commit_unknown"
-  | "contended"
-  | "cursor_other_channels"
-  | "event_too_large"
-  | "forbidden"
-  | "forbidden_host"
-  | "forbidden_origin"
-  | "frame_too_large"
-  | "idempotency_conflict"
-  | "internal"
-  | "key_invalid"
-  | "key_not_found"
-  | "keys_unavailable"
-  | "method_not_allowed"
-  | "not_found"
-  | "not_subscribed"
-  | "overloaded"
-  | "presence_full"
-  | "rate_limited"
-  | "request_timeout"
-  | "shutting_down"
-  | "storage_full"
-  | "storage_read_only"
-  | "storage_unavailable"
-  | "subscribed_already"
-  | "tenant_limit"
-  | "ticket_invalid"
-  | "token_expired"
-  | "token_in_url"
-  | "token_invalid"
-  | "token_revoked"
-  | "too_many_channels"
-  | "too_many_connections"
-  | "too_many_events"
-  | "unauthenticated"
-  | "unknown_parameter"
-  | "upgrade_required"
-  | "uri_too_long";
+export type { ProblemCode };
 
 /** Characters of a sentence. Met: what was sent, given back in full and masked at a cost. */
 const MAX_DETAIL = 1_000;
