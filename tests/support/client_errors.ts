@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import type { ConnectionState, ConnectOptions, Weir } from "../../lib/client/api.ts";
 import { connect, WeirError } from "../../lib/client/client.ts";
 import { answerOf } from "./fault_proxy.ts";
-import { scaled } from "./scaled.ts";
+import { fastPlatform } from "./client_platform.ts";
 import { until } from "./until.ts";
 
 /** Minutes that a client goes on against what never gets better; and how much faster than real ones. */
@@ -56,7 +56,7 @@ export async function endure(
   url: string,
   options: ConnectOptions = {},
 ): Promise<{ readonly error: WeirError; readonly states: readonly ConnectionState[] }> {
-  const { platform, elapsed } = scaled(FACTOR);
+  const { platform, elapsed } = fastPlatform(FACTOR);
   const states: ConnectionState[] = [];
   await using weir = connect(url, options, platform);
   weir.state.subscribe((state) => states.push(state));

@@ -5,7 +5,7 @@ import { WeirError } from "../../lib/client/core/weir_error.ts";
 import { bearer, settings } from "./guarded.ts";
 import { checkReading, type Reading, type Start, type Style } from "./client_reading.ts";
 import { FaultProxy } from "./fault_proxy.ts";
-import { impatient } from "./impatient.ts";
+import { shortTimers } from "./client_platform.ts";
 import { readAll } from "./readers.ts";
 import { RestartableServer } from "./restartable_server.ts";
 import { makeSigner, type Signer } from "./tokens.ts";
@@ -288,7 +288,7 @@ export class ClientWorld implements AsyncDisposable {
       this.proxy.url,
       { auth: () => this.#token(), transports: this.#transports },
       {
-        ...impatient({ limit: PATIENCE }),
+        ...shortTimers({ maxMs: PATIENCE }),
         isOnline: () => this.#page.isOnline,
         isHidden: () => this.#page.isHidden,
         watch: (listener) => {

@@ -1,5 +1,4 @@
 import assert from "node:assert/strict";
-import FakeTimers from "@sinonjs/fake-timers";
 import {
   SEND_INTERVAL_MS,
   SHOW_MS,
@@ -7,6 +6,7 @@ import {
   typingText,
   Typists,
 } from "../../../islands/chat/typing.ts";
+import { FakeClock } from "../../support/clock.ts";
 
 Deno.test("who goes on typing says so at most once in two seconds", () => {
   let said = 0;
@@ -21,37 +21,29 @@ Deno.test("who goes on typing says so at most once in two seconds", () => {
 });
 
 Deno.test("a typist is shown for four seconds after each note", () => {
-  const clock = FakeTimers.install();
-  try {
-    using typists = new Typists();
-    typists.types("a", "Ann");
-    clock.tick(SHOW_MS - 1);
-    typists.types("a", "Ann");
-    typists.types("b", "Bob");
-    clock.tick(SHOW_MS - 1);
-    assert.deepEqual(typists.names.value, ["Ann", "Bob"]);
-    clock.tick(1);
-    assert.deepEqual(typists.names.value, []);
-    assert.equal(clock.countTimers(), 0);
-  } finally {
-    clock.uninstall();
-  }
+  using clock = new FakeClock({ replaces: ["timeouts"] });
+  using typists = new Typists();
+  typists.types("a", "Ann");
+  clock.advance(SHOW_MS - 1);
+  typists.types("a", "Ann");
+  typists.types("b", "Bob");
+  clock.advance(SHOW_MS - 1);
+  assert.deepEqual(typists.names.value, ["Ann", "Bob"]);
+  clock.advance(1);
+  assert.deepEqual(typists.names.value, []);
+  assert.equal(clock.timers, 0);
 });
 
 Deno.test("who has said it no longer types", () => {
-  const clock = FakeTimers.install();
-  try {
-    {
-      using typists = new Typists();
-      typists.types("a", "Ann");
-      typists.types("b", "Bob");
-      typists.said("Ann");
-      assert.deepEqual(typists.names.value, ["Bob"]);
-    }
-    assert.equal(clock.countTimers(), 0);
-  } finally {
-    clock.uninstall();
+  using clock = new FakeClock({ replaces: ["timeouts"] });
+  {
+    using typists = new Typists();
+    typists.types("a", "Ann");
+    typists.types("b", "Bob");
+    typists.said("Ann");
+    assert.deepEqual(typists.names.value, ["Bob"]);
   }
+  assert.equal(clock.timers, 0);
 });
 
 Deno.test("typists are named, as long as they are few", () => {

@@ -16,7 +16,7 @@ import { Problem, type ProblemCode } from "../../../lib/shared/problem.ts";
 import { Denokv, DENOKV_MISSING } from "../../support/denokv.ts";
 import { upTo } from "../../support/log_reading.ts";
 import { openEmbedded, STORES } from "../../support/log_stores.ts";
-import { Clock } from "../../support/clock.ts";
+import { FakeClock } from "../../support/clock.ts";
 import { NO_STORE } from "../../support/no_store.ts";
 
 const A = "tenant-a" as Tenant;
@@ -26,10 +26,10 @@ const UNKNOWN = "There is no such API key, or there is no more.";
 const EXPIRED = "This API key has expired.";
 
 for (const { name, ignore, open } of STORES) {
-  const test = (behaviour: string, body: (kv: Deno.Kv, clock: Clock) => Promise<void>) =>
+  const test = (behaviour: string, body: (kv: Deno.Kv, clock: FakeClock) => Promise<void>) =>
     Deno.test(`${behaviour} (${name})`, { ignore }, async () => {
       await using store = await open();
-      await body(store.kv, new Clock());
+      await body(store.kv, new FakeClock());
     });
 
   test("a key that was made is found, with what it may do", async (kv, clock) => {
@@ -72,16 +72,16 @@ for (const { name, ignore, open } of STORES) {
     const { info } = await store.create(A, { scope: SCOPE, expiresAt: clock.now() + 1_000 });
     await assert.rejects(store.find(newApiKey().text), refusal("key_invalid", UNKNOWN));
     await assert.rejects(store.find(keyOf(info.id)), refusal("key_invalid", UNKNOWN));
-    clock.pass(1_000);
+    clock.advance(1_000);
     await assert.rejects(store.find(keyOf(info.id)), refusal("key_invalid", UNKNOWN));
   });
 
   test("an expired key is refused as such, and is nowhere else any more", async (kv, clock) => {
     const store = new ApiKeyStore(kv, clock.now);
     const { key, info } = await store.create(A, { scope: SCOPE, expiresAt: clock.now() + 1_000 });
-    clock.pass(999);
+    clock.advance(999);
     await store.find(key);
-    clock.pass(1);
+    clock.advance(1);
     await assert.rejects(store.find(key), refusal("key_invalid", EXPIRED));
     assert.deepEqual((await store.list(A, undefined, 10)).keys, []);
     assert.equal(await store.rotate(A, info.id, { graceMs: 0 }), undefined);
@@ -91,7 +91,7 @@ for (const { name, ignore, open } of STORES) {
   test("after a rotation the old key is good for its grace, the new one on", async (kv, clock) => {
     const store = new ApiKeyStore(kv, clock.now);
     const old = await store.create(A, { name: "shop", scope: SCOPE });
-    clock.pass(10);
+    clock.advance(10);
     const next = await store.rotate(A, old.info.id, { graceMs: 1_000 }) ?? assert.fail();
     assert.deepEqual(next.info, { ...old.info, id: next.info.id, createdAt: clock.now() });
     assert.equal((await store.find(old.key)).expiresAt, clock.now() + 1_000);
@@ -99,7 +99,7 @@ for (const { name, ignore, open } of STORES) {
     const listed = (await store.list(A, undefined, 10)).keys;
     assert.deepEqual(listed, [ofOld, next.info].sort(byId));
     assert.equal(await store.rotate(A, old.info.id, { graceMs: 0 }), undefined);
-    clock.pass(1_000);
+    clock.advance(1_000);
     await assert.rejects(store.find(old.key), refusal("key_invalid", EXPIRED));
     assert.deepEqual((await store.find(next.key)).scope, SCOPE);
     assert.deepEqual((await store.list(A, undefined, 10)).keys, [next.info]);
@@ -147,7 +147,7 @@ for (const { name, ignore, open } of STORES) {
     const { oldEndsAt } = await store.rotate(A, info.id, { graceMs: 500 }) ?? assert.fail();
     assert.equal(oldEndsAt, clock.now() + 500);
     assert.equal((await store.current(A, info.id))?.expiresAt, oldEndsAt);
-    clock.pass(500);
+    clock.advance(500);
     assert.equal(await store.current(A, info.id), undefined);
   });
 
@@ -216,7 +216,7 @@ Deno.test("ids of no form are of no key", async () => {
 
 Deno.test("a tenant has at most 1,000 keys, however they are asked for, and others theirs", async () => {
   await using store = await openEmbedded();
-  const clock = new Clock();
+  const clock = new FakeClock();
   const keyStore = new ApiKeyStore(store.kv, clock.now);
   const { info } = await keyStore.create(A, { scope: SCOPE });
   for (let i = 0; i < MAX_API_KEYS - 5; i++) {
@@ -239,7 +239,7 @@ Deno.test("a tenant has at most 1,000 keys, however they are asked for, and othe
   await keyStore.remove(A, rotated.info.id);
   await keyStore.create(A, { scope: SCOPE, expiresAt: clock.now() + 1_000 });
   await assert.rejects(keyStore.create(A, { scope: SCOPE }), refusal("tenant_limit"));
-  clock.pass(1_000);
+  clock.advance(1_000);
   await keyStore.create(A, { scope: SCOPE });
 });
 
@@ -349,7 +349,7 @@ Deno.test("keys are as a list of them would be, and no tenant reaches another's"
         if (each.do === "create") await model.create(each.tenant, each.life);
         else if (each.do === "rotate") await model.rotate(each.tenant, each.which, each.graceMs);
         else if (each.do === "remove") await model.remove(each.tenant, each.which);
-        else model.clock.pass(each.milliseconds);
+        else model.clock.advance(each.milliseconds);
         await model.compare();
       }
     }),
@@ -368,7 +368,7 @@ interface ModelKey {
 
 /** A store of keys beside a plain list of them. */
 class Model {
-  readonly clock = new Clock();
+  readonly clock = new FakeClock();
   readonly #store: ApiKeyStore;
   readonly #all: ModelKey[] = [];
 

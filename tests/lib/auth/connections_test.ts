@@ -4,44 +4,45 @@ import { Connections } from "../../../lib/auth/connections.ts";
 import type { Tenant } from "../../../lib/shared/channel.ts";
 import { FakeHandler } from "../../support/access_world.ts";
 import { authorityOf } from "../../support/grants.ts";
+import { FakeClock } from "../../support/clock.ts";
 
 const OTHER = "other" as Tenant;
 
 Deno.test("a session is warned once, a minute before its credential ends, and ended then", () => {
-  let now = 0;
-  const connections = new Connections(undefined, () => now);
+  const clock = new FakeClock({ start: 0 });
+  const connections = new Connections(undefined, clock.now);
   const handler = new FakeHandler();
   using _connection = connections.open("a", authorityOf({}, { expiresAt: 3_600_000 }), handler);
-  for (now = 0; now < 3_540_000; now += 500) connections.sweep();
+  for (; clock.now() < 3_540_000; clock.advance(500)) connections.sweep();
   assert.deepEqual(handler.warnings, []);
-  for (; now < 3_600_000; now += 500) connections.sweep();
+  for (; clock.now() < 3_600_000; clock.advance(500)) connections.sweep();
   assert.deepEqual([handler.warnings, handler.ends], [[60_000], []]);
   connections.sweep();
   assert.deepEqual([handler.warnings, handler.ends], [[60_000], ["expired"]]);
 });
 
 Deno.test("a session that is short from the start is warned half-way", () => {
-  let now = 0;
-  const connections = new Connections(undefined, () => now);
+  const clock = new FakeClock({ start: 0 });
+  const connections = new Connections(undefined, clock.now);
   const handler = new FakeHandler();
   using _connection = connections.open("a", authorityOf({}, { expiresAt: 10_000 }), handler);
-  for (now = 0; now <= 5_000; now += 500) connections.sweep();
+  for (; clock.now() <= 5_000; clock.advance(500)) connections.sweep();
   assert.deepEqual(handler.warnings, [5_000]);
 });
 
 Deno.test("another credential gives a session another end, and its holder is told", () => {
-  let now = 0;
-  const connections = new Connections(undefined, () => now);
+  const clock = new FakeClock({ start: 0 });
+  const connections = new Connections(undefined, clock.now);
   const handler = new FakeHandler();
   using connection = connections.open("a", authorityOf({}, { expiresAt: 10_000 }), handler);
-  now = 9_000;
+  clock.set(9_000);
   const next = authorityOf({}, { expiresAt: 100_000 });
   assert.equal(connections.replace("a", next), true);
   assert.equal(connection.authority, next);
-  now = 11_000;
+  clock.set(11_000);
   connections.sweep();
   assert.deepEqual([handler.changes, handler.ends], [1, []]);
-  now = 100_000;
+  clock.set(100_000);
   connections.sweep();
   assert.deepEqual(handler.ends, ["expired"]);
 });
@@ -120,14 +121,14 @@ Deno.test("a connection that cannot be ended keeps no other open", () => {
 });
 
 Deno.test("a credential that is given an earlier end ends its sessions then, a later one doesn't", () => {
-  let now = 0;
-  const connections = new Connections(undefined, () => now);
+  const clock = new FakeClock({ start: 0 });
+  const connections = new Connections(undefined, clock.now);
   const handler = new FakeHandler();
   using connection = connections.open("a", authorityOf({}, { expiresAt: 10_000 }), handler);
   connections.limit(() => true, 20_000);
   assert.equal(connection.authority.grant.expiresAt, 10_000);
   connections.limit(() => true, 2_000);
-  now = 2_000;
+  clock.set(2_000);
   connections.sweep();
   assert.deepEqual(handler.ends, ["expired"]);
 });

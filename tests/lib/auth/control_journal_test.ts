@@ -15,7 +15,7 @@ import { Problem } from "../../../lib/shared/problem.ts";
 import { Denokv, DENOKV_MISSING } from "../../support/denokv.ts";
 import { problem, upTo } from "../../support/log_reading.ts";
 import { until } from "../../support/until.ts";
-import { Clock } from "../../support/clock.ts";
+import { FakeClock } from "../../support/clock.ts";
 
 /** So long that no test sees a second look by the poll. */
 const NEVER = 1_000_000;
@@ -102,13 +102,13 @@ for (const kind of ["memory", "file", "denokv"] as const) {
   });
 
   test("an entry is forgotten at its time", async (isolates) => {
-    const clock = new Clock(Date.now());
+    const clock = new FakeClock({ start: Date.now() });
     const { now } = clock;
     const first = await isolates.add({ now });
     await first.journal.write(note("short"), clock.now() + 1_000);
     await first.journal.write(note("long"), clock.now() + 1_001);
     await first.journal.write(note("for good"), undefined);
-    clock.pass(1_000);
+    clock.advance(1_000);
     assert.deepEqual(textsOf(await isolates.add({ now })), ["long", "for good"]);
   });
 

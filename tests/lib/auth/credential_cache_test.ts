@@ -1,20 +1,21 @@
 import assert from "node:assert/strict";
 import { CredentialCache, MAX_VERIFIED } from "../../../lib/auth/credential_cache.ts";
 import { authorityOf } from "../../support/grants.ts";
+import { FakeClock } from "../../support/clock.ts";
 
 Deno.test("a token is known until it ends, a key for a minute or until it ends", () => {
-  let now = 0;
-  const verified = new CredentialCache(() => now);
+  const clock = new FakeClock({ start: 0 });
+  const verified = new CredentialCache(clock.now);
   verified.add("token", authorityOf({}, { expiresAt: 100_000 }));
   verified.add("key", authorityOf({}, { kind: "key" }));
   verified.add("brief", authorityOf({}, { kind: "key", expiresAt: 10_000 }));
   const known = () => ["token", "key", "brief"].filter((each) => verified.get(each) !== undefined);
   assert.deepEqual(known(), ["token", "key", "brief"]);
-  now = 10_000;
+  clock.set(10_000);
   assert.deepEqual(known(), ["token", "key"]);
-  now = 60_000;
+  clock.set(60_000);
   assert.deepEqual(known(), ["token"]);
-  now = 100_000;
+  clock.set(100_000);
   assert.deepEqual(known(), []);
 });
 

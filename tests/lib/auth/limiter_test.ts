@@ -17,6 +17,7 @@ import type { Tenant } from "../../../lib/shared/channel.ts";
 import { Problem, type Quota } from "../../../lib/shared/problem.ts";
 import { authorityOf, grantOf } from "../../support/grants.ts";
 import { problem } from "../../support/log_reading.ts";
+import { FakeClock } from "../../support/clock.ts";
 
 const PLENTY: Limits = { publishes: 1e6, bytes: 1e9, subscribes: 1e6, connections: 1e6 };
 const [ACME, OTHER] = ["acme" as Tenant, "other" as Tenant];
@@ -29,16 +30,17 @@ function table(changes: Partial<Record<LimitScope, Partial<Limits>>>): LimitTabl
   };
 }
 
-class Clock {
-  now = 0;
+interface Setting {
+  readonly clock?: FakeClock;
+  readonly onLimited?: LimiterOptions["onLimited"];
+}
 
-  limiter(
-    limits: Partial<Record<LimitScope, Partial<Limits>>>,
-    onLimited?: LimiterOptions["onLimited"],
-  ): Limiter {
-    const options = { limits: table(limits), now: () => this.now };
-    return new Limiter(onLimited === undefined ? options : { ...options, onLimited });
-  }
+function limiterOf(
+  limits: Partial<Record<LimitScope, Partial<Limits>>>,
+  { clock = new FakeClock({ start: 0 }), onLimited }: Setting = {},
+): Limiter {
+  const options = { limits: table(limits), now: clock.now };
+  return new Limiter(onLimited === undefined ? options : { ...options, onLimited });
 }
 
 function caller(
@@ -68,7 +70,7 @@ Deno.test("each limit on publishing refuses on its own, by its name", () => {
     [scope, "bytes"],
   ]);
   for (const [scope, name] of few) {
-    const limiter = new Clock().limiter({ [scope]: { [name]: 10 } });
+    const limiter = limiterOf({ [scope]: { [name]: 10 } });
     limiter.publish(caller(), 6, 6);
     const quota = quotaOf(() => limiter.publish(caller(), 5, 5));
     assert.deepEqual(quota, {
@@ -84,19 +86,19 @@ Deno.test("each limit on publishing refuses on its own, by its name", () => {
 
 Deno.test("each limit on subscribing refuses on its own, by its name", () => {
   for (const scope of LIMIT_SCOPES) {
-    const clock = new Clock();
-    const limiter = clock.limiter({ [scope]: { subscribes: 10 } });
+    const clock = new FakeClock({ start: 0 });
+    const limiter = limiterOf({ [scope]: { subscribes: 10 } }, { clock });
     limiter.subscribe(caller(), 10);
     assert.throws(() => limiter.subscribe(caller(), 1), problem("rate_limited"));
     assert.equal(quotaOf(() => limiter.subscribe(caller(), 1)).policy, `${scope}-subscribes`);
     limiter.publish(caller(), 100, 100);
-    clock.now = 100;
+    clock.set(100);
     limiter.subscribe(caller(), 1);
   }
 });
 
 Deno.test("a publish gives what is left of the caller's own limits, nothing of others'", () => {
-  const limiter = new Clock().limiter({
+  const limiter = limiterOf({
     credential: { publishes: 100, bytes: 1_000 },
     address: { publishes: 50 },
     tenant: { publishes: 50 },
@@ -108,19 +110,19 @@ Deno.test("a publish gives what is left of the caller's own limits, nothing of o
 });
 
 Deno.test("what one scope refuses counts in none of them", () => {
-  const clock = new Clock();
-  const limiter = clock.limiter({ credential: { publishes: 10 }, tenant: { publishes: 5 } });
+  const clock = new FakeClock({ start: 0 });
+  const limiter = limiterOf({ credential: { publishes: 10 }, tenant: { publishes: 5 } }, { clock });
   const [ann, ben] = [caller(), caller({ subject: "ben", ip: "192.0.2.2" })];
   limiter.publish(ben, 5, 1);
   for (let i = 0; i < 100; i++) {
     assert.equal(quotaOf(() => limiter.publish(ann, 1, 1)).policy, "tenant-publishes");
   }
-  clock.now = 1_000;
+  clock.set(1_000);
   assert.equal(limiter.publish(ann, 1, 1)?.remaining, 9);
 });
 
 Deno.test("a credential's own limits take the place of the server's", () => {
-  const limiter = new Clock().limiter({ credential: { publishes: 10, connections: 1 } });
+  const limiter = limiterOf({ credential: { publishes: 10, connections: 1 } });
   limiter.publish(caller({ subject: "many", limits: { publishes: 100 } }), 100, 0);
   const none = caller({ subject: "none", limits: { publishes: 0 } });
   assert.throws(() => limiter.publish(none, 1, 1), problem("rate_limited"));
@@ -136,7 +138,7 @@ Deno.test("a credential's own limits take the place of the server's", () => {
 });
 
 Deno.test("a subject's next token goes on with what the last one left", () => {
-  const limiter = new Clock().limiter({ credential: { publishes: 10 } });
+  const limiter = limiterOf({ credential: { publishes: 10 } });
   const tokens = ["t1", "t2"].map((tokenId): Caller => {
     return { authority: authorityOf({}, { subject: "ann", tokenId }), ip: "" };
   });
@@ -147,7 +149,7 @@ Deno.test("a subject's next token goes on with what the last one left", () => {
 });
 
 Deno.test("anonymous callers are counted by address, none for the others", () => {
-  const limiter = new Clock().limiter({
+  const limiter = limiterOf({
     credential: { publishes: 1, connections: 1 },
     address: { publishes: 10 },
   });
@@ -166,7 +168,7 @@ Deno.test("anonymous callers are counted by address, none for the others", () =>
 });
 
 Deno.test("an address that isn't known is not counted", () => {
-  const limiter = new Clock().limiter({ address: { publishes: 1, connections: 1 } });
+  const limiter = limiterOf({ address: { publishes: 1, connections: 1 } });
   const nowhere = caller({ ip: "" });
   for (let i = 0; i < 10; i++) {
     limiter.publish(nowhere, 1, 1);
@@ -176,7 +178,7 @@ Deno.test("an address that isn't known is not counted", () => {
 
 Deno.test("open mode has no limits", () => {
   const none = { publishes: 0, bytes: 0, subscribes: 0, connections: 0 };
-  const limiter = new Clock().limiter({ credential: none, address: none, tenant: none });
+  const limiter = limiterOf({ credential: none, address: none, tenant: none });
   const open = { authority: OPEN, ip: "127.0.0.1" };
   assert.equal(limiter.publish(open, 100, 1e9), undefined);
   limiter.subscribe(open, 100);
@@ -193,10 +195,12 @@ Deno.test("no tenant's publishes change what another may", () => {
   fc.assert(fc.property(fc.array(step, { maxLength: 50 }), (steps) => {
     // Each tenant has addresses of its own: those are counted across tenants, on purpose.
     const run = (steps: readonly (typeof step extends fc.Arbitrary<infer T> ? T : never)[]) => {
-      const clock = new Clock();
-      const limiter = clock.limiter({ credential: { publishes: 5 }, tenant: { publishes: 8 } });
+      const clock = new FakeClock({ start: 0 });
+      const limiter = limiterOf({ credential: { publishes: 5 }, tenant: { publishes: 8 } }, {
+        clock,
+      });
       return steps.map(({ after, tenant, subject, events }) => {
-        clock.now += after;
+        clock.advance(after);
         if (events === 0) return undefined; // what the other tenant did, left out
         try {
           return [tenant, limiter.publish(caller({ tenant, subject, ip: tenant }), events, 1)];
@@ -215,7 +219,7 @@ Deno.test("no tenant's publishes change what another may", () => {
 
 Deno.test("connections are counted while they are open", () => {
   for (const scope of LIMIT_SCOPES) {
-    const limiter = new Clock().limiter({ [scope]: { connections: 2 } });
+    const limiter = limiterOf({ [scope]: { connections: 2 } });
     const first = limiter.connect(caller());
     limiter.connect(caller());
     assert.throws(() => limiter.connect(caller()), problem("too_many_connections"));
@@ -228,7 +232,7 @@ Deno.test("connections are counted while they are open", () => {
 });
 
 Deno.test("a connection that one scope refuses counts in none of them", () => {
-  const limiter = new Clock().limiter({ address: { connections: 3 }, tenant: { connections: 1 } });
+  const limiter = limiterOf({ address: { connections: 3 }, tenant: { connections: 1 } });
   const open = limiter.connect(caller());
   for (let i = 0; i < 10; i++) {
     assert.throws(() => limiter.connect(caller()), problem("too_many_connections"));
@@ -240,7 +244,7 @@ Deno.test("a connection that one scope refuses counts in none of them", () => {
 
 Deno.test("a connection that takes another's place needs no room beside it", () => {
   for (const scope of LIMIT_SCOPES) {
-    const limiter = new Clock().limiter({ [scope]: { connections: 1 } });
+    const limiter = limiterOf({ [scope]: { connections: 1 } });
     const first = limiter.connect(caller());
     const second = limiter.connect(caller(), first);
     assert.throws(() => limiter.connect(caller()), problem("too_many_connections"));
@@ -252,7 +256,7 @@ Deno.test("a connection that takes another's place needs no room beside it", () 
 });
 
 Deno.test("a connection whose place can't be taken counts on, for whom it did", () => {
-  const limiter = new Clock().limiter({ tenant: { connections: 1 } });
+  const limiter = limiterOf({ tenant: { connections: 1 } });
   const [acme, other] = [caller(), caller({ tenant: OTHER })];
   const first = limiter.connect(acme);
   const full = limiter.connect(other);
@@ -264,7 +268,7 @@ Deno.test("a connection whose place can't be taken counts on, for whom it did", 
 });
 
 Deno.test("who has no credential subscribes by address", () => {
-  const limiter = new Clock().limiter({ address: { subscribes: 2 }, tenant: { subscribes: 0 } });
+  const limiter = limiterOf({ address: { subscribes: 2 }, tenant: { subscribes: 0 } });
   const nobody = { authority: undefined, ip: "192.0.2.1" };
   limiter.subscribe(nobody, 2);
   assert.equal(quotaOf(() => limiter.subscribe(nobody, 1)).policy, "address-subscribes");
@@ -272,7 +276,7 @@ Deno.test("who has no credential subscribes by address", () => {
 });
 
 Deno.test("connections that have no credential yet count by address", () => {
-  const limiter = new Clock().limiter({ address: { connections: 2 } });
+  const limiter = limiterOf({ address: { connections: 2 } });
   const nobody = { authority: undefined, ip: "192.0.2.1" };
   limiter.connect(nobody);
   limiter.connect(caller());
@@ -281,32 +285,35 @@ Deno.test("connections that have no credential yet count by address", () => {
 });
 
 Deno.test("credentials that are refused are counted by address", () => {
-  const clock = new Clock();
-  const limiter = clock.limiter({});
+  const clock = new FakeClock({ start: 0 });
+  const limiter = limiterOf({}, { clock });
   for (let i = 0; i < FAILED_AUTHENTICATIONS_PER_SECOND; i++) {
     limiter.countFailedAuthentication("a");
   }
   assert.throws(() => limiter.countFailedAuthentication("a"), problem("rate_limited"));
   limiter.countFailedAuthentication("b");
-  clock.now = 1_000 / FAILED_AUTHENTICATIONS_PER_SECOND;
+  clock.set(1_000 / FAILED_AUTHENTICATIONS_PER_SECOND);
   limiter.countFailedAuthentication("a");
   assert.throws(() => limiter.countFailedAuthentication("a"), problem("rate_limited"));
 });
 
 Deno.test("a limit that is reached is told of, once a second for each tenant", () => {
-  const clock = new Clock();
+  const clock = new FakeClock({ start: 0 });
   const told: unknown[] = [];
-  const limiter = clock.limiter(
+  const limiter = limiterOf(
     { credential: { publishes: 1, connections: 0 }, tenant: { subscribes: 0 } },
-    ({ authority, ip }, limit, scope) => {
-      told.push([clock.now, authority?.tenant, ip, limit, scope]);
+    {
+      clock,
+      onLimited({ authority, ip }, limit, scope) {
+        told.push([clock.now(), authority?.tenant, ip, limit, scope]);
+      },
     },
   );
   const everything = (who: Caller) => {
     assert.throws(() => limiter.subscribe(who, 1), problem("rate_limited"));
     assert.throws(() => limiter.connect(who), problem("too_many_connections"));
   };
-  for (clock.now = 0; clock.now < 2_000; clock.now += 100) everything(caller());
+  for (; clock.now() < 2_000; clock.advance(100)) everything(caller());
   everything(caller({ tenant: OTHER, ip: "192.0.2.2" }));
   assert.deepEqual(told, [
     [0, "acme", "192.0.2.1", "subscribes", "tenant"],

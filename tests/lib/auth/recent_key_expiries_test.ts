@@ -1,22 +1,23 @@
 import assert from "node:assert/strict";
 import { RecentKeyExpiries } from "../../../lib/auth/recent_key_expiries.ts";
 import { grantOf } from "../../support/grants.ts";
+import { FakeClock } from "../../support/clock.ts";
 
 const grantOfKey = (keyId: string) => grantOf({}, { kind: "key", keyId });
 
 Deno.test("the latest end of a key is known for a minute, and is of no other", () => {
-  let now = 0;
-  const ends = new RecentKeyExpiries(() => now);
+  const clock = new FakeClock({ start: 0 });
+  const ends = new RecentKeyExpiries(clock.now);
   ends.add("a", 5);
   ends.add("b", 7);
   ends.add("a", 6);
   const known = () => ["a", "b", "c"].map((id) => ends.expiryOf(grantOfKey(id)));
   assert.deepEqual(known(), [6, 7, Infinity]);
   assert.equal(ends.expiryOf(grantOf({}, { kind: "token", keyId: "a" })), Infinity);
-  now = 59_999;
+  clock.set(59_999);
   ends.add("c", 8);
   assert.deepEqual(known(), [6, 7, 8]);
-  now = 60_000;
+  clock.set(60_000);
   ends.add("d", 9);
   assert.deepEqual(known(), [Infinity, Infinity, 8]);
 });

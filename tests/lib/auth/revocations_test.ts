@@ -18,7 +18,7 @@ import { openStore } from "../../../lib/kv/store.ts";
 import type { Tenant } from "../../../lib/shared/channel.ts";
 import { Denokv, DENOKV_MISSING } from "../../support/denokv.ts";
 import { problem } from "../../support/log_reading.ts";
-import { Clock } from "../../support/clock.ts";
+import { FakeClock } from "../../support/clock.ts";
 
 const A = "tenant-a" as Tenant;
 const B = "tenant-b" as Tenant;
@@ -41,7 +41,7 @@ Deno.test("a token is revoked by its jti, and no other is", async () => {
 
 Deno.test("a subject's tokens are revoked up to now, and later ones are good", async () => {
   const { revocations, clock } = new World();
-  clock.pass(600);
+  clock.advance(600);
   await revocations.revoke(A, "sub", "ann");
   // What was issued in the same second says so in whole seconds.
   assert.ok(revocations.isRevoked(token({ subject: "ann", issuedAt: START })));
@@ -94,9 +94,9 @@ Deno.test("a revocation by jti or sub ends with the last token that it may conce
     START + LIFETIME,
     undefined,
   ]);
-  clock.pass(LIFETIME - 1);
+  clock.advance(LIFETIME - 1);
   assert.equal(revocations.list(A).length, 3);
-  clock.pass(1);
+  clock.advance(1);
   assert.deepEqual(revocations.list(A).map(({ kind }) => kind), ["kid"]);
   assert.ok(!revocations.isRevoked(token({ tokenId: "t1" })));
 });
@@ -106,9 +106,9 @@ Deno.test("a repeated revocation takes the place of the first, and counts for no
   for (const kind of REVOCATION_KINDS) {
     for (let i = 0; i < 30; i++) {
       await revocations.revoke(A, kind, "x");
-      clock.pass(SECOND);
+      clock.advance(SECOND);
     }
-    clock.pass(-60 * SECOND); // a clock may go back
+    clock.advance(-60 * SECOND); // a clock may go back
     await revocations.revoke(A, kind, "x");
     const { at } = revocations.list(A).find((each) => each.kind === kind) ?? assert.fail();
     assert.equal([...rows.values()].at(-1)?.entry.revocation.at, at);
@@ -139,7 +139,7 @@ Deno.test("what is new is told, with what tells whom it concerns", async () => {
   revocations.apply(entryOf(same ?? assert.fail()), ["control", "0"]); // told twice
   revocations.apply(entryOf({ ...same ?? assert.fail(), at: START - 1 }), ["control", "1"]);
   assert.equal(told.length, 1);
-  clock.pass(1);
+  clock.advance(1);
   await revocations.revoke(A, "sub", "ann");
   assert.equal(told.length, 2);
 });
@@ -180,7 +180,7 @@ Deno.test("a tenant that has 100,000 revocations can still revoke all, and other
   await revocations.revoke(B, "jti", "new");
   await revocations.revoke(A, "tenant", A);
   assert.ok(revocations.isRevoked(token({})));
-  clock.pass(LIFETIME);
+  clock.advance(LIFETIME);
   await revocations.revoke(A, "jti", "new");
   assert.equal(revocations.list(A).length, 3);
 });
@@ -227,7 +227,7 @@ Deno.test("two isolates, and one that starts later, agree with a plain list", as
       let model: Revocation[] = [];
       for (const each of steps) {
         if (each.do === "pass") {
-          world.clock.pass(each.milliseconds);
+          world.clock.advance(each.milliseconds);
         } else {
           const { tenant, kind } = each;
           const value = kind === "tenant" ? tenant : each.value;
@@ -259,7 +259,7 @@ Deno.test("what one tenant revokes changes nothing for another with the same nam
       const [both, alone] = [new World(), new World()];
       for (const each of steps) {
         for (const world of [both, alone]) {
-          if (each.do === "pass") world.clock.pass(each.milliseconds);
+          if (each.do === "pass") world.clock.advance(each.milliseconds);
           else if (each.tenant === A || world === both) {
             await world.revocations.revoke(each.tenant, each.kind, each.value);
           }
@@ -360,7 +360,7 @@ type OnRevoked = (matches: (grant: Grant) => boolean) => void;
 
 /** Isolates on a journal in memory that tells everyone at once, unless it is held. */
 class World {
-  readonly clock = new Clock(START);
+  readonly clock = new FakeClock({ start: START });
   /** What the first isolate was told. */
   readonly told: ((grant: Grant) => boolean)[] = [];
   /** By their key's versionstamp. */

@@ -9,7 +9,7 @@ import { Problem, type ProblemCode } from "../../../lib/shared/problem.ts";
 import { Denokv, DENOKV_MISSING } from "../../support/denokv.ts";
 import { upTo } from "../../support/log_reading.ts";
 import { openEmbedded, STORES } from "../../support/log_stores.ts";
-import { Clock } from "../../support/clock.ts";
+import { FakeClock } from "../../support/clock.ts";
 import { NO_STORE } from "../../support/no_store.ts";
 
 const A = "tenant-a" as Tenant;
@@ -27,10 +27,10 @@ const GRANT: Grant = {
 };
 
 for (const { name, ignore, open } of STORES) {
-  const test = (behaviour: string, body: (kv: Deno.Kv, clock: Clock) => Promise<void>) =>
+  const test = (behaviour: string, body: (kv: Deno.Kv, clock: FakeClock) => Promise<void>) =>
     Deno.test(`${behaviour} (${name})`, { ignore }, async () => {
       await using store = await open();
-      await body(store.kv, new Clock());
+      await body(store.kv, new FakeClock());
     });
 
   test("a ticket is good for what it was made for, once", async (kv, clock) => {
@@ -63,11 +63,11 @@ for (const { name, ignore, open } of STORES) {
       await store.issue({ ...GRANT, expiresAt: undefined }, ORIGIN),
     ];
     await store.redeem(used.ticket);
-    clock.pass(500);
+    clock.advance(500);
     await assert.rejects(store.redeem(brief.ticket), refusal("ticket_invalid", INVALID));
-    clock.pass(TICKET_MS - 501);
+    clock.advance(TICKET_MS - 501);
     await store.redeem(last.ticket);
-    clock.pass(1);
+    clock.advance(1);
     await assert.rejects(store.redeem(late.ticket), refusal("ticket_invalid", INVALID));
     await assert.rejects(store.redeem(used.ticket), refusal("ticket_invalid", INVALID));
     assert.deepEqual(reused, []);

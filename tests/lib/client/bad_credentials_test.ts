@@ -3,13 +3,13 @@ import { connect, TRANSPORTS, WeirError } from "../../../lib/client/client.ts";
 import { endOf, endure, MAX_TRIES, refusal } from "../../support/client_errors.ts";
 import { FaultProxy } from "../../support/fault_proxy.ts";
 import { endingIn, guardedLocal } from "../../support/guarded.ts";
-import { impatient } from "../../support/impatient.ts";
+import { shortTimers } from "../../support/client_platform.ts";
 import { newChannel } from "../../support/publishing.ts";
 import { test } from "../../support/rejections.ts";
 import { until } from "../../support/until.ts";
 
 /** A client that tries again at once, and is patient with a slow machine. */
-const PROMPT = impatient({ limit: 5_000, random: () => 0 });
+const PROMPT = shortTimers({ maxMs: 5_000, random: () => 0 });
 
 for (
   const [name, token, code] of [
@@ -146,7 +146,7 @@ for (const transport of TRANSPORTS) {
       await using weir = connect(proxy.url, {
         transports: [transport],
         auth: () => (given++, guarded.token(undefined, endingIn(3))),
-      }, impatient({ limit: 5_000, clockError }));
+      }, shortTimers({ maxMs: 5_000, clockErrorMs: clockError }));
       const channel = newChannel();
       const seen: unknown[] = [];
       weir.listen(channel, {

@@ -10,11 +10,11 @@ import {
   STRANGERS,
 } from "../../support/client_errors.ts";
 import { ALL, FaultProxy } from "../../support/fault_proxy.ts";
-import { impatient } from "../../support/impatient.ts";
+import { shortTimers } from "../../support/client_platform.ts";
 import { LocalServer } from "../../support/local_server.ts";
 import { newChannel, publish } from "../../support/publishing.ts";
 import { test } from "../../support/rejections.ts";
-import { scaled } from "../../support/scaled.ts";
+import { fastPlatform } from "../../support/client_platform.ts";
 import { freePort } from "../../support/free_port.ts";
 import { until } from "../../support/until.ts";
 
@@ -65,7 +65,7 @@ for (const [name, text] of Object.entries(STRANGERS)) {
 test("where every WebSocket is taken and echoed the client goes on over another transport", async () => {
   await using server = await LocalServer.start();
   await using echo = echoServer(server.port);
-  await using weir = connect(echo.url, {}, impatient({ limit: 300 }));
+  await using weir = connect(echo.url, {}, shortTimers({ maxMs: 300 }));
   const channel = newChannel();
   const seen: unknown[] = [];
   weir.listen(channel, { onEvent: ({ data }) => seen.push(data), onGap: "throw" });
@@ -80,7 +80,7 @@ test("where every WebSocket is taken and echoed the client goes on over another 
 test("a server that goes away is asked for now and then, and is back when it is", async () => {
   const server = await LocalServer.start();
   await using proxy = new FaultProxy(server.port);
-  const { platform, elapsed } = scaled(FACTOR);
+  const { platform, elapsed } = fastPlatform(FACTOR);
   await using weir = connect(proxy.url, {}, platform);
   const end = endOf(weir, newChannel());
   await until("it is open", () => weir.state.value.status === "open");
@@ -126,7 +126,7 @@ test("where strangers answer a publish it is refused with words, at the latest w
   for (const [name, text] of Object.entries(STRANGERS)) {
     await using proxy = new FaultProxy(0);
     proxy.on(ALL, { act: "answer", text });
-    const { platform } = scaled(FACTOR);
+    const { platform } = fastPlatform(FACTOR);
     await using weir = connect(proxy.url, {}, platform);
     const publishing = refusal(weir.publish("a", 1));
     await until("it was tried", () => proxy.count(["publish"]) > 0);

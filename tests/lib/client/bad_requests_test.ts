@@ -4,14 +4,14 @@ import { connect, TRANSPORTS, type WeirError } from "../../../lib/client/client.
 import { endOf, refusal, typed } from "../../support/client_errors.ts";
 import { FaultProxy } from "../../support/fault_proxy.ts";
 import { guardedLocal } from "../../support/guarded.ts";
-import { impatient } from "../../support/impatient.ts";
+import { shortTimers } from "../../support/client_platform.ts";
 import { LocalServer } from "../../support/local_server.ts";
 import { newChannel, publish } from "../../support/publishing.ts";
 import { test } from "../../support/rejections.ts";
 import { until } from "../../support/until.ts";
 
 /** A client that tries again at once, and is patient with a slow machine. */
-const PROMPT = impatient({ limit: 5_000, random: () => 0 });
+const PROMPT = shortTimers({ maxMs: 5_000, random: () => 0 });
 const MIB = 2 ** 20;
 
 for (const transport of TRANSPORTS) {

@@ -1,14 +1,14 @@
 import assert from "node:assert/strict";
 import { connect } from "../../../lib/client/client.ts";
 import { FaultProxy } from "../../support/fault_proxy.ts";
-import { HURRIED } from "../../support/hurried.ts";
+import { QUICK_RETRIES } from "../../support/client_platform.ts";
 import { LocalServer } from "../../support/local_server.ts";
 import { until } from "../../support/until.ts";
 
 Deno.test("close() ends the calls that are under way over HTTP", async () => {
   await using server = await LocalServer.start();
   await using proxy = new FaultProxy(server.port);
-  const weir = connect(proxy.url, { transports: ["sse"] }, HURRIED);
+  const weir = connect(proxy.url, { transports: ["sse"] }, QUICK_RETRIES);
   weir.listen("a", { onEvent() {}, onGap: "throw" });
   await until("it is open", () => weir.state.value.status === "open");
   const before = proxy.requests.length;

@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import type { WeirError } from "../../../lib/client/client.ts";
 import { connect } from "../../../lib/client/client.ts";
 import { answerOf, FaultProxy } from "../../support/fault_proxy.ts";
-import { FakeTime } from "../../support/fake_time.ts";
-import { HURRIED } from "../../support/hurried.ts";
+import { FakePlatform } from "../../support/client_platform.ts";
+import { QUICK_RETRIES } from "../../support/client_platform.ts";
 import { LocalServer } from "../../support/local_server.ts";
 import { until } from "../../support/until.ts";
 
@@ -13,7 +13,7 @@ Deno.test("a publish that meets one answer of a captive portal goes out, and onE
   const text = answerOf("200 OK", "text/html", "<h1>Welcome to this hotel</h1>");
   proxy.next(["publish"], { act: "answer", text });
   const told: WeirError[] = [];
-  await using weir = connect(proxy.url, { onError: (error) => told.push(error) }, HURRIED);
+  await using weir = connect(proxy.url, { onError: (error) => told.push(error) }, QUICK_RETRIES);
   await weir.publish("a", 1);
   assert.deepEqual(told.map(({ code }) => code), ["bad_answer"]);
 });
@@ -22,7 +22,7 @@ Deno.test("a publish that waits where nobody answers is told to onError", async 
   await using proxy = new FaultProxy(0);
   proxy.on(["publish"], { act: "refuse" });
   const told: WeirError[] = [];
-  const weir = connect(proxy.url, { onError: (error) => told.push(error) }, HURRIED);
+  const weir = connect(proxy.url, { onError: (error) => told.push(error) }, QUICK_RETRIES);
   const published = weir.publish("a", 1);
   await until("it is told", () => told.length > 0);
   assert.equal(told[0]?.code, "unreachable");
@@ -45,16 +45,16 @@ Deno.test("Retry-After may be a date, which counts from the answer's own", async
     ] as const
   ) {
     proxy.on(["other", "short-poll"], { act: "answer", text: answer(head) });
-    await using weir = connect(proxy.url, {}, HURRIED);
+    await using weir = connect(proxy.url, {}, QUICK_RETRIES);
     await assert.rejects(weir.history("a"), { code: "bad_answer", retryAfter: wait });
   }
 });
 
 Deno.test("a clock that is set back while the client waits does not keep it waiting", async () => {
-  const time = new FakeTime();
+  const device = new FakePlatform();
   let error = 0;
   let tries = 0;
-  const now = () => time.now + error;
+  const now = () => device.clock.now() + error;
   const fetch = () => {
     tries++;
     return Promise.reject(new TypeError("Nobody is there."));
@@ -62,17 +62,17 @@ Deno.test("a clock that is set back while the client waits does not keep it wait
   await using weir = connect(
     "http://localhost:1",
     { transports: ["sse"] },
-    time.platform({ now, fetch }),
+    device.platform({ now, fetch }),
   );
   weir.listen("a", { after: "earliest", onEvent() {}, onGap: "throw" });
   const isWaiting = () => weir.state.value.status === "reconnecting";
   await until("it waits", isWaiting);
   const before = tries;
   error = -3_600_000;
-  time.changed(); // the page is looked at again
-  time.pass(1_000);
+  device.changed(); // the page is looked at again
+  device.clock.advance(1_000);
   await until("it has tried again", () => tries > before && isWaiting());
-  time.changed();
-  time.pass(1_000);
+  device.changed();
+  device.clock.advance(1_000);
   await until("it has tried once more", () => tries > before + 1);
 });

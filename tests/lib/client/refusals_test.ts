@@ -9,7 +9,7 @@ import { connect, WeirError } from "../../../lib/client/client.ts";
 import { answerOf, FaultProxy, READS } from "../../support/fault_proxy.ts";
 import { endingIn, type Guarded, guardedLocal } from "../../support/guarded.ts";
 import { LocalServer } from "../../support/local_server.ts";
-import { HURRIED } from "../../support/hurried.ts";
+import { QUICK_RETRIES } from "../../support/client_platform.ts";
 import { until } from "../../support/until.ts";
 
 async function closedBy(weir: Weir): Promise<WeirError> {
@@ -52,7 +52,7 @@ Deno.test("a URL that is none of a server closes the client, and says so to all 
 Deno.test("a forbidden channel ends alone", () =>
   onEach(async (transport, { url, token }) => {
     const given = await token({ publish: ["mine/*"], subscribe: ["mine/*"] });
-    await using weir = connect(url, { transports: [transport], auth: () => given }, HURRIED);
+    await using weir = connect(url, { transports: [transport], auth: () => given }, QUICK_RETRIES);
     const found: unknown[] = [];
     for (const channel of [`mine/${transport}`, `mine/${transport}2`]) {
       weir.listen(channel, {
@@ -90,7 +90,7 @@ for (const transport of TRANSPORTS) {
       const weir = connect(guarded.url, {
         transports: [...new Set<TransportName>([transport, "short-poll"])],
         auth: () => (asked++, auth(guarded)),
-      }, HURRIED);
+      }, QUICK_RETRIES);
       const failure = failureOf(weir);
       const error = await closedBy(weir);
       assert.match(error.code, /^(token|ticket)_(invalid|expired)$/);
@@ -103,7 +103,7 @@ for (const transport of TRANSPORTS) {
 
 Deno.test("without a credential where one is needed the client is closed", () =>
   onEach(async (transport, { url }) => {
-    const weir = connect(url, { transports: [transport] }, HURRIED);
+    const weir = connect(url, { transports: [transport] }, QUICK_RETRIES);
     void failureOf(weir);
     assert.equal((await closedBy(weir)).code, "unauthenticated");
     await weir.close();
@@ -112,7 +112,7 @@ Deno.test("without a credential where one is needed the client is closed", () =>
 Deno.test("auth that throws closes the client, unless it is its network that fails", async () => {
   await using guarded = await guardedLocal();
   const cause = new Error("signed out");
-  const closed = connect(guarded.url, { auth: () => Promise.reject(cause) }, HURRIED);
+  const closed = connect(guarded.url, { auth: () => Promise.reject(cause) }, QUICK_RETRIES);
   void failureOf(closed);
   const error = await closedBy(closed);
   assert.deepEqual([error.code, error.cause], ["auth_failed", cause]);
@@ -123,7 +123,7 @@ Deno.test("auth that throws closes the client, unless it is its network that fai
     if (tries++ < 3) throw new TypeError("Failed to fetch");
     return guarded.token();
   };
-  await using weir = connect(guarded.url, { auth }, HURRIED);
+  await using weir = connect(guarded.url, { auth }, QUICK_RETRIES);
   weir.listen("a", { onEvent() {}, onGap: "throw" });
   await until("it is open", () => weir.state.value.status === "open");
   assert.equal(tries, 4);
@@ -136,7 +136,7 @@ Deno.test("a server that refuses the host or the page is not asked again", async
     const problem = JSON.stringify({ code, detail: "No." });
     const text = answerOf("403 Forbidden", "application/problem+json", problem);
     proxy.on(READS, { act: "answer", text });
-    const weir = connect(proxy.url, {}, HURRIED);
+    const weir = connect(proxy.url, {}, QUICK_RETRIES);
     void failureOf(weir);
     assert.equal((await closedBy(weir)).code, code);
     await weir.close();
@@ -166,7 +166,7 @@ for (const [name, text] of GARBAGE) {
     for (const transport of TRANSPORTS) {
       const codes = new Set<string>();
       let waits = 0;
-      await using weir = connect(proxy.url, { transports: [transport] }, HURRIED);
+      await using weir = connect(proxy.url, { transports: [transport] }, QUICK_RETRIES);
       weir.state.subscribe((state) => {
         if (state.status !== "reconnecting") return;
         codes.add(state.error.code);
@@ -216,7 +216,7 @@ Deno.test("what a socket says that is no Weir's, or leaves events out, is not gi
     const weir = connect(
       `http://127.0.0.1:${server.addr.port}`,
       { transports: ["websocket"] },
-      HURRIED,
+      QUICK_RETRIES,
     );
     const found: unknown[] = [];
     weir.listen("a", {
@@ -238,7 +238,7 @@ Deno.test("a right that goes while it is used ends that channel alone", () =>
       tokens++ === 0
         ? token({ subscribe: ["*"], publish: ["*"] }, endingIn(3))
         : token({ subscribe: ["kept"], publish: ["*"] });
-    await using weir = connect(url, { transports: [transport], auth }, HURRIED);
+    await using weir = connect(url, { transports: [transport], auth }, QUICK_RETRIES);
     const found: unknown[] = [];
     let isOn = false;
     weir.listen("kept", {

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { connect } from "../../../lib/client/client.ts";
 import { PLATFORM } from "../../../lib/client/core/platform.ts";
 import { FaultProxy } from "../../support/fault_proxy.ts";
-import { HURRIED } from "../../support/hurried.ts";
+import { QUICK_RETRIES } from "../../support/client_platform.ts";
 import { LocalServer } from "../../support/local_server.ts";
 import { newChannel } from "../../support/publishing.ts";
 import { until } from "../../support/until.ts";
@@ -11,7 +11,7 @@ for (const transport of ["websocket", "sse"] as const) {
   Deno.test(`${transport}: the start is told after a reconnect, when ephemeral events come again`, async () => {
     await using server = await LocalServer.start();
     await using proxy = new FaultProxy(server.port);
-    await using weir = connect(proxy.url, { transports: [transport] }, HURRIED);
+    await using weir = connect(proxy.url, { transports: [transport] }, QUICK_RETRIES);
     await using other = connect(server.url, { transports: ["websocket"] });
     const channel = newChannel();
     const told: unknown[] = [];
@@ -35,8 +35,8 @@ Deno.test("another transport that takes over is no start", async () => {
   await using proxy = new FaultProxy(server.port);
   proxy.on(["websocket"], { act: "refuse" });
   const soon: typeof PLATFORM = {
-    ...HURRIED,
-    setTimeout: (callback, ms) => HURRIED.setTimeout(callback, ms === 30_000 ? 10 : ms),
+    ...QUICK_RETRIES,
+    setTimeout: (callback, ms) => QUICK_RETRIES.setTimeout(callback, ms === 30_000 ? 10 : ms),
   };
   await using weir = connect(proxy.url, { transports: ["websocket", "sse"] }, soon);
   const told: string[] = [];

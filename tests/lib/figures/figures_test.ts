@@ -1,5 +1,4 @@
 import assert from "node:assert/strict";
-import { type Clock as FakeClock, install } from "@sinonjs/fake-timers";
 import { Figures } from "../../../lib/figures/figures.ts";
 import { Meter } from "../../../lib/figures/meter.ts";
 import { keys } from "../../../lib/kv/keys.ts";
@@ -10,6 +9,7 @@ import { ORIGIN, type Position } from "../../../lib/shared/offset.ts";
 import { Problem } from "../../../lib/shared/problem.ts";
 import { type LogStore, openEmbedded } from "../../support/log_stores.ts";
 import { until } from "../../support/until.ts";
+import { FakeClock } from "../../support/clock.ts";
 
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
@@ -24,7 +24,7 @@ class Isolates implements AsyncDisposable {
 
   private constructor(store: LogStore) {
     this.store = store;
-    this.clock = install({ now: Date.now(), toFake: ["setInterval", "clearInterval"] });
+    this.clock = new FakeClock({ start: Date.now(), replaces: ["intervals"] });
   }
 
   static async open(): Promise<Isolates> {
@@ -50,8 +50,8 @@ class Isolates implements AsyncDisposable {
       }),
       isFollowed: () => false,
       onError: (cause) => errors.push(cause),
-      now: () => this.clock.now,
-      monotonic: () => this.clock.now,
+      now: this.clock.now,
+      monotonic: this.clock.now,
       ...more,
     });
     this.#all.push(figures);
@@ -61,7 +61,7 @@ class Isolates implements AsyncDisposable {
   /** Lets seconds pass, in each of which the store does what it is asked for. */
   async pass(seconds: number): Promise<void> {
     for (let i = 0; i < seconds; i++) {
-      this.clock.tick(1_000);
+      this.clock.advance(1_000);
       do await new Promise((resolve) => setTimeout(resolve, 0)); while (this.#underWay > 0);
     }
   }
@@ -97,7 +97,7 @@ class Isolates implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     for (const figures of this.#all) await figures.close();
-    this.clock.uninstall();
+    this.clock[Symbol.dispose]();
     await this.store[Symbol.asyncDispose]();
   }
 }
@@ -145,7 +145,7 @@ Deno.test("where one isolate is looked at all write, whatever their clocks, and 
   for (const difference of [-HOUR, HOUR]) {
     await using isolates = await Isolates.open();
     const one = await isolates.add();
-    await isolates.add({ now: () => isolates.clock.now + difference });
+    await isolates.add({ now: () => isolates.clock.now() + difference });
     await isolates.pass(5);
     one.viewed();
     const written = async () => Map.groupBy(await isolates.stored(), ({ isolate }) => isolate);
@@ -192,7 +192,7 @@ Deno.test("as long as somebody follows, it goes on, with a write of the mark a m
   await isolates.pass(15 * 60);
   assert.equal(marks, 15);
   const last = (await isolates.stored()).at(-1);
-  assert.equal(Date.parse(last?.at ?? ""), isolates.clock.now);
+  assert.equal(Date.parse(last?.at ?? ""), isolates.clock.now());
 });
 
 Deno.test("what could not be stored is stored with the next sample", async () => {

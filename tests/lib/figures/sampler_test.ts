@@ -1,21 +1,21 @@
 import assert from "node:assert/strict";
-import { type Clock, install } from "@sinonjs/fake-timers";
 import { Meter } from "../../../lib/figures/meter.ts";
 import { Sampler } from "../../../lib/figures/sampler.ts";
 import { channelKeyOf, DEFAULT_TENANT, parseChannel } from "../../../lib/shared/channel.ts";
 import { durationOf, quantiles } from "../../../lib/shared/histogram.ts";
+import { FakeClock } from "../../support/clock.ts";
 
 const ADDRESS = channelKeyOf(DEFAULT_TENANT, parseChannel("a"));
 const START = Date.UTC(2026, 10, 21);
 
 interface Sampling extends Disposable {
-  readonly clock: Clock;
+  readonly clock: FakeClock;
   readonly meter: Meter;
   readonly sampler: Sampler;
 }
 
 function sample(): Sampling {
-  const clock = install({ toFake: ["setInterval", "clearInterval"] });
+  const clock = new FakeClock({ start: 0, replaces: ["intervals"] });
   const meter = new Meter();
   const sampler = new Sampler({
     take: () => meter.take(),
@@ -25,8 +25,8 @@ function sample(): Sampling {
     }),
     onDelay: (milliseconds) => meter.delayed(milliseconds),
     onSample() {},
-    now: () => START + clock.now,
-    monotonic: () => clock.now,
+    now: () => START + clock.now(),
+    monotonic: clock.now,
   });
   return {
     clock,
@@ -34,8 +34,8 @@ function sample(): Sampling {
     sampler,
     [Symbol.dispose]() {
       sampler[Symbol.dispose]();
-      assert.equal(clock.countTimers(), 0);
-      clock.uninstall();
+      assert.equal(clock.timers, 0);
+      clock[Symbol.dispose]();
     },
   };
 }
@@ -51,9 +51,9 @@ Deno.test("a sample has what was counted since the last, and how the isolate sta
   meter.refused();
   meter.ephemeralPublished();
   using _stream = meter.connected("sse", { [Symbol.dispose]() {} });
-  clock.tick(1_000);
+  clock.advance(1_000);
   meter.appended(ADDRESS, 2);
-  clock.tick(1_000);
+  clock.advance(1_000);
   const [first, second] = sampler.after(0);
   assert.ok(first !== undefined && second !== undefined);
   const { isolate, durations, ...others } = first;
@@ -81,18 +81,18 @@ Deno.test("a sample has what was counted since the last, and how the isolate sta
 Deno.test("a sample that comes late says how long it is about", () => {
   using sampling = sample();
   const { clock, sampler } = sampling;
-  clock.tick(1_000);
-  clock.setSystemTime(clock.now + 400); // nothing ran meanwhile
-  clock.tick(1_000);
+  clock.advance(1_000);
+  clock.set(clock.now() + 400); // nothing ran meanwhile
+  clock.advance(1_000);
   assert.deepEqual(sampler.after(0).map(({ seconds }) => seconds), [1, 1.4]);
 });
 
 Deno.test("how late timers are is counted, ten times a second", () => {
   using sampling = sample();
   const { clock, sampler } = sampling;
-  clock.tick(500);
-  clock.setSystemTime(clock.now + 250);
-  clock.tick(500);
+  clock.advance(500);
+  clock.set(clock.now() + 250);
+  clock.advance(500);
   const [first] = sampler.after(0);
   const buckets = first?.durations.eventLoop ?? [];
   const longest = durationOf(buckets.at(-2) ?? 0);
@@ -104,7 +104,7 @@ Deno.test("how late timers are is counted, ten times a second", () => {
 Deno.test("two minutes of samples are kept", () => {
   using sampling = sample();
   const { clock, sampler } = sampling;
-  clock.tick(200_000);
+  clock.advance(200_000);
   assert.equal(sampler.taken, 200);
   const kept = sampler.after(0);
   assert.equal(kept.length, 120);

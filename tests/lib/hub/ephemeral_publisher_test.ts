@@ -5,7 +5,7 @@ import {
   CHANNEL_EVENTS_PER_SECOND,
   EphemeralPublisher,
 } from "../../../lib/hub/ephemeral_publisher.ts";
-import { Clock } from "../../support/clock.ts";
+import { FakeClock } from "../../support/clock.ts";
 import { address } from "../../support/drafts.ts";
 
 const EVENT = { type: "message", time: 0, contentType: "text/plain", data: "x" };
@@ -16,7 +16,7 @@ Deno.test("each channel has its own limit of ephemeral events", () => {
     publishEphemeral: (channelKey) =>
       void published.set(channelKey, (published.get(channelKey) ?? 0) + 1),
   };
-  const clock = new Clock(0);
+  const clock = new FakeClock({ start: 0 });
   const publisher = new EphemeralPublisher({ hub, now: clock.now });
   const [a, b] = [address("a"), address("b")];
   for (let i = 0; i < CHANNEL_EVENTS_PER_SECOND; i++) publisher.publish(a, EVENT);
@@ -30,7 +30,7 @@ Deno.test("each channel has its own limit of ephemeral events", () => {
     return true;
   });
   publisher.publish(b, EVENT);
-  clock.pass(100);
+  clock.advance(100);
   for (let i = 0; i < CHANNEL_EVENTS_PER_SECOND / 10; i++) publisher.publish(a, EVENT);
   assert.throws(() => publisher.publish(a, EVENT), { code: "rate_limited" });
   assert.deepEqual(Object.fromEntries(published), { [a]: 1_100, [b]: 1 });

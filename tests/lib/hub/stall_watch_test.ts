@@ -1,16 +1,12 @@
 import assert from "node:assert/strict";
-import { install } from "@sinonjs/fake-timers";
 import { type Stallable, StallWatch } from "../../../lib/hub/stall_watch.ts";
+import { FakeClock } from "../../support/clock.ts";
 
 /** Runs `body` with fake timers, which it moves. */
 function onFakeTime(body: (tick: (milliseconds: number) => void) => void): void {
-  const clock = install({ toFake: ["setTimeout", "clearTimeout", "performance"] });
-  try {
-    body((milliseconds) => void clock.tick(milliseconds));
-    assert.equal(clock.countTimers(), 0);
-  } finally {
-    clock.uninstall();
-  }
+  using clock = new FakeClock({ replaces: ["timeouts", "performance"] });
+  body((milliseconds) => void clock.advance(milliseconds));
+  assert.equal(clock.timers, 0);
 }
 
 /** Creates a subscription that, as a real one does, leaves the watch when it ends. */

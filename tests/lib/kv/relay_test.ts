@@ -1,5 +1,4 @@
 import assert from "node:assert/strict";
-import { install } from "@sinonjs/fake-timers";
 import fc from "fast-check";
 import { BroadcastDoorbell } from "../../../lib/kv/broadcast_doorbell.ts";
 import { type Change, shardOf } from "../../../lib/kv/change.ts";
@@ -11,7 +10,7 @@ import type { EphemeralEvent, Relay } from "../../../lib/shared/ephemeral.ts";
 import { Problem } from "../../../lib/shared/problem.ts";
 import { Denokv, DENOKV_MISSING } from "../../support/denokv.ts";
 import { address } from "../../support/drafts.ts";
-import { FakeDate } from "../../support/fake_date.ts";
+import { FakeClock } from "../../support/clock.ts";
 import { until } from "../../support/until.ts";
 import { watchedKv } from "../../support/watched_kv.ts";
 
@@ -128,8 +127,8 @@ Deno.test("a commit that the client sends twice tells its events once", async ()
 Deno.test("an event is told after a silence", async () => {
   await using stack = new AsyncDisposableStack();
   const { here, ear } = await inEarshot(stack);
-  using time = new FakeDate();
-  time.pass(31_000);
+  using clock = new FakeClock({ start: Date.now(), replaces: ["Date"] });
+  clock.advance(31_000);
   here.relay(A, note("after a silence"));
   await until("it is told", () => ear.last?.data === "after a silence");
 });
@@ -157,8 +156,8 @@ for (const ahead of [-3_600_000, 0, 3_600_000]) {
 Deno.test("an isolate whose clock was set back is heard again", async () => {
   await using stack = new AsyncDisposableStack();
   const { here, ear } = await inEarshot(stack);
-  using time = new FakeDate();
-  time.pass(-3_600_000);
+  using clock = new FakeClock({ start: Date.now(), replaces: ["Date"] });
+  clock.advance(-3_600_000);
   await sendUntil(here, A, () => (ear.last?.time ?? Infinity) <= Date.now());
 });
 
@@ -211,24 +210,23 @@ Deno.test("the rows of events are deleted after 10 s", async () => {
   await using stack = new AsyncDisposableStack();
   const kv = stack.adopt(await Deno.openKv(":memory:"), (kv) => kv.close());
   const writer = stack.adopt(new EphemeralWriter(kv, "here"), (writer) => writer.close());
-  const clock = install({ toFake: ["setTimeout", "clearTimeout", "performance"] });
-  stack.defer(() => clock.uninstall());
+  const clock = stack.use(new FakeClock({ replaces: ["timeouts", "performance"] }));
   /** Waits for so many rows, and for the writer to have set its timers: it knows of them then. */
   const have = async (count: number, timers: number) => {
     for (const start = Date.now(); Date.now() - start < 60_000;) {
       const rows = await Array.fromAsync(kv.list({ prefix: ["changed"] }));
-      if (rows.length === count && clock.countTimers() === timers) return;
+      if (rows.length === count && clock.timers === timers) return;
     }
     assert.fail(`there never were ${count} rows and ${timers} timers`);
   };
   writer.send(A, note(1));
   await have(1, 2); // to delete it, and to begin the next commit
-  clock.tick(5_000);
+  clock.advance(5_000);
   writer.send(A, note(2));
   await have(2, 2);
-  clock.tick(5_000);
+  clock.advance(5_000);
   await have(1, 1);
-  clock.tick(5_000);
+  clock.advance(5_000);
   await have(0, 0);
 });
 

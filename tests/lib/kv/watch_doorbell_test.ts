@@ -3,7 +3,7 @@ import { WatchDoorbell } from "../../../lib/kv/watch_doorbell.ts";
 import type { ChannelKey } from "../../../lib/shared/channel.ts";
 import { Denokv, DENOKV_MISSING } from "../../support/denokv.ts";
 import { address } from "../../support/drafts.ts";
-import { FakeDate } from "../../support/fake_date.ts";
+import { FakeClock } from "../../support/clock.ts";
 
 const A = address("a");
 
@@ -100,10 +100,10 @@ Deno.test("only one watch is open, however many begin to listen meanwhile", asyn
 Deno.test("the journal's rows are deleted along with later commits", async () => {
   await using isolates = await Isolates.open("memory");
   const { doorbell, commit } = await isolates.add();
-  using time = new FakeDate();
+  using clock = new FakeClock({ start: Date.now(), replaces: ["Date"] });
   for (let i = 0; i < 50; i++) await commit(A);
   assert.equal(await isolates.countOf("changed"), 50);
-  time.pass(60_001);
+  clock.advance(60_001);
   for (let i = 0; i < 3; i++) await commit(A);
   assert.equal(await isolates.countOf("changed"), 3);
   await doorbell.close();

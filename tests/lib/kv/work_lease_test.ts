@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { WorkLease } from "../../../lib/kv/work_lease.ts";
-import { Clock } from "../../support/clock.ts";
+import { FakeClock } from "../../support/clock.ts";
 
 const HOUR = 60 * 60 * 1_000;
 const LEASE_MS = 5_000;
@@ -11,7 +11,7 @@ function openLease(kv: Deno.Kv, now: () => number): WorkLease {
 
 Deno.test("one isolate at a time holds a work lease, until it releases it", async () => {
   using kv = await Deno.openKv(":memory:");
-  const { now } = new Clock();
+  const { now } = new FakeClock();
   const leases = Array.from({ length: 8 }, () => openLease(kv, now));
   const held = await Promise.all(leases.map((lease) => lease.hold()));
   assert.equal(held.filter((isHeld) => isHeld).length, 1);
@@ -29,18 +29,18 @@ Deno.test("one isolate at a time holds a work lease, until it releases it", asyn
 Deno.test("another isolate takes over a lease that is not renewed, even if their clocks differ", async () => {
   for (const difference of [-HOUR, 0, HOUR]) {
     using kv = await Deno.openKv(":memory:");
-    const clock = new Clock();
+    const clock = new FakeClock();
     const dead = openLease(kv, () => clock.now() + difference);
     const other = openLease(kv, clock.now);
     assert.equal(await dead.hold(), true);
     for (let i = 0; i < 3; i++) {
       assert.equal(await other.hold(), false);
-      clock.pass(LEASE_MS - 1);
+      clock.advance(LEASE_MS - 1);
       assert.equal(await other.hold(), false);
       await dead.hold();
     }
     assert.equal(await other.hold(), false);
-    clock.pass(LEASE_MS);
+    clock.advance(LEASE_MS);
     assert.equal(await other.hold(), true);
     assert.equal(await dead.hold(), false, "the delayed holder has to wait");
     await dead.release();
@@ -50,10 +50,10 @@ Deno.test("another isolate takes over a lease that is not renewed, even if their
 
 Deno.test("a clock that is set back does not delay the takeover", async () => {
   using kv = await Deno.openKv(":memory:");
-  const clock = new Clock();
+  const clock = new FakeClock();
   assert.equal(await openLease(kv, clock.now).hold(), true);
   const other = openLease(kv, clock.now);
   assert.equal(await other.hold(), false);
-  clock.pass(-HOUR);
+  clock.advance(-HOUR);
   assert.equal(await other.hold(), true);
 });

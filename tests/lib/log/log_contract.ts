@@ -15,16 +15,11 @@ import {
   upTo,
 } from "../../support/log_reading.ts";
 import { type IsolateOptions, KEEP_ALL, type LogStore } from "../../support/log_stores.ts";
+import { FakeClock } from "../../support/clock.ts";
 
 const MiB = 1_048_576;
 const A = address("a");
 const B = address("b");
-
-/** A clock that stands until it is set. */
-class Clock {
-  time = Date.UTC(2026, 0, 1);
-  readonly now = () => this.time;
-}
 
 export interface ContractOptions {
   readonly ignore: boolean;
@@ -45,11 +40,11 @@ export function logContract(name: string, open: () => Promise<LogStore>, options
 
   function testLog(
     behaviour: string,
-    body: (log: Log, clock: Clock, store: LogStore) => Promise<void>,
+    body: (log: Log, clock: FakeClock, store: LogStore) => Promise<void>,
     options: IsolateOptions = {},
   ) {
     test(behaviour, async (store) => {
-      const clock = new Clock();
+      const clock = new FakeClock();
       await body(await store.isolate({ now: clock.now, ...options }), clock, store);
     });
   }
@@ -144,17 +139,17 @@ export function logContract(name: string, open: () => Promise<LogStore>, options
       sequence: 1,
       id: "id 😀",
       type: "order.placed",
-      time: clock.time,
+      time: clock.now(),
       contentType: "text/plain",
       data: "é\u2028\0\n😀",
       key: "k",
-      expiresAt: clock.time + 5_000,
+      expiresAt: clock.now() + 5_000,
     });
     assert.deepEqual(second, {
       sequence: 2,
       id: undefined,
       type: "message",
-      time: clock.time,
+      time: clock.now(),
       contentType: "application/octet-stream",
       data: new Uint8Array([0, 255, 1]),
       key: undefined,
@@ -431,7 +426,7 @@ export function logContract(name: string, open: () => Promise<LogStore>, options
   testLog("read() says a gap once where everything was dropped", async (log, clock) => {
     await log.configure(A, { age: 1_000 });
     await log.append(upTo(3).map((i) => draft("a", `${i}`)));
-    clock.time += 1_001;
+    clock.advance(1_001);
     await log.retain();
     const { epoch } = await headOf(log);
     const { runs } = await log.read(A, { epoch, sequence: 1 }, 10);
@@ -515,9 +510,9 @@ export function logContract(name: string, open: () => Promise<LogStore>, options
       draft("a", "6", { ttlMs: ttl }),
     ]);
     const { epoch } = await headOf(log);
-    clock.time += ttl - 1;
+    clock.advance(ttl - 1);
     assert.equal(eventsOf((await log.read(A, ORIGIN, 10)).runs).length, 6);
-    clock.time += 1;
+    clock.advance(1);
     const gap = (requested: number, firstAvailable: number, lost: number) => ({
       reason: "expired",
       requested: formatOffset(epoch, requested),
@@ -533,13 +528,13 @@ export function logContract(name: string, open: () => Promise<LogStore>, options
   });
 
   testLog("time never goes backwards in a channel, even if the clock does", async (log, clock) => {
-    const start = clock.time;
+    const start = clock.now();
     await log.append([draft("a", "1")]);
-    clock.time = start - 60_000;
+    clock.set(start - 60_000);
     await log.append([draft("a", "2", { ttlMs: 500 })]);
-    clock.time = start + 5;
+    clock.set(start + 5);
     await log.append([draft("a", "3")]);
-    clock.time = start + 3;
+    clock.set(start + 3);
     await log.append([draft("a", "4")]);
     const events = await readEvents(log, A);
     // The second's time to live counts from its time: at start + 3 it is still worth reading.
@@ -555,7 +550,7 @@ export function logContract(name: string, open: () => Promise<LogStore>, options
       assert.equal(await log.delete(A), false);
       const epochs: string[] = [];
       for (const step of [0, 0, -3_600_000, 1, 0]) {
-        clock.time += step;
+        clock.advance(step);
         await log.append([draft("a", "1")]);
         epochs.push((await headOf(log)).epoch);
         assert.equal(await log.delete(A), true);
@@ -587,7 +582,7 @@ export function logContract(name: string, open: () => Promise<LogStore>, options
       epoch: head.epoch,
       first: 1,
       last: 0,
-      time: clock.time,
+      time: clock.now(),
       bytes: 0,
       retention: { events: 3 },
     });
@@ -665,25 +660,25 @@ export function logContract(name: string, open: () => Promise<LogStore>, options
   testLog("retain() keeps the newest events up to an age", async (log, clock) => {
     await log.configure(A, { age: 1_000 });
     for (const step of [0, 400, 400, 400]) {
-      clock.time += step;
+      clock.advance(step);
       await log.append([draft("a", "1")]);
     }
     await log.retain();
     assert.equal((await headOf(log)).first, 2);
-    clock.time += 200;
+    clock.advance(200);
     await log.retain();
     assert.equal((await headOf(log)).first, 2, "exactly as old as the limit is kept");
-    clock.time += 1;
+    clock.advance(1);
     await log.retain();
     assert.equal((await headOf(log)).first, 3);
-    clock.time += 10_000;
+    clock.advance(10_000);
     await log.retain();
     const { first, last } = await headOf(log);
     assert.deepEqual({ first, last }, { first: 5, last: 4 });
     await log.append([draft("a", "5")]);
     await log.retain();
     assert.equal((await headOf(log)).first, 5);
-    clock.time += 1_001;
+    clock.advance(1_001);
     await log.retain();
     assert.equal((await headOf(log)).first, 6);
   });
@@ -701,7 +696,7 @@ export function logContract(name: string, open: () => Promise<LogStore>, options
   }, { retention: { ...KEEP_ALL, events: 4 } });
 
   test("retain() is done by one isolate at a time", async (store) => {
-    const clock = new Clock();
+    const clock = new FakeClock();
     const log = await store.isolate({ now: clock.now });
     const other = await store.isolate({ now: clock.now });
     await log.configure(A, { events: 1 });
@@ -716,7 +711,7 @@ export function logContract(name: string, open: () => Promise<LogStore>, options
     await third.append([draft("a", "3")]);
     await third.retain();
     assert.equal((await headOf(third)).first, 2, "it is the other's");
-    clock.time += 60_000;
+    clock.advance(60_000);
     await third.retain();
     assert.equal((await headOf(third)).first, 3, "an isolate that died loses it after a while");
   });

@@ -15,6 +15,7 @@ import { Problem } from "../../../lib/shared/problem.ts";
 import { address, draft } from "../../support/drafts.ts";
 import { type Item, itemsOf, readRuns } from "../../support/log_reading.ts";
 import { KEEP_ALL, type LogStore, STORES } from "../../support/log_stores.ts";
+import { FakeClock } from "../../support/clock.ts";
 
 const CHANNELS = ["a", "b", "c"] as const;
 type Name = typeof CHANNELS[number];
@@ -120,7 +121,7 @@ function dataOf(number: number): string {
 class Model {
   readonly #run: string;
   readonly #logs: readonly Log[];
-  readonly #clock: { time: number };
+  readonly #clock: FakeClock;
   readonly #lives = new Map<Name, Life>();
   /** Of each channel's last event, or of its creation: the next is not before it. */
   readonly #times = new Map<Name, number>();
@@ -128,7 +129,7 @@ class Model {
   readonly #kept = new Map<Name, Position[]>(CHANNELS.map((name) => [name, [ORIGIN]]));
 
   /** @param run names the channels, so that no run meets what an earlier one left. */
-  constructor(logs: readonly Log[], clock: { time: number }, run: string) {
+  constructor(logs: readonly Log[], clock: FakeClock, run: string) {
     this.#run = run;
     this.#logs = logs;
     this.#clock = clock;
@@ -144,7 +145,7 @@ class Model {
         await this.#log(1).configure(this.#channelKey(operation.channel), operation.retention);
         this.#life(operation.channel).retention = operation.retention;
         if (!this.#times.has(operation.channel)) {
-          this.#times.set(operation.channel, this.#clock.time);
+          this.#times.set(operation.channel, this.#clock.now());
         }
         return;
       case "retain":
@@ -155,11 +156,11 @@ class Model {
         const { channel } = operation;
         const isThere = await this.#log(operation.isolate).delete(this.#channelKey(channel));
         assert.equal(isThere, this.#lives.delete(channel));
-        if (isThere) this.#times.set(channel, this.#clock.time);
+        if (isThere) this.#times.set(channel, this.#clock.now());
         return;
       }
       case "pass":
-        this.#clock.time += operation.milliseconds;
+        this.#clock.advance(operation.milliseconds);
     }
   }
 
@@ -233,7 +234,7 @@ class Model {
       const life = this.#life(channel);
       const repeated = this.#indexOf(life, id);
       if (repeated === -1) {
-        const time = Math.max(this.#clock.time, this.#times.get(channel) ?? 0);
+        const time = Math.max(this.#clock.now(), this.#times.get(channel) ?? 0);
         this.#times.set(channel, time);
         life.events.push({
           data: dataOf(data),
@@ -279,7 +280,7 @@ class Model {
     const isKept = (sequence: number) => {
       const kept = life.events.slice(sequence - 1);
       return kept.length <= events && sumBytes(kept) <= bytes &&
-        (kept[0]?.time ?? Infinity) >= this.#clock.time - age;
+        (kept[0]?.time ?? Infinity) >= this.#clock.now() - age;
     };
     while (life.first <= life.events.length && !isKept(life.first)) life.first++;
   }
@@ -330,7 +331,7 @@ class Model {
     };
     for (; at < life.events.length; at++) {
       const event = life.events[at] ?? assert.fail();
-      if ((event.expiresAt ?? Infinity) <= this.#clock.time) {
+      if ((event.expiresAt ?? Infinity) <= this.#clock.now()) {
         gap ??= { reason: "expired", requested: formatOffset(epoch, at), lost: 0 };
         if (gap.lost !== null) gap.lost++;
         continue;
@@ -394,7 +395,7 @@ for (const { name, ignore, open } of STORES) {
   }, async () => {
     await using store = await open();
     let run = 0;
-    const clock = { time: Date.UTC(2026, 0, 1) };
+    const clock = new FakeClock();
     const logs = [await store.isolate(optionsOf()), await store.isolate(optionsOf())];
     const [maxLength, numRuns] = name === "memory"
       ? [40, 150]
@@ -404,7 +405,7 @@ for (const { name, ignore, open } of STORES) {
     await fc.assert(
       fc.asyncProperty(fc.array(operation, { maxLength }), async (operations) => {
         await clear(store, logs);
-        clock.time += 1_000_000;
+        clock.advance(1_000_000);
         const model = new Model(logs, clock, ` ${run++}`);
         for (const operation of operations) await model.apply(operation);
         await model.check();
@@ -413,7 +414,7 @@ for (const { name, ignore, open } of STORES) {
     );
 
     function optionsOf() {
-      return { now: () => clock.time, random: () => 0.01 };
+      return { now: clock.now, random: () => 0.01 };
     }
   });
 }

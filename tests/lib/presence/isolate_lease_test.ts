@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import { keys } from "../../../lib/kv/keys.ts";
 import { IsolateLease } from "../../../lib/presence/isolate_lease.ts";
-import { Clock } from "../../support/clock.ts";
+import { FakeClock } from "../../support/clock.ts";
 import { problem } from "../../support/log_reading.ts";
 
 Deno.test("who is let in while the lease is given up finds it held", async () => {
   using kv = await Deno.openKv(":memory:");
-  const { now } = new Clock();
+  const { now } = new FakeClock();
   const lease = new IsolateLease({
     kv,
     now,
@@ -22,7 +22,7 @@ Deno.test("who is let in while the lease is given up finds it held", async () =>
 
 Deno.test("giving it up, late, takes no lease that was renewed since", async () => {
   using kv = await Deno.openKv(":memory:");
-  const clock = new Clock();
+  const clock = new FakeClock();
   const { now } = clock;
   const held = Promise.withResolvers<void>();
   let isAway = false;
@@ -55,7 +55,7 @@ Deno.test("giving it up, late, takes no lease that was renewed since", async () 
   await lease.ensureHeld();
   held.resolve();
   await kv.get(["any"]);
-  clock.pass(6_000);
+  clock.advance(6_000);
   await lease.ensureHeld();
   assert.ok((await kv.get(keys.isolate(lease.id))).value !== null);
 });

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import * as fc from "fast-check";
 import type { KvLog } from "../../../lib/log/kv_log.ts";
 import { GRACE_MS, type Presence } from "../../../lib/presence/presence.ts";
-import { Clock } from "../../support/clock.ts";
+import { FakeClock } from "../../support/clock.ts";
 import { type LogStore, STORES } from "../../support/log_stores.ts";
 import { foldOf, memberIn, openPresence, snapshotOf } from "../../support/presence.ts";
 
@@ -97,7 +97,7 @@ interface Expected {
 
 class Model {
   readonly #channel: string;
-  readonly #clock: Clock;
+  readonly #clock: FakeClock;
   readonly #open: () => Promise<{ presence: Presence; log: KvLog }>;
   readonly #isolates: { presence: Presence; log: KvLog }[] = [];
   readonly #sessions = new Map<string, symbol>();
@@ -105,7 +105,7 @@ class Model {
 
   constructor(
     channel: string,
-    clock: Clock,
+    clock: FakeClock,
     open: () => Promise<{ presence: Presence; log: KvLog }>,
   ) {
     this.#channel = channel;
@@ -236,7 +236,7 @@ class Model {
 
   async #pass(seconds: number, paused?: number): Promise<void> {
     for (let i = 0; i < seconds; i++) {
-      this.#clock.pass(BEAT);
+      this.#clock.advance(BEAT);
       for (const [at, { presence }] of this.#isolates.entries()) {
         if (at !== paused) await presence.tick();
       }
@@ -296,7 +296,7 @@ for (const { name, ignore, open } of STORES) {
     ignore,
   }, async () => {
     await using store = await open();
-    const clock = new Clock();
+    const clock = new FakeClock();
     const [maxLength, numRuns] = name === "memory" ? [40, 25] : [20, 4];
     let run = 0;
     await fc.assert(

@@ -6,7 +6,7 @@ import { isPresenceWithoutMembers } from "../../../lib/presence/empty_channel.ts
 import type { Presence, PresenceOptions } from "../../../lib/presence/presence.ts";
 import { DEFAULT_TENANT } from "../../../lib/shared/channel.ts";
 import { Problem } from "../../../lib/shared/problem.ts";
-import { Clock } from "../../support/clock.ts";
+import { FakeClock } from "../../support/clock.ts";
 import { problem, readEvents } from "../../support/log_reading.ts";
 import { type IsolateOptions, type LogStore, openEmbedded } from "../../support/log_stores.ts";
 import { memberIn, openPresence, snapshotOf } from "../../support/presence.ts";
@@ -26,7 +26,7 @@ interface Isolate {
 
 async function isolate(
   store: LogStore,
-  { now }: Clock,
+  { now }: FakeClock,
   options: Partial<PresenceOptions> = {},
   logOptions: IsolateOptions = {},
 ): Promise<Isolate> {
@@ -40,9 +40,13 @@ async function isolate(
 }
 
 /** Lets seconds pass, in each of which the isolates do what is due. */
-async function pass(clock: Clock, seconds: number, isolates: readonly Isolate[]): Promise<void> {
+async function pass(
+  clock: FakeClock,
+  seconds: number,
+  isolates: readonly Isolate[],
+): Promise<void> {
   for (let i = 0; i < seconds; i++) {
-    clock.pass(1_000);
+    clock.advance(1_000);
     for (const { presence } of isolates) await presence.tick();
   }
 }
@@ -101,7 +105,7 @@ function guarded(kv: Deno.Kv, allow: () => Promise<void>): Deno.Kv {
 
 Deno.test("a lost session's member stays for 10 s", async () => {
   await using store = await openEmbedded();
-  const clock = new Clock();
+  const clock = new FakeClock();
   const one = await isolate(store, clock);
   await one.presence.join("s", ann);
   one.presence.disconnect("s", ann);
@@ -114,7 +118,7 @@ Deno.test("a lost session's member stays for 10 s", async () => {
 
 Deno.test("who enters and leaves again and again, without waiting, has left in the end", async () => {
   await using store = await openEmbedded();
-  const clock = new Clock();
+  const clock = new FakeClock();
   const one = await isolate(store, clock);
   for (const times of [1, 2, 3, 4]) {
     const calls: Promise<unknown>[] = [];
@@ -134,7 +138,7 @@ Deno.test("who enters and leaves again and again, without waiting, has left in t
 
 Deno.test("a session over HTTP ends by its time, unless it is said again", async () => {
   await using store = await openEmbedded();
-  const clock = new Clock();
+  const clock = new FakeClock();
   const one = await isolate(store, clock);
   let open = 0;
   const connect = () => {
@@ -161,7 +165,7 @@ Deno.test("a session over HTTP ends by its time, unless it is said again", async
 
 Deno.test("a session over HTTP that couldn't enter is not kept", async () => {
   await using store = await openEmbedded();
-  const clock = new Clock();
+  const clock = new FakeClock();
   const one = await isolate(store, clock);
   let open = 0;
   const connect = () => {
@@ -182,7 +186,7 @@ Deno.test("a session over HTTP that couldn't enter is not kept", async () => {
 
 Deno.test("a session over HTTP is ended from any isolate", async () => {
   await using store = await openEmbedded();
-  const clock = new Clock();
+  const clock = new FakeClock();
   const [one, two] = [await isolate(store, clock), await isolate(store, clock)];
   await one.presence.renewHttpSession({ member: ann, sessionName: "a" }, undefined, nobody);
   await one.presence.renewHttpSession({ member: bob, sessionName: "a" }, undefined, nobody);
@@ -195,7 +199,7 @@ Deno.test("a session over HTTP is ended from any isolate", async () => {
 
 Deno.test("made-up sessions that are ended cost few commits", async () => {
   await using store = await openEmbedded();
-  const clock = new Clock();
+  const clock = new FakeClock();
   let writes = 0;
   const kv = watchedKv(store.kv, (name) => (name === "delete" || name === "atomic") && writes++);
   const [one, two] = [await isolate(store, clock, { kv }), await isolate(store, clock)];
@@ -214,7 +218,7 @@ Deno.test("made-up sessions that are ended cost few commits", async () => {
 
 Deno.test("sessions that take long to end keep nobody from finding an isolate dead", async () => {
   await using store = await openEmbedded();
-  const clock = new Clock();
+  const clock = new FakeClock();
   const log = await store.isolate({ now: clock.now });
   const held = Promise.withResolvers<void>();
   const one = await isolate(store, clock, {
@@ -234,7 +238,7 @@ Deno.test("sessions that take long to end keep nobody from finding an isolate de
   await two.presence.leaveOverHttp({ member: bob, sessionName: "b" });
   const beats: Promise<void>[] = [];
   await until("the dead one's member has left", async () => {
-    clock.pass(1_000);
+    clock.advance(1_000);
     beats.push(one.presence.tick());
     await new Promise((resolve) => setTimeout(resolve, 1));
     return !(await names(one)).includes("ann");
@@ -248,7 +252,7 @@ Deno.test("sessions that take long to end keep nobody from finding an isolate de
 Deno.test("a session that is refused once and then let in is in", async () => {
   for (const leavesBetween of [false, true]) {
     await using store = await openEmbedded();
-    const clock = new Clock();
+    const clock = new FakeClock();
     const log = await store.isolate({ now: clock.now });
     const one = await isolate(store, clock, {
       log: refusing(
@@ -272,7 +276,7 @@ Deno.test("a session that is refused once and then let in is in", async () => {
 
 Deno.test("who comes back and is refused has the rest of the grace time to try again", async () => {
   await using store = await openEmbedded();
-  const clock = new Clock();
+  const clock = new FakeClock();
   const log = await store.isolate({ now: clock.now });
   const one = await isolate(store, clock, {
     log: refusing(log, ({ type }) => type === "update" ? new Problem("overloaded", "") : undefined),
@@ -290,7 +294,7 @@ Deno.test("who comes back and is refused has the rest of the grace time to try a
 
 Deno.test("who is refused for sure leaves no trace, and no work for later", async () => {
   await using store = await openEmbedded();
-  const clock = new Clock();
+  const clock = new FakeClock();
   let calls = 0;
   const kv = guarded(store.kv, () => Promise.resolve(void calls++));
   const log = await store.isolate({ now: clock.now });
@@ -303,7 +307,7 @@ Deno.test("who is refused for sure leaves no trace, and no work for later", asyn
   await refused();
   await Promise.all([refused(), refused()]);
   calls = 0;
-  clock.pass(1_000);
+  clock.advance(1_000);
   await one.presence.tick();
   assert.equal(calls, 1, "the lease, which nobody needs any more, is deleted");
   await one.presence.close();
@@ -311,7 +315,7 @@ Deno.test("who is refused for sure leaves no trace, and no work for later", asyn
 
 Deno.test("who couldn't leave or enter since the store was away does so later", async () => {
   await using store = await openEmbedded();
-  const clock = new Clock();
+  const clock = new FakeClock();
   const log = await store.isolate({ now: clock.now });
   let isAway = false;
   const warnings: string[] = [];
@@ -347,7 +351,7 @@ for (const isOneMachine of [true, false]) {
     // Whenever it died between two signs of life.
     for (let age = 0; age <= 6; age++) {
       await using store = await openEmbedded();
-      const clock = new Clock();
+      const clock = new FakeClock();
       const [dead, other] = [
         await isolate(store, clock, { isOneMachine }),
         await isolate(store, clock, { isOneMachine }),
@@ -366,7 +370,7 @@ for (const isOneMachine of [true, false]) {
 
   Deno.test(`an isolate that was held up takes its members back (${where})`, async () => {
     await using store = await openEmbedded();
-    const clock = new Clock();
+    const clock = new FakeClock();
     const options = { isOneMachine };
     const [slow, other] = [
       await isolate(store, clock, options),
@@ -386,7 +390,7 @@ for (const isOneMachine of [true, false]) {
 
   Deno.test(`nobody leaves where all were held up, as by a machine that slept (${where})`, async () => {
     await using store = await openEmbedded();
-    const clock = new Clock();
+    const clock = new FakeClock();
     const options = { isOneMachine };
     const isolates = [
       await isolate(store, clock, options),
@@ -397,7 +401,7 @@ for (const isOneMachine of [true, false]) {
     await one.presence.join("s", ann);
     await two.presence.join("s", bob);
     await pass(clock, 10, isolates);
-    clock.pass(HOUR);
+    clock.advance(HOUR);
     await pass(clock, 60, isolates);
     assert.deepEqual(await changes(one), ["enter ann", "enter bob"]);
     for (const { presence } of isolates) await presence.close();
@@ -408,7 +412,7 @@ for (const failure of ["waits", "fails"] as const) {
   Deno.test(`nobody leaves where the store was away, and whoever asks ${failure}`, async () => {
     for (const seconds of [12, 20, 60]) {
       await using store = await openEmbedded();
-      const clock = new Clock();
+      const clock = new FakeClock();
       let away: PromiseWithResolvers<void> | undefined;
       const allow = () => {
         if (away === undefined) return Promise.resolve();
@@ -432,7 +436,7 @@ for (const failure of ["waits", "fails"] as const) {
       away = Promise.withResolvers();
       const beats: Promise<void>[] = [];
       for (let i = 0; i < seconds; i++) {
-        clock.pass(1_000);
+        clock.advance(1_000);
         for (const { presence } of isolates) beats.push(presence.tick());
         await new Promise((resolve) => setTimeout(resolve, 0));
       }
@@ -450,7 +454,7 @@ for (const failure of ["waits", "fails"] as const) {
 
 Deno.test("what an isolate that died midway in taking members out left is taken out, whenever", async () => {
   await using store = await openEmbedded();
-  const clock = new Clock();
+  const clock = new FakeClock();
   const expiring: Deno.KvKey[] = [];
   const kv = new Proxy(store.kv, {
     get(target, name) {
@@ -479,7 +483,7 @@ Deno.test("what an isolate that died midway in taking members out left is taken 
   });
   await pass(clock, 30, [next]);
   assert.deepEqual(await names(next), ["ann"]);
-  clock.pass(HOUR);
+  clock.advance(HOUR);
   for (const key of expiring) await store.kv.delete(key); // as the store does by then
   const last = await isolate(store, clock);
   await pass(clock, 30, [last]);
@@ -489,7 +493,7 @@ Deno.test("what an isolate that died midway in taking members out left is taken 
 
 Deno.test("one member that can't leave keeps none of other isolates", async () => {
   await using store = await openEmbedded();
-  const clock = new Clock();
+  const clock = new FakeClock();
   for (let i = 0; i < 8; i++) {
     const dead = await isolate(store, clock);
     await dead.presence.join("s", memberIn("room", `member ${i}`));
@@ -502,7 +506,7 @@ Deno.test("one member that can't leave keeps none of other isolates", async () =
     log: refusing(log, ({ key }) => key === first ? limit() : undefined),
     onWarning: () => {},
   });
-  clock.pass(60_000);
+  clock.advance(60_000);
   await other.presence.tick();
   assert.deepEqual(await names(other), [first]);
   await other.presence.close();
@@ -511,7 +515,7 @@ Deno.test("one member that can't leave keeps none of other isolates", async () =
 Deno.test("an isolate that dies as it takes members out keeps no other from it, whatever its clock", async () => {
   for (const difference of [-HOUR, 0, HOUR]) {
     await using store = await openEmbedded();
-    const clock = new Clock();
+    const clock = new FakeClock();
     const options = { isOneMachine: false };
     const dead = await isolate(store, clock, options);
     await dead.presence.join("s", ann);
@@ -530,7 +534,7 @@ Deno.test("an isolate that dies as it takes members out keeps no other from it, 
     });
     const other = await isolate(store, clock, options);
     await until("the worker has begun", async () => {
-      clock.pass(1_000);
+      clock.advance(1_000);
       void worker.presence.tick();
       await new Promise((resolve) => setTimeout(resolve, 1));
       return isAtIt;
@@ -543,7 +547,7 @@ Deno.test("an isolate that dies as it takes members out keeps no other from it, 
 
 Deno.test("who was refused leaves, though the commit came when the isolate had died", async () => {
   await using store = await openEmbedded();
-  const clock = new Clock();
+  const clock = new FakeClock();
   const log = await store.isolate({ now: clock.now });
   let arrive: (() => Promise<unknown>) | undefined;
   const dead = await isolate(store, clock, {
@@ -569,7 +573,7 @@ Deno.test("who was refused leaves, though the commit came when the isolate had d
 Deno.test("who was refused by a store that did it later all the same leaves", async () => {
   for (const isAlone of [true, false]) {
     await using store = await openEmbedded();
-    const clock = new Clock();
+    const clock = new FakeClock();
     const log = await store.isolate({ now: clock.now });
     let arrive: (() => Promise<unknown>) | undefined;
     const one = await isolate(store, clock, {
@@ -596,7 +600,7 @@ Deno.test("who was refused by a store that did it later all the same leaves", as
 
 Deno.test("nobody leaves where the machine's clock is set an hour on", async () => {
   await using store = await openEmbedded();
-  const clock = new Clock();
+  const clock = new FakeClock();
   let set = 0;
   const options = { isOneMachine: true, now: () => clock.now() + set };
   const isolates = [
@@ -620,7 +624,7 @@ Deno.test("nobody leaves where the machine's clock is set an hour on", async () 
 Deno.test("clocks of machines that differ by an hour change nothing", async () => {
   for (const difference of [-HOUR, HOUR]) {
     await using store = await openEmbedded();
-    const clock = new Clock();
+    const clock = new FakeClock();
     const options = { isOneMachine: false };
     const one = await isolate(store, clock, options);
     const two = await isolate(store, clock, { ...options, now: () => clock.now() + difference });
@@ -636,10 +640,10 @@ Deno.test("clocks of machines that differ by an hour change nothing", async () =
 
 Deno.test("who starts on a machine after a crash takes the members out at once", async () => {
   await using store = await openEmbedded();
-  const clock = new Clock();
+  const clock = new FakeClock();
   const dead = await isolate(store, clock);
   await dead.presence.join("s", ann);
-  clock.pass(60_000);
+  clock.advance(60_000);
   const next = await isolate(store, clock);
   await next.presence.tick();
   assert.deepEqual(await changes(next), ["enter ann", "leave ann"]);
@@ -648,7 +652,7 @@ Deno.test("who starts on a machine after a crash takes the members out at once",
 
 Deno.test("members of an isolate that stopped have the grace time to come back elsewhere", async () => {
   await using store = await openEmbedded();
-  const clock = new Clock();
+  const clock = new FakeClock();
   const [old, next] = [await isolate(store, clock), await isolate(store, clock)];
   await old.presence.join("s", ann);
   await old.presence.join("s", bob);
@@ -664,7 +668,7 @@ Deno.test("members of an isolate that stopped have the grace time to come back e
 
 Deno.test("an isolate without members writes nothing, and leaves nothing behind", async () => {
   await using store = await openEmbedded();
-  const clock = new Clock();
+  const clock = new FakeClock();
   const one = await isolate(store, clock);
   const rows = async () => {
     const found: Deno.KvKey[] = [];
@@ -685,7 +689,7 @@ Deno.test("an isolate without members writes nothing, and leaves nothing behind"
 
 Deno.test("the longest names and the largest data of many fit into the store's commits", async () => {
   await using store = await openEmbedded();
-  const clock = new Clock();
+  const clock = new FakeClock();
   const one = await isolate(store, clock);
   const many = Array.from({ length: 300 }, (_, i) => {
     return memberIn("€".repeat(82), `${"€".repeat(84)}${String(i).padStart(4, "0")}`);
@@ -702,7 +706,7 @@ Deno.test("the longest names and the largest data of many fit into the store's c
 
 Deno.test("a presence channel ends where nobody is, once it has nothing to tell", async () => {
   await using store = await openEmbedded();
-  const clock = new Clock();
+  const clock = new FakeClock();
   const one = await isolate(store, clock, {}, { maxChannels: 2 });
   const later = memberIn("later", "ann");
   await one.presence.join("s", ann);
@@ -711,7 +715,7 @@ Deno.test("a presence channel ends where nobody is, once it has nothing to tell"
   await one.presence.leave("s", later);
   await pass(clock, 1, [one]);
   for (let hours = 0; hours < 2; hours++) {
-    clock.pass(HOUR + 1);
+    clock.advance(HOUR + 1);
     await one.log.retain();
     await one.log.retain(); // what has become empty
   }

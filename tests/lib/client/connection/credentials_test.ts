@@ -6,7 +6,7 @@ import { PLATFORM } from "../../../../lib/client/core/platform.ts";
 import { ALL, FaultProxy } from "../../../support/fault_proxy.ts";
 import { bearer, endingIn, guardedLocal } from "../../../support/guarded.ts";
 import { publish } from "../../../support/publishing.ts";
-import { HURRIED } from "../../../support/hurried.ts";
+import { QUICK_RETRIES } from "../../../support/client_platform.ts";
 import { until } from "../../../support/until.ts";
 
 function credentialsOf(auth: ConnectOptions["auth"]): Credentials {
@@ -51,7 +51,7 @@ Deno.test("many calls ask auth once, and once more where its token has ended", a
   await using guarded = await guardedLocal();
   let asked = 0;
   const auth = () => guarded.token(undefined, endingIn(asked++ === 0 ? -10 : 60));
-  await using weir = connect(guarded.url, { auth }, HURRIED);
+  await using weir = connect(guarded.url, { auth }, QUICK_RETRIES);
   const call = () => Promise.all(Array.from({ length: 5 }, (_, i) => weir.history(`c${i}`)));
   await call();
   assert.equal(asked, 2);
@@ -64,7 +64,7 @@ Deno.test("a good token is kept through an outage", async () => {
   await using proxy = new FaultProxy(guarded.server.port);
   let asked = 0;
   const auth = () => (asked++, guarded.token());
-  await using weir = connect(proxy.url, { auth }, HURRIED);
+  await using weir = connect(proxy.url, { auth }, QUICK_RETRIES);
   const seen: unknown[] = [];
   weir.listen("a", {
     after: "earliest",
@@ -93,7 +93,11 @@ for (const transport of TRANSPORTS) {
       return guarded.token(undefined, endingIn(asked === 1 ? 2 : 60));
     };
     const onError = ({ code }: { readonly code: string }) => told.push(code);
-    await using weir = connect(guarded.url, { transports: [transport], auth, onError }, HURRIED);
+    await using weir = connect(
+      guarded.url,
+      { transports: [transport], auth, onError },
+      QUICK_RETRIES,
+    );
     const seen: unknown[] = [];
     weir.listen("a", {
       after: "earliest",
@@ -116,7 +120,7 @@ for (const transport of TRANSPORTS) {
     let asked = 0;
     const auth = () => (asked++, guarded.token(rights, endingIn(2)));
     const publisher = bearer(await guarded.token());
-    await using weir = connect(proxy.url, { transports: [transport], auth }, HURRIED);
+    await using weir = connect(proxy.url, { transports: [transport], auth }, QUICK_RETRIES);
     const found: unknown[] = [];
     weir.listen("a", {
       after: "earliest",
@@ -150,7 +154,7 @@ Deno.test("tickets open a socket and streams, each one once; publishes go over t
     return { ticket };
   };
   for (const transport of ["websocket", "sse"] as const) {
-    await using weir = connect(proxy.url, { transports: [transport], auth }, HURRIED);
+    await using weir = connect(proxy.url, { transports: [transport], auth }, QUICK_RETRIES);
     const found: unknown[] = [];
     weir.listen(transport, {
       after: "earliest",
@@ -179,7 +183,7 @@ Deno.test("a revoked token is asked for anew, and reading goes on", async () => 
     let asked = 0;
     const auth = () => guarded.token(admin, { jti: `${transport}-${++asked}` });
     const publisher = bearer(await guarded.token(admin, { sub: "publisher" }));
-    await using weir = connect(guarded.url, { transports: [transport], auth }, HURRIED);
+    await using weir = connect(guarded.url, { transports: [transport], auth }, QUICK_RETRIES);
     const found: unknown[] = [];
     weir.listen(transport, {
       after: "earliest",

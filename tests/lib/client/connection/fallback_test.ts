@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import type { ConnectionState, ConnectOptions, Weir } from "../../../../lib/client/api.ts";
 import { connect } from "../../../../lib/client/client.ts";
 import type { Platform } from "../../../../lib/client/core/platform.ts";
-import { FakeTime } from "../../../support/fake_time.ts";
+import { FakePlatform } from "../../../support/client_platform.ts";
 import { answerOf, FaultProxy } from "../../../support/fault_proxy.ts";
 import { LocalServer } from "../../../support/local_server.ts";
 import { newChannel, publish } from "../../../support/publishing.ts";
@@ -12,7 +12,7 @@ const HEARTBEAT = 15_000;
 
 /** A server, a proxy in front of it, and time that the test moves. */
 class Setting implements AsyncDisposable {
-  readonly time = new FakeTime();
+  readonly device = new FakePlatform();
   readonly proxy: FaultProxy;
   readonly server: LocalServer;
   readonly #clients: Weir[] = [];
@@ -27,7 +27,7 @@ class Setting implements AsyncDisposable {
   }
 
   connect(options: ConnectOptions = {}, platform: Partial<Platform> = {}): Weir {
-    const weir = connect(this.proxy.url, options, this.time.platform(platform));
+    const weir = connect(this.proxy.url, options, this.device.platform(platform));
     this.#clients.push(weir);
     return weir;
   }
@@ -35,7 +35,7 @@ class Setting implements AsyncDisposable {
   /** Time passes until `isMet` holds. */
   async passUntil(what: string, isMet: () => boolean): Promise<void> {
     await until(what, () => {
-      if (!isMet()) this.time.pass(100);
+      if (!isMet()) this.device.clock.advance(100);
       return isMet();
     });
   }
@@ -43,7 +43,7 @@ class Setting implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.proxy.cut(); // who is silent does not close by itself
     await Promise.all(this.#clients.map((weir) => weir.close()));
-    assert.equal(this.time.timers, 0, "timers are left");
+    assert.equal(this.device.clock.timers, 0, "timers are left");
     await this.proxy[Symbol.asyncDispose]();
     await this.server[Symbol.asyncDispose]();
   }
@@ -89,7 +89,7 @@ async function isState(
 
 Deno.test("where upgrades are blocked events come by SSE, and by WebSocket once that works", async () => {
   await using setting = await Setting.start();
-  const { server, proxy, time } = setting;
+  const { server, proxy, device } = setting;
   proxy.on(["websocket"], { act: "answer", text: answerOf("400 Bad Request", "text/html", "no") });
   const weir = setting.connect();
   const channel = newChannel();
@@ -100,14 +100,14 @@ Deno.test("where upgrades are blocked events come by SSE, and by WebSocket once 
 
   proxy.cut(["sse"]);
   await isState(weir, "reconnecting");
-  time.pass(1_500);
+  device.clock.advance(1_500);
   await openBy(weir, "sse");
   assert.equal(proxy.count(["websocket"]), 1); // what works is remembered
 
   // The stream's own signs of life come by the server's clock: events stand in for them.
   const passAlive = async (seconds: number) => {
     for (let left = seconds; left > 0; left -= 10) {
-      time.pass(10_000);
+      device.clock.advance(10_000);
       await publish(server.url, channel, found.length + 1);
       const count = found.length + 1;
       await until("the other goes on", () => found.length === count);
@@ -118,7 +118,7 @@ Deno.test("where upgrades are blocked events come by SSE, and by WebSocket once 
   proxy.off();
   await passAlive(50);
   assert.equal(proxy.count(["websocket"]), 2); // it waits twice as long
-  time.pass(10_000);
+  device.clock.advance(10_000);
   await openBy(weir, "websocket");
   await publish(server.url, channel, found.length + 1);
   await until("it came", () => found.length === 10);
@@ -128,7 +128,7 @@ Deno.test("where upgrades are blocked events come by SSE, and by WebSocket once 
 
 Deno.test("what does not open in time is passed over, down to short polls", async () => {
   await using setting = await Setting.start();
-  const { server, proxy, time } = setting;
+  const { server, proxy, device } = setting;
   proxy.on(["websocket"], { act: "stall" });
   proxy.on(["sse"], { act: "buffer" });
   proxy.on(["long-poll"], { act: "stall" });
@@ -136,14 +136,14 @@ Deno.test("what does not open in time is passed over, down to short polls", asyn
   const channel = newChannel();
   const found = read(weir, channel);
   await until("a socket was asked for", () => proxy.count(["websocket"]) === 1);
-  time.pass(10_000);
+  device.clock.advance(10_000);
   await until("a stream was asked for", () => proxy.count(["sse"]) === 1);
-  time.pass(10_000);
+  device.clock.advance(10_000);
   await openBy(weir, "long-poll");
   await until("it waits", () => proxy.count(["long-poll"]) === 1);
-  time.pass(2 * HEARTBEAT);
+  device.clock.advance(2 * HEARTBEAT);
   await isState(weir, "reconnecting");
-  time.pass(1_000);
+  device.clock.advance(1_000);
   await openBy(weir, "short-poll");
   await publish(server.url, channel, 1);
   await setting.passUntil("it came", () => found.length === 1);
@@ -152,7 +152,7 @@ Deno.test("what does not open in time is passed over, down to short polls", asyn
 for (const transport of ["websocket", "sse"] as const) {
   Deno.test(`${transport} that has gone silent is left after two heartbeats`, async () => {
     await using setting = await Setting.start();
-    const { server, proxy, time } = setting;
+    const { server, proxy, device } = setting;
     const weir = setting.connect({ transports: [transport, "short-poll"] });
     const channel = newChannel();
     const found = read(weir, channel);
@@ -160,11 +160,11 @@ for (const transport of ["websocket", "sse"] as const) {
     await publish(server.url, channel, 1);
     await until("it came", () => found.length === 1);
     proxy.hush();
-    time.pass(2 * HEARTBEAT - 1);
+    device.clock.advance(2 * HEARTBEAT - 1);
     assert.equal(weir.state.value.status, "open");
-    time.pass(1);
+    device.clock.advance(1);
     await isState(weir, "reconnecting");
-    time.pass(1_500);
+    device.clock.advance(1_500);
     await openBy(weir, "short-poll");
     await publish(server.url, channel, 2);
     await setting.passUntil("it came", () => found.length === 2);
@@ -174,13 +174,13 @@ for (const transport of ["websocket", "sse"] as const) {
 
 Deno.test("a quiet socket answers pings, and stays", async () => {
   await using setting = await Setting.start();
-  const { time, server } = setting;
+  const { device, server } = setting;
   const weir = setting.connect();
   const channel = newChannel();
   const found = read(weir, channel);
   await openBy(weir, "websocket");
   for (let i = 0; i < 5; i++) {
-    time.pass(HEARTBEAT);
+    device.clock.advance(HEARTBEAT);
     await publish(server.url, channel, i); // the answer to the ping comes in front of it
     await until("it came", () => found.length === i + 1);
   }
@@ -189,20 +189,20 @@ Deno.test("a quiet socket answers pings, and stays", async () => {
 
 Deno.test("who slept looks at once whether the socket is alive", async () => {
   await using setting = await Setting.start();
-  const { proxy, time } = setting;
+  const { proxy, device } = setting;
   const weir = setting.connect();
   read(weir, newChannel());
   await openBy(weir, "websocket");
   proxy.hush();
-  time.sleep(3_600_000);
+  device.clock.sleep(3_600_000);
   assert.equal(weir.state.value.status, "open");
-  time.pass(5_000);
+  device.clock.advance(5_000);
   await isState(weir, "reconnecting");
 });
 
 Deno.test("a server that is away is asked ever more rarely, and found again by the best transport", async () => {
   await using setting = await Setting.start();
-  const { proxy, server, time } = setting;
+  const { proxy, server, device } = setting;
   const weir = setting.connect();
   const channel = newChannel();
   const found = read(weir, channel);
@@ -211,22 +211,22 @@ Deno.test("a server that is away is asked ever more rarely, and found again by t
   proxy.cut();
   const before = proxy.count();
   const waits: number[] = [];
-  time.random = 0.999;
-  const start = time.now;
+  device.random = 0.999;
+  const start = device.clock.now();
   let wait = await nextWait(weir);
-  while (time.now - start < 3_600_000) {
-    assert.equal(wait.at - wait.delay, time.now);
+  while (device.clock.now() - start < 3_600_000) {
+    assert.equal(wait.at - wait.delay, device.clock.now());
     assert.equal(wait.error.code, "unreachable");
     waits.push(wait.delay);
-    time.pass(wait.delay);
+    device.clock.advance(wait.delay);
     wait = await nextWait(weir, wait);
   }
   const bounds = [500, 1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000];
-  assert.deepEqual(waits.slice(0, 8), bounds.map((bound) => bound * time.random));
+  assert.deepEqual(waits.slice(0, 8), bounds.map((bound) => bound * device.random));
   const requests = proxy.count() - before;
   assert.ok(requests <= 4 * waits.length, `${requests} requests in an hour`);
   proxy.off();
-  time.pass(wait.delay);
+  device.clock.advance(wait.delay);
   await openBy(weir, "websocket");
   await publish(server.url, channel, 1);
   await until("it came", () => found.length === 1);
@@ -234,57 +234,57 @@ Deno.test("a server that is away is asked ever more rarely, and found again by t
 
 Deno.test("events of the page end the wait, but not more often than once a second", async () => {
   await using setting = await Setting.start();
-  const { proxy, time } = setting;
+  const { proxy, device } = setting;
   const weir = setting.connect();
   read(weir, newChannel());
   await openBy(weir, "websocket");
-  time.pass(20_000);
+  device.clock.advance(20_000);
   await new Promise((resolve) => setTimeout(resolve)); // the pong
-  time.random = 0.999;
+  device.random = 0.999;
   proxy.on(ALL_KINDS, { act: "refuse" });
   proxy.cut();
   let wait = await nextWait(weir);
   for (let i = 0; i < 6; i++) {
-    time.pass(wait.delay);
+    device.clock.advance(wait.delay);
     wait = await nextWait(weir, wait);
   }
   const before = proxy.count(["websocket"]);
-  time.changed();
-  time.pass(0);
+  device.changed();
+  device.clock.advance(0);
   assert.equal(weir.state.value.status, "reconnecting");
-  time.pass(1_000);
+  device.clock.advance(1_000);
   await until("it tries", () => proxy.count(["websocket"]) === before + 1);
 });
 
 Deno.test("without a network it waits for one; a page that nobody looks at waits longer", async () => {
   await using setting = await Setting.start();
-  const { proxy, time } = setting;
+  const { proxy, device } = setting;
   const weir = setting.connect();
   read(weir, newChannel());
   await openBy(weir, "websocket");
-  time.isOnline = false;
-  time.changed();
+  device.isOnline = false;
+  device.changed();
   await isState(weir, "offline");
-  time.pass(3_600_000);
+  device.clock.advance(3_600_000);
   assert.equal(proxy.count(["websocket"]), 1);
-  time.isOnline = true;
-  time.changed();
-  time.pass(0);
+  device.isOnline = true;
+  device.changed();
+  device.clock.advance(0);
   await openBy(weir, "websocket");
 
-  time.isHidden = true;
+  device.isHidden = true;
   proxy.cut();
   const hidden = await isState(weir, "reconnecting");
   assert.ok(hidden.status === "reconnecting" && hidden.delay >= 10_000);
-  time.isHidden = false;
-  time.changed();
-  time.pass(1_000);
+  device.isHidden = false;
+  device.changed();
+  device.clock.advance(1_000);
   await openBy(weir, "websocket");
 });
 
 Deno.test("Retry-After and goodbyes are obeyed, and nothing shortens them", async () => {
   await using setting = await Setting.start();
-  const { proxy, time } = setting;
+  const { proxy, device } = setting;
   const problem = JSON.stringify({ code: "overloaded", detail: "Too much." });
   const text = answerOf("503 Service Unavailable", "application/problem+json", problem)
     .replace("\r\n", "\r\nRetry-After: 120\r\n");
@@ -295,10 +295,10 @@ Deno.test("Retry-After and goodbyes are obeyed, and nothing shortens them", asyn
   assert.ok(state.status === "reconnecting" && state.error.code === "overloaded");
   assert.ok(state.delay >= 120_000);
   proxy.off();
-  time.changed();
-  time.pass(119_999);
+  device.changed();
+  device.clock.advance(119_999);
   assert.equal(proxy.count(), 1);
-  time.pass(1);
+  device.clock.advance(1);
   await openBy(weir, "short-poll");
 });
 

@@ -4,7 +4,7 @@ import { connect } from "../../../../lib/client/client.ts";
 import type { WeirError } from "../../../../lib/client/core/weir_error.ts";
 import { FaultProxy } from "../../../support/fault_proxy.ts";
 import { endingIn, guardedLocal } from "../../../support/guarded.ts";
-import { impatient } from "../../../support/impatient.ts";
+import { shortTimers } from "../../../support/client_platform.ts";
 import { LocalServer } from "../../../support/local_server.ts";
 import { newChannel } from "../../../support/publishing.ts";
 import { until } from "../../../support/until.ts";
@@ -100,7 +100,7 @@ Deno.test("who came over HTTP, and has a WebSocket by now, leaves at once", asyn
   await using proxy = new FaultProxy(server.port);
   proxy.on(["websocket"], { act: "refuse" });
   const transports = ["websocket", "sse"] as const;
-  await using ann = connect(proxy.url, { transports }, impatient({ limit: 500 }));
+  await using ann = connect(proxy.url, { transports }, shortTimers({ maxMs: 500 }));
   await using bob = connect(server.url);
   const channel = newChannel();
   const seen = new Watcher(bob, channel);

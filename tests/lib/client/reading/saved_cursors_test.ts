@@ -1,5 +1,4 @@
 import assert from "node:assert/strict";
-import { install } from "@sinonjs/fake-timers";
 import { connect } from "../../../../lib/client/client.ts";
 import { webStorage } from "../../../../lib/client/reading/web_storage.ts";
 import { SavedCursors } from "../../../../lib/client/reading/saved_cursors.ts";
@@ -8,6 +7,7 @@ import { epochAt, formatOffset } from "../../../../lib/shared/offset.ts";
 import { LocalServer } from "../../../support/local_server.ts";
 import { newChannel, publishNumbers } from "../../../support/publishing.ts";
 import { until } from "../../../support/until.ts";
+import { FakeClock } from "../../../support/clock.ts";
 
 const unexpected = (error: WeirError) => {
   throw error;
@@ -27,32 +27,28 @@ Deno.test("cursors are kept in a web storage under their prefix", async () => {
 });
 
 Deno.test("a cursor is written at once, then once a second, and at the end", async () => {
-  const clock = install({ toFake: ["setTimeout", "clearTimeout"] });
-  try {
-    const written: string[] = [];
-    const cursors = new SavedCursors({
-      get: () => undefined,
-      set: (_, cursor) => void written.push(cursor),
-    }, unexpected);
-    const kept = cursors.forChannel("a");
-    kept.set("1");
-    assert.deepEqual(written, ["1"]);
-    for (let i = 2; i <= 500; i++) kept.set(String(i));
-    await clock.tickAsync(999);
-    assert.deepEqual(written, ["1"]);
-    await clock.tickAsync(1);
-    assert.deepEqual(written, ["1", "500"]);
-    await clock.tickAsync(5_000);
-    assert.deepEqual(written, ["1", "500"]);
-    kept.set("501");
-    await cursors.flush();
-    kept.set("502");
-    kept.close();
-    assert.deepEqual(written, ["1", "500", "501", "502"]);
-    assert.equal(clock.countTimers(), 0);
-  } finally {
-    clock.uninstall();
-  }
+  using clock = new FakeClock({ replaces: ["timeouts"] });
+  const written: string[] = [];
+  const cursors = new SavedCursors({
+    get: () => undefined,
+    set: (_, cursor) => void written.push(cursor),
+  }, unexpected);
+  const kept = cursors.forChannel("a");
+  kept.set("1");
+  assert.deepEqual(written, ["1"]);
+  for (let i = 2; i <= 500; i++) kept.set(String(i));
+  await clock.advanceAsync(999);
+  assert.deepEqual(written, ["1"]);
+  await clock.advanceAsync(1);
+  assert.deepEqual(written, ["1", "500"]);
+  await clock.advanceAsync(5_000);
+  assert.deepEqual(written, ["1", "500"]);
+  kept.set("501");
+  await cursors.flush();
+  kept.set("502");
+  kept.close();
+  assert.deepEqual(written, ["1", "500", "501", "502"]);
+  assert.equal(clock.timers, 0);
 });
 
 Deno.test("no slow write is overtaken, by the next or by who reads what it writes", async () => {
@@ -105,21 +101,17 @@ Deno.test("close() waits for the last write", async () => {
 });
 
 Deno.test("a write that never ends is waited for a second", async () => {
-  const clock = install({ toFake: ["setTimeout", "clearTimeout"] });
-  try {
-    const hung = new SavedCursors({
-      get: () => undefined,
-      set: () => new Promise(() => {}),
-    }, unexpected);
-    const kept = hung.forChannel("a");
-    kept.set("1");
-    kept.close();
-    const written = hung.flush();
-    await clock.tickAsync(1_000);
-    await written;
-  } finally {
-    clock.uninstall();
-  }
+  using clock = new FakeClock({ replaces: ["timeouts"] });
+  const hung = new SavedCursors({
+    get: () => undefined,
+    set: () => new Promise(() => {}),
+  }, unexpected);
+  const kept = hung.forChannel("a");
+  kept.set("1");
+  kept.close();
+  const written = hung.flush();
+  await clock.advanceAsync(1_000);
+  await written;
 });
 
 Deno.test("a store that throws is told once until it works again, and ends nothing", async () => {

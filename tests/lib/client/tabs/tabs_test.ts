@@ -1,5 +1,4 @@
 import assert from "node:assert/strict";
-import { install } from "@sinonjs/fake-timers";
 import type { WeirEvent } from "../../../../lib/client/api.ts";
 import type { FeedListener, Link } from "../../../../lib/client/core/link.ts";
 import { shareLink } from "../../../../lib/client/tabs/tabs.ts";
@@ -7,6 +6,7 @@ import { WeirError } from "../../../../lib/client/core/weir_error.ts";
 import { epochAt, formatOffset } from "../../../../lib/shared/offset.ts";
 import { type FakeFeed, FakeLink } from "../../../support/fake_link.ts";
 import { until } from "../../../support/until.ts";
+import { FakeClock } from "../../../support/clock.ts";
 
 // Web Locks and BroadcastChannel are here as in a browser: a "tab" is a link of its own.
 
@@ -248,35 +248,31 @@ Deno.test("`latest` is not where another stands that has lost its connection", a
 });
 
 Deno.test("a leader that gives no sign of life for 5 s loses the lead", async () => {
-  const clock = install({ toFake: ["setInterval", "clearInterval"] });
-  try {
-    const tabs = new Tabs(() => Promise.resolve({ ok: true }));
-    const frozen = await tabs.freeze();
-    const tab = tabs.link();
-    const reader = new Reader();
-    tab.feed("x", at(1), reader);
-    const answer = tab.call({ op: "get", path: "/" });
-    await until("it has asked", () => frozen.hellos === 1);
-    clock.tick(5_000);
-    await until("it has asked again", () => frozen.hellos === 2);
-    assert.equal(tabs.links.length, 0);
-    clock.tick(5_000);
-    assert.deepEqual(await answer, { ok: true });
-    await frozen.robbed;
-    assert.deepEqual(tabs.links[0]?.open.map(({ after }) => after), [at(1)]);
-    const other = await tabs.open();
-    for (let i = 0; i < 10; i++) {
-      clock.tick(5_000);
-      await settled(); // it has asked
-      await settled(); // it has its answer
-    }
-    assert.equal(tabs.links.length, 1); // this one answers
-    await tab.close();
-    await other.close();
-    assert.equal(clock.countTimers(), 0);
-  } finally {
-    clock.uninstall();
+  using clock = new FakeClock({ replaces: ["intervals"] });
+  const tabs = new Tabs(() => Promise.resolve({ ok: true }));
+  const frozen = await tabs.freeze();
+  const tab = tabs.link();
+  const reader = new Reader();
+  tab.feed("x", at(1), reader);
+  const answer = tab.call({ op: "get", path: "/" });
+  await until("it has asked", () => frozen.hellos === 1);
+  clock.advance(5_000);
+  await until("it has asked again", () => frozen.hellos === 2);
+  assert.equal(tabs.links.length, 0);
+  clock.advance(5_000);
+  assert.deepEqual(await answer, { ok: true });
+  await frozen.robbed;
+  assert.deepEqual(tabs.links[0]?.open.map(({ after }) => after), [at(1)]);
+  const other = await tabs.open();
+  for (let i = 0; i < 10; i++) {
+    clock.advance(5_000);
+    await settled(); // it has asked
+    await settled(); // it has its answer
   }
+  assert.equal(tabs.links.length, 1); // this one answers
+  await tab.close();
+  await other.close();
+  assert.equal(clock.timers, 0);
 });
 
 Deno.test("who has lost the lead reads on through the next, and may lead again", async () => {

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { connect } from "../../../../lib/client/client.ts";
 import { ORIGIN } from "../../../../lib/shared/offset.ts";
-import { FakeTime } from "../../../support/fake_time.ts";
+import { FakePlatform } from "../../../support/client_platform.ts";
 import { FaultProxy } from "../../../support/fault_proxy.ts";
-import { HURRIED } from "../../../support/hurried.ts";
+import { QUICK_RETRIES } from "../../../support/client_platform.ts";
 import { LocalServer } from "../../../support/local_server.ts";
 import { newChannel, publish } from "../../../support/publishing.ts";
 import { until } from "../../../support/until.ts";
@@ -65,22 +65,22 @@ Deno.test("long-poll: what answers in the server's place, and at once, is not as
     act: "answer",
     text: "HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n",
   });
-  const time = new FakeTime();
-  await using weir = connect(proxy.url, { transports: ["long-poll"] }, time.platform());
+  const device = new FakePlatform();
+  await using weir = connect(proxy.url, { transports: ["long-poll"] }, device.platform());
   const channel = newChannel();
   weir.listen(channel, { onGap: "throw", onEvent() {} });
   for (let polls = 1; polls <= 3; polls++) {
     await until("it asks", () => proxy.count(["long-poll"]) === polls);
     for (let i = 0; i < 5; i++) await weir.history(channel);
     assert.equal(proxy.count(["long-poll"]), polls);
-    time.pass(2_000);
+    device.clock.advance(2_000);
   }
 });
 
 Deno.test("over 400 channels leave connections for other requests, and all are read", async () => {
   await using server = await LocalServer.start({ WEIR_LIMITS: "address.subscribes=1000000" });
   await using proxy = new FaultProxy(server.port);
-  await using weir = connect(proxy.url, { transports: ["sse"] }, HURRIED);
+  await using weir = connect(proxy.url, { transports: ["sse"] }, QUICK_RETRIES);
   const channels = Array.from({ length: 520 }, newChannel);
   const found = new Set<string>();
   for (const channel of channels) {

@@ -1,38 +1,38 @@
 import assert from "node:assert/strict";
 import { SilenceWatch } from "../../../../lib/client/transports/silence_watch.ts";
-import { FakeTime } from "../../../support/fake_time.ts";
+import { FakePlatform } from "../../../support/client_platform.ts";
 
 const HEARTBEAT = 15_000;
 
 function setUp({ canAsk = true } = {}) {
-  const time = new FakeTime();
+  const device = new FakePlatform();
   const seen = { asked: 0, dead: 0 };
   /** How far the clock is off, in ms. */
   const clock = { error: 0 };
-  const platform = time.platform({ now: () => time.now + clock.error });
+  const platform = device.platform({ now: () => device.clock.now() + clock.error });
   const shared = { platform, timing: { heartbeatMs: HEARTBEAT } };
   const inquire = canAsk ? () => void seen.asked++ : undefined;
   const watch = new SilenceWatch(shared, () => void seen.dead++, inquire);
-  return { time, clock, seen, watch };
+  return { device, clock, seen, watch };
 }
 
 Deno.test("silence is asked about after one heartbeat, and the end after two", () => {
-  const { time, seen } = setUp();
-  time.pass(HEARTBEAT - 1);
+  const { device, seen } = setUp();
+  device.clock.advance(HEARTBEAT - 1);
   assert.deepEqual(seen, { asked: 0, dead: 0 });
-  time.pass(1);
+  device.clock.advance(1);
   assert.deepEqual(seen, { asked: 1, dead: 0 });
-  time.pass(HEARTBEAT - 1);
+  device.clock.advance(HEARTBEAT - 1);
   assert.deepEqual(seen, { asked: 1, dead: 0 });
-  time.pass(1);
+  device.clock.advance(1);
   assert.deepEqual(seen, { asked: 1, dead: 1 });
-  assert.equal(time.timers, 0);
+  assert.equal(device.clock.timers, 0);
 });
 
 Deno.test("whatever comes is a sign of life", () => {
-  const { time, seen, watch } = setUp();
+  const { device, seen, watch } = setUp();
   for (let i = 0; i < 10; i++) {
-    time.pass(1.9 * HEARTBEAT);
+    device.clock.advance(1.9 * HEARTBEAT);
     watch.heard();
   }
   assert.equal(seen.dead, 0);
@@ -41,40 +41,40 @@ Deno.test("whatever comes is a sign of life", () => {
 });
 
 Deno.test("a machine that slept asks at once, and gives the other end 5 s", () => {
-  const { time, seen, watch } = setUp();
-  time.sleep(3_600_000);
+  const { device, seen, watch } = setUp();
+  device.clock.sleep(3_600_000);
   assert.deepEqual(seen, { asked: 1, dead: 0 });
-  time.pass(4_999);
+  device.clock.advance(4_999);
   watch.heard();
-  time.pass(1);
+  device.clock.advance(1);
   assert.equal(seen.dead, 0);
-  time.sleep(3_600_000);
-  time.pass(5_000);
+  device.clock.sleep(3_600_000);
+  device.clock.advance(5_000);
   assert.deepEqual(seen, { asked: 2, dead: 1 });
 });
 
 Deno.test("a clock that is set back hides a silence for a heartbeat at the most", () => {
-  const { time, clock, seen } = setUp();
-  time.pass(HEARTBEAT / 2);
+  const { device, clock, seen } = setUp();
+  device.clock.advance(HEARTBEAT / 2);
   clock.error = -3_600_000;
-  time.pass(3 * HEARTBEAT);
+  device.clock.advance(3 * HEARTBEAT);
   assert.deepEqual(seen, { asked: 1, dead: 1 });
 });
 
 Deno.test("a check asks now; where nothing can be asked it looks for what is overdue", () => {
   const asking = setUp();
-  asking.time.pass(1_000);
+  asking.device.clock.advance(1_000);
   asking.watch.check();
   assert.equal(asking.seen.asked, 1);
-  asking.time.pass(5_000);
+  asking.device.clock.advance(5_000);
   assert.equal(asking.seen.dead, 1);
 
   const mute = setUp({ canAsk: false });
-  mute.time.pass(1_000);
+  mute.device.clock.advance(1_000);
   mute.watch.check();
-  mute.time.pass(HEARTBEAT);
+  mute.device.clock.advance(HEARTBEAT);
   assert.equal(mute.seen.dead, 0);
   mute.watch.check();
-  mute.time.pass(5_000);
+  mute.device.clock.advance(5_000);
   assert.equal(mute.seen.dead, 1);
 });

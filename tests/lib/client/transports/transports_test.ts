@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { type TransportName, TRANSPORTS, type Weir } from "../../../../lib/client/api.ts";
 import { connect } from "../../../../lib/client/client.ts";
 import { FaultProxy } from "../../../support/fault_proxy.ts";
-import { HURRIED } from "../../../support/hurried.ts";
+import { QUICK_RETRIES } from "../../../support/client_platform.ts";
 import { LocalServer } from "../../../support/local_server.ts";
 import { newChannel, post, publish, publishNumbers } from "../../../support/publishing.ts";
 import { until } from "../../../support/until.ts";
@@ -19,7 +19,7 @@ function onEach(name: string, test: (world: World, transport: TransportName) => 
     Deno.test(`${transport}: ${name}`, async () => {
       await using server = await LocalServer.start();
       await using proxy = new FaultProxy(server.port);
-      await using weir = connect(proxy.url, { transports: [transport] }, HURRIED);
+      await using weir = connect(proxy.url, { transports: [transport] }, QUICK_RETRIES);
       await test({ server, proxy, weir }, transport);
     });
   }

@@ -1,18 +1,14 @@
 import assert from "node:assert/strict";
-import { install } from "@sinonjs/fake-timers";
 import { deadline, isTimeoutError, waitAtMost } from "../../../../lib/shared/async/deadline.ts";
+import { FakeClock } from "../../../support/clock.ts";
 
 /** Runs `body` on fake timers, and fails if it leaves one behind. */
 async function onFakeTimers(
   body: (pass: (durationMs: number) => Promise<unknown>) => Promise<void>,
 ): Promise<void> {
-  const clock = install({ toFake: ["setTimeout", "clearTimeout"] });
-  try {
-    await body((durationMs) => clock.tickAsync(durationMs));
-    assert.equal(clock.countTimers(), 0);
-  } finally {
-    clock.uninstall();
-  }
+  using clock = new FakeClock({ replaces: ["timeouts"] });
+  await body((durationMs) => clock.advanceAsync(durationMs));
+  assert.equal(clock.timers, 0);
 }
 
 const never = () => new Promise<never>(() => {});

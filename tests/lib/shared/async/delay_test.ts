@@ -1,17 +1,13 @@
 import assert from "node:assert/strict";
-import { install } from "@sinonjs/fake-timers";
 import { delay, pause } from "../../../../lib/shared/async/delay.ts";
+import { FakeClock } from "../../../support/clock.ts";
 
 async function onFakeTimers(
   body: (pass: (durationMs: number) => Promise<unknown>) => Promise<void>,
 ): Promise<void> {
-  const clock = install({ toFake: ["setTimeout", "clearTimeout"] });
-  try {
-    await body((durationMs) => clock.tickAsync(durationMs));
-    assert.equal(clock.countTimers(), 0);
-  } finally {
-    clock.uninstall();
-  }
+  using clock = new FakeClock({ replaces: ["timeouts"] });
+  await body((durationMs) => clock.advanceAsync(durationMs));
+  assert.equal(clock.timers, 0);
 }
 
 for (const wait of [delay, pause]) {

@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import { setImmediate } from "node:timers/promises";
-import { install } from "@sinonjs/fake-timers";
 import { OPEN } from "../../../../lib/auth/authority.ts";
 import { Connections } from "../../../../lib/auth/connections.ts";
 import { Hub } from "../../../../lib/hub/hub.ts";
 import { longPoll } from "../../../../lib/transports/poll/long_poll.ts";
 import { address } from "../../../support/drafts.ts";
 import { openEmbedded } from "../../../support/log_stores.ts";
+import { FakeClock } from "../../../support/clock.ts";
 
 Deno.test("a long poll that arrives while the server stops is answered with its cursor", async () => {
   await using store = await openEmbedded();
@@ -31,7 +31,7 @@ Deno.test("a poll gathers ephemeral events for 50 ms, but at most 128 Ki charact
   const a = address("a");
   const publishEphemeral = (data: string) =>
     hub.publishEphemeral(a, { type: "m", time: 0, contentType: "text/a", data });
-  const clock = install({ toFake: ["setTimeout", "clearTimeout"] });
+  using clock = new FakeClock({ replaces: ["timeouts"] });
   try {
     const turns = async () => {
       for (let i = 0; i < 20; i++) await setImmediate();
@@ -56,10 +56,10 @@ Deno.test("a poll gathers ephemeral events for 50 ms, but at most 128 Ki charact
     const few = await begun();
     publishEphemeral("1");
     await turns();
-    clock.tick(49);
+    clock.advance(49);
     publishEphemeral("22");
     await turns();
-    clock.tick(1);
+    clock.advance(1);
     assert.deepEqual(await few.lengths, [1, 2]);
     const many = await begun();
     for (let i = 0; i < 9; i++) {
@@ -68,7 +68,6 @@ Deno.test("a poll gathers ephemeral events for 50 ms, but at most 128 Ki charact
     }
     assert.deepEqual(await many.lengths, Array(9).fill(16_000));
   } finally {
-    clock.uninstall();
     await hub.close();
   }
 });
