@@ -9,7 +9,7 @@ import { errorFields, type Logger } from "./logger.ts";
 import { KvLog } from "./log/kv_log.ts";
 import type { Log } from "./log/log.ts";
 import { FIGURES_CHANNEL_KEY } from "./shared/channel.ts";
-import { isPresenceWithoutMembers } from "./presence/empty_channel.ts";
+import { isPresenceWithoutMembers } from "./presence/presence_channel.ts";
 import { Presence } from "./presence/presence.ts";
 import { waitAtMost } from "./shared/async/deadline.ts";
 import { DrainPoller } from "./transports/socket/drain_poller.ts";

@@ -3,7 +3,7 @@ import { z } from "zod";
 import type { Caller } from "../lib/auth/caller.ts";
 import { HTTP_SESSION_MS, type HttpSession } from "../lib/presence/http_sessions.ts";
 import { dataBytes, parseMemberData, resolveMemberName } from "../lib/presence/member.ts";
-import type { PresentMember } from "../lib/presence/member_rows.ts";
+import type { PresentMember } from "../lib/presence/snapshot.ts";
 import { type ChannelKey, channelOf } from "../lib/shared/channel.ts";
 import { formatTime } from "../lib/shared/event.ts";
 import { Problem, quote } from "../lib/shared/problem.ts";
@@ -56,7 +56,7 @@ export async function putMember(c: Context, server: Server, caller: Caller): Pro
 export async function deleteMember(c: Context, server: Server, caller: Caller): Promise<Response> {
   const session = sessionOf(c, server, caller);
   server.access.limiter.publish(caller, 1, 0);
-  await server.presence.leaveOverHttp(session);
+  await server.presence.endHttpSession(session);
   return c.body(null, 204);
 }
 

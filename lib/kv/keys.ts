@@ -76,7 +76,10 @@ export const keys = {
   /** → what all isolates must hear, by the versionstamp of its commit. */
   control: () => ["control"],
 
-  /** → who is in the channel: one row a member. */
+  // Presence. Stored names predate the words of the code and stay: a "stay" is a member of an
+  // isolate, a "parting" is a request to leave, and rows keep their field names.
+
+  /** → a member of the channel. */
   member: (channelKey: ChannelKey, member: string) => [...members(channelKey), member],
   members,
   /** → how many members the channel has, as a sum. */
@@ -91,8 +94,8 @@ export const keys = {
     channelOf(channelKey),
     member,
   ],
-  stays: isolateMembers,
-  /** → nothing: the isolate is to end a session of the member that it has. */
+  isolateMembers,
+  /** → nothing: the isolate must end an HTTP session of its member. */
   leaveRequest: (isolate: string, channelKey: ChannelKey, member: string, session: string) => [
     ...leaveRequests(isolate),
     tenantOf(channelKey),
@@ -100,7 +103,7 @@ export const keys = {
     member,
     session,
   ],
-  partings: leaveRequests,
+  leaveRequests,
 
   /** → who does a background work until when. */
   lease: (work: string) => ["lease", work],

@@ -2,19 +2,20 @@ import { setImmediate } from "node:timers";
 import { KV_LIMITS } from "../kv/limits.ts";
 import { withStoreTimeout } from "../kv/storage_problem.ts";
 
-interface Asked {
+interface PendingRead {
   readonly key: Deno.KvKey;
   readonly entry: PromiseWithResolvers<Deno.KvEntryMaybe<unknown>>;
 }
 
 /**
- * Reads rows of the store. Those that are asked for while a read is under way leave together in the
- * next one, each row once whoever asks: a storm of joins costs a few round trips, not some a join.
+ * Reads rows of the store in batches. Reads that are requested while a batch is under way form the
+ * next batch, in which each row is read once. So a burst of joins costs a few round trips instead of
+ * some for each join.
  */
 export class BatchedReads {
   readonly #kv: Deno.Kv;
-  /** By their keys. */
-  #waiting = new Map<string, Asked>();
+  /** By key. */
+  #pending = new Map<string, PendingRead>();
   #isReading = false;
 
   constructor(kv: Deno.Kv) {
@@ -22,44 +23,44 @@ export class BatchedReads {
   }
 
   /**
-   * The row as it is at some time after the call.
+   * Returns the row as it is at some time after the call.
    *
-   * @param key of strings without control characters.
+   * @param key consists of strings without control characters.
    * @throws {Problem} `storage_*`
    */
   async get<T>(key: Deno.KvKey): Promise<Deno.KvEntryMaybe<T>> {
-    const name = key.join("\0");
-    const asked = this.#waiting.get(name) ?? { key, entry: Promise.withResolvers() };
-    this.#waiting.set(name, asked);
-    void this.#read();
-    const entry = asked.entry.promise as Promise<Deno.KvEntryMaybe<T>>; // of this key
+    const id = key.join("\0");
+    const read = this.#pending.get(id) ?? { key, entry: Promise.withResolvers() };
+    this.#pending.set(id, read);
+    void this.#readPending();
+    const entry = read.entry.promise as Promise<Deno.KvEntryMaybe<T>>; // the key determines T
     return await withStoreTimeout(entry);
   }
 
-  async #read(): Promise<void> {
+  async #readPending(): Promise<void> {
     if (this.#isReading) return;
     this.#isReading = true;
-    await nextTurn(); // who came in the same one is here by then
-    while (this.#waiting.size > 0) {
-      const asked = [...this.#waiting.values()];
-      this.#waiting = new Map();
+    await nextTurn(); // gathers all reads of this turn
+    while (this.#pending.size > 0) {
+      const reads = [...this.#pending.values()];
+      this.#pending = new Map();
       const parts: Promise<void>[] = [];
-      for (let at = 0; at < asked.length; at += KV_LIMITS.getMany) {
-        parts.push(this.#readPart(asked.slice(at, at + KV_LIMITS.getMany)));
+      for (let start = 0; start < reads.length; start += KV_LIMITS.getMany) {
+        parts.push(this.#readPart(reads.slice(start, start + KV_LIMITS.getMany)));
       }
       await Promise.all(parts);
     }
     this.#isReading = false;
   }
 
-  /** Never fails, nor takes longer than its time: who asked is told. */
-  async #readPart(asked: readonly Asked[]): Promise<void> {
+  /** Reads what fits into one call. Never rejects: each read gets its own result or error. */
+  async #readPart(reads: readonly PendingRead[]): Promise<void> {
     try {
-      const read = this.#kv.getMany<unknown[]>(asked.map(({ key }) => key));
+      const read = this.#kv.getMany<unknown[]>(reads.map(({ key }) => key));
       const entries = await withStoreTimeout(read);
-      entries.forEach((entry, i) => asked[i]?.entry.resolve(entry));
+      entries.forEach((entry, i) => reads[i]?.entry.resolve(entry));
     } catch (cause) {
-      for (const { entry } of asked) entry.reject(cause);
+      for (const { entry } of reads) entry.reject(cause);
     }
   }
 }

@@ -1,71 +1,74 @@
 import { Problem } from "../shared/problem.ts";
 import { type Member, memberId } from "./member.ts";
 
-/** How long a session of a client without a connection is good for, in ms. */
+/** How long an HTTP session lasts without a renewal. */
 export const HTTP_SESSION_MS = 20_000;
-/** Sessions of an isolate. Met: requests that fill memory with them. */
+/** Sessions of one isolate. Guards against requests that fill the memory with sessions. */
 const MAX_SESSIONS = 50_000;
 
-/** One of a member, by the name that its client gave it. */
+/** A session of a member whose client has no WebSocket. */
 export interface HttpSession {
   readonly member: Member;
+  /** The name that the client gave the session. */
   readonly sessionName: string;
 }
 
-interface Kept extends HttpSession {
+interface OpenHttpSession extends HttpSession {
+  /** Counts the session as one of its caller's connections. */
   readonly connection: Disposable;
-  readonly dueAt: number;
+  readonly expiresAtMs: number;
 }
 
-/** Which sessions of clients without a connection this isolate has, and until when. */
+/** The HTTP sessions of this isolate, and when they expire. */
 export class HttpSessions {
   readonly #monotonicNow: () => number;
-  /** In the order of their ends. */
-  readonly #kept = new Map<string, Kept>();
+  /** In the order in which they expire. */
+  readonly #sessions = new Map<string, OpenHttpSession>();
 
-  /** @param monotonicNow milliseconds of a clock that never jumps. */
+  /** @param monotonicNow returns milliseconds of a clock that never jumps. */
   constructor(monotonicNow: () => number) {
     this.#monotonicNow = monotonicNow;
   }
 
   /**
-   * Keeps the session from now on for its time.
+   * Opens a session or renews it, for {@link HTTP_SESSION_MS} from now.
    *
-   * @param connect counts a session that isn't kept yet.
+   * @param connect counts a new session as a connection.
    * @throws {Problem} `overloaded`; what `connect` throws
    */
   renew(session: HttpSession, connect: () => Disposable): void {
     const key = keyOf(session);
-    const known = this.#kept.get(key);
-    if (known === undefined && this.#kept.size >= MAX_SESSIONS) {
-      throw new Problem("overloaded", "Too many sessions of members without a WebSocket.");
+    const open = this.#sessions.get(key);
+    if (open === undefined && this.#sessions.size >= MAX_SESSIONS) {
+      throw new Problem("overloaded", "Too many members without a WebSocket on this server.");
     }
-    const connection = known?.connection ?? connect();
-    this.#kept.delete(key);
-    this.#kept.set(key, { ...session, connection, dueAt: this.#monotonicNow() + HTTP_SESSION_MS });
+    const connection = open?.connection ?? connect();
+    this.#sessions.delete(key);
+    const expiresAtMs = this.#monotonicNow() + HTTP_SESSION_MS;
+    this.#sessions.set(key, { ...session, connection, expiresAtMs });
   }
 
   end(session: HttpSession): void {
     const key = keyOf(session);
-    this.#kept.get(key)?.connection[Symbol.dispose]();
-    this.#kept.delete(key);
+    this.#sessions.get(key)?.connection[Symbol.dispose]();
+    this.#sessions.delete(key);
   }
 
-  /** Ends those whose time is over, and answers them. */
+  /** Ends the sessions that have expired, and returns them. */
   takeExpired(): readonly HttpSession[] {
-    const lapsed: HttpSession[] = [];
-    for (const kept of this.#kept.values()) {
-      if (kept.dueAt > this.#monotonicNow()) break;
-      lapsed.push(kept);
+    const expired: HttpSession[] = [];
+    for (const session of this.#sessions.values()) {
+      if (session.expiresAtMs > this.#monotonicNow()) break;
+      expired.push(session);
     }
-    for (const session of lapsed) this.end(session);
-    return lapsed;
+    for (const session of expired) this.end(session);
+    return expired;
   }
 
-  /** Ends all. */
+  /** Ends all sessions. */
   close(): void {
-    for (const { connection } of this.#kept.values()) connection[Symbol.dispose]();
-    this.#kept.clear();
+    for (const { connection } of this.#sessions.values()) connection[Symbol.dispose]();
+    this.#sessions.clear();
   }
 }
 

@@ -1,91 +1,91 @@
-import { keys } from "../kv/keys.ts";
 import { retryLocked } from "../kv/commit_retry.ts";
+import { keys } from "../kv/keys.ts";
 import { withStoreTimeout } from "../kv/storage_problem.ts";
 import { SerialQueue } from "../shared/async/serial_queue.ts";
 
-/** Between two signs of life, in ms. */
-const RENEW_MS = 5_000;
+/** How often an isolate renews its lease. */
+const RENEW_INTERVAL_MS = 5_000;
 /**
- * How long an isolate counts as living after its last sign of life, in ms: two of them may fail, and
- * the clients of one that died have the grace time to come back elsewhere.
+ * How long a lease lasts after its last renewal. Two renewals may fail, and once it expires, clients
+ * of the dead isolate have had at least the grace period to reconnect elsewhere.
  */
 export const ISOLATE_LEASE_MS = 18_000;
 
 /** The value of an isolate's row. */
 export interface StoredLease {
-  /** Milliseconds since 1970, by the isolate's own clock. */
+  /** When the lease expires, in milliseconds since 1970 by the isolate's own clock. */
   readonly until: number;
-  /** Milliseconds that it is good for since it was written. */
+  /** How many milliseconds the lease lasts after it was written. */
   readonly lease: number;
-  /** Another isolate has found it over, and takes the members out. */
+  /** Whether another isolate found the lease expired, and reaps the members. */
   readonly isOver: boolean;
-  /** They are out: what is still to come are commits that arrive late. */
+  /** Whether the members are reaped. The row stays for commits that arrive late. */
   readonly isCleared?: boolean;
 }
 
 export interface IsolateLeaseOptions {
   readonly kv: Deno.Kv;
-  /** Milliseconds since 1970. */
+  /** Returns milliseconds since 1970. */
   readonly now: () => number;
-  /** Milliseconds of a clock that never jumps. */
+  /** Returns milliseconds of a clock that never jumps. */
   readonly monotonicNow: () => number;
-  /** Told that others took this isolate for dead: it has another id, and none of its members. */
+  /** Called when others found the lease expired. The isolate has a new id, and no members by it. */
   readonly onLost: () => void;
 }
 
-/** That this isolate lives, for others to see: its members stay as long as it says so. */
+/** Shows other isolates that this one is alive: its members stay as long as it renews the lease. */
 export class IsolateLease {
   readonly #options: IsolateLeaseOptions;
-  readonly #turns = new SerialQueue();
+  readonly #queue = new SerialQueue();
   #id: string = crypto.randomUUID();
   #isHeld = false;
-  #renewedAt = -Infinity;
-  /** Of its row as it wrote it last. */
+  #renewedAtMs = -Infinity;
+  /** Of the row as this isolate last wrote it. */
   #versionstamp: string | null = null;
-  #isDoubtful = false;
+  #isUncertain = false;
 
   constructor(options: IsolateLeaseOptions) {
     this.#options = options;
   }
 
-  /** In the rows of its members. Another one, once it was taken for dead. */
+  /** The isolate's id in the rows of its members. It changes when the lease is lost. */
   get id(): string {
     return this.#id;
   }
 
-  /** Sees to it that it is held, before a member is written. @throws {Problem} `storage_*` */
+  /** Takes or renews the lease if necessary. Call before writing a member. @throws {Problem} `storage_*` */
   async ensureHeld(): Promise<void> {
-    while (!this.#isFresh()) await this.#inTurn(() => this.#renew());
+    while (!this.#isFresh()) await this.#enqueue(() => this.#renew());
   }
 
-  /** A commit that names the id may arrive at any time, whether anyone still waits for it or not. */
+  /** Records that a commit with this id may still arrive, although its caller got an error. */
   markUncertain(): void {
-    this.#isDoubtful = true;
+    this.#isUncertain = true;
   }
 
   /**
-   * Gives it up: there are no members. In doubt it is left to end by itself, so that others look for
-   * what arrives, and the isolate has another id.
+   * Gives the lease up because there are no members. If a commit may still arrive, the lease is left
+   * to expire instead, so that other isolates reap what arrives, and this isolate takes a new id.
    *
    * @throws {Problem} `storage_*`
    */
   async release(isStillUnused: () => boolean): Promise<void> {
-    await this.#inTurn(async () => {
+    await this.#enqueue(async () => {
       if (!this.#isHeld || !isStillUnused()) return;
-      this.#renewedAt = -Infinity; // whoever needs it from here on comes after this
-      if (this.#isDoubtful || !await this.#delete()) this.#change();
+      this.#renewedAtMs = -Infinity; // a join from now on has to renew it after this
+      if (this.#isUncertain || !await this.#delete()) this.#changeId();
       else this.#isHeld = false;
     });
   }
 
-  /** For the last time: it ends after `milliseconds`. @throws {Problem} `storage_*` */
-  async shorten(milliseconds: number): Promise<void> {
-    await this.#inTurn(async () => {
-      if (this.#isHeld) await this.#write(milliseconds);
+  /** Writes the lease for the last time, so that it expires in `leaseMs`. @throws {Problem} `storage_*` */
+  async shorten(leaseMs: number): Promise<void> {
+    await this.#enqueue(async () => {
+      if (this.#isHeld) await this.#write(leaseMs);
     });
   }
 
-  /** Not a row that was written since: who waited out an outage for this may hold it again. */
+  /** Deletes the row, unless it was written since: this call may have waited out an outage. */
   async #delete(): Promise<boolean> {
     const key = keys.isolate(this.#id);
     const { kv } = this.#options;
@@ -93,42 +93,42 @@ export class IsolateLease {
     return (await retryLocked(() => removal.commit())).ok;
   }
 
-  /** What the old id stands for is for others to look after. */
-  #change(): void {
+  /** Takes a new id. Other isolates take care of what the old id has. */
+  #changeId(): void {
     this.#id = crypto.randomUUID();
-    this.#isHeld = this.#isDoubtful = false;
+    this.#isHeld = this.#isUncertain = false;
   }
 
-  #inTurn(work: () => Promise<void>): Promise<void> {
-    return this.#turns.run(() => withStoreTimeout(work()));
+  #enqueue(work: () => Promise<void>): Promise<void> {
+    return this.#queue.run(() => withStoreTimeout(work()));
   }
 
   #isFresh(): boolean {
-    return this.#isHeld && this.#options.monotonicNow() - this.#renewedAt < RENEW_MS;
+    return this.#isHeld && this.#options.monotonicNow() - this.#renewedAtMs < RENEW_INTERVAL_MS;
   }
 
   async #renew(): Promise<void> {
     if (!this.#isFresh()) await this.#write(ISOLATE_LEASE_MS);
   }
 
-  async #write(lease: number): Promise<void> {
+  async #write(leaseMs: number): Promise<void> {
     const { kv, now, monotonicNow, onLost } = this.#options;
-    const startedAt = monotonicNow();
+    const startedAtMs = monotonicNow();
     const id = this.#id;
     const entry = await kv.get<StoredLease>(keys.isolate(id));
-    if (id !== this.#id) return; // of a call that was waited out, and answered after the next
+    if (id !== this.#id) return; // this call timed out, and a later one changed the id
     const isLost = entry.value === null ? this.#isHeld : entry.value.isOver;
     if (isLost) {
-      this.#change();
+      this.#changeId();
       onLost();
       return;
     }
-    const row: StoredLease = { until: now() + lease, lease, isOver: false };
+    const row: StoredLease = { until: now() + leaseMs, lease: leaseMs, isOver: false };
     const renewal = kv.atomic().check(entry).set(entry.key, row);
     const result = await retryLocked(() => renewal.commit());
-    if (!result.ok || id !== this.#id) return; // others were first: the next look tells
+    if (!result.ok || id !== this.#id) return; // another write came first: the next call reads it
     this.#versionstamp = result.versionstamp;
     this.#isHeld = true;
-    this.#renewedAt = startedAt;
+    this.#renewedAtMs = startedAtMs;
   }
 }

@@ -3,11 +3,11 @@ import { channelFault, type ChannelKey } from "../shared/channel.ts";
 import { Problem, quote } from "../shared/problem.ts";
 
 /** A member's name in a channel's presence: 1–256 bytes of UTF-8 without control characters. */
-export type MemberName = string & { readonly __brand: "Member" };
+export type MemberName = string & { readonly __brand: "MemberName" };
 
 /** A member of one channel. */
 export interface Member {
-  /** Of the channel itself, not of its `$presence:`. */
+  /** The channel in which the member is present, not its `$presence:` channel. */
   readonly channelKey: ChannelKey;
   readonly name: MemberName;
 }
@@ -17,43 +17,46 @@ export function memberId({ channelKey, name }: Member): string {
   return `${channelKey}\0${name}`;
 }
 
-/** Bytes of a member's data in JSON. Met: snapshots of a thousand members that fill memory. */
-export const MAX_DATA_BYTES = 1_024;
+/** Bytes of a member's data as JSON. Guards against snapshots that fill the memory. */
+const MAX_DATA_BYTES = 1_024;
 
-/** Before the names of those whose credential doesn't say who they are: no subject's own. */
+/** Starts the names of members whose credential does not prove who they are. No subject has it. */
 const UNPROVEN_PREFIX = "~";
 
 const utf8 = new TextEncoder();
 
 /**
- * Which member the holder of `authority` is. A token with a subject is that and nobody else; API
- * keys, and everyone in open mode, may be anyone; all others can't pass as a subject.
+ * Returns the name under which the holder of `authority` joins. A token with a subject is always
+ * that subject. API keys, and everyone in open mode, may use any name. Everyone else gets a prefix,
+ * so that they cannot pass as a subject.
  *
- * @param given as the client said it; undefined: it didn't.
+ * @param requested the name that the client asked for, if any.
  * @throws {Problem} `bad_member`, `forbidden`
  */
-export function resolveMemberName({ grant }: Authority, given: string | undefined): MemberName {
+export function resolveMemberName(
+  { grant }: Authority,
+  requested: string | undefined,
+): MemberName {
   const { subject, kind } = grant;
   if (subject !== undefined) {
-    if (given === undefined || given === subject) return subjectMember(subject);
-    throw new Problem("forbidden", "This credential may be its own subject and no other member.");
+    if (requested === undefined || requested === subject) return subjectName(subject);
+    throw new Problem("forbidden", "A token with a subject can only be the member of that name.");
   }
-  if (given === undefined) {
-    const detail = `Say which member: this credential has no subject that would be it.`;
-    throw new Problem("bad_member", detail);
+  if (requested === undefined) {
+    throw new Problem("bad_member", "A member name is required: this credential has no subject.");
   }
-  const member = parseMember(given);
-  return kind === "key" || kind === "open" ? member : parseMember(`${UNPROVEN_PREFIX}${member}`);
+  const name = parseMemberName(requested);
+  return kind === "key" || kind === "open" ? name : parseMemberName(`${UNPROVEN_PREFIX}${name}`);
 }
 
-/** Whether the holder of `authority` may be `member`, whom another credential has made of it. */
-export function mayUseMember({ grant }: Authority, member: MemberName): boolean {
-  if (grant.subject !== undefined) return member === grant.subject && !isUnproven(member);
-  return grant.kind === "key" || grant.kind === "open" || isUnproven(member);
+/** Returns whether the holder of `authority` may be `name`, which another credential joined as. */
+export function mayUseMember({ grant }: Authority, name: MemberName): boolean {
+  if (grant.subject !== undefined) return name === grant.subject && !isUnproven(name);
+  return grant.kind === "key" || grant.kind === "open" || isUnproven(name);
 }
 
 /**
- * A member's data as JSON text; undefined where none was given.
+ * Returns a member's data as JSON text, or undefined if there is none.
  *
  * @throws {Problem} `event_too_large`
  */
@@ -64,20 +67,21 @@ export function parseMemberData(value: unknown): string | undefined {
   if (bytes <= MAX_DATA_BYTES) return data;
   throw new Problem(
     "event_too_large",
-    `Cannot keep ${bytes} bytes of data for a member: ${MAX_DATA_BYTES} at the most.`,
+    `The member's data has ${bytes} bytes; at most ${MAX_DATA_BYTES} are allowed.`,
   );
 }
 
-/** Bytes of a member's data, as they count for limits. */
+/** Returns the bytes of a member's data that count for limits. */
 export function dataBytes(data: string | undefined): number {
   return data === undefined ? 0 : utf8.encode(data).length;
 }
 
-function subjectMember(subject: string): MemberName {
-  if (!isUnproven(subject)) return parseMember(subject);
+function subjectName(subject: string): MemberName {
+  if (!isUnproven(subject)) return parseMemberName(subject);
   throw new Problem(
     "bad_member",
-    `Cannot use ${quote(subject)} as a member: anyone without a subject could be the same.`,
+    `Cannot use the subject ${quote(subject)} as a member name: names that start with ` +
+      `"${UNPROVEN_PREFIX}" are for members without a subject.`,
   );
 }
 
@@ -85,13 +89,12 @@ function isUnproven(name: string): boolean {
   return name.startsWith(UNPROVEN_PREFIX);
 }
 
-function parseMember(text: string): MemberName {
-  const fault = channelFault(text); // a channel's name and a member's have the same form
+function parseMemberName(text: string): MemberName {
+  const fault = channelFault(text); // member names have the form of channel names
   if (fault === undefined) return text as MemberName;
   throw new Problem(
     "bad_member",
-    `Cannot use ${
-      quote(text)
-    } as a member: ${fault}. It is 1–256 bytes of UTF-8 without control characters.`,
+    `Cannot use ${quote(text)} as a member name: ${fault}. ` +
+      "A member name is 1–256 bytes of UTF-8 without control characters.",
   );
 }

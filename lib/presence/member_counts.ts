@@ -3,38 +3,42 @@ import type { ChannelKey } from "../shared/channel.ts";
 import { Problem } from "../shared/problem.ts";
 import type { BatchedReads } from "./batched_reads.ts";
 
-/** Members of a channel. Met: snapshots that take seconds, of a channel that everyone enters. */
+/** Members of one channel. Guards against channels whose snapshots take seconds to read. */
 export const MAX_MEMBERS = 1_000;
 
-/** Entries of this isolate into one channel. */
-interface Entries {
-  begun: number;
+/** The joins of this isolate that add a member to one channel. */
+interface ChannelJoins {
+  started: number;
   ended: number;
-  readonly underWay: Set<Promise<unknown>>;
-  /** Admissions that look at this. */
+  readonly pending: Set<Promise<unknown>>;
+  /** How many admissions refer to this. */
   users: number;
 }
 
 /**
- * Keeps a channel from having too many members. The commits that add and remove them keep the sum;
- * isolates that add members at the same moment may overshoot by what is under way in the others.
+ * Limits the members of a channel. The commits that add and remove members also keep their count.
+ * Isolates that add members at the same moment may exceed the limit by the joins that are pending in
+ * the other isolates.
  */
 export class MemberCounts {
   readonly #reads: BatchedReads;
-  readonly #entries = new Map<ChannelKey, Entries>();
+  readonly #joins = new Map<ChannelKey, ChannelJoins>();
 
   constructor(reads: BatchedReads) {
     this.#reads = reads;
   }
 
-  /** For one who may turn out to be a new member: the sum is read along with what tells that. */
+  /**
+   * Returns an admission for a join that may add a member. It starts to read the count at once, so
+   * that this shares a round trip with the read of the member's row.
+   */
   open(channelKey: ChannelKey): Admission {
-    const entries = this.#entries.get(channelKey) ??
-      { begun: 0, ended: 0, underWay: new Set(), users: 0 };
-    this.#entries.set(channelKey, entries);
-    entries.users++;
-    return new Admission(entries, () => this.#read(channelKey), () => {
-      if (--entries.users === 0) this.#entries.delete(channelKey);
+    const joins = this.#joins.get(channelKey) ??
+      { started: 0, ended: 0, pending: new Set(), users: 0 };
+    this.#joins.set(channelKey, joins);
+    joins.users++;
+    return new Admission(joins, () => this.#read(channelKey), () => {
+      if (--joins.users === 0) this.#joins.delete(channelKey);
     });
   }
 
@@ -44,43 +48,43 @@ export class MemberCounts {
   }
 }
 
-/** How full a channel was. */
-interface Look {
+/** A channel's member count as it was read. */
+interface CountReading {
   readonly count: number;
-  /** Entries that had ended before. */
+  /** How many joins had ended before the read. */
   readonly ended: number;
 }
 
-/** The way of one call into a channel, as long as it is not disposed. */
+/** Decides whether one join may add a member to a channel. */
 export class Admission implements Disposable {
-  readonly #entries: Entries;
+  readonly #joins: ChannelJoins;
   readonly #read: () => Promise<number>;
   readonly #close: () => void;
-  readonly #first: Promise<Look>;
+  readonly #firstReading: Promise<CountReading>;
 
-  constructor(entries: Entries, read: () => Promise<number>, close: () => void) {
-    this.#entries = entries;
+  constructor(joins: ChannelJoins, read: () => Promise<number>, close: () => void) {
+    this.#joins = joins;
     this.#read = read;
     this.#close = close;
-    this.#first = this.#look();
-    this.#first.catch(() => {}); // said to who is let in, if anyone
+    this.#firstReading = this.#readCount();
+    this.#firstReading.catch(() => {}); // admit() throws it, if it is called
   }
 
   /**
-   * Does `enter`, which adds a member, if there is room for one.
+   * Runs `join`, which adds a member, if the channel has room for one.
    *
-   * @throws {Problem} `presence_full`, `storage_*`; what `enter` throws
+   * @throws {Problem} `presence_full`, `storage_*`; what `join` throws
    */
-  async admit<T>(enter: () => Promise<T>): Promise<T> {
-    const entries = this.#entries;
+  async admit<T>(join: () => Promise<T>): Promise<T> {
+    const joins = this.#joins;
     await this.#takeRoom();
-    const work = enter();
-    entries.underWay.add(work);
+    const work = join();
+    joins.pending.add(work);
     try {
       return await work;
     } finally {
-      entries.underWay.delete(work);
-      entries.ended++;
+      joins.pending.delete(work);
+      joins.ended++;
     }
   }
 
@@ -88,39 +92,39 @@ export class Admission implements Disposable {
     this.#close();
   }
 
-  /** Once there is room, which is taken in the same tick: nobody else is to see it free. */
+  /** Checks for room and takes it in the same tick, so that no other join can take it too. */
   async #takeRoom(): Promise<void> {
-    const entries = this.#entries;
-    for (let look = this.#first;; look = this.#look()) {
-      const { count, ended } = await look;
-      // Those that hadn't ended when the sum was read may be in it or not.
-      const open = entries.begun - ended;
-      if (count + open < MAX_MEMBERS) {
-        entries.begun++;
+    const joins = this.#joins;
+    for (let reading = this.#firstReading;; reading = this.#readCount()) {
+      const { count, ended } = await reading;
+      // The count may or may not include joins that had not ended when it was read.
+      const uncertain = joins.started - ended;
+      if (count + uncertain < MAX_MEMBERS) {
+        joins.started++;
         return;
       }
-      if (open === 0) {
+      if (uncertain === 0) {
         throw new Problem(
           "presence_full",
-          `This channel has ${MAX_MEMBERS} members, and takes no more.`,
+          `This channel already has ${MAX_MEMBERS} members, which is the maximum.`,
         );
       }
-      await Promise.allSettled(entries.underWay);
+      await Promise.allSettled(joins.pending);
     }
   }
 
-  async #look(): Promise<Look> {
-    const { ended } = this.#entries;
+  async #readCount(): Promise<CountReading> {
+    const { ended } = this.#joins;
     return { count: await this.#read(), ended };
   }
 }
 
-/** Adds to `atomic` that the channel has one member more, or less. */
-export function sumMembers(
+/** Adds `change` to the channel's member count in the commit of `atomic`. */
+export function addToMemberCount(
   atomic: Deno.AtomicOperation,
   channelKey: ChannelKey,
   change: 1 | -1,
 ): void {
-  // The store's sum wraps, so two's complement takes away.
+  // The store's sum wraps, so adding the two's complement subtracts.
   atomic.sum(keys.memberCount(channelKey), BigInt.asUintN(64, BigInt(change)));
 }

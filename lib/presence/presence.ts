@@ -1,168 +1,126 @@
 import type { Log } from "../log/log.ts";
+import { waitAtMost } from "../shared/async/deadline.ts";
 import type { ChannelKey } from "../shared/channel.ts";
 import type { Offset } from "../shared/offset.ts";
 import { Problem } from "../shared/problem.ts";
-import { kindOf } from "../shared/problem_codes.ts";
-import { waitAtMost } from "../shared/async/deadline.ts";
-import { REAP_INTERVAL_MS, Reaper } from "./reaper.ts";
 import { type HttpSession, HttpSessions } from "./http_sessions.ts";
-import { IsolateLease } from "./isolate_lease.ts";
-import { type Member, memberId } from "./member.ts";
-import { MemberRows, presenceChannelKey, type Snapshot } from "./member_rows.ts";
 import { requestLeave, takeLeaveRequests } from "./leave_requests.ts";
-import { pooledForEach } from "../shared/async/pooled_for_each.ts";
-import { KeyedSerialQueue } from "../shared/async/serial_queue.ts";
-import { membersOf } from "./stays.ts";
+import { LocalMembers, type SessionKey } from "./local_members.ts";
+import type { Member } from "./member.ts";
+import { MemberRows } from "./member_rows.ts";
+import { MemberWriter } from "./member_writer.ts";
+import { presenceChannelKey } from "./presence_channel.ts";
+import { REAP_INTERVAL_MS, Reaper } from "./reaper.ts";
+import { readSnapshot, type Snapshot } from "./snapshot.ts";
 
-/** How long a member stays after its last session was lost, in ms: so a reconnect is no leave. */
-export const GRACE_MS = 10_000;
-/** Between two looks at what is due, in ms. */
-const BEAT_MS = 1_000;
-/**
- * Between two looks for members that nobody here is, in ms: of a commit that arrived when whoever
- * wanted it had been refused and had left.
- */
-const TIDY_MS = 60_000;
-/** Members that leave or return at once. Met: a log that has no room for publishes. */
-const AT_ONCE = 100;
-/** How long what is under way may take when it closes, in ms: a process has 5 s to stop. */
-const CLOSE_MS = 1_000;
+/** How often due work is done. */
+const TICK_INTERVAL_MS = 1_000;
+/** How often late joins are undone: their commit arrived after they were refused. */
+const LATE_JOIN_INTERVAL_MS = 60_000;
+/** How long closing waits for pending work: a process has 5 s to stop. */
+const CLOSE_TIMEOUT_MS = 1_000;
 
 export interface PresenceOptions {
   readonly kv: Deno.Kv;
   readonly log: Pick<Log, "append" | "head">;
-  /** Whether all isolates of the store are on this machine, and have its clock. */
+  /** Whether all isolates of the store run on this machine, and so share its clock. */
   readonly isOneMachine: boolean;
-  /** Told of what failed and is tried again. */
+  /** Called with failures of background work, which is tried again. */
   readonly onWarning: (message: string, cause: unknown) => void;
-  /** Milliseconds since 1970. @default {Date.now} */
+  /** Returns milliseconds since 1970. @default {Date.now} */
   readonly now?: () => number;
-  /** Milliseconds of a clock that never jumps. @default performance.now */
+  /** Returns milliseconds of a clock that never jumps. @default {performance.now} */
   readonly monotonicNow?: () => number;
-  /** From 0 to 1. @default {Math.random} */
+  /** Returns a number from 0 to 1. @default {Math.random} */
   readonly random?: () => number;
-  /** Milliseconds between two looks at what is due; 0: none but by {@link Presence.tick}. */
+  /** How often due work is done; 0 leaves it to calls of {@link Presence.tick}. */
   readonly tickIntervalMs?: number;
 }
 
-/** One session of a member, from its first `enter` on. */
-interface SessionState {
-  /** It was let in. */
-  isIn: boolean;
-  /** Calls of `enter` without their answer. */
-  calls: number;
-}
-
-/** A member that this isolate has. */
-interface LocalMember {
-  readonly key: string;
-  readonly member: Member;
-  /** Whoever keeps it there: sockets, and the names of HTTP sessions. */
-  readonly sessions: Map<unknown, SessionState>;
-  /** As this isolate knows it. */
-  data: string;
-  /** Whether the rows may say that it is here. */
-  isWritten: boolean;
-}
-
 /**
- * Who is in which channel, by the sessions that this isolate has: the first one of a member anywhere
- * enters it, the last one takes it out.
+ * Knows who is present in which channel. A member joins with the first of its sessions on any
+ * isolate, and leaves with the last one.
  */
 export class Presence {
   readonly #options: PresenceOptions;
   readonly #monotonicNow: () => number;
   readonly #rows: MemberRows;
-  readonly #lease: IsolateLease;
-  readonly #departures: Reaper;
+  readonly #writer: MemberWriter;
+  readonly #reaper: Reaper;
   readonly #http: HttpSessions;
-  readonly #turns = new KeyedSerialQueue();
-  readonly #held = new Map<string, LocalMember>();
-  /** Those without a session that was let in, and when they leave unless one is. */
-  readonly #leaving = new Map<LocalMember, number>();
-  /** Those that others took out, since they took this isolate for dead. */
-  readonly #astray = new Set<LocalMember>();
+  readonly #members = new LocalMembers();
   readonly #timer: ReturnType<typeof setInterval> | undefined;
   readonly #jobs = new Map<string, Promise<void>>();
-  #lookedAt = -Infinity;
-  #tidiedAt: number;
+  #reapedAtMs = -Infinity;
+  #undidLateJoinsAtMs: number;
   #isClosed = false;
 
   constructor(options: PresenceOptions) {
-    const { kv, log, isOneMachine, now = Date.now, random = Math.random } = options;
-    const monotonicNow = this.#monotonicNow = options.monotonicNow ?? (() => performance.now());
-    this.#tidiedAt = monotonicNow();
+    const { kv, log, isOneMachine, onWarning, now = Date.now, random = Math.random } = options;
+    const monotonicNow = options.monotonicNow ?? (() => performance.now());
     this.#options = options;
-    this.#rows = new MemberRows({ kv, log, now, random });
+    this.#monotonicNow = monotonicNow;
+    this.#undidLateJoinsAtMs = monotonicNow();
+    const rows = this.#rows = new MemberRows({ kv, log, now, random });
+    const members = this.#members;
+    const writer = new MemberWriter({ kv, rows, members, onWarning, now, monotonicNow });
+    this.#writer = writer;
     this.#http = new HttpSessions(monotonicNow);
-    this.#lease = new IsolateLease({ kv, now, monotonicNow, onLost: () => this.#lost() });
-    this.#departures = new Reaper({
+    this.#reaper = new Reaper({
       kv,
       isOneMachine,
       now,
       monotonicNow,
-      membersOf: (isolate) => membersOf(kv, isolate),
-      removeMember: (member, isolate) => {
-        return this.#turns.run(memberId(member), () => this.#rows.leave(member, isolate));
-      },
+      membersOf: (isolate) => rows.membersOf(isolate),
+      removeMember: (member, isolate) => writer.reap(member, isolate),
     });
-    const { tickIntervalMs: interval = BEAT_MS } = options;
-    if (interval > 0) this.#timer = setInterval(() => void this.tick(), interval);
+    const { tickIntervalMs = TICK_INTERVAL_MS } = options;
+    if (tickIntervalMs > 0) this.#timer = setInterval(() => void this.tick(), tickIntervalMs);
   }
 
   /**
-   * The member is there by `session`, with `data`, from now on. Once more with other data is an
-   * update.
+   * Adds a session to the member, until the session leaves or disconnects. Joining again with other
+   * data updates the member.
    *
-   * @param session as long as it is neither left nor lost.
-   * @param data JSON; undefined: what it has, or null.
-   * @returns the offset of the event that made the member what it is.
+   * @param data JSON; undefined keeps the member's data, which is null at first.
+   * @returns the offset of the member's last event.
    * @throws {Problem} `presence_full`, `shutting_down`, `contended`, `commit_unknown`,
    * `overloaded`, `storage_*`
    */
-  async join(session: unknown, member: Member, data?: string): Promise<Offset> {
+  async join(session: SessionKey, member: Member, data?: string): Promise<Offset> {
     if (this.#isClosed) throw new Problem("shutting_down", "This server is stopping.");
-    presenceChannelKey(member.channelKey); // says what is wrong with it before anything is kept
-    const local = this.#hold(member);
-    const state = local.sessions.get(session) ?? { isIn: false, calls: 0 };
-    local.sessions.set(session, state);
-    state.calls++;
+    presenceChannelKey(member.channelKey); // throws for an invalid channel before anything changes
+    const join = this.#members.startJoin(session, member);
     try {
-      const offset = await this.#turns.run(local.key, () => this.#enter(local, data));
-      state.isIn = true;
-      if (local.sessions.size > 0) this.#leaving.delete(local);
+      const offset = await this.#writer.join(join.local, data);
+      this.#members.acceptJoin(join);
       return offset;
     } catch (cause) {
-      const isOut = !state.isIn && state.calls === 1; // else another call may yet let it in
-      if (isOut && local.sessions.get(session) === state) this.#refused(session, local);
+      this.#members.refuseJoin(join, this.#monotonicNow());
       throw cause;
-    } finally {
-      state.calls--;
     }
   }
 
   /**
-   * The session has taken its leave: so has the member, if it was the last.
+   * Removes a session at its own request. The member leaves with its last session.
    *
-   * @throws {Problem} `contended`, `commit_unknown`, `overloaded`, `storage_*`: then it leaves soon.
+   * @throws {Problem} `contended`, `commit_unknown`, `overloaded`, `storage_*`: the member leaves
+   * when a later attempt succeeds.
    */
-  async leave(session: unknown, member: Member): Promise<void> {
-    const held = this.#held.get(memberId(member));
-    if (held === undefined || !held.sessions.delete(session)) return;
-    this.#leaveAfter(held, 0);
-    await this.#turns.run(held.key, () => this.#leave(held));
+  async leave(session: SessionKey, member: Member): Promise<void> {
+    const local = this.#members.leave(session, member, this.#monotonicNow());
+    if (local !== undefined) await this.#writer.leave(local);
   }
 
-  /** The session has ended without a word: the member leaves too, unless it comes back in time. */
-  disconnect(session: unknown, member: Member): void {
-    const held = this.#held.get(memberId(member));
-    if (held?.sessions.delete(session)) this.#leaveAfter(held, GRACE_MS);
+  /** Removes a session whose connection was lost. Its member leaves after the grace period. */
+  disconnect(session: SessionKey, member: Member): void {
+    this.#members.disconnect(session, member, this.#monotonicNow());
   }
 
   /**
-   * As {@link join}, for a session that ends by its time unless this is said again.
+   * Joins as {@link join} does, with a session that expires unless it is renewed by another call.
    *
-   * @param connect counts the session until it ends.
+   * @param connect counts a new session as a connection until it ends.
    * @throws {Problem} as {@link join}, and as {@link HttpSessions.renew}
    */
   async renewHttpSession(
@@ -176,54 +134,64 @@ export class Presence {
     try {
       return await this.join(sessionName, member, data);
     } finally {
-      if (!this.#held.get(memberId(member))?.sessions.has(sessionName)) this.#http.end(session);
+      if (!this.#members.hasSession(sessionName, member)) this.#http.end(session);
     }
   }
 
   /**
-   * Ends such a session, whichever isolate has it: another one within seconds.
+   * Ends a session over HTTP on whichever isolate has it; on another isolate within seconds.
    *
    * @throws {Problem} as {@link leave}
    */
-  async leaveOverHttp(session: HttpSession): Promise<void> {
-    await this.#part(session);
+  async endHttpSession(session: HttpSession): Promise<void> {
+    await this.#endOwnHttpSession(session);
     for (const isolate of await this.#rows.isolatesOf(session.member)) {
-      if (isolate !== this.#lease.id) await requestLeave(this.#options.kv, isolate, session);
+      if (isolate !== this.#writer.isolate) await requestLeave(this.#options.kv, isolate, session);
     }
   }
 
-  /** Who is in the channel. @throws {Problem} `bad_channel`, `storage_*` */
+  /** Returns who is present in the channel. @throws {Problem} `bad_channel`, `storage_*` */
   snapshot(channelKey: ChannelKey): Promise<Snapshot> {
-    return this.#rows.snapshot(channelKey);
+    const { kv, log } = this.#options;
+    return readSnapshot(kv, log, channelKey);
   }
 
-  /** Does what is due: that which is still under way from before goes on. */
+  /** Does the work that is due. Work still running from an earlier tick is not started twice. */
   async tick(): Promise<void> {
     if (this.#isClosed) return;
     for (const { member, sessionName } of this.#http.takeExpired()) {
       this.disconnect(sessionName, member);
     }
     const { kv } = this.#options;
-    const isLookDue = this.#monotonicNow() - this.#lookedAt >= REAP_INTERVAL_MS;
-    if (isLookDue) this.#lookedAt = this.#monotonicNow();
-    const isTidyDue = this.#monotonicNow() - this.#tidiedAt >= TIDY_MS;
-    if (isTidyDue) this.#tidiedAt = this.#monotonicNow();
+    const nowMs = this.#monotonicNow();
+    const isReapDue = nowMs - this.#reapedAtMs >= REAP_INTERVAL_MS;
+    if (isReapDue) this.#reapedAtMs = nowMs;
+    const isLateJoinCheckDue = nowMs - this.#undidLateJoinsAtMs >= LATE_JOIN_INTERVAL_MS;
+    if (isLateJoinCheckDue) this.#undidLateJoinsAtMs = nowMs;
     await Promise.all([
-      this.#job("members could not leave", () => this.#leaveDue()),
-      this.#job("the lease of members could not be renewed", () => this.#prolong()),
-      isLookDue && this.#job("members of other isolates could not be looked at", () => {
-        return this.#departures.reap(this.#lease.id);
+      this.#runJob("failed to remove members", () => this.#writer.removeDue()),
+      this.#runJob(
+        "failed to renew the lease of this isolate's members",
+        () => this.#writer.renewLease(),
+      ),
+      isReapDue && this.#runJob("failed to check for members of dead isolates", () => {
+        return this.#reaper.reap(this.#writer.isolate);
       }),
-      isLookDue && this.#held.size > 0 && this.#job("sessions could not be ended", () => {
-        return takeLeaveRequests(kv, this.#lease.id, (session) => this.#part(session));
+      isReapDue && this.#members.size > 0 && this.#runJob("failed to end HTTP sessions", () => {
+        return takeLeaveRequests(
+          kv,
+          this.#writer.isolate,
+          (session) => this.#endOwnHttpSession(session),
+        );
       }),
-      isTidyDue && this.#job("members that came late could not leave", () => this.#tidy()),
+      isLateJoinCheckDue &&
+      this.#runJob("failed to undo late joins", () => this.#writer.undoLateJoins()),
     ]);
   }
 
   /**
-   * Lets go of all: who doesn't come back elsewhere is taken out by another isolate after the grace
-   * time, or by the next process on the store.
+   * Stops. Members that do not reconnect elsewhere are reaped after the grace period, by another
+   * isolate or by the next process on the store.
    */
   async close(): Promise<void> {
     if (this.#isClosed) return;
@@ -231,121 +199,24 @@ export class Presence {
     clearInterval(this.#timer);
     this.#http.close();
     const end = async () => {
-      await Promise.all([this.#turns.idle(), ...this.#jobs.values()]);
-      if (this.#held.size > 0) await this.#lease.shorten(GRACE_MS);
-      else await this.#lease.release(() => true);
-      await this.#departures.release();
+      await Promise.all([this.#writer.idle(), ...this.#jobs.values()]);
+      await this.#writer.endLease();
+      await this.#reaper.release();
     };
-    // Without it the leases end by themselves.
-    const warned = end().catch((cause) => this.#options.onWarning("presence did not end", cause));
-    await waitAtMost(warned, CLOSE_MS);
+    // If this fails, the leases expire by themselves.
+    const ended = end().catch((cause) => {
+      this.#options.onWarning("failed to release the leases of presence", cause);
+    });
+    await waitAtMost(ended, CLOSE_TIMEOUT_MS);
   }
 
-  #hold(member: Member): LocalMember {
-    const key = memberId(member);
-    const local: LocalMember = this.#held.get(key) ??
-      { key, member, sessions: new Map(), data: "null", isWritten: false };
-    this.#held.set(key, local);
-    return local;
-  }
-
-  /** A session was not let in: the member stays for what it has of its grace time, if any. */
-  #refused(session: unknown, local: LocalMember): void {
-    local.sessions.delete(session);
-    if (local.sessions.size > 0) return;
-    if (!local.isWritten) this.#forget(local);
-    else if (!this.#leaving.has(local)) this.#leaveAfter(local, 0);
-  }
-
-  #forget(local: LocalMember): void {
-    if (this.#held.get(local.key) === local) this.#held.delete(local.key);
-    this.#leaving.delete(local);
-    this.#astray.delete(local);
-  }
-
-  async #part(session: HttpSession): Promise<void> {
+  async #endOwnHttpSession(session: HttpSession): Promise<void> {
     this.#http.end(session);
     await this.leave(session.sessionName, session.member);
   }
 
-  async #enter(asked: LocalMember, data: string | undefined): Promise<Offset> {
-    const local = this.#held.get(asked.key) ?? asked;
-    if (!this.#held.has(local.key)) { // it left, came back and left again before its turn
-      this.#held.set(local.key, local);
-      this.#leaveAfter(local, 0);
-    }
-    await this.#lease.ensureHeld();
-    try {
-      const row = await this.#rows.join(local.member, this.#lease.id, data, local.data);
-      local.isWritten = true;
-      local.data = row.data;
-      this.#astray.delete(local);
-      return row.offset;
-    } catch (cause) {
-      if (mayBeWritten(cause)) {
-        local.isWritten = true;
-        this.#lease.markUncertain();
-      }
-      throw cause;
-    }
-  }
-
-  /** If nobody has come meanwhile. */
-  async #leave(local: LocalMember): Promise<void> {
-    if (local.sessions.size > 0 || this.#held.get(local.key) !== local) return;
-    await this.#rows.leave(local.member, this.#lease.id);
-    local.isWritten = false;
-    if (local.sessions.size === 0) this.#forget(local); // else theirs is the next turn
-  }
-
-  #leaveAfter(local: LocalMember, milliseconds: number): void {
-    if (local.sessions.size === 0) this.#leaving.set(local, this.#monotonicNow() + milliseconds);
-  }
-
-  async #leaveDue(): Promise<void> {
-    const due = [...this.#leaving].filter(([, at]) => at <= this.#monotonicNow());
-    await pooledForEach(AT_ONCE, due, async ([local]) => {
-      await this.#turns.run(local.key, () => this.#leave(local))
-        .catch((cause) => this.#options.onWarning("a member could not leave yet", cause));
-    });
-  }
-
-  async #prolong(): Promise<void> {
-    if (this.#held.size === 0) return await this.#lease.release(() => this.#held.size === 0);
-    await this.#lease.ensureHeld();
-    await pooledForEach(AT_ONCE, [...this.#astray], async (local) => {
-      await this.#turns.run(local.key, () => this.#return(local))
-        .catch((cause) => this.#options.onWarning("a member could not return yet", cause));
-    });
-  }
-
-  /** Takes out who is here by the rows and by no session. */
-  async #tidy(): Promise<void> {
-    const places = await membersOf(this.#options.kv, this.#lease.id);
-    const left = places.filter((member) => !this.#held.has(memberId(member)));
-    await pooledForEach(AT_ONCE, left, async (member) => {
-      const key = memberId(member);
-      const leave = async () => {
-        if (!this.#held.has(key)) await this.#rows.leave(member, this.#lease.id);
-      };
-      await this.#turns.run(key, leave)
-        .catch((cause) =>
-          this.#options.onWarning("a member that came late could not leave", cause)
-        );
-    });
-  }
-
-  #lost(): void {
-    for (const local of this.#held.values()) this.#astray.add(local);
-  }
-
-  async #return(local: LocalMember): Promise<void> {
-    if (local.sessions.size > 0 && this.#astray.has(local)) await this.#enter(local, undefined);
-    else this.#astray.delete(local);
-  }
-
-  /** Unless the same is still under way. */
-  async #job(failure: string, work: () => Promise<void>): Promise<void> {
+  /** Runs background work, unless the same is still running. Failures are only logged. */
+  async #runJob(failure: string, work: () => Promise<void>): Promise<void> {
     const running = this.#jobs.get(failure);
     if (running !== undefined) return await running;
     const job = work()
@@ -354,10 +225,4 @@ export class Presence {
     this.#jobs.set(failure, job);
     await job;
   }
-}
-
-/** Whether what failed so may be in the store all the same, or come there later. */
-function mayBeWritten(cause: unknown): boolean {
-  if (!(cause instanceof Problem)) return true;
-  return kindOf(cause.code) === "storage";
 }

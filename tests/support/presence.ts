@@ -1,6 +1,6 @@
 import { Presence, type PresenceOptions } from "../../lib/presence/presence.ts";
 import type { Member, MemberName } from "../../lib/presence/member.ts";
-import { presenceChannelKey } from "../../lib/presence/member_rows.ts";
+import { presenceChannelKey } from "../../lib/presence/presence_channel.ts";
 import type { Log } from "../../lib/log/log.ts";
 import type { ChannelKey } from "../../lib/shared/channel.ts";
 import { type Offset, ORIGIN, parseOffset } from "../../lib/shared/offset.ts";

@@ -1,4 +1,5 @@
 import type { Authority } from "../../auth/authority.ts";
+import { JoinState } from "../../presence/join_state.ts";
 import {
   dataBytes,
   mayUseMember,
@@ -9,37 +10,35 @@ import {
 } from "../../presence/member.ts";
 import type { Presence } from "../../presence/presence.ts";
 import { channelKeyOf, channelOf, parseChannel } from "../../shared/channel.ts";
+import type { Offset } from "../../shared/offset.ts";
 import { Problem } from "../../shared/problem.ts";
 import type { SocketClient } from "./client.ts";
 import type { MessageOf } from "./message.ts";
 import type { SocketOutput } from "./output.ts";
 
-/** Members that one socket is. Met: one socket that fills everyone's presence. */
+/** Members of one socket. Guards against one socket that fills the presence of all channels. */
 const MAX_MEMBERSHIPS = 100;
 
 export interface SocketMembersOptions {
   readonly presence: Pick<Presence, "join" | "leave" | "disconnect">;
   readonly client: Pick<SocketClient, "published">;
   readonly output: SocketOutput;
-  /** Told of what failed when nobody waited for it. */
+  /** Called with failures that answer no message. */
   readonly fail: (cause: unknown) => void;
 }
 
-/** A member that the socket is, or asks to be. */
+/** A member as which the socket has joined, or asks to join. */
 interface Membership {
   readonly member: Member;
-  /** It was let in. */
-  isIn: boolean;
-  /** `enter` messages without their answer. */
-  calls: number;
+  readonly state: JoinState;
 }
 
-/** The members that one socket is, in which channels. */
+/** The members as which one socket is present. */
 export class SocketMembers {
   readonly #options: SocketMembersOptions;
   readonly #memberships = new Map<string, Membership>();
-  /** Those that were ended since their right was lost. */
-  readonly #lost = new WeakSet<Member>();
+  /** Members that were removed because the credential lost the right. */
+  readonly #revoked = new WeakSet<Member>();
 
   constructor(options: SocketMembersOptions) {
     this.#options = options;
@@ -50,46 +49,47 @@ export class SocketMembers {
   }
 
   /**
+   * Joins as the message says, and answers it.
+   *
    * @throws {Problem} `bad_channel`, `bad_member`, `channel_reserved`, `event_too_large`,
    * `forbidden`, `presence_full`, `rate_limited`, `too_many_channels`, `contended`,
    * `commit_unknown`, `overloaded`, `storage_*`, `shutting_down`
    */
-  async enter(authority: Authority, message: MessageOf<"enter">): Promise<void> {
+  async join(authority: Authority, message: MessageOf<"enter">): Promise<void> {
     const { presence, client, output } = this.#options;
     const { ref } = message;
-    const asked = memberOf(authority, message);
+    const requested = memberOf(authority, message);
     const data = parseMemberData(message.data);
     client.published(authority, dataBytes(data));
-    const key = memberId(asked);
-    const known = this.#memberships.get(key);
+    const id = memberId(requested);
+    const known = this.#memberships.get(id);
     if (known === undefined && this.#memberships.size >= MAX_MEMBERSHIPS) {
       throw new Problem(
         "too_many_channels",
-        `A socket is ${MAX_MEMBERSHIPS} members at the most.`,
+        `A socket can be at most ${MAX_MEMBERSHIPS} members.`,
       );
     }
-    const membership = known ?? { member: asked, isIn: false, calls: 0 };
-    this.#memberships.set(key, membership);
-    membership.calls++;
-    const { member } = membership;
+    const membership = known ?? { member: requested, state: new JoinState() };
+    this.#memberships.set(id, membership);
+    const { member, state } = membership;
+    state.start();
+    let offset: Offset;
     try {
-      const offset = await presence.join(this, member, data);
-      if (this.#lost.has(member)) {
-        throw new Problem("forbidden", "The right to this was lost while it was being done.");
+      offset = await presence.join(this, member, data);
+      if (this.#revoked.has(member)) {
+        throw new Problem("forbidden", "The credential lost the right while the member joined.");
       }
-      membership.isIn = true;
-      const { channelKey, name } = member;
-      output.send({ op: "entered", ref, channel: channelOf(channelKey), member: name, offset });
     } catch (cause) {
-      const isOut = !membership.isIn && membership.calls === 1;
-      if (isOut && this.#memberships.get(key) === membership) this.#memberships.delete(key);
+      const isOut = state.refuse();
+      if (isOut && this.#memberships.get(id) === membership) this.#memberships.delete(id);
       throw cause;
-    } finally {
-      membership.calls--;
     }
+    state.accept();
+    const channel = channelOf(member.channelKey);
+    output.send({ op: "entered", ref, channel, member: member.name, offset });
   }
 
-  /** @throws {Problem} as {@link enter} does */
+  /** Leaves as the message says, and answers it. @throws {Problem} as {@link join} does */
   async leave(authority: Authority, message: MessageOf<"leave">): Promise<void> {
     const { presence, client, output } = this.#options;
     const member = memberOf(authority, message);
@@ -99,30 +99,29 @@ export class SocketMembers {
     output.send({ op: "left", ref: message.ref });
   }
 
-  /** Ends what `authority` doesn't allow, and says so. */
+  /** Removes the members that `authority` no longer allows, and tells the client. */
   checkRights(authority: Authority): void {
     const { presence, output, fail } = this.#options;
-    for (const [key, { member }] of [...this.#memberships]) {
+    for (const [id, { member }] of [...this.#memberships]) {
       const { channelKey, name } = member;
       const channel = channelOf(channelKey);
       if (authority.may("presence", channel) && mayUseMember(authority, name)) continue;
-      this.#memberships.delete(key);
-      this.#lost.add(member);
+      this.#memberships.delete(id);
+      this.#revoked.add(member);
       output.send({ op: "left", channel, member: name, reason: "forbidden" });
       presence.leave(this, member).catch(fail);
     }
   }
 
-  /** The socket has ended: its members may come back by another. */
+  /** Disconnects all members, which may come back by another socket. */
   close(): void {
-    for (const { member } of this.#memberships.values()) {
-      this.#options.presence.disconnect(this, member);
-    }
+    const { presence } = this.#options;
+    for (const { member } of this.#memberships.values()) presence.disconnect(this, member);
     this.#memberships.clear();
   }
 }
 
-/** Whom a message is about, where that is allowed. */
+/** Returns the member that a message is about. @throws {Problem} if `authority` does not allow it */
 function memberOf(
   authority: Authority,
   { channel, member }: Pick<MessageOf<"enter">, "channel" | "member">,

@@ -140,7 +140,7 @@ export class MessageHandler implements ConnectionHandler, Disposable {
       case "publish":
         return this.#publish(message);
       case "enter":
-        return this.#members.enter(this.#admission.authority, message);
+        return this.#members.join(this.#admission.authority, message);
       case "leave":
         return this.#members.leave(this.#admission.authority, message);
       case "auth":

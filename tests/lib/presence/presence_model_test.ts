@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import * as fc from "fast-check";
 import type { KvLog } from "../../../lib/log/kv_log.ts";
-import { GRACE_MS, type Presence } from "../../../lib/presence/presence.ts";
+import { GRACE_MS } from "../../../lib/presence/local_members.ts";
+import type { Presence } from "../../../lib/presence/presence.ts";
 import { FakeClock } from "../../support/clock.ts";
 import { type LogStore, STORES } from "../../support/log_stores.ts";
 import { foldOf, memberIn, openPresence, snapshotOf } from "../../support/presence.ts";

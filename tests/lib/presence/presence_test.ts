@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { keys } from "../../../lib/kv/keys.ts";
 import type { KvLog } from "../../../lib/log/kv_log.ts";
 import type { Draft } from "../../../lib/log/log.ts";
-import { isPresenceWithoutMembers } from "../../../lib/presence/empty_channel.ts";
+import { isPresenceWithoutMembers } from "../../../lib/presence/presence_channel.ts";
 import type { Presence, PresenceOptions } from "../../../lib/presence/presence.ts";
 import { DEFAULT_TENANT } from "../../../lib/shared/channel.ts";
 import { Problem } from "../../../lib/shared/problem.ts";
@@ -10,7 +10,7 @@ import { FakeClock } from "../../support/clock.ts";
 import { problem, readEvents } from "../../support/log_reading.ts";
 import { type IsolateOptions, type LogStore, openEmbedded } from "../../support/log_stores.ts";
 import { memberIn, openPresence, snapshotOf } from "../../support/presence.ts";
-import { presenceChannelKey } from "../../../lib/presence/member_rows.ts";
+import { presenceChannelKey } from "../../../lib/presence/presence_channel.ts";
 import { until } from "../../support/until.ts";
 import { watchedKv } from "../../support/watched_kv.ts";
 
@@ -190,7 +190,7 @@ Deno.test("a session over HTTP is ended from any isolate", async () => {
   const [one, two] = [await isolate(store, clock), await isolate(store, clock)];
   await one.presence.renewHttpSession({ member: ann, sessionName: "a" }, undefined, nobody);
   await one.presence.renewHttpSession({ member: bob, sessionName: "a" }, undefined, nobody);
-  await two.presence.leaveOverHttp({ member: ann, sessionName: "a" });
+  await two.presence.endHttpSession({ member: ann, sessionName: "a" });
   await pass(clock, 4, [one, two]);
   assert.deepEqual(await changes(one), ["enter ann", "enter bob", "leave ann"]);
   assert.deepEqual(await names(one), ["bob"]);
@@ -205,9 +205,9 @@ Deno.test("made-up sessions that are ended cost few commits", async () => {
   const [one, two] = [await isolate(store, clock, { kv }), await isolate(store, clock)];
   await one.presence.renewHttpSession({ member: ann, sessionName: "a" }, undefined, nobody);
   for (let i = 0; i < 500; i++) {
-    await two.presence.leaveOverHttp({ member: ann, sessionName: `made-up-${i}` });
+    await two.presence.endHttpSession({ member: ann, sessionName: `made-up-${i}` });
   }
-  await two.presence.leaveOverHttp({ member: ann, sessionName: "a" });
+  await two.presence.endHttpSession({ member: ann, sessionName: "a" });
   writes = 0;
   await pass(clock, 4, [one]);
   assert.ok(writes < 50, `${writes} writes`);
@@ -235,7 +235,7 @@ Deno.test("sessions that take long to end keep nobody from finding an isolate de
   const [two, dead] = [await isolate(store, clock), await isolate(store, clock)];
   await dead.presence.join("s", ann);
   await one.presence.renewHttpSession({ member: bob, sessionName: "b" }, undefined, nobody);
-  await two.presence.leaveOverHttp({ member: bob, sessionName: "b" });
+  await two.presence.endHttpSession({ member: bob, sessionName: "b" });
   const beats: Promise<void>[] = [];
   await until("the dead one's member has left", async () => {
     clock.advance(1_000);

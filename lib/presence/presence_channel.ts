@@ -3,9 +3,19 @@ import {
   type ChannelKey,
   channelKeyOf,
   channelOf,
+  presenceChannel,
   tenantOf,
   watchedChannel,
 } from "../shared/channel.ts";
+
+/**
+ * Returns the key of the channel that has the changes of a channel's presence.
+ *
+ * @throws {Problem} `bad_channel`
+ */
+export function presenceChannelKey(channelKey: ChannelKey): ChannelKey {
+  return channelKeyOf(tenantOf(channelKey), presenceChannel(channelOf(channelKey)));
+}
 
 /**
  * Returns whether `channelKey` is a presence channel without members. Nobody can delete such a
