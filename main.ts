@@ -7,8 +7,8 @@ import { Siblings } from "./lib/siblings.ts";
 import { openServer, type Server } from "./lib/server.ts";
 import { createApp } from "./routes/app.ts";
 
-/** After a signal the process is gone within this time, in ms, whatever still hangs. */
-const STOP_LIMIT = 4_500;
+/** Milliseconds after a signal in which the process exits, even if something hangs. */
+const STOP_TIMEOUT_MS = 4_500;
 
 const logger = createLogger({
   isPretty: Deno.stderr.isTerminal(),
@@ -16,19 +16,21 @@ const logger = createLogger({
 });
 logUncaught(logger);
 const config = readConfig();
-const server = await open();
+const server = await openOrExit();
 const app = createApp(server);
 
-/** `deno serve main.ts` (with `--parallel` an isolate a core) and edge platforms start here. */
+/** `deno serve main.ts` starts here (one isolate a core with `--parallel`), as do edge platforms. */
 export default {
   fetch: app.fetch,
-  onListen: (address) => {
-    if (config.tls !== undefined) refuse("WEIR_TLS_CERT is for deno task start, not deno serve.");
-    ready(address as Deno.NetAddr, "http");
+  onListen: (addr) => {
+    if (config.tls !== undefined) {
+      exitWith("WEIR_TLS_CERT works with deno task start only, not with deno serve.");
+    }
+    ready(addr as Deno.NetAddr, "http");
   },
 } satisfies Deno.ServeDefaultExport;
 
-// A module can't tell `deno run` from `deno serve`, so the start task says which it is.
+// A module cannot tell `deno run` from `deno serve`, so the start task passes an argument.
 const listener = Deno.args.includes("--listen") ? await startListening() : undefined;
 
 const siblings = new Siblings();
@@ -40,12 +42,12 @@ function readConfig(): Config {
   try {
     return parseConfig(Deno.env.toObject());
   } catch (cause) {
-    if (cause instanceof ConfigError) return refuse(cause.message);
+    if (cause instanceof ConfigError) return exitWith(cause.message);
     throw cause;
   }
 }
 
-async function open(): Promise<Server> {
+async function openOrExit(): Promise<Server> {
   try {
     if (config.kv !== undefined && !/^(https?:|:memory:)/.test(config.kv)) {
       await Deno.mkdir(dirname(config.kv), { recursive: true });
@@ -53,16 +55,16 @@ async function open(): Promise<Server> {
     return await openServer(config, logger);
   } catch (cause) {
     if (cause instanceof StoreInUseError || cause instanceof KeysError) {
-      return refuse(cause.message);
+      return exitWith(cause.message);
     }
-    logger.error("the store cannot be opened", errorFields(cause));
-    return refuse("Cannot open the store that WEIR_KV names.");
+    logger.error("the store could not be opened", errorFields(cause));
+    return exitWith("Cannot open the store. Check WEIR_KV.");
   }
 }
 
 async function startListening(): Promise<Listener> {
   const { host: hostname, port, tls } = config;
-  refusePublic(hostname);
+  requireLoopback(hostname);
   try {
     return await listen({
       hostname,
@@ -70,54 +72,59 @@ async function startListening(): Promise<Listener> {
       tls,
       handler: app.fetch,
       onListen: ready,
-      onReload: () => logger.info("the certificate was reloaded"),
+      onReload: () => logger.info("certificate reloaded"),
       onReloadFailed: (cause) => {
-        logger.warn("the new certificate cannot be used: the old one stays", errorFields(cause));
+        logger.warn(
+          "the new certificate cannot be used, so the old one stays in use",
+          errorFields(cause),
+        );
       },
       beforeRetire: () => server.closeSockets(),
       onAcceptFailed: (cause) => {
-        logger.error("no connection could be accepted: trying again", errorFields(cause));
+        logger.error("accepting connections failed and will be retried", errorFields(cause));
       },
     });
   } catch (cause) {
-    if (cause instanceof ListenError) return refuse(cause.message);
+    if (cause instanceof ListenError) return exitWith(cause.message);
     if (cause instanceof Deno.errors.AddrInUse) {
-      return refuse(`Cannot listen on port ${port}: it is taken. Choose another by WEIR_PORT.`);
+      return exitWith(
+        `Cannot listen on port ${port}: it is already in use. Set WEIR_PORT to another port.`,
+      );
     }
-    const reason = cause instanceof Error ? cause.message : "the reason is unknown";
-    return refuse(
-      `Cannot listen on ${hostname}, port ${port}: ${reason}. Choose others by WEIR_HOST and WEIR_PORT.`,
+    const reason = cause instanceof Error ? cause.message : "unknown error";
+    return exitWith(
+      `Cannot listen on ${hostname}, port ${port}: ${reason}. Check WEIR_HOST and WEIR_PORT.`,
     );
   }
 }
 
 function ready({ hostname, port }: Deno.NetAddr, scheme: "http" | "https"): void {
-  refusePublic(hostname);
+  requireLoopback(hostname);
   const host = hostname.includes(":") ? `[${hostname}]` : hostname;
   write(Deno.stdout, `Weir listening on ${scheme}://${host}:${port}/`);
   if (config.isOpen) {
-    logger.info("open mode: no keys, so everyone on this machine may publish and read");
+    logger.info("open mode: without keys, everyone on this machine may publish and read");
   }
 }
 
-/** Without keys everyone who reaches Weir may do everything. */
-function refusePublic(hostname: string): void {
+/** Exits if others could reach a server without keys: it lets everyone do everything. */
+function requireLoopback(hostname: string): void {
   if (!config.isOpen || isLoopback(hostname)) return;
-  refuse(
-    `Cannot listen on ${hostname} without keys: only on a loopback address, such as 127.0.0.1 (WEIR_HOST, or --host of deno serve). "deno task keys init" makes keys.`,
+  exitWith(
+    `Cannot listen on ${hostname} without keys. Create keys with "deno task keys init", or listen on a loopback address such as 127.0.0.1 (WEIR_HOST, or --host of deno serve).`,
   );
 }
 
-/** Stops accepting, tells every subscriber, finishes commits and closes the store. */
+/** Says goodbye to all clients, stops listening, finishes commits and closes the store. */
 async function stop(signal: string): Promise<void> {
   if (server.isStopping()) return;
   logger.info("stopping", { signal });
-  const limit = setTimeout(() => {
-    logger.warn("stopped before everything had ended");
+  const timer = setTimeout(() => {
+    logger.warn("stopped before everything was closed");
     Deno.exit(0);
-  }, STOP_LIMIT);
+  }, STOP_TIMEOUT_MS);
   try {
-    // First the goodbyes: the listener's shutdown closes sockets at once, with a code of its own.
+    // Goodbyes come first: the listener's shutdown closes sockets at once, with another code.
     await server.disconnectClients();
     const drained = listener?.shutdown();
     await server.close();
@@ -127,11 +134,11 @@ async function stop(signal: string): Promise<void> {
   } catch (cause) {
     logger.error("stopping failed", errorFields(cause));
   }
-  clearTimeout(limit);
+  clearTimeout(timer);
   Deno.exit(0);
 }
 
-function refuse(reason: string): never {
+function exitWith(reason: string): never {
   logger.error(reason);
   Deno.exit(1);
 }

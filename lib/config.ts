@@ -6,49 +6,47 @@ import type { Retention } from "./log/log.ts";
 import { PAGE_NAMES, type PageName, PAGES_WITH_KEYS, parsePages } from "./pages.ts";
 import { SIZE_UNITS } from "./shared/size.ts";
 
-/** All that the environment decides. */
+/** The settings of a server, from its environment. */
 export interface Config {
   readonly host: string;
-  /** 0: any free one. */
+  /** 0 for any free port. */
   readonly port: number;
-  /** The folder for what Weir itself keeps in files. */
+  /** The folder for Weir's own files. */
   readonly dataFolder: string;
-  /** A path, a KV Connect URL, or undefined for the platform's own store. */
+  /** A path, a KV Connect URL, or undefined for the store of the platform. */
   readonly kv: string | undefined;
   readonly retention: Retention;
-  /** Milliseconds. */
   readonly heartbeatMs: number;
-  /** Origins of pages, beside Weir's own, that browsers may come from. */
+  /** Origins, in addition to Weir's own, whose pages may send requests. */
   readonly origins: readonly string[];
-  /** Origins under which Weir itself is reached from elsewhere. */
+  /** The public origins of this server. */
   readonly publicUrls: readonly string[];
   readonly tls: { readonly certPath: string; readonly keyPath: string } | undefined;
   readonly tokens: TokenConfig;
-  /** What who brings no credential may do; undefined: nothing. */
+  /** What a request without a credential may do. Undefined if such requests are refused. */
   readonly anonymous: Scope | undefined;
   readonly limits: LimitTable;
-  /** Channels that a tenant may have. */
+  /** The maximum number of channels of a tenant. */
   readonly tenantChannels: number;
   readonly trustedProxies: TrustedProxies;
-  /** The pages that are served. */
+  /** The pages that this server serves. */
   readonly pages: readonly PageName[];
-  /** Neither keys nor a policy for anonymous access: who reaches Weir may do everything. */
+  /** Whether everyone may do everything: there are no keys and no policy for anonymous access. */
   readonly isOpen: boolean;
 }
 
 /** How tokens are verified. */
 export interface TokenConfig {
-  /** A JWKS as JSON, its path or its URL; undefined: tokens are refused. */
+  /** A JWKS as JSON, its path or its URL. Undefined if tokens are refused. */
   readonly jwks: string | undefined;
   readonly issuer: string | undefined;
   readonly audience: string | undefined;
-  /** Milliseconds. */
   readonly maxLifetimeMs: number;
-  /** Milliseconds that clocks may differ. */
+  /** Milliseconds by which clocks may differ. */
   readonly skewMs: number;
 }
 
-/** A setting that Weir can't start with. */
+/** A setting is missing or invalid. Its message names the variable and the allowed values. */
 export class ConfigError extends Error {
   override readonly name = "ConfigError";
 }
@@ -63,34 +61,34 @@ const DURATION_UNITS: Readonly<Record<string, number>> = {
   d: DAY,
 };
 
-/** Milliseconds that a text like `500ms`, `15s`, `10m`, `12h` or `90d` says, or undefined. */
+/** Parses `500ms`, `15s`, `10m`, `12h` or `90d` into milliseconds. Returns undefined if invalid. */
 export function parseDuration(text: string): number | undefined {
   const [, amount = "", unit = ""] = /^(\d{1,9})(ms|s|m|h|d)$/.exec(text) ?? [];
   const factor = DURATION_UNITS[unit];
   return factor === undefined ? undefined : Number(amount) * factor;
 }
 
-const duration = (min: number, max: number, says: string) =>
+const duration = (min: number, max: number, expected: string) =>
   z.string().transform((text, context) => {
     const value = parseDuration(text);
     if (value !== undefined && value >= min && value <= max) return value;
-    context.addIssue({ code: "custom", message: says });
+    context.addIssue({ code: "custom", message: expected });
     return z.NEVER;
   });
 
-const size = (says: string) =>
+const size = (expected: string) =>
   z.string().transform((text, context) => {
     const [, amount = "", unit = "?"] = /^(\d{1,15})(B|KiB|MiB|GiB|)$/.exec(text) ?? [];
     const value = Number(amount) * (SIZE_UNITS[unit] ?? NaN);
     if (amount !== "" && value >= 1 && Number.isSafeInteger(value)) return value;
-    context.addIssue({ code: "custom", message: says });
+    context.addIssue({ code: "custom", message: expected });
     return z.NEVER;
   });
 
 const wholeNumber = (min: number, max: number) => {
-  const says = `a whole number from ${min} to ${max}`;
-  return z.string().regex(/^\d{1,15}$/, says).transform(Number)
-    .refine((value) => value >= min && value <= max, says);
+  const expected = `a whole number from ${min} to ${max}`;
+  return z.string().regex(/^\d{1,15}$/, expected).transform(Number)
+    .refine((value) => value >= min && value <= max, expected);
 };
 
 const origins = z.string().transform((text, context) => {
@@ -99,34 +97,34 @@ const origins = z.string().transform((text, context) => {
     if (URL.canParse(part) && new URL(part).origin === part) continue;
     context.addIssue({
       code: "custom",
-      message: "origins like https://app.example.com, split by commas",
+      message: "origins such as https://app.example.com, separated by commas",
     });
     return z.NEVER;
   }
   return parts;
 });
 
-/** What `parse` makes of the text, or the sentence that it throws. */
+/** Transforms a text by `parse`, whose error message becomes the issue. */
 const parsed = <T>(parse: (text: string) => T) =>
   z.string().transform((text, context) => {
     try {
       return parse(text);
     } catch (cause) {
-      const message = cause instanceof Error ? cause.message : "another text";
+      const message = cause instanceof Error ? cause.message : "another value";
       context.addIssue({ code: "custom", message });
       return z.NEVER;
     }
   });
 
 const environment = z.strictObject({
-  WEIR_HOST: z.string().min(1, "an address to listen on").default("127.0.0.1"),
+  WEIR_HOST: z.string().min(1, "an IP address or a host name to listen on").default("127.0.0.1"),
   WEIR_PORT: wholeNumber(0, 65_535).default(8_000),
   WEIR_KV: z.string().min(1, "a path or a KV Connect URL").optional(),
   WEIR_DATA: z.string().min(1, "a folder").default("./data"),
   WEIR_RETENTION_AGE: duration(SECOND, 36_500 * DAY, "a time from 1s to 36500d, such as 12h or 7d")
     .default(7 * DAY),
   WEIR_RETENTION_EVENTS: wholeNumber(1, 1_000_000_000_000).default(100_000),
-  WEIR_RETENTION_BYTES: size("a size of at least 1, such as 1048576 or 256MiB")
+  WEIR_RETENTION_BYTES: size("a size of at least 1 byte, such as 1048576 or 256MiB")
     .default(256 * 2 ** 20),
   WEIR_HEARTBEAT: duration(SECOND, 300 * SECOND, "a time from 1s to 300s, such as 15s")
     .default(15 * SECOND),
@@ -135,13 +133,13 @@ const environment = z.strictObject({
   WEIR_TLS_CERT: z.string().min(1, "the path of a PEM file").optional(),
   WEIR_TLS_KEY: z.string().min(1, "the path of a PEM file").optional(),
   WEIR_JWKS: z.string().min(1, "a JWKS as JSON, its path or its URL").optional(),
-  WEIR_TOKEN_ISSUER: z.string().min(1, "what tokens have as iss").optional(),
-  WEIR_TOKEN_AUDIENCE: z.string().min(1, "what tokens have as aud").optional(),
+  WEIR_TOKEN_ISSUER: z.string().min(1, "the iss of tokens").optional(),
+  WEIR_TOKEN_AUDIENCE: z.string().min(1, "the aud of tokens").optional(),
   WEIR_TOKEN_MAX_LIFETIME: duration(SECOND, 365 * DAY, "a time from 1s to 365d, such as 1h")
     .default(DAY),
   WEIR_TOKEN_SKEW: duration(0, 300 * SECOND, "a time from 0s to 300s, such as 30s")
     .default(30 * SECOND),
-  /** Nothing of the server's: `deno task keys` asks a server with it. */
+  /** Unused by the server: `deno task keys` sends it to a server. */
   WEIR_ADMIN_TOKEN: z.string().min(1, "a token").optional(),
   WEIR_ANONYMOUS: parsed(parseAnonymous).optional(),
   WEIR_TENANT_CHANNELS: wholeNumber(1, 1_000_000_000).default(100_000),
@@ -151,9 +149,9 @@ const environment = z.strictObject({
 });
 
 /**
- * The configuration that `env` asks for. Only variables that start with `WEIR_` are looked at.
+ * Parses the environment. Ignores variables that don't start with `WEIR_`.
  *
- * @throws {ConfigError} naming the variable and what is allowed.
+ * @throws {ConfigError}
  */
 export function parseConfig(env: Readonly<Record<string, string>>): Config {
   const own = Object.entries(env)
@@ -163,7 +161,7 @@ export function parseConfig(env: Readonly<Record<string, string>>): Config {
     const [issue] = parsed.error.issues;
     if (issue?.code === "unrecognized_keys") {
       const known = Object.keys(environment.shape).join(", ");
-      throw new ConfigError(`${issue.keys[0]} is not a setting of Weir: those are ${known}.`);
+      throw new ConfigError(`Unknown setting ${issue.keys[0]}. Allowed: ${known}.`);
     }
     throw new ConfigError(`${issue?.path.join(".")} must be ${issue?.message}.`);
   }
@@ -204,10 +202,12 @@ function tlsOf(certPath: string | undefined, keyPath: string | undefined): Confi
   if (certPath !== undefined && keyPath !== undefined) return { certPath, keyPath };
   if (certPath === undefined && keyPath === undefined) return undefined;
   const missing = certPath === undefined ? "WEIR_TLS_CERT" : "WEIR_TLS_KEY";
-  throw new ConfigError(`${missing} must be set too: a certificate goes with its key.`);
+  throw new ConfigError(
+    `${missing} must be set too: WEIR_TLS_CERT and WEIR_TLS_KEY need each other.`,
+  );
 }
 
-/** Whether `host`, a name or an address without a port, is this machine's own. */
+/** Returns whether `host`, a name or an IP address without a port, is a loopback one. */
 export function isLoopback(host: string): boolean {
   return host === "localhost" || host.endsWith(".localhost") || host === "::1" ||
     host === "[::1]" || /^127(?:\.\d{1,3}){3}$/.test(host);

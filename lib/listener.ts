@@ -1,64 +1,65 @@
 import { quote } from "./shared/problem.ts";
 
-/** Between two looks at the certificate's files, in ms. A change is taken at the second. */
+/** Milliseconds between two reads of the certificate's files. */
 const POLL_INTERVAL_MS = 1_000;
 /**
- * After the server could accept no more it listens again, in ms. Met: so many connections that the
- * process has no file descriptor left. `Deno.serve` then ends for good; those it has stay open.
+ * Milliseconds until the server listens again after it failed to accept. Guards against so many
+ * connections that the process has no file descriptor left: `Deno.serve` then stops accepting for
+ * good, and its open connections stay.
  */
 const RELISTEN_DELAY_MS = 1_000;
 
 export interface TlsFiles {
-  /** PEM: the certificate, followed by those between it and the root. */
+  /** PEM: the certificate, followed by the intermediate ones. */
   readonly certPath: string;
-  /** PEM: its key, not encrypted. */
+  /** PEM: the certificate's private key, not encrypted. */
   readonly keyPath: string;
 }
 
 export interface ListenOptions {
   readonly hostname: string;
-  /** 0: any free one. */
+  /** 0 for any free port. */
   readonly port: number;
-  /** With it HTTP/2 and HTTP/1.1 over TLS (by ALPN), else HTTP/1.1 without. */
+  /** If set, serves HTTP/2 and HTTP/1.1 over TLS (ALPN), otherwise HTTP/1.1 without TLS. */
   readonly tls?: TlsFiles | undefined;
   readonly handler: Deno.ServeHandler<Deno.NetAddr>;
-  /** Once, when it listens first. */
-  onListen(address: Deno.NetAddr, scheme: "http" | "https"): void;
-  /** New connections get the new certificate. */
+  /** Called once, when the server first listens. */
+  onListen(addr: Deno.NetAddr, scheme: "http" | "https"): void;
+  /** Called when new connections get a new certificate. */
   onReload?(): void;
-  /** The files hold something that can't be used: the last certificate stays. Once a change. */
+  /** Called once for each change that cannot be used. The current certificate stays. */
   onReloadFailed?(cause: unknown): void;
   /**
-   * The server with the old certificate is about to stop accepting, which closes its WebSockets
-   * with 1001 at once. Who is to be told another code must have been closed when this resolves.
-   * Until then some new connections still get the old certificate.
+   * Called before the server with the old certificate stops accepting, which closes its WebSockets
+   * with 1001 at once. WebSockets that need another code must be closed when this resolves. Until
+   * then some new connections still get the old certificate.
    */
   beforeRetire?(): Promise<void>;
-  /** No connection is accepted for a moment; the open ones stay. */
+  /** Called when no connection is accepted for a moment. Open connections stay. */
   onAcceptFailed?(cause: unknown): void;
-  /** Between two looks at the certificate's files, in ms. @default 1_000 */
+  /** Milliseconds between two reads of the certificate's files. @default 1_000 */
   readonly pollIntervalMs?: number;
 }
 
 export interface Listener {
-  readonly address: Deno.NetAddr;
-  /** Accepts no more, closes all WebSockets with 1001, and waits for the other requests. */
+  readonly addr: Deno.NetAddr;
+  /** Stops accepting, closes all WebSockets with 1001, and waits for other requests. */
   shutdown(): Promise<void>;
 }
 
-/** A certificate or key that can't be used. The sentence names the setting, never what is in it. */
+/** A certificate or key cannot be used. The message names the setting, never its content. */
 export class ListenError extends Error {
   override readonly name = "ListenError";
 }
 
 /**
- * Serves HTTP, or HTTPS with a certificate that is reloaded when its files change. They are read
- * again and again, because a watch loses what replaces links (certbot, Kubernetes).
+ * Serves HTTP, or HTTPS with a certificate that is reloaded when its files change. The files are
+ * polled, because a file watch misses replaced links (certbot, Kubernetes).
  *
- * A reload starts a second server on the same port, then the first stops accepting. Requests and
- * streams that are under way go on; WebSockets get 1001, see `beforeRetire`. Lost are connections
- * to the first server on which no request has come yet: over HTTP/1.1 they end without an answer,
- * and those that wait to be accepted are reset (not on Linux with `net.ipv4.tcp_migrate_req=1`).
+ * A reload starts a second server on the same port, then the first stops accepting. Open requests
+ * and streams continue; WebSockets get 1001, see `beforeRetire`. Connections to the first server
+ * that have sent no request yet are lost: HTTP/1.1 connections end without an answer, and those
+ * that wait to be accepted are reset (not on Linux with `net.ipv4.tcp_migrate_req=1`).
  * `Deno.serve` has no gentler way.
  *
  * @throws {ListenError}
@@ -68,59 +69,59 @@ export async function listen(options: ListenOptions): Promise<Listener> {
   const { hostname, port, tls } = options;
   if (tls === undefined) return new ReloadingListener(options, undefined);
   const pair = await readPair(tls);
-  // Servers that share their port would also share it with another Weir's.
+  // Servers that share their port would share it with another Weir too: check that it is free.
   if (port !== 0) Deno.listen({ hostname, port }).close();
   return new ReloadingListener(options, pair);
 }
 
-/** Two PEM texts. */
+/** A certificate and its key as PEM. */
 interface KeyPair {
   readonly cert: string;
   readonly key: string;
 }
 
-type Server = Deno.HttpServer<Deno.NetAddr>;
+type HttpServer = Deno.HttpServer<Deno.NetAddr>;
 
 class ReloadingListener implements Listener {
-  readonly address: Deno.NetAddr;
+  readonly addr: Deno.NetAddr;
   readonly #options: ListenOptions;
-  /** What the current server has. */
+  /** The pair of the current server. */
   #pair: KeyPair | undefined;
-  #server: Server;
-  /** Earlier servers that were not told yet to end: they may still have connections. */
-  readonly #earlier = new Set<Server>();
-  /** Those that were told, until their last request has ended. */
-  readonly #retired = new Map<Server, Promise<void>>();
-  /** What the last look found in the files. */
-  #seen: string;
-  /** What was last taken or refused: neither is tried again before it changes. */
-  #judged: string;
+  #server: HttpServer;
+  /** Earlier servers that are not shut down yet: they may still have connections. */
+  readonly #earlier = new Set<HttpServer>();
+  /** Servers that are shutting down, until their last request has ended. */
+  readonly #retired = new Map<HttpServer, Promise<void>>();
+  /** The text of the files, or the error, at the last poll. */
+  #polled: string;
+  /** The text that was last used or refused. It is not tried again before it changes. */
+  #tried: string;
   #isStopped = false;
-  #nextLook: ReturnType<typeof setTimeout> | undefined;
-  #nextListen: ReturnType<typeof setTimeout> | undefined;
-  #looking: Promise<void> = Promise.resolve();
+  #pollTimer: ReturnType<typeof setTimeout> | undefined;
+  #relistenTimer: ReturnType<typeof setTimeout> | undefined;
+  #reloading: Promise<void> = Promise.resolve();
 
   constructor(options: ListenOptions, pair: KeyPair | undefined) {
     const { port, tls, onListen } = options;
     this.#options = options;
     this.#pair = pair;
-    this.#seen = this.#judged = textOf(pair);
+    this.#polled = this.#tried = textOf(pair);
     this.#server = this.#serve(port, pair);
-    this.address = this.#server.addr;
-    onListen(this.address, tls === undefined ? "http" : "https");
-    if (tls !== undefined) this.#lookLater(tls);
+    this.addr = this.#server.addr;
+    onListen(this.addr, tls === undefined ? "http" : "https");
+    if (tls !== undefined) this.#pollLater(tls);
   }
 
   async shutdown(): Promise<void> {
     this.#isStopped = true;
-    clearTimeout(this.#nextLook);
-    clearTimeout(this.#nextListen);
+    clearTimeout(this.#pollTimer);
+    clearTimeout(this.#relistenTimer);
     for (const server of [...this.#earlier, this.#server]) this.#retire(server);
-    await this.#looking;
+    await this.#reloading;
     await Promise.all(this.#retired.values());
   }
 
-  #serve(port: number, pair: KeyPair | undefined): Server {
+  #serve(port: number, pair: KeyPair | undefined): HttpServer {
     const { hostname, handler } = this.#options;
     const options = { hostname, port, onListen() {} };
     const server = pair === undefined
@@ -131,12 +132,12 @@ class ReloadingListener implements Listener {
     return server;
   }
 
-  #lookLater(tls: TlsFiles): void {
+  #pollLater(tls: TlsFiles): void {
     if (this.#isStopped) return;
-    this.#nextLook = setTimeout(() => {
-      this.#looking = this.#reload(tls)
+    this.#pollTimer = setTimeout(() => {
+      this.#reloading = this.#reload(tls)
         .catch((cause) => this.#options.onReloadFailed?.(cause))
-        .then(() => this.#lookLater(tls));
+        .then(() => this.#pollLater(tls));
     }, this.#options.pollIntervalMs ?? POLL_INTERVAL_MS);
   }
 
@@ -145,10 +146,10 @@ class ReloadingListener implements Listener {
     if (pair === undefined || this.#isStopped) return;
     const old = this.#server;
     try {
-      this.#server = this.#serve(this.address.port, pair);
+      this.#server = this.#serve(this.addr.port, pair);
     } catch (cause) {
-      // Where it is not the files' fault the next look tries again.
-      if (!(cause instanceof ListenError)) this.#judged = textOf(this.#pair);
+      // If the files are not the reason, the next poll tries again.
+      if (!(cause instanceof ListenError)) this.#tried = textOf(this.#pair);
       throw cause;
     }
     this.#pair = pair;
@@ -161,41 +162,41 @@ class ReloadingListener implements Listener {
     this.#options.onReload?.();
   }
 
-  /** The files' pair, once it has stood for two looks, where it is new and not the server's. */
+  /** Returns the files' pair if it is new and unchanged for two polls. */
   async #readChanged(tls: TlsFiles): Promise<KeyPair | undefined> {
     const read = await readPair(tls).catch(listenError);
     const text = read instanceof ListenError ? read.message : textOf(read);
-    if (text !== this.#seen) {
-      this.#seen = text; // and perhaps half written
+    if (text !== this.#polled) {
+      this.#polled = text; // perhaps half written
       return undefined;
     }
-    if (text === this.#judged) return undefined;
-    this.#judged = text;
+    if (text === this.#tried) return undefined;
+    this.#tried = text;
     if (read instanceof ListenError) throw read;
     return text === textOf(this.#pair) ? undefined : read;
   }
 
-  #retire(server: Server): void {
+  #retire(server: HttpServer): void {
     this.#earlier.delete(server);
-    if (this.#retired.has(server)) return; // by shutdown, while a reload waited
+    if (this.#retired.has(server)) return; // by shutdown(), while a reload waited
     const ended = server.shutdown()
       .catch((cause) => this.#options.onAcceptFailed?.(cause))
       .finally(() => this.#retired.delete(server));
     this.#retired.set(server, ended);
   }
 
-  #ended(server: Server, cause: unknown): void {
-    if (this.#isStopped || server !== this.#server) return; // it was told to
+  #ended(server: HttpServer, cause: unknown): void {
+    if (this.#isStopped || server !== this.#server) return; // it was shut down on purpose
     this.#options.onAcceptFailed?.(cause);
-    this.#earlier.add(server); // not retired: that would close its WebSockets
+    this.#earlier.add(server); // not shut down: that would close its WebSockets
     this.#listenAgain(server);
   }
 
-  #listenAgain(failed: Server): void {
-    this.#nextListen = setTimeout(() => {
-      if (failed !== this.#server) return; // a reload was quicker
+  #listenAgain(failed: HttpServer): void {
+    this.#relistenTimer = setTimeout(() => {
+      if (failed !== this.#server) return; // a reload has started another server
       try {
-        this.#server = this.#serve(this.address.port, this.#pair);
+        this.#server = this.#serve(this.addr.port, this.#pair);
       } catch (cause) {
         this.#options.onAcceptFailed?.(cause);
         this.#listenAgain(failed);
@@ -207,7 +208,7 @@ class ReloadingListener implements Listener {
 function serveTls(
   options: Deno.ServeTcpOptions & Deno.TlsCertifiedKeyPem,
   handler: Deno.ServeHandler<Deno.NetAddr>,
-): Server {
+): HttpServer {
   try {
     return Deno.serve(options, handler);
   } catch (cause) {
@@ -231,14 +232,14 @@ async function readPem(setting: string, path: string): Promise<string> {
     const why = cause instanceof Deno.errors.NotFound
       ? "there is no such file"
       : cause instanceof Deno.errors.PermissionDenied
-      ? "Weir may not read it"
+      ? "Weir has no permission to read it"
       : cause instanceof Deno.errors.IsADirectory || cause instanceof Deno.errors.InvalidData
-      ? "it is no text file"
+      ? "it is not a text file"
       : undefined;
     if (why === undefined) throw cause;
     throw new ListenError(`Cannot use ${quote(path)}, which ${setting} names: ${why}.`, { cause });
   }
-  throw new ListenError(`Cannot use ${quote(path)}, which ${setting} names: it is no PEM file.`);
+  throw new ListenError(`Cannot use ${quote(path)}, which ${setting} names: it is not a PEM file.`);
 }
 
 function listenError(cause: unknown): ListenError {
@@ -246,14 +247,14 @@ function listenError(cause: unknown): ListenError {
   throw cause;
 }
 
-/** The TLS stack is the judge of a pair; its words say which half it means. */
+/** Explains an error of the TLS stack: its message shows which file it is about. */
 function asListenError(cause: unknown): unknown {
   if (!(cause instanceof Error)) return cause;
   const { message } = cause;
   const sentence = message.includes("KeyMismatch")
-    ? "The key that WEIR_TLS_KEY names is not that of the certificate that WEIR_TLS_CERT names."
+    ? "The key in WEIR_TLS_KEY does not belong to the certificate in WEIR_TLS_CERT."
     : /\bcertificate/i.test(message)
-    ? "WEIR_TLS_CERT must name a PEM file: the certificate, then those between it and the root."
+    ? "WEIR_TLS_CERT must name a PEM file: the certificate, then the intermediate ones."
     : /\bkey/i.test(message)
     ? "WEIR_TLS_KEY must name a PEM file with a private key that is not encrypted."
     : undefined;

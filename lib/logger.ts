@@ -1,9 +1,9 @@
 export type LogLevel = "info" | "warn" | "error";
 
-/** What a line may hold beside its message. Never a token, a header or a payload. */
+/** The fields of a log line. They never hold a token, a header or a payload. */
 export type LogFields = Readonly<Record<string, string | number | boolean | undefined>>;
 
-/** Structured lines: one JSON object each, or for a person at a terminal. */
+/** Writes structured log lines. */
 export interface Logger {
   info(message: string, fields?: LogFields): void;
   warn(message: string, fields?: LogFields): void;
@@ -11,6 +11,7 @@ export interface Logger {
 }
 
 export interface LoggerOptions {
+  /** Whether lines are for a person at a terminal, instead of one JSON object each. */
   readonly isPretty: boolean;
   readonly write: (line: string) => void;
   readonly now?: () => number;
@@ -28,7 +29,7 @@ export function createLogger({ isPretty, write, now = Date.now }: LoggerOptions)
   return { info: line("info"), warn: line("warn"), error: line("error") };
 }
 
-/** What may be said of an error: its kind and words, and where it was thrown; no values. */
+/** Returns the log fields of an error: its name, its message and where it was thrown. */
 export function errorFields(cause: unknown): LogFields {
   if (!(cause instanceof Error)) return { error: typeof cause };
   const at = cause.stack?.split("\n").find((line) => line.trimStart().startsWith("at "))?.trim();
@@ -37,11 +38,11 @@ export function errorFields(cause: unknown): LogFields {
 }
 
 /**
- * Says what nobody catches, and lets it end the process. The runtime's own word of it can't be
- * counted on: the start task turns that log off.
+ * Logs uncaught errors, which still end the process. The runtime's own log does not show them,
+ * because the start task turns it off.
  */
 export function logUncaught(logger: Logger): void {
-  const log = (cause: unknown) => logger.error("nobody caught an error", errorFields(cause));
+  const log = (cause: unknown) => logger.error("uncaught error", errorFields(cause));
   globalThis.addEventListener("error", ({ error }) => log(error));
   globalThis.addEventListener("unhandledrejection", ({ reason }) => log(reason));
 }

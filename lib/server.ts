@@ -1,30 +1,30 @@
 import { type Access, openAccess } from "./auth/access.ts";
-import { type Config } from "./config.ts";
+import type { Config } from "./config.ts";
 import { Figures } from "./figures/figures.ts";
 import { Meter } from "./figures/meter.ts";
+import { EphemeralPublisher } from "./hub/ephemeral_publisher.ts";
 import { Hub } from "./hub/hub.ts";
 import { EMBEDDED } from "./kv/limits.ts";
 import { openStore } from "./kv/store.ts";
 import { errorFields, type Logger } from "./logger.ts";
 import { KvLog } from "./log/kv_log.ts";
 import type { Log } from "./log/log.ts";
-import { FIGURES_CHANNEL_KEY } from "./shared/channel.ts";
 import { isPresenceWithoutMembers } from "./presence/presence_channel.ts";
 import { Presence } from "./presence/presence.ts";
 import { waitAtMost } from "./shared/async/deadline.ts";
+import { FIGURES_CHANNEL_KEY } from "./shared/channel.ts";
+import { OpenResponses } from "./transports/open_responses.ts";
 import { DrainPoller } from "./transports/socket/drain_poller.ts";
-import { EphemeralPublisher } from "./hub/ephemeral_publisher.ts";
 import type { SocketOptions } from "./transports/socket/socket.ts";
 import { TimerWheel } from "./transports/timer_wheel.ts";
-import { OpenResponses } from "./transports/open_responses.ts";
 
-/** Between two passes of retention, in ms. */
-const RETENTION_INTERVAL = 30_000;
-/** How long a socket has to answer that it is closed, and others to take their answer, in ms. */
-const FAREWELL_MS = 1_000;
+/** Milliseconds between two passes of retention. */
+const RETENTION_INTERVAL_MS = 30_000;
+/** Milliseconds in which sockets must confirm their close, and in which responses must be sent. */
+const GOODBYE_TIMEOUT_MS = 1_000;
 
-/** One isolate's running parts, which the routes are given. */
-export interface Server {
+/** The running parts of one isolate. */
+interface ServerParts {
   readonly config: Config;
   readonly logger: Logger;
   readonly log: Log;
@@ -32,49 +32,57 @@ export interface Server {
   readonly ephemeral: EphemeralPublisher;
   readonly access: Access;
   readonly presence: Presence;
+  /** The heartbeats of streams. */
   readonly wheel: TimerWheel;
   readonly sockets: SocketOptions;
-  /** Long polls and streams, until their answers are sent. */
+  /** Long polls and streams, until their responses are sent. */
   readonly openResponses: OpenResponses;
   readonly meter: Meter;
   readonly figures: Figures;
-  /** True from the moment on at which it stops. */
+}
+
+/** Ends an isolate step by step. */
+interface ServerLifecycle {
+  /** Whether the server has begun to stop. */
   readonly isStopping: () => boolean;
-  /** Says goodbye to all WebSockets. Answers when they are closed, or silent for 1 s. */
+  /** Says goodbye to all WebSockets. Resolves when they are closed, after 1 s at the latest. */
   closeSockets(): Promise<void>;
-  /** Says goodbye to everyone, at once. Answers when all of them have it, or are silent for 1 s. */
+  /** Says goodbye to all clients. Resolves when they have received it, or don't answer for 1 s. */
   disconnectClients(): Promise<void>;
-  /** Says goodbye, finishes commits and closes the store. */
+  /** Disconnects all clients, finishes commits and closes the store. */
   close(): Promise<void>;
 }
 
+/** One isolate's running parts, and how they stop. */
+export interface Server extends ServerParts, ServerLifecycle {}
+
+type Store = Awaited<ReturnType<typeof openStore>>;
+
 /**
+ * Opens the store and everything that works on it.
+ *
  * @throws {import("./kv/store.ts").StoreInUseError}
  * @throws {import("./auth/access.ts").KeysError}
  */
 export async function openServer(config: Config, logger: Logger): Promise<Server> {
   const store = await openStore(config.kv);
+  const parts = await openParts(store, config, logger);
+  return { ...parts, ...lifecycleOf(parts, store) };
+}
+
+async function openParts(store: Store, config: Config, logger: Logger): Promise<ServerParts> {
   const { kv, doorbell, relay, traits } = store;
-  const { retention: defaults, isOpen, tenantChannels } = config;
-  const maxChannels = isOpen ? Infinity : tenantChannels;
+  const { isOpen, anonymous, tokens, limits } = config;
   const meter = new Meter();
-  const log = new KvLog({
-    kv,
-    doorbell,
-    traits,
-    retention: defaults,
-    maxChannels,
-    deleteWhenEmpty: (channelKey) => isPresenceWithoutMembers(kv, channelKey),
-    observer: meter,
-  });
+  const log = openLog(store, config, meter);
   const access = await openAccess({
     kv,
     doorbell,
     log,
-    isOpen: config.isOpen,
-    anonymous: config.anonymous,
-    tokens: config.tokens,
-    limits: config.limits,
+    isOpen,
+    anonymous,
+    tokens,
+    limits,
     onWarning: (message, cause) => {
       logger.warn(message, cause === undefined ? {} : errorFields(cause));
     },
@@ -91,18 +99,7 @@ export async function openServer(config: Config, logger: Logger): Promise<Server
   });
   const hub = new Hub({ log, relay, observer: meter });
   const ephemeral = new EphemeralPublisher({ hub });
-  const sockets: SocketOptions = {
-    hub,
-    connections: access.connections,
-    presence,
-    drainPoller: new DrainPoller(),
-    append: (drafts) => log.append(drafts),
-    ephemeral,
-    heartbeatMs: config.heartbeatMs,
-    onError: (cause, tenant) => logger.error("socket failed", { tenant, ...errorFields(cause) }),
-    onRefused: () => meter.refused(),
-    sockets: new Set(),
-  };
+  const sockets = socketOptions({ config, logger, meter, log, access, presence, hub, ephemeral });
   const figures = new Figures({
     kv,
     log,
@@ -116,29 +113,7 @@ export async function openServer(config: Config, logger: Logger): Promise<Server
   });
   const wheel = new TimerWheel(config.heartbeatMs);
   const openResponses = new OpenResponses();
-  const retention = setInterval(() => {
-    log.retain().catch((cause) => logger.warn("retention failed", errorFields(cause)));
-  }, RETENTION_INTERVAL);
-  let leaving: Promise<void> | undefined;
-  let closing: Promise<void> | undefined;
-
-  async function dismissSockets(): Promise<void> {
-    const closed = [...sockets.sockets].map((socket) => socket.close("stopping"));
-    await waitAtMost(Promise.all(closed), FAREWELL_MS);
-  }
-
-  async function leave(): Promise<void> {
-    clearInterval(retention);
-    wheel.close();
-    const dismissed = dismissSockets();
-    const hubClosed = hub.close();
-    sockets.drainPoller.close();
-    await dismissed;
-    await hubClosed;
-    await openResponses.allSent(FAREWELL_MS);
-  }
-
-  const server: Server = {
+  return {
     config,
     logger,
     log,
@@ -151,16 +126,80 @@ export async function openServer(config: Config, logger: Logger): Promise<Server
     openResponses,
     meter,
     figures,
-    isStopping: () => leaving !== undefined,
-    closeSockets: dismissSockets,
-    disconnectClients: () => leaving ??= leave(),
-    close: () =>
-      closing ??= server.disconnectClients().then(async () => {
-        await figures.close();
-        await Promise.all([presence.close(), access.close()]);
-        await log.close();
-        await store.close();
-      }),
   };
-  return server;
+}
+
+function openLog({ kv, doorbell, traits }: Store, config: Config, observer: Meter): KvLog {
+  const { retention, isOpen, tenantChannels } = config;
+  return new KvLog({
+    kv,
+    doorbell,
+    traits,
+    retention,
+    maxChannels: isOpen ? Infinity : tenantChannels,
+    deleteWhenEmpty: (channelKey) => isPresenceWithoutMembers(kv, channelKey),
+    observer,
+  });
+}
+
+type SocketParts = Omit<ServerParts, "wheel" | "sockets" | "openResponses" | "figures">;
+
+function socketOptions(
+  { config, logger, meter, log, access, presence, hub, ephemeral }: SocketParts,
+): SocketOptions {
+  return {
+    hub,
+    connections: access.connections,
+    presence,
+    drainPoller: new DrainPoller(),
+    append: (drafts) => log.append(drafts),
+    ephemeral,
+    heartbeatMs: config.heartbeatMs,
+    onError: (cause, tenant) => {
+      logger.error("a socket message failed", { tenant, ...errorFields(cause) });
+    },
+    onRefused: () => meter.refused(),
+    sockets: new Set(),
+  };
+}
+
+/** Starts retention, and returns how everything stops. */
+function lifecycleOf(parts: ServerParts, store: Store): ServerLifecycle {
+  const { logger, log, hub, access, presence, wheel, sockets, openResponses, figures } = parts;
+  const retention = setInterval(() => {
+    log.retain().catch((cause) => logger.warn("retention failed", errorFields(cause)));
+  }, RETENTION_INTERVAL_MS);
+  let disconnecting: Promise<void> | undefined;
+  let closing: Promise<void> | undefined;
+
+  async function closeSockets(): Promise<void> {
+    const closed = [...sockets.sockets].map((socket) => socket.close("stopping"));
+    await waitAtMost(Promise.all(closed), GOODBYE_TIMEOUT_MS);
+  }
+
+  async function disconnectClients(): Promise<void> {
+    clearInterval(retention);
+    wheel.close();
+    const socketsClosed = closeSockets();
+    const hubClosed = hub.close();
+    sockets.drainPoller.close();
+    await socketsClosed;
+    await hubClosed;
+    await openResponses.allSent(GOODBYE_TIMEOUT_MS);
+  }
+
+  async function close(): Promise<void> {
+    await (disconnecting ??= disconnectClients());
+    await figures.close();
+    await Promise.all([presence.close(), access.close()]);
+    await log.close();
+    await store.close();
+  }
+
+  return {
+    isStopping: () => disconnecting !== undefined,
+    closeSockets,
+    disconnectClients: () => disconnecting ??= disconnectClients(),
+    close: () => closing ??= close(),
+  };
 }

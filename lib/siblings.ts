@@ -1,35 +1,36 @@
 import { pause } from "./shared/async/delay.ts";
 
 const PREFIX = "WEIR_INTERNAL_ISOLATE_";
-/** Between two checks whether other isolates are still running. */
+/** Milliseconds between two checks for isolates that still run. */
 const CHECK_INTERVAL_MS = 10;
 
 /**
- * The isolates of one process (`deno serve --parallel`), which end together: the first that exits
- * takes the others along. They see each other by the process's environment, which they share.
+ * Lets the isolates of one process (`deno serve --parallel`) wait for each other when they stop,
+ * because the first that exits ends the process. Each isolate has a variable in the process's
+ * environment, which all of them share.
  */
 export class Siblings {
   readonly #name = `${PREFIX}${crypto.randomUUID()}`;
-  // A child process that inherits the environment has another.
-  readonly #process = String(Deno.pid);
+  // Distinguishes this process from a parent whose environment it inherits.
+  readonly #processId = String(Deno.pid);
 
-  /** From here on the others wait for this isolate. */
+  /** Makes the others wait for this isolate. */
   constructor() {
-    Deno.env.set(this.#name, this.#process);
+    Deno.env.set(this.#name, this.#processId);
   }
 
   /**
-   * This isolate has done its own part. Resolves when all the others have too.
+   * Records that this isolate is ready to exit. Resolves when all others are, too.
    *
-   * @param wait for the next check whether they are still running.
+   * @param wait waits before the next check
    */
   async leave(wait = () => pause(CHECK_INTERVAL_MS)): Promise<void> {
     Deno.env.delete(this.#name);
-    while (this.#othersAreThere()) await wait();
+    while (this.#areOthersRunning()) await wait();
   }
 
-  #othersAreThere(): boolean {
+  #areOthersRunning(): boolean {
     return Object.entries(Deno.env.toObject())
-      .some(([name, process]) => name.startsWith(PREFIX) && process === this.#process);
+      .some(([name, processId]) => name.startsWith(PREFIX) && processId === this.#processId);
   }
 }

@@ -5,7 +5,7 @@ import { Queue } from "../support/queue.ts";
 import { until } from "../support/until.ts";
 
 const HERE = { hostname: "127.0.0.1", port: 0 } as const;
-/** Between two looks at the files in these tests, in ms. */
+/** Milliseconds between two polls of the files in these tests. */
 const SOON = 5;
 const PROTOCOLS = ["http/1.1", "h2"] as const;
 
@@ -13,7 +13,7 @@ const RELOADS = 5;
 
 type Protocol = typeof PROTOCOLS[number];
 
-Deno.test("without a certificate it serves HTTP", async () => {
+Deno.test("listen() serves HTTP without a certificate", async () => {
   const { promise, resolve } = Promise.withResolvers<string>();
   await using server = await Served.start({
     onListen: ({ port }, scheme) => resolve(`${scheme}://127.0.0.1:${port}/`),
@@ -22,7 +22,7 @@ Deno.test("without a certificate it serves HTTP", async () => {
   assert.equal(await (await fetch(await promise)).text(), "ok");
 });
 
-Deno.test("one port has HTTP/1.1, HTTP/2 and WebSockets over TLS", async () => {
+Deno.test("one port serves HTTP/1.1, HTTP/2 and WebSockets over TLS", async () => {
   const certificate = await makeCertificate();
   await using folder = await CertificateFolder.create(certificate);
   await using server = await Served.start({ tls: folder });
@@ -40,15 +40,15 @@ Deno.test("one port has HTTP/1.1, HTTP/2 and WebSockets over TLS", async () => {
   assert.equal(await socket.messages.take(), "hello");
 });
 
-Deno.test("what can't be used is refused by a sentence that names the setting", async () => {
+Deno.test("a certificate or key that cannot be used is refused with the name of its setting", async () => {
   const [right, other] = [await makeCertificate(), await makeCertificate()];
   const cases: readonly (readonly [RegExp, Certificate])[] = [
-    [/^The key that WEIR_TLS_KEY .* WEIR_TLS_CERT/, { cert: right.cert, key: other.key }],
-    [/WEIR_TLS_CERT names: it is no PEM/, { cert: "no certificate", key: right.key }],
-    [/WEIR_TLS_CERT names: it is no PEM/, { cert: "", key: right.key }],
+    [/^The key in WEIR_TLS_KEY .* WEIR_TLS_CERT/, { cert: right.cert, key: other.key }],
+    [/WEIR_TLS_CERT names: it is not a PEM/, { cert: "no certificate", key: right.key }],
+    [/WEIR_TLS_CERT names: it is not a PEM/, { cert: "", key: right.key }],
     [/^WEIR_TLS_CERT must/, { cert: right.cert.slice(0, 300), key: right.key }],
     [/^WEIR_TLS_CERT must/, { cert: right.key, key: right.cert }],
-    [/WEIR_TLS_KEY names: it is no PEM/, { cert: right.cert, key: "no key" }],
+    [/WEIR_TLS_KEY names: it is not a PEM/, { cert: right.cert, key: "no key" }],
     [/^WEIR_TLS_KEY must/, { cert: right.cert, key: right.cert }],
     [/^WEIR_TLS_KEY must/, { cert: right.cert, key: right.key.slice(0, 100) }],
   ];
@@ -77,7 +77,7 @@ function isListenError(sentence: RegExp): (cause: unknown) => boolean {
   };
 }
 
-Deno.test("a port that another has is refused, with a certificate too", async () => {
+Deno.test("a port in use is refused, also with a certificate", async () => {
   await using folder = await CertificateFolder.create(await makeCertificate());
   await using server = await Served.start({ tls: folder });
   for (const tls of [folder, undefined]) {
@@ -85,7 +85,7 @@ Deno.test("a port that another has is refused, with a certificate too", async ()
   }
 });
 
-Deno.test("a new certificate is served without a stop: streams go on, sockets get a goodbye", async () => {
+Deno.test("a new certificate is served without interruption: streams continue, sockets get a goodbye", async () => {
   const [old, next] = [await makeCertificate(), await makeCertificate()];
   await using folder = await CertificateFolder.create(old);
   const sockets: WebSocket[] = [];
@@ -124,13 +124,13 @@ Deno.test("a new certificate is served without a stop: streams go on, sockets ge
   for (const stream of [http1, http2]) assert.equal(await stream.read(), "two");
 });
 
-Deno.test("half a pair keeps the old certificate and is reported once", async () => {
+Deno.test("a certificate without its key keeps the old pair and is reported once", async () => {
   const [old, next] = [await makeCertificate(), await makeCertificate()];
   await using folder = await CertificateFolder.create(old);
   await using server = await Served.start({ tls: folder });
 
   await Deno.writeTextFile(folder.certPath, next.cert);
-  assert.match(await server.reloads.take(), /^The key that WEIR_TLS_KEY /);
+  assert.match(await server.reloads.take(), /^The key in WEIR_TLS_KEY /);
   assert.equal(await server.get(old, "h2"), "ok");
   await Deno.remove(folder.keyPath);
   assert.match(await server.reloads.take(), /WEIR_TLS_KEY names: there is no such file/);
@@ -142,7 +142,7 @@ Deno.test("half a pair keeps the old certificate and is reported once", async ()
   await server.serves(next);
 });
 
-Deno.test("files that are as they were, or are again, cause nothing", async () => {
+Deno.test("unchanged or restored files cause no reload", async () => {
   const certificate = await makeCertificate();
   await using folder = await CertificateFolder.create(certificate);
   await using server = await Served.start({ tls: folder });
@@ -151,7 +151,7 @@ Deno.test("files that are as they were, or are again, cause nothing", async () =
   await folder.install(certificate);
   await folder.looks(10);
   await Deno.writeTextFile(folder.certPath, "");
-  assert.match(await server.reloads.take(), /WEIR_TLS_CERT names: it is no PEM/);
+  assert.match(await server.reloads.take(), /WEIR_TLS_CERT names: it is not a PEM/);
   await Deno.writeTextFile(folder.certPath, certificate.cert);
   await folder.looks(10);
   await folder.install(await makeCertificate());
@@ -178,7 +178,7 @@ for (const protocol of PROTOCOLS) {
     async function connect(): Promise<void> {
       for (let answers = 0; answers < 200 || isReloading; answers++) {
         while (!await isAnswered()) {
-          // One at a time can be between connecting and its first request, so one a reload.
+          // One connection at a time can be between connecting and its first request: one a reload.
           assert.ok(++cut <= RELOADS, `${cut} connections were cut by ${RELOADS} reloads`);
         }
       }
@@ -195,7 +195,7 @@ for (const protocol of PROTOCOLS) {
   });
 }
 
-Deno.test("a process without file descriptors accepts again when it has some, and streams go on", async () => {
+Deno.test("a process that runs out of file descriptors accepts again later, and streams continue", async () => {
   const process = new Deno.Command("/bin/sh", {
     args: ["-c", 'ulimit -n 64; exec "$0" run -A "$1"', Deno.execPath(), LISTENING],
     stdout: "piped",
@@ -209,7 +209,7 @@ Deno.test("a process without file descriptors accepts again when it has some, an
     const stream = (await fetch(`${url}stream`)).body?.getReader();
     const failed = lines.read();
     try {
-      // More than the process has room for.
+      // More than the process has file descriptors for.
       while (connections.length < 64) {
         connections.push(await Deno.connect({ hostname: "127.0.0.1", port }));
       }
@@ -244,9 +244,9 @@ interface ServedOptions extends Partial<ListenOptions> {
   readonly onSocket?: (socket: WebSocket) => void;
 }
 
-/** A listener in this process, and what it told. */
+/** A listener in this process, and what it reported. */
 class Served implements AsyncDisposable {
-  /** `reloaded`, or why not. */
+  /** `reloaded`, or the reason why not. */
   readonly reloads: Queue<string>;
   readonly #listener: Listener;
   readonly #streams: Set<ReadableStreamDefaultController<Uint8Array>>;
@@ -277,16 +277,16 @@ class Served implements AsyncDisposable {
   }
 
   get port(): number {
-    return this.#listener.address.port;
+    return this.#listener.addr.port;
   }
 
-  /** Over a connection of its own, which trusts only these. */
+  /** Fetches over a new connection that trusts only these certificates. */
   async get(trusted: Certificate | readonly Certificate[], protocol: Protocol): Promise<string> {
     using client = clientOf([trusted].flat(), protocol);
     return await (await fetch(`https://127.0.0.1:${this.port}/`, by(client))).text();
   }
 
-  /** Once new connections get this certificate. */
+  /** Resolves once new connections get this certificate. */
   async serves(certificate: Certificate): Promise<void> {
     await until(
       "the certificate is served",

@@ -9,7 +9,7 @@ for (
     ["thrown at the start", `throw new TypeError("lost");`],
   ] as const
 ) {
-  Deno.test(`what nobody catches is in the log, and ends the process: ${what}`, async () => {
+  Deno.test(`an uncaught error is logged and ends the process: ${what}`, async () => {
     const program = `
       import { createLogger, logUncaught } from "${LOGGER}";
       logUncaught(createLogger({ isPretty: false, write: (line) => console.log(line) }));

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { Siblings } from "../../lib/siblings.ts";
 
-Deno.test("who leaves first waits for the others, and the last for nobody", async () => {
+Deno.test("isolates wait for each other, and the last one for none", async () => {
   const [first, second] = [new Siblings(), new Siblings()];
   let looks = 0;
   await first.leave(async () => {
@@ -10,7 +10,7 @@ Deno.test("who leaves first waits for the others, and the last for nobody", asyn
   assert.equal(looks, 3);
 });
 
-Deno.test("isolates of another process, seen in an inherited environment, don't count", async () => {
+Deno.test("isolates of another process, seen in an inherited environment, are ignored", async () => {
   const name = "WEIR_INTERNAL_ISOLATE_other";
   Deno.env.set(name, "0");
   await new Siblings().leave();
