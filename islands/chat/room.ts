@@ -1,5 +1,6 @@
 import { batch, computed, type ReadonlySignal, signal } from "@preact/signals";
 import type { EphemeralEvent, History, Listening, Weir, WeirEvent } from "../../lib/client/api.ts";
+import { sequenceOf } from "../../lib/shared/offset.ts";
 import {
   appendLines,
   type Author,
@@ -233,9 +234,4 @@ export class Room implements Disposable {
     this.#readTo.value = offset;
     this.#context.storage.setReadTo(this.name, offset);
   }
-}
-
-/** The sequence of an offset; see docs/protocol.md, "Terms". */
-function sequenceOf(offset: string): number {
-  return Number(offset.slice(offset.indexOf("_") + 1));
 }

@@ -1,5 +1,5 @@
 import type { EphemeralEvent, Gap, WeirEvent } from "../../lib/client/api.ts";
-import { type Epoch, formatOffset } from "../../lib/shared/offset.ts";
+import { type Epoch, formatOffset, isOffset, positionOf } from "../../lib/shared/offset.ts";
 import { EventPages, type EventPagesLimits, type LogPosition, PAGE_EVENTS } from "./event_pages.ts";
 
 /** Notices that stay. Met: a page that reconnects for days, a flood of ephemeral events. */
@@ -261,12 +261,9 @@ export class Timeline implements TimelineRows {
   }
 }
 
-const OFFSET = /^([0-9a-z]{9})_([0-9]{16})$/;
-
 /** The place of an event's key, its offset; none of a notice's. */
 export function parsePosition(key: string): LogPosition | undefined {
-  const [, epoch, sequence] = OFFSET.exec(key) ?? [];
-  return epoch === undefined ? undefined : { epoch, sequence: Number(sequence) };
+  return isOffset(key) ? positionOf(key) : undefined;
 }
 
 export function offsetOf({ epoch, sequence }: LogPosition): string {

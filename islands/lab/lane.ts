@@ -1,3 +1,5 @@
+import { type Position, positionOf } from "../../lib/shared/offset.ts";
+
 /** What a lane shows, in ms. */
 export const WINDOW_MS = 20_000;
 /** Latencies that the median is of. */
@@ -33,7 +35,7 @@ export class Lane {
   missing = 0;
   latency: number | undefined;
   readonly #latencies: number[] = [];
-  #last: { readonly epoch: string; readonly sequence: number } | undefined;
+  #last: Position | undefined;
 
   begin(now: number): LaneSpan {
     const span: LaneSpan = { from: now, to: undefined };
@@ -44,8 +46,7 @@ export class Lane {
 
   /** @param latency ms from its publish, where this page has published it. */
   arrived(offset: string, now: number, latency: number | undefined): void {
-    const [epoch = "", digits = ""] = offset.split("_");
-    const sequence = Number(digits);
+    const { epoch, sequence } = positionOf(offset);
     if (this.#last?.epoch === epoch) {
       if (sequence <= this.#last.sequence) this.repeated++;
       else this.missing += sequence - this.#last.sequence - 1;
@@ -61,8 +62,8 @@ export class Lane {
 
   /** The stream has said itself that events are gone: those are not missing without a word. */
   skipped(firstAvailable: string): void {
-    const [epoch = "", digits = ""] = firstAvailable.split("_");
-    this.#last = { epoch, sequence: Number(digits) - 1 };
+    const { epoch, sequence } = positionOf(firstAvailable);
+    this.#last = { epoch, sequence: sequence - 1 };
   }
 
   /** Of the last hundred, in ms. */

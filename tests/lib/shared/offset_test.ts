@@ -9,6 +9,7 @@ import {
   offsetOf,
   ORIGIN,
   parseOffset,
+  positionOf,
 } from "../../../lib/shared/offset.ts";
 import { problem } from "../../support/log_reading.ts";
 
@@ -19,7 +20,9 @@ const sequence = fc.maxSafeNat();
 Deno.test("an offset is read back as it was written", () => {
   fc.assert(fc.property(time, sequence, (time, sequence) => {
     const position = { epoch: epochAt(time), sequence };
-    assert.deepEqual(parseOffset(offsetOf(position)), position);
+    const offset = offsetOf(position);
+    assert.deepEqual(parseOffset(offset), position);
+    assert.deepEqual(positionOf(offset), position);
   }));
 });
 
