@@ -172,7 +172,7 @@ export function requireRead({ access }: Server, caller: Caller, channel: Channel
 export function requireAnyRight({ access }: Server, caller: Caller, action: Action): void {
   if (caller.authority.grant.scope[action].length > 0) return;
   access.limiter.subscribe(caller, 1);
-  throw new Problem("forbidden", `This credential has no right to ${action} anywhere.`);
+  throw new Problem("forbidden", `This credential may not ${action} in any channel.`);
 }
 
 /** Where the request comes from, as limits count it. */

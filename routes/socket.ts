@@ -3,7 +3,7 @@ import { z } from "zod";
 import type { Access } from "../lib/auth/access.ts";
 import type { Authority } from "../lib/auth/authority.ts";
 import type { Requester } from "../lib/auth/caller.ts";
-import type { CountedConnection } from "../lib/auth/limiter.ts";
+import type { CountedConnection } from "../lib/auth/connection_limiter.ts";
 import { Problem, quote } from "../lib/shared/problem.ts";
 import { Socket, SUBPROTOCOL } from "../lib/transports/socket/socket.ts";
 import type { SocketClient } from "../lib/transports/socket/client.ts";

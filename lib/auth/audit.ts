@@ -3,10 +3,10 @@ import type { Caller } from "./caller.ts";
 import { AUDIT_CHANNEL, channelKeyOf, type Tenant } from "../shared/channel.ts";
 import { JSON_TYPE } from "../shared/event.ts";
 
-/** Provoked events of one tenant a second. Met: a flood of refusals that becomes one of writes. */
+/** Events per tenant and second that anyone can provoke. Guards against a flood of writes. */
 const MAX_PER_SECOND = 20;
 
-/** What happened, by its stable name: the event's type in `$audit`. */
+/** The stable names of what is audited: event types in `$audit`. */
 export const AUDIT_TYPES = [
   "access.denied",
   "credential.revoked",
@@ -19,7 +19,7 @@ export const AUDIT_TYPES = [
 ] as const;
 export type AuditType = typeof AUDIT_TYPES[number];
 
-/** What anyone can bring about, as often as they like; the others are an administrator's. */
+/** What anyone can provoke, at any rate; the others need an administrator. */
 const PROVOKED: ReadonlySet<AuditType> = new Set<AuditType>([
   "access.denied",
   "limit.exceeded",
@@ -27,21 +27,18 @@ const PROVOKED: ReadonlySet<AuditType> = new Set<AuditType>([
   "ticket.reused",
 ]);
 
-/** Names and counts. Never a credential or a payload. */
+/** Names and counts; never a credential or a payload. */
 export type AuditDetails = Readonly<Record<string, string | number | boolean | undefined>>;
 
 const utf8 = new TextEncoder();
 
-/**
- * Writes what concerns a tenant's security into the tenant's own `$audit` channel: durable, and
- * read like any other.
- */
+/** Writes security events of a tenant into its own `$audit` channel. */
 export class Audit {
   readonly #log: Pick<Log, "append">;
   readonly #onError: (cause: unknown) => void;
   readonly #now: () => number;
   #second = 0;
-  /** Events of each tenant in this second. */
+  /** Provoked events of each tenant in this second. */
   #counts = new Map<Tenant, number>();
   readonly #suppressed = new Map<Tenant, number>();
 
@@ -56,11 +53,11 @@ export class Audit {
   }
 
   /**
-   * Resolves when it is durable. What an administrator does always becomes so, or this throws. Of
-   * what anyone can provoke, past 20 events a second of one tenant the rest is only counted (the
-   * count stands in the next event as `suppressed`), and `onError` is told of what failed.
+   * Resolves when the event is durable. An administrator's actions are always recorded, or this
+   * throws. Other events are dropped above 20 per second and tenant; the next recorded event has
+   * their count as `suppressed`. If storing one of those fails, `onError` receives the cause.
    *
-   * @throws {Problem} `storage_*`, `overloaded`, of what an administrator does.
+   * @throws {Problem} `storage_*`, `overloaded`: only for an administrator's actions.
    */
   async record(tenant: Tenant, type: AuditType, details: AuditDetails): Promise<void> {
     if (!PROVOKED.has(type)) return await this.#append(tenant, type, details);
@@ -87,7 +84,7 @@ export class Audit {
     await this.record(tenant, type, { ...by, ...details });
   }
 
-  /** Records that the caller requested something without the right to it; not in open mode. */
+  /** Records that the caller had no right to what it requested; does nothing in open mode. */
   recordDenial(by: Caller, detail: string): void {
     if (by.authority.grant.kind === "open") return;
     void this.recordBy(by, "access.denied", { detail });

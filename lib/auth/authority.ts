@@ -9,33 +9,33 @@ import { Problem, quote } from "../shared/problem.ts";
 import { type CachedPatterns, cachedPatterns, PatternCache } from "./pattern_cache.ts";
 import type { Action, Scope } from "./scope.ts";
 
-/** What a credential says, as plain data that a store can keep. */
+/** The content of a credential, as plain data that can be stored. */
 export interface Grant {
   readonly tenant: Tenant;
   readonly kind: "open" | "anonymous" | "token" | "key";
-  /** Who it is: a token's `sub`. */
+  /** A token's `sub`: the user. */
   readonly subject?: string | undefined;
   /** A token's `jti`. */
   readonly tokenId?: string | undefined;
   /** The `kid` of the key that signed a token, or the id of an API key. */
   readonly keyId?: string | undefined;
-  /** Tells the key that signed a token from another that has its `kid` later. */
+  /** Distinguishes the key that signed a token from a later key with the same `kid`. */
   readonly keyFingerprint?: string | undefined;
   /** Milliseconds since 1970. */
   readonly issuedAt?: number | undefined;
-  /** Milliseconds since 1970 at which it ends, allowance for clocks included. */
+  /** Milliseconds since 1970, including the allowance for clock skew. */
   readonly expiresAt?: number | undefined;
   readonly scope: Scope;
 }
 
-/** An isolate's: what it finds out is the same for every credential with the same patterns. */
+/** Shared by all credentials of the isolate, since many have the same patterns. */
 const patternCache = new PatternCache();
 
-/** What the holder of one verified credential may do. */
+/** What a verified credential allows. */
 export class Authority {
   readonly grant: Grant;
   readonly tenant: Tenant;
-  /** Names the credential where uses of it are counted. */
+  /** The key under which limits count the credential. */
   readonly credentialId: string;
   readonly #patterns: Readonly<Record<Action, CachedPatterns>>;
 
@@ -44,7 +44,7 @@ export class Authority {
     this.grant = grant;
     this.tenant = grant.tenant;
     const { tenant, kind, subject, tokenId, keyId } = grant;
-    // A person's next token goes on with what the last one has left.
+    // A user's next token continues with what is left of the limits of the last one.
     this.credentialId = JSON.stringify([tenant, kind, subject ?? tokenId ?? keyId]);
     this.#patterns = {
       publish: cachedPatterns(publish),
@@ -64,13 +64,13 @@ export class Authority {
     if (this.may(action, channel)) return;
     throw new Problem(
       "forbidden",
-      `This credential has no right to ${WORDS[action]} ${quote(channel)}.`,
+      `This credential may not ${ACTION_WORDS[action]} ${quote(channel)}.`,
     );
   }
 
   /**
-   * Whether it may read the channel, on whatever transport. Who reads the changes of a presence
-   * needs the right to that, and none to read the channel itself.
+   * Returns whether it may read the channel. A presence channel needs the `presence` right on the
+   * channel that it watches, not the right to read it.
    */
   mayRead(channel: Channel): boolean {
     const watched = watchedChannel(channel);
@@ -95,7 +95,7 @@ export class Authority {
     return this.grant.expiresAt !== undefined && now >= this.grant.expiresAt;
   }
 
-  /** Whether `next` may take its place on an open connection: the same tenant and person. */
+  /** Returns whether `next` may replace it on an open connection: same tenant and subject. */
   mayBecome({ grant }: Authority): boolean {
     const { tenant, kind, subject } = this.grant;
     if (grant.tenant !== tenant) return false;
@@ -103,10 +103,10 @@ export class Authority {
   }
 }
 
-const WORDS: Readonly<Record<Action, string>> = {
+const ACTION_WORDS: Readonly<Record<Action, string>> = {
   publish: "publish to",
   subscribe: "read",
-  presence: "take part in the presence of",
+  presence: "use the presence of",
   manage: "manage",
 };
 
@@ -119,5 +119,5 @@ const EVERYTHING: Scope = {
   limits: {},
 };
 
-/** Without keys everyone who reaches Weir may do everything, in the one tenant that there is. */
+/** The authority of every request in open mode: everything, in the tenant `default`. */
 export const OPEN = new Authority({ tenant: DEFAULT_TENANT, kind: "open", scope: EVERYTHING });

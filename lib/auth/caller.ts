@@ -1,14 +1,14 @@
 import type { Authority } from "./authority.ts";
 
-/** Who asks, and from where. */
+/** The sender of a request. */
 export interface Requester {
-  /** None: it brought no credential, and anonymous access is off. */
+  /** Undefined if the request has no credential and anonymous access is off. */
   readonly authority: Authority | undefined;
-  /** As limits count it; empty where it isn't known, and then not counted. */
+  /** The IP address as limits count it; "" if it is unknown, and then it is not counted. */
   readonly ip: string;
 }
 
-/** A visitor with a credential, or one whom the policy for anonymous access lets in. */
+/** A requester with an authority: its credential's, or that of anonymous access. */
 export interface Caller extends Requester {
   readonly authority: Authority;
 }

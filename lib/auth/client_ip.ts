@@ -1,28 +1,30 @@
 import { BlockList, isIPv4, isIPv6 } from "node:net";
 
-/** Addresses that are remembered as they are counted. Met: memory that fills with made-up ones. */
-const MAX_KNOWN_IPS = 10_000;
-/** No address with its zone and port is longer. Met: a header that is nothing but one entry. */
+/** Parsed IPs in the cache. Guards against made-up IPs that fill memory. */
+const MAX_CACHED_IPS = 10_000;
+/** Longer than any IP with zone and port. Guards against a header that is one huge entry. */
 const MAX_ENTRY_CHARS = 100;
 
 interface KnownIp {
+  /** The IP as limits count it. */
   readonly counted: string;
   readonly isTrusted: boolean;
 }
 
-/** An address in the form in which all that mean the same are equal. */
+/** An IP in a form that is equal for all ways to write it. */
 interface ParsedIp {
   readonly family: "ipv4" | "ipv6";
   readonly text: string;
+  /** As limits count it. */
   readonly counted: string;
 }
 
-/** The proxies whose word counts for where a request comes from. */
+/** The proxies whose `X-Forwarded-For` is trusted. */
 export class TrustedProxies {
   readonly #networks: BlockList | undefined;
-  readonly #known = new Map<string, KnownIp>();
+  readonly #cache = new Map<string, KnownIp>();
 
-  /** @param networks undefined: none are trusted. */
+  /** @param networks undefined if no proxy is trusted. */
   constructor(networks: BlockList | undefined) {
     this.#networks = networks;
   }
@@ -31,30 +33,33 @@ export class TrustedProxies {
     return this.#networks === undefined;
   }
 
-  /** What is known of the address in `text`; undefined if it is none. */
+  /** Parses an IP as proxies write it; undefined if `text` is not an IP. */
   find(text: string): KnownIp | undefined {
-    return this.#known.get(text) ?? this.#findAnew(text);
+    return this.#cache.get(text) ?? this.#parse(text);
   }
 
-  #findAnew(text: string): KnownIp | undefined {
+  #parse(text: string): KnownIp | undefined {
     if (text.length > MAX_ENTRY_CHARS) return undefined;
-    // A copy: a slice would keep the whole header in memory.
+    // A copy, because a slice would keep the whole header in memory.
     const own = [...text].join("");
     const parsed = parseIp(ipIn(own));
     if (parsed === undefined) return undefined;
     const isTrusted = this.#networks?.check(parsed.text, parsed.family) ?? false;
     const known = { counted: parsed.counted, isTrusted };
-    if (this.#known.size >= MAX_KNOWN_IPS) this.#known.clear();
-    this.#known.set(own, known);
+    if (this.#cache.size >= MAX_CACHED_IPS) this.#cache.clear();
+    this.#cache.set(own, known);
     return known;
   }
 }
 
 /**
- * The address that limits count: `remote`, the peer's; or, where that is a trusted proxy, the last
- * entry of `forwarded` (`X-Forwarded-For`) that is not one. What stands before it is the client's
- * own word. IPv6 is counted by its network of 64 bits, of which a client has all addresses; IPv4
- * within IPv6 as IPv4. Where anything can't be read it is the peer's.
+ * Returns the client's IP as limits count it: the peer's, or, if the peer is a trusted proxy, the
+ * last entry of `X-Forwarded-For` that is not a trusted proxy. Entries before it are written by the
+ * client and not trusted. An IPv6 address counts as its network of 64 bits, since a client has all
+ * of them; IPv4 mapped into IPv6 counts as IPv4. If the header cannot be parsed, the peer counts.
+ *
+ * @param remote the peer's IP.
+ * @param forwarded the value of `X-Forwarded-For`.
  */
 export function clientIp(
   remote: string,
@@ -78,7 +83,7 @@ export function clientIp(
 }
 
 /**
- * The proxies that a text like `10.0.0.0/8, fd00::/8` names.
+ * Parses a list of proxies and networks like `10.0.0.0/8, fd00::/8`.
  *
  * @throws {Error} whose message says what is allowed.
  */
@@ -95,7 +100,7 @@ function addNetwork(networks: BlockList, part: string): void {
   const parsed = parseIp(ip);
   if (parsed !== undefined) {
     const bits = parsed.family === "ipv4" ? 32 : 128;
-    // Of IPv4 within IPv6 the first 96 bits are always the same.
+    // The first 96 bits of mapped IPv4 are always the same.
     const fixed = parsed.family === "ipv4" && ip.includes(":") ? 96 : 0;
     const prefix = digits === undefined ? bits : Number(digits) - fixed;
     if (prefix >= 1 && prefix <= bits) {
@@ -103,11 +108,11 @@ function addNetwork(networks: BlockList, part: string): void {
     }
   }
   throw new Error(
-    "addresses and networks of proxies like 10.0.0.0/8 or fd00::1, split by spaces or commas; not everybody's (/0)",
+    "IP addresses and networks of proxies like 10.0.0.0/8 or fd00::1, separated by spaces or commas; /0 is not allowed",
   );
 }
 
-/** The address in an entry as proxies write them: also with a port, or in brackets. */
+/** Removes the port and the brackets from an entry as proxies write them. */
 function ipIn(entry: string): string {
   const text = entry.trim();
   const [, bracketed, withPort] = /^(?:\[([^\]]*)\](?::\d{1,5})?|([\d.]+):\d{1,5})$/.exec(text) ??
@@ -119,16 +124,16 @@ function parseIp(text: string): ParsedIp | undefined {
   if (isIPv4(text)) return { family: "ipv4", text, counted: text };
   if (!isIPv6(text)) return undefined;
   const groups = groupsOf(text);
-  const mapped = ipv4Within(groups);
+  const mapped = mappedIpv4(groups);
   if (mapped !== undefined) return { family: "ipv4", text: mapped, counted: mapped };
   const hex = groups.map((group) => group.toString(16));
   return { family: "ipv6", text: hex.join(":"), counted: `${hex.slice(0, 4).join(":")}::/64` };
 }
 
-/** The eight groups of an IPv6 address, without its zone. */
+/** Returns the eight groups of an IPv6 address, without its zone. */
 function groupsOf(text: string): readonly number[] {
   const [ip = ""] = text.split("%");
-  // URLs have the shortest form of RFC 5952, without the dotted form for the end.
+  // URL normalizes to the short form of RFC 5952 and replaces a dotted IPv4 tail.
   const [head = "", tail = ""] = new URL(`http://[${ip}]`).hostname.slice(1, -1).split("::");
   const groups = (part: string) =>
     part === "" ? [] : part.split(":").map((group) => parseInt(group, 16));
@@ -136,8 +141,8 @@ function groupsOf(text: string): readonly number[] {
   return [...left, ...Array<number>(8 - left.length - right.length).fill(0), ...right];
 }
 
-/** The IPv4 address in `::ffff:0:0/96` (RFC 4291 §2.5.5.2), or undefined. */
-function ipv4Within(groups: readonly number[]): string | undefined {
+/** Returns the IPv4 address mapped into `::ffff:0:0/96` (RFC 4291 §2.5.5.2), or undefined. */
+function mappedIpv4(groups: readonly number[]): string | undefined {
   const [high = 0, low = 0] = groups.slice(6);
   if (groups[5] !== 0xffff || groups.slice(0, 5).some((group) => group !== 0)) return undefined;
   return [high >> 8, high & 255, low >> 8, low & 255].join(".");

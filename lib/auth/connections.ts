@@ -1,44 +1,45 @@
 import { Problem } from "../shared/problem.ts";
 import { Authority, type Grant } from "./authority.ts";
 
-/** Between two looks at what expires, in ms: a session ends so much late at the most. */
-const SWEEP_MS = 500;
-/** How long before its end a session is told that its credential expires, in ms, at the most. */
+/** How often expiry is checked, in ms: a connection ends at most this late. */
+const SWEEP_INTERVAL_MS = 500;
+/** At most how long before its credential expires a connection is warned, in ms. */
 const WARNING_MS = 60_000;
 
 /** Why access control ends a connection. */
 export type EndReason = "expired" | "revoked";
 
-/** What lives by a session: an open connection. */
+/** The transport's side of an open connection. */
 export interface ConnectionHandler {
-  /** The credential ends in `expiresIn` ms: time to bring another. Said once for each. */
+  /** The credential expires in `expiresIn` ms: time to send another. Called once per credential. */
   expiring(expiresIn: number): void;
-  /** Another credential has taken its place: what it doesn't allow must stop. */
+  /** Another credential replaced the last one: stop what it does not allow. */
   changed(): void;
-  /** The credential is no longer good: the connection must say so and end. */
+  /** The credential is no longer valid: send the reason and close. */
   end(reason: EndReason): void;
 }
 
-/** An open connection and the credential that it lives by at the moment. */
+interface ConnectionOptions {
+  readonly id: string;
+  readonly authority: Authority;
+  readonly handler: ConnectionHandler;
+  /** Milliseconds since 1970. */
+  readonly now: number;
+  readonly onReplaced: (connection: Connection) => void;
+  readonly onClosed: (connection: Connection) => void;
+}
+
+/** An open connection and the credential that it currently uses. */
 export class Connection implements Disposable {
   readonly id: string;
   readonly handler: ConnectionHandler;
   readonly #onReplaced: (connection: Connection) => void;
   readonly #onClosed: (connection: Connection) => void;
   #authority: Authority;
-  /** Milliseconds since 1970; infinite where the credential has no end. */
+  /** Milliseconds since 1970; Infinity if the credential never expires or the warning was given. */
   #warnAt = Infinity;
 
-  constructor(
-    id: string,
-    authority: Authority,
-    handler: ConnectionHandler,
-    now: number,
-    { onReplaced, onClosed }: {
-      readonly onReplaced: (connection: Connection) => void;
-      readonly onClosed: (connection: Connection) => void;
-    },
-  ) {
+  constructor({ id, authority, handler, now, onReplaced, onClosed }: ConnectionOptions) {
     this.id = id;
     this.handler = handler;
     this.#onReplaced = onReplaced;
@@ -51,12 +52,12 @@ export class Connection implements Disposable {
     return this.#authority;
   }
 
-  /** @throws {Problem} `forbidden` where `next` is of another tenant or another person. */
+  /** @throws {Problem} `forbidden` if `next` has another tenant or subject. */
   requireSuccessor(next: Authority): void {
     if (this.#authority.mayBecome(next)) return;
     throw new Problem(
       "forbidden",
-      "A connection goes on only with a credential of the same tenant and subject.",
+      "A connection continues only with a credential of the same tenant and subject.",
     );
   }
 
@@ -69,7 +70,8 @@ export class Connection implements Disposable {
     this.handler.changed();
   }
 
-  look(now: number): void {
+  /** Ends the connection if its credential has expired, and warns it if that is soon. */
+  checkExpiry(now: number): void {
     if (this.#authority.isExpired(now)) return this.handler.end("expired");
     if (now < this.#warnAt) return;
     this.#warnAt = Infinity;
@@ -86,18 +88,18 @@ export class Connection implements Disposable {
   }
 }
 
-/** All open connections of an isolate, by the credentials that they live by. */
+/** The open connections of an isolate. Warns and ends them as their credentials change. */
 export class Connections {
   readonly #connections = new Map<string, Connection>();
-  /** Those whose credential was not looked at yet. */
+  /** Connections whose credential was not checked for revocation yet. */
   readonly #unchecked = new Set<Connection>();
   readonly #isRevoked: (grant: Grant) => boolean;
   readonly #now: () => number;
   #timer: ReturnType<typeof setInterval> | undefined;
 
   /**
-   * @param isRevoked is asked once of each credential that a session lives by: it may have been
-   * revoked on its way here. What is revoked later {@link revoke} is told.
+   * @param isRevoked called once for each credential of a connection, which may have been revoked
+   * while the connection was being opened. Later revocations go to {@link revoke}.
    */
   constructor(
     isRevoked: (grant: Grant) => boolean = () => false,
@@ -111,17 +113,21 @@ export class Connections {
     return this.#connections.size;
   }
 
-  /** Disposing the session ends it here; the connection itself is the holder's. */
+  /** Adds a connection until it is disposed of. Closing it is the handler's task. */
   open(id: string, authority: Authority, handler: ConnectionHandler): Connection {
-    const connection = new Connection(id, authority, handler, this.#now(), {
+    const connection = new Connection({
+      id,
+      authority,
+      handler,
+      now: this.#now(),
       onReplaced: (connection) => this.#unchecked.add(connection),
-      onClosed: (connection) => this.#left(connection),
+      onClosed: (connection) => this.#remove(connection),
     });
-    // Open mode has nothing that could end.
+    // Open mode has no credential that could expire.
     if (authority.grant.kind === "open") return connection;
     this.#connections.set(id, connection);
     this.#unchecked.add(connection);
-    this.#timer ??= setInterval(() => this.sweep(), SWEEP_MS);
+    this.#timer ??= setInterval(() => this.sweep(), SWEEP_INTERVAL_MS);
     return connection;
   }
 
@@ -130,23 +136,23 @@ export class Connections {
   }
 
   /**
-   * Gives the session another credential.
+   * Gives the connection another credential.
    *
-   * @returns false where there is no such session in this isolate.
+   * @returns false if there is no such connection in this isolate.
    * @throws {Problem} `forbidden`
    */
   replace(id: string, next: Authority): boolean {
-    const session = this.#connections.get(id);
-    session?.replace(next, this.#now());
-    return session !== undefined;
+    const connection = this.#connections.get(id);
+    connection?.replace(next, this.#now());
+    return connection !== undefined;
   }
 
-  /** Ends those whose credential is revoked, and answers them. */
+  /** Ends the connections whose credential is revoked and returns their authorities. */
   revoke(isRevoked: (grant: Grant) => boolean): readonly Authority[] {
-    return endThose(isRevoked, this.#connections.values());
+    return endRevoked(isRevoked, this.#connections.values());
   }
 
-  /** Those that match end at `expiresAt` (ms since 1970) at the latest, unless another comes. */
+  /** Makes matching credentials expire at `expiresAt` (ms since 1970), if not earlier. */
   limit(matches: (grant: Grant) => boolean, expiresAt: number): void {
     for (const connection of this.#connections.values()) {
       const { grant } = connection.authority;
@@ -155,16 +161,16 @@ export class Connections {
     }
   }
 
-  /** Warns and ends what is due, also what was revoked while its session was being opened. */
+  /** Warns and ends connections whose credential expires, and ends unchecked ones if revoked. */
   sweep(): void {
     const now = this.#now();
     const unchecked = [...this.#unchecked];
     this.#unchecked.clear();
-    endThose(this.#isRevoked, unchecked);
-    for (const connection of [...this.#connections.values()]) connection.look(now);
+    endRevoked(this.#isRevoked, unchecked);
+    for (const connection of [...this.#connections.values()]) connection.checkExpiry(now);
   }
 
-  #left(connection: Connection): void {
+  #remove(connection: Connection): void {
     this.#connections.delete(connection.id);
     this.#unchecked.delete(connection);
     if (this.#connections.size > 0) return;
@@ -173,21 +179,21 @@ export class Connections {
   }
 }
 
-/** @throws {AggregateError} where a holder fails; the others' have ended then too. */
-function endThose(
+/** @throws {AggregateError} if handlers fail, after all others have ended. */
+function endRevoked(
   isRevoked: (grant: Grant) => boolean,
   connections: Iterable<Connection>,
 ): readonly Authority[] {
   const revoked = [...connections].filter(({ authority: { grant } }) => isRevoked(grant));
   const authorities = revoked.map(({ authority }) => authority);
-  const faults: unknown[] = [];
-  for (const { handler: handler } of revoked) {
+  const errors: unknown[] = [];
+  for (const { handler } of revoked) {
     try {
       handler.end("revoked");
     } catch (cause) {
-      faults.push(cause);
+      errors.push(cause);
     }
   }
-  if (faults.length > 0) throw new AggregateError(faults, "connections could not be ended");
+  if (errors.length > 0) throw new AggregateError(errors, "connections could not be ended");
   return authorities;
 }

@@ -1,24 +1,24 @@
 import type { Authority, Grant } from "./authority.ts";
 
-/** Met: a million tokens that fill memory. */
-export const MAX_VERIFIED = 10_000;
-/** What is left when some have to go, so that looking for them is seldom. */
-const LEFT = 0.75 * MAX_VERIFIED;
-/** How long a verified API key is taken for granted, in ms: its row in the store is the truth. */
+/** Guards against many tokens that fill memory. */
+export const MAX_CACHED_CREDENTIALS = 10_000;
+/** The size after eviction: low enough that eviction is rare. */
+const SIZE_AFTER_EVICTION = 0.75 * MAX_CACHED_CREDENTIALS;
+/** How long an API key is cached, in ms, before its row in the store is read again. */
 const KEY_TRUST_MS = 60_000;
 
-interface Verified {
+interface CachedAuthority {
   readonly authority: Authority;
   /** Milliseconds since 1970. */
   readonly until: number;
-  /** By a clock that ticks at each use. */
+  /** A counter that grows with each use. */
   usedAt: number;
 }
 
-/** What credentials that were verified allow, until they end. Those used last are kept. */
+/** Caches the authorities of verified credentials until they expire; evicts the least recently used. */
 export class CredentialCache {
   /** By the credential. */
-  readonly #verified = new Map<string, Verified>();
+  readonly #cache = new Map<string, CachedAuthority>();
   readonly #now: () => number;
   #clock = 0;
 
@@ -28,35 +28,35 @@ export class CredentialCache {
   }
 
   get(credential: string): Authority | undefined {
-    const known = this.#verified.get(credential);
-    if (known === undefined) return undefined;
-    if (this.#now() >= known.until) {
-      this.#verified.delete(credential);
+    const cached = this.#cache.get(credential);
+    if (cached === undefined) return undefined;
+    if (this.#now() >= cached.until) {
+      this.#cache.delete(credential);
       return undefined;
     }
-    known.usedAt = this.#clock++;
-    return known.authority;
+    cached.usedAt = this.#clock++;
+    return cached.authority;
   }
 
   add(credential: string, authority: Authority): void {
     const { kind, expiresAt = Infinity } = authority.grant;
-    const trusted = kind === "key" ? this.#now() + KEY_TRUST_MS : Infinity;
-    const until = Math.min(expiresAt, trusted);
-    this.#verified.set(credential, { authority, until, usedAt: this.#clock++ });
-    if (this.#verified.size > MAX_VERIFIED) this.#shrink();
+    const trustedUntil = kind === "key" ? this.#now() + KEY_TRUST_MS : Infinity;
+    const until = Math.min(expiresAt, trustedUntil);
+    this.#cache.set(credential, { authority, until, usedAt: this.#clock++ });
+    if (this.#cache.size > MAX_CACHED_CREDENTIALS) this.#shrink();
   }
 
   forget(matches: (grant: Grant) => boolean): void {
-    for (const [credential, { authority }] of this.#verified) {
-      if (matches(authority.grant)) this.#verified.delete(credential);
+    for (const [credential, { authority }] of this.#cache) {
+      if (matches(authority.grant)) this.#cache.delete(credential);
     }
   }
 
   #shrink(): void {
-    const oldestFirst = [...this.#verified].sort(([, a], [, b]) => a.usedAt - b.usedAt);
+    const oldestFirst = [...this.#cache].sort(([, a], [, b]) => a.usedAt - b.usedAt);
     for (const [credential] of oldestFirst) {
-      if (this.#verified.size <= LEFT) return;
-      this.#verified.delete(credential);
+      if (this.#cache.size <= SIZE_AFTER_EVICTION) return;
+      this.#cache.delete(credential);
     }
   }
 }

@@ -1,25 +1,29 @@
-import { LIMIT_NAMES, type LimitName, type Limits } from "./limits.ts";
 import { SIZE_UNITS } from "../shared/size.ts";
+import { LIMIT_NAMES, type LimitName, type Limits } from "./limits.ts";
 
-/** For whom is counted: each credential, each address (an IPv6 network of 64 bits), each tenant. */
+/**
+ * What a limit is counted for: each credential, each tenant, and each client IP, which the settings
+ * call `address` (an IPv6 network of 64 bits counts as one IP).
+ */
 export const LIMIT_SCOPES = ["credential", "address", "tenant"] as const;
 export type LimitScope = typeof LIMIT_SCOPES[number];
 
 export type LimitTable = Readonly<Record<LimitScope, Limits>>;
 
 /**
- * What one isolate allows: a server of several cores allows as many times that. Rates are far above
- * what people make and below what a small server bears (20,000 publishes a second).
+ * The default limits of one isolate; a server on several cores allows several times as much. Rates
+ * are far above what people cause and below what a small server can take (20,000 publishes per
+ * second).
  */
 export const DEFAULT_LIMITS: LimitTable = {
-  /** Met: a producer in a loop, a page that reconnects without end, a stolen token. */
+  /** Guards against a producer in a loop, a page that reconnects endlessly, a stolen token. */
   credential: { publishes: 2_000, bytes: 16 * 2 ** 20, subscribes: 2_000, connections: 1_000 },
   /**
-   * Met: one machine with many credentials, or with none. Whole offices and mobile networks share
-   * an address; everybody does behind a proxy that is not among the trusted ones.
+   * Guards against one machine with many credentials, or with none. Whole offices and mobile
+   * networks share an IP, as do all clients behind a proxy that is not trusted.
    */
   address: { publishes: 2_000, bytes: 16 * 2 ** 20, subscribes: 2_000, connections: 1_000 },
-  /** Met: a tenant that takes what the others need. */
+  /** Guards against a tenant that uses up the server. */
   tenant: { publishes: 5_000, bytes: 64 * 2 ** 20, subscribes: 20_000, connections: 20_000 },
 };
 
@@ -27,7 +31,8 @@ const MAX_LIMIT = 1e12;
 const SETTING = /^(credential|address|tenant)\.([a-z]+)=(\d{1,13})([A-Za-z]*)$/;
 
 /**
- * The defaults, but for what a text like `tenant.publishes=10000 address.bytes=4MiB` says.
+ * Parses a setting like `tenant.publishes=10000 address.bytes=4MiB`; missing limits are the
+ * defaults.
  *
  * @throws {Error} whose message says what is allowed.
  */

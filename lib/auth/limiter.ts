@@ -1,19 +1,17 @@
 import { Problem, type Quota } from "../shared/problem.ts";
-import type { Authority } from "./authority.ts";
+import { RateLimiter } from "../shared/rate_limiter.ts";
 import type { Caller, Requester } from "./caller.ts";
+import { ConnectionLimiter, type CountedConnection } from "./connection_limiter.ts";
+import { limitOf, SCOPE_WORDS, scopeKeyOf } from "./limit_scope.ts";
 import { LIMIT_SCOPES, type LimitScope, type LimitTable } from "./limit_settings.ts";
 import type { LimitName } from "./limits.ts";
-import { RateLimiter } from "../shared/rate_limiter.ts";
 
-/** Met: somebody who has the store look for made-up keys, or signatures checked, all day. */
+/** Guards against clients that make the server read keys or check signatures all day. */
 export const FAILED_AUTHENTICATIONS_PER_SECOND = 20;
-
-/** Milliseconds until who has too many connections is to try again: nobody knows when one ends. */
-const CONNECTION_RETRY_MS = 5_000;
 
 export interface LimiterOptions {
   readonly limits: LimitTable;
-  /** Told of a limit that was reached, once a second at the most for each tenant. */
+  /** Receives a limit that was reached, at most once per second and tenant. */
   readonly onLimited?: (requester: Requester, limit: LimitName, scope: LimitScope) => void;
   /** Milliseconds of a clock that never goes backwards. @default performance.now */
   readonly now?: () => number;
@@ -28,9 +26,15 @@ interface Rate {
   readonly limiter: RateLimiter;
 }
 
+/** What a request takes from each rate. */
+interface Cost {
+  readonly count: number;
+  readonly bytes: number;
+}
+
 /**
- * Counts what callers do, in one isolate: by credential, by IP address and by tenant, in this order.
- * What one of them refuses counts for none of them. Open mode has no limits.
+ * Limits what callers do in one isolate: by credential, then by IP, then by tenant. A request that
+ * one limit refuses counts towards none of them. Open mode is not limited.
  */
 export class Limiter {
   readonly #limits: LimitTable;
@@ -38,15 +42,11 @@ export class Limiter {
   readonly #now: () => number;
   readonly #publishing: readonly Rate[];
   readonly #subscribing: readonly Rate[];
+  readonly #connections: ConnectionLimiter;
+  /** Refused credentials by IP. */
   readonly #failures: RateLimiter;
-  /** By tenant. */
+  /** Calls of `onLimited` by tenant. */
   readonly #notices: RateLimiter;
-  /** Open now; who has none is not in here. */
-  readonly #connections: Readonly<Record<LimitScope, Map<string, number>>> = {
-    credential: new Map(),
-    address: new Map(),
-    tenant: new Map(),
-  };
 
   constructor({ limits, onLimited, now = () => performance.now() }: LimiterOptions) {
     this.#limits = limits;
@@ -60,43 +60,42 @@ export class Limiter {
       );
     this.#publishing = ratesOf("publishes", "bytes");
     this.#subscribing = ratesOf("subscribes");
+    this.#connections = new ConnectionLimiter({
+      limits,
+      onLimited: (requester, scope) => this.#notify(requester, "connections", scope),
+    });
     this.#failures = new RateLimiter({ now });
     this.#notices = new RateLimiter({ now });
   }
 
   /**
-   * @returns what is left of the caller's own limits, of that which is nearer to its end. Nothing of
-   * the tenant's or of others at the same IP address.
+   * Counts a publish.
+   *
+   * @returns what is left of the caller's tightest own limit. Limits that it shares with others, of
+   * its tenant or IP, are not disclosed.
    * @throws {Problem} `rate_limited`
    */
   publish(caller: Caller, events: number, bytes: number): Quota | undefined {
-    return this.#take(this.#publishing, caller, events, bytes);
+    return this.#take(this.#publishing, caller, { count: events, bytes });
   }
 
-  /** Also counts what costs about as much. @throws {Problem} `rate_limited` */
+  /** Counts a subscribe, or a request that costs about as much. @throws {Problem} `rate_limited` */
   subscribe(requester: Requester, channels: number): void {
-    this.#take(this.#subscribing, requester, channels, 0);
+    this.#take(this.#subscribing, requester, { count: channels, bytes: 0 });
   }
 
   /**
    * Counts a connection until it is disposed of.
    *
-   * @param instead the same connection as it has counted so far: that ends, and takes no room from
-   * the new one. Where this throws it goes on.
+   * @param replaced as in {@link ConnectionLimiter.connect}
    * @throws {Problem} `too_many_connections`
    */
-  connect(requester: Requester, instead?: CountedConnection): CountedConnection {
-    const counted = requester.authority?.grant.kind === "open" ? undefined : requester;
-    if (counted !== undefined) {
-      for (const scope of LIMIT_SCOPES) this.#requireRoom(counted, scope, instead);
-    }
-    instead?.[Symbol.dispose]();
-    if (counted !== undefined) this.#countAll(counted, 1);
-    return new CountedConnection(counted, this.#countAll);
+  connect(requester: Requester, replaced?: CountedConnection): CountedConnection {
+    return this.#connections.connect(requester, replaced);
   }
 
   /**
-   * Looks, before a credential is verified, whether too many from `ip` were refused lately.
+   * Checks, before a credential is verified, that not too many from `ip` were refused recently.
    *
    * @throws {Problem} `rate_limited`
    */
@@ -106,9 +105,9 @@ export class Limiter {
   }
 
   /**
-   * Counts a credential that was refused.
+   * Counts a refused credential.
    *
-   * @throws {Problem} `rate_limited` where it was one of too many from `ip`.
+   * @throws {Problem} `rate_limited` if too many from `ip` were refused.
    */
   countFailedAuthentication(ip: string): void {
     const limit = FAILED_AUTHENTICATIONS_PER_SECOND;
@@ -117,113 +116,64 @@ export class Limiter {
     const policy = "address-failed-authentications";
     throw new Problem(
       "rate_limited",
-      `Too many credentials from this IP address were refused: ${limit} a second are the most.`,
+      `Too many refused credentials from this IP address: at most ${limit} per second.`,
       { quota: { policy, limit, remaining, retryAfter } },
     );
   }
 
-  #take(
-    rates: readonly Rate[],
-    requester: Requester,
-    count: number,
-    bytes: number,
-  ): Quota | undefined {
+  #take(rates: readonly Rate[], requester: Requester, cost: Cost): Quota | undefined {
     const { authority } = requester;
     if (authority?.grant.kind === "open") return undefined;
     const now = this.#now();
+    /** The first scope that counts the requester. */
     let own: LimitScope | undefined;
-    let nearest: Quota | undefined;
+    let tightest: Quota | undefined;
     for (const rate of rates) {
       const { scope, name, policy } = rate;
-      const key = keyOf(requester, scope);
+      const key = scopeKeyOf(requester, scope);
       if (key === undefined) continue;
-      const limit = this.#limitOf(authority, scope, name);
-      const taken = rate.limiter.take(key, limit, name === "bytes" ? bytes : count, now);
+      const limit = limitOf(this.#limits, authority, scope, name);
+      const taken = rate.limiter.take(key, limit, amountOf(rate, cost), now);
       const { remaining, retryAfter } = taken;
       if (!taken.ok) {
-        this.#giveBack(rates, rate, requester, count, bytes);
+        this.#refundBefore(rate, rates, requester, cost);
         throw this.#limited(requester, rate, { policy, limit, remaining, retryAfter });
       }
       own ??= scope;
-      if (own !== scope || (nearest && remaining / limit >= nearest.remaining / nearest.limit)) {
+      if (own !== scope || (tightest && remaining / limit >= tightest.remaining / tightest.limit)) {
         continue;
       }
-      nearest = { policy, limit, remaining, retryAfter };
+      tightest = { policy, limit, remaining, retryAfter };
     }
-    return nearest;
+    return tightest;
   }
 
-  #giveBack(
+  /** Gives back what the rates before the refusing one have taken. */
+  #refundBefore(
+    refusing: Rate,
     rates: readonly Rate[],
-    refused: Rate,
     requester: Requester,
-    count: number,
-    bytes: number,
+    cost: Cost,
   ): void {
-    for (const rate of rates) {
-      if (rate === refused) return;
-      const { scope, name, limiter } = rate;
-      const key = keyOf(requester, scope);
+    for (const rate of rates.slice(0, rates.indexOf(refusing))) {
+      const key = scopeKeyOf(requester, rate.scope);
       if (key === undefined) continue;
-      const limit = this.#limitOf(requester.authority, scope, name);
-      limiter.refund(key, limit, name === "bytes" ? bytes : count);
+      const limit = limitOf(this.#limits, requester.authority, rate.scope, rate.name);
+      rate.limiter.refund(key, limit, amountOf(rate, cost));
     }
   }
 
   #limited(requester: Requester, { scope, name }: Rate, quota: Quota): Problem {
     this.#notify(requester, name, scope);
     const { limit, retryAfter } = quota;
-    const then = retryAfter === Infinity ? "" : `: try again in ${Math.ceil(retryAfter) / 1_000} s`;
+    const retry = retryAfter === Infinity
+      ? ""
+      : ` Try again in ${Math.ceil(retryAfter) / 1_000} s.`;
     return new Problem(
       "rate_limited",
-      `This ${scope} is limited to ${limit} ${WORDS[name]} a second${then}.`,
+      `This ${SCOPE_WORDS[scope]} is limited to ${limit} ${RATE_WORDS[name]} per second.${retry}`,
       { quota },
     );
-  }
-
-  /** @throws {Problem} `too_many_connections` */
-  #requireRoom(
-    requester: Requester,
-    scope: LimitScope,
-    instead: CountedConnection | undefined,
-  ): void {
-    const key = keyOf(requester, scope);
-    if (key === undefined) return;
-    const limit = this.#limitOf(requester.authority, scope, "connections");
-    const others = (this.#connections[scope].get(key) ?? 0) -
-      (instead?.countsFor(key, scope) ? 1 : 0);
-    if (others < limit) return;
-    this.#notify(requester, "connections", scope);
-    throw new Problem(
-      "too_many_connections",
-      `This ${scope} is limited to ${limit} open connections: end one of them.`,
-      {
-        quota: {
-          policy: `${scope}-connections`,
-          limit,
-          remaining: 0,
-          retryAfter: CONNECTION_RETRY_MS,
-        },
-      },
-    );
-  }
-
-  readonly #countAll = (requester: Requester, change: 1 | -1): void => {
-    for (const scope of LIMIT_SCOPES) this.#count(requester, scope, change);
-  };
-
-  #count(requester: Requester, scope: LimitScope, change: 1 | -1): void {
-    const key = keyOf(requester, scope);
-    if (key === undefined) return;
-    const counts = this.#connections[scope];
-    const count = (counts.get(key) ?? 0) + change;
-    if (count > 0) counts.set(key, count);
-    else counts.delete(key);
-  }
-
-  #limitOf(authority: Authority | undefined, scope: LimitScope, name: LimitName): number {
-    const own = scope === "credential" ? authority?.grant.scope.limits[name] : undefined;
-    return own ?? this.#limits[scope][name];
   }
 
   #notify(requester: Requester, limit: LimitName, scope: LimitScope): void {
@@ -233,44 +183,12 @@ export class Limiter {
   }
 }
 
-/** An open connection, which counts until it is disposed of. */
-export class CountedConnection implements Disposable {
-  /** None: it doesn't count, or not any more. */
-  #requester: Requester | undefined;
-  readonly #count: (requester: Requester, change: -1) => void;
-
-  constructor(requester: Requester | undefined, count: (requester: Requester, change: -1) => void) {
-    this.#requester = requester;
-    this.#count = count;
-  }
-
-  /** Whether it is one of those that are counted by `key`. */
-  countsFor(key: string, scope: LimitScope): boolean {
-    return this.#requester !== undefined && keyOf(this.#requester, scope) === key;
-  }
-
-  [Symbol.dispose](): void {
-    const requester = this.#requester;
-    this.#requester = undefined;
-    if (requester !== undefined) this.#count(requester, -1);
-  }
-}
-
-const WORDS: Readonly<Record<RateName, string>> = {
+const RATE_WORDS: Readonly<Record<RateName, string>> = {
   publishes: "events",
-  bytes: "bytes published",
+  bytes: "published bytes",
   subscribes: "subscribes",
 };
 
-/** The key by which `visitor` is counted in `scope`; undefined: is not. */
-function keyOf({ authority, ip }: Requester, scope: LimitScope): string | undefined {
-  switch (scope) {
-    case "credential":
-      // That of anonymous callers is everybody's: who uses it up would shut out all others.
-      return authority?.grant.kind === "anonymous" ? undefined : authority?.credentialId;
-    case "address":
-      return ip === "" ? undefined : ip;
-    case "tenant":
-      return authority?.tenant;
-  }
+function amountOf({ name }: Rate, { count, bytes }: Cost): number {
+  return name === "bytes" ? bytes : count;
 }

@@ -1,69 +1,68 @@
 import { channelFault } from "../shared/channel.ts";
 import { quote } from "../shared/problem.ts";
 
-/** Met: a token that costs more to match than to serve. */
+/** Guards against a token that costs more to match than to serve. */
 export const MAX_PATTERNS = 100;
 
 /**
- * Bytes of a set's states and transitions. Past them it starts anew. Met: memory that fills with the
- * states of made-up names, or with a transition for each character of Unicode.
+ * Bytes of a set's states and transitions; above that it starts again with none. Guards against
+ * made-up names, which create states and a transition for each character of Unicode.
  */
 export const MAX_STATE_BYTES = 1_048_576;
 
-// What V8 takes for each, as measured, rounded up.
+// What V8 needs for each, measured and rounded up.
 const SET_BYTES = 1_024;
 const STEP_BYTES = 24;
 const STATE_BYTES = 450;
 const POSITION_BYTES = 16;
 const TRANSITION_BYTES = 50;
 
-/** One position in one pattern: what may come next there. */
+/** What may come next at one position of one pattern. */
 type Step =
-  /** Exactly this UTF-16 unit. */
+  /** Exactly this UTF-16 code unit. */
   | number
-  /** `*`: any, as often as it likes, but not past the end of a segment. */
+  /** `*`: any number of code units up to the end of the segment. */
   | "segment"
-  /** `**`: any, as often as it likes. */
+  /** `**`: any number of code units. */
   | "any";
 
 interface State {
-  /** Positions in the patterns' steps at which matching may stand now, in ascending order. */
+  /** The possible current positions in all patterns' steps, in ascending order. */
   readonly positions: readonly number[];
   readonly isMatch: boolean;
   readonly next: Map<number, State>;
 }
 
-/** The units that end a segment of a channel's name. */
+/** The code units that end a segment of a channel's name. */
 const SEPARATORS: ReadonlySet<number> = new Set([":", "/"].map((char) => char.charCodeAt(0)));
 const SYSTEM = "$".charCodeAt(0);
 
 /**
- * Patterns of channel names, matched all at once: `*` stands for any characters within a segment
- * (segments end with `:` or `/`), `**` for any at all, everything else for itself. A name that
- * starts with `$`, the system's own, is matched only by a pattern that starts with `$` itself.
+ * Matches channel names against several patterns at once. `*` matches any characters within a
+ * segment (segments end with `:` or `/`), `**` matches any characters, everything else matches
+ * itself. Names of system channels, which start with `$`, match only patterns that start with `$`.
  *
- * Time is linear in the length of the name whatever the patterns are: they are followed side by
- * side, never tried one after the other, and where they stand together is remembered (a lazily
- * built deterministic automaton, as in RE2).
+ * Matching takes time linear in the length of the name for any patterns: all patterns are followed
+ * in parallel by one lazily built deterministic automaton, as in RE2.
  */
 export class PatternSet {
   readonly patterns: readonly string[];
-  /** All patterns' steps, each pattern closed by `undefined`. */
+  /** The steps of all patterns, with `undefined` after each pattern. */
   readonly #steps: (Step | undefined)[] = [];
   /**
-   * For each wildcard: the first of the positions before it that can be left out where it is reached,
-   * since whatever brings them to the end brings it there too.
+   * For each wildcard, the first of the positions before it that are redundant once it is reached:
+   * any input that leads from them to the end leads there from the wildcard too.
    */
   readonly #dominated: number[] = [];
   readonly #starts: number[] = [];
   readonly #systemStarts: number[] = [];
-  /** By the hash of their positions; of two with the same hash the later one is kept. */
+  /** By the hash of their positions; a later state replaces one with the same hash. */
   readonly #states = new Map<number, State>();
   #stateBytes = 0;
   #start: State;
   #systemStart: State;
 
-  /** @param patterns as {@link patternFault} lets them pass. */
+  /** @param patterns without a {@link patternFault}. */
   constructor(patterns: readonly string[]) {
     this.patterns = patterns;
     for (const pattern of patterns) {
@@ -75,7 +74,7 @@ export class PatternSet {
     this.#systemStart = this.#begin(this.#systemStarts);
   }
 
-  /** About what it takes in memory; grows with the names that it is asked for. */
+  /** The approximate memory; grows with the names that it has matched. */
   get bytes(): number {
     return SET_BYTES + this.#steps.length * STEP_BYTES + this.#stateBytes;
   }
@@ -92,7 +91,7 @@ export class PatternSet {
 
   #add(steps: readonly Step[]): void {
     const start = this.#steps.length;
-    let segment = start; // behind the last step that may be a separator
+    let segment = start; // after the last step that may match a separator
     for (const step of steps) {
       const position = this.#steps.push(step) - 1;
       if (typeof step === "string") this.#dominated[position] = step === "any" ? start : segment;
@@ -104,7 +103,7 @@ export class PatternSet {
   }
 
   #follow(state: State, unit: number): State {
-    if (this.#stateBytes >= MAX_STATE_BYTES) this.#forget();
+    if (this.#stateBytes >= MAX_STATE_BYTES) this.#reset();
     const isInSegment = !SEPARATORS.has(unit);
     const positions: number[] = [];
     for (const position of state.positions) {
@@ -119,8 +118,8 @@ export class PatternSet {
   }
 
   /**
-   * Adds `position`, and those that are reached from it without a character. They come in ascending
-   * order, but for such as are there already.
+   * Adds `position` and those that are reached from it without a character. Calls are in ascending
+   * order, except for positions that were added before.
    */
   #reach(positions: number[], position: number): void {
     for (let at = position;; at++) {
@@ -154,7 +153,7 @@ export class PatternSet {
     return this.#state(positions);
   }
 
-  #forget(): void {
+  #reset(): void {
     this.#states.clear();
     this.#stateBytes = 0;
     this.#start = this.#begin(this.#starts);
@@ -162,7 +161,7 @@ export class PatternSet {
   }
 }
 
-/** FNV-1a, a position at a time. */
+/** FNV-1a over positions instead of bytes. */
 function hashOf(positions: readonly number[]): number {
   let hash = 0x811c9dc5;
   for (const position of positions) hash = Math.imul(hash ^ position, 0x01000193);
@@ -183,12 +182,12 @@ function stepsOf(pattern: string): Step[] {
   return steps;
 }
 
-/** What is wrong with `pattern`, as a sentence, or undefined. */
+/** Returns what is wrong with `pattern`, as a sentence, or undefined. */
 export function patternFault(pattern: string): string | undefined {
   const fault = channelFault(pattern);
-  if (fault !== undefined) return `${quote(pattern)} is no channel pattern: ${fault}`;
+  if (fault !== undefined) return `${quote(pattern)} is not a channel pattern: ${fault}`;
   if (pattern.includes("***")) {
-    return `${quote(pattern)} is no channel pattern: it has three * in a row`;
+    return `${quote(pattern)} is not a channel pattern: it has three * in a row`;
   }
   return undefined;
 }

@@ -1,20 +1,20 @@
 import { PatternSet } from "./pattern.ts";
 
-/** Met: memory that fills with the automata of many credentials, each with patterns of its own. */
+/** Guards against the automata of many credentials with different patterns that fill memory. */
 const MAX_CACHED_BYTES = 64 * 2 ** 20;
-/** What is left when some have to go, so that looking for them is seldom. */
-const LEFT = 0.75;
+/** The share that is kept at eviction: low enough that eviction is rare. */
+const SHARE_AFTER_EVICTION = 0.75;
 
-/** Patterns by which one cache finds their set. */
+/** Patterns with the key of their set in the cache. */
 export interface CachedPatterns {
   readonly patterns: readonly string[];
-  /** Names them: all in one. */
+  /** The key: all patterns in one text. */
   readonly text: string;
 }
 
 interface CachedSet {
   readonly set: PatternSet;
-  /** By a clock that ticks at each use. */
+  /** A counter that grows with each use. */
   usedAt: number;
 }
 
@@ -23,8 +23,8 @@ export function cachedPatterns(patterns: readonly string[]): CachedPatterns {
 }
 
 /**
- * Sets of patterns, one for all who have the same. A set is made when it is asked, and those that
- * were not asked for the longest go when all take too much.
+ * Shares one {@link PatternSet} among all credentials with the same patterns. A set is created at
+ * its first use; the least recently used sets are evicted when all together take too much memory.
  */
 export class PatternCache {
   readonly #maxBytes: number;
@@ -37,7 +37,7 @@ export class PatternCache {
     this.#maxBytes = maxBytes;
   }
 
-  /** About what all sets take in memory. */
+  /** The approximate memory of all sets. */
   get bytes(): number {
     return this.#bytes;
   }
@@ -67,7 +67,7 @@ export class PatternCache {
   #shrink(): void {
     const oldestFirst = [...this.#entries].sort(([, a], [, b]) => a.usedAt - b.usedAt);
     for (const [text, { set }] of oldestFirst) {
-      if (this.#bytes <= LEFT * this.#maxBytes) return;
+      if (this.#bytes <= SHARE_AFTER_EVICTION * this.#maxBytes) return;
       this.#entries.delete(text);
       this.#bytes -= set.bytes;
     }

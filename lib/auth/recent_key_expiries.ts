@@ -1,14 +1,14 @@
 import type { Grant } from "./authority.ts";
 
-/** How long an end is remembered, in ms: longer than a request takes to be sent. */
-const MEMORY_MS = 60_000;
+/** How long an expiry is kept, in ms: longer than a request takes to arrive. */
+const KEPT_MS = 60_000;
 
 /**
- * Ends of API keys that were changed lately. Met: a request that was let in by a key as it was, and
- * goes on when the key has ended.
+ * The expiries of API keys that changed recently. Guards against a request that was authenticated
+ * by a key before the change and is still running after the new expiry.
  */
 export class RecentKeyExpiries {
-  /** By the key's id, the latest last. Times are milliseconds since 1970. */
+  /** By the key's id, in the order of changes. Times are milliseconds since 1970. */
   readonly #expiries = new Map<
     string,
     { readonly expiresAt: number; readonly keptUntil: number }
@@ -26,10 +26,10 @@ export class RecentKeyExpiries {
       this.#expiries.delete(old);
     }
     this.#expiries.delete(id);
-    this.#expiries.set(id, { expiresAt, keptUntil: now + MEMORY_MS });
+    this.#expiries.set(id, { expiresAt, keptUntil: now + KEPT_MS });
   }
 
-  /** Milliseconds since 1970; infinite where nothing was noted. */
+  /** Returns milliseconds since 1970; Infinity if the grant's key has not changed recently. */
   expiryOf({ kind, keyId }: Grant): number {
     if (kind !== "key" || keyId === undefined) return Infinity;
     return this.#expiries.get(keyId)?.expiresAt ?? Infinity;

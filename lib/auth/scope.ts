@@ -3,7 +3,7 @@ import type { Tenant } from "../shared/channel.ts";
 import { limitsSchema } from "./limits.ts";
 import { MAX_PATTERNS, patternFault } from "./pattern.ts";
 
-/** What can be done with a channel. */
+/** The rights to a channel. */
 export type Action = "publish" | "subscribe" | "presence" | "manage";
 
 const patterns = z.array(
@@ -15,20 +15,23 @@ const patterns = z.array(
   }),
 ).max(MAX_PATTERNS).default([]);
 
-/** A tenant's name: it stands in every key of the store, before a `/`. */
+/** A tenant's name. It must not contain `/`, which ends it in keys of the store. */
 export const tenantSchema = z.string()
-  .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/, "1–64 of A–Z a–z 0–9 . _ -, the first no sign")
+  .regex(
+    /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/,
+    "1–64 of A–Z a–z 0–9 . _ -, starting with a letter or digit",
+  )
   .transform((name) => name as Tenant);
 
-/** What a credential may do: channel patterns for each action, and limits of its own. */
+/** The rights of a credential: channel patterns for each action, and its own limits. */
 export const scopeSchema = z.strictObject({
   publish: patterns,
-  /** Reading. */
+  /** Read events. */
   subscribe: patterns,
   presence: patterns,
-  /** Settings and deletion of channels. */
+  /** Change and delete channels. */
   manage: patterns,
-  /** Keys and revocations of the tenant. */
+  /** Manage the tenant's keys and revocations. */
   admin: z.boolean().default(false),
   limits: limitsSchema.default({}),
 });
@@ -37,7 +40,7 @@ export type Scope = z.infer<typeof scopeSchema>;
 const POLICY = /^(publish|subscribe|presence):(\S+)$/;
 
 /**
- * What anonymous clients may do, from a setting like `subscribe:public/** publish:lobby`.
+ * Parses the rights of anonymous clients, a setting like `subscribe:public/** publish:lobby`.
  *
  * @throws {Error} whose message says what is allowed.
  */
@@ -48,7 +51,7 @@ export function parseAnonymous(text: string): Scope {
     const fault = action === "" ? "" : patternFault(pattern);
     if (fault !== undefined || pattern.startsWith("$")) {
       throw new Error(
-        "publish:, subscribe: or presence: and a pattern, such as subscribe:public/**",
+        "publish:, subscribe: or presence: followed by a pattern, such as subscribe:public/**",
       );
     }
     (allowed[action] ??= []).push(pattern);

@@ -147,6 +147,6 @@ Deno.test("trusted proxies are addresses and networks", () => {
     "10.0.0.1; 10.0.0.2",
   ];
   for (const setting of wrong) {
-    assert.throws(() => parseTrustedProxies(setting), /^Error: addresses and networks/, setting);
+    assert.throws(() => parseTrustedProxies(setting), /^Error: IP addresses and networks/, setting);
   }
 });

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { CredentialCache, MAX_VERIFIED } from "../../../lib/auth/credential_cache.ts";
+import { CredentialCache, MAX_CACHED_CREDENTIALS } from "../../../lib/auth/credential_cache.ts";
 import { authorityOf } from "../../support/grants.ts";
 import { FakeClock } from "../../support/clock.ts";
 
@@ -22,18 +22,18 @@ Deno.test("a token is known until it ends, a key for a minute or until it ends",
 Deno.test("of too many those that were used last are kept", () => {
   const verified = new CredentialCache(() => 0);
   const authority = authorityOf();
-  for (let i = 0; i < MAX_VERIFIED; i++) verified.add(`t${i}`, authority);
+  for (let i = 0; i < MAX_CACHED_CREDENTIALS; i++) verified.add(`t${i}`, authority);
   assert.equal(verified.get("t0"), authority);
   verified.add("t1", authority);
   assert.equal(verified.get("t2"), authority); // there is room for all so far
   verified.add("new", authority);
-  const known = ["t0", "t1", "t2", "t3", `t${MAX_VERIFIED - 1}`, "new"];
+  const known = ["t0", "t1", "t2", "t3", `t${MAX_CACHED_CREDENTIALS - 1}`, "new"];
   assert.deepEqual(
     known.map((each) => verified.get(each) !== undefined),
     [true, true, true, false, true, true],
   );
-  const kept = Array.from({ length: MAX_VERIFIED }, (_, i) => verified.get(`t${i}`));
-  assert.equal(kept.filter((each) => each !== undefined).length, 0.75 * MAX_VERIFIED - 1);
+  const kept = Array.from({ length: MAX_CACHED_CREDENTIALS }, (_, i) => verified.get(`t${i}`));
+  assert.equal(kept.filter((each) => each !== undefined).length, 0.75 * MAX_CACHED_CREDENTIALS - 1);
 });
 
 Deno.test("what is forgotten has to be verified anew", () => {

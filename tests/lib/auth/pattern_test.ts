@@ -128,7 +128,7 @@ Deno.test("a pattern is a channel's name, with no more than two * in a row", () 
   }
   for (const pattern of ["", "***", "a****", "a\n", "\ud800", "x".repeat(257)]) {
     const fault = patternFault(pattern);
-    assert.match(fault ?? "", /is no channel pattern/);
+    assert.match(fault ?? "", /is not a channel pattern/);
     // deno-lint-ignore no-control-regex
     assert.doesNotMatch(fault ?? "", /[\0-\x1f]/);
   }
