@@ -1,17 +1,29 @@
 import assert from "node:assert/strict";
+import { readSource } from "./support/source_files.ts";
 
-const ROOT = new URL("../", import.meta.url);
+const WORKFLOW = ".github/workflows/deploy.yml";
 
-Deno.test("deploy.yml and the copy that GitHub runs are the same", async () => {
-  const ours = await Deno.readTextFile(new URL("deploy.yml", ROOT));
-  const theirs = await Deno.readTextFile(new URL(".github/workflows/deploy.yml", ROOT));
-  assert.equal(theirs, ours);
+Deno.test("deploy.yml and the copy that GitHub runs are identical", async () => {
+  assert.equal(await readSource(WORKFLOW), await readSource("deploy.yml"));
 });
 
-Deno.test("all that deploy.yml includes is there", async () => {
-  const text = await Deno.readTextFile(new URL("deploy.yml", ROOT));
-  const [, list = ""] = /include: \|\n((?: {12}\S+\n)+)/.exec(text) ?? [];
-  const included = list.trim().split(/\s+/);
-  for (const path of included) await Deno.stat(new URL(path, ROOT));
-  assert.ok(included.includes("main.ts") && included.includes("dist"));
+Deno.test("deploy.yml runs only tasks that exist, and deploys with the tool of the platform", async () => {
+  const text = await readSource("deploy.yml");
+  const { tasks } = JSON.parse(await readSource("deno.json"));
+  const used = [...text.matchAll(/run: deno task (\S+)/g)].map(([, name = ""]) => name);
+  assert.deepEqual(used, ["build"]);
+  assert.ok(used.every((name) => Object.hasOwn(tasks, name)));
+  assert.match(text, /run: \.ci\/run\n[\s\S]*run: deno deploy --prod /);
+  await Deno.stat(new URL("../main.ts", import.meta.url));
+});
+
+Deno.test("every place names the same version of Deno", async () => {
+  const versions = new Set<string>();
+  for (const path of ["deploy.yml", ".ci/run", "README.md", "CONTRIBUTING.md"]) {
+    const text = await readSource(path);
+    const found = [...text.matchAll(/(?:deno@|deno-version: |DENO_VERSION=)(\d+\.\d+\.\d+)/g)];
+    assert.ok(found.length > 0, `${path} names no version`);
+    for (const [, version = ""] of found) versions.add(version);
+  }
+  assert.equal(versions.size, 1, [...versions].join(", "));
 });

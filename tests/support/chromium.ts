@@ -2,19 +2,22 @@ import { type Browser, chromium, type Page } from "playwright-core";
 
 const PROGRAM = Deno.env.get("CHROMIUM") ?? "/usr/bin/chromium";
 
-/** Tests in a browser are ignored where this is true. */
+/** Tests that need a browser are ignored where this is true. */
 export const CHROMIUM_MISSING = !isFile(PROGRAM);
 
 if (CHROMIUM_MISSING) {
   const hint =
-    `Chromium is not at ${PROGRAM}: get it by \`apt-get install chromium\`, or name it in CHROMIUM`;
+    `Chromium is not at ${PROGRAM}: run \`apt-get install chromium\`, or set CHROMIUM to its path`;
   if (Deno.env.get("CI") === "true") throw new Error(hint);
   // deno-lint-ignore no-console
-  console.warn(`${hint}; the tests in a browser are ignored.`);
+  console.warn(`${hint}; tests that need it are ignored.`);
 }
 
+/** `HEADED=1` shows the window and slows down each step, to debug a test. */
+const IS_HEADED = Deno.env.get("HEADED") === "1";
+
 const FLAGS = [
-  "--headless",
+  ...(IS_HEADED ? [] : ["--headless"]),
   "--no-sandbox",
   "--disable-gpu",
   "--no-first-run",
@@ -23,10 +26,10 @@ const FLAGS = [
   "--disable-sync",
 ];
 
-/** A Chromium with a profile of its own and one page in it. */
+/** A Chromium with a new profile and one open page. */
 export class Chromium implements AsyncDisposable {
   readonly page: Page;
-  /** What scripts threw and the console called errors, refusals by the CSP among them. */
+  /** Errors that scripts threw or the console logged, violations of the CSP included. */
   readonly errors: string[] = [];
   readonly #browser: Browser;
 
@@ -36,7 +39,12 @@ export class Chromium implements AsyncDisposable {
   }
 
   static async open(): Promise<Chromium> {
-    const browser = await chromium.launch({ executablePath: PROGRAM, args: FLAGS });
+    const browser = await chromium.launch({
+      executablePath: PROGRAM,
+      args: FLAGS,
+      headless: !IS_HEADED,
+      slowMo: IS_HEADED ? 300 : 0,
+    });
     try {
       // A context of the browser's own takes no second page.
       const context = await browser.newContext();
@@ -47,12 +55,12 @@ export class Chromium implements AsyncDisposable {
     }
   }
 
-  /** One more tab of the visitor of `page`. */
+  /** Opens another tab for the visitor of `page`. */
   async newTab(): Promise<Page> {
     return this.#listen(await this.page.context().newPage());
   }
 
-  /** A page of another visitor: nothing that is kept in the browser is theirs together. */
+  /** Opens a page for another visitor, who shares no cookies or storage with the first. */
   async newVisitor(): Promise<Page> {
     return this.#listen(await this.#browser.newPage());
   }
