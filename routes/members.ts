@@ -12,16 +12,16 @@ import { requireRight } from "./access.ts";
 import { NO_STORE, readRequest } from "./admin.ts";
 import { parsePathChannel, parseQuery, splitUrl } from "./query.ts";
 
-/** Of a member's data, with room for white space and escapes. */
+/** Bytes of a body: a member's data, with room for white space and escapes. */
 const MAX_BODY_BYTES = 8_192;
 
-const SESSION = "1–64 of A–Z a–z 0–9 _ -";
+const SESSION_FORMAT = "1–64 of A–Z a–z 0–9 _ -";
 const sessionQuery = z.object({
-  session: z.string().regex(/^[A-Za-z0-9_-]{1,64}$/, SESSION).optional(),
+  session: z.string().regex(/^[A-Za-z0-9_-]{1,64}$/, SESSION_FORMAT).optional(),
 });
 const body = z.strictObject({ data: z.unknown().optional() });
 
-/** `GET /v1/channels/{channel}/members`: who is there, and from where the changes go on. */
+/** `GET /v1/channels/{channel}/members`: returns a snapshot, and the cursor of later changes. */
 export async function listMembers(c: Context, server: Server, caller: Caller): Promise<Response> {
   const { path, searchParams } = splitUrl(c.req.raw.url);
   parseQuery(searchParams, z.object({}));
@@ -32,9 +32,9 @@ export async function listMembers(c: Context, server: Server, caller: Caller): P
   return c.body(text, 200, { ...NO_STORE, "Content-Type": "application/json" });
 }
 
-/** `PUT /v1/channels/{channel}/members/{member}?session=`: there for some time from now on. */
+/** `PUT /v1/channels/{channel}/members/{member}?session=`: joins, or renews the session. */
 export async function putMember(c: Context, server: Server, caller: Caller): Promise<Response> {
-  const session = sessionOf(c, server, caller);
+  const session = parseSession(c, server, caller);
   const { limiter } = server.access;
   const { data } = await readRequest(c.req.raw, server, caller, {
     schema: body,
@@ -52,37 +52,34 @@ export async function putMember(c: Context, server: Server, caller: Caller): Pro
   return c.json({ channel, member: name, offset, expiresIn: HTTP_SESSION_MS }, 200, NO_STORE);
 }
 
-/** `DELETE /v1/channels/{channel}/members/{member}?session=` */
+/** `DELETE /v1/channels/{channel}/members/{member}?session=`: ends the session. */
 export async function deleteMember(c: Context, server: Server, caller: Caller): Promise<Response> {
-  const session = sessionOf(c, server, caller);
+  const session = parseSession(c, server, caller);
   server.access.limiter.publish(caller, 1, 0);
   await server.presence.endHttpSession(session);
   return c.body(null, 204);
 }
 
-function sessionOf(
-  c: Context,
-  server: Server,
-  caller: Caller,
-): HttpSession {
+/** Returns the session that the request names. @throws {Problem} if the caller may not use it */
+function parseSession(c: Context, server: Server, caller: Caller): HttpSession {
   const { path, searchParams } = splitUrl(c.req.raw.url);
   const { session } = parseQuery(searchParams, sessionQuery);
   if (session === undefined) {
-    throw new Problem("bad_parameter", `Name this client's session: ?session= ${SESSION}.`);
+    throw new Problem("bad_parameter", `The parameter "session" is required: ${SESSION_FORMAT}.`);
   }
   const channelKey = parseChannelKey(server, caller, path);
   const name = resolveMemberName(caller.authority, parsePathMember(path));
   return { member: { channelKey, name }, sessionName: session };
 }
 
-/** The channel of the path, in whose presence the caller may take part. */
+/** Returns the channel of the path. @throws {Problem} if the caller has no right to its presence */
 function parseChannelKey(server: Server, caller: Caller, path: string): ChannelKey {
   const channelKey = parsePathChannel(caller.authority.tenant, path);
   requireRight(server, caller, "presence", channelOf(channelKey));
   return channelKey;
 }
 
-/** The member as it stands in a path, percent-encoded. @throws {Problem} `bad_member` */
+/** Returns the member's name from the path. @throws {Problem} `bad_member` */
 function parsePathMember(path: string): string {
   const encoded = path.split("/")[5] ?? "";
   try {
@@ -93,8 +90,8 @@ function parsePathMember(path: string): string {
   }
 }
 
-function memberJson({ name: member, data, since, offset }: PresentMember): string {
-  return `{"member":${JSON.stringify(member)},"data":${data},"since":"${
+function memberJson({ name, data, since, offset }: PresentMember): string {
+  return `{"member":${JSON.stringify(name)},"data":${data},"since":"${
     formatTime(since)
   }","offset":"${offset}"}`;
 }
