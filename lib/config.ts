@@ -4,7 +4,7 @@ import { type LimitTable, parseLimits } from "./auth/limit_settings.ts";
 import { parseAnonymous, type Scope } from "./auth/scope.ts";
 import type { Retention } from "./log/log.ts";
 import { PAGE_NAMES, type PageName, PAGES_WITH_KEYS, parsePages } from "./pages.ts";
-import { SIZE_UNITS } from "./shared/size.ts";
+import { SIZE_UNITS } from "./shared/bytes.ts";
 
 /** The settings of a server, from its environment. */
 export interface Config {

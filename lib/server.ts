@@ -4,7 +4,7 @@ import { Figures } from "./figures/figures.ts";
 import { Meter } from "./figures/meter.ts";
 import { EphemeralPublisher } from "./hub/ephemeral_publisher.ts";
 import { Hub } from "./hub/hub.ts";
-import { EMBEDDED } from "./kv/limits.ts";
+import { EMBEDDED_TRAITS } from "./kv/limits.ts";
 import { openStore } from "./kv/store.ts";
 import { errorFields, type Logger } from "./logger.ts";
 import { KvLog } from "./log/kv_log.ts";
@@ -94,7 +94,7 @@ async function openParts(store: Store, config: Config, logger: Logger): Promise<
   const presence = new Presence({
     kv,
     log,
-    isOneMachine: traits === EMBEDDED,
+    isOneMachine: traits === EMBEDDED_TRAITS,
     onWarning: (message, cause) => logger.warn(message, errorFields(cause)),
   });
   const hub = new Hub({ log, relay, observer: meter });

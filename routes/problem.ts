@@ -77,8 +77,8 @@ export function rateLimitHeaders(quota: Quota): Record<"RateLimit" | "RateLimit-
 }
 
 /** Whole seconds, at least 1, until there is more. */
-function secondsOf({ retryAfter }: Quota): number {
-  return Math.min(MAX_RETRY_AFTER, Math.max(1, Math.ceil(retryAfter / 1_000)));
+function secondsOf({ retryAfterMs }: Quota): number {
+  return Math.min(MAX_RETRY_AFTER, Math.max(1, Math.ceil(retryAfterMs / 1_000)));
 }
 
 /** What a limit counts where it isn't requests, and its window of a second where it is a rate. */

@@ -58,7 +58,7 @@ export class ConnectionLimiter {
     throw new Problem(
       "too_many_connections",
       `This ${SCOPE_WORDS[scope]} may have at most ${limit} open connections. Close one of them.`,
-      { quota: { policy, limit, remaining: 0, retryAfter: RETRY_AFTER_MS } },
+      { quota: { policy, limit, remaining: 0, retryAfterMs: RETRY_AFTER_MS } },
     );
   }
 

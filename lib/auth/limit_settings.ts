@@ -1,4 +1,4 @@
-import { SIZE_UNITS } from "../shared/size.ts";
+import { SIZE_UNITS } from "../shared/bytes.ts";
 import { LIMIT_NAMES, type LimitName, type Limits } from "./limits.ts";
 
 /**

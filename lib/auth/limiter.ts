@@ -111,13 +111,13 @@ export class Limiter {
    */
   countFailedAuthentication(ip: string): void {
     const limit = FAILED_AUTHENTICATIONS_PER_SECOND;
-    const { ok, remaining, retryAfter } = this.#failures.take(ip, limit);
+    const { ok, remaining, retryAfterMs } = this.#failures.take(ip, limit);
     if (ok) return;
     const policy = "address-failed-authentications";
     throw new Problem(
       "rate_limited",
       `Too many refused credentials from this IP address: at most ${limit} per second.`,
-      { quota: { policy, limit, remaining, retryAfter } },
+      { quota: { policy, limit, remaining, retryAfterMs } },
     );
   }
 
@@ -134,16 +134,16 @@ export class Limiter {
       if (key === undefined) continue;
       const limit = limitOf(this.#limits, authority, scope, name);
       const taken = rate.limiter.take(key, limit, amountOf(rate, cost), now);
-      const { remaining, retryAfter } = taken;
+      const { remaining, retryAfterMs } = taken;
       if (!taken.ok) {
         this.#refundBefore(rate, rates, requester, cost);
-        throw this.#limited(requester, rate, { policy, limit, remaining, retryAfter });
+        throw this.#limited(requester, rate, { policy, limit, remaining, retryAfterMs });
       }
       own ??= scope;
       if (own !== scope || (tightest && remaining / limit >= tightest.remaining / tightest.limit)) {
         continue;
       }
-      tightest = { policy, limit, remaining, retryAfter };
+      tightest = { policy, limit, remaining, retryAfterMs };
     }
     return tightest;
   }
@@ -165,10 +165,10 @@ export class Limiter {
 
   #limited(requester: Requester, { scope, name }: Rate, quota: Quota): Problem {
     this.#notify(requester, name, scope);
-    const { limit, retryAfter } = quota;
-    const retry = retryAfter === Infinity
+    const { limit, retryAfterMs } = quota;
+    const retry = retryAfterMs === Infinity
       ? ""
-      : ` Try again in ${Math.ceil(retryAfter) / 1_000} s.`;
+      : ` Try again in ${Math.ceil(retryAfterMs) / 1_000} s.`;
     return new Problem(
       "rate_limited",
       `This ${SCOPE_WORDS[scope]} is limited to ${limit} ${RATE_WORDS[name]} per second.${retry}`,

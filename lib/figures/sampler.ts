@@ -1,5 +1,5 @@
 import { formatTime } from "../shared/event.ts";
-import { type Sample, SAMPLE_INTERVAL } from "../shared/figures.ts";
+import { type Sample, SAMPLE_INTERVAL_MS } from "../shared/figures.ts";
 import type { SampleCounts } from "./meter.ts";
 
 /** Samples that are kept in memory for who begins to look: two minutes. */
@@ -42,7 +42,7 @@ export class Sampler implements Disposable {
     this.#last = this.#lastTick = monotonic();
     this.#timers = [
       setInterval(() => this.#look(), LOOP_TICK),
-      setInterval(() => this.#sample(), SAMPLE_INTERVAL),
+      setInterval(() => this.#sample(), SAMPLE_INTERVAL_MS),
     ];
   }
 

@@ -33,12 +33,14 @@ export class EphemeralPublisher {
    */
   publish(channelKey: ChannelKey, event: EphemeralEvent): void {
     const limit = CHANNEL_EVENTS_PER_SECOND;
-    const { ok, remaining, retryAfter } = this.#rates.take(channelKey, limit);
+    const { ok, remaining, retryAfterMs } = this.#rates.take(channelKey, limit);
     if (!ok) {
       throw new Problem(
         "rate_limited",
         `A channel is limited to ${limit} ephemeral events per second.`,
-        { quota: { policy: "channel-ephemeral-events", limit, remaining, retryAfter } },
+        {
+          quota: { policy: "channel-ephemeral-events", limit, remaining, retryAfterMs },
+        },
       );
     }
     this.#hub.publishEphemeral(channelKey, event);

@@ -21,7 +21,7 @@ export class EphemeralDedup {
    * of clocks that agree on nothing but how fast they go.
    * @param limit by how much in ms it may be longer than that of the turn before.
    */
-  take(isolate: string, turn: number, lag: number, limit: number): boolean {
+  accepts(isolate: string, turn: number, lag: number, limit: number): boolean {
     const last = this.#last.get(isolate) ?? { turn: 0, lag };
     if (turn <= last.turn) return false;
     this.#last.delete(isolate);

@@ -55,7 +55,7 @@ export class EphemeralWriter {
   }
 
   /** @throws {Problem} `overloaded` */
-  send(channelKey: ChannelKey, event: EphemeralEvent): void {
+  write(channelKey: ChannelKey, event: EphemeralEvent): void {
     if (this.#closing.signal.aborted) return;
     const bytes = sizeOf(channelKey, event);
     if (this.#waitingBytes + bytes > MAX_WAITING_BYTES) {

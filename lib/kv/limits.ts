@@ -17,13 +17,13 @@ export const STORE_TIMEOUT_MS = 5_000;
 /** What differs between the stores behind Deno KV. */
 export interface StoreTraits {
   /** Checks in one atomic commit: a channel of a commit needs one. */
-  readonly checks: number;
+  readonly maxChecks: number;
   /** Commits that are worth having under way at once. */
-  readonly commitsInFlight: number;
+  readonly maxCommitsInFlight: number;
 }
 
 /** A SQLite file in this process: commits run one after the other anyway. */
-export const EMBEDDED: StoreTraits = { checks: 100, commitsInFlight: 1 };
+export const EMBEDDED_TRAITS: StoreTraits = { maxChecks: 100, maxCommitsInFlight: 1 };
 
 /** KV Connect: a round trip a commit, and ten checks in each. */
-export const CONNECTED: StoreTraits = { checks: 10, commitsInFlight: 8 };
+export const KV_CONNECT_TRAITS: StoreTraits = { maxChecks: 10, maxCommitsInFlight: 8 };

@@ -29,7 +29,7 @@ export function isTooLarge(cause: unknown): boolean {
 }
 
 /** True where trying again later may help without anyone doing something about it. */
-export function isPassing(problem: Problem): boolean {
+export function isOutage(problem: Problem): boolean {
   return problem.code === "storage_unavailable";
 }
 

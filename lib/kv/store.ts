@@ -1,9 +1,9 @@
 import { pause } from "../shared/async/delay.ts";
 import type { Relay } from "../shared/ephemeral.ts";
 import { BroadcastDoorbell } from "./broadcast_doorbell.ts";
-import { accompanied } from "./companion.ts";
+import { avoidDelayedAcks } from "./delayed_acks.ts";
 import type { Doorbell } from "./doorbell.ts";
-import { CONNECTED, EMBEDDED, type StoreTraits } from "./limits.ts";
+import { EMBEDDED_TRAITS, KV_CONNECT_TRAITS, type StoreTraits } from "./limits.ts";
 import { retryLocked } from "./commit_retry.ts";
 import { WatchDoorbell } from "./watch_doorbell.ts";
 
@@ -53,20 +53,20 @@ async function openShared(target: string | undefined): Promise<Store> {
   const handle = await Deno.openKv(target);
   const watchKv = await Deno.openKv(target);
   // The platform's own store is reached in another way, and bills its reads.
-  const { kv, quiet } = target === undefined
-    ? { kv: handle, quiet: () => Promise.resolve(true) }
-    : accompanied(handle);
+  const { kv, drain } = target === undefined
+    ? { kv: handle, drain: () => Promise.resolve(true) }
+    : avoidDelayedAcks(handle);
   const doorbell = new WatchDoorbell(kv, watchKv);
   return {
     kv,
     doorbell,
     relay: doorbell,
-    traits: CONNECTED,
+    traits: KV_CONNECT_TRAITS,
     async close() {
       await doorbell.close();
-      const isQuiet = await quiet();
+      const isIdle = await drain();
       watchKv.close();
-      if (isQuiet) handle.close(); // else the process's end does
+      if (isIdle) handle.close(); // else the process's end does
     },
   };
 }
@@ -77,7 +77,7 @@ function embedded(kv: Deno.Kv, name: string, unlock: () => void): Store {
     kv,
     doorbell,
     relay: doorbell,
-    traits: EMBEDDED,
+    traits: EMBEDDED_TRAITS,
     async close() {
       await doorbell.close();
       kv.close();

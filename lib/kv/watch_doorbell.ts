@@ -98,7 +98,7 @@ export class WatchDoorbell implements Doorbell, Relay {
   }
 
   relay(channelKey: ChannelKey, event: EphemeralEvent): void {
-    this.#ephemeral.send(channelKey, event);
+    this.#ephemeral.write(channelKey, event);
   }
 
   subscribe(channelKey: ChannelKey, onEvent: (event: EphemeralEvent) => void): Disposable {
@@ -238,7 +238,7 @@ export class WatchDoorbell implements Doorbell, Relay {
 
   #tell(notes: readonly EphemeralRow[], { by, turn = 0 }: Change, { turns }: Place): void {
     const newest = notes.at(-1)?.event.time ?? 0;
-    if (!turns.take(by, turn, performance.now() - newest, MAX_EPHEMERAL_AGE_MS)) return;
+    if (!turns.accepts(by, turn, performance.now() - newest, MAX_EPHEMERAL_AGE_MS)) return;
     for (const { address: channelKey, event } of notes) {
       this.#receivers.ring([channelKey], event);
     }

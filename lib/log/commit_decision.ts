@@ -1,5 +1,5 @@
 import { MAX_COMMIT_ATTEMPTS } from "../kv/commit_retry.ts";
-import { isPassing, isTooLarge, storageProblem } from "../kv/storage_problem.ts";
+import { isOutage, isTooLarge, storageProblem } from "../kv/storage_problem.ts";
 import { Problem } from "../shared/problem.ts";
 import { commitUnknown } from "./pending_append.ts";
 
@@ -50,8 +50,8 @@ export function decideAfterAttempt(
     return { action: "narrow", tries: { ...tries, isNarrowed: true } };
   }
   const problem = storageProblem(cause);
-  const failures = isPassing(problem) ? tries.failures + 1 : tries.failures;
-  if (!isPassing(problem) || failures >= MAX_FAILURES) {
+  const failures = isOutage(problem) ? tries.failures + 1 : tries.failures;
+  if (!isOutage(problem) || failures >= MAX_FAILURES) {
     // This attempt failed for good, but an earlier one may have arrived.
     const isUnknown = failures > 0 && mayArrive;
     return { action: "give_up", problem: isUnknown ? commitUnknown(cause) : problem };
@@ -92,7 +92,7 @@ export function decideAfterCheck(outcome: CheckOutcome, tries: CommitTries): Aft
   if (outcome.kind === "failed") {
     const problem = storageProblem(outcome.cause);
     const failures = tries.failures + 1;
-    if (!isPassing(problem) || failures >= MAX_FAILURES) return { action: "give_up", problem };
+    if (!isOutage(problem) || failures >= MAX_FAILURES) return { action: "give_up", problem };
     return {
       action: "retry",
       tries: { ...tries, failures },

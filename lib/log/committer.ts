@@ -94,7 +94,7 @@ export class Committer {
       return new Problem("overloaded", "Too many events wait to be stored; publish again later.");
     }
     // A check is kept free for the marker of chunks that were written first.
-    const most = this.#traits.checks - 1;
+    const most = this.#traits.maxChecks - 1;
     return channels <= most ? undefined : new Problem(
       "too_many_channels",
       `Cannot publish to ${channels} channels at once: this store commits at most ${most} together.`,
@@ -115,7 +115,7 @@ export class Committer {
   }
 
   #pump(): void {
-    while (this.#groups.size < this.#traits.commitsInFlight) {
+    while (this.#groups.size < this.#traits.maxCommitsInFlight) {
       const group = this.#take();
       if (group.length === 0) break;
       const channelKeys = channelKeysOf(group);
@@ -152,7 +152,7 @@ export class Committer {
         (!isAlone && size + pending.stored.size <= ATOMIC_DATA_BYTES &&
           keyBytes + addedKeys <= ATOMIC_KEY_BYTES &&
           channels.size + added.length + rowChecks + pending.rowChecks.length <=
-            this.#traits.checks);
+            this.#traits.maxChecks);
       if (isFree && !fits) break;
       if (isFree) {
         group.push(pending);

@@ -7,7 +7,7 @@ export type Tenant = string & { readonly __brand: "Tenant" };
 export type Channel = string & { readonly __brand: "Channel" };
 
 /** A channel within its tenant, `<tenant>/<channel>`: one string, so that it can key a Map. */
-export type ChannelKey = string & { readonly __brand: "Address" };
+export type ChannelKey = string & { readonly __brand: "ChannelKey" };
 
 export const DEFAULT_TENANT = "default" as Tenant;
 

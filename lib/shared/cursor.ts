@@ -40,7 +40,7 @@ export function formatCursor(
   if (only !== undefined && positions.length === 1) {
     return formatOffset(only.epoch, only.sequence) as string as Cursor;
   }
-  const bytes: number[] = [VERSION, ...channelsMark(channels)];
+  const bytes: number[] = [VERSION, ...hashChannels(channels)];
   let previous = 0;
   for (const { epoch, sequence } of positions) {
     const time = epochTime(epoch);
@@ -70,7 +70,7 @@ export function parseCursor(text: string, channels: readonly Channel[]): readonl
   }
   const bytes = decodeBase64Url(text.slice(1));
   if (bytes === undefined || bytes[0] !== VERSION) throw malformed(text);
-  if (channelsMark(channels).some((byte, i) => bytes[i + 1] !== byte)) throw otherChannels(text);
+  if (hashChannels(channels).some((byte, i) => bytes[i + 1] !== byte)) throw otherChannels(text);
   const reader = { bytes, at: 5 };
   const positions: Position[] = [];
   let previous = 0;
@@ -114,7 +114,7 @@ function otherChannels(text: string): Problem {
 }
 
 /** FNV-1a over the names, each closed by a byte that no name has. */
-function channelsMark(channels: readonly Channel[]): number[] {
+function hashChannels(channels: readonly Channel[]): number[] {
   let hash = 0x811c9dc5;
   for (const channel of channels) {
     for (const byte of new TextEncoder().encode(`${channel}\n`)) {

@@ -4,7 +4,7 @@ import type { Buckets } from "./histogram.ts";
 export const FIGURES_TYPE = "figures";
 
 /** Milliseconds between two samples of an isolate. */
-export const SAMPLE_INTERVAL = 1_000;
+export const SAMPLE_INTERVAL_MS = 1_000;
 
 /** What one isolate did in about a second, and how it stands at the end of it. */
 export interface Sample {

@@ -14,7 +14,7 @@ export interface Quota {
   readonly limit: number;
   readonly remaining: number;
   /** Milliseconds until there is room again; 0 if there is. */
-  readonly retryAfter: number;
+  readonly retryAfterMs: number;
 }
 
 /** The one error type that crosses Weir's boundaries: a stable code and a sentence for a person. */

@@ -6,7 +6,7 @@ const GENERATION_MS = 1_000;
 const ROUNDING_MS = 1e-6;
 
 /** What became of a request for some of a limit. */
-export interface Taken {
+export interface RateDecision {
   readonly ok: boolean;
   /** What could be taken at once now. */
   readonly remaining: number;
@@ -14,10 +14,10 @@ export interface Taken {
    * If refused, milliseconds until it would be let through; else until anything more would be, which
    * is 0 but after a cost above the limit. Infinity where the limit is 0.
    */
-  readonly retryAfter: number;
+  readonly retryAfterMs: number;
 }
 
-const REFUSED: Taken = { ok: false, remaining: 0, retryAfter: Infinity };
+const REFUSED: RateDecision = { ok: false, remaining: 0, retryAfterMs: Infinity };
 
 interface Bucket {
   /** Milliseconds until, seen from `at`, nothing of what was taken counts any more. */
@@ -65,14 +65,14 @@ export class RateLimiter {
    *
    * @param perSecond may differ from one call to the next; 0 refuses everything.
    */
-  take(key: string, perSecond: number, cost = 1, now: number = this.#now()): Taken {
+  take(key: string, perSecond: number, cost = 1, now: number = this.#now()): RateDecision {
     if (perSecond <= 0) return REFUSED;
     const bucket = this.#young.get(key) ?? this.#old.get(key);
     const price = cost * BURST_MS / perSecond;
     const owed = bucket === undefined ? 0 : owedAt(bucket, now);
     const wait = owed + Math.min(price, BURST_MS) - BURST_MS;
     if (wait > ROUNDING_MS) {
-      return { ok: false, remaining: amount(BURST_MS - owed, perSecond), retryAfter: wait };
+      return { ok: false, remaining: amount(BURST_MS - owed, perSecond), retryAfterMs: wait };
     }
     if (bucket === undefined) {
       this.#add(key, price, now);
@@ -81,7 +81,7 @@ export class RateLimiter {
       bucket.at = now;
     }
     const room = BURST_MS - owed - price;
-    return { ok: true, remaining: amount(room, perSecond), retryAfter: Math.max(0, -room) };
+    return { ok: true, remaining: amount(room, perSecond), retryAfterMs: Math.max(0, -room) };
   }
 
   /** Gives back what {@link take} took, where it was not used after all. */

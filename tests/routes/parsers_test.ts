@@ -10,7 +10,7 @@ import { parseOffset } from "../../lib/shared/offset.ts";
 import { Problem } from "../../lib/shared/problem.ts";
 import { parseMessage } from "../../lib/transports/socket/message.ts";
 import { integer, parseChannels, parsePathChannel, parseQuery } from "../../routes/query.ts";
-import { address } from "../support/drafts.ts";
+import { testChannelKey } from "../support/drafts.ts";
 
 const RUNS = { numRuns: 2_000 };
 
@@ -77,8 +77,10 @@ Deno.test("draftOfBody() takes any bytes, or refuses them as a Problem", () => {
   fc.assert(
     fc.property(type, fc.uint8Array({ maxLength: 100 }), text, (type, bytes, name) => {
       onlyProblems(() => decode(bytes));
-      onlyProblems(() => draftOfBody(address("a"), type, bytes, {}));
-      onlyProblems(() => draftOfBody(address("a"), undefined, bytes, { type: name, id: name }));
+      onlyProblems(() => draftOfBody(testChannelKey("a"), type, bytes, {}));
+      onlyProblems(() =>
+        draftOfBody(testChannelKey("a"), undefined, bytes, { type: name, id: name })
+      );
     }),
     RUNS,
   );

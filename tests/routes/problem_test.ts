@@ -6,7 +6,7 @@ const QUOTA: Quota = {
   policy: "credential-publishes",
   limit: 2_000,
   remaining: 0,
-  retryAfter: 1_200,
+  retryAfterMs: 1_200,
 };
 
 Deno.test("a limit that was reached is answered with its fields and when to come back", async () => {
@@ -26,9 +26,11 @@ Deno.test("a limit that was reached is answered with its fields and when to come
 });
 
 Deno.test("when to come back is a whole number of seconds, from 1 to an hour", () => {
-  for (const [retryAfter, seconds] of [[0, 1], [1, 1], [1_000, 1], [1_001, 2], [Infinity, 3_600]]) {
-    if (retryAfter === undefined) throw new Error("each has a time");
-    const quota = { ...QUOTA, retryAfter };
+  for (
+    const [retryAfterMs, seconds] of [[0, 1], [1, 1], [1_000, 1], [1_001, 2], [Infinity, 3_600]]
+  ) {
+    if (retryAfterMs === undefined) throw new Error("each has a time");
+    const quota = { ...QUOTA, retryAfterMs };
     const { headers } = problemResponse(new Problem("rate_limited", "", { quota }));
     assert.equal(headers.get("retry-after"), String(seconds));
     assert.equal(headers.get("ratelimit"), `"credential-publishes";r=0;t=${seconds}`);

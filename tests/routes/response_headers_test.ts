@@ -77,8 +77,8 @@ Deno.test("who is not known is told how to say who it is (RFC 6750)", async () =
 });
 
 Deno.test("a limit says when there is room again, in whole seconds", () => {
-  const headers = (retryAfter: number) => {
-    const quota = { policy: "tenant-bytes", limit: 10, remaining: 0, retryAfter };
+  const headers = (retryAfterMs: number) => {
+    const quota = { policy: "tenant-bytes", limit: 10, remaining: 0, retryAfterMs };
     return problemResponse(new Problem("rate_limited", "Too much.", { quota })).headers;
   };
   assert.equal(headers(2_001).get("retry-after"), "3");

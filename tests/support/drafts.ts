@@ -8,7 +8,7 @@ import { DEFAULT_TYPE, JSON_TYPE } from "../../lib/shared/event.ts";
 import type { Draft } from "../../lib/log/log.ts";
 
 /** The channel `name` of the default tenant. */
-export function address(name: string): ChannelKey {
+export function testChannelKey(name: string): ChannelKey {
   return channelKeyOf(DEFAULT_TENANT, parseChannel(name));
 }
 
@@ -19,7 +19,7 @@ export function draft(
   rest: Partial<Omit<Draft, "address" | "data" | "bytes">> = {},
 ): Draft {
   return {
-    channelKey: address(channel),
+    channelKey: testChannelKey(channel),
     id: undefined,
     type: DEFAULT_TYPE,
     contentType: typeof data === "string" ? JSON_TYPE : "application/octet-stream",

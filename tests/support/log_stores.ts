@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { BroadcastDoorbell } from "../../lib/kv/broadcast_doorbell.ts";
-import { accompanied } from "../../lib/kv/companion.ts";
+import { avoidDelayedAcks } from "../../lib/kv/delayed_acks.ts";
 import type { Doorbell } from "../../lib/kv/doorbell.ts";
-import { CONNECTED, EMBEDDED } from "../../lib/kv/limits.ts";
+import { EMBEDDED_TRAITS, KV_CONNECT_TRAITS } from "../../lib/kv/limits.ts";
 import { WatchDoorbell } from "../../lib/kv/watch_doorbell.ts";
 import { KvLog, type KvLogOptions } from "../../lib/log/kv_log.ts";
 import { Denokv, DENOKV_MISSING } from "./denokv.ts";
@@ -49,7 +49,7 @@ export async function openEmbedded(path = ":memory:"): Promise<LogStore> {
     isolate: async (options) =>
       openLog(resources, {
         kv: await openHandle(),
-        traits: EMBEDDED,
+        traits: EMBEDDED_TRAITS,
         ...options,
         doorbell: options?.doorbell ?? new BroadcastDoorbell(name),
       }),
@@ -79,12 +79,12 @@ export async function openDenokv(server?: Denokv): Promise<LogStore> {
     kv,
     isolate: async (options) => {
       const handle = resources.adopt(await denokv.openKv(), (kv) => kv.close());
-      const { kv: own, quiet } = accompanied(handle);
-      resources.defer(async () => assert.ok(await quiet(CLOSE_LIMIT), "the store has answered"));
+      const { kv: own, drain } = avoidDelayedAcks(handle);
+      resources.defer(async () => assert.ok(await drain(CLOSE_LIMIT), "the store has answered"));
       const watch = resources.adopt(await denokv.openKv(), (kv) => kv.close());
       return openLog(resources, {
         kv: own,
-        traits: CONNECTED,
+        traits: KV_CONNECT_TRAITS,
         ...options,
         doorbell: options?.doorbell ?? new WatchDoorbell(own, watch),
       });

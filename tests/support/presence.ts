@@ -4,7 +4,7 @@ import { presenceChannelKey } from "../../lib/presence/presence_channel.ts";
 import type { Log } from "../../lib/log/log.ts";
 import type { ChannelKey } from "../../lib/shared/channel.ts";
 import { type Offset, ORIGIN, parseOffset } from "../../lib/shared/offset.ts";
-import { address } from "./drafts.ts";
+import { testChannelKey } from "./drafts.ts";
 import { readRuns } from "./log_reading.ts";
 
 /** A member as readers know it. */
@@ -15,7 +15,7 @@ export interface Known {
 }
 
 export function memberIn(channel: string, member: string): Member {
-  return { channelKey: address(channel), name: member as MemberName };
+  return { channelKey: testChannelKey(channel), name: member as MemberName };
 }
 
 /** The presence of one more isolate, which does nothing by itself. */

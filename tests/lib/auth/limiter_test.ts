@@ -77,7 +77,7 @@ Deno.test("each limit on publishing refuses on its own, by its name", () => {
       policy: `${scope}-${name}`,
       limit: 10,
       remaining: 4,
-      retryAfter: 100,
+      retryAfterMs: 100,
     });
     assert.throws(() => limiter.publish(caller(), 5, 5), problem("rate_limited"));
     limiter.publish(caller(), 4, 4);
@@ -103,9 +103,9 @@ Deno.test("a publish gives what is left of the caller's own limits, nothing of o
     address: { publishes: 50 },
     tenant: { publishes: 50 },
   });
-  const publishes = { policy: "credential-publishes", limit: 100, remaining: 90, retryAfter: 0 };
+  const publishes = { policy: "credential-publishes", limit: 100, remaining: 90, retryAfterMs: 0 };
   assert.deepEqual(limiter.publish(caller(), 10, 10), publishes);
-  const bytes = { policy: "credential-bytes", limit: 1_000, remaining: 490, retryAfter: 0 };
+  const bytes = { policy: "credential-bytes", limit: 1_000, remaining: 490, retryAfterMs: 0 };
   assert.deepEqual(limiter.publish(caller(), 1, 500), bytes);
 });
 
@@ -160,7 +160,7 @@ Deno.test("anonymous callers are counted by address, none for the others", () =>
     policy: "address-publishes",
     limit: 10,
     remaining: 0,
-    retryAfter: 0,
+    retryAfterMs: 0,
   });
   assert.throws(() => limiter.publish(here, 1, 0), problem("rate_limited"));
   limiter.publish(there, 10, 0);

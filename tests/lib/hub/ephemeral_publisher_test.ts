@@ -6,7 +6,7 @@ import {
   EphemeralPublisher,
 } from "../../../lib/hub/ephemeral_publisher.ts";
 import { FakeClock } from "../../support/clock.ts";
-import { address } from "../../support/drafts.ts";
+import { testChannelKey } from "../../support/drafts.ts";
 
 const EVENT = { type: "message", time: 0, contentType: "text/plain", data: "x" };
 
@@ -18,7 +18,7 @@ Deno.test("each channel has its own limit of ephemeral events", () => {
   };
   const clock = new FakeClock({ start: 0 });
   const publisher = new EphemeralPublisher({ hub, now: clock.now });
-  const [a, b] = [address("a"), address("b")];
+  const [a, b] = [testChannelKey("a"), testChannelKey("b")];
   for (let i = 0; i < CHANNEL_EVENTS_PER_SECOND; i++) publisher.publish(a, EVENT);
   assert.throws(() => publisher.publish(a, EVENT), (problem) => {
     assert.ok(problem instanceof Problem);

@@ -8,14 +8,14 @@ import { EphemeralBatch } from "../../../lib/hub/ephemeral_batch.ts";
 import { offsetOf } from "../../../lib/shared/offset.ts";
 import { sseStream } from "../../../lib/transports/sse/stream.ts";
 import { TimerWheel } from "../../../lib/transports/timer_wheel.ts";
-import { address, draft } from "../../support/drafts.ts";
+import { draft, testChannelKey } from "../../support/drafts.ts";
 import { FakeSink } from "../../support/fake_sink.ts";
 import { openEmbedded } from "../../support/log_stores.ts";
 import { OPCODE, RawConnection } from "../../support/raw_connection.ts";
 import { SocketHost } from "../../support/socket_host.ts";
 import { until } from "../../support/until.ts";
 
-const A = address("a");
+const A = testChannelKey("a");
 const MiB = 1_048_576;
 const LARGE = "x".repeat(16_000);
 

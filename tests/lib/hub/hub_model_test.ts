@@ -4,12 +4,12 @@ import { Hub } from "../../../lib/hub/hub.ts";
 import type { Subscription } from "../../../lib/hub/subscription.ts";
 import type { Log } from "../../../lib/log/log.ts";
 import { ORIGIN, parseOffset } from "../../../lib/shared/offset.ts";
-import { address, draft } from "../../support/drafts.ts";
+import { draft, testChannelKey } from "../../support/drafts.ts";
 import { FakeSink } from "../../support/fake_sink.ts";
 import { openEmbedded } from "../../support/log_stores.ts";
 import { until } from "../../support/until.ts";
 
-const A = address("a");
+const A = testChannelKey("a");
 
 const step = fc.oneof(
   { weight: 6, arbitrary: append() },

@@ -4,12 +4,12 @@ import type { Sink } from "../../../lib/hub/sink.ts";
 import type { Log } from "../../../lib/log/log.ts";
 import { channelOf } from "../../../lib/shared/channel.ts";
 import { ORIGIN } from "../../../lib/shared/offset.ts";
-import { address, draft } from "../../support/drafts.ts";
+import { draft, testChannelKey } from "../../support/drafts.ts";
 import { FakeSink } from "../../support/fake_sink.ts";
 import { openEmbedded } from "../../support/log_stores.ts";
 import { until } from "../../support/until.ts";
 
-const A = address("a");
+const A = testChannelKey("a");
 
 Deno.test("a sink that takes nothing for too long is closed as slow, and no other sink", async () => {
   await using store = await openEmbedded();
@@ -49,7 +49,7 @@ Deno.test("1,000 subscribers that reconnect at once cost the store about one rea
 Deno.test("the channels of one connection share its room", async () => {
   await using store = await openEmbedded();
   const log = await store.isolate();
-  const channels = Array.from({ length: 50 }, (_, i) => address(`c${i}`));
+  const channels = Array.from({ length: 50 }, (_, i) => testChannelKey(`c${i}`));
   for (const channel of channels) await log.append([draft(channelOf(channel), "1")]);
   const hub = new Hub({ log });
   const room = Promise.withResolvers<void>();

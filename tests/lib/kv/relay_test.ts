@@ -9,13 +9,13 @@ import type { ChannelKey } from "../../../lib/shared/channel.ts";
 import type { EphemeralEvent, Relay } from "../../../lib/shared/ephemeral.ts";
 import { Problem } from "../../../lib/shared/problem.ts";
 import { Denokv, DENOKV_MISSING } from "../../support/denokv.ts";
-import { address } from "../../support/drafts.ts";
+import { testChannelKey } from "../../support/drafts.ts";
 import { FakeClock } from "../../support/clock.ts";
 import { until } from "../../support/until.ts";
 import { watchedKv } from "../../support/watched_kv.ts";
 
-const A = address("a");
-const CHANNELS = ["a", "b", "c", "d"].map(address);
+const A = testChannelKey("a");
+const CHANNELS = ["a", "b", "c", "d"].map(testChannelKey);
 const ISOLATES = 3;
 
 interface Kind {
@@ -219,10 +219,10 @@ Deno.test("the rows of events are deleted after 10 s", async () => {
     }
     assert.fail(`there never were ${count} rows and ${timers} timers`);
   };
-  writer.send(A, note(1));
+  writer.write(A, note(1));
   await have(1, 2); // to delete it, and to begin the next commit
   clock.advance(5_000);
-  writer.send(A, note(2));
+  writer.write(A, note(2));
   await have(2, 2);
   clock.advance(5_000);
   await have(1, 1);

@@ -2,10 +2,10 @@ import assert from "node:assert/strict";
 import { WatchDoorbell } from "../../../lib/kv/watch_doorbell.ts";
 import type { ChannelKey } from "../../../lib/shared/channel.ts";
 import { Denokv, DENOKV_MISSING } from "../../support/denokv.ts";
-import { address } from "../../support/drafts.ts";
+import { testChannelKey } from "../../support/drafts.ts";
 import { FakeClock } from "../../support/clock.ts";
 
-const A = address("a");
+const A = testChannelKey("a");
 
 for (const kind of ["memory", "denokv"] as const) {
   const test = (behaviour: string, body: (isolates: Isolates) => Promise<void>) =>
@@ -38,7 +38,7 @@ for (const kind of ["memory", "denokv"] as const) {
 
   test("a commit over channels of all shards rings each of them", async (isolates) => {
     const [here, there] = [await isolates.add(), await isolates.add()];
-    const channelKeys = Array.from({ length: 40 }, (_, i) => address(`c${i}`));
+    const channelKeys = Array.from({ length: 40 }, (_, i) => testChannelKey(`c${i}`));
     const bells = channelKeys.map(() => new Bell());
     using stack = new DisposableStack();
     channelKeys.forEach((a, i) =>
@@ -87,7 +87,7 @@ Deno.test("only one watch is open, however many begin to listen meanwhile", asyn
   } as unknown as Deno.Kv;
   const doorbell = new WatchDoorbell(kv, watchKv);
   for (let i = 0; i < 40; i++) {
-    doorbell.listen(address(`c${i}`), () => {});
+    doorbell.listen(testChannelKey(`c${i}`), () => {});
     await nextMacrotask();
   }
   await doorbell.close();

@@ -6,7 +6,7 @@ import {
   type Tenant,
 } from "../../../lib/shared/channel.ts";
 import { BroadcastDoorbell } from "../../../lib/kv/broadcast_doorbell.ts";
-import { EMBEDDED } from "../../../lib/kv/limits.ts";
+import { EMBEDDED_TRAITS } from "../../../lib/kv/limits.ts";
 import { KvLog } from "../../../lib/log/kv_log.ts";
 import type { Draft } from "../../../lib/log/log.ts";
 import type { ChannelKey } from "../../../lib/shared/channel.ts";
@@ -21,7 +21,14 @@ async function open() {
   const doorbell = new BroadcastDoorbell(crypto.randomUUID());
   let time = 0;
   const now = () => time;
-  const options = { kv, doorbell, traits: EMBEDDED, retention: RETENTION, maxChannels: 2, now };
+  const options = {
+    kv,
+    doorbell,
+    traits: EMBEDDED_TRAITS,
+    retention: RETENTION,
+    maxChannels: 2,
+    now,
+  };
   const log = new KvLog(options);
   return {
     log,

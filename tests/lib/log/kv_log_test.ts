@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import { DEFAULT_TENANT } from "../../../lib/shared/channel.ts";
 import { ORIGIN } from "../../../lib/shared/offset.ts";
-import { address, draft } from "../../support/drafts.ts";
+import { draft, testChannelKey } from "../../support/drafts.ts";
 import { problem, readEvents, sequencesOf, upTo } from "../../support/log_reading.ts";
 import { type LogStore, openEmbedded, STORES } from "../../support/log_stores.ts";
 import { logContract } from "./log_contract.ts";
 
-const A = address("a");
+const A = testChannelKey("a");
 const HOUR = 60 * 60 * 1_000;
 
 for (const { name, ignore, open } of STORES) {
@@ -192,7 +192,7 @@ Deno.test("append() tries again while the store fails in passing, and stores onc
   }
   const log = await store.isolate();
   const data = async (channel: string) =>
-    (await readEvents(log, address(channel))).map(({ data }) => data);
+    (await readEvents(log, testChannelKey(channel))).map(({ data }) => data);
   assert.deepEqual(await data("a"), ["before 1", "before 2", "after 1", "after 2"]);
   assert.deepEqual(await data("b"), ["before 2", "before 3", "after 2", "after 3"]);
 });
@@ -225,7 +225,7 @@ Deno.test("append() to quiet channels does not wait for contended ones", async (
   assert.equal(await mine, "stored");
   contended = false;
   await log.close();
-  assert.deepEqual(sequencesOf(await readEvents(other, address("b"))), [1, 2, 3]);
+  assert.deepEqual(sequencesOf(await readEvents(other, testChannelKey("b"))), [1, 2, 3]);
   assert.equal((await readEvents(other, A)).at(-1)?.data, "1");
 });
 

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import type { Draft, Log } from "../../../lib/log/log.ts";
 import { DEFAULT_TENANT } from "../../../lib/shared/channel.ts";
 import { formatOffset, NO_EPOCH, ORIGIN, parseOffset } from "../../../lib/shared/offset.ts";
-import { address, draft } from "../../support/drafts.ts";
+import { draft, testChannelKey } from "../../support/drafts.ts";
 import {
   dataOf,
   eventsOf,
@@ -18,8 +18,8 @@ import { type IsolateOptions, KEEP_ALL, type LogStore } from "../../support/log_
 import { FakeClock } from "../../support/clock.ts";
 
 const MiB = 1_048_576;
-const A = address("a");
-const B = address("b");
+const A = testChannelKey("a");
+const B = testChannelKey("b");
 
 export interface ContractOptions {
   readonly ignore: boolean;
@@ -167,7 +167,7 @@ export function logContract(name: string, open: () => Promise<LogStore>, options
     assert.equal(await log.head(B), undefined);
     await log.append([draft("b", "2"), draft("c", "3")]);
     assert.deepEqual(dataOf(await readEvents(log, B)), ["2"]);
-    assert.deepEqual(dataOf(await readEvents(log, address("c"))), ["3"]);
+    assert.deepEqual(dataOf(await readEvents(log, testChannelKey("c"))), ["3"]);
   });
 
   testLog("append() refuses more channels than the store commits at once", async (log) => {
@@ -320,8 +320,10 @@ export function logContract(name: string, open: () => Promise<LogStore>, options
     const drafts = data.map((value, i) => draft(i % 3 === 0 ? "b" : "a", value));
     await log.append(drafts);
     for (const channel of ["a", "b"]) {
-      const expected = drafts.filter((d) => d.channelKey === address(channel)).map((d) => d.data);
-      const events = await readEvents(log, address(channel));
+      const expected = drafts.filter((d) => d.channelKey === testChannelKey(channel)).map((d) =>
+        d.data
+      );
+      const events = await readEvents(log, testChannelKey(channel));
       assert.deepEqual(sequencesOf(events), upTo(expected.length));
       assert.ok(events.every(({ data }, i) => equalData(data, expected[i])));
     }
@@ -343,7 +345,7 @@ export function logContract(name: string, open: () => Promise<LogStore>, options
       const appended = await Promise.all([log.append(drafts), log.append(drafts)]);
       assert.ok(appended[1]?.every(({ duplicate }) => duplicate));
     }
-    const head = await headOf(log, address(channels[0] ?? ""));
+    const head = await headOf(log, testChannelKey(channels[0] ?? ""));
     assert.equal(head.last, 2 * Math.floor(100 / count));
   });
 
@@ -355,7 +357,7 @@ export function logContract(name: string, open: () => Promise<LogStore>, options
     );
     await Promise.all(drafts.map((one) => log.append([one])));
     assert.deepEqual(
-      (await readEvents(log, address(channel))).map(({ id }) => id),
+      (await readEvents(log, testChannelKey(channel))).map(({ id }) => id),
       upTo(800).map(long),
     );
   });
@@ -599,7 +601,7 @@ export function logContract(name: string, open: () => Promise<LogStore>, options
     const names = ["a", "a\u0020", "aa", "a:1", "b", "é", "😀", "z", "B", "a/2"];
     for (const name of names) await log.append([draft(name, "1")]);
     await log.append([draft("gone", "1")]);
-    await log.delete(address("gone"));
+    await log.delete(testChannelKey("gone"));
     const utf8 = new TextEncoder();
     const sorted = names.toSorted((a, b) => compareBytes(utf8.encode(a), utf8.encode(b)));
     const all = await log.channels(DEFAULT_TENANT, "", 100);
@@ -687,12 +689,12 @@ export function logContract(name: string, open: () => Promise<LogStore>, options
     await log.append(upTo(9).map((i) => draft("a", `${i}`)));
     await log.configure(B, { bytes: 1_000 });
     await log.append(upTo(9).map((i) => draft("b", `${i}`)));
-    await log.configure(address("c"), { events: 8 });
+    await log.configure(testChannelKey("c"), { events: 8 });
     await log.append(upTo(9).map((i) => draft("c", `${i}`)));
     await log.retain();
     assert.equal((await headOf(log)).first, 6);
     assert.equal((await log.head(B))?.first, 6);
-    assert.equal((await log.head(address("c")))?.first, 2);
+    assert.equal((await log.head(testChannelKey("c")))?.first, 2);
   }, { retention: { ...KEEP_ALL, events: 4 } });
 
   test("retain() is done by one isolate at a time", async (store) => {
@@ -796,7 +798,7 @@ export function logContract(name: string, open: () => Promise<LogStore>, options
     const recorders = upTo(30).map(() => new Recorder());
     using stack = new DisposableStack();
     for (const [i, recorder] of recorders.entries()) {
-      stack.use(log.listen(address(`c${i}`), recorder));
+      stack.use(log.listen(testChannelKey(`c${i}`), recorder));
       // In between, so that listening starts while other channels ring already.
       await other.append([draft(`c${i}`, "1")]);
     }
@@ -846,7 +848,7 @@ export function logContract(name: string, open: () => Promise<LogStore>, options
     }));
     const stored = new Map<string, string>();
     for (const channel of channels) {
-      const runs = await readRuns(logs[0] as Log, address(channel));
+      const runs = await readRuns(logs[0] as Log, testChannelKey(channel));
       const events = eventsOf(runs);
       assert.deepEqual(sequencesOf(events), upTo(events.length));
       for (const { data, sequence } of events) {

@@ -12,7 +12,7 @@ import {
   type Position,
 } from "../../../lib/shared/offset.ts";
 import { Problem } from "../../../lib/shared/problem.ts";
-import { address, draft } from "../../support/drafts.ts";
+import { draft, testChannelKey } from "../../support/drafts.ts";
 import { type Item, itemsOf, readRuns } from "../../support/log_reading.ts";
 import { KEEP_ALL, type LogStore, STORES } from "../../support/log_stores.ts";
 import { FakeClock } from "../../support/clock.ts";
@@ -190,7 +190,7 @@ class Model {
   }
 
   #channelKey(name: Name): ChannelKey {
-    return address(name + this.#run);
+    return testChannelKey(name + this.#run);
   }
 
   #log(isolate: number): Log {
@@ -423,7 +423,7 @@ async function clear(store: LogStore, logs: readonly Log[]): Promise<void> {
   const [log] = logs;
   if (log === undefined) return;
   for (const { channel } of await log.channels(DEFAULT_TENANT, "", 100)) {
-    await log.delete(address(channel));
+    await log.delete(testChannelKey(channel));
   }
   await log.retain();
   for (const prefix of ["log", "seen", "chunk", "sweep", "orphan"]) {

@@ -3,11 +3,11 @@ import type { Log } from "../../../lib/log/log.ts";
 import { formatOffset } from "../../../lib/shared/offset.ts";
 import { Problem } from "../../../lib/shared/problem.ts";
 import { Denokv, DENOKV_MISSING } from "../../support/denokv.ts";
-import { address, draft } from "../../support/drafts.ts";
+import { draft, testChannelKey } from "../../support/drafts.ts";
 import { problem, readRuns, Recorder, sequencesOf, upTo } from "../../support/log_reading.ts";
 import { openDenokv } from "../../support/log_stores.ts";
 
-const A = address("a");
+const A = testChannelKey("a");
 const ignore = DENOKV_MISSING;
 const CHANNELS = ["a", "b", "c"];
 
@@ -58,7 +58,7 @@ Deno.test(
     const reader = await store.isolate();
     const stored = new Map<string, string>();
     for (const channel of CHANNELS) {
-      const runs = await readRuns(reader, address(channel));
+      const runs = await readRuns(reader, testChannelKey(channel));
       const events = runs.flatMap((run) =>
         run.events.map((event) => ({ ...event, epoch: run.epoch }))
       );

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { type Draft, type RowChange, StaleRowsError } from "../../../lib/log/log.ts";
-import { address, draft } from "../../support/drafts.ts";
+import { draft, testChannelKey } from "../../support/drafts.ts";
 import { dataOf, readEvents } from "../../support/log_reading.ts";
 import { STORES } from "../../support/log_stores.ts";
 
@@ -34,7 +34,7 @@ for (const { name, ignore, open } of STORES) {
     assert.equal(row.value, appended?.offset);
     await log.append([draftWith("a", "2", change("x", row.versionstamp))]);
     assert.notEqual((await store.kv.get(rowKey("x"))).value, appended?.offset);
-    assert.deepEqual(dataOf(await readEvents(log, address("a"))), ["1", "2"]);
+    assert.deepEqual(dataOf(await readEvents(log, testChannelKey("a"))), ["1", "2"]);
   });
 
   Deno.test(`an append whose rows have changed fails, and no other (${name})`, {
@@ -60,8 +60,8 @@ for (const { name, ignore, open } of STORES) {
     }
     assert.equal((await store.kv.get(rowKey("taken"))).value, 0);
     const stored = [
-      ...dataOf(await readEvents(log, address("a"))),
-      ...dataOf(await readEvents(log, address("b"))),
+      ...dataOf(await readEvents(log, testChannelKey("a"))),
+      ...dataOf(await readEvents(log, testChannelKey("b"))),
     ].map(Number);
     const others = answers.flatMap((_, i) => expected.includes(i) ? [] : [i]);
     assert.deepEqual(stored.toSorted((a, b) => a - b), others);
@@ -95,7 +95,7 @@ for (const { name, ignore, open } of STORES) {
       }));
       const [log] = logs;
       assert.ok(log);
-      const events = await readEvents(log, address("a"));
+      const events = await readEvents(log, testChannelKey("a"));
       assert.equal(events.length, 2 * rounds);
       assert.equal((await store.kv.get(rowKey("shared"))).value, offsets.toSorted().at(-1));
     },

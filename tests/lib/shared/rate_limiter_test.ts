@@ -6,21 +6,21 @@ Deno.test("a second's worth may come at once, and then so much a second", () => 
   let now = 0;
   const limiter = new RateLimiter({ now: () => now });
   for (let left = 3; left-- > 0;) {
-    assert.deepEqual(limiter.take("a", 4, 1), { ok: true, remaining: left + 1, retryAfter: 0 });
+    assert.deepEqual(limiter.take("a", 4, 1), { ok: true, remaining: left + 1, retryAfterMs: 0 });
   }
-  assert.deepEqual(limiter.take("a", 4), { ok: true, remaining: 0, retryAfter: 0 });
-  assert.deepEqual(limiter.take("a", 4), { ok: false, remaining: 0, retryAfter: 250 });
+  assert.deepEqual(limiter.take("a", 4), { ok: true, remaining: 0, retryAfterMs: 0 });
+  assert.deepEqual(limiter.take("a", 4), { ok: false, remaining: 0, retryAfterMs: 250 });
   now = 249;
-  assert.deepEqual(limiter.take("a", 4), { ok: false, remaining: 0, retryAfter: 1 });
+  assert.deepEqual(limiter.take("a", 4), { ok: false, remaining: 0, retryAfterMs: 1 });
   now = 250;
-  assert.deepEqual(limiter.take("a", 4), { ok: true, remaining: 0, retryAfter: 0 });
+  assert.deepEqual(limiter.take("a", 4), { ok: true, remaining: 0, retryAfterMs: 0 });
   assert.ok(limiter.take("b", 4).ok, "another key has its own");
 });
 
 Deno.test("a limit of 0 refuses everything", () => {
   const limiter = new RateLimiter({ now: () => 0 });
   for (const cost of [0, 1, 1_000]) {
-    const refused = { ok: false, remaining: 0, retryAfter: Infinity };
+    const refused = { ok: false, remaining: 0, retryAfterMs: Infinity };
     assert.deepEqual(limiter.take("a", 0, cost), refused);
   }
   assert.equal(limiter.size, 0);
@@ -30,11 +30,15 @@ Deno.test("a cost above the limit passes once the key is idle, and is then paid 
   let now = 0;
   const limiter = new RateLimiter({ now: () => now });
   const [limit, event] = [64 * 1024, 1024 * 1024];
-  assert.deepEqual(limiter.take("a", limit, event), { ok: true, remaining: 0, retryAfter: 15_000 });
+  assert.deepEqual(limiter.take("a", limit, event), {
+    ok: true,
+    remaining: 0,
+    retryAfterMs: 15_000,
+  });
   assert.deepEqual(limiter.take("a", limit, event), {
     ok: false,
     remaining: 0,
-    retryAfter: 16_000,
+    retryAfterMs: 16_000,
   });
   now = 15_999;
   assert.equal(limiter.take("a", limit, event).ok, false);
@@ -90,14 +94,14 @@ Deno.test("a limiter answers as a token bucket for each key does", () => {
         limiter.take(`other ${now}`, 1_000, 0);
         const model = models.get(key) ?? new ModelBucket(limit);
         models.set(key, model);
-        const { ok, remaining, retryAfter } = limiter.take(key, limit, cost);
+        const { ok, remaining, retryAfterMs } = limiter.take(key, limit, cost);
         const expected = model.take(cost, now);
         assert.deepEqual([ok, remaining], [expected, model.remaining]);
         expected ? taken++ : refused++;
         if (ok) continue;
-        assert.ok(retryAfter > 0);
-        assert.ok(model.would(cost, now + retryAfter));
-        assert.ok(!model.would(cost, now + retryAfter - 1));
+        assert.ok(retryAfterMs > 0);
+        assert.ok(model.would(cost, now + retryAfterMs));
+        assert.ok(!model.would(cost, now + retryAfterMs - 1));
       }
     }),
     { numRuns: 2_000 },

@@ -5,13 +5,13 @@ import { Hub } from "../../../lib/hub/hub.ts";
 import type { Log } from "../../../lib/log/log.ts";
 import { sseStream } from "../../../lib/transports/sse/stream.ts";
 import { TimerWheel } from "../../../lib/transports/timer_wheel.ts";
-import { address, draft } from "../../support/drafts.ts";
+import { draft, testChannelKey } from "../../support/drafts.ts";
 import { type Frame, OPCODE, RawConnection } from "../../support/raw_connection.ts";
 import { openEmbedded } from "../../support/log_stores.ts";
 import { SocketHost } from "../../support/socket_host.ts";
 import { until } from "../../support/until.ts";
 
-const A = address("a");
+const A = testChannelKey("a");
 const STALL = 200;
 
 // The timer that cuts the stream keeps running: it is unref'd and finds nothing to do.

@@ -4,7 +4,7 @@ import { OPEN } from "../../../../lib/auth/authority.ts";
 import { Connections } from "../../../../lib/auth/connections.ts";
 import { Hub } from "../../../../lib/hub/hub.ts";
 import { longPoll } from "../../../../lib/transports/poll/long_poll.ts";
-import { address } from "../../../support/drafts.ts";
+import { testChannelKey } from "../../../support/drafts.ts";
 import { openEmbedded } from "../../../support/log_stores.ts";
 import { FakeClock } from "../../../support/clock.ts";
 
@@ -14,7 +14,7 @@ Deno.test("a long poll that arrives while the server stops is answered with its 
   await hub.close();
   const { signal } = new AbortController();
   const page = await longPoll(hub, "earliest", {
-    channelKeys: [address("a")],
+    channelKeys: [testChannelKey("a")],
     limit: 10,
     waitMs: 60_000,
     signal,
@@ -28,7 +28,7 @@ Deno.test("a long poll that arrives while the server stops is answered with its 
 Deno.test("a poll gathers ephemeral events for 50 ms, but at most 128 Ki characters", async () => {
   await using store = await openEmbedded();
   const hub = new Hub({ log: await store.isolate() });
-  const a = address("a");
+  const a = testChannelKey("a");
   const publishEphemeral = (data: string) =>
     hub.publishEphemeral(a, { type: "m", time: 0, contentType: "text/a", data });
   using clock = new FakeClock({ replaces: ["timeouts"] });

@@ -5,11 +5,11 @@ import { pause } from "../shared/async/delay.ts";
 const INTERVAL = 1;
 /** Companion reads under way at once. Met: a store that is away, and a pile of reads before it. */
 const MAX_READS = 16;
-/** How long {@link Accompanied.quiet} waits, in ms: a store that is away does not answer. */
+/** How long {@link PromptKv.drain} waits, in ms: a store that is away does not answer. */
 const QUIET_LIMIT = 1_000;
 const NOTHING: Deno.KvKey = ["-"];
 
-export interface Accompanied {
+export interface PromptKv {
   /** The same store, on which no request is ever alone for long. */
   readonly kv: Deno.Kv;
   /**
@@ -17,7 +17,7 @@ export interface Accompanied {
    * can be closed; after `limit` ms (1,000 unless told) also where one is: false. Closed then, the
    * runtime's client takes a whole core for good, and other work of the isolate starves.
    */
-  quiet(limit?: number): Promise<boolean>;
+  drain(limit?: number): Promise<boolean>;
 }
 
 /**
@@ -27,7 +27,7 @@ export interface Accompanied {
  * millisecond: measured, it takes the median from one process to another from 46 ms to 7 and
  * publishing from 0.9 k/s to 9 k/s (docs/performance.md, with what else was tried).
  */
-export function accompanied(kv: Deno.Kv): Accompanied {
+export function avoidDelayedAcks(kv: Deno.Kv): PromptKv {
   /** Companion reads under way. */
   let reads = 0;
   let underWay = 0;
@@ -104,7 +104,7 @@ export function accompanied(kv: Deno.Kv): Accompanied {
 
   return {
     kv: accompaniedKv,
-    async quiet(limit = QUIET_LIMIT) {
+    async drain(limit = QUIET_LIMIT) {
       isQuiet = true;
       clearTimeout(timer);
       timer = undefined;

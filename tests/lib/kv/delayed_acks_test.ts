@@ -1,14 +1,16 @@
 import assert from "node:assert/strict";
-import { accompanied } from "../../../lib/kv/companion.ts";
+import { avoidDelayedAcks } from "../../../lib/kv/delayed_acks.ts";
 import { watchedKv } from "../../support/watched_kv.ts";
 
 Deno.test("a commit has company, and none any more once the store is quiet", async () => {
   const store = await Deno.openKv(":memory:");
   let reads = 0;
-  const { kv, quiet } = accompanied(watchedKv(store, (name) => name === "get" && reads++));
+  const { kv, drain } = avoidDelayedAcks(
+    watchedKv(store, (name) => name === "get" && reads++),
+  );
   await kv.atomic().set(["a"], 1).commit();
   assert.ok(reads >= 1);
-  await quiet();
+  await drain();
   reads = 0;
   // As a commit does whose answer came when its log had closed. A timer would be told by the
   // test's sanitizer.
@@ -23,10 +25,10 @@ Deno.test("a store is quiet once every request is answered, and says where one i
   const store = await Deno.openKv(":memory:");
   const answer = Promise.withResolvers<void>();
   store.delete = () => answer.promise;
-  const { kv, quiet } = accompanied(store);
+  const { kv, drain } = avoidDelayedAcks(store);
   const deleted = kv.delete(["a"]);
-  assert.equal(await quiet(10), false);
-  const isQuiet = quiet(60_000);
+  assert.equal(await drain(10), false);
+  const isQuiet = drain(60_000);
   answer.resolve();
   assert.equal(await isQuiet, true);
   await deleted;
