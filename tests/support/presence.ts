@@ -7,8 +7,8 @@ import { type Offset, ORIGIN, parseOffset } from "../../lib/shared/offset.ts";
 import { testChannelKey } from "./drafts.ts";
 import { readRuns } from "./log_reading.ts";
 
-/** A member as readers know it. */
-export interface Known {
+/** A member as a reader sees it. */
+export interface SeenMember {
   readonly data: string;
   readonly since: string;
   readonly offset: Offset;
@@ -18,7 +18,7 @@ export function memberIn(channel: string, member: string): Member {
   return { channelKey: testChannelKey(channel), name: member as MemberName };
 }
 
-/** The presence of one more isolate, which does nothing by itself. */
+/** Opens the presence of another isolate. It does due work only when `tick()` is called. */
 export function openPresence(
   options: Pick<PresenceOptions, "kv" | "log"> & Partial<PresenceOptions>,
 ): Presence {
@@ -33,18 +33,18 @@ export function openPresence(
   });
 }
 
-/** Who is in the snapshot. */
+/** Returns the members of the snapshot, by name. */
 export async function snapshotOf(
   presence: Presence,
   channel: ChannelKey,
-): Promise<ReadonlyMap<string, Known>> {
+): Promise<ReadonlyMap<string, SeenMember>> {
   const { members } = await presence.snapshot(channel);
   return new Map(members.map(({ name: member, data, since, offset }) => {
     return [member, { data, since: new Date(since).toISOString(), offset }];
   }));
 }
 
-/** What a change says, as its event has it. */
+/** A change, as in its event. */
 export interface Change {
   readonly type: string;
   readonly offset: Offset;
@@ -52,11 +52,11 @@ export interface Change {
 }
 
 /**
- * Takes a change to what is known.
+ * Applies a change to the members.
  *
- * @throws {Error} where it can't follow: who is there enters, or who isn't leaves.
+ * @throws {Error} if it does not fit: a present member enters, or an absent one leaves.
  */
-export function apply(known: Map<string, Known>, { type, offset, data }: Change): void {
+export function apply(known: Map<string, SeenMember>, { type, offset, data }: Change): void {
   const { member, data: value, since } = JSON.parse(data);
   const before = known.get(member);
   if ((type === "enter") !== (before === undefined)) {
@@ -67,9 +67,12 @@ export function apply(known: Map<string, Known>, { type, offset, data }: Change)
   else known.set(member, { data: JSON.stringify(value), since, offset });
 }
 
-/** Who is there by the changes alone, from the first on. */
-export async function foldOf(log: Log, channel: ChannelKey): Promise<ReadonlyMap<string, Known>> {
-  const known = new Map<string, Known>();
+/** Returns the members as a reader of all changes knows them. */
+export async function foldOf(
+  log: Log,
+  channel: ChannelKey,
+): Promise<ReadonlyMap<string, SeenMember>> {
+  const known = new Map<string, SeenMember>();
   for (const { epoch, events } of await readRuns(log, presenceChannelKey(channel), ORIGIN)) {
     for (const { sequence, type, data } of events) {
       if (typeof data !== "string") throw new Error("a change is JSON");

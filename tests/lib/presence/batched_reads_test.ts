@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { BatchedReads } from "../../../lib/presence/batched_reads.ts";
 import { problem } from "../../support/log_reading.ts";
 
-/** A store that says how often it is asked, and fails where the key is `broken`. */
+/** Opens a store that records the size of each read, and fails if a key is `broken`. */
 async function openCounted() {
   const kv = await Deno.openKv(":memory:");
   const asked: number[] = [];
@@ -19,7 +19,7 @@ async function openCounted() {
   return { kv, counted, asked };
 }
 
-Deno.test("rows that are asked for together are read together, each once", async () => {
+Deno.test("reads of the same turn form batches, in which each row is read once", async () => {
   const { kv, counted, asked } = await openCounted();
   using _ = kv;
   for (let i = 0; i < 25; i++) await kv.set(["row", `${i}`], i);
@@ -31,7 +31,7 @@ Deno.test("rows that are asked for together are read together, each once", async
   assert.deepEqual(asked, [10, 10, 5]);
 });
 
-Deno.test("a read sees what was written before it was asked for", async () => {
+Deno.test("a read sees what was written before it was requested", async () => {
   const { kv, counted } = await openCounted();
   using _ = kv;
   const reads = new BatchedReads(counted);
@@ -43,7 +43,7 @@ Deno.test("a read sees what was written before it was asked for", async () => {
   await Promise.all(seen);
 });
 
-Deno.test("what fails is told to who asked for it, and the next read goes on", async () => {
+Deno.test("a failed batch rejects its own reads, and later batches continue", async () => {
   const { kv, counted } = await openCounted();
   using _ = kv;
   const reads = new BatchedReads(counted);

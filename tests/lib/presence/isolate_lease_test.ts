@@ -4,7 +4,7 @@ import { IsolateLease } from "../../../lib/presence/isolate_lease.ts";
 import { FakeClock } from "../../support/clock.ts";
 import { problem } from "../../support/log_reading.ts";
 
-Deno.test("who is let in while the lease is given up finds it held", async () => {
+Deno.test("a join during the release of a lease finds the lease held", async () => {
   using kv = await Deno.openKv(":memory:");
   const { now } = new FakeClock();
   const lease = new IsolateLease({
@@ -20,7 +20,7 @@ Deno.test("who is let in while the lease is given up finds it held", async () =>
   assert.ok((await kv.get(keys.isolate(lease.id))).value !== null);
 });
 
-Deno.test("giving it up, late, takes no lease that was renewed since", async () => {
+Deno.test("a late release does not delete a lease that was renewed since", async () => {
   using kv = await Deno.openKv(":memory:");
   const clock = new FakeClock();
   const { now } = clock;

@@ -10,13 +10,12 @@ import { foldOf, memberIn, openPresence, snapshotOf } from "../../support/presen
 const ISOLATES = 3;
 const SESSIONS = 2;
 const MEMBERS = ["ann", "bob"] as const;
-/** Between two beats, in ms. */
-const BEAT = 1_000;
-/** Milliseconds after which nobody is there whose isolate was killed. */
-const GONE = 30_000;
+const TICK_MS = 1_000;
+/** After this time no member of a killed isolate is left. */
+const GONE_MS = 30_000;
 
 type Step =
-  | { readonly op: "enter"; readonly at: Session; readonly data: number | undefined }
+  | { readonly op: "join"; readonly at: Session; readonly data: number | undefined }
   | { readonly op: "leave"; readonly at: Session };
 
 interface Session {
@@ -27,7 +26,7 @@ interface Session {
 
 type Operation =
   | { readonly op: "together"; readonly steps: readonly Step[] }
-  | { readonly op: "lose"; readonly which: number }
+  | { readonly op: "disconnect"; readonly which: number }
   | { readonly op: "kill" | "stop"; readonly isolate: number }
   | { readonly op: "pause"; readonly isolate: number; readonly seconds: number }
   | { readonly op: "pass"; readonly seconds: number };
@@ -40,7 +39,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   {
     weight: 3,
     arbitrary: fc.record({
-      op: fc.constant("enter" as const),
+      op: fc.constant("join" as const),
       at,
       data: fc.option(fc.nat(2), { nil: undefined }),
     }, plain),
@@ -61,7 +60,7 @@ const operation: fc.Arbitrary<Operation> = fc.oneof(
   },
   {
     weight: 6,
-    arbitrary: fc.record({ op: fc.constant("lose" as const), which: fc.nat(5) }, plain),
+    arbitrary: fc.record({ op: fc.constant("disconnect" as const), which: fc.nat(5) }, plain),
   },
   { weight: 1, arbitrary: fc.record({ op: fc.constant("kill" as const), isolate }, plain) },
   { weight: 1, arbitrary: fc.record({ op: fc.constant("stop" as const), isolate }, plain) },
@@ -82,17 +81,17 @@ const operation: fc.Arbitrary<Operation> = fc.oneof(
   },
 );
 
-/** What is known of a member without looking at the rows. */
+/** What the model knows about a member, without reading the rows. */
 interface Expected {
-  /** Its sessions in isolates that live, as `isolate session`. */
+  /** Its sessions on living isolates, as `isolate session`. */
   readonly sessions: Set<string>;
-  /** Until then it must be there, though it has no session: the grace time. */
+  /** Without a session the member must be present until then: the grace period. */
   staysUntil: number;
-  /** From then on it must be gone, if it has no session. */
+  /** Without a session the member must be gone after this time. */
   goneAt: number;
-  /** Of its presence, as long as nobody could have seen it gone. */
+  /** The `since` of the member, unless it may have left in the meantime. */
   since: string | undefined;
-  /** What its data may be. */
+  /** The data that the member may have. */
   data: ReadonlySet<string>;
 }
 
@@ -132,8 +131,8 @@ class Model {
       case "together":
         await this.#together(operation.steps);
         break;
-      case "lose":
-        this.#lose(operation.which);
+      case "disconnect":
+        this.#disconnect(operation.which);
         break;
       case "kill":
       case "stop":
@@ -141,7 +140,7 @@ class Model {
         break;
       case "pause":
         await this.#pass(operation.seconds, operation.isolate);
-        // What it lost meanwhile comes back when it sees that.
+        // Members that were reaped join again at its next tick.
         await this.#pass(1);
         break;
       case "pass":
@@ -163,7 +162,7 @@ class Model {
       const expected = this.#of(member);
       const name = `${isolate} ${session}`;
       const identity = this.#session(name);
-      if (step.op === "enter") {
+      if (step.op === "join") {
         const data = step.data === undefined ? undefined : String(step.data);
         const may = given.get(member) ?? new Set([...expected.data, "null"]);
         given.set(member, may.add(data ?? "null"));
@@ -171,8 +170,8 @@ class Model {
         await presence.join(identity, who, data);
       } else {
         if (expected.sessions.delete(name) && expected.sessions.size === 0) {
-          // In any case: others of these steps may come before it or after. It leaves at once, also
-          // within the grace time of a session that was lost before.
+          // Other steps may happen before or after this one. The member leaves at once, even in the
+          // grace period of a session that disconnected before.
           expected.since = undefined;
           expected.staysUntil = -Infinity;
           expected.goneAt = Math.max(expected.goneAt, this.#clock.now());
@@ -181,14 +180,14 @@ class Model {
       }
     }));
     for (const [member, may] of given) this.#of(member).data = may;
-    // Who enters beside one who leaves may have found the member gone.
+    // A session that joins while another one leaves may have found the member gone.
     if (steps.some(({ op }) => op === "leave")) {
       for (const expected of this.#expected.values()) expected.since = undefined;
     }
   }
 
-  /** One of the sessions that have members. */
-  #lose(which: number): void {
+  /** Disconnects one of the sessions. */
+  #disconnect(which: number): void {
     const open = [...new Set([...this.#expected.values()].flatMap((of) => [...of.sessions]))];
     const name = open[which % open.length];
     if (name === undefined) return;
@@ -199,7 +198,7 @@ class Model {
         memberIn(this.#channel, member),
       );
       const expected = this.#of(member);
-      if (expected.sessions.delete(name)) this.#stays(expected, GRACE_MS + 2 * BEAT);
+      if (expected.sessions.delete(name)) this.#startGrace(expected, GRACE_MS + 2 * TICK_MS);
     }
     this.#sessions.delete(name);
   }
@@ -209,13 +208,13 @@ class Model {
     for (let session = 0; session < SESSIONS; session++) {
       const name = `${isolate} ${session}`;
       for (const expected of this.#expected.values()) {
-        if (expected.sessions.delete(name)) this.#stays(expected, GONE);
+        if (expected.sessions.delete(name)) this.#startGrace(expected, GONE_MS);
         else if (expected.staysUntil > this.#clock.now()) {
-          // Somebody's grace time may have been this isolate's to keep.
-          expected.goneAt = Math.max(expected.goneAt, this.#clock.now() + GONE);
+          // This isolate may have kept the member's grace period.
+          expected.goneAt = Math.max(expected.goneAt, this.#clock.now() + GONE_MS);
         }
       }
-      if (how === "stop") this.#loseQuietly(presence, name);
+      if (how === "stop") this.#disconnectAll(presence, name);
       this.#sessions.delete(name);
     }
     if (how === "stop") await presence.close();
@@ -223,13 +222,13 @@ class Model {
     this.#isolates[isolate] = await this.#open();
   }
 
-  #loseQuietly(presence: Presence, name: string): void {
+  #disconnectAll(presence: Presence, name: string): void {
     for (const member of MEMBERS) {
       presence.disconnect(this.#session(name), memberIn(this.#channel, member));
     }
   }
 
-  #stays(expected: Expected, goneAfter: number): void {
+  #startGrace(expected: Expected, goneAfter: number): void {
     const now = this.#clock.now();
     expected.goneAt = Math.max(expected.goneAt, now + goneAfter);
     if (expected.sessions.size === 0) expected.staysUntil = now + GRACE_MS;
@@ -237,12 +236,12 @@ class Model {
 
   async #pass(seconds: number, paused?: number): Promise<void> {
     for (let i = 0; i < seconds; i++) {
-      this.#clock.advance(BEAT);
+      this.#clock.advance(TICK_MS);
       for (const [at, { presence }] of this.#isolates.entries()) {
         if (at !== paused) await presence.tick();
       }
       if (paused === undefined) continue;
-      // It may have been taken for dead, and what it has with it.
+      // Its members may have been reaped.
       for (const expected of this.#expected.values()) {
         expected.since = undefined;
         expected.staysUntil = -Infinity;
@@ -250,7 +249,7 @@ class Model {
     }
   }
 
-  /** The rows, the changes and what is expected agree. */
+  /** Checks that the rows, the changes and the model agree. */
   async check(isSettled = false): Promise<void> {
     const { presence, log } = this.#isolates[0] ?? assert.fail();
     const { channelKey } = memberIn(this.#channel, "ann");
@@ -260,14 +259,14 @@ class Model {
     for (const [name, expected] of this.#expected) {
       const member = members.get(name);
       const { sessions, staysUntil, goneAt } = expected;
-      if (sessions.size > 0 || now < staysUntil) assert.ok(member, `${name} is not there`);
+      if (sessions.size > 0 || now < staysUntil) assert.ok(member, `${name} is not present`);
       else if (isSettled || now > goneAt) assert.equal(member, undefined, `${name} is a ghost`);
       if (member === undefined) {
         expected.since = undefined;
         continue;
       }
       if (expected.since !== undefined) {
-        assert.equal(member.since, expected.since, `${name} was gone meanwhile`);
+        assert.equal(member.since, expected.since, `${name} left in the meantime`);
       }
       const isCovered = sessions.size > 0 || now < staysUntil;
       expected.since = isCovered ? member.since : undefined;
@@ -275,9 +274,9 @@ class Model {
     }
   }
 
-  /** Once all that is due has come about. */
+  /** Lets all due work happen, and checks the result. */
   async settle(): Promise<void> {
-    await this.#pass(GONE / BEAT + 15);
+    await this.#pass(GONE_MS / TICK_MS + 15);
     await this.check(true);
   }
 
@@ -293,7 +292,7 @@ class Model {
 }
 
 for (const { name, ignore, open } of STORES) {
-  Deno.test(`presence does what a set of sessions would, whatever happens to them (${name})`, {
+  Deno.test(`presence matches a model of sessions that join, leave, disconnect and die (${name})`, {
     ignore,
   }, async () => {
     await using store = await open();
