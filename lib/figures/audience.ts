@@ -15,7 +15,7 @@ interface AudienceMark {
   readonly until: number;
 }
 
-export interface AudienceOptions {
+interface AudienceOptions {
   readonly kv: Deno.Kv;
   readonly now: () => number;
   readonly onError: (cause: unknown) => void;

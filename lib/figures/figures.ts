@@ -12,7 +12,7 @@ const RETENTION_MS = 60 * 60 * 1_000;
 /** What the end of the isolate waits for a store that doesn't answer, in ms. */
 const FAREWELL_MS = 1_000;
 
-export interface FiguresOptions {
+interface FiguresOptions {
   readonly kv: Deno.Kv;
   readonly log: Pick<Log, "append" | "configure" | "head">;
   readonly meter: Meter;

@@ -10,7 +10,7 @@ const LOOP_TICK = 100;
 /** How the isolate stands at the moment. */
 export type SampleGauges = Pick<Sample, "connections" | "subscriptions">;
 
-export interface SamplerOptions {
+interface SamplerOptions {
   /** What was counted since the last time. */
   readonly take: () => SampleCounts;
   readonly gauges: () => SampleGauges;

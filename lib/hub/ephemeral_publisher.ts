@@ -10,7 +10,7 @@ import { Problem } from "../shared/problem.ts";
  */
 export const CHANNEL_EVENTS_PER_SECOND = 1_000;
 
-export interface EphemeralPublisherOptions {
+interface EphemeralPublisherOptions {
   readonly hub: Pick<Hub, "publishEphemeral">;
   /** Milliseconds of a monotonic clock. @default performance.now */
   readonly now?: () => number;

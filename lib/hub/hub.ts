@@ -10,7 +10,7 @@ import { StallWatch } from "./stall_watch.ts";
 import { Subscription } from "./subscription.ts";
 import { Tail } from "./tail.ts";
 
-export interface HubOptions {
+interface HubOptions {
   readonly log: Log;
   /** Relays ephemeral events to and from other isolates. @default undefined */
   readonly relay?: Relay;

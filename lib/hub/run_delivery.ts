@@ -2,7 +2,7 @@ import { setImmediate } from "node:timers";
 import { joinRuns, type Run } from "../log/run.ts";
 import { afterWrites } from "./turns.ts";
 
-export interface RunDeliveryOptions {
+interface RunDeliveryOptions {
   /** Delivers `run`, whose first event has waited since `since` (`performance.now()`). */
   readonly deliver: (run: Run, since: number) => void;
   /** Returns how many subscribers a delivery is written to. */

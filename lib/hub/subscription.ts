@@ -9,7 +9,7 @@ import type { Tail } from "./tail.ts";
 /** Between two attempts to read a store that does not answer. */
 const RETRY_DELAY_MS = 500;
 
-export interface SubscriptionOptions {
+interface SubscriptionOptions {
   readonly tail: Tail;
   /** The subscription delivers what follows this position. */
   readonly position: Position;

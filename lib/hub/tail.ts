@@ -15,7 +15,7 @@ const READ_EVENTS = 2_048;
 /** Upper bound of the delay between two attempts to read a store that does not answer. */
 const MAX_RETRY_DELAY_MS = 5_000;
 
-export interface TailOptions {
+interface TailOptions {
   readonly log: Log;
   /** Brings the ephemeral events of other isolates. */
   readonly relay?: Relay | undefined;
@@ -25,7 +25,7 @@ export interface TailOptions {
 }
 
 /** Receives what a {@link Tail} delivers. */
-export interface TailSubscriber {
+interface TailSubscriber {
   /** The position after the last event that it received. */
   readonly position: Position;
   push(runs: readonly Run[]): void;

@@ -10,7 +10,7 @@ import { Problem } from "../shared/problem.ts";
 import { getMany, type HeadCache } from "./head_cache.ts";
 import type { StoredHead } from "./head.ts";
 
-/** How long a count that was read is good for, in ms. */
+/** How long a count is used after it was read. */
 const FRESH_MS = 1_000;
 
 interface CachedCount {
@@ -19,24 +19,25 @@ interface CachedCount {
 }
 
 /**
- * How many channels each tenant has. The commits that make and delete them keep the sum; what is
- * read is a second old at the most, so isolates at it at once may overshoot a limit by a little.
+ * Limits the number of channels of each tenant. The commits that create and delete channels keep the
+ * sum in the store. A count here is at most a second old, so isolates that create channels at the
+ * same time may exceed the limit a little.
  */
 export class ChannelCounts {
   readonly #kv: Deno.Kv;
   readonly #max: number;
   readonly #now: () => number;
-  /** Of tenants that made channels lately. */
+  /** Counts of tenants that have created channels recently. */
   #counts = new Map<Tenant, CachedCount>();
 
-  /** @param max channels that a tenant may have, beside the system's own. */
+  /** @param max channels of a tenant, not counting those of the system. */
   constructor(kv: Deno.Kv, max: number, now: () => number) {
     this.#kv = kv;
     this.#max = max;
     this.#now = now;
   }
 
-  /** Reads the counts of those tenants that are to get new channels. */
+  /** Reads the counts of the tenants that get new channels. */
   async load(channelKeys: Iterable<ChannelKey>, heads: HeadCache): Promise<void> {
     if (this.#max === Infinity) return;
     const now = this.#now();
@@ -52,18 +53,22 @@ export class ChannelCounts {
     const entries = await getMany<Deno.KvU64>(this.#kv, tenants.map(keys.channelCount));
     this.#counts = new Map([...this.#counts].filter(([, { readAt }]) => now - readAt < FRESH_MS));
     tenants.forEach((tenant, i) => {
-      // A store from before counts were kept may have come below zero.
+      // A store that is older than the counts may have a sum below zero.
       const value = Number(BigInt.asIntN(64, entries[i]?.value?.value ?? 0n));
       this.#counts.set(tenant, { value, readAt: now });
     });
   }
 
-  /** Has the counts of their tenants read again: what was added may not have come about. */
+  /** Forgets the counts of their tenants, since what was added may not have been committed. */
   forget(channelKeys: readonly ChannelKey[]): void {
     for (const channelKey of channelKeys) this.#counts.delete(tenantOf(channelKey));
   }
 
-  /** Counts channels that are about to be made, or none. @throws {Problem} `tenant_limit` */
+  /**
+   * Counts channels that a commit is about to create: all of them, or none if it throws.
+   *
+   * @throws {Problem} `tenant_limit`
+   */
   add(channelKeys: readonly ChannelKey[]): void {
     const added = [...countedByTenant(channelKeys)].flatMap(([tenant, more]) => {
       const count = this.#counts.get(tenant);
@@ -72,33 +77,33 @@ export class ChannelCounts {
     if (added.some(({ count, more }) => count.value + more > this.#max)) {
       throw new Problem(
         "tenant_limit",
-        `This tenant may have ${this.#max} channels, and no more: delete some.`,
+        `This tenant has reached its limit of ${this.#max} channels. Delete some first.`,
       );
     }
     for (const { count, more } of added) count.value += more;
   }
 }
 
-/** Whether a commit to this head makes the channel. */
+/** Returns whether a commit to this head creates the channel. */
 export function isNew(head: StoredHead | null | undefined): boolean {
   return head === null || head === undefined || head.deleted;
 }
 
-/** Adds to `atomic` that channels of each tenant come (or go). */
+/** Adds the created (1) or deleted (-1) channels to the sums of their tenants. */
 export function sumChannels(
   atomic: Deno.AtomicOperation,
   channelKeys: readonly ChannelKey[],
   change: 1 | -1,
 ): void {
   for (const [tenant, count] of countedByTenant(channelKeys)) {
-    // The store's sum wraps, so two's complement takes away.
+    // The store's sum wraps around, so adding the two's complement subtracts.
     atomic.sum(keys.channelCount(tenant), BigInt.asUintN(64, BigInt(change * count)));
   }
 }
 
 /**
- * How many of them each tenant has. The system's own are nobody's, but for those that a tenant's
- * clients bring about.
+ * Counts channels by tenant. Channels of the system do not count, except presence channels: clients
+ * cause their creation.
  */
 function countedByTenant(channelKeys: readonly ChannelKey[]): ReadonlyMap<Tenant, number> {
   const counts = new Map<Tenant, number>();

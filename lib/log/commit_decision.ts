@@ -1,7 +1,7 @@
 import { MAX_COMMIT_ATTEMPTS } from "../kv/commit_retry.ts";
 import { isOutage, isTooLarge, storageProblem } from "../kv/storage_problem.ts";
 import { Problem } from "../shared/problem.ts";
-import { commitUnknown } from "./pending_append.ts";
+import { commitUnknown, type PendingAppend } from "./pending_append.ts";
 
 /** Failures after which a group is given up. They take a minute; all callers have timed out. */
 export const MAX_FAILURES = 60;
@@ -68,7 +68,9 @@ export type CheckOutcome =
     readonly hasMoved: boolean;
     /** Whether appends were answered because rows that they need have changed. */
     readonly hasStaleRows: boolean;
-    /** Whether some appends of the group, but not all, are independent of the moved channels. */
+    /** The appends of the group that are independent of the moved channels. */
+    readonly independent: readonly PendingAppend[];
+    /** Whether some appends of the group are independent, but not all. */
     readonly isSplittable: boolean;
   };
 
@@ -84,7 +86,11 @@ export type AfterCheck =
     readonly forgets: boolean;
   }
   /** Commit the independent appends at once, and the others after a pause. */
-  | { readonly action: "split"; readonly tries: CommitTries }
+  | {
+    readonly action: "split";
+    readonly tries: CommitTries;
+    readonly independent: readonly PendingAppend[];
+  }
   | { readonly action: "give_up"; readonly problem: Problem };
 
 /** Decides what follows a check that has not found a commit of the group in the log. */
@@ -100,7 +106,7 @@ export function decideAfterCheck(outcome: CheckOutcome, tries: CommitTries): Aft
       forgets: false,
     };
   }
-  const { hasMoved, hasStaleRows, isSplittable } = outcome;
+  const { hasMoved, hasStaleRows, independent, isSplittable } = outcome;
   // Stale rows alone are the conflict of their appends, which are out. The others start over.
   const conflicts = hasStaleRows && !hasMoved ? tries.conflicts - 1 : tries.conflicts;
   if (conflicts >= MAX_COMMIT_ATTEMPTS) {
@@ -111,6 +117,6 @@ export function decideAfterCheck(outcome: CheckOutcome, tries: CommitTries): Aft
   const canArrive = tries.failures > 0;
   const next: CommitTries = { ...tries, conflicts };
   return isSplittable && !canArrive
-    ? { action: "split", tries: next }
+    ? { action: "split", tries: next, independent }
     : { action: "retry", tries: next, backoff: "conflicts", forgets: !canArrive };
 }

@@ -1,7 +1,7 @@
 import type { ChannelKey } from "../shared/channel.ts";
 import { formatOffset, type Offset } from "../shared/offset.ts";
 import { Problem } from "../shared/problem.ts";
-import type { StoredDrafts } from "./blobs.ts";
+import type { StoredDrafts } from "./stored_drafts.ts";
 import { type ChannelCounts, isNew } from "./channel_counts.ts";
 import { type ChannelPlan, ChannelPlanBuilder } from "./channel_plan.ts";
 import {
@@ -34,7 +34,7 @@ interface PlannedRowChange {
   readonly offset: Offset;
 }
 
-export interface PlanSources {
+interface PlanSources {
   readonly kv: Deno.Kv;
   /** Has the heads of all channels of the group. */
   readonly heads: HeadCache;
@@ -98,7 +98,7 @@ function appendAll(
     const id = globalIdOf(draft);
     // An earlier draft of the same append may have the id.
     const repeated = id === undefined ? undefined : earlier.get(id);
-    const data = stored.stored[i] ?? draft.data; // as many as drafts
+    const data = stored.data[i] ?? draft.data; // as many as drafts
     if (repeated !== undefined && isBlobRef(data)) unusedBlobs.add(data.blob);
     const sequence = repeated?.sequence ?? channel.push(draft, data);
     if (id !== undefined && repeated === undefined) earlier.set(id, { ...draft, sequence });

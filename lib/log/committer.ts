@@ -1,24 +1,29 @@
 import { STORE_TIMEOUT_MS, type StoreTraits } from "../kv/limits.ts";
 import type { ChannelKey } from "../shared/channel.ts";
 import { Problem } from "../shared/problem.ts";
-import { ATOMIC_DATA_BYTES, ATOMIC_KEY_BYTES, channelKeyBytes, storeDrafts } from "./blobs.ts";
+import { channelKeysBytes, takeGroup } from "./append_group.ts";
 import { GroupCommit, type GroupCommitOptions } from "./group_commit.ts";
 import type { AppendedEvent, Draft } from "./log.ts";
 import { channelKeysOf, commitUnknown, type PendingAppend, settle } from "./pending_append.ts";
+import { ATOMIC_KEY_BYTES, storeDrafts } from "./stored_drafts.ts";
 
-/** Appends that wait for their commit. Past either a publish is refused: met, memory under a flood. */
+/** Appends that wait for their commit; more are refused. Guards the memory against a flood. */
 const MAX_PENDING = 10_000;
+/** Bytes of the appends that wait for their commit; more are refused. */
 const MAX_PENDING_BYTES = 64 * 1024 * 1024;
+/** Bytes of memory that a waiting event takes in addition to its data. */
+const EVENT_OVERHEAD_BYTES = 512;
 
-const TIMEOUT_TICK = 250;
+/** Between two checks for appends that have waited too long. */
+const TIMEOUT_TICK_MS = 250;
 
-export interface CommitterOptions extends Omit<GroupCommitOptions, "isAbandoned"> {
+interface CommitterOptions extends Omit<GroupCommitOptions, "isAbandoned"> {
   readonly traits: StoreTraits;
 }
 
 /**
- * Gathers appends and commits them in groups: what arrives while a commit is under way leaves
- * together in the next one. A channel is in one commit at a time, so its appends keep their order.
+ * Gathers appends and commits them in groups: those that arrive during a commit go together into the
+ * next one. A channel is in one commit at a time, so its appends keep their order.
  */
 export class Committer {
   readonly #traits: StoreTraits;
@@ -38,6 +43,7 @@ export class Committer {
     });
   }
 
+  /** @see {@link import("./log.ts").Log.append} */
   append(drafts: readonly Draft[]): Promise<readonly AppendedEvent[]> {
     const channelKeys = [...new Set(drafts.map((draft) => draft.channelKey))];
     const rowChecks: Deno.AtomicCheck[] = [];
@@ -50,7 +56,7 @@ export class Committer {
     const refusal = this.#refusal(channelKeys.length + rowChecks.length);
     if (refusal !== undefined) return Promise.reject(refusal);
     const stored = storeDrafts(drafts);
-    if (stored.keyBytes + keyBytesOf(channelKeys) > ATOMIC_KEY_BYTES) {
+    if (stored.keyBytes + channelKeysBytes(channelKeys) > ATOMIC_KEY_BYTES) {
       return Promise.reject(
         new Problem(
           "too_many_channels",
@@ -60,7 +66,7 @@ export class Committer {
     }
     const { promise, resolve, reject } = Promise.withResolvers<readonly AppendedEvent[]>();
     let bytes = 0;
-    for (const draft of drafts) bytes += draft.bytes + 512;
+    for (const draft of drafts) bytes += draft.bytes + EVENT_OVERHEAD_BYTES;
     this.#pendingBytes += bytes;
     this.#queue.push({
       drafts,
@@ -74,34 +80,34 @@ export class Committer {
       resolve,
       reject,
     });
-    this.#timeouts ??= setInterval(() => this.#dropLate(), TIMEOUT_TICK);
-    this.#pump();
+    this.#timeouts ??= setInterval(() => this.#timeOut(), TIMEOUT_TICK_MS);
+    this.#commitNext();
     return promise;
   }
 
-  /** Refuses new appends and waits until those under way are answered. */
+  /** Refuses new appends. Resolves once those under way are answered. */
   close(): Promise<void> {
     this.#closing ??= Promise.withResolvers<void>();
-    this.#settleClose();
+    this.#resolveClose();
     return this.#closing.promise;
   }
 
-  #refusal(channels: number): Problem | undefined {
+  #refusal(checks: number): Problem | undefined {
     if (this.#closing !== undefined) {
       return new Problem("shutting_down", "This server is stopping; publish again in a moment.");
     }
     if (this.#queue.length >= MAX_PENDING || this.#pendingBytes >= MAX_PENDING_BYTES) {
       return new Problem("overloaded", "Too many events wait to be stored; publish again later.");
     }
-    // A check is kept free for the marker of chunks that were written first.
-    const most = this.#traits.maxChecks - 1;
-    return channels <= most ? undefined : new Problem(
+    // One check is reserved for the marker of early chunks.
+    const max = this.#traits.maxChecks - 1;
+    return checks <= max ? undefined : new Problem(
       "too_many_channels",
-      `Cannot publish to ${channels} channels at once: this store commits at most ${most} together.`,
+      `Cannot publish to ${checks} channels at once: this store commits at most ${max} together.`,
     );
   }
 
-  #settleClose(): void {
+  #resolveClose(): void {
     if (this.#closing === undefined || this.#queue.length > 0) return;
     if (![...this.#groups].every((group) => this.#isAbandoned(group))) return;
     clearInterval(this.#timeouts);
@@ -109,15 +115,16 @@ export class Committer {
     this.#closing.resolve();
   }
 
-  /** True where nobody waits for the group any more and nobody will look whether it arrives. */
+  /** Returns whether the log closes and all callers of the group have their answer. */
   #isAbandoned(group: readonly PendingAppend[]): boolean {
     return this.#closing !== undefined && group.every(({ settled }) => settled);
   }
 
-  #pump(): void {
+  #commitNext(): void {
     while (this.#groups.size < this.#traits.maxCommitsInFlight) {
-      const group = this.#take();
+      const { group, queue } = takeGroup(this.#queue, this.#busy, this.#traits.maxChecks);
       if (group.length === 0) break;
+      this.#queue = queue;
       const channelKeys = channelKeysOf(group);
       for (const channelKey of channelKeys) this.#busy.add(channelKey);
       this.#groups.add(group);
@@ -125,75 +132,26 @@ export class Committer {
         for (const channelKey of channelKeys) this.#busy.delete(channelKey);
         for (const { bytes } of group) this.#pendingBytes -= bytes;
         this.#groups.delete(group);
-        this.#pump();
-        this.#settleClose();
+        this.#commitNext();
+        this.#resolveClose();
       });
     }
   }
 
-  /** The next appends that fit into one commit, in order; a channel under way stays behind. */
-  #take(): readonly PendingAppend[] {
-    const group: PendingAppend[] = [];
-    const rest: PendingAppend[] = [];
-    const channels = new Set<ChannelKey>();
-    const blocked = new Set<ChannelKey>();
-    let size = 0;
-    let keyBytes = 0;
-    let rowChecks = 0;
-    let at = 0;
-    for (; at < this.#queue.length; at++) {
-      const pending = this.#queue[at] as PendingAppend; // at < length
-      const { channelKeys } = pending;
-      const isFree = channelKeys.every((a) => !this.#busy.has(a) && !blocked.has(a));
-      const added = channelKeys.filter((a) => !channels.has(a));
-      const addedKeys = pending.stored.keyBytes + keyBytesOf(added);
-      const isAlone = pending.stored.early !== undefined;
-      const fits = group.length === 0 ||
-        (!isAlone && size + pending.stored.size <= ATOMIC_DATA_BYTES &&
-          keyBytes + addedKeys <= ATOMIC_KEY_BYTES &&
-          channels.size + added.length + rowChecks + pending.rowChecks.length <=
-            this.#traits.maxChecks);
-      if (isFree && !fits) break;
-      if (isFree) {
-        group.push(pending);
-        size += pending.stored.size;
-        keyBytes += addedKeys;
-        rowChecks += pending.rowChecks.length;
-        for (const channelKey of added) channels.add(channelKey);
-        if (isAlone) {
-          at++;
-          break;
-        }
-      } else {
-        rest.push(pending);
-        for (const channelKey of channelKeys) blocked.add(channelKey);
-      }
-    }
-    if (group.length > 0) this.#queue = rest.concat(this.#queue.slice(at));
-    return group;
-  }
-
-  /** Answers those who have waited too long; what was not sent yet is dropped for good. */
-  #dropLate(): void {
-    const late = performance.now() - STORE_TIMEOUT_MS;
+  /** Answers callers that have waited too long. Appends that no commit has yet are dropped. */
+  #timeOut(): void {
+    const oldest = performance.now() - STORE_TIMEOUT_MS;
     for (const group of this.#groups) {
       for (const pending of group) {
-        if (pending.since > late || pending.settled) continue;
-        settle(pending, commitUnknown());
+        if (pending.since <= oldest) settle(pending, commitUnknown());
       }
     }
-    const unsent = this.#queue.filter((pending) => pending.since <= late);
-    this.#queue = this.#queue.filter((pending) => pending.since > late);
+    const unsent = this.#queue.filter((pending) => pending.since <= oldest);
+    this.#queue = this.#queue.filter((pending) => pending.since > oldest);
     for (const pending of unsent) {
       this.#pendingBytes -= pending.bytes;
       settle(pending, new Problem("storage_unavailable", "The store did not answer in time."));
     }
-    this.#settleClose();
+    this.#resolveClose();
   }
-}
-
-function keyBytesOf(channels: Iterable<ChannelKey>): number {
-  let bytes = 0;
-  for (const channelKey of channels) bytes += channelKeyBytes(channelKey);
-  return bytes;
 }

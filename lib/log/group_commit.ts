@@ -1,6 +1,5 @@
 import { COMMIT_BACKOFF } from "../kv/commit_retry.ts";
 import type { Doorbell } from "../kv/doorbell.ts";
-import { keys } from "../kv/keys.ts";
 import { storageProblem } from "../kv/storage_problem.ts";
 import { backoffMs } from "../shared/async/backoff.ts";
 import { pause } from "../shared/async/delay.ts";
@@ -14,13 +13,13 @@ import {
   decideAfterCheck,
   NO_TRIES,
 } from "./commit_decision.ts";
+import { checkCommits, type SentCommit } from "./commit_check.ts";
 import { type CommitPlan, planCommit } from "./commit_plan.ts";
 import { movedBy, writeCommit } from "./commit_writes.ts";
-import { getMany, type HeadCache } from "./head_cache.ts";
-import { StaleRowsError } from "./log.ts";
+import type { HeadCache } from "./head_cache.ts";
 import type { LogObserver } from "./log_observer.ts";
 import { channelKeysOf, type PendingAppend, settle } from "./pending_append.ts";
-import { narrowed, type StoredBatch } from "./record_batch.ts";
+import { narrowed } from "./record_batch.ts";
 import { Run } from "./run.ts";
 
 /** Upper bound of the pause after a failed attempt while the store does not answer. */
@@ -43,28 +42,10 @@ export interface GroupCommitOptions {
   readonly isAbandoned: (group: readonly PendingAppend[]) => boolean;
 }
 
-/** A commit that was sent. While its outcome is unknown it may still arrive. */
-interface SentCommit {
-  readonly id: string;
-  readonly plan: CommitPlan;
-}
-
 type Attempt =
   | { readonly kind: "committed"; readonly sent: SentCommit; readonly versionstamp: string }
   | { readonly kind: "refused"; readonly sent: SentCommit }
   | { readonly kind: "failed"; readonly cause: unknown; readonly sent: SentCommit | undefined };
-
-type Check =
-  | { readonly kind: "arrived"; readonly sent: SentCommit }
-  | { readonly kind: "failed"; readonly cause: unknown }
-  | {
-    readonly kind: "not_found";
-    readonly hasMoved: boolean;
-    readonly hasStaleRows: boolean;
-    readonly isSplittable: boolean;
-    /** The appends that are independent of the moved channels. */
-    readonly independent: readonly PendingAppend[];
-  };
 
 /**
  * Stores a group of appends in one atomic commit: plans it, sends it, repeats it after a conflict or
@@ -120,18 +101,14 @@ export class GroupCommit {
       if (attempt.sent !== undefined) unknown.push(attempt.sent);
       if (next.pauses) await this.#pauseAfter(tries, "failures");
 
-      const check = await this.#check(group, unknown);
+      const check = await checkCommits(this.#options, group, unknown);
       if (check.kind === "arrived") return this.#finish(check.sent.plan, undefined);
       const then = decideAfterCheck(check, tries);
       if (then.action === "give_up") throw then.problem;
       tries = then.tries;
-      if (then.action === "split" && check.kind === "not_found") {
-        return await this.#split(group, check.independent, tries);
-      }
-      if (then.action === "retry") {
-        if (then.forgets) unknown.length = 0;
-        await this.#pauseAfter(tries, then.backoff);
-      }
+      if (then.action === "split") return await this.#split(group, then.independent, tries);
+      if (then.forgets) unknown.length = 0;
+      await this.#pauseAfter(tries, then.backoff);
     }
   }
 
@@ -194,64 +171,6 @@ export class GroupCommit {
     }
   }
 
-  /** Looks for the commits of `unknown`, and for what has changed since. Never rejects. */
-  async #check(
-    group: readonly PendingAppend[],
-    unknown: readonly SentCommit[],
-  ): Promise<Check> {
-    try {
-      const sent = await this.#findArrived(unknown);
-      if (sent !== undefined) return { kind: "arrived", sent };
-      const moved = await this.#reloadHeads(group);
-      const hasStaleRows = await this.#dropStale(group);
-      const independent = independentOf(moved, group);
-      const isSplittable = independent.length > 0 && independent.length < group.length;
-      const hasMoved = moved.size > 0;
-      return { kind: "not_found", hasMoved, hasStaleRows, isSplittable, independent };
-    } catch (cause) {
-      return { kind: "failed", cause };
-    }
-  }
-
-  /** Finds the one of `commits` that is in the log, by the commit id in its record batch. */
-  async #findArrived(commits: readonly SentCommit[]): Promise<SentCommit | undefined> {
-    for (const commit of commits) {
-      const [channel] = movedBy(commit.plan);
-      const first = channel?.events[0]?.event.sequence;
-      if (channel === undefined || first === undefined) continue;
-      const batches = this.#options.kv.list<StoredBatch>({
-        start: keys.batch(channel.channelKey, channel.head.epoch, first),
-        end: keys.batch(channel.channelKey, channel.head.epoch, Number.MAX_SAFE_INTEGER),
-      }, { limit: 1 });
-      for await (const { value } of batches) if (value.commit === commit.id) return commit;
-    }
-    return undefined;
-  }
-
-  /** Reads the heads of the group again, and returns the channels whose head has changed. */
-  async #reloadHeads(group: readonly PendingAppend[]): Promise<ReadonlySet<ChannelKey>> {
-    const { heads, counts } = this.#options;
-    const channelKeys = [...channelKeysOf(group)];
-    counts.forget(channelKeys); // the next plan counts the channels that it creates again
-    const before = channelKeys.map((channelKey) => heads.peek(channelKey)?.versionstamp);
-    await heads.reload(channelKeys);
-    return new Set(
-      channelKeys.filter((channelKey, i) => heads.peek(channelKey)?.versionstamp !== before[i]),
-    );
-  }
-
-  /** Answers the appends whose rows have changed since they were read; returns if there are any. */
-  async #dropStale(group: readonly PendingAppend[]): Promise<boolean> {
-    const checked = group.flatMap((pending) =>
-      pending.settled ? [] : pending.rowChecks.map((check) => ({ pending, check }))
-    );
-    if (checked.length === 0) return false;
-    const entries = await getMany(this.#options.kv, checked.map(({ check }) => check.key));
-    const stale = checked.filter(({ check }, i) => entries[i]?.versionstamp !== check.versionstamp);
-    for (const { pending } of stale) settle(pending, new StaleRowsError());
-    return stale.length > 0;
-  }
-
   /** Commits the independent appends at once and the others after a pause. Never rejects. */
   async #split(
     group: readonly PendingAppend[],
@@ -274,27 +193,8 @@ export class GroupCommit {
   }
 }
 
-/**
- * Returns the appends of `group` that share no channel with the moved ones, nor with another append
- * that does: so the appends of one channel keep their order.
- */
-function independentOf(
-  moved: ReadonlySet<ChannelKey>,
-  group: readonly PendingAppend[],
-): readonly PendingAppend[] {
-  const blocked = new Set(moved);
-  const isIndependent = ({ channelKeys }: PendingAppend) =>
-    channelKeys.every((channelKey) => !blocked.has(channelKey));
-  for (let before = -1; before !== blocked.size;) {
-    before = blocked.size;
-    const dependent = group.filter((pending) => !isIndependent(pending));
-    for (const channelKey of channelKeysOf(dependent)) blocked.add(channelKey);
-  }
-  return group.filter(isIndependent);
-}
-
 function narrowTexts(pending: PendingAppend): void {
-  pending.stored = { ...pending.stored, stored: pending.stored.stored.map(narrowed) };
+  pending.stored = { ...pending.stored, data: pending.stored.data.map(narrowed) };
 }
 
 function runOf({ channelKey, head, events }: ChannelPlan): Run {

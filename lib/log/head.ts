@@ -7,25 +7,26 @@ export interface StoredHead {
   /** Sequence of the first kept event. */
   readonly first: number;
   readonly last: number;
-  /** Milliseconds since 1970 of the last event. */
+  /** Time of the last event, in ms since 1970. */
   readonly time: number;
-  /** Milliseconds since 1970 of the first kept event. */
+  /** Time of the first kept event, in ms since 1970. */
   readonly oldest: number;
   /** Bytes of data in this epoch's log before the first kept event. */
   readonly startBytes: number;
-  /** The same, with all that is kept. */
+  /** Bytes of data in this epoch's log up to its end. */
   readonly endBytes: number;
   readonly retention: Partial<Retention>;
-  /** The channel was deleted: it exists no longer, but its next life has its epoch already. */
+  /** The channel is deleted. Its epoch is reserved for the next channel of this name. */
   readonly deleted: boolean;
 }
 
-/** A head and the version under which it was read or written; null: there is none. */
+/** A head and its versionstamp; both are null if there is no head. */
 export interface HeadEntry {
   readonly head: StoredHead | null;
   readonly versionstamp: string | null;
 }
 
+/** Creates the head of an empty log, with an epoch after `previous`. */
 export function newHead(now: number, previous?: Epoch): StoredHead {
   return {
     epoch: epochAt(now, previous),

@@ -3,15 +3,18 @@ import { KV_LIMITS } from "../kv/limits.ts";
 import type { ChannelKey } from "../shared/channel.ts";
 import type { HeadEntry, StoredHead } from "./head.ts";
 
-/** Heads that this isolate has lately read or written; only hints, since each commit checks them. */
+/**
+ * Keeps heads that this isolate has recently read or written. They may be outdated: each commit
+ * checks them.
+ */
 export class HeadCache {
   readonly #kv: Deno.Kv;
-  readonly #max: number;
+  readonly #maxEntries: number;
   readonly #entries = new Map<ChannelKey, HeadEntry>();
 
-  constructor(kv: Deno.Kv, max = 10_000) {
+  constructor(kv: Deno.Kv, maxEntries = 10_000) {
     this.#kv = kv;
-    this.#max = max;
+    this.#maxEntries = maxEntries;
   }
 
   peek(channelKey: ChannelKey): HeadEntry | undefined {
@@ -21,7 +24,7 @@ export class HeadCache {
   set(channelKey: ChannelKey, entry: HeadEntry): void {
     this.#entries.delete(channelKey);
     this.#entries.set(channelKey, entry);
-    if (this.#entries.size > this.#max) {
+    if (this.#entries.size > this.#maxEntries) {
       const oldest = this.#entries.keys().next();
       if (!oldest.done) this.#entries.delete(oldest.value);
     }
@@ -31,7 +34,7 @@ export class HeadCache {
     this.#entries.delete(channelKey);
   }
 
-  /** Reads those that aren't known. */
+  /** Reads the heads that are not in the cache. */
   async load(channelKeys: Iterable<ChannelKey>): Promise<void> {
     const unknown = [...channelKeys].filter((channelKey) => !this.#entries.has(channelKey));
     if (unknown.length > 0) await this.reload(unknown);
@@ -43,7 +46,7 @@ export class HeadCache {
   }
 }
 
-/** The heads in the order of `addresses`. */
+/** Reads heads, in the order of `channelKeys`. */
 export async function readHeads(
   kv: Deno.Kv,
   channelKeys: readonly ChannelKey[],
@@ -52,7 +55,7 @@ export async function readHeads(
     .map(({ value, versionstamp }) => ({ head: value, versionstamp }));
 }
 
-/** `kv.getMany` for any number of keys. */
+/** Reads any number of keys, as `kv.getMany` does for up to ten. */
 export async function getMany<T>(
   kv: Deno.Kv,
   all: readonly Deno.KvKey[],

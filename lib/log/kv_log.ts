@@ -8,7 +8,7 @@ import { type Channel, type ChannelKey, channelOf, type Tenant } from "../shared
 import type { Position } from "../shared/offset.ts";
 import { Committer } from "./committer.ts";
 import { ChannelCounts, isNew, sumChannels } from "./channel_counts.ts";
-import { HeadCache, readHeads } from "./head_cache.ts";
+import { HeadCache } from "./head_cache.ts";
 import { newHead, publicHead, type StoredHead } from "./head.ts";
 import type { LogObserver } from "./log_observer.ts";
 import type {
@@ -23,47 +23,45 @@ import type {
 } from "./log.ts";
 import { readLog } from "./reader.ts";
 import { RetentionJob } from "./retention.ts";
+import { SafetyPoll } from "./safety_poll.ts";
 
-/** Between two looks at the heads of all listened channels, in ms: for a doorbell that died. */
-const SAFETY_POLL = 3_000;
-/** How long a deleted channel's next epoch is remembered, in ms. Clocks differ by less. */
+/** Default interval of {@link SafetyPoll}. */
+const SAFETY_POLL_MS = 3_000;
+/** How long the epoch of a deleted channel is kept. Clocks of machines differ by less. */
 const TOMBSTONE_MS = 24 * 60 * 60 * 1_000;
 
 export interface KvLogOptions {
   readonly kv: Deno.Kv;
   readonly doorbell: Doorbell;
   readonly traits: StoreTraits;
-  /** What a channel keeps where it says nothing else. */
+  /** What channels keep that have no retention of their own. */
   readonly retention: Retention;
-  /** Channels that a tenant may have. @default Infinity */
+  /** Maximum number of channels of a tenant. @default Infinity */
   readonly maxChannels?: number;
   /** Returns whether retention deletes a channel that has no events left. @default always false */
   readonly deleteWhenEmpty?: (channelKey: ChannelKey) => Promise<boolean>;
   /** Milliseconds since 1970. @default {Date.now} */
   readonly now?: () => number;
-  /** From 0 to 1. @default {Math.random} */
+  /** Returns a number from 0 to 1. @default {Math.random} */
   readonly random?: () => number;
-  /** Milliseconds between two looks for what the doorbell missed; 0: none. @default {3000} */
+  /** Between two polls for what the doorbell has missed; 0 disables them. @default 3_000 */
   readonly safetyPollMs?: number;
-  /** @default nobody wants to know */
+  /** @default undefined */
   readonly observer?: LogObserver;
 }
 
-/** The log on Deno KV. It does not own the store: who opened that closes it, after the log. */
+/** The log on Deno KV. Does not own the store: its owner closes it after the log. */
 export class KvLog implements Log {
   readonly #kv: Deno.Kv;
   readonly #doorbell: Doorbell;
   readonly #now: () => number;
   readonly #counts: ChannelCounts;
   readonly #committer: Committer;
-  readonly #retainer: RetentionJob;
-  readonly #listeners = new Map<ChannelKey, LogListener>();
-  readonly #polled = new Map<ChannelKey, string | null>();
-  readonly #poll: ReturnType<typeof setInterval> | undefined;
-  /** The look under way: the next waits until it is over, however slow the store is. */
-  #polling: Promise<void> | undefined;
+  readonly #retention: RetentionJob;
   readonly #retaining = new SerialQueue();
-  /** Reads and changes of heads under way. */
+  readonly #listeners = new Map<ChannelKey, LogListener>();
+  readonly #poll: SafetyPoll;
+  /** Reads and head changes under way; close() waits for them. */
   readonly #working = new Set<Promise<unknown>>();
   #isClosed = false;
 
@@ -85,7 +83,7 @@ export class KvLog implements Log {
       onCommitted: (run) => this.#listeners.get(run.channelKey)?.appended(run),
       observer: options.observer,
     });
-    this.#retainer = new RetentionJob({
+    this.#retention = new RetentionJob({
       kv,
       doorbell,
       defaults: retention,
@@ -94,16 +92,15 @@ export class KvLog implements Log {
       deleteChannel: async (channelKey, { epoch, last }) => {
         await this.#changeHead(
           channelKey,
-          (head) => head?.epoch === epoch && head.last === last ? this.#ended(head) : undefined,
+          (head) => head?.epoch === epoch && head.last === last ? this.#deleted(head) : undefined,
         );
       },
     });
-    const { safetyPollMs: safetyPoll = SAFETY_POLL } = options;
-    if (safetyPoll > 0) {
-      this.#poll = setInterval(() => {
-        this.#polling ??= this.#pollHeads().finally(() => this.#polling = undefined);
-      }, safetyPoll);
-    }
+    this.#poll = new SafetyPoll({
+      kv,
+      listeners: this.#listeners,
+      intervalMs: options.safetyPollMs ?? SAFETY_POLL_MS,
+    });
   }
 
   append(drafts: readonly Draft[]): Promise<readonly AppendedEvent[]> {
@@ -116,13 +113,13 @@ export class KvLog implements Log {
   }
 
   read(channelKey: ChannelKey, after: Position, limit: number): Promise<ReadResult> {
-    return this.#inTime(readLog(this.#kv, channelKey, after, limit, this.#now()));
+    return this.#inTime(readLog({ kv: this.#kv, channelKey, after, limit, now: this.#now() }));
   }
 
   async channels(tenant: Tenant, after: string, limit: number): Promise<readonly ChannelInfo[]> {
     const read = async () => {
       const infos: ChannelInfo[] = [];
-      // Just after the name `after`; numbers sort behind all strings.
+      // The 0 skips the name `after` itself: numbers sort after strings.
       const start = [...keys.heads(tenant), after, 0];
       const end = [...keys.heads(tenant), 0];
       for await (const entry of this.#kv.list<StoredHead>({ start, end })) {
@@ -141,51 +138,50 @@ export class KvLog implements Log {
       deleted: false,
       retention,
     }));
-    if (changed === undefined) throw new Error("a configured channel has a head");
+    if (changed === undefined) throw new Error("unreachable: configure() always writes a head");
     return publicHead(changed);
   }
 
   async delete(channelKey: ChannelKey): Promise<boolean> {
     const next = await this.#changeHead(channelKey, (head) => {
-      return head === null || head.deleted ? undefined : this.#ended(head);
+      return head === null || head.deleted ? undefined : this.#deleted(head);
     });
     return next !== undefined;
   }
 
   listen(channelKey: ChannelKey, listener: LogListener): Disposable {
     if (this.#listeners.has(channelKey)) {
-      throw new Error(`${channelOf(channelKey)} has its listener`);
+      throw new Error(`The channel ${channelOf(channelKey)} already has a listener.`);
     }
     this.#listeners.set(channelKey, listener);
-    const ringing = this.#doorbell.listen(channelKey, () => listener.changed());
+    const doorbell = this.#doorbell.listen(channelKey, () => listener.changed());
     return {
       [Symbol.dispose]: () => {
-        ringing[Symbol.dispose]();
+        doorbell[Symbol.dispose]();
         this.#listeners.delete(channelKey);
-        this.#polled.delete(channelKey);
+        this.#poll.forget(channelKey);
       },
     };
   }
 
   retain(): Promise<void> {
     return this.#retaining.run(async () => {
-      if (!this.#isClosed) await this.#retainer.pass();
+      if (!this.#isClosed) await this.#retention.pass();
     });
   }
 
   async close(): Promise<void> {
     this.#isClosed = true;
-    clearInterval(this.#poll);
-    const released = this.#retaining.run(() => this.#retainer.release());
+    const released = this.#retaining.run(() => this.#retention.release());
     await Promise.all([
       this.#committer.close(),
-      this.#polling,
+      this.#poll.close(),
       Promise.allSettled(this.#working),
-      withStoreTimeout(released).catch(() => {}), // then the lease ends by its time
+      withStoreTimeout(released).catch(() => {}), // the lease then expires by itself
     ]);
   }
 
-  /** `work`, whose end closing waits for; `storage_unavailable` where it takes too long. */
+  /** Returns the result of `work`. @throws {Problem} `storage_unavailable` after the timeout. */
   async #inTime<T>(work: Promise<T>): Promise<T> {
     const inTime = withStoreTimeout(work);
     this.#working.add(inTime);
@@ -196,13 +192,13 @@ export class KvLog implements Log {
     }
   }
 
-  #ended({ epoch }: StoredHead): StoredHead {
+  #deleted({ epoch }: StoredHead): StoredHead {
     return { ...newHead(this.#now(), epoch), deleted: true };
   }
 
   /**
-   * Replaces the head of a channel, unless `change` gives none; the new head. A life that ends is
-   * marked for the sweep in the same commit.
+   * Replaces the head of a channel with what `change` returns, and returns it. Nothing happens if
+   * that is undefined. The same commit marks an epoch that ends for deletion.
    */
   async #changeHead(
     channelKey: ChannelKey,
@@ -236,23 +232,5 @@ export class KvLog implements Log {
   async #countNew(channelKey: ChannelKey): Promise<void> {
     await this.#counts.load([channelKey], new HeadCache(this.#kv));
     this.#counts.add([channelKey]);
-  }
-
-  /** Rings for every listened channel whose head is not the one of the last look. */
-  async #pollHeads(): Promise<void> {
-    const channelKeys = [...this.#listeners.keys()];
-    try {
-      const heads = await withStoreTimeout(readHeads(this.#kv, channelKeys));
-      channelKeys.forEach((channelKey, i) => {
-        const versionstamp = heads[i]?.versionstamp ?? null;
-        const before = this.#polled.get(channelKey);
-        const listener = this.#listeners.get(channelKey);
-        if (listener === undefined) return;
-        this.#polled.set(channelKey, versionstamp);
-        if (before !== versionstamp) listener.changed();
-      });
-    } catch {
-      // The store is away; the next look comes soon, and streams say nothing until then.
-    }
   }
 }

@@ -3,10 +3,10 @@ import type { Channel, ChannelKey, Tenant } from "../shared/channel.ts";
 import type { Epoch, Offset, Position } from "../shared/offset.ts";
 import type { Run } from "./run.ts";
 
-/** An event that isn't in the log yet. */
+/** An event that is not stored yet. */
 export interface Draft {
   readonly channelKey: ChannelKey;
-  /** Deduplicates: a second draft with the id of a kept event is that event. */
+  /** Deduplicates: a draft with the id of a kept event is a repeat of that event. */
   readonly id: string | undefined;
   readonly type: string;
   readonly contentType: string;
@@ -14,63 +14,64 @@ export interface Draft {
   /** Size of the data in bytes of UTF-8. */
   readonly bytes: number;
   readonly key: string | undefined;
-  /** Milliseconds that the event is worth reading. */
+  /** Time to live: readers get the event for this long. */
   readonly ttlMs: number | undefined;
-  /** What else is written in the event's own commit. */
+  /** Rows that are written in the commit of the event. */
   readonly rows?: RowChange;
 }
 
-/** Rows of the store that change together with an event: both do, or neither. */
+/** Rows of the store that change together with an event: either both are written, or neither. */
 export interface RowChange {
-  /** Rows as they were read. Each takes one of the few checks that a commit may have. */
+  /** Rows as they were read. Each takes one of the checks that a commit may have. */
   readonly checks: readonly Deno.AtomicCheck[];
-  /** Rows that are not there, and only ever come with an event of the same channel. */
+  /** Rows that must not exist. Only commits with an event of the same channel may create them. */
   readonly absent: readonly Deno.KvKey[];
-  /** Of all keys, those of the checks too, at the most. */
+  /** Upper bound of the bytes of all keys, including those of the checks. */
   readonly keyBytes: number;
-  /** Of all values, at the most. */
+  /** Upper bound of the bytes of all values. */
   readonly valueBytes: number;
-  /** Adds what is to be written, 3 mutations at the most, for an event that gets this offset. */
+  /** Adds the mutations, at most 3, of an event with this offset. */
   readonly write: (atomic: Deno.AtomicOperation, offset: Offset) => void;
 }
 
-/** An event was not stored because rows that were to change with it have changed meanwhile. */
+/** An event was not stored, because rows that change with it have changed meanwhile. */
 export class StaleRowsError extends ConflictError {
   override readonly name = "StaleRowsError";
 
   constructor() {
-    super("rows that were to change with an event have changed");
+    super("Cannot store the event: rows that change with it have changed meanwhile.");
   }
 }
 
+/** Where an event is in the log. */
 export interface AppendedEvent {
   readonly offset: Offset;
   readonly id: string;
-  /** True where the event was in the log already, under the same id. */
+  /** Whether the log already had an event with this id, which is the one at `offset`. */
   readonly duplicate: boolean;
 }
 
-/** What a channel keeps at the most: each limit drops the oldest events first. */
+/** The limits of what a channel keeps. Each of them drops the oldest events first. */
 export interface Retention {
-  /** Milliseconds. */
+  /** Maximum age of an event in milliseconds. */
   readonly age: number;
   readonly events: number;
-  /** Of data. */
+  /** Bytes of data. */
   readonly bytes: number;
 }
 
-/** One channel as it stands. */
+/** The state of one channel. */
 export interface Head {
   readonly epoch: Epoch;
-  /** Sequence of the first kept event; `last + 1` where none is. */
+  /** Sequence of the first kept event; `last + 1` if there is none. */
   readonly first: number;
-  /** Sequence of the last event; 0 where there was none yet. */
+  /** Sequence of the last event; 0 if there was none yet. */
   readonly last: number;
-  /** Milliseconds since 1970 of the last event, or of the creation. */
+  /** Time of the last event, or of the creation, in ms since 1970. */
   readonly time: number;
-  /** Bytes of data kept. */
+  /** Bytes of the kept data. */
   readonly bytes: number;
-  /** What differs from the defaults. */
+  /** The limits that were configured for the channel. */
   readonly retention: Partial<Retention>;
 }
 
@@ -79,35 +80,35 @@ export interface ChannelInfo extends Head {
 }
 
 export interface ReadResult {
-  /** In log order; the first may open with a gap. Empty: nothing after the position yet. */
+  /** In log order; the first may begin with a gap. Empty if nothing follows the position yet. */
   readonly runs: readonly Run[];
-  /** The head as it was no later than the read; none for a channel that doesn't exist. */
+  /** The head, no newer than `runs`. Undefined if the channel does not exist. */
   readonly head: Head | undefined;
 }
 
-/** Told of one channel's news; at most one listener a channel. */
+/** Follows one channel. A channel has at most one listener in an isolate. */
 export interface LogListener {
   /** Events were committed by this isolate. Called in sequence order, after the commit. */
   appended(run: Run): void;
-  /** Something may have changed elsewhere. Only a doorbell: read the log for the truth. */
+  /** Another isolate may have changed the channel. The listener must read the log to find out. */
   changed(): void;
 }
 
 /**
- * Durable, ordered logs of events, one a channel.
+ * Durable, ordered logs of events: one for each channel.
  *
- * Sequences are dense within an epoch, an event's time never goes backwards within a channel, and
- * what `append` has answered is read by every later `read` in every isolate.
+ * Sequences are dense within an epoch. The times of a channel's events never decrease. Once `append`
+ * has resolved, every later `read` in every isolate returns the events.
  */
 export interface Log {
   /**
-   * Appends all drafts in one atomic commit, or none. Answers, in the order given, once they are
-   * durable. Drafts of one channel keep their order, also across calls.
+   * Appends all drafts in one atomic commit, or none of them. Resolves once they are durable, in the
+   * order of the drafts. Drafts of one channel keep their order, also across calls.
    *
    * @throws {Problem} `overloaded`, `idempotency_conflict` (with the index), `contended`,
-   * `storage_*`, `shutting_down`; `commit_unknown` where the store did not say whether it
-   * committed in time.
-   * @throws {StaleRowsError} where a row that was to change along is another by now.
+   * `storage_*`, `shutting_down`; `commit_unknown` if the store did not answer in time, so that the
+   * events may be stored or not.
+   * @throws {StaleRowsError} if rows that change with an event have changed since they were read.
    */
   append(drafts: readonly Draft[]): Promise<readonly AppendedEvent[]>;
 
@@ -115,28 +116,28 @@ export interface Log {
   head(channelKey: ChannelKey): Promise<Head | undefined>;
 
   /**
-   * The events after `after`: up to about `limit` of them and 256 KiB, at least one if there is
-   * one. Whatever is missing in between is said by a gap.
+   * Reads the events after `after`: up to about `limit` of them and 256 KiB, but at least one if
+   * there is one. A gap stands for events that are missing.
    *
    * @throws {Problem} `storage_*`
    */
   read(channelKey: ChannelKey, after: Position, limit: number): Promise<ReadResult>;
 
-  /** Channels of a tenant in the order of their names, after the name `after`. */
+  /** Lists the channels of a tenant whose names follow `after`, in the order of their names. */
   channels(tenant: Tenant, after: string, limit: number): Promise<readonly ChannelInfo[]>;
 
-  /** Sets what the channel keeps, making the channel if need be. */
+  /** Sets what the channel keeps. Creates the channel if it does not exist. */
   configure(channelKey: ChannelKey, retention: Partial<Retention>): Promise<Head>;
 
-  /** Ends this life of the channel. False where there was none. */
+  /** Deletes the channel. Returns false if it does not exist. */
   delete(channelKey: ChannelKey): Promise<boolean>;
 
-  /** Rings `listener` until the answer is disposed. */
+  /** Calls `listener` until the result is disposed. */
   listen(channelKey: ChannelKey, listener: LogListener): Disposable;
 
-  /** One pass of retention over all channels, if no other isolate is at it. */
+  /** Does one pass of retention over all channels, unless another isolate does. */
   retain(): Promise<void>;
 
-  /** Refuses new appends, finishes those under way and lets go of the store. */
+  /** Refuses new appends, finishes the work under way and releases the retention lease. */
   close(): Promise<void>;
 }

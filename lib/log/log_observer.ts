@@ -1,11 +1,11 @@
 import type { ChannelKey } from "../shared/channel.ts";
 
-/** Is told what the log does: much and often, so it does little. Durations are in ms. */
+/** Counts what the log does. The log calls it often, so its methods must be cheap. */
 export interface LogObserver {
-  /** An append whose first event is for `address` was answered. */
-  appended(channelKey: ChannelKey, milliseconds: number): void;
-  /** So many events of a channel were stored. */
+  /** An append was answered. `channelKey` is that of its first event. */
+  appended(channelKey: ChannelKey, durationMs: number): void;
+  /** Events of a channel were stored. */
   stored(channelKey: ChannelKey, events: number): void;
-  /** The store has answered an atomic commit, whatever it said. */
-  committed(milliseconds: number): void;
+  /** The store has answered an atomic commit, successful or not. */
+  committed(durationMs: number): void;
 }

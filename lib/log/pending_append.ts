@@ -1,6 +1,6 @@
 import type { ChannelKey } from "../shared/channel.ts";
 import { Problem } from "../shared/problem.ts";
-import type { StoredDrafts } from "./blobs.ts";
+import type { StoredDrafts } from "./stored_drafts.ts";
 import type { AppendedEvent, Draft, StaleRowsError } from "./log.ts";
 
 /** What the caller of an append receives. */

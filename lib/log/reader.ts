@@ -4,9 +4,8 @@ import type { ChannelKey } from "../shared/channel.ts";
 import type { Gap, LogEvent } from "../shared/event.ts";
 import { type Epoch, formatOffset, NO_EPOCH, offsetOf, type Position } from "../shared/offset.ts";
 import { loadData } from "./blobs.ts";
-import type { StoredHead } from "./head.ts";
+import { publicHead, type StoredHead } from "./head.ts";
 import type { ReadResult } from "./log.ts";
-import { publicHead } from "./head.ts";
 import {
   isBlobRef,
   lastOf,
@@ -16,19 +15,19 @@ import {
 } from "./record_batch.ts";
 import { Run, withoutExpired } from "./run.ts";
 
-/** About how much data one read brings. */
+/** A read ends once it has about this much data. */
 const READ_BYTES = 256 * 1024;
-/** Batches of the first list of a read: few, since each can have 64 KiB. */
-const FIRST_LIST = 8;
+/** Batches that a read lists first: few, since each can have 64 KiB. */
+const FIRST_LIST_BATCHES = 8;
 
-/** Where reading goes on, and what is missing before it. */
-export interface ReadStart {
+/** Where a read starts, and what is missing before it. */
+interface ReadStart {
   /** The sequence just before the first event to read. */
   readonly after: number;
   readonly gap: Gap | undefined;
 }
 
-/** Where a reader that stands at `after` goes on in the log that `head` describes. */
+/** Returns where a reader at position `after` continues in the log that `head` describes. */
 export function readStartOf(
   after: Position,
   head: Pick<StoredHead, "epoch" | "first" | "last">,
@@ -50,39 +49,46 @@ export function readStartOf(
   return { after: sequence, gap: undefined };
 }
 
+interface ReadOptions {
+  readonly kv: Deno.Kv;
+  readonly channelKey: ChannelKey;
+  readonly after: Position;
+  readonly limit: number;
+  /** Events that expire until then are left out. */
+  readonly now: number;
+}
+
 /** @see {@link import("./log.ts").Log.read} */
 export async function readLog(
-  kv: Deno.Kv,
-  channelKey: ChannelKey,
-  after: Position,
-  limit: number,
-  now: number,
+  { kv, channelKey, after, limit, now }: ReadOptions,
 ): Promise<ReadResult> {
-  // Both at once: whichever is older, a hole between them is seen by the sequences.
+  // Reads the head and the events at the same time. Either may be newer: a hole between them shows
+  // in the sequences.
   const [entry, ahead] = await Promise.all([
     kv.get<StoredHead>(keys.head(channelKey)),
     after.epoch === NO_EPOCH
       ? undefined
-      : listEvents(kv, channelKey, after.epoch, after.sequence, limit),
+      : listEvents({ kv, channelKey, epoch: after.epoch, after: after.sequence, limit }),
   ]);
   const head = entry.value;
   if (head === null) return { runs: [], head: undefined };
+  const { epoch } = head;
   const start = readStartOf(after, head);
-  const isRead = ahead !== undefined && start.after === after.sequence &&
-    after.epoch === head.epoch &&
-    // Else the events are older than the head, which would promise more than was read.
+  const isUsable = ahead !== undefined && start.after === after.sequence && after.epoch === epoch &&
+    // Events that are older than the head do not reach its end: the head would promise too much.
     !(ahead.isEnd && (ahead.events.at(-1)?.sequence ?? start.after) < head.last);
-  const found = isRead ? ahead : await listEvents(kv, channelKey, head.epoch, start.after, limit);
-  const runs = toRuns(channelKey, head.epoch, start, found.events);
+  const { events } = isUsable
+    ? ahead
+    : await listEvents({ kv, channelKey, epoch, after: start.after, limit });
   return {
-    runs: withoutExpired(runs, now),
+    runs: withoutExpired(toRuns(channelKey, epoch, start, events), now),
     head: head.deleted ? undefined : publicHead(head),
   };
 }
 
 /**
- * Events in log order as one run, or several where sequences are missing in between (retention
- * moved on while they were read): then a gap says so.
+ * Returns events in log order as one run. There are more runs, with gaps, where sequences are
+ * missing: retention has deleted events during the read.
  */
 function toRuns(
   channelKey: ChannelKey,
@@ -119,17 +125,28 @@ function toRuns(
   return runs;
 }
 
+interface ListOptions {
+  readonly kv: Deno.Kv;
+  readonly channelKey: ChannelKey;
+  readonly epoch: Epoch;
+  /** The sequence just before the first event to list. */
+  readonly after: number;
+  readonly limit: number;
+}
+
+interface ListedEvents {
+  readonly events: readonly LogEvent[];
+  /** Whether the log had no more events. */
+  readonly isEnd: boolean;
+}
+
 async function listEvents(
-  kv: Deno.Kv,
-  channelKey: ChannelKey,
-  epoch: Epoch,
-  after: number,
-  limit: number,
-): Promise<{ readonly events: readonly LogEvent[]; readonly isEnd: boolean }> {
+  { kv, channelKey, epoch, after, limit }: ListOptions,
+): Promise<ListedEvents> {
   const events: LogEvent[] = [];
   let size = 0;
   let at = after;
-  let want = FIRST_LIST;
+  let want = FIRST_LIST_BATCHES;
   while (events.length < limit && size < READ_BYTES) {
     let batches = 0;
     const entries = kv.list<StoredBatch>({
@@ -156,7 +173,7 @@ async function listEvents(
     if (batches < want) return { events, isEnd: true };
     const average = Math.max(1, size / batches);
     want = Math.ceil(
-      Math.min(KV_LIMITS.list, Math.max(FIRST_LIST, (READ_BYTES - size) / average)),
+      Math.min(KV_LIMITS.list, Math.max(FIRST_LIST_BATCHES, (READ_BYTES - size) / average)),
     );
   }
   return { events, isEnd: false };

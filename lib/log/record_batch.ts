@@ -3,18 +3,18 @@ import { concat } from "../shared/bytes.ts";
 import { DEFAULT_TYPE, JSON_TYPE, type LogEvent } from "../shared/event.ts";
 
 /**
- * The value of one log entry: the events of one channel that were committed together. Columns,
- * each left out where all its values are the usual ones, so that a small event costs little more
- * than its data.
+ * The value of one log entry: the events of one channel that were committed together, in columns. A
+ * column is left out if all its values are the default, so that a small event takes little more than
+ * its data.
  */
 export interface StoredBatch {
-  /** The commit that wrote it: tells a repeated commit from somebody else's. */
+  /** The commit that wrote it: distinguishes a repeated commit from that of another isolate. */
   readonly commit: string;
   /** Sequence of the first event. */
   readonly first: number;
   /** Bytes of data in this epoch's log up to and including this batch. */
   readonly endBytes: number;
-  /** Of the first event; `delays` are the others' milliseconds after it. */
+  /** Time of the first event, in ms since 1970. `delays` are the ms from there to each event. */
   readonly time: number;
   readonly delays?: readonly number[];
   readonly data: readonly StoredData[];
@@ -25,42 +25,42 @@ export interface StoredBatch {
   readonly expiries?: readonly (number | null)[];
 }
 
-/** Data that lies in chunks of its own, since it is too large for a record batch. */
+/** Refers to data that is stored in chunks, since it is too large for a record batch. */
 export interface BlobRef {
   readonly blob: string;
   readonly chunks: number;
-  /** Bytes of UTF-8 if `text`. */
+  /** Size of the data; in UTF-8 if it is text. */
   readonly bytes: number;
   readonly text: boolean;
 }
 
 export type StoredData = string | Uint8Array | BlobRef;
 
-/** An event on its way into a batch; `stored` is its data or where its chunks are. */
+/** An event that is about to be stored. `stored` is its data or a reference to its chunks. */
 export interface PackedEvent {
   readonly event: LogEvent;
   readonly stored: StoredData;
-  /** Of the data as published. */
+  /** Size of the data as it was published. */
   readonly bytes: number;
 }
 
-/** Data with a larger {@link storedSize} goes into chunks. */
+/** Data with a larger {@link storedSize} is stored in chunks. */
 export const MAX_INLINE_BYTES = 48_000;
 
-/** What one batch's events may add up to; the rest of the value is for the columns' own bytes. */
+/** Bytes of the events of one batch. The rest of the value is for the columns themselves. */
 const MAX_BATCH_BYTES = 60_000;
 const CHUNK_BYTES = KV_LIMITS.valueBytes - 1_024;
 
 /**
- * An upper bound of what the value costs in V8's serialization: Latin-1 one byte, else two. Only a
- * piece that was cut from wider text may be ASCII of two bytes; {@link narrowed} makes it one again.
+ * Returns an upper bound of the bytes in V8's serialization: one per character of Latin-1, else two.
+ * An exception is ASCII that was cut from wider text, which may have two: see {@link narrowed}.
  */
 export function storedSize(data: StoredData, bytes: number): number {
   if (typeof data === "string") return 8 + (data.length === bytes ? bytes : 2 * data.length);
   return data instanceof Uint8Array ? 24 + data.length : 120;
 }
 
-/** ASCII text in V8's form of one byte a character. */
+/** Returns ASCII text in V8's form with one byte per character; other data as it is. */
 export function narrowed(data: StoredData): StoredData {
   if (typeof data !== "string") return data;
   const bytes = new TextEncoder().encode(data);
@@ -71,12 +71,12 @@ function textSize(text: string | undefined): number {
   return text === undefined ? 2 : 8 + 2 * text.length;
 }
 
-/** An upper bound of what the event adds to its batch. */
-export function packedSize({ event, stored, bytes }: PackedEvent): number {
+/** Returns an upper bound of the bytes that the event adds to its batch. */
+function packedSize({ event, stored, bytes }: PackedEvent): number {
   return storedSize(stored, bytes) + namesSize(event);
 }
 
-/** The same, of what the event has beside its data. */
+/** Returns the part of {@link packedSize} that is not the data. */
 export function namesSize(
   { id, key, type, contentType }: Pick<LogEvent, "id" | "key" | "type" | "contentType">,
 ): number {
@@ -85,7 +85,7 @@ export function namesSize(
     (contentType === JSON_TYPE ? 32 : textSize(contentType)) + 24;
 }
 
-/** The fewest batches that hold `events` in order, each within the limit of a value. */
+/** Packs `events` in order into as few batches as the limit of a value allows. */
 export function packBatches(
   commit: string,
   startBytes: number,
@@ -134,12 +134,12 @@ function packBatch(
   };
 }
 
-/** Sequence of the batch's last event, the last part of its key. */
+/** Returns the sequence of the batch's last event, which is the last part of its key. */
 export function lastOf(batch: StoredBatch): number {
   return batch.first + batch.data.length - 1;
 }
 
-/** The event at `index`; `data` is what {@link StoredData} stands for. */
+/** Returns the event at `index` with `data`, which is loaded from its chunks if it has any. */
 export function unpackEvent(
   batch: StoredBatch,
   index: number,
@@ -161,13 +161,13 @@ export function isBlobRef(data: StoredData): data is BlobRef {
   return typeof data === "object" && !(data instanceof Uint8Array);
 }
 
-/** Bytes of UTF-8 of an event's data, as retention counts them. */
+/** Returns the size of an event's data as retention counts it, in UTF-8 if it is text. */
 export function dataBytes(data: StoredData): number {
   if (typeof data === "string") return new TextEncoder().encode(data).length;
   return data instanceof Uint8Array ? data.length : data.bytes;
 }
 
-/** `data` cut into the values of its chunks. */
+/** Splits `data` into the values of its chunks. */
 export function splitChunks(data: string | Uint8Array): readonly Uint8Array[] {
   const bytes = typeof data === "string" ? new TextEncoder().encode(data) : data;
   const chunks: Uint8Array[] = [];
@@ -177,7 +177,7 @@ export function splitChunks(data: string | Uint8Array): readonly Uint8Array[] {
   return chunks;
 }
 
-/** The inverse of {@link splitChunks}. */
+/** Joins what {@link splitChunks} has split. */
 export function joinChunks(blob: BlobRef, chunks: readonly Uint8Array[]): string | Uint8Array {
   const bytes = concat(chunks);
   return blob.text ? new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes) : bytes;

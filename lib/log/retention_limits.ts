@@ -1,17 +1,18 @@
 import { type Channel, watchedChannel } from "../shared/channel.ts";
+import type { StoredHead } from "./head.ts";
 import type { Retention } from "./log.ts";
 
 /**
- * Of who came and went: long enough for whoever goes on from a snapshot, however often the server's
- * other channels are read back.
+ * Retention of presence channels: long enough for a client that continues from a snapshot, even if
+ * the other channels keep less.
  */
 const PRESENCE_RETENTION = { age: 60 * 60 * 1_000, events: 10_000 } as const;
 
 /**
- * What a channel keeps.
+ * Returns what a channel keeps.
  *
- * @param own what it says itself.
- * @param defaults for what it doesn't.
+ * @param own the retention that was configured for the channel.
+ * @param defaults the retention of the server.
  */
 export function retentionOf(
   channel: Channel,
@@ -20,4 +21,33 @@ export function retentionOf(
 ): Retention {
   const presence = watchedChannel(channel) === undefined ? {} : PRESENCE_RETENTION;
   return { ...defaults, ...presence, ...own };
+}
+
+/** Returns whether all events of a log are within `limits`. */
+export function isWithinLimits(
+  head: Pick<StoredHead, "oldest" | "first" | "last" | "startBytes" | "endBytes">,
+  limits: Retention,
+  now: number,
+): boolean {
+  return head.oldest >= now - limits.age && head.last - head.first < limits.events &&
+    head.endBytes - head.startBytes <= limits.bytes;
+}
+
+/** What decides whether an event is kept. */
+interface RetentionCandidate {
+  readonly sequence: number;
+  readonly time: number;
+  /** Bytes of data in the epoch's log before the event. */
+  readonly startBytes: number;
+}
+
+/** Returns whether `limits` keep an event of the log that `head` describes. */
+export function isKept(
+  event: RetentionCandidate,
+  head: Pick<StoredHead, "last" | "endBytes">,
+  limits: Retention,
+  now: number,
+): boolean {
+  return event.time >= now - limits.age && event.sequence > head.last - limits.events &&
+    event.startBytes >= head.endBytes - limits.bytes;
 }

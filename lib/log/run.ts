@@ -2,29 +2,29 @@ import type { ChannelKey } from "../shared/channel.ts";
 import type { Gap, LogEvent } from "../shared/event.ts";
 import { type Epoch, formatOffset } from "../shared/offset.ts";
 
-/** Turns a run into the bytes or text of one transport. One object for each form of frames. */
+/** Encodes a run for one transport. Each encoding has one encoder object. */
 export type Encoder<T> = (run: Run) => T;
 
 /**
- * Consecutive events of one channel, as one commit or one read brought them, perhaps behind a gap.
- * Immutable and shared by everyone who is sent them: each encoding is made once.
+ * Consecutive events of one channel from one commit or read, possibly after a gap. A run is
+ * immutable and shared by all its subscribers, so that each encoding is made once.
  */
 export class Run {
   readonly #encodings = new Map<Encoder<unknown>, unknown>();
-  /** The earliest time at which one of the events is no longer to be read. */
+  /** The earliest time at which one of the events expires, in ms since 1970; or Infinity. */
   readonly expiresAt: number;
-  /** Of all events' data, in UTF-16 units or bytes. */
+  /** Length of the data of all events, in UTF-16 units or bytes. */
   readonly dataLength: number;
-  /** The part that was last asked for: those who come back together ask for the same. */
+  /** The last result of from(): subscribers that reconnect together ask for the same part. */
   #part: Run | undefined;
 
   constructor(
     readonly channelKey: ChannelKey,
     readonly epoch: Epoch,
-    /** Sequence just before the first event (and after the gap, if there is one). */
+    /** The sequence just before the first event, and after the gap if there is one. */
     readonly after: number,
     readonly events: readonly LogEvent[],
-    /** What is missing just before `after`. */
+    /** The events that are missing up to and including `after`. */
     readonly gap?: Gap,
   ) {
     let expiresAt = Infinity;
@@ -37,11 +37,12 @@ export class Run {
     this.dataLength = dataLength;
   }
 
-  /** Sequence of the last event. */
+  /** The sequence of the last event. */
   get last(): number {
     return this.after + this.events.length;
   }
 
+  /** Returns the encoding of `encoder`, made by the first call. */
   encode<T>(encoder: Encoder<T>): T {
     const known = this.#encodings.get(encoder);
     if (known !== undefined) return known as T;
@@ -50,7 +51,7 @@ export class Run {
     return encoding;
   }
 
-  /** What a reader who stands at `sequence` still needs of it; `sequence` is at most `last`. */
+  /** Returns the events after `sequence`, which is at most `last`. */
   from(sequence: number): Run {
     if (sequence < this.after || (sequence === this.after && this.gap === undefined)) return this;
     if (this.#part?.after !== sequence) {
@@ -61,7 +62,7 @@ export class Run {
   }
 }
 
-/** Neighbouring runs as one. They follow each other without a hole, and only the first has a gap. */
+/** Joins consecutive runs into one. Only the first may have a gap. */
 export function joinRuns(runs: readonly [Run, ...Run[]]): Run {
   const [first] = runs;
   if (runs.length === 1) return first;
@@ -69,10 +70,7 @@ export function joinRuns(runs: readonly [Run, ...Run[]]): Run {
   return new Run(first.channelKey, first.epoch, first.after, events, first.gap);
 }
 
-/**
- * The runs without the events whose time to live is over: a gap stands for them, so that the
- * hole in the sequence is said.
- */
+/** Returns the runs without expired events. A gap takes the place of each row of those. */
 export function withoutExpired(runs: readonly Run[], now: number): readonly Run[] {
   if (runs.every((run) => run.expiresAt > now)) return runs;
   return runs.flatMap((run) => run.expiresAt > now ? [run] : splitExpired(run, now));

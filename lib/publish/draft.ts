@@ -16,7 +16,7 @@ import type { Draft } from "../log/log.ts";
 /** Events in one publish. Met: one request that holds up everybody else's commit. */
 export const MAX_EVENTS_PER_PUBLISH = 100;
 /** Seconds, a year. Met: a time that no calendar can hold. */
-export const MAX_TTL_SECONDS = 31_536_000;
+const MAX_TTL_SECONDS = 31_536_000;
 
 const strictUtf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 const utf8 = new TextEncoder();
@@ -37,7 +37,7 @@ export const publication = z.strictObject({
 export type Publication = z.infer<typeof publication>;
 
 /** What names an event beside its data, as it was sent. */
-export interface DraftNames {
+interface DraftNames {
   readonly type?: string | undefined;
   readonly id?: string | undefined;
   readonly key?: string | undefined;

@@ -124,7 +124,14 @@ interface CheckRow {
 }
 
 function notFound(found: Partial<CheckOutcome & { kind: "not_found" }> = {}): CheckOutcome {
-  return { kind: "not_found", hasMoved: true, hasStaleRows: false, isSplittable: false, ...found };
+  return {
+    kind: "not_found",
+    hasMoved: true,
+    hasStaleRows: false,
+    independent: [],
+    isSplittable: false,
+    ...found,
+  };
 }
 
 const AFTER_CHECK: readonly CheckRow[] = [
