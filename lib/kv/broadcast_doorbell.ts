@@ -1,28 +1,30 @@
 import type { ChannelKey } from "../shared/channel.ts";
 import type { EphemeralEvent, Relay } from "../shared/ephemeral.ts";
-import { type Doorbell, Listeners } from "./doorbell.ts";
+import { ChannelListeners } from "./channel_listeners.ts";
+import type { Doorbell } from "./doorbell.ts";
 
 type EphemeralMessage = readonly [ChannelKey, EphemeralEvent];
 
 /**
- * For a store that only this process has open: its isolates ring each other by
- * `BroadcastChannel`, and a commit writes nothing but the log. Ephemeral events go the same way, on
- * a channel of their own: they never come near the store.
+ * The doorbell and relay of a store that only this process has open. Its isolates reach each other
+ * by `BroadcastChannel`, so commits write nothing for it. Ephemeral events have a channel of their
+ * own and bypass the store.
  */
 export class BroadcastDoorbell implements Doorbell, Relay {
-  readonly #listeners = new Listeners();
-  readonly #receivers = new Listeners<[EphemeralEvent]>();
+  readonly #rings = new ChannelListeners();
+  readonly #events = new ChannelListeners<[EphemeralEvent]>();
   readonly #channel: BroadcastChannel;
-  readonly #ephemeral: BroadcastChannel;
+  readonly #eventChannel: BroadcastChannel;
 
-  /** @param store names the store, the same in all isolates that share it. */
+  /** @param store names the store, in the same way in all isolates that share it. */
   constructor(store: string) {
     this.#channel = new BroadcastChannel(`weir:${store}`);
-    this.#channel.onmessage = (message: MessageEvent<readonly ChannelKey[]>) =>
-      this.#listeners.ring(message.data);
-    this.#ephemeral = new BroadcastChannel(`weir:${store}:ephemeral`);
-    this.#ephemeral.onmessage = ({ data: [channelKey, event] }: MessageEvent<EphemeralMessage>) =>
-      this.#receivers.ring([channelKey], event);
+    this.#channel.onmessage = ({ data }: MessageEvent<readonly ChannelKey[]>) =>
+      this.#rings.call(data);
+    this.#eventChannel = new BroadcastChannel(`weir:${store}:ephemeral`);
+    this.#eventChannel.onmessage = (
+      { data: [channelKey, event] }: MessageEvent<EphemeralMessage>,
+    ) => this.#events.call([channelKey], event);
   }
 
   prepare(): void {}
@@ -31,29 +33,29 @@ export class BroadcastDoorbell implements Doorbell, Relay {
     try {
       this.#channel.postMessage(channelKeys);
     } catch {
-      // The commit stands, whoever hears of it: the safety poll of the others finds it.
+      // The channel is closed. The events are stored, so the other isolates' safety poll finds them.
     }
   }
 
   listen(channelKey: ChannelKey, onRing: () => void): Disposable {
-    return this.#listeners.add(channelKey, onRing);
+    return this.#rings.add(channelKey, onRing);
   }
 
   relay(channelKey: ChannelKey, event: EphemeralEvent): void {
     try {
-      this.#ephemeral.postMessage([channelKey, event] satisfies EphemeralMessage);
+      this.#eventChannel.postMessage([channelKey, event] satisfies EphemeralMessage);
     } catch {
-      // The channel is closed: this isolate stops, and ephemeral events are promised to nobody.
+      // The channel is closed because this isolate stops. Ephemeral events have no guarantee.
     }
   }
 
   subscribe(channelKey: ChannelKey, onEvent: (event: EphemeralEvent) => void): Disposable {
-    return this.#receivers.add(channelKey, onEvent);
+    return this.#events.add(channelKey, onEvent);
   }
 
   close(): Promise<void> {
     this.#channel.close();
-    this.#ephemeral.close();
+    this.#eventChannel.close();
     return Promise.resolve();
   }
 }

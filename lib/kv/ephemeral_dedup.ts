@@ -1,37 +1,37 @@
-/** Isolates that are remembered. Met: processes that come and go, and names that stay. */
+/** Isolates that are remembered. Guards against many short-lived processes filling the memory. */
 const MAX_ISOLATES = 1_000;
 
-interface Last {
+interface LastTurn {
   readonly turn: number;
-  readonly lag: number;
+  readonly lagMs: number;
 }
 
-/** Which rows of notes are to be told, by those of the same isolate before them. */
+/**
+ * Decides which journal rows with ephemeral events are delivered. The KV Connect client repeats a
+ * commit whose answer was lost, which leaves its rows twice; rows of one isolate arrive in the order
+ * of their turns. A row that was delayed is recognized by its lag, compared with the row before it,
+ * so the clocks of two machines need not agree.
+ */
 export class EphemeralDedup {
-  /** The last row of each, the one that was quiet for the longest first. */
-  readonly #last = new Map<string, Last>();
+  /** The last turn of each isolate. Those that have been quiet the longest come first. */
+  readonly #last = new Map<string, LastTurn>();
 
   /**
-   * Whether the notes of this turn of `isolate` are new and came in time. A commit whose answer was
-   * lost is sent again by the KV Connect client, and leaves its rows twice; of one isolate they come
-   * in the order of its turns. One that was held up came late against the one before it, whatever
-   * the clocks of two machines say.
+   * Returns whether this turn of `isolate` is new and arrived in time.
    *
-   * @param lag milliseconds from what the sender's clock said of it to what the reader's says now:
-   * of clocks that agree on nothing but how fast they go.
-   * @param limit by how much in ms it may be longer than that of the turn before.
+   * @param lagMs difference between the sender's clock when it sent and the reader's clock now;
+   * only its change from one turn to the next has a meaning.
+   * @param maxDelayMs how much longer than that of the turn before the lag may be.
    */
-  accepts(isolate: string, turn: number, lag: number, limit: number): boolean {
-    const last = this.#last.get(isolate) ?? { turn: 0, lag };
+  accepts(isolate: string, turn: number, lagMs: number, maxDelayMs: number): boolean {
+    const last = this.#last.get(isolate) ?? { turn: 0, lagMs };
     if (turn <= last.turn) return false;
     this.#last.delete(isolate);
-    this.#last.set(isolate, { turn, lag });
+    this.#last.set(isolate, { turn, lagMs });
     if (this.#last.size > MAX_ISOLATES) {
-      for (const oldest of this.#last.keys()) {
-        this.#last.delete(oldest);
-        break;
-      }
+      const [oldest] = this.#last.keys();
+      if (oldest !== undefined) this.#last.delete(oldest);
     }
-    return lag - last.lag <= limit;
+    return lagMs - last.lagMs <= maxDelayMs;
   }
 }

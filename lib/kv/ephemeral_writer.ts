@@ -1,57 +1,53 @@
+import { waitAtMost } from "../shared/async/deadline.ts";
 import { pause } from "../shared/async/delay.ts";
 import type { ChannelKey } from "../shared/channel.ts";
 import type { EphemeralEvent } from "../shared/ephemeral.ts";
 import { Problem } from "../shared/problem.ts";
-import { waitAtMost } from "../shared/async/deadline.ts";
-import { type Change, type EphemeralRow, MAX_EPHEMERAL_AGE_MS, shardOf } from "./change.ts";
+import {
+  type JournalEvent,
+  type JournalRow,
+  MAX_EPHEMERAL_DELAY_MS,
+  shardOf,
+} from "./journal_row.ts";
 import { keys } from "./keys.ts";
+import { RowSweeper } from "./row_sweeper.ts";
 
-/** Between the beginnings of two commits, in ms: what comes meanwhile leaves in one. */
-const GATHER_MS = 10;
-/** Of the notes that wait, as {@link sizeOf} has it. Met: a store that is away, or slow. */
+/** Time from the start of one commit to the next. Events in between share a commit. */
+const BATCH_INTERVAL_MS = 10;
+/** Bytes of waiting events. Guards against memory filling up while the store is slow or away. */
 const MAX_WAITING_BYTES = 1_048_576;
-/** Of the notes in one row: a value has 65,536, and a note less than 40,000. */
+/** Bytes of the events in one row: a value may have 65,536, and an event has less than 40,000. */
 const MAX_ROW_BYTES = 60_000;
-/** How long a row stands, in ms: the others read it when it is written. */
-const ROW_MS = 10_000;
-/** Rows that one commit deletes. */
-const MAX_DELETES = 500;
-/** When the store deletes the rows of an isolate that died, in ms. */
+/** How long a row exists. Other isolates read it when it is written. */
+const ROW_LIFETIME_MS = 10_000;
+/** When the store deletes the rows of an isolate that died. */
 const EXPIRE_MS = 60_000;
-/** How long a failed commit is waited after, in ms. */
-const RETRY_MS = 500;
-/** How long closing waits for a store that doesn't answer, in ms. */
+/** Pause after a failed commit. */
+const RETRY_DELAY_MS = 500;
+/** How long closing waits for a store that does not answer. */
 const CLOSE_TIMEOUT_MS = 1_000;
 
-interface Row {
-  readonly key: Deno.KvKey;
-  /** Milliseconds of `performance.now()`. */
-  readonly at: number;
-}
-
 /**
- * Writes ephemeral events into the change journals, for the isolates of other processes: the first
- * at once, and those that come while it is under way together. One commit at a time, so that an
- * isolate's notes keep their order. Deletes its rows after {@link ROW_MS}.
+ * Writes ephemeral events into the change journals, for isolates of other processes. The first event
+ * is written immediately; those that come during its commit share the next one. Only one commit is
+ * under way at a time, so an isolate's events keep their order.
  */
 export class EphemeralWriter {
   readonly #kv: Deno.Kv;
   readonly #isolate: string;
-  #waiting: EphemeralRow[] = [];
+  readonly #sweeper: RowSweeper;
+  #waiting: JournalEvent[] = [];
   #waitingBytes = 0;
-  /** Commits so far: a reader knows by it the row of a commit that was sent twice. */
+  /** Number of commits. Readers recognize by it a commit that was repeated. */
   #turn = 0;
   #writing: Promise<void> | undefined;
-  /** Oldest first. */
-  #rows: Row[] = [];
-  #sweep: ReturnType<typeof setTimeout> | undefined;
-  #sweeping: Promise<void> | undefined;
   readonly #closing = new AbortController();
 
-  /** @param isolate names the isolate in its rows. */
+  /** @param isolate identifies this isolate in its rows. */
   constructor(kv: Deno.Kv, isolate: string) {
     this.#kv = kv;
     this.#isolate = isolate;
+    this.#sweeper = new RowSweeper(kv, ROW_LIFETIME_MS);
   }
 
   /** @throws {Problem} `overloaded` */
@@ -63,109 +59,89 @@ export class EphemeralWriter {
     }
     this.#waiting.push({ address: channelKey, event });
     this.#waitingBytes += bytes;
-    this.#writing ??= this.#write().finally(() => this.#writing = undefined);
+    this.#writing ??= this.#writeAll();
   }
 
-  /** Drops what waits. Its rows are left to the store, which lets them expire. */
+  /** Drops waiting events. Rows that exist expire. */
   async close(): Promise<void> {
     this.#closing.abort();
-    clearTimeout(this.#sweep);
-    await waitAtMost(Promise.all([this.#writing, this.#sweeping]), CLOSE_TIMEOUT_MS);
+    const swept = this.#sweeper.close();
+    if (this.#writing !== undefined) await waitAtMost(this.#writing, CLOSE_TIMEOUT_MS);
+    await swept;
   }
 
-  async #write(): Promise<void> {
+  async #writeAll(): Promise<void> {
     while (this.#waiting.length > 0 && !this.#closing.signal.aborted) {
-      const begun = performance.now();
+      const startedAt = performance.now();
       try {
-        await this.#commit(this.#take());
-        const remainingMs = begun + GATHER_MS - performance.now();
+        await this.#commit(this.#takeRows());
+        const remainingMs = startedAt + BATCH_INTERVAL_MS - performance.now();
         if (remainingMs > 0) await pause(remainingMs, this.#closing);
       } catch {
-        // The store is away. These notes are lost, as ephemeral events may be.
-        await pause(RETRY_MS, this.#closing);
+        // The store does not answer, and the events are lost. Ephemeral events have no guarantee.
+        await pause(RETRY_DELAY_MS, this.#closing);
       }
     }
+    // In the same turn as the last check: an event that comes now starts the next loop.
+    this.#writing = undefined;
   }
 
-  /** What fits into a row a shard, of what isn't too old by now; the rest waits for the next. */
-  #take(): ReadonlyMap<number, readonly EphemeralRow[]> {
-    const taken = new Map<number, EphemeralRow[]>();
-    const room = new Map<number, number>();
-    const rest: EphemeralRow[] = [];
+  #takeRows(): ReadonlyMap<number, readonly JournalEvent[]> {
+    const { rows, remaining } = packRows(this.#waiting, Date.now());
+    this.#waiting = remaining;
     this.#waitingBytes = 0;
-    const oldest = Date.now() - MAX_EPHEMERAL_AGE_MS;
-    for (const note of this.#waiting) {
-      const { address: channelKey, event } = note;
-      if (event.time < oldest) continue;
-      const shard = shardOf(channelKey);
-      const bytes = sizeOf(channelKey, event);
-      const left = (room.get(shard) ?? MAX_ROW_BYTES) - bytes;
-      // Once one didn't fit no later one may: it would overtake.
-      room.set(shard, left < 0 ? -1 : left);
-      if (left < 0) {
-        rest.push(note);
-        this.#waitingBytes += bytes;
-        continue;
-      }
-      const notes = taken.get(shard);
-      if (notes === undefined) taken.set(shard, [note]);
-      else notes.push(note);
-    }
-    this.#waiting = rest;
-    return taken;
+    for (const { address, event } of remaining) this.#waitingBytes += sizeOf(address, event);
+    return rows;
   }
 
-  async #commit(taken: ReadonlyMap<number, readonly EphemeralRow[]>): Promise<void> {
-    if (taken.size === 0) return;
+  async #commit(rows: ReadonlyMap<number, readonly JournalEvent[]>): Promise<void> {
+    if (rows.size === 0) return;
     const turn = ++this.#turn;
     const atomic = this.#kv.atomic();
-    for (const [shard, notes] of taken) {
-      const change: Change = { by: this.#isolate, addresses: [], turn, notes };
+    for (const [shard, notes] of rows) {
+      const row: JournalRow = { by: this.#isolate, addresses: [], turn, notes };
       const key = [...keys.changes(shard), this.#kv.commitVersionstamp()];
-      atomic.set(keys.wake(shard), 0).set(key, change, { expireIn: EXPIRE_MS });
+      atomic.set(keys.wake(shard), 0).set(key, row, { expireIn: EXPIRE_MS });
     }
     const result = await atomic.commit();
     if (!result.ok) throw new Error("a commit without checks cannot be refused");
-    const at = performance.now();
-    for (const shard of taken.keys()) {
-      this.#rows.push({ key: keys.change(shard, result.versionstamp), at });
-    }
-    this.#sweepLater(ROW_MS);
-  }
-
-  #sweepLater(delay: number): void {
-    if (this.#sweep !== undefined || this.#sweeping !== undefined || this.#closing.signal.aborted) {
-      return;
-    }
-    this.#sweep = setTimeout(() => {
-      this.#sweep = undefined;
-      this.#sweeping = this.#deleteRows().finally(() => {
-        this.#sweeping = undefined;
-        const [first] = this.#rows;
-        // A second at least: under load many go at once.
-        if (first) this.#sweepLater(Math.max(1_000, first.at + ROW_MS - performance.now()));
-      });
-    }, delay);
-  }
-
-  async #deleteRows(): Promise<void> {
-    const old = performance.now() - ROW_MS;
-    while (!this.#closing.signal.aborted) {
-      const due = this.#rows.findIndex(({ at }) => at > old);
-      const count = Math.min(due === -1 ? this.#rows.length : due, MAX_DELETES);
-      if (count === 0) return;
-      const atomic = this.#kv.atomic();
-      for (const { key } of this.#rows.splice(0, count)) atomic.delete(key);
-      try {
-        await atomic.commit();
-      } catch {
-        return; // the store is away, and lets them expire by itself
-      }
-    }
+    const { versionstamp } = result;
+    this.#sweeper.add(Array.from(rows.keys(), (shard) => keys.change(shard, versionstamp)));
   }
 }
 
-/** Bytes in a stored value, at the most: a string has two a character, or one. */
+/**
+ * Takes from `waiting` the events of one commit: as many as fit into one row of each shard. Drops
+ * those that have waited too long.
+ *
+ * @returns the events of each shard's row, and those that remain for the next commit.
+ */
+function packRows(waiting: readonly JournalEvent[], now: number): {
+  readonly rows: ReadonlyMap<number, readonly JournalEvent[]>;
+  readonly remaining: JournalEvent[];
+} {
+  const rows = new Map<number, JournalEvent[]>();
+  const roomOf = new Map<number, number>();
+  const remaining: JournalEvent[] = [];
+  for (const item of waiting) {
+    const { address, event } = item;
+    if (event.time < now - MAX_EPHEMERAL_DELAY_MS) continue;
+    const shard = shardOf(address);
+    const room = (roomOf.get(shard) ?? MAX_ROW_BYTES) - sizeOf(address, event);
+    // Once an event did not fit, no later one of its shard may: it would overtake that event.
+    roomOf.set(shard, room < 0 ? -1 : room);
+    if (room < 0) {
+      remaining.push(item);
+      continue;
+    }
+    const row = rows.get(shard);
+    if (row === undefined) rows.set(shard, [item]);
+    else row.push(item);
+  }
+  return { rows, remaining };
+}
+
+/** Returns an upper bound of the bytes in a stored value: a character takes one or two. */
 function sizeOf(channelKey: ChannelKey, { type, contentType, data }: EphemeralEvent): number {
   return 2 * (channelKey.length + type.length + contentType.length + data.length) + 200;
 }

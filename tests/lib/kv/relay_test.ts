@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { BroadcastDoorbell } from "../../../lib/kv/broadcast_doorbell.ts";
-import { type Change, shardOf } from "../../../lib/kv/change.ts";
+import { type JournalRow, shardOf } from "../../../lib/kv/journal_row.ts";
 import { keys } from "../../../lib/kv/keys.ts";
 import { EphemeralWriter } from "../../../lib/kv/ephemeral_writer.ts";
 import { WatchDoorbell } from "../../../lib/kv/watch_doorbell.ts";
@@ -417,8 +417,8 @@ function withCommit(
   });
 }
 
-async function writeRow(kv: Deno.Kv, change: Change): Promise<void> {
+async function writeRow(kv: Deno.Kv, row: JournalRow): Promise<void> {
   const shard = shardOf(A);
   await kv.atomic().set(keys.wake(shard), 0)
-    .set([...keys.changes(shard), kv.commitVersionstamp()], change).commit();
+    .set([...keys.changes(shard), kv.commitVersionstamp()], row).commit();
 }
