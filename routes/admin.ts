@@ -1,6 +1,6 @@
 import { z } from "zod";
 import type { Caller } from "../lib/auth/caller.ts";
-import { decode, parseJson } from "../lib/publish/draft.ts";
+import { decodeUtf8, parseJson } from "../lib/publish/json.ts";
 import type { Tenant } from "../lib/shared/channel.ts";
 import { Problem } from "../lib/shared/problem.ts";
 import type { Server } from "../lib/server.ts";
@@ -42,7 +42,7 @@ export async function readRequest<T>(
 ): Promise<T> {
   const body = await readBody(request, maxBytes);
   access.credentials.requireValid(authority); // the body may have taken its time
-  const { data, error } = schema.safeParse(body.length === 0 ? {} : parseJson(decode(body)));
+  const { data, error } = schema.safeParse(body.length === 0 ? {} : parseJson(decodeUtf8(body)));
   if (error === undefined) return data;
   const [issue] = error.issues;
   const where = issue?.path.length ? `${issue.path.join(".")}: ` : "";

@@ -1,6 +1,6 @@
 import type { Context } from "hono";
 import { z } from "zod";
-import { decode, parseJson } from "../lib/publish/draft.ts";
+import { decodeUtf8, parseJson } from "../lib/publish/json.ts";
 import type { Retention } from "../lib/log/log.ts";
 import type { Caller } from "../lib/auth/caller.ts";
 import {
@@ -65,7 +65,7 @@ export async function putChannel(
   caller: Caller,
 ): Promise<Response> {
   const channelKey = managedChannel(c, server, caller);
-  const body = parseJson(decode(await readBody(c.req.raw, MAX_BODY_BYTES)));
+  const body = parseJson(decodeUtf8(await readBody(c.req.raw, MAX_BODY_BYTES)));
   server.access.credentials.requireValid(caller.authority); // the body may have taken its time
   const parsed = settings.safeParse(body);
   if (!parsed.success) {

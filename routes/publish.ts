@@ -1,14 +1,13 @@
 import type { Context } from "hono";
 import { z } from "zod";
 import {
-  decode,
   draftOfBody,
   draftOfPublication,
   MAX_EVENTS_PER_PUBLISH,
-  parseJson,
   type Publication,
   publication,
 } from "../lib/publish/draft.ts";
+import { decodeUtf8, parseJson } from "../lib/publish/json.ts";
 import { ephemeralEventOf } from "../lib/publish/ephemeral_draft.ts";
 import type { AppendedEvent, Draft } from "../lib/log/log.ts";
 import { rateLimitHeaders } from "./problem.ts";
@@ -68,7 +67,7 @@ export async function publishJson(c: Context, server: Server, caller: Caller): P
   const length = announcedLength(request, MAX_BATCH_BYTES);
   // Before the body, where its length was said: refusing costs little then.
   if (length !== undefined) access.limiter.publish(caller, 0, length);
-  const value = parseJson(decode(await readBody(request, MAX_BATCH_BYTES)));
+  const value = parseJson(decodeUtf8(await readBody(request, MAX_BATCH_BYTES)));
   access.credentials.requireValid(caller.authority); // the body may have taken its time
   const isBatch = typeof value === "object" && value !== null && Object.hasOwn(value, "events");
   const { tenant } = caller.authority;

@@ -1,7 +1,7 @@
 import type { Context } from "hono";
 import { z } from "zod";
 import type { Caller } from "../lib/auth/caller.ts";
-import { decode, parseJson } from "../lib/publish/draft.ts";
+import { decodeUtf8, parseJson } from "../lib/publish/json.ts";
 import { Problem } from "../lib/shared/problem.ts";
 import type { Server } from "../lib/server.ts";
 import { authenticate } from "./access.ts";
@@ -28,7 +28,7 @@ export async function postTicket(c: Context, server: Server): Promise<Response> 
   parseQuery(splitUrl(c.req.raw.url).searchParams, noQuery);
   const body = await readBody(c.req.raw, MAX_BODY_BYTES);
   access.credentials.requireValid(caller.authority); // the body may have taken its time
-  const parsed = request.safeParse(body.length === 0 ? {} : parseJson(decode(body)));
+  const parsed = request.safeParse(body.length === 0 ? {} : parseJson(decodeUtf8(body)));
   if (!parsed.success) {
     throw new Problem("bad_body", `Cannot read the body: {"as":"ticket"} or {"as":"cookie"}.`);
   }

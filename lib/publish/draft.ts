@@ -12,13 +12,13 @@ import {
 } from "../shared/event.ts";
 import { Problem, quote } from "../shared/problem.ts";
 import type { Draft } from "../log/log.ts";
+import { decodeUtf8, parsePlainJson } from "./json.ts";
 
-/** Events in one publish. Met: one request that holds up everybody else's commit. */
+/** Maximum number of events in one publish. Guards against one request that delays all commits. */
 export const MAX_EVENTS_PER_PUBLISH = 100;
-/** Seconds, a year. Met: a time that no calendar can hold. */
+/** A year. Guards against times that a Date cannot hold. */
 const MAX_TTL_SECONDS = 31_536_000;
 
-const strictUtf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 const utf8 = new TextEncoder();
 const MEDIA_TYPE = /^[!#$%&'*+.^_`|~0-9a-z-]+\/[!#$%&'*+.^_`|~0-9a-z-]+(?:\s*;[\x20-\x7e]*)?$/i;
 const CHARSET = /;\s*charset\s*=\s*"?([^\s";]+)/i;
@@ -31,12 +31,12 @@ export const publication = z.strictObject({
   id: z.string().optional(),
   key: z.string().optional(),
   ttl: z.number().optional(),
-  /** Delivered to who is there now and not stored: see ephemeral_draft.ts. */
+  /** Delivered to current subscribers and not stored: see ephemeral_draft.ts. */
   ephemeral: z.boolean().optional(),
 });
 export type Publication = z.infer<typeof publication>;
 
-/** What names an event beside its data, as it was sent. */
+/** The fields of an event apart from its data, as they were sent. */
 interface DraftNames {
   readonly type?: string | undefined;
   readonly id?: string | undefined;
@@ -45,10 +45,17 @@ interface DraftNames {
   readonly ttl?: number | undefined;
 }
 
-/** @throws {Problem} `bad_channel`, `bad_event_*`, `bad_body`, `event_too_large` */
+/**
+ * Creates the draft of an event that was published as JSON.
+ *
+ * @throws {Problem} `bad_channel`, `bad_event_*`, `bad_body`, `event_too_large`
+ */
 export function draftOfPublication(tenant: Tenant, from: Publication): Draft {
   if (from.data === undefined) {
-    throw new Problem("bad_body", `Cannot publish an event without "data": any JSON value is one.`);
+    throw new Problem(
+      "bad_body",
+      `Cannot publish an event without "data". It can be any JSON value.`,
+    );
   }
   const channelKey = channelKeyOf(tenant, parseChannel(from.channel));
   const data = JSON.stringify(from.data);
@@ -56,7 +63,7 @@ export function draftOfPublication(tenant: Tenant, from: Publication): Draft {
 }
 
 /**
- * The event that a request body is.
+ * Creates the draft of an event whose data is the request body.
  *
  * @throws {Problem} `bad_json`, `bad_encoding`, `bad_content_type`, `bad_event_*`,
  * `event_too_large`
@@ -71,95 +78,9 @@ export function draftOfBody(
   if (!isJsonType(type) && !isTextType(type)) {
     return makeDraft(channelKey, type, body, body.length, names);
   }
-  const text = decode(body);
-  if (isJsonType(type)) readJson(text); // stored as it was published
+  const text = decodeUtf8(body);
+  if (isJsonType(type)) parsePlainJson(text); // checks it; the text is stored as it was published
   return makeDraft(channelKey, type, text, body.length, names);
-}
-
-/**
- * `text` as JSON. Numbers that a double can't hold keep their digits, as raw JSON.
- *
- * @throws {Problem} `bad_json`
- */
-export function parseJson(text: string): unknown {
-  if (!/\d{16}/.test(text)) return readJson(text);
-  const digits: string[] = [];
-  const marked = text.replace(TOKEN, (token) => {
-    if (token.startsWith('"') || !NUMBER.test(token) || String(Number(token)) === token) {
-      return token;
-    }
-    return `{"${MARK}":${digits.push(token) - 1}}`;
-  });
-  if (digits.length === 0) return readJson(text);
-  let value: unknown;
-  try {
-    value = JSON.parse(marked);
-  } catch {
-    return readJson(text); // what is wrong is said of the text as it was sent
-  }
-  return withDigits(value, digits);
-}
-
-/** @throws {Problem} `bad_encoding` */
-export function decode(bytes: Uint8Array): string {
-  try {
-    return strictUtf8.decode(bytes);
-  } catch (cause) {
-    throw new Problem("bad_encoding", "Cannot read the text: it is not UTF-8.", { cause });
-  }
-}
-
-function readJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch (cause) {
-    throw new Problem("bad_json", `Cannot read the JSON: ${describe(cause)}.`, { cause });
-  }
-}
-
-/** V8's message without the piece of the text that it shows: a payload has no place in a log. */
-function describe(cause: unknown): string {
-  const message = cause instanceof Error ? cause.message : "";
-  const place = /position \d+/.exec(message)?.[0];
-  return place === undefined ? "it ends too early or is no JSON" : `unexpected at ${place}`;
-}
-
-/**
- * A string or what may be a number. A string that never ends is one too: so each character is read
- * once, whatever the text is.
- */
-const TOKEN = /"(?:[^"\\]|\\[\s\S])*(?:"|\\?$)|-?\d[\d.eE+-]*/g;
-const NUMBER = /^-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?$/;
-/** Stands for a number that waits for its digits; no text can have it. */
-const MARK = crypto.randomUUID();
-
-/**
- * `value` with its digits in place of their marks. A reviver that is given the source text does the
- * same at several times the cost.
- */
-function withDigits(value: unknown, digits: readonly string[]): unknown {
-  try {
-    return restore(value, digits);
-  } catch (cause) {
-    if (!(cause instanceof RangeError)) throw cause;
-    throw new Problem("bad_json", "Cannot read the JSON: it is nested too deeply.", { cause });
-  }
-}
-
-function restore(value: unknown, digits: readonly string[]): unknown {
-  if (typeof value !== "object" || value === null) return value;
-  if (Array.isArray(value)) {
-    for (let i = 0; i < value.length; i++) value[i] = restore(value[i], digits);
-    return value;
-  }
-  const members = value as Record<string, unknown>; // of JSON
-  const index = members[MARK];
-  if (typeof index === "number") {
-    // TypeScript's library does not know `rawJSON` yet.
-    return (JSON as unknown as { rawJSON(text: string): unknown }).rawJSON(digits[index] ?? "");
-  }
-  for (const name of Object.keys(members)) members[name] = restore(members[name], digits);
-  return members;
 }
 
 function parseContentType(contentType: string | undefined): string {
@@ -170,7 +91,7 @@ function parseContentType(contentType: string | undefined): string {
   }
   const charset = CHARSET.exec(contentType)?.[1]?.toLowerCase() ?? "utf-8";
   const essence = (contentType.split(";")[0] ?? "").trim().toLowerCase();
-  // What `curl -d` says of anything.
+  // The default of `curl -d`, for any data.
   if (essence === "application/x-www-form-urlencoded") return "text/plain";
   if (!isJsonType(essence) && !isTextType(essence)) return contentType;
   if (!["utf-8", "utf8", "us-ascii"].includes(charset)) {
@@ -189,13 +110,13 @@ function makeDraft(
   if (bytes > MAX_EVENT_BYTES) {
     throw new Problem(
       "event_too_large",
-      `Cannot store ${bytes} bytes of data: an event has ${MAX_EVENT_BYTES} at the most.`,
+      `Cannot store ${bytes} bytes of data: an event has at most ${MAX_EVENT_BYTES}.`,
     );
   }
   if (ttl !== undefined && !(Number.isSafeInteger(ttl) && ttl >= 1 && ttl <= MAX_TTL_SECONDS)) {
     throw new Problem(
       "bad_event_ttl",
-      `Cannot use ${ttl} as a time to live: it is a whole number of seconds from 1 to ${MAX_TTL_SECONDS}.`,
+      `Cannot use ${ttl} as a time to live: use a whole number of seconds from 1 to ${MAX_TTL_SECONDS}.`,
     );
   }
   return {

@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import { z } from "zod";
 import { ConfigError, parseConfig } from "../../lib/config.ts";
-import { decode, draftOfBody, draftOfPublication, parseJson } from "../../lib/publish/draft.ts";
+import { draftOfBody, draftOfPublication } from "../../lib/publish/draft.ts";
+import { decodeUtf8, parseJson } from "../../lib/publish/json.ts";
 import { DEFAULT_TENANT, parseChannel } from "../../lib/shared/channel.ts";
 import { parseAfter, parseCursor } from "../../lib/shared/cursor.ts";
 import { parseEventId, parseEventKey, parseEventType } from "../../lib/shared/event.ts";
@@ -76,7 +77,7 @@ Deno.test("draftOfBody() takes any bytes, or refuses them as a Problem", () => {
   );
   fc.assert(
     fc.property(type, fc.uint8Array({ maxLength: 100 }), text, (type, bytes, name) => {
-      onlyProblems(() => decode(bytes));
+      onlyProblems(() => decodeUtf8(bytes));
       onlyProblems(() => draftOfBody(testChannelKey("a"), type, bytes, {}));
       onlyProblems(() =>
         draftOfBody(testChannelKey("a"), undefined, bytes, { type: name, id: name })

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { MAX_TOKEN_CHARS } from "../../auth/token_verifier.ts";
-import { parseJson, publication } from "../../publish/draft.ts";
+import { publication } from "../../publish/draft.ts";
+import { parseJson } from "../../publish/json.ts";
 import { Problem, type ProblemCode, quote } from "../../shared/problem.ts";
 
 /** The client's own name for a message, by which it finds the answer. */

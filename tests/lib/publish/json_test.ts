@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { parseJson } from "../../../lib/publish/draft.ts";
+import { parseJson } from "../../../lib/publish/json.ts";
 
 const LONG = "12345678901234567890";
 
-Deno.test("numbers that a double can't hold keep their digits, wherever they stand", () => {
+Deno.test("numbers that a double cannot hold keep their digits anywhere", () => {
   for (
     const text of [
       LONG,
@@ -25,7 +25,7 @@ Deno.test("JSON with a long number is read as JSON.parse reads it", () => {
   }));
 });
 
-Deno.test("what is no JSON is refused, and where is said of the text as it was sent", () => {
+Deno.test("invalid JSON is refused, with the position in the original text", () => {
   for (const [text, at] of [[`[${LONG},01]`, 23], [`${LONG} x`, 21], [`[${LONG}`, 21]] as const) {
     assert.throws(() => parseJson(text), {
       code: "bad_json",

@@ -1,0 +1,90 @@
+import { Problem } from "../shared/problem.ts";
+
+const strictUtf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+
+/**
+ * Matches a string, or what may be a number. A string without an end matches too, so that each
+ * character is read only once.
+ */
+const TOKEN = /"(?:[^"\\]|\\[\s\S])*(?:"|\\?$)|-?\d[\d.eE+-]*/g;
+const NUMBER = /^-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?$/;
+/** Marks a number whose digits are put back later. No text contains it, since it is random. */
+const MARK = crypto.randomUUID();
+
+/**
+ * Parses `text` as JSON. Numbers that a double cannot hold keep their digits, as raw JSON.
+ *
+ * @throws {Problem} `bad_json`
+ */
+export function parseJson(text: string): unknown {
+  if (!/\d{16}/.test(text)) return parsePlainJson(text);
+  const digits: string[] = [];
+  const marked = text.replace(TOKEN, (token) => {
+    if (token.startsWith('"') || !NUMBER.test(token) || String(Number(token)) === token) {
+      return token;
+    }
+    return `{"${MARK}":${digits.push(token) - 1}}`;
+  });
+  if (digits.length === 0) return parsePlainJson(text);
+  let value: unknown;
+  try {
+    value = JSON.parse(marked);
+  } catch {
+    return parsePlainJson(text); // so that the error is about the original text
+  }
+  return withDigits(value, digits);
+}
+
+/** Decodes UTF-8. @throws {Problem} `bad_encoding` */
+export function decodeUtf8(bytes: Uint8Array): string {
+  try {
+    return strictUtf8.decode(bytes);
+  } catch (cause) {
+    throw new Problem("bad_encoding", "Cannot read the text: it is not valid UTF-8.", { cause });
+  }
+}
+
+/** Parses `text` as `JSON.parse` does. @throws {Problem} `bad_json` */
+export function parsePlainJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    throw new Problem("bad_json", `Cannot read the JSON: ${describe(cause)}.`, { cause });
+  }
+}
+
+/** Shortens V8's message, which quotes the text: payloads do not belong in logs. */
+function describe(cause: unknown): string {
+  const message = cause instanceof Error ? cause.message : "";
+  const place = /position \d+/.exec(message)?.[0];
+  return place === undefined ? "it is incomplete or not JSON" : `unexpected at ${place}`;
+}
+
+/**
+ * Puts the digits in place of their marks. A reviver with access to the source text does the same,
+ * but takes several times as long.
+ */
+function withDigits(value: unknown, digits: readonly string[]): unknown {
+  try {
+    return restore(value, digits);
+  } catch (cause) {
+    if (!(cause instanceof RangeError)) throw cause;
+    throw new Problem("bad_json", "Cannot read the JSON: it is nested too deeply.", { cause });
+  }
+}
+
+function restore(value: unknown, digits: readonly string[]): unknown {
+  if (typeof value !== "object" || value === null) return value;
+  if (Array.isArray(value)) {
+    for (let i = 0; i < value.length; i++) value[i] = restore(value[i], digits);
+    return value;
+  }
+  const members = value as Record<string, unknown>; // an object of JSON
+  const index = members[MARK];
+  if (typeof index === "number") {
+    // TypeScript's library has no `rawJSON` yet.
+    return (JSON as unknown as { rawJSON(text: string): unknown }).rawJSON(digits[index] ?? "");
+  }
+  for (const name of Object.keys(members)) members[name] = restore(members[name], digits);
+  return members;
+}
