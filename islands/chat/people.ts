@@ -1,6 +1,6 @@
 import { type ReadonlySignal, type Signal, signal } from "@preact/signals";
 import type { Member, Presence, Weir } from "../../lib/client/api.ts";
-import { isRetryable } from "../../lib/client/core/retry_call.ts";
+import { isRetryable } from "../../lib/client/core/errors.ts";
 import type { Author } from "./lines.ts";
 import { nameIn } from "./message.ts";
 import { reasonOf } from "./retry.ts";

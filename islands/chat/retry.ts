@@ -1,5 +1,5 @@
 import type { ConnectionState, Weir } from "../../lib/client/api.ts";
-import { isRetryable } from "../../lib/client/core/retry_call.ts";
+import { isRetryable } from "../../lib/client/core/errors.ts";
 import { WeirError } from "../../lib/client/core/weir_error.ts";
 
 /** Milliseconds before the next try, twice as long each time, up to the second. */

@@ -2,42 +2,45 @@
 
 import type { ConnectOptions, Subscription, Weir } from "./api.ts";
 import { Connection } from "./connection/connection.ts";
-import type { SavedCursors } from "./reading/saved_cursors.ts";
-import { lazyPresence } from "./presence/lazy_presence.ts";
+import type { ConnectionModules } from "./connection/modules.ts";
 import { unreachableError } from "./core/errors.ts";
 import { runCallback } from "./core/observable.ts";
 import { onAbort } from "./core/on_abort.ts";
-import { Outbox } from "./publishing/outbox.ts";
 import { PLATFORM, type Platform } from "./core/platform.ts";
 import { retryCall } from "./core/retry_call.ts";
-import { listening, type Source, subscription } from "./reading/subscription.ts";
-import type { ConnectionModules } from "./connection/modules.ts";
-import { openWebSocket } from "./transports/websocket.ts";
 import { WeirError } from "./core/weir_error.ts";
+import { lazyPresence } from "./presence/lazy_presence.ts";
+import { Outbox } from "./publishing/outbox.ts";
+import type { Source } from "./reading/inbox.ts";
+import type { SavedCursors } from "./reading/saved_cursors.ts";
+import { listen, subscribe } from "./reading/subscription.ts";
+import { openWebSocket } from "./transports/websocket.ts";
 
 export type * from "./api.ts";
 export { TRANSPORTS } from "./api.ts";
-export { webStorage } from "./reading/web_storage.ts";
 export type { ClientCode } from "./core/weir_error.ts";
+export { webStorage } from "./reading/web_storage.ts";
 export { WeirError };
 
-/** WebSockets are part of the first load; the other transports load when one is needed. */
+type LazyChunk = typeof import("./lazy_chunk.ts").default;
+
+/** WebSockets are part of the first load. Everything else loads when it is needed. */
 const MODULES: ConnectionModules = {
   transports: {
-    "websocket": (host) =>
-      openWebSocket(host, async () => (await loadLazyChunk()).resolveStartsWithRetry(host)),
-    "sse": async (host) => (await loadLazyChunk()).openEventStream(host),
-    "long-poll": async (host) => (await loadLazyChunk()).openLongPoll(host),
-    "short-poll": async (host) => (await loadLazyChunk()).openShortPoll(host),
+    "websocket": (host) => openWebSocket(host, lazily((chunk) => chunk.resolveStartsWithRetry)),
+    "sse": lazily((chunk) => chunk.openEventStream),
+    "long-poll": lazily((chunk) => chunk.openLongPoll),
+    "short-poll": lazily((chunk) => chunk.openShortPoll),
   },
-  call: async (...args) => (await loadLazyChunk()).makeCall(...args),
-  openBetterTransport: async (...args) => (await loadLazyChunk()).openBetterTransport(...args),
+  call: lazily((chunk) => chunk.makeCall),
+  openBetterTransport: lazily((chunk) => chunk.openBetterTransport),
 };
 
 /**
- * A client of the Weir at `url`, which may be relative to the page. It connects when it is needed.
+ * Makes a client of the Weir server at `url`, which may be relative to the page. It connects when
+ * it is first needed.
  *
- * @param platform for tests.
+ * @param platform is replaced by tests.
  */
 export function connect(
   url: string | URL,
@@ -45,30 +48,26 @@ export function connect(
   platform: Platform = PLATFORM,
 ): Weir {
   const { signal, tabs, cursors, onError } = options;
-  // Whether it is looked at says nothing of a page that other tabs read by.
+  const base = parseBase(url);
+  // A hidden page may hold the connection of visible ones.
   const here = tabs === undefined ? platform : { ...platform, isHidden: () => false };
   const open = (base: URL) => new Connection(base, MODULES, { ...options, platform: here });
-  const base = baseOf(url);
   const link = base && tabs
     ? tabs(base, () => open(base))
     : open(base ?? new URL("http://localhost"));
   if (base === undefined) {
-    const detail = `${JSON.stringify(String(url))} is no http: or https: URL.`;
+    const detail = `${JSON.stringify(String(url))} is not an http: or https: URL.`;
     void link.close(new WeirError("bad_url", detail));
   }
-  // What is loaded later is there then when the network goes.
+  // Loads the lazy chunk while there is a network.
   link.state.subscribe(({ status }) => status === "open" && loadLazyChunk().catch(() => {}));
-  const outbox = new Outbox(
-    link,
-    async (...args) => await (await loadLazyChunk()).sendBatch(...args),
-    options.outbox,
-  );
+  const outbox = new Outbox(link, lazily((chunk) => chunk.sendBatch), options.outbox);
   const report = (error: WeirError) => runCallback(() => onError?.(error));
   let saved: SavedCursors | undefined;
   const sourceOf = (channel: string): Source => ({
     link,
     channel,
-    kept: cursors && retryCall(link, loadLazyChunk).then(
+    savedCursor: cursors && retryCall(link, loadLazyChunk).then(
       ({ SavedCursors }) => (saved ??= new SavedCursors(cursors, report)).forChannel(channel),
       () => undefined, // closed
     ),
@@ -80,10 +79,10 @@ export function connect(
   onAbort(signal, () => void close());
   return {
     state: link.state,
-    // deno-lint-ignore no-explicit-any -- whether gaps are among the items is for the overloads
+    // deno-lint-ignore no-explicit-any -- the overloads decide whether gaps are among the items
     subscribe: (channel: string, options = {}): Subscription<any> =>
-      subscription(sourceOf(channel), options),
-    listen: (channel, options) => listening(sourceOf(channel), options),
+      subscribe(sourceOf(channel), options),
+    listen: (channel, options) => listen(sourceOf(channel), options),
     publish: (channel, data, options) => outbox.publish(channel, data, options),
     history: async (channel, options) =>
       (await loadLazyChunk()).readHistory(link, channel, options),
@@ -97,8 +96,8 @@ export function connect(
   };
 }
 
-/** With a slash at the end, so that paths go below it; undefined where it is no URL to ask. */
-function baseOf(url: string | URL): URL | undefined {
+/** Returns the URL with a slash at its end, so that paths resolve below it. Undefined if invalid. */
+function parseBase(url: string | URL): URL | undefined {
   try {
     const base = new URL(url, globalThis.location?.href);
     if (!/^https?:$/.test(base.protocol)) return undefined;
@@ -106,14 +105,21 @@ function baseOf(url: string | URL): URL | undefined {
     if (!base.pathname.endsWith("/")) base.pathname += "/";
     return base;
   } catch {
-    return undefined; // the client says so
+    return undefined;
   }
 }
 
+/** Returns a function of the lazy chunk that loads the chunk when it is called. */
+function lazily<Args extends readonly unknown[], Result>(
+  pick: (chunk: LazyChunk) => (...args: Args) => Promise<Result>,
+): (...args: Args) => Promise<Result> {
+  return async (...args) => await pick(await loadLazyChunk())(...args);
+}
+
 /** @throws {WeirError} `unreachable` */
-async function loadLazyChunk(): Promise<typeof import("./lazy_chunk.ts")> {
+async function loadLazyChunk(): Promise<LazyChunk> {
   try {
-    return await import("./lazy_chunk.ts");
+    return (await import("./lazy_chunk.ts")).default;
   } catch (cause) {
     throw unreachableError("Failed to load the client's lazy chunk.", cause);
   }

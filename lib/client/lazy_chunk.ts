@@ -1,14 +1,28 @@
 /**
- * The modules that a page does not need before it is connected. `client.ts` imports this module
- * dynamically; the package's build makes one chunk of it (`package/bundle.ts`).
+ * What a page does not need before it is connected. `client.ts` imports this module dynamically,
+ * and the package's build makes one chunk of it (`package/bundle.ts`).
  */
 
-export { openBetterTransport } from "./connection/upgrade.ts";
-export { makePresence } from "./presence/presence.ts";
-export { sendBatch } from "./publishing/batch.ts";
-export { readHistory } from "./reading/history.ts";
-export { SavedCursors } from "./reading/saved_cursors.ts";
-export { makeCall } from "./transports/calls.ts";
-export { openEventStream } from "./transports/event_stream.ts";
-export { openLongPoll, openShortPoll } from "./transports/polling.ts";
-export { resolveStartsWithRetry } from "./transports/resolve_starts.ts";
+import { openBetterTransport } from "./connection/upgrade.ts";
+import { makePresence } from "./presence/presence.ts";
+import { sendBatch } from "./publishing/batch.ts";
+import { readHistory } from "./reading/history.ts";
+import { SavedCursors } from "./reading/saved_cursors.ts";
+import { makeCall } from "./transports/calls.ts";
+import { openEventStream } from "./transports/event_stream.ts";
+import { openLongPoll, openShortPoll } from "./transports/polling.ts";
+import { resolveStartsWithRetry } from "./transports/resolve_starts.ts";
+
+/** One object, whose property names the build can shorten. */
+export default {
+  makeCall,
+  makePresence,
+  openBetterTransport,
+  openEventStream,
+  openLongPoll,
+  openShortPoll,
+  readHistory,
+  resolveStartsWithRetry,
+  SavedCursors,
+  sendBatch,
+} as const;

@@ -1,41 +1,42 @@
-import type { TransportName } from "../core/state.ts";
-import { closedError, isCredentialError, toRequestError } from "../core/errors.ts";
-import type { ConnectionContext, OpenTransport, Transport, TransportHost } from "./transport.ts";
-import type { WeirError } from "../core/weir_error.ts";
 import { deadline } from "../core/deadline.ts";
+import { closedError, isCredentialError, toRequestError } from "../core/errors.ts";
+import type { TransportName } from "../core/state.ts";
+import type { WeirError } from "../core/weir_error.ts";
+import type { ConnectionContext, OpenTransport, Transport, TransportHost } from "./transport.ts";
 
+/** How an attempt ended. */
 export interface AttemptEnd {
   readonly error: WeirError;
-  /** The server said goodbye. */
+  /** Whether the server announced the end. */
   readonly isGoodbye?: boolean;
 }
 
-/** One transport, from its opening to its end. */
+/** One try to hold a connection by one transport, from its opening to its end. */
 export class Attempt {
-  /** Its place in the list of transports. */
+  /** Index of the transport in the connection's list. */
   readonly index: number;
   readonly name: TransportName;
-  /** Resolves once it has ended, by itself or by `close()`. */
+  /** Resolves once the attempt has ended, by itself or by `close()`. */
   readonly ended: Promise<AttemptEnd>;
-  /** Aborts when it has. */
+  /** Aborts when the attempt ends. */
   readonly signal: AbortSignal;
-  /** None until it is open. */
+  /** Undefined until it is open. */
   transport: Transport | undefined;
   readonly #host: TransportHost;
   readonly #abort = new AbortController();
-  #end = (_ended: AttemptEnd) => {};
+  #end = (_end: AttemptEnd) => {};
 
-  constructor(shared: ConnectionContext, index: number, name: TransportName) {
+  constructor(context: ConnectionContext, index: number, name: TransportName) {
     this.index = index;
     this.name = name;
     this.ended = new Promise((resolve) => this.#end = resolve);
     this.signal = this.#abort.signal;
-    this.#host = { ...shared, signal: this.signal, down: this.down };
+    this.#host = { ...context, signal: this.signal, down: this.down };
   }
 
-  /** Opens the transport, or ends. */
-  async open(opener: OpenTransport, limit: number): Promise<void> {
-    await Promise.race([this.#open(opener, limit), this.ended]);
+  /** Gets a credential and opens the transport within `timeoutMs`. Resolves once open or ended. */
+  async open(openTransport: OpenTransport, timeoutMs: number): Promise<void> {
+    await Promise.race([this.#open(openTransport, timeoutMs), this.ended]);
   }
 
   readonly down = (error: WeirError, isGoodbye = false): void => {
@@ -48,13 +49,13 @@ export class Attempt {
     this.down(closedError());
   }
 
-  /** Asks for a credential and opens the transport, which gets `limit` ms for it. */
-  async #open(opener: OpenTransport, limit: number): Promise<void> {
+  /** The time to get a credential does not count. */
+  async #open(openTransport: OpenTransport, timeoutMs: number): Promise<void> {
     const { platform, credentials, base } = this.#host;
     try {
       if (!credentials.kept) await credentials.renew();
       if (this.signal.aborted) return;
-      this.transport = await deadline(platform, limit, opener(this.#host), this.signal);
+      this.transport = await deadline(platform, timeoutMs, openTransport(this.#host), this.signal);
     } catch (cause) {
       this.down(toRequestError(base, cause));
     }

@@ -1,96 +1,97 @@
 import type { Credential } from "../api.ts";
+import { deadline, isTimeout } from "../core/deadline.ts";
 import type { Platform } from "../core/platform.ts";
 import { WeirError } from "../core/weir_error.ts";
-import { deadline, isTimeout } from "../core/deadline.ts";
 
-/** How long `auth` may take, in ms. Met: one that waits for what never comes, unseen. */
-const AUTH_LIMIT_MS = 30_000;
+/** Guards against an `auth` that never settles, which nobody would notice. */
+const AUTH_TIMEOUT_MS = 30_000;
 /** What a header can carry. */
 const SENDABLE = /^[\x21-\x7e]+$/;
 
-export type Presented = { readonly token?: string; readonly ticket?: string };
+/** A credential as a request presents it: a token, a ticket, or neither. */
+export type PresentedCredential = { readonly token?: string; readonly ticket?: string };
 
-/** What credentials have of their connection. */
+type Auth = () => Credential | Promise<Credential>;
+
+/** What credentials need from their connection. */
 export interface CredentialsHost {
   readonly platform: Platform;
-  /** Ends waiting for `auth`. */
+  /** Ends the wait for `auth`. */
   readonly closed: AbortSignal;
-  /** Told what passes. */
+  /** Receives temporary errors of `auth`. */
   report(error: WeirError): void;
-  /** Told what `auth` failed with for good. */
+  /** Receives the error with which `auth` failed for good. */
   fail(error: WeirError): void;
 }
 
 /**
- * What the application's `auth` gave last. A token serves until it is refused or another is asked
- * for, a ticket once. `auth` is asked once at a time, for all who need it.
+ * Holds the credential that the application's `auth` returned last. A token is used until it is
+ * refused or renewed, a ticket once. Concurrent needs share one call of `auth`.
  */
 export class Credentials {
-  readonly #auth: (() => Credential | Promise<Credential>) | undefined;
+  readonly #auth: Auth | undefined;
   readonly #host: CredentialsHost;
-  /** What is at hand; to be set to nothing when the server takes it no more. */
-  kept: Presented | undefined;
-  #asked: Promise<Presented> | undefined;
-  /** Whether the application gives tickets: they read, and nothing else, but for the WebSocket. */
+  /** The current credential. Set to undefined when the server no longer accepts it. */
+  kept: PresentedCredential | undefined;
+  #renewal: Promise<PresentedCredential> | undefined;
+  /** Whether `auth` returns tickets, which can open a stream or a WebSocket and nothing else. */
   isTicket = false;
-  /** Whether the server has taken one: then `auth` fails only for now, unless it says otherwise. */
+  /** Whether the server has accepted a credential, so that `auth` worked before. */
   isAccepted = false;
 
-  constructor(
-    auth: (() => Credential | Promise<Credential>) | undefined,
-    host: CredentialsHost,
-  ) {
+  constructor(auth: Auth | undefined, host: CredentialsHost) {
     this.#auth = auth;
     this.#host = host;
   }
 
-  /** Whether there is somebody to ask for another. */
+  /** Whether the application can provide another credential. */
   get isRenewable(): boolean {
     return this.#auth !== undefined;
   }
 
-  /** For one request. @throws {WeirError} `auth_failed` */
-  async get(): Promise<Presented> {
-    while (!this.kept) await this.renew(); // another may have taken the ticket
+  /** Returns the credential for one request. @throws {WeirError} `auth_failed` */
+  async get(): Promise<PresentedCredential> {
+    while (!this.kept) await this.renew(); // another request may have used the ticket
     const { kept } = this;
     if (kept.ticket) this.kept = undefined;
     return kept;
   }
 
-  /** Asks the application anew, for what comes next. @throws {WeirError} `auth_failed` */
-  async renew(): Promise<Presented> {
-    this.#asked ??= this.#ask().finally(() => this.#asked = undefined);
-    return await this.#asked;
+  /** Asks the application for a new credential. @throws {WeirError} `auth_failed` */
+  async renew(): Promise<PresentedCredential> {
+    this.#renewal ??= this.#renew().finally(() => this.#renewal = undefined);
+    return await this.#renewal;
   }
 
-  async #ask(): Promise<Presented> {
+  async #renew(): Promise<PresentedCredential> {
     const auth = this.#auth;
     if (!auth) return this.kept = {};
     const { platform, closed, report, fail } = this.#host;
-    const given = (async () => await auth())();
+    const credential = (async () => await auth())();
     try {
-      const presented = presentedIn(await deadline(platform, AUTH_LIMIT_MS, given, closed));
+      const presented = parseCredential(
+        await deadline(platform, AUTH_TIMEOUT_MS, credential, closed),
+      );
       this.isTicket = presented.ticket !== undefined;
       return this.kept = presented;
     } catch (cause) {
-      const detail = `\`auth\` gave no credential: ${cause}`;
-      const error = new WeirError("auth_failed", detail, { cause });
-      // While there is one it serves to its end.
-      const isNo = cause instanceof WeirError && cause.code === "auth_failed";
-      // A TypeError is what `fetch` throws where nobody answers.
-      const isPassing = this.isAccepted || cause instanceof TypeError || isTimeout(cause);
-      if (this.kept || (isPassing && !isNo)) report(error);
+      const error = new WeirError("auth_failed", `\`auth\` failed: ${cause}`, { cause });
+      const isRefusal = cause instanceof WeirError && cause.code === "auth_failed";
+      // `fetch` throws a TypeError when there is no network.
+      const isTemporary = this.isAccepted || cause instanceof TypeError || isTimeout(cause);
+      // A credential that is still there is used to its end.
+      if (this.kept || (isTemporary && !isRefusal)) report(error);
       else fail(error);
       throw error;
     }
   }
 }
 
-function presentedIn(given: unknown): Presented {
-  const { token, ticket } = typeof given === "string" ? { token: given } : Object(given);
+function parseCredential(value: unknown): PresentedCredential {
+  const { token, ticket } = typeof value === "string" ? { token: value } : Object(value);
   const text = token ?? ticket;
   if (typeof text !== "string" || !SENDABLE.test(text)) {
-    throw new Error("a token or a ticket is a text without spaces.");
+    throw new Error("a token or ticket is text without spaces");
   }
   return token === undefined ? { ticket: text } : { token: text };
 }

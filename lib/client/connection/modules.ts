@@ -1,26 +1,22 @@
-import type { Call } from "../core/link.ts";
 import type { JsonObject } from "../core/json_object.ts";
+import type { Call } from "../core/link.ts";
 import type { TransportName } from "../core/state.ts";
 import type { ConnectionContext, OpenTransport, SendRequest } from "./transport.ts";
 
-/** By what a connection speaks: an application that needs less brings less. */
+/** How to make a call. */
+export interface CallOptions {
+  /** Names the client where it calls over HTTP. */
+  readonly clientId: string;
+  readonly signal?: AbortSignal | undefined;
+  /** Of the open transport, if it is bidirectional. */
+  readonly request?: SendRequest | undefined;
+}
+
+/** The modules that a connection uses. A page that needs fewer bundles fewer. */
 export interface ConnectionModules {
-  /** Those that there are, best first. */
   readonly transports: Readonly<Partial<Record<TransportName, OpenTransport>>>;
-  /**
-   * A call's answer.
-   *
-   * @param session names the client.
-   * @param ask of the transport that is open, if it has that.
-   * @throws {WeirError}
-   */
-  call(
-    shared: ConnectionContext,
-    call: Call,
-    session: string,
-    signal?: AbortSignal,
-    ask?: SendRequest,
-  ): Promise<JsonObject>;
-  /** Looks for a better transport. None: there is one. @see {@link import("./upgrade.ts").openBetterTransport} */
+  /** Sends a call and resolves with its answer. @throws {WeirError} */
+  call(context: ConnectionContext, call: Call, options: CallOptions): Promise<JsonObject>;
+  /** Not needed with a single transport. */
   readonly openBetterTransport?: typeof import("./upgrade.ts").openBetterTransport;
 }

@@ -1,64 +1,64 @@
-import type { Channels } from "./channels.ts";
-import type { Credentials } from "./credentials.ts";
 import type { JsonObject } from "../core/json_object.ts";
 import type { ObservableValue } from "../core/observable.ts";
 import type { Platform } from "../core/platform.ts";
 import type { WeirError } from "../core/weir_error.ts";
+import type { Channels } from "./channels.ts";
+import type { Credentials } from "./credentials.ts";
 
-/** How long one call may take, in ms. */
+/** How long one call may take. */
 export const CALL_TIMEOUT_MS = 30_000;
 
 /** What all transports of a connection share. */
 export interface ConnectionContext {
   readonly platform: Platform;
-  /** Of the Weir; ends with a slash. */
+  /** URL of the server. Its path ends with a slash. */
   readonly base: URL;
   readonly credentials: Credentials;
   readonly channels: Channels;
-  /** Milliseconds within which something comes from the server; as it said last. */
+  /** The longest silence of a healthy server, as it said last. */
   readonly timing: { heartbeatMs: number };
   /** @see {@link import("../core/link.ts").Link.left} */
   readonly left: ObservableValue<JsonObject>;
   /** Aborts when the client is closed. */
   readonly closed: AbortSignal;
-  /** Told what passes, and shows nowhere else. */
+  /** Reports a temporary error that the application cannot see elsewhere. */
   report(error: WeirError): void;
-  /** What goes on for a moment after the end, so that closing can wait for it. */
+  /** Makes `close()` wait for `work`, which ends soon after the client is closed. */
   release(work: Promise<unknown>): void;
 }
 
-/** What one transport has of its connection. */
+/** What a connection gives to one transport. */
 export interface TransportHost extends ConnectionContext {
-  /** Aborts when the transport is closed, also while it opens. */
+  /** Aborts when the transport is closed, also while it is opening. */
   readonly signal: AbortSignal;
   /**
-   * The transport has ended by itself. Later calls count for nothing.
+   * Reports that the transport has ended by itself. Only the first call has an effect.
    *
-   * @param isGoodbye the server said so.
+   * @param isGoodbye whether the server announced the end.
    */
   down(error: WeirError, isGoodbye?: boolean): void;
 }
 
 export type SendRequest = (message: JsonObject, signal?: AbortSignal) => Promise<JsonObject>;
 
-/** A live way to read the channels. */
+/** A connected way to read the channels. */
 export interface Transport {
-  /** The channels to read, or their positions, have changed. */
+  /** Called when the channels to read, or their positions, have changed. */
   update(): void;
-  /** Looks at once whether it is alive: the machine has slept, or somebody came back. */
+  /** Checks now whether the connection is alive: the machine slept or the user returned. */
   check(): void;
-  /** One message and its answer, where the transport goes both ways. @throws {WeirError} */
+  /** Sends a message and resolves with its answer, if the transport is bidirectional. */
   readonly request?: SendRequest;
 }
 
 /**
- * Answers once the transport has proved that it works: the server has said something over it.
+ * Opens a transport. Resolves once it has proved to work: the server has sent something over it.
  *
  * @throws {WeirError}
  */
 export type OpenTransport = (host: TransportHost) => Promise<Transport>;
 
-/** @param path begins with `/v1/`; the base may have a path of its own. */
+/** Resolves `path`, which begins with `/v1/`, below `base`, which may have a path of its own. */
 export function urlOf(base: URL, path: string): URL {
   return new URL(`.${path}`, base);
 }

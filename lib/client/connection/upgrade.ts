@@ -2,33 +2,36 @@ import { delay } from "../core/delay.ts";
 import type { Platform } from "../core/platform.ts";
 import type { Attempt } from "./attempt.ts";
 
-/** A better transport is tried after so long, twice as long each time it fails, and at the most. In ms. */
-const PROBE_MS = 30_000;
-const MAX_PROBE_MS = 300_000;
-/** The same where the server had been away, so that its failing says nothing. In ms. */
-const FIRST_PROBE_MS = 2_000;
+/** Wait before a better transport is tried. It doubles with each failure. */
+const PROBE_INTERVAL_MS = 30_000;
+const MAX_PROBE_INTERVAL_MS = 300_000;
+/** First wait if the server was away, so that the earlier failure says nothing. */
+const FIRST_PROBE_INTERVAL_MS = 2_000;
+
+export interface UpgradeOptions {
+  readonly platform: Platform;
+  /** The attempt whose transport is in use. */
+  readonly current: Attempt;
+  /** Opens a transport by its index. Resolves once the attempt is open or has ended. */
+  readonly open: (index: number) => Promise<Attempt>;
+  /** Whether the server was away when better transports failed. */
+  readonly wasAway: boolean;
+}
 
 /**
- * A session of a better transport than that of `current`, tried now and then beside it; undefined
- * where that has ended before.
- *
- * @param open the session of a place in the list of transports, once it is open or has ended.
- * @param wasAway the server was, when they were tried last.
+ * Tries better transports than that of `current` from time to time, while it stays in use. Resolves
+ * with the first open attempt, or with undefined if `current` ended before.
  */
 export async function openBetterTransport(
-  platform: Platform,
-  current: Attempt,
-  open: (index: number) => Promise<Attempt>,
-  wasAway: boolean,
+  { platform, current: { index, signal }, open, wasAway }: UpgradeOptions,
 ): Promise<Attempt | undefined> {
-  const { index, signal } = current;
-  for (let delayMs = wasAway ? FIRST_PROBE_MS : PROBE_MS;;) {
+  for (let delayMs = wasAway ? FIRST_PROBE_INTERVAL_MS : PROBE_INTERVAL_MS;;) {
     await delay(platform, delayMs, signal);
     for (let i = 0; i < index && !signal.aborted; i++) {
-      const session = await open(i);
-      if (!session.signal.aborted) return session;
+      const attempt = await open(i);
+      if (!attempt.signal.aborted) return attempt;
     }
     if (signal.aborted) return;
-    delayMs = Math.min(Math.max(PROBE_MS, 2 * delayMs), MAX_PROBE_MS);
+    delayMs = Math.min(Math.max(PROBE_INTERVAL_MS, 2 * delayMs), MAX_PROBE_INTERVAL_MS);
   }
 }

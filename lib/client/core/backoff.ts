@@ -1,15 +1,16 @@
-/** The most that the first wait takes, in ms; each failure doubles it. */
-const BASE_MS = 500;
-/** The most that any wait takes, in ms. */
-const CAP_MS = 30_000;
+/** Upper bound of the first wait; each failure doubles it. */
+const BASE_DELAY_MS = 500;
+/** Upper bound of every wait. */
+const MAX_DELAY_MS = 30_000;
 
 /**
- * Milliseconds before the next try after so many `failures` (from 0): full jitter, evenly between
- * nothing and a bound that doubles, so that clients that lost a server together don't come back
- * together.
+ * Returns how many milliseconds to wait before the next try: a random time up to a bound that
+ * doubles with each failure (full jitter), so that clients that lost a server together do not
+ * return together.
  *
- * @param random 0 ≤ random < 1.
+ * @param failures how many tries have failed before the last one.
+ * @param random returns 0 ≤ random < 1.
  */
 export function fullJitter(failures: number, random: () => number = Math.random): number {
-  return random() * Math.min(CAP_MS, BASE_MS * 2 ** failures);
+  return random() * Math.min(MAX_DELAY_MS, BASE_DELAY_MS * 2 ** failures);
 }

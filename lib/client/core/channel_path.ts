@@ -2,19 +2,16 @@ import { channelNameError } from "./channel_name.ts";
 import { WeirError } from "./weir_error.ts";
 
 /**
- * The channel's name as a part of a path.
+ * Encodes a channel's name as a segment of a URL's path.
  *
  * @throws {WeirError} `bad_channel`
  */
 export function channelPathSegment(channel: string): string {
   const error = channelNameError(channel);
   if (error !== undefined) throw error;
-  // Not even `%2e` is left alone (WHATWG URL, "double-dot URL path segment").
+  // URL parsers remove these segments, even as `%2e` (WHATWG URL, "double-dot URL path segment").
   if (/^\.\.?$/.test(channel)) {
-    throw new WeirError(
-      "bad_channel",
-      `${JSON.stringify(channel)} can't be a part of a URL's path.`,
-    );
+    throw new WeirError("bad_channel", `${JSON.stringify(channel)} cannot be used in a URL path.`);
   }
   return encodeURIComponent(channel);
 }

@@ -1,39 +1,38 @@
 import { onAbort } from "./on_abort.ts";
 import type { Platform } from "./platform.ts";
 
-const LATE = "TimeoutError";
+const TIMEOUT = "TimeoutError";
 
-/** What a wait is ended with that took too long. */
-export function timeoutError(milliseconds: number): DOMException {
-  return new DOMException(`No answer within ${milliseconds} ms.`, LATE);
+export function timeoutError(timeoutMs: number): DOMException {
+  return new DOMException(`No answer within ${timeoutMs} ms.`, TIMEOUT);
 }
 
-/** Whether it is a {@link timeoutError}, or another's: of `AbortSignal.timeout()`. */
+/** Whether `cause` is a {@link timeoutError} or comes from `AbortSignal.timeout()`. */
 export function isTimeout(cause: unknown): boolean {
-  return cause instanceof DOMException && cause.name === LATE;
+  return cause instanceof DOMException && cause.name === TIMEOUT;
 }
 
 /**
- * What `work` gives, while there is time and `signal` does not abort.
+ * Settles as `work` does, unless the time is over or `signal` aborts before.
  *
- * @throws {DOMException} a {@link timeoutError}; and why `signal` aborted.
+ * @throws {DOMException} a {@link timeoutError}, or the reason of `signal`.
  */
 export async function deadline<T>(
   platform: Platform,
-  milliseconds: number,
+  timeoutMs: number,
   work: Promise<T>,
   signal?: AbortSignal,
 ): Promise<T> {
   let timer: unknown;
-  let forget = () => {};
+  let removeListener = () => {};
   const cut = new Promise<never>((_, reject) => {
-    timer = platform.setTimeout(() => reject(timeoutError(milliseconds)), milliseconds);
-    forget = onAbort(signal, () => reject(signal?.reason));
+    timer = platform.setTimeout(() => reject(timeoutError(timeoutMs)), timeoutMs);
+    removeListener = onAbort(signal, () => reject(signal?.reason));
   });
   try {
     return await Promise.race([work, cut]);
   } finally {
     platform.clearTimeout(timer);
-    forget();
+    removeListener();
   }
 }

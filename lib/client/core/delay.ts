@@ -1,20 +1,16 @@
 import { onAbort } from "./on_abort.ts";
 import type { Platform } from "./platform.ts";
 
-/** Resolves after so many milliseconds, or when `signal` aborts. */
-export function delay(
-  platform: Platform,
-  milliseconds: number,
-  signal: AbortSignal,
-): Promise<void> {
+/** Resolves after `delayMs`, or as soon as `signal` aborts. */
+export function delay(platform: Platform, delayMs: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
-    const timer = platform.setTimeout(() => end(), milliseconds);
-    let forget = () => {};
+    const timer = platform.setTimeout(() => end(), delayMs);
+    let removeListener = () => {};
     const end = () => {
       platform.clearTimeout(timer);
-      forget();
+      removeListener();
       resolve();
     };
-    forget = onAbort(signal, end);
+    removeListener = onAbort(signal, end);
   });
 }

@@ -1,6 +1,6 @@
 import type { JsonObject } from "./json_object.ts";
 
-/** An event of a channel. `data` is bytes where it was published as neither JSON nor text. */
+/** An event of a channel. `data` is bytes if it was published as neither JSON nor text. */
 export interface WeirEvent<T = unknown> {
   readonly kind: "event";
   readonly channel: string;
@@ -15,7 +15,7 @@ export interface WeirEvent<T = unknown> {
   readonly expiresAt?: string;
 }
 
-/** An event that was never stored: it has no offset, and who was not there missed it. */
+/** An event that is delivered to current subscribers and never stored, so it has no offset. */
 export interface EphemeralEvent<T = unknown> {
   readonly kind: "ephemeral";
   readonly channel: string;
@@ -24,18 +24,18 @@ export interface EphemeralEvent<T = unknown> {
   readonly data: T;
 }
 
-/** Events that can't be had any more; reading goes on at `firstAvailable`. */
+/** Events that are no longer available. Reading continues at `firstAvailable`. */
 export interface Gap {
   readonly kind: "gap";
   readonly channel: string;
   readonly reason: "expired" | "recreated" | "ahead";
   readonly requested: string;
   readonly firstAvailable: string;
-  /** How many; `null`: nobody can know. */
+  /** Number of lost events, or `null` if it cannot be known. */
   readonly lost: number | null;
 }
 
-/** An event of JSON, its data decoded. */
+/** Converts an event of the wire: decodes its data and drops the members of the transport. */
 export function toEvent({ op: _op, cursor: _cursor, encoding, ...members }: JsonObject): WeirEvent {
   const { data } = members;
   const decoded = encoding === "base64"

@@ -1,6 +1,6 @@
 import { toAnswerError } from "./errors.ts";
 
-/** A JSON object as the server sent it, or as it is sent to the server. */
+/** The members of a message to or from the server. */
 export type JsonObject = Readonly<Record<string, unknown>>;
 
 /** Parses a JSON object or array. @throws {WeirError} `bad_answer` */
@@ -8,7 +8,7 @@ export function parseJsonObject(text: string): JsonObject {
   try {
     const value = JSON.parse(text);
     if (typeof value === "object" && value !== null) return value;
-    throw new TypeError("no object");
+    throw new TypeError("not an object");
   } catch (cause) {
     throw toAnswerError(cause);
   }

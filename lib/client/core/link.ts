@@ -5,55 +5,53 @@ import type { ConnectionState } from "./state.ts";
 import type { WeirError } from "./weir_error.ts";
 
 /**
- * What the parts above a connection ask of it: publishing, presence, subscriptions. There is one
- * over the network (connection.ts), and one over another tab's (tabs.ts); so what crosses it is
- * plain data.
+ * What publishing, presence and subscriptions need from a connection. `Connection` implements it
+ * over the network and `TabLink` over another tab, so everything that crosses it is plain data.
  */
 export interface Link {
   readonly state: Observable<ConnectionState>;
   /**
-   * Tells `listener` the channel's events behind `after` (a cursor, `earliest` or `latest`), each
-   * once and in order, across reconnects and transports, until closed.
+   * Delivers the channel's events after `after` (a cursor, `earliest` or `latest`) to `listener`,
+   * each once and in order, across reconnects and transports, until the feed is closed.
    */
   feed(channel: string, after: string, listener: FeedListener): Feed;
   /**
-   * One request and its answer, over the WebSocket where that is open and can, else over HTTP.
-   * Tried once: `unreachable` and what passes are the caller's to repeat.
+   * Sends one request and resolves with its answer. It uses the WebSocket if that is open and can
+   * carry the call, else HTTP. It does not retry.
    *
    * @throws {WeirError}
    */
   call(call: Call, signal?: AbortSignal): Promise<JsonObject>;
   /**
-   * What the server said last of a member of this client's that it has put out: `channel`, `member`
-   * and `reason`, a code.
+   * The last removal of one of this client's members by the server: `channel`, `member` and
+   * `reason`, a code.
    */
   readonly left?: Observable<JsonObject>;
   close(error?: WeirError): Promise<void>;
 }
 
 export interface FeedListener {
-  /** Reading begins behind `cursor`. Told before all else, and again after each reconnect. */
+  /** Reading begins after `cursor`. Called before everything else, and after each reconnect. */
   started(cursor: string): void;
   /**
-   * `event.data` as it is on the wire, bytes decoded.
-   *
-   * @param size characters of its message, as far as they are known: for who keeps it in memory.
+   * @param event its `data` is as on the wire, with bytes decoded.
+   * @param size characters of the event's message if known, to account for memory.
    */
   event(event: WeirEvent, size?: number): void;
   gap(gap: Gap): void;
   ephemeral(event: EphemeralEvent): void;
-  /** Nothing more comes: the right is gone, or the client closed. */
+  /** The feed ended: the client lost the permission or was closed. */
   ended(error: WeirError): void;
 }
 
 export interface Feed {
-  /** Nothing more is told, and the server is asked for nothing, until `resume()`. */
+  /** Stops deliveries, and reading from the server, until `resume()`. */
   pause(): void;
   resume(): void;
   close(): void;
 }
 
-/** An event to publish: `data` is any JSON value. */
+/** An event to publish. `data` is any JSON value. */
 export interface Publication {
   readonly id: string;
   readonly data: unknown;
@@ -63,7 +61,7 @@ export interface Publication {
 }
 
 export type Call =
-  /** All of one channel, in order, all or none: 1–100. Answers with `events`, each as published. */
+  /** 1 to 100 events of one channel, stored in order, all or none. Answers with `events`. */
   | { readonly op: "publish"; readonly channel: string; readonly events: readonly Publication[] }
   | {
     readonly op: "ephemeral";
@@ -72,8 +70,8 @@ export type Call =
     readonly type?: string;
   }
   /**
-   * Is a member of the channel. Over the WebSocket as long as that is open; over HTTP for
-   * `expiresIn` ms (in the answer), and then has to be said again.
+   * Enters the channel as a member. The member stays while the WebSocket is open; over HTTP the
+   * call must be repeated within `expiresIn` ms of the answer.
    */
   | {
     readonly op: "enter";
@@ -85,7 +83,7 @@ export type Call =
     readonly op: "leave";
     readonly channel: string;
     readonly member?: string;
-    /** Ends the session over HTTP, also where there is a WebSocket by now. */
+    /** Ends the session over HTTP even if there is a WebSocket now. */
     readonly isByHttp?: boolean;
   }
   /** `GET path`, answered with its JSON. `path` begins with `/v1/`. */

@@ -1,7 +1,7 @@
 /** A value that changes. It can be read at any time, also by `useSyncExternalStore`. */
 export interface Observable<T> {
   readonly value: T;
-  /** Calls `listener` after each change, not at once; gives what ends that. */
+  /** Calls `listener` after each change, not immediately. Returns a function that stops it. */
   subscribe(listener: (value: T) => void): () => void;
 }
 
@@ -21,21 +21,21 @@ export class ObservableValue<T> implements Observable<T> {
   set(value: T): void {
     this.#value = value;
     for (const listener of this.#listeners) {
-      // Not where a listener has set another, which all know.
+      // A listener may have set another value, which all listeners have received already.
       if (this.#value === value) void runCallback(() => listener(value));
     }
   }
 
   subscribe(listener: (value: T) => void): () => void {
-    const own = (value: T) => listener(value); // the same function may be given twice
+    const own = (value: T) => listener(value); // the same function may subscribe twice
     this.#listeners.add(own);
     return () => void this.#listeners.delete(own);
   }
 }
 
 /**
- * Calls the application, and resolves when it is done. What it throws or rejects with is an uncaught
- * error of its own, as in an event listener, and does not disturb the connection.
+ * Calls the application and resolves once the call has settled. Its errors become uncaught errors,
+ * as in an event listener, and do not disturb the connection.
  */
 export async function runCallback(call: () => unknown): Promise<void> {
   try {

@@ -1,15 +1,17 @@
-import { ORIGIN } from "../../shared/offset.ts";
+import { type Epoch, formatOffset, ORIGIN } from "../../shared/offset.ts";
 
-export function isNextOffset(at: string, offset: string): boolean {
-  const isSameLife = at.slice(0, 9) === offset.slice(0, 9) || at.startsWith(ORIGIN.epoch);
-  return isSameLife && sequenceOf(offset) === sequenceOf(at) + 1;
+/** Whether no event of the channel can be between the two offsets. */
+export function isNextOffset(previous: string, offset: string): boolean {
+  const isSameEpoch = previous.slice(0, 9) === offset.slice(0, 9) ||
+    previous.startsWith(ORIGIN.epoch);
+  return isSameEpoch && sequenceOf(offset) === sequenceOf(previous) + 1;
 }
 
 export function sequenceOf(offset: string): number {
   return Number(offset.slice(10));
 }
 
-/** The offset just in front. */
+/** Returns the offset with the sequence before that of `offset`. */
 export function offsetBefore(offset: string): string {
-  return offset.slice(0, 10) + String(sequenceOf(offset) - 1).padStart(16, "0");
+  return formatOffset(offset.slice(0, 9) as Epoch, sequenceOf(offset) - 1);
 }

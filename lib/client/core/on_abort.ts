@@ -1,4 +1,7 @@
-/** Calls `listener` when `signal` aborts, at once if it has; gives what ends that. */
+/**
+ * Calls `listener` when `signal` aborts, immediately if it already has. Returns a function that
+ * removes the listener.
+ */
 export function onAbort(signal: AbortSignal | undefined, listener: () => void): () => void {
   if (signal?.aborted) listener();
   signal?.addEventListener("abort", listener);

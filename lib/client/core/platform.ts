@@ -1,18 +1,21 @@
-/** What the client needs of where it runs; tests bring their own time and randomness. */
+/** What the client needs from its runtime. Tests replace time, randomness and the network. */
 export interface Platform {
   /** Milliseconds since 1970. */
   now(): number;
-  /** 0 ≤ random < 1. */
+  /** Returns 0 ≤ random < 1. */
   random(): number;
-  setTimeout(callback: () => void, milliseconds: number): unknown;
+  setTimeout(callback: () => void, delayMs: number): unknown;
   clearTimeout(timer: unknown): void;
   fetch(url: URL, init: RequestInit): Promise<Response>;
-  /** None: that transport can't be had here (Node 20). */
+  /** Undefined if the runtime has no WebSocket (Node 20). */
   readonly WebSocket: (new (url: URL, protocol: string) => WebSocket) | undefined;
   isOnline(): boolean;
-  /** Whether nobody looks at the page. */
+  /** Whether the page is in the background. */
   isHidden(): boolean;
-  /** Calls `listener` when one of the two has changed; gives what ends that. */
+  /**
+   * Calls `listener` when `isOnline()` or `isHidden()` may have changed. Returns a function that
+   * stops it.
+   */
   watch(listener: () => void): () => void;
 }
 
@@ -25,7 +28,7 @@ const { navigator, document } = globalThis as {
 export const PLATFORM: Platform = {
   now: () => Date.now(),
   random: () => Math.random(),
-  setTimeout: (callback, milliseconds) => setTimeout(callback, milliseconds),
+  setTimeout: (callback, delayMs) => setTimeout(callback, delayMs),
   clearTimeout: (timer) => clearTimeout(timer as number | undefined),
   fetch: (url, init) => fetch(url, init),
   get WebSocket() {

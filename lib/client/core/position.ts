@@ -1,14 +1,14 @@
 import { type Epoch, isOffset, type Position } from "../../shared/offset.ts";
-import { WeirError } from "../core/weir_error.ts";
+import { WeirError } from "./weir_error.ts";
 
 /**
- * As parseOffset(), whose error would bring the server's problems into the bundle.
+ * Parses an offset as `parseOffset()` does, whose errors would add the server's code to the bundle.
  *
  * @throws {WeirError} `bad_cursor`
  */
 export function toPosition(offset: string): Position {
   if (!isOffset(offset)) {
-    throw new WeirError("bad_cursor", `${JSON.stringify(offset)} is no offset of an event.`);
+    throw new WeirError("bad_cursor", `${JSON.stringify(offset)} is not an offset.`);
   }
   return { epoch: offset.slice(0, 9) as Epoch, sequence: Number(offset.slice(10)) };
 }

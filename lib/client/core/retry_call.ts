@@ -1,45 +1,38 @@
-import type { ConnectionState } from "./state.ts";
 import { fullJitter } from "./backoff.ts";
+import { closedError, isRetryable } from "./errors.ts";
 import type { Link } from "./link.ts";
 import { onAbort } from "./on_abort.ts";
-import { closedError } from "./errors.ts";
-import { WeirError } from "./weir_error.ts";
+import type { ConnectionState } from "./state.ts";
 
-const PASSING =
-  /^(unreachable|commit_unknown|contended|overloaded|shutting_down|keys_unavailable|storage_\w+|rate_limited|too_many_connections|body_incomplete|auth_failed)$/;
-
-/** Whether the same call, made again later, may go well. */
-export function isRetryable(cause: unknown): cause is WeirError {
-  if (!(cause instanceof WeirError)) return false;
-  const { code, status = 500 } = cause;
-  // What has no status looked like an answer of Weir's: that of a captive portal, for a while.
-  const least = code === "bad_answer" ? 500 : 502;
-  // 408 and 429 are Weir's; 502 and what follows are also what proxies answer in its place.
-  return PASSING.test(code) || status === 408 || status === 429 || status >= least;
+export interface RetryCallOptions {
+  readonly signal?: AbortSignal;
+  /** Returns 0 ≤ random < 1. */
+  readonly random?: () => number;
 }
 
-/** Whether a call may go well now: there is a connection, or none was needed so far. */
+/** Whether a call may succeed now: there is a connection, or none has been needed yet. */
 export function canCall({ status }: ConnectionState): boolean {
   return status === "open" || status === "idle";
 }
 
 /**
- * What `attempt` answers, tried again where it fails for now: when the server says, else after a
- * while that grows, or at once when the link is open again. While there is no connection it waits.
+ * Calls `attempt` until it succeeds or fails for good. After a retryable error it waits as long as
+ * the server asked, else with backoff but only until the link is open again. While the link has
+ * lost its connection it makes no attempts.
  *
- * @throws {WeirError} what is refused for good, and `closed`
+ * @throws {WeirError} the first error that is not retryable, or why the link closed.
  */
 export async function retryCall<T>(
   link: Link,
   attempt: () => Promise<T>,
-  { signal, random }: { readonly signal?: AbortSignal; readonly random?: () => number } = {},
+  { signal, random }: RetryCallOptions = {},
 ): Promise<T> {
   for (let failures = 0;;) {
     signal?.throwIfAborted();
     const state = link.state.value;
     if (state.status === "closed") throw state.error ?? closedError();
     if (!canCall(state)) {
-      await change(link, signal);
+      await waitForLink(link, signal);
       continue;
     }
     try {
@@ -47,32 +40,35 @@ export async function retryCall<T>(
     } catch (cause) {
       if (!isRetryable(cause)) throw cause;
       const { retryAfter } = cause;
-      const wait = retryAfter ?? fullJitter(failures++, random);
-      await change(link, signal, wait, retryAfter === undefined);
+      const delayMs = retryAfter ?? fullJitter(failures++, random);
+      await waitForLink(link, signal, delayMs, retryAfter === undefined);
     }
   }
 }
 
-/** Until the link is callable or closed, or so many milliseconds are over, or `signal` aborts. */
-function change(
+/**
+ * Resolves after `delayMs`, when the link closes, when `signal` aborts, and, if `endsWhenOpen`,
+ * when the link can be called.
+ */
+function waitForLink(
   link: Link,
   signal: AbortSignal | undefined,
-  milliseconds?: number,
-  isUrgent = true,
+  delayMs?: number,
+  endsWhenOpen = true,
 ): Promise<void> {
   return new Promise((resolve) => {
-    const unwatch = link.state.subscribe((state) => {
-      if (state.status === "closed" || (isUrgent && canCall(state))) end();
+    const unsubscribe = link.state.subscribe((state) => {
+      if (state.status === "closed" || (endsWhenOpen && canCall(state))) end();
     });
-    const timer = milliseconds === undefined ? undefined : setTimeout(() => end(), milliseconds);
+    const timer = delayMs === undefined ? undefined : setTimeout(() => end(), delayMs);
     const end = () => {
       clearTimeout(timer);
-      unwatch();
-      forget();
+      unsubscribe();
+      removeListener();
       resolve();
     };
-    let forget = () => {};
-    forget = onAbort(signal, end);
+    let removeListener = () => {};
+    removeListener = onAbort(signal, end);
     if (link.state.value.status === "closed") end();
   });
 }

@@ -1,6 +1,6 @@
 import type { WeirError } from "./weir_error.ts";
 
-/** From the best to the one that works everywhere. */
+/** Best first; the last one works everywhere. */
 export type TransportName = "websocket" | "sse" | "long-poll" | "short-poll";
 
 export const TRANSPORTS: readonly TransportName[] = ["websocket", "sse", "long-poll", "short-poll"];
@@ -11,13 +11,13 @@ export type ConnectionState =
   | { readonly status: "open"; readonly transport: TransportName }
   | {
     readonly status: "reconnecting";
-    /** Milliseconds since 1970 of the next try. */
+    /** Time of the next try, in milliseconds since 1970. */
     readonly at: number;
-    /** Milliseconds that the wait takes in all. */
+    /** Length of the whole wait, in milliseconds. */
     readonly delay: number;
     readonly error: WeirError;
   }
-  /** The browser says that there is no network. */
+  /** The browser reports no network. */
   | { readonly status: "offline" }
-  /** For good: by `close()`, the signal, or an error that waiting doesn't mend. */
+  /** Final: by `close()`, the signal, or an error that waiting cannot fix. */
   | { readonly status: "closed"; readonly error?: WeirError };

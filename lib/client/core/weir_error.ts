@@ -1,18 +1,18 @@
-/** Codes of the client's own; all others are the server's (docs/protocol.md, "Errors"). */
+/** The client's own codes. All others are the server's (docs/protocol.md, "Errors"). */
 export type ClientCode =
   /** The client was closed. */
   | "closed"
-  /** The URL is no `http:` or `https:` one. */
+  /** The URL is not an `http:` or `https:` URL. */
   | "bad_url"
-  /** Nobody answered. */
+  /** There was no answer. */
   | "unreachable"
-  /** What answered doesn't speak as Weir does. */
+  /** The answer is not one of a Weir server. */
   | "bad_answer"
-  /** Too much waits to be published. */
+  /** Too many events wait to be published. */
   | "outbox_full"
-  /** Events are missing, and `onGap` is `"throw"`. */
+  /** Events are missing and `onGap` is `"throw"`. */
   | "gap"
-  /** The data isn't what the schema says. */
+  /** The data does not match the schema, or is not JSON. */
   | "bad_data"
   /** `auth` threw. */
   | "auth_failed"
@@ -25,14 +25,14 @@ export interface WeirErrorOptions extends ErrorOptions {
   readonly index?: number | undefined;
 }
 
-/** Why the client, or the server, refuses. `code` is stable, `detail` says what to do. */
+/** Why the client or the server refuses. `code` is stable; `detail` is for people. */
 export class WeirError extends Error {
   override readonly name = "WeirError";
-  /** The HTTP status, if it came by HTTP. */
+  /** The HTTP status, if the error came over HTTP. */
   readonly status: number | undefined;
   /** Milliseconds that the server asks to wait before another try. */
   readonly retryAfter: number | undefined;
-  /** Which event of a publish it is about, from 0. */
+  /** Index of the refused event in its publish. */
   readonly index: number | undefined;
 
   constructor(

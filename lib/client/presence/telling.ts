@@ -1,4 +1,4 @@
-import { isRetryable } from "../core/retry_call.ts";
+import { isRetryable } from "../core/errors.ts";
 import type { WeirError } from "../core/weir_error.ts";
 
 /** The same attempt, which tells of answers that are no Weir's: they are repeated, and nobody knew. */

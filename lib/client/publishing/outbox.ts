@@ -5,15 +5,17 @@ import { randomId } from "../core/random_id.ts";
 import { retryCall } from "../core/retry_call.ts";
 import { WeirError } from "../core/weir_error.ts";
 
-/** Publishes that wait for their answer. Met: a page that is offline for days and goes on. */
-export const MAX_WAITING_EVENTS = 1_000;
-/** Bytes of their JSON. Met: the same, with large events. */
-export const MAX_WAITING_BYTES = 4 * 1024 ** 2;
+/** Guards against a page that publishes for days while it is offline. */
+export const MAX_PENDING_EVENTS = 1_000;
+/** Bytes of JSON. Guards against the same with large events. */
+export const MAX_PENDING_BYTES = 4 * 1024 ** 2;
 
 export interface OutboxOptions {
+  /** @default MAX_PENDING_EVENTS */
   readonly events?: number;
+  /** @default MAX_PENDING_BYTES */
   readonly bytes?: number;
-  /** 0 ≤ random < 1. */
+  /** Returns 0 ≤ random < 1. */
   readonly random?: () => number;
 }
 
@@ -25,14 +27,14 @@ export interface PendingPublish {
   /** Takes it out of the outbox. */
   resolve(published: Published): void;
   reject(cause: unknown): void;
-  /** Rejects it if its signal has aborted, and it is not on its way. */
+  /** Rejects it if its signal has aborted, unless it is in flight. */
   check(): void;
 }
 
 /**
- * Publishes the first of the pending events of a channel, and settles those that the server answers.
+ * Publishes the first of the pending events of a channel, and settles those that are answered.
  *
- * @throws {WeirError} a retryable error; all events are still pending then.
+ * @throws {WeirError} a retryable error. All events are still pending then.
  */
 export type SendBatch = (
   link: Link,
@@ -41,15 +43,15 @@ export type SendBatch = (
 ) => Promise<void>;
 
 /**
- * Publishes, from when they are asked for to their answer: each channel's go out in order, one
- * call at a time, and are repeated with the ids that they have until the server says yes or no.
- * When the link closes, what waits is refused.
+ * Holds publishes until they are answered. The events of each channel are sent in order, by one
+ * call at a time, and retried with the same ids until the server accepts or refuses them. When the
+ * link closes, pending publishes are rejected.
  */
 export class Outbox {
   readonly #link: Link;
   readonly #sendBatch: SendBatch;
   readonly #options: OutboxOptions;
-  readonly #channels = new Map<string, PendingPublish[]>();
+  readonly #pending = new Map<string, PendingPublish[]>();
   #events = 0;
   #bytes = 0;
 
@@ -59,12 +61,12 @@ export class Outbox {
     this.#options = options;
   }
 
-  /** @throws {WeirError} and what `signal` was aborted with while the event waited. */
+  /** @throws {WeirError} or the reason of `signal`, if it aborts while the event waits. */
   async publish(channel: string, data: unknown, options: PublishOptions = {}): Promise<Published> {
     const { type, id, key, ttl, ephemeral, signal } = options;
     signal?.throwIfAborted();
-    // As it is now: the application may go on changing it.
-    const [json, publication] = written({
+    // Copied now, because the application may change the data later.
+    const [json, publication] = copyAsJson({
       data,
       type,
       id: id ?? (ephemeral ? undefined : randomId()),
@@ -74,7 +76,9 @@ export class Outbox {
     if (!ephemeral) {
       return await this.#add(channel, publication, new TextEncoder().encode(json).length, signal);
     }
-    if (id ?? key ?? ttl) throw new WeirError("bad_parameter", "Ephemeral: no id, key or ttl.");
+    if (id ?? key ?? ttl) {
+      throw new WeirError("bad_parameter", "Ephemeral events have no id, key or ttl.");
+    }
     await this.#link.call({ op: "ephemeral", channel, ...publication }, signal);
     return { channel, offset: "", id: "", duplicate: false };
   }
@@ -85,18 +89,18 @@ export class Outbox {
     bytes: number,
     signal: AbortSignal | undefined,
   ): Promise<Published> {
-    const { events = MAX_WAITING_EVENTS, bytes: maxBytes = MAX_WAITING_BYTES } = this.#options;
+    const { events = MAX_PENDING_EVENTS, bytes: maxBytes = MAX_PENDING_BYTES } = this.#options;
     if (this.#events >= events || this.#bytes + bytes > maxBytes) {
-      const detail = `${this.#events} events (${this.#bytes} bytes) wait already: try again later.`;
+      const detail = `${this.#events} events (${this.#bytes} bytes) are pending.`;
       throw new WeirError("outbox_full", detail);
     }
-    const waiting = this.#channels.get(channel) ?? [];
+    const pending = this.#pending.get(channel) ?? [];
     return new Promise((resolve, reject) => {
       const settled = () => {
-        waiting.splice(waiting.indexOf(one), 1);
+        pending.splice(pending.indexOf(one), 1);
         this.#events--;
         this.#bytes -= bytes;
-        forget();
+        removeListener();
       };
       const check = () => {
         if (!one.isInFlight && signal?.aborted) one.reject(signal.reason);
@@ -109,42 +113,42 @@ export class Outbox {
         reject: (cause) => (settled(), reject(cause)),
         check,
       };
-      const forget = onAbort(signal, check);
+      const removeListener = onAbort(signal, check);
       this.#events++;
       this.#bytes += bytes;
-      waiting.push(one);
-      if (this.#channels.has(channel)) return;
-      this.#channels.set(channel, waiting);
-      void this.#send(channel, waiting);
+      pending.push(one);
+      if (this.#pending.has(channel)) return;
+      this.#pending.set(channel, pending);
+      void this.#send(channel, pending);
     });
   }
 
-  async #send(channel: string, waiting: PendingPublish[]): Promise<void> {
+  async #send(channel: string, pending: PendingPublish[]): Promise<void> {
     const link = this.#link;
-    const send = () => this.#sendBatch(link, channel, waiting);
-    await undefined; // so that what is published in one go leaves in one go
-    while (waiting.length > 0) {
+    const send = () => this.#sendBatch(link, channel, pending);
+    await undefined; // so that publishes of one synchronous piece of code form one batch
+    while (pending.length > 0) {
       try {
         await retryCall(link, send, this.#options);
       } catch (cause) {
-        // The link is closed, or the whole batch was refused: those are out already.
-        for (const one of [...waiting]) one.reject(cause);
+        // The link is closed. A refused batch is no longer pending.
+        for (const one of [...pending]) one.reject(cause);
       }
     }
-    this.#channels.delete(channel);
+    this.#pending.delete(channel);
   }
 }
 
-/** In JSON, and what that says. @throws {WeirError} `bad_data` */
-function written(
+/** Returns the publication as JSON, and as parsed from that. @throws {WeirError} `bad_data` */
+function copyAsJson(
   publication: Readonly<Record<string, unknown>>,
 ): readonly [json: string, Publication] {
   try {
     const json = JSON.stringify(publication);
-    const plain = JSON.parse(json);
-    if ("data" in plain) return [json, plain];
-    throw new TypeError("it has no undefined");
+    const copy = JSON.parse(json);
+    if ("data" in copy) return [json, copy];
+    throw new TypeError("undefined is not JSON");
   } catch (cause) {
-    throw new WeirError("bad_data", `The data can't be written as JSON: ${cause}`, { cause });
+    throw new WeirError("bad_data", `Cannot write the data as JSON: ${cause}`, { cause });
   }
 }

@@ -1,27 +1,30 @@
 import { type Epoch, formatOffset, isOffset } from "../../shared/offset.ts";
 import type { History, HistoryOptions } from "../api.ts";
-import { type Gap, toEvent, type WeirEvent } from "../core/event.ts";
-import type { Link } from "../core/link.ts";
-import type { JsonObject } from "../core/json_object.ts";
 import { channelNameError } from "../core/channel_name.ts";
-import { toPosition } from "../core/position.ts";
 import { badAnswerError } from "../core/errors.ts";
-import { checkedEvent } from "./schema.ts";
+import { type Gap, toEvent, type WeirEvent } from "../core/event.ts";
+import type { JsonObject } from "../core/json_object.ts";
+import type { Link } from "../core/link.ts";
+import { toPosition } from "../core/position.ts";
 import { WeirError } from "../core/weir_error.ts";
+import { validateEvent } from "./schema.ts";
 
-/** Of the server, for one answer. */
+/** The server's limit for one answer. */
 const MAX_PAGE_EVENTS = 1_000;
 
+/** The server's answer to a read. */
 interface EventPage {
   readonly events: readonly JsonObject[];
   readonly cursor: string;
   readonly gap?: Omit<Gap, "kind">;
 }
 
+type ReadPage = (after: string, limit: number) => Promise<EventPage>;
+
 /**
- * The `limit` places of the log in front of `before`, or of its end: sequences are dense, so where
- * they begin needs no search. Places whose events are gone count, but where none is left at all
- * those in front of them are read.
+ * Reads the `limit` log positions before `before`, or before the end of the log. Sequences are
+ * dense, so the first position is known. Positions of expired events count, but if none of the
+ * events is left it continues with the positions before them.
  *
  * @throws {WeirError}
  */
@@ -30,53 +33,77 @@ export async function readHistory<T>(
   channel: string,
   { before, limit = 100, schema, signal }: HistoryOptions<T> = {},
 ): Promise<History<T>> {
-  if (!(limit >= 1)) throw new WeirError("bad_parameter", "`limit` is at least 1.");
-  const wrong = channelNameError(channel);
-  if (wrong !== undefined) throw wrong;
+  if (!(limit >= 1)) throw new WeirError("bad_parameter", "`limit` must be at least 1.");
+  const nameError = channelNameError(channel);
+  if (nameError !== undefined) throw nameError;
+  const readPage = makeReadPage(link, channel, signal);
+  const { epoch, sequence } = toPosition(before ?? (await readPage("latest", 1)).cursor);
+  const offsetAt = (sequence: number) => formatOffset(epoch, sequence);
+  const last = Math.max(0, before === undefined ? sequence : sequence - 1);
+  let found: readonly WeirEvent[] = [];
+  let start = last;
+  do {
+    const end = start;
+    start = Math.max(0, end - limit);
+    const range = await readRange(readPage, epoch, start, end);
+    found = [...range.events, ...found];
+    if (range.isFirst) start = 0;
+  } while (found.length === 0 && start > 0);
+  return {
+    events: await Promise.all(found.map((event) => validateEvent(event, schema))),
+    isComplete: start === 0,
+    before: start === 0 ? undefined : offsetAt(start + 1),
+    cursor: offsetAt(last),
+  };
+}
+
+function makeReadPage(link: Link, channel: string, signal: AbortSignal | undefined): ReadPage {
   const name = encodeURIComponent(channel);
-  const read = async (after: string, limit: number) => {
+  return async (after, limit) => {
     const path = `/v1/events?channel=${name}&after=${after}&limit=${limit}`;
     const page = await link.call({ op: "get", path }, signal);
     if (Array.isArray(page["events"]) && isOffset(String(page["cursor"]))) {
       return page as unknown as EventPage;
     }
-    throw badAnswerError("A page has no events or no cursor.");
-  };
-  const { epoch, sequence } = toPosition(before ?? (await read("latest", 1)).cursor);
-  const at = (sequence: number) => formatOffset(epoch, sequence);
-  const last = Math.max(0, before === undefined ? sequence : sequence - 1);
-  const found: WeirEvent[] = [];
-  let start = last;
-  do {
-    const end = start;
-    start = Math.max(0, end - limit);
-    for (let after = start; after < end;) {
-      const { events, cursor, gap } = await read(at(after), Math.min(end - after, MAX_PAGE_EVENTS));
-      const here = events.map(toEvent);
-      found.push(...here.filter(({ offset }) => offset >= at(0) && offset <= at(end)));
-      const next = toPosition(cursor);
-      // A gap at the beginning can be of events that had their time: older ones may be there.
-      if (gap !== undefined && after === start && await isFirst(read, epoch, start)) start = 0;
-      if (next.epoch !== epoch || next.sequence <= after) break;
-      after = next.sequence;
-    }
-  } while (found.length === 0 && start > 0);
-  return {
-    events: await Promise.all(found.map((event) => checkedEvent(event, schema))),
-    isComplete: start === 0,
-    before: start === 0 ? undefined : at(start + 1),
-    cursor: at(last),
+    throw badAnswerError("The answer has no events or no cursor.");
   };
 }
 
-/** Whether the kept log begins behind that place. */
-async function isFirst(
-  read: (after: string, limit: number) => Promise<EventPage>,
+interface Range {
+  readonly events: readonly WeirEvent[];
+  /** Whether nothing earlier is available. */
+  readonly isFirst: boolean;
+}
+
+/** Reads the events after the sequence `start` up to `end`. */
+async function readRange(
+  readPage: ReadPage,
   epoch: Epoch,
-  sequence: number,
-): Promise<boolean> {
-  const { events: [first], cursor, gap } = await read("earliest", 1);
+  start: number,
+  end: number,
+): Promise<Range> {
+  const offsetAt = (sequence: number) => formatOffset(epoch, sequence);
+  const found: WeirEvent[] = [];
+  let isFirst = false;
+  for (let after = start; after < end;) {
+    const limit = Math.min(end - after, MAX_PAGE_EVENTS);
+    const { events, cursor, gap } = await readPage(offsetAt(after), limit);
+    const inEpoch = events.map(toEvent)
+      .filter(({ offset }) => offset >= offsetAt(0) && offset <= offsetAt(end));
+    found.push(...inEpoch);
+    // A gap at the start may consist of expired events, with older ones still available.
+    isFirst ||= gap !== undefined && after === start && await isLogStart(readPage, epoch, start);
+    const next = toPosition(cursor);
+    if (next.epoch !== epoch || next.sequence <= after) break;
+    after = next.sequence;
+  }
+  return { events: found, isFirst };
+}
+
+/** Whether the kept log begins after the position. */
+async function isLogStart(readPage: ReadPage, epoch: Epoch, sequence: number): Promise<boolean> {
+  const { events: [first], cursor, gap } = await readPage("earliest", 1);
   const earliest = toPosition(gap?.requested ?? String(first?.["offset"] ?? cursor));
-  const isBehindFirst = gap === undefined && first !== undefined;
-  return earliest.epoch !== epoch || earliest.sequence - Number(isBehindFirst) >= sequence;
+  const isAfterFirst = gap === undefined && first !== undefined;
+  return earliest.epoch !== epoch || earliest.sequence - Number(isAfterFirst) >= sequence;
 }

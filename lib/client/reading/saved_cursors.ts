@@ -1,25 +1,25 @@
 import { isOffset } from "../../shared/offset.ts";
 import type { CursorStore } from "../api.ts";
+import { deadline } from "../core/deadline.ts";
 import { PLATFORM } from "../core/platform.ts";
 import { WeirError } from "../core/weir_error.ts";
-import { deadline } from "../core/deadline.ts";
 
-/** Between two writes of one channel's cursor, in ms. Met: a disk write for each of 1,000 events/s. */
+/** Least time between two writes of a channel's cursor. Guards against a disk write per event. */
 const WRITE_INTERVAL_MS = 1_000;
-/** How long closing waits for the store, in ms. */
-const CLOSE_LIMIT_MS = 1_000;
+/** How long closing waits for the store. */
+const CLOSE_TIMEOUT_MS = 1_000;
 
 type OnError = (error: WeirError) => unknown;
-type InTurn = <T>(work: () => Promise<T>) => Promise<T>;
+type RunInOrder = <T>(work: () => Promise<T>) => Promise<T>;
 
 /**
- * The cursors of one client in its store, which may be slow: of one channel it is asked for one
- * thing after the other, so that no write is overtaken.
+ * The cursors of one client in the application's store, which may be slow. Operations on one
+ * channel run one after the other, so that no write overtakes another.
  */
 export class SavedCursors {
   readonly #store: CursorStore;
   readonly #onError: OnError;
-  /** By channel, what the store was asked for last, until that is done. */
+  /** The last operation of each channel, until it is done. */
   readonly #last = new Map<string, Promise<unknown>>();
 
   constructor(store: CursorStore, onError: OnError) {
@@ -27,7 +27,7 @@ export class SavedCursors {
     this.#onError = onError;
   }
 
-  /** One subscription's. */
+  /** Returns the cursor of one subscription. */
   forChannel(channel: string): SavedCursor {
     return new SavedCursor(this.#store, channel, this.#onError, (work) => {
       const last = this.#last.get(channel);
@@ -38,58 +38,58 @@ export class SavedCursors {
     });
   }
 
-  /** Once what was to be written is, or after 1 s. */
+  /** Resolves when everything has been written, or after a second. */
   async flush(): Promise<void> {
     const written = async () => {
       while (this.#last.size > 0) await Promise.all(this.#last.values());
     };
-    await deadline(PLATFORM, CLOSE_LIMIT_MS, written()).catch(() => {}); // whatever goes on longer
+    await deadline(PLATFORM, CLOSE_TIMEOUT_MS, written()).catch(() => {}); // the rest ends later
   }
 }
 
 /**
- * One subscription's cursor in the store. What the store throws goes to `onError`, once until it
- * works again; reading goes on without it.
+ * One subscription's cursor in the store. Errors of the store go to `onError`, once until it works
+ * again, and do not disturb reading.
  */
 export class SavedCursor {
   readonly #store: CursorStore;
   readonly #channel: string;
   readonly #onError: OnError;
-  readonly #inTurn: InTurn;
-  /** To be written. */
-  #cursor: string | undefined;
+  readonly #runInOrder: RunInOrder;
+  /** Yet to be written. */
+  #unwritten: string | undefined;
   #last: string | undefined;
-  /** Whether its turn to be written is yet to come. */
-  #isWaiting = false;
+  /** Whether a write is waiting for its turn. */
+  #isQueued = false;
   #isClosed = false;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #hasFailed = false;
 
-  /** @param inTurn does what the store is asked for, which never rejects, one after the other. */
-  constructor(store: CursorStore, channel: string, onError: OnError, inTurn: InTurn) {
+  /** @param runInOrder runs operations, which never reject, one after the other. */
+  constructor(store: CursorStore, channel: string, onError: OnError, runInOrder: RunInOrder) {
     this.#store = store;
     this.#channel = channel;
     this.#onError = onError;
-    this.#inTurn = inTurn;
+    this.#runInOrder = runInOrder;
   }
 
-  /** Undefined where none was kept, or none that is one. */
+  /** Resolves with undefined if there is none, or the stored value is not a cursor. */
   get(): Promise<string | undefined> {
     return this.#try(async () => {
       const cursor = await this.#store.get(this.#channel) ?? undefined;
       if (cursor === undefined || isOffset(cursor)) return cursor;
-      throw new TypeError("what was kept is no cursor");
+      throw new TypeError("the stored value is not a cursor");
     });
   }
 
-  /** Everything up to `cursor` was taken. Written now, or when the last write is 1 s ago. */
+  /** Writes the cursor now, or once the last write is a second ago. */
   set(cursor: string): void {
     if (cursor === this.#last) return;
-    this.#last = this.#cursor = cursor;
+    this.#last = this.#unwritten = cursor;
     if (this.#timer === undefined) this.#write();
   }
 
-  /** Writes what is not written yet. */
+  /** Writes what has not been written. */
   close(): void {
     this.#isClosed = true;
     clearTimeout(this.#timer);
@@ -98,26 +98,26 @@ export class SavedCursor {
 
   #write(): void {
     this.#timer = undefined;
-    if (this.#cursor === undefined || this.#isWaiting) return;
+    if (this.#unwritten === undefined || this.#isQueued) return;
     if (!this.#isClosed) this.#timer = setTimeout(() => this.#write(), WRITE_INTERVAL_MS);
-    this.#isWaiting = true;
+    this.#isQueued = true;
     void this.#try(() => {
-      const cursor = this.#cursor!; // it is the only one that takes it
-      this.#cursor = undefined;
-      this.#isWaiting = false;
+      const cursor = this.#unwritten!; // nothing else unsets it while a write is queued
+      this.#unwritten = undefined;
+      this.#isQueued = false;
       return this.#store.set(this.#channel, cursor);
     });
   }
 
   #try<T>(use: () => T | Promise<T>): Promise<T | undefined> {
-    return this.#inTurn(async () => {
+    return this.#runInOrder(async () => {
       try {
         const result = await use();
         this.#hasFailed = false;
         return result;
       } catch (cause) {
         if (!this.#hasFailed) {
-          const detail = `The cursor of ${this.#channel} could not be kept: ${cause}`;
+          const detail = `The store failed for the cursor of ${this.#channel}: ${cause}`;
           this.#onError(new WeirError("cursor_store_failed", detail, { cause }));
         }
         this.#hasFailed = true;

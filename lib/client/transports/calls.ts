@@ -1,30 +1,35 @@
-import { callOverHttp } from "./http_calls.ts";
-import type { Call } from "../core/link.ts";
+import type { CallOptions } from "../connection/modules.ts";
+import type { ConnectionContext } from "../connection/transport.ts";
 import type { JsonObject } from "../core/json_object.ts";
-import { callOverSocket } from "./socket_calls.ts";
-import type { ConnectionContext, SendRequest } from "../connection/transport.ts";
+import type { Call } from "../core/link.ts";
 import { WeirError } from "../core/weir_error.ts";
+import { callOverHttp } from "./http_calls.ts";
+import { callOverSocket } from "./socket_calls.ts";
 
-/** Of one to the server: what its frames have, but for the `ref`. */
+/** The server's limit for a message, less the size of a `ref`. */
 const MAX_MESSAGE_CHARS = 2 * 1024 ** 2 - 64;
 
-/** Over the WebSocket where that is open and can, else over HTTP. @see {@link import("../connection/transport.ts").Ways.call} */
+/**
+ * Makes a call over the WebSocket if that is open and can carry it, else over HTTP.
+ *
+ * @see {@link import("../connection/modules.ts").ConnectionModules.call}
+ */
 export async function makeCall(
-  shared: ConnectionContext,
+  context: ConnectionContext,
   call: Call,
-  session: string,
-  signal?: AbortSignal,
-  ask?: SendRequest,
+  options: CallOptions,
 ): Promise<JsonObject> {
-  signal?.throwIfAborted(); // while this was loaded
-  const { isTicket } = shared.credentials;
-  const answer = ask && callOverSocket(call, isTicket, (message) => ask(fitting(message), signal));
-  return await (answer ?? callOverHttp(shared, call, session, signal));
+  const { signal, request } = options;
+  signal?.throwIfAborted(); // it may have aborted while this module was loading
+  const { isTicket } = context.credentials;
+  const answer = request &&
+    callOverSocket(call, isTicket, async (message) => await request(checkSize(message), signal));
+  return await (answer ?? callOverHttp(context, call, options));
 }
 
-/** The message, if it fits into a frame: at another the server would close, again and again. */
-function fitting(message: JsonObject): JsonObject {
+/** Refuses a message for which the server would close the connection, again and again. */
+function checkSize(message: JsonObject): JsonObject {
   if (JSON.stringify(message).length <= MAX_MESSAGE_CHARS) return message;
-  const limit = `A message has ${MAX_MESSAGE_CHARS} characters at the most.`;
-  throw new WeirError("event_too_large", limit);
+  const detail = `A message can have at most ${MAX_MESSAGE_CHARS} characters.`;
+  throw new WeirError("event_too_large", detail);
 }

@@ -1,4 +1,4 @@
-/** Characters of one line, or of the data of one event. Met: a stream without an end to its lines. */
+/** Characters of one line, or of one event's data. Guards against streams of endless lines. */
 const MAX_CHARS = 16 * 1024 ** 2;
 
 export interface StreamEvent {
@@ -6,27 +6,28 @@ export interface StreamEvent {
   readonly data: string;
 }
 
-/** A stream as the WHATWG HTML standard has it ("Server-sent events"), in whatever pieces it comes. */
+/** Parses a stream of the WHATWG HTML standard ("Server-sent events") that arrives in pieces. */
 export class EventSourceParser {
-  /** Milliseconds, as `retry:` said last. */
-  retry: number | undefined;
-  readonly #decoder = new TextDecoder(); // it drops the byte order mark
+  /** The last `retry:`, in milliseconds. */
+  retryMs: number | undefined;
+  readonly #decoder = new TextDecoder(); // removes the byte order mark
   #rest = "";
   #type = "";
   #data: string[] = [];
   #chars = 0;
 
   /**
-   * The events that end in `bytes`. Ids are left out: events say themselves where they stand.
+   * Returns the events that end in `bytes`. It ignores ids: Weir's events have their offsets in the
+   * data.
    *
-   * @throws {RangeError} where a line or an event is too long.
+   * @throws {RangeError} if a line or an event is too long.
    */
   push(bytes: Uint8Array): readonly StreamEvent[] {
     const text = this.#rest + this.#decoder.decode(bytes, { stream: true });
-    // Of a CR at the end nobody knows yet whether an LF follows.
+    // A CR at the end may be followed by an LF that has not arrived.
     const lines = text.split(/\r\n|\n|\r(?!$)/);
     this.#rest = lines.pop() ?? "";
-    if (this.#rest.length > MAX_CHARS) throw new RangeError("A line does not end.");
+    if (this.#rest.length > MAX_CHARS) throw new RangeError("A line is too long.");
     return lines.flatMap((line) => this.#line(line) ?? []);
   }
 
@@ -36,9 +37,9 @@ export class EventSourceParser {
     if (field === "data") {
       this.#data.push(value);
       this.#chars += value.length;
-      if (this.#chars > MAX_CHARS) throw new RangeError("An event does not end.");
+      if (this.#chars > MAX_CHARS) throw new RangeError("An event is too long.");
     } else if (field === "event") this.#type = value;
-    else if (field === "retry" && /^\d+$/.test(value)) this.retry = Number(value);
+    else if (field === "retry" && /^\d+$/.test(value)) this.retryMs = Number(value);
   }
 
   #dispatch(): StreamEvent | undefined {

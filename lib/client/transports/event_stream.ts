@@ -1,54 +1,52 @@
-import { EventSourceParser, type StreamEvent } from "./event_source_parser.ts";
-import { request } from "./http.ts";
-import { parseJsonObject } from "../core/json_object.ts";
-import { type Group, openHttp } from "./http_transport.ts";
-import { shortPoll } from "./polling.ts";
-import { badAnswerError, unreachableError } from "../core/errors.ts";
-import { goodbyeError } from "./goodbye.ts";
 import type { Transport, TransportHost } from "../connection/transport.ts";
-import { MAX_SILENT_HEARTBEATS, parseHeartbeat, SilenceWatch } from "./silence_watch.ts";
+import { badAnswerError, unreachableError } from "../core/errors.ts";
+import { parseJsonObject } from "../core/json_object.ts";
 import { WeirError } from "../core/weir_error.ts";
+import type { ChannelGroup } from "./channel_group.ts";
+import { EventSourceParser, type StreamEvent } from "./event_source_parser.ts";
+import { goodbyeError } from "./goodbye.ts";
+import { request } from "./http.ts";
+import { openHttp } from "./http_transport.ts";
+import { shortPoll } from "./polling.ts";
+import { MAX_SILENT_HEARTBEATS, parseHeartbeat, SilenceWatch } from "./silence_watch.ts";
 
-const STREAM = "text/event-stream";
-/** For the answer to another token, in ms. */
-const TOKEN_LIMIT_MS = 10_000;
+const CONTENT_TYPE = "text/event-stream";
+const TOKEN_TIMEOUT_MS = 10_000;
 
-/** Server-sent events by `fetch`. @see {@link import("../connection/transport.ts").OpenTransport} */
+/**
+ * Reads server-sent events by `fetch`.
+ *
+ * @see {@link import("../connection/transport.ts").OpenTransport}
+ */
 export function openEventStream(host: TransportHost): Promise<Transport> {
   return openHttp(host, readStream, shortPoll);
 }
 
-async function readStream(group: Group): Promise<void> {
+async function readStream(group: ChannelGroup): Promise<void> {
   const { host, signal } = group;
-  const limit = MAX_SILENT_HEARTBEATS * host.timing.heartbeatMs;
+  const { timing } = host;
+  const timeoutMs = MAX_SILENT_HEARTBEATS * timing.heartbeatMs;
   const path = group.path("envelope=1");
   if (path === undefined) return;
-  await request(
-    host,
-    path,
-    { accept: STREAM, signal, timeoutMs: limit },
-    async (response, begun) => {
-      const { body, headers } = response;
-      if (body === null || !headers.get("Content-Type")?.startsWith(STREAM)) {
-        throw badAnswerError("There is no event stream.");
-      }
-      const { timing } = host;
-      timing.heartbeatMs = parseHeartbeat(headers.get("Weir-Heartbeat"), timing.heartbeatMs);
-      begun();
-      await readBody(group, body.getReader());
-    },
-  );
+  const options = { accept: CONTENT_TYPE, signal, timeoutMs };
+  await request(host, path, options, async ({ body, headers }, stopTimeout) => {
+    if (body === null || !headers.get("Content-Type")?.startsWith(CONTENT_TYPE)) {
+      throw badAnswerError("The answer is not an event stream.");
+    }
+    timing.heartbeatMs = parseHeartbeat(headers.get("Weir-Heartbeat"), timing.heartbeatMs);
+    stopTimeout();
+    await readBody(group, body.getReader());
+  });
 }
 
 async function readBody(
-  group: Group,
+  group: ChannelGroup,
   reader: ReadableStreamDefaultReader<Uint8Array>,
 ): Promise<void> {
   const { host, signal } = group;
   const parser = new EventSourceParser();
-  // It comes back when `retry:` allows it.
   const end = ({ code, detail, cause }: WeirError) =>
-    host.down(new WeirError(code, detail, { cause, retryAfter: parser.retry }));
+    host.down(new WeirError(code, detail, { cause, retryAfter: parser.retryMs }));
   const watch = new SilenceWatch(host, end);
   group.check = () => watch.check();
   try {
@@ -62,14 +60,14 @@ async function readBody(
         handle(host, event);
       }
     }
-    if (!signal.aborted) end(unreachableError("The stream has ended."));
+    if (!signal.aborted) end(unreachableError("The stream ended."));
   } catch (cause) {
     if (signal.aborted) return;
-    const isKnown = cause instanceof WeirError || cause instanceof RangeError;
+    const isUnreadable = cause instanceof WeirError || cause instanceof RangeError;
     end(
-      isKnown
-        ? badAnswerError("The stream can't be read.", cause)
-        : unreachableError("It broke.", cause),
+      isUnreadable
+        ? badAnswerError("Cannot parse the stream.", cause)
+        : unreachableError("The stream broke off.", cause),
     );
   } finally {
     watch.stop();
@@ -83,7 +81,7 @@ function handle(host: TransportHost, { type, data }: StreamEvent): void {
     case "weir.gap":
       return channels.gap(message);
     case "weir.token":
-      return void renew(host, String(message["stream"]));
+      return void renewToken(host, String(message["stream"]));
     case "weir.unsubscribed":
       return channels.unsubscribed(message);
     case "weir.goodbye":
@@ -94,20 +92,16 @@ function handle(host: TransportHost, { type, data }: StreamEvent): void {
   }
 }
 
-/** What is refused, or can't be had, shows at the end of the old credential. */
-async function renew(host: TransportHost, stream: string): Promise<void> {
+/** Gives the stream a new token. If that fails, the stream ends with the old one. */
+async function renewToken(host: TransportHost, stream: string): Promise<void> {
   const { credentials, signal } = host;
   try {
     const { token } = await credentials.renew();
     if (token === undefined) return;
     const path = `/v1/streams/${encodeURIComponent(stream)}/token`;
-    await request(
-      host,
-      path,
-      { method: "POST", signal, timeoutMs: TOKEN_LIMIT_MS },
-      (response) => response.text(),
-    );
+    const options = { method: "POST", signal, timeoutMs: TOKEN_TIMEOUT_MS };
+    await request(host, path, options, (response) => response.text());
   } catch {
-    // Of `auth` the application was told.
+    // `auth` reports its own errors.
   }
 }

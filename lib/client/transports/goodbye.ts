@@ -1,7 +1,8 @@
 import type { JsonObject } from "../core/json_object.ts";
 import { WeirError } from "../core/weir_error.ts";
 
-const GOODBYES: Readonly<Record<string, string>> = {
+/** Error codes of the reasons that are not codes themselves. */
+const CODES: Readonly<Record<string, string>> = {
   stopping: "shutting_down",
   slow: "overloaded",
   expired: "token_expired",
@@ -9,9 +10,9 @@ const GOODBYES: Readonly<Record<string, string>> = {
   flooding: "rate_limited",
 };
 
-/** Why the server ended the connection, by its goodbye. */
+/** Converts the server's goodbye to an error that says why the connection ends. */
 export function goodbyeError({ reason, retry }: JsonObject): WeirError {
-  const code = GOODBYES[String(reason)] ?? String(reason);
+  const code = CODES[String(reason)] ?? String(reason);
   const retryAfter = Number(retry) || undefined;
-  return new WeirError(code, `The server said goodbye: ${reason}.`, { retryAfter });
+  return new WeirError(code, `The server closed the connection: ${reason}.`, { retryAfter });
 }

@@ -1,131 +1,134 @@
-import type { JsonObject } from "../core/json_object.ts";
-import { onAbort } from "../core/on_abort.ts";
-import { parseJsonObject } from "../core/json_object.ts";
-import { isCredentialError, toRequestError } from "../core/errors.ts";
-import { isRetryable } from "../core/retry_call.ts";
 import { type ConnectionContext, urlOf } from "../connection/transport.ts";
-import { WeirError } from "../core/weir_error.ts";
 import { timeoutError } from "../core/deadline.ts";
+import { isCredentialError, isRetryable, toRequestError } from "../core/errors.ts";
+import { type JsonObject, parseJsonObject } from "../core/json_object.ts";
+import { onAbort } from "../core/on_abort.ts";
+import { WeirError } from "../core/weir_error.ts";
 
-/** The most that `Retry-After` may ask for, in ms. Met: an answer that keeps a client away for good. */
+/** Guards against an answer that keeps the client away for good. */
 const MAX_RETRY_AFTER_MS = 3_600_000;
 
 export interface RequestOptions {
+  /** @default "GET" */
   readonly method?: string | undefined;
+  /** The `Accept` header. @default "application/json" */
   readonly accept?: string | undefined;
-  /** JSON. */
+  /** Sent as JSON. */
   readonly body?: unknown;
   readonly signal?: AbortSignal | undefined;
-  /** Milliseconds. */
   readonly timeoutMs: number;
 }
 
 /**
- * What `read` makes of an answer that is no refusal. The limit is for the whole answer, or for
- * its head where that is all that `read` waits for: then it calls `begun`.
+ * Reads an answer. The request's timeout covers all of it, unless it calls `stopTimeout()`.
+ */
+type ReadResponse<T> = (response: Response, stopTimeout: () => void) => Promise<T>;
+
+/**
+ * Sends a request and resolves with what `read` makes of a successful answer.
  *
- * @throws {WeirError} the server's; `unreachable`, `bad_answer`, `auth_failed`; and what `read`
- * throws
+ * @throws {WeirError} the server's refusal, `unreachable`, `bad_answer`, `auth_failed`, or what
+ * `read` throws.
  */
 export function request<T>(
-  shared: ConnectionContext,
+  context: ConnectionContext,
   path: string,
   options: RequestOptions,
-  read: (response: Response, begun: () => void) => Promise<T>,
+  read: ReadResponse<T>,
 ): Promise<T> {
-  const work = send(shared, path, options, read);
-  shared.release(work);
+  const work = send(context, path, options, read);
+  context.release(work);
   return work;
 }
 
 async function send<T>(
-  shared: ConnectionContext,
+  context: ConnectionContext,
   path: string,
-  { method = "GET", accept = "application/json", body, signal, timeoutMs: limit }: RequestOptions,
-  read: (response: Response, begun: () => void) => Promise<T>,
+  { method = "GET", accept = "application/json", body, signal, timeoutMs }: RequestOptions,
+  read: ReadResponse<T>,
 ): Promise<T> {
-  const { base, platform, credentials, closed } = shared;
-  const url = urlOf(base, path);
-  const headers: Record<string, string> = { Accept: accept };
+  const { base, platform, credentials, closed } = context;
   const presented = await credentials.get();
   const { token, ticket } = presented;
+  const url = urlOf(base, path);
+  const headers: Record<string, string> = { Accept: accept };
   if (token !== undefined) headers["Authorization"] = `Bearer ${token}`;
   if (ticket !== undefined) url.searchParams.set("ticket", ticket);
   if (body !== undefined) headers["Content-Type"] = "application/json";
-  const abort = new AbortController();
-  const end = () => abort.abort();
-  const timer = platform.setTimeout(() => abort.abort(timeoutError(limit)), limit);
-  const begun = () => platform.clearTimeout(timer);
-  const ends = [signal, closed].map((signal) => onAbort(signal, end));
+  const controller = new AbortController();
+  const abort = () => controller.abort();
+  const timer = platform.setTimeout(() => controller.abort(timeoutError(timeoutMs)), timeoutMs);
+  const stopTimeout = () => platform.clearTimeout(timer);
+  const removers = [signal, closed].map((signal) => onAbort(signal, abort));
   try {
     const response = await platform.fetch(url, {
       method,
       headers,
       cache: "no-store",
-      signal: abort.signal,
+      signal: controller.signal,
       ...body !== undefined && { body: JSON.stringify(body) },
     });
-    if (!response.ok) throw await refusalOf(response);
+    if (!response.ok) throw await readRefusal(response);
     credentials.isAccepted = true;
-    return await read(response, begun);
+    return await read(response, stopTimeout);
   } catch (cause) {
-    end(); // what is left of the answer is not wanted
+    abort(); // cancels the rest of the answer
     const error = toRequestError(base, cause);
     const isRefused = isCredentialError(error) && credentials.kept === presented;
     if (isRefused) credentials.kept = undefined;
     throw error;
   } finally {
-    begun();
-    for (const forget of ends) forget();
+    stopTimeout();
+    for (const remove of removers) remove();
   }
 }
 
-/** The answer's JSON; with another credential where the one that was there has had its time. */
+/** Requests JSON. Tries once more with a new credential if the current one is refused. */
 export async function requestJson(
-  shared: ConnectionContext,
+  context: ConnectionContext,
   path: string,
   options: RequestOptions,
 ): Promise<JsonObject> {
   try {
-    return await request(shared, path, options, jsonOf);
+    return await request(context, path, options, readJson);
   } catch (cause) {
-    // A publish is repeated, and nobody would know why it takes so long. (Of `auth` it is told.)
+    // Publishes are retried, so this is the only sign of a delay. `auth` reports its own errors.
     const isPublish = options.method === "POST";
-    if (isPublish && isRetryable(cause) && cause.code !== "auth_failed") shared.report(cause);
+    if (isPublish && isRetryable(cause) && cause.code !== "auth_failed") context.report(cause);
     const isRefused = cause instanceof WeirError && isCredentialError(cause);
-    if (!isRefused || !shared.credentials.isRenewable) throw cause;
-    return await request(shared, path, options, jsonOf);
+    if (!isRefused || !context.credentials.isRenewable) throw cause;
+    return await request(context, path, options, readJson);
   }
 }
 
-async function jsonOf(response: Response): Promise<JsonObject> {
+async function readJson(response: Response): Promise<JsonObject> {
   return response.status === 204 ? {} : parseJsonObject(await response.text());
 }
 
-/** A refusal as problem details (RFC 9457); what isn't one is no answer of a Weir. */
-async function refusalOf(response: Response): Promise<WeirError> {
+/** Reads a refusal from problem details (RFC 9457). Other answers are not from a Weir server. */
+async function readRefusal(response: Response): Promise<WeirError> {
   const { status, headers } = response;
-  const retryAfter = retryAfterOf(headers.get("Retry-After"), headers.get("Date"));
+  const retryAfter = parseRetryAfter(headers.get("Retry-After"), headers.get("Date"));
   try {
     const { code, detail, index } = JSON.parse(await response.text());
     if (typeof code === "string") {
       return new WeirError(code, String(detail), { status, retryAfter, index });
     }
   } catch {
-    // said below: whatever is wrong with the body, it is no problem of Weir's
+    // not problem details: reported below
   }
-  const detail = `It was answered with ${status}. Is the URL that of a Weir?`;
+  const detail = `The answer has status ${status}. Is this a Weir server?`;
   return new WeirError("bad_answer", detail, { status, retryAfter });
 }
 
 /**
- * Milliseconds (RFC 9110 §10.2.3). Weir says it in seconds; what stands before it may name a date,
- * which counts from the answer's own, as clocks differ.
+ * Returns milliseconds (RFC 9110 §10.2.3). Weir sends seconds. A proxy may send a date, which
+ * counts from the answer's own date because clocks differ.
  */
-function retryAfterOf(header: string | null, date: string | null): number | undefined {
+function parseRetryAfter(header: string | null, date: string | null): number | undefined {
   if (header === null) return undefined;
   const seconds = Number(header);
   const from = date === null ? Date.now() : Date.parse(date);
-  const wait = Number.isNaN(seconds) ? Date.parse(header) - from : seconds * 1_000;
-  return wait >= 0 ? Math.min(wait, MAX_RETRY_AFTER_MS) : undefined;
+  const delayMs = Number.isNaN(seconds) ? Date.parse(header) - from : seconds * 1_000;
+  return delayMs >= 0 ? Math.min(delayMs, MAX_RETRY_AFTER_MS) : undefined;
 }

@@ -1,23 +1,23 @@
 import type { Credentials } from "../connection/credentials.ts";
-import { requestJson } from "./http.ts";
-import { channelPathSegment } from "../core/channel_path.ts";
-import type { Call } from "../core/link.ts";
-import type { JsonObject } from "../core/json_object.ts";
+import type { CallOptions } from "../connection/modules.ts";
 import { CALL_TIMEOUT_MS, type ConnectionContext } from "../connection/transport.ts";
+import { channelPathSegment } from "../core/channel_path.ts";
+import type { JsonObject } from "../core/json_object.ts";
+import type { Call } from "../core/link.ts";
 import { WeirError } from "../core/weir_error.ts";
+import { requestJson } from "./http.ts";
 
-/** What has a place in a path: URLs don't keep dots, even as `%2e` (WHATWG URL). */
+/** What can be a segment of a URL's path: parsers remove dot segments, even as `%2e`. */
 const MEMBER = /^(?!\.\.?$)\P{Surrogate}+$/u;
 
-/** The call, by a request. @see {@link import("../connection/transport.ts").Ways.call} */
+/** Makes a call by an HTTP request. */
 export async function callOverHttp(
-  shared: ConnectionContext,
+  context: ConnectionContext,
   call: Call,
-  session: string,
-  signal?: AbortSignal,
+  { clientId, signal }: CallOptions,
 ): Promise<JsonObject> {
   const send = (path: string, method?: string, body?: unknown) =>
-    requestJson(shared, path, { method, body, signal, timeoutMs: CALL_TIMEOUT_MS });
+    requestJson(context, path, { method, body, signal, timeoutMs: CALL_TIMEOUT_MS });
   switch (call.op) {
     case "get":
       return await send(call.path);
@@ -33,23 +33,26 @@ export async function callOverHttp(
     case "enter":
     case "leave": {
       const { channel, data } = { data: undefined, ...call };
-      const member = call.member ?? await subjectOf(shared.credentials);
+      const member = call.member ?? await tokenSubject(context.credentials);
       if (member === undefined) {
-        throw new WeirError("bad_parameter", "Without a WebSocket the member has to be named.");
+        const detail = "Without a WebSocket and a token with a `sub`, the member must be named.";
+        throw new WeirError("bad_parameter", detail);
       }
       if (!MEMBER.test(member)) {
-        const detail = `${JSON.stringify(member)} can't be named without a WebSocket.`;
+        const detail = `${JSON.stringify(member)} cannot be used in a URL path.`;
         throw new WeirError("bad_member", detail);
       }
       const name = encodeURIComponent(member);
-      const path = `/v1/channels/${channelPathSegment(channel)}/members/${name}?session=${session}`;
+      const path = `/v1/channels/${
+        channelPathSegment(channel)
+      }/members/${name}?session=${clientId}`;
       return call.op === "enter" ? await send(path, "PUT", { data }) : await send(path, "DELETE");
     }
   }
 }
 
-/** The `sub` of the token, which is the member where none is named; none of an API key's. */
-async function subjectOf(credentials: Credentials): Promise<string | undefined> {
+/** Returns the `sub` of the token, the default member. Undefined for API keys and tickets. */
+async function tokenSubject(credentials: Credentials): Promise<string | undefined> {
   const { token = "" } = credentials.isTicket ? {} : await credentials.get();
   const [, payload = ""] = token.split(".");
   try {
@@ -58,6 +61,6 @@ async function subjectOf(credentials: Credentials): Promise<string | undefined> 
     const { sub } = JSON.parse(new TextDecoder().decode(bytes));
     return typeof sub === "string" ? sub : undefined;
   } catch {
-    return undefined; // no JWT
+    return undefined; // not a JWT
   }
 }

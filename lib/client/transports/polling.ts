@@ -1,54 +1,68 @@
-import { requestJson } from "./http.ts";
-import { type Group, openHttp } from "./http_transport.ts";
-import type { JsonObject } from "../core/json_object.ts";
+import type { Transport, TransportHost } from "../connection/transport.ts";
 import { delay } from "../core/delay.ts";
 import { badAnswerError } from "../core/errors.ts";
-import type { Transport, TransportHost } from "../connection/transport.ts";
+import type { JsonObject } from "../core/json_object.ts";
+import type { ChannelGroup } from "./channel_group.ts";
+import { requestJson } from "./http.ts";
+import { openHttp } from "./http_transport.ts";
 
-/** Between two polls that found nothing, unless they have waited for it, in ms. */
-const PAUSE_MS = 2_000;
-/** Of the server, in seconds. */
+/** Pause between two short polls that found nothing. */
+const POLL_INTERVAL_MS = 2_000;
+/** The server's limit for `wait`. */
 const MAX_WAIT_SECONDS = 60;
 
-/** Requests that wait for events. @see {@link import("../connection/transport.ts").OpenTransport} */
+/**
+ * Reads by requests that wait for events.
+ *
+ * @see {@link import("../connection/transport.ts").OpenTransport}
+ */
 export function openLongPoll(host: TransportHost): Promise<Transport> {
   return openHttp(host, (group) => poll(group, true), shortPoll);
 }
 
-/** Requests again and again. @see {@link import("../connection/transport.ts").OpenTransport} */
+/**
+ * Reads by repeated requests.
+ *
+ * @see {@link import("../connection/transport.ts").OpenTransport}
+ */
 export function openShortPoll(host: TransportHost): Promise<Transport> {
   return openHttp(host, shortPoll, shortPoll);
 }
 
 /** @see {@link import("./http_transport.ts").ReadGroup} */
-export function shortPoll(group: Group): Promise<void> {
+export function shortPoll(group: ChannelGroup): Promise<void> {
   return poll(group, false);
 }
 
-async function poll(group: Group, isLong: boolean): Promise<void> {
+async function poll(group: ChannelGroup, isLong: boolean): Promise<void> {
   const { host, signal } = group;
-  // The first answers at once, and shows that requests get through.
-  for (let wait = 0; !signal.aborted;) {
-    const limit = Math.max(2 * host.timing.heartbeatMs, 1_000 * (wait + 1));
-    const path = group.path(wait > 0 ? `wait=${wait}` : "");
+  const { platform, timing } = host;
+  // The first request does not wait: it shows that requests get through.
+  for (let waitSeconds = 0; !signal.aborted;) {
+    const timeoutMs = Math.max(2 * timing.heartbeatMs, 1_000 * (waitSeconds + 1));
+    const path = group.path(waitSeconds > 0 ? `wait=${waitSeconds}` : "");
     if (path === undefined) return;
-    const askedAt = host.platform.now();
-    const page = await requestJson(host, path, { signal, timeoutMs: limit });
+    const requestedAt = platform.now();
+    const page = await requestJson(host, path, { signal, timeoutMs });
     if (signal.aborted) return;
-    if (wait === 0 && typeof page["cursor"] !== "string") throw badAnswerError("There is no page.");
+    if (waitSeconds === 0 && typeof page["cursor"] !== "string") {
+      throw badAnswerError("The answer has no cursor.");
+    }
     group.began();
-    const hasNews = take(host, page, signal);
-    const isMore = page["upToDate"] === false;
-    // Something on the way answers in the server's place.
-    const isEarly = !hasNews && host.platform.now() - askedAt < 500 * wait;
-    const heartbeat = Math.round(host.timing.heartbeatMs / 1_000);
-    wait = isLong && !isMore ? Math.min(Math.max(1, heartbeat), MAX_WAIT_SECONDS) : 0;
-    if (isEarly || (!isLong && !isMore)) await delay(host.platform, PAUSE_MS, signal);
+    const hasEvents = deliver(host, page, signal);
+    const hasMore = page["upToDate"] === false;
+    // A proxy may answer in the server's place instead of waiting.
+    const isEarly = !hasEvents && platform.now() - requestedAt < 500 * waitSeconds;
+    const heartbeatSeconds = Math.round(timing.heartbeatMs / 1_000);
+    waitSeconds = isLong && !hasMore
+      ? Math.min(Math.max(1, heartbeatSeconds), MAX_WAIT_SECONDS)
+      : 0;
+    if (isEarly || (!isLong && !hasMore)) await delay(platform, POLL_INTERVAL_MS, signal);
   }
 }
 
-/** Whether there was something. */
-function take({ channels }: TransportHost, page: JsonObject, signal: AbortSignal): boolean {
+/** Delivers what a page has. Returns whether it has anything. */
+function deliver({ channels }: TransportHost, page: JsonObject, signal: AbortSignal): boolean {
   const { gap, events = [], ephemeral = [] } = page as {
     readonly gap?: JsonObject;
     readonly events?: readonly JsonObject[];

@@ -1,23 +1,45 @@
-import { isOffset } from "../../shared/offset.ts";
+import type { TransportHost } from "../connection/transport.ts";
 import { fullJitter } from "../core/backoff.ts";
-import { offsetBefore } from "../core/offset.ts";
-import { requestJson } from "./http.ts";
-import type { JsonObject } from "../core/json_object.ts";
 import { delay } from "../core/delay.ts";
 import { badAnswerError } from "../core/errors.ts";
-import type { TransportHost } from "../connection/transport.ts";
+import type { JsonObject } from "../core/json_object.ts";
+import { offsetBefore } from "../core/offset.ts";
 import { WeirError } from "../core/weir_error.ts";
+import { isOffset } from "../../shared/offset.ts";
+import type { ProblemCode } from "../../shared/problem.ts";
+import { requestJson } from "./http.ts";
 
-/** For an answer that only says where a channel begins or ends, in ms. */
-const LIMIT_MS = 10_000;
-/** The least that passes before it is asked for again, in ms. */
-const RETRY_MS = 1_000;
+/** Timeout of a request for the first or last offset of a channel. */
+const TIMEOUT_MS = 10_000;
+/** Least time before it is repeated. */
+const MIN_RETRY_MS = 1_000;
 
-/** Finds out where `latest` or `earliest` is, for those that need an offset to begin at. */
-export async function resolveStarts(host: TransportHost, isByOffset: boolean): Promise<void> {
+/** Errors that are about the channel: other channels can still be read. */
+const CHANNEL_ERRORS: readonly string[] = [
+  "forbidden",
+  "bad_channel",
+  "bad_cursor",
+  "bad_parameter",
+  "channel_not_found",
+  "channel_reserved",
+  "cursor_other_channels",
+  "too_many_channels",
+] satisfies ProblemCode[];
+
+export function isChannelError({ code }: WeirError): boolean {
+  return CHANNEL_ERRORS.includes(code);
+}
+
+/**
+ * Finds the offsets of `latest` and `earliest` for the readers that need them.
+ *
+ * @param needsOffsets whether the transport can only read from offsets.
+ * @throws {WeirError} unless the error is about a channel, which ends its feeds.
+ */
+export async function resolveStarts(host: TransportHost, needsOffsets: boolean): Promise<void> {
   const { channels } = host;
   await Promise.all(
-    channels.unresolvedStarts(isByOffset).map(async ([channel, start]) => {
+    channels.unresolvedStarts(needsOffsets).map(async ([channel, start]) => {
       const page = await readOneEvent(host, channel, start);
       if (page === undefined) return;
       const { events, gap, cursor } = page as {
@@ -27,16 +49,19 @@ export async function resolveStarts(host: TransportHost, isByOffset: boolean): P
       };
       const [first] = events ?? [];
       const offset = gap?.requested ?? (first === undefined ? cursor : offsetBefore(first.offset));
-      if (offset === undefined || !isOffset(offset)) throw badAnswerError("A page has no cursor.");
+      if (offset === undefined || !isOffset(offset)) {
+        throw badAnswerError("The answer has no cursor.");
+      }
       channels.startResolved(channel, start, offset);
     }),
   );
 }
 
 /**
- * The same, for a transport that reads others meanwhile: repeated until all have their places.
+ * Finds the offsets for readers that join channels which the transport reads already, and retries
+ * until there are none left.
  *
- * @throws {DOMException} where the transport ends before that.
+ * @throws {DOMException} if the transport ends before.
  */
 export async function resolveStartsWithRetry(host: TransportHost): Promise<void> {
   const { channels, platform, signal } = host;
@@ -44,19 +69,18 @@ export async function resolveStartsWithRetry(host: TransportHost): Promise<void>
     try {
       await resolveStarts(host, false);
     } catch {
-      // The transport itself says what is wrong with the credential or the server.
-      const wait = RETRY_MS + fullJitter(failures++, platform.random);
-      await delay(platform, wait, signal);
+      // The transport reports errors of the credential and the server.
+      await delay(platform, MIN_RETRY_MS + fullJitter(failures++, platform.random), signal);
       signal.throwIfAborted();
     }
   }
 }
 
 /**
- * One event of one channel. Where that is refused for the channel's sake its readers are told, and
- * the answer is undefined.
+ * Reads one event of a channel. If the channel is refused its feeds end, and it resolves with
+ * undefined.
  *
- * @throws {WeirError} where it is refused for another reason.
+ * @throws {WeirError} any other error.
  */
 export async function readOneEvent(
   host: TransportHost,
@@ -64,20 +88,12 @@ export async function readOneEvent(
   after: string,
 ): Promise<JsonObject | undefined> {
   const { channels, signal } = host;
-  // By query: in a path "." and ".." would be taken for other paths.
+  // In the query, because URL parsers remove "." and ".." from paths.
   const path = `/v1/events?channel=${encodeURIComponent(channel)}&after=${after}&limit=1`;
   try {
-    return await requestJson(host, path, { signal, timeoutMs: LIMIT_MS });
+    return await requestJson(host, path, { signal, timeoutMs: TIMEOUT_MS });
   } catch (cause) {
     if (!(cause instanceof WeirError && isChannelError(cause))) throw cause;
     channels.ended(channel, cause);
   }
-}
-
-const CHANNEL_ERROR =
-  /^(forbidden|bad_(channel|cursor|parameter)|channel_\w+|cursor_\w+|too_many_channels)$/;
-
-/** Whether the error is about the channel: others can be read. */
-export function isChannelError({ code }: WeirError): boolean {
-  return CHANNEL_ERROR.test(code);
 }

@@ -1,98 +1,99 @@
-import { unreachableError } from "../core/errors.ts";
 import type { ConnectionContext } from "../connection/transport.ts";
-import type { WeirError } from "../core/weir_error.ts";
 import { timeoutError } from "../core/deadline.ts";
+import { unreachableError } from "../core/errors.ts";
+import type { WeirError } from "../core/weir_error.ts";
 
-/** How long an answer may take where a silence is not known to be one, in ms. */
-const CHECK_MS = 5_000;
+/** How long an answer may take if it is not certain that the other end has been silent. */
+const CHECK_TIMEOUT_MS = 5_000;
 
-/** How many heartbeats of silence are the end. */
+/** A connection that is silent for this many heartbeats has ended. */
 export const MAX_SILENT_HEARTBEATS = 2;
 
-/** Bounds of a heartbeat, in ms. Met: a server that makes its clients ask without end, or never. */
+/** Bounds of a heartbeat. Guards against a server that makes clients ask all the time, or never. */
 const MIN_HEARTBEAT_MS = 100;
 const MAX_HEARTBEAT_MS = 600_000;
 
-/** What the server says that its heartbeat is, in ms, or what was `known` where that is none. */
-export function parseHeartbeat(said: unknown, known: number): number {
-  const milliseconds = Number(said);
-  return milliseconds >= MIN_HEARTBEAT_MS && milliseconds <= MAX_HEARTBEAT_MS
-    ? milliseconds
-    : known;
+/** Returns the heartbeat that the server announced in milliseconds, or `known` if it is invalid. */
+export function parseHeartbeat(announced: unknown, known: number): number {
+  const heartbeatMs = Number(announced);
+  return heartbeatMs >= MIN_HEARTBEAT_MS && heartbeatMs <= MAX_HEARTBEAT_MS ? heartbeatMs : known;
 }
 
+type WatchContext = Pick<ConnectionContext, "platform" | "timing">;
+
 /**
- * Watches for silence: after a heartbeat of it the other end is asked, and given the rest of the
- * time. A timer that is late (the machine slept, or the page was throttled) proves nothing: then
- * the other end is asked first.
+ * Detects a connection that has gone silent: after one silent heartbeat it asks the other end, which
+ * has the rest of the time to answer. A timer that fires late (the machine slept, or the page was
+ * throttled) proves nothing, so then it asks first.
  */
 export class SilenceWatch {
-  readonly #shared: Pick<ConnectionContext, "platform" | "timing">;
-  readonly #dead: (error: WeirError) => void;
-  readonly #inquire: (() => void) | undefined;
-  #heard: number;
+  readonly #context: WatchContext;
+  readonly #onSilence: (error: WeirError) => void;
+  readonly #ask: (() => void) | undefined;
+  #heardAt: number;
   #isAsked = false;
-  #due = 0;
+  #dueAt = 0;
   #timer: unknown;
 
   /**
-   * @param dead nothing came.
-   * @param inquire asks the other end for a word, where that can be.
+   * @param onSilence is called when the connection is silent for too long.
+   * @param ask asks the other end for an answer, if that is possible.
    */
   constructor(
-    shared: Pick<ConnectionContext, "platform" | "timing">,
-    dead: (error: WeirError) => void,
-    inquire?: () => void,
+    context: WatchContext,
+    onSilence: (error: WeirError) => void,
+    ask?: () => void,
   ) {
-    this.#shared = shared;
-    this.#dead = dead;
-    this.#inquire = inquire;
-    this.#heard = shared.platform.now();
-    this.#arm(shared.timing.heartbeatMs);
+    this.#context = context;
+    this.#onSilence = onSilence;
+    this.#ask = ask;
+    this.#heardAt = context.platform.now();
+    this.#arm(context.timing.heartbeatMs);
   }
 
+  /** Notes that something has arrived. */
   heard(): void {
-    this.#heard = this.#shared.platform.now();
+    this.#heardAt = this.#context.platform.now();
     this.#isAsked = false;
   }
 
-  /** Asks now. Without a way to ask it only looks for what is overdue. */
+  /** Asks the other end now. If it cannot be asked, only an overdue connection is checked. */
   check(): void {
-    const isOverdue = this.#quiet() > this.#shared.timing.heartbeatMs;
-    if (this.#inquire !== undefined || isOverdue) this.#ask(CHECK_MS);
+    const isOverdue = this.#silenceMs() > this.#context.timing.heartbeatMs;
+    if (this.#ask !== undefined || isOverdue) this.#askWithin(CHECK_TIMEOUT_MS);
   }
 
   stop(): void {
-    this.#shared.platform.clearTimeout(this.#timer);
+    this.#context.platform.clearTimeout(this.#timer);
   }
 
-  #quiet(): number {
-    const now = this.#shared.platform.now();
-    this.#heard = Math.min(this.#heard, now); // the clock may have been set back
-    return now - this.#heard;
+  #silenceMs(): number {
+    const now = this.#context.platform.now();
+    this.#heardAt = Math.min(this.#heardAt, now); // the clock may have been set back
+    return now - this.#heardAt;
   }
 
-  #look(): void {
-    const { platform, timing: { heartbeatMs: heartbeat } } = this.#shared;
-    const quiet = this.#quiet();
-    const isLate = platform.now() - this.#due > heartbeat / 2 + 500;
-    if (isLate) this.#ask(CHECK_MS);
+  #fired(): void {
+    const { platform, timing: { heartbeatMs } } = this.#context;
+    const silenceMs = this.#silenceMs();
+    const isLate = platform.now() - this.#dueAt > heartbeatMs / 2 + 500;
+    if (isLate) this.#askWithin(CHECK_TIMEOUT_MS);
     else if (this.#isAsked) {
-      this.#dead(unreachableError("Nothing comes any more.", timeoutError(quiet)));
-    } else if (quiet < heartbeat) this.#arm(heartbeat - quiet);
-    else this.#ask(heartbeat * MAX_SILENT_HEARTBEATS - quiet);
+      this.#onSilence(unreachableError("The server has gone silent.", timeoutError(silenceMs)));
+    } else if (silenceMs < heartbeatMs) this.#arm(heartbeatMs - silenceMs);
+    else this.#askWithin(heartbeatMs * MAX_SILENT_HEARTBEATS - silenceMs);
   }
 
-  #ask(limit: number): void {
+  #askWithin(timeoutMs: number): void {
     this.#isAsked = true;
-    this.#inquire?.();
-    this.#arm(Math.min(limit, this.#shared.timing.heartbeatMs * MAX_SILENT_HEARTBEATS));
+    this.#ask?.();
+    this.#arm(Math.min(timeoutMs, this.#context.timing.heartbeatMs * MAX_SILENT_HEARTBEATS));
   }
 
-  #arm(milliseconds: number): void {
-    const { platform } = this.#shared;
+  #arm(delayMs: number): void {
+    const { platform } = this.#context;
     this.stop();
-    this.#due = platform.now() + milliseconds;
-    this.#timer = platform.setTimeout(() => this.#look(), milliseconds);
+    this.#dueAt = platform.now() + delayMs;
+    this.#timer = platform.setTimeout(() => this.#fired(), delayMs);
   }
 }

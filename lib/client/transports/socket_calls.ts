@@ -1,45 +1,45 @@
-import type { Call, Publication } from "../core/link.ts";
+import type { SendRequest } from "../connection/transport.ts";
 import type { JsonObject } from "../core/json_object.ts";
+import type { Call, Publication } from "../core/link.ts";
 import { WeirError } from "../core/weir_error.ts";
 
 /**
- * The call, by the messages of a WebSocket; undefined where it goes better over HTTP.
+ * Makes a call by messages of a WebSocket. Returns undefined if HTTP is the better way.
  *
- * @param ask answers one message.
  * @throws {WeirError}
  */
 export function callOverSocket(
   call: Call,
   isTicket: boolean,
-  ask: (message: JsonObject) => Promise<JsonObject>,
+  request: SendRequest,
 ): Promise<JsonObject> | undefined {
   switch (call.op) {
     case "get":
       return undefined;
     case "publish":
-      // All or none is what one request is; only a ticket can't make it.
+      // Only one HTTP request is all or nothing, but tickets cannot make it.
       return call.events.length > 1 && !isTicket
         ? undefined
-        : publish(call.channel, call.events, ask);
+        : publish(call.channel, call.events, request);
     case "ephemeral":
-      return ask({ ...call, op: "publish", ephemeral: true });
+      return request({ ...call, op: "publish", ephemeral: true });
     case "leave":
-      return call.isByHttp ? undefined : ask({ ...call });
+      return call.isByHttp ? undefined : request({ ...call });
     case "enter":
-      return ask({ ...call });
+      return request({ ...call });
   }
 }
 
-/** One after the other, so that none is stored before one that is refused for now. */
+/** Publishes one event at a time, so that none is stored before an earlier one is refused. */
 async function publish(
   channel: string,
   events: readonly Publication[],
-  ask: (message: JsonObject) => Promise<JsonObject>,
+  request: SendRequest,
 ): Promise<JsonObject> {
   const answers: JsonObject[] = [];
   for (const [index, event] of events.entries()) {
     try {
-      answers.push(await ask({ op: "publish", channel, ...event }));
+      answers.push(await request({ op: "publish", channel, ...event }));
     } catch (cause) {
       if (!(cause instanceof WeirError)) throw cause;
       throw new WeirError(cause.code, cause.detail, { ...cause, index });

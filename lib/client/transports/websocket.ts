@@ -1,35 +1,20 @@
-import { type JsonObject, parseJsonObject } from "../core/json_object.ts";
-import { isCredentialError, toAnswerError, unreachableError } from "../core/errors.ts";
-import { goodbyeError } from "./goodbye.ts";
-import { onAbort } from "../core/on_abort.ts";
-import { isRetryable } from "../core/retry_call.ts";
-import { fullJitter } from "../core/backoff.ts";
 import {
   CALL_TIMEOUT_MS,
   type Transport,
   type TransportHost,
   urlOf,
 } from "../connection/transport.ts";
-import { parseHeartbeat, SilenceWatch } from "./silence_watch.ts";
-import { WeirError } from "../core/weir_error.ts";
 import { deadline } from "../core/deadline.ts";
+import { toAnswerError, unreachableError } from "../core/errors.ts";
+import { type JsonObject, parseJsonObject } from "../core/json_object.ts";
+import { onAbort } from "../core/on_abort.ts";
+import { WeirError } from "../core/weir_error.ts";
+import { goodbyeError } from "./goodbye.ts";
+import { parseHeartbeat, SilenceWatch } from "./silence_watch.ts";
+import { type OnAnswer, SocketSubscriptions } from "./socket_subscriptions.ts";
 
-/** Of the protocol; see docs/protocol.md, "WebSocket". */
+/** See docs/protocol.md, "WebSocket". */
 const SUBPROTOCOL = "weir.v1";
-/** Subscribes that wait for their answer. Met: a server that refuses all of many, again and again. */
-const MAX_PENDING_SUBSCRIBES = 100;
-/** The least that passes before a subscribe is repeated, in ms. */
-const RETRY_MS = 1_000;
-/** Messages of one frame, of the server. */
-const MAX_FRAME_MESSAGES = 256;
-
-type Message = Readonly<Record<string, unknown>>;
-type Answered = (answer: JsonObject, error?: WeirError) => void;
-
-interface Subscribed {
-  readonly version: number;
-  isLive: boolean;
-}
 
 /**
  * Opens `GET /v1/socket` and authenticates.
@@ -40,22 +25,23 @@ interface Subscribed {
  */
 export async function openWebSocket(
   host: TransportHost,
-  resolveStarts: () => Promise<void>,
+  resolveStarts: (host: TransportHost) => Promise<void>,
 ): Promise<Transport> {
   const { base, credentials, platform } = host;
   const { token, ticket } = await credentials.get();
   const url = urlOf(base, "/v1/socket");
   url.protocol = url.protocol.replace("http", "ws");
   if (ticket !== undefined) url.searchParams.set("ticket", ticket);
-  // A connection does not try what is not there.
+  // A connection does not try transports that the platform lacks.
   const socket = new platform.WebSocket!(url, SUBPROTOCOL);
   return await new Promise((resolve) => {
+    const onOpen = () => resolve(transport);
     const transport: Transport = new SocketTransport({
       host,
       socket,
       token,
       resolveStarts,
-      onOpen: () => resolve(transport),
+      onOpen,
     });
   });
 }
@@ -64,43 +50,45 @@ interface SocketTransportOptions {
   readonly host: TransportHost;
   readonly socket: WebSocket;
   readonly token: string | undefined;
-  readonly resolveStarts: () => Promise<void>;
-  /** Called once the server has accepted the client. */
+  readonly resolveStarts: (host: TransportHost) => Promise<void>;
+  /** Called once the server has accepted the credential. */
   readonly onOpen: () => void;
 }
 
-/** A client of `weir.v1`. */
+/** A client of the subprotocol `weir.v1`. */
 class SocketTransport implements Transport {
   readonly #host: TransportHost;
   readonly #socket: WebSocket;
   readonly #token: string | undefined;
-  readonly #resolveStarts: () => Promise<void>;
   readonly #onOpen: () => void;
   readonly #watch: SilenceWatch;
-  readonly #answers = new Map<number, Answered>();
-  readonly #subscribed = new Map<string, Subscribed>();
-  #ref = 0;
-  #failures = 0;
-  #timer: unknown;
+  readonly #subscriptions: SocketSubscriptions;
+  /** Of the messages without an answer, by `ref`. */
+  readonly #onAnswer = new Map<number, OnAnswer>();
+  #lastRef = 0;
   #isOpen = false;
-  #isPlacing = false;
 
   constructor({ host, socket, token, resolveStarts, onOpen }: SocketTransportOptions) {
     this.#host = host;
     this.#socket = socket;
     this.#token = token;
-    this.#resolveStarts = resolveStarts;
     this.#onOpen = onOpen;
     this.#watch = new SilenceWatch(
       host,
       host.down,
       () => this.#isOpen && this.#send('{"op":"ping"}'),
     );
+    this.#subscriptions = new SocketSubscriptions({
+      host,
+      resolveStarts,
+      format: this.#format,
+      send: this.#send,
+    });
     socket.onmessage = ({ data }) => this.#receive(data);
     host.release(
       new Promise<void>((resolve) => {
         socket.onclose = socket.onerror = () => {
-          host.down(lost());
+          host.down(connectionLost());
           resolve();
         };
       }),
@@ -109,103 +97,31 @@ class SocketTransport implements Transport {
   }
 
   update(): void {
-    const { channels } = this.#host;
-    if (!this.#isOpen) return;
-    const wanted = channels.wanted();
-    const lines: string[] = [];
-    const names = new Set(wanted.map(({ channel }) => channel));
-    for (const channel of this.#subscribed.keys()) {
-      if (!names.has(channel)) lines.push(this.#unsubscribe(channel));
-    }
-    for (const { channel, after, version } of wanted) {
-      const current = this.#subscribed.get(channel);
-      if (current?.version === version) continue;
-      if (this.#pending >= MAX_PENDING_SUBSCRIBES || this.#timer !== undefined) break;
-      if (current !== undefined) lines.push(this.#unsubscribe(channel));
-      lines.push(this.#subscribe(channel, after, version));
-    }
-    while (lines.length > 0) this.#send(lines.splice(0, MAX_FRAME_MESSAGES).join("\n"));
-    if (!this.#isPlacing && channels.unresolvedStarts(false).length > 0) void this.#place();
+    if (this.#isOpen) this.#subscriptions.update();
   }
 
   check(): void {
     this.#watch.check();
   }
 
-  readonly request = async (message: Message, signal?: AbortSignal): Promise<JsonObject> => {
-    if (this.#isClosed) throw lost();
-    const answered = new Promise<JsonObject>((resolve, reject) => {
-      const settle: Answered = (answer, error) => error ? reject(error) : resolve(answer);
-      this.#send(this.#request(message, settle));
+  readonly request = async (message: JsonObject, signal?: AbortSignal): Promise<JsonObject> => {
+    if (this.#isClosed) throw connectionLost();
+    const answer = new Promise<JsonObject>((resolve, reject) => {
+      const settle: OnAnswer = (answer, error) => error ? reject(error) : resolve(answer);
+      this.#send(this.#format(message, settle));
     });
-    return await deadline(this.#host.platform, CALL_TIMEOUT_MS, answered, signal);
+    return await deadline(this.#host.platform, CALL_TIMEOUT_MS, answer, signal);
   };
 
-  /** Over HTTP: this socket has one subscription to a channel. */
-  async #place(): Promise<void> {
-    this.#isPlacing = true;
-    try {
-      await this.#resolveStarts();
-      this.#isPlacing = false;
-      this.update(); // others may have come meanwhile, or wait since these have their places
-    } catch {
-      this.#later(); // it can't be loaded
-    }
-  }
-
-  #subscribe(channel: string, after: string, version: number): string {
-    const subscribed: Subscribed = { version, isLive: false };
-    this.#subscribed.set(channel, subscribed);
-    return this.#request({ op: "subscribe", channel, after }, ({ offset }, error) => {
-      if (this.#isClosed || this.#subscribed.get(channel) !== subscribed) return;
-      if (error) {
-        this.#subscribed.delete(channel);
-        this.#refused(channel, error);
-      } else {
-        subscribed.isLive = true;
-        this.#failures = 0;
-        this.#host.channels.started(channel, after, String(offset));
-      }
-      if (this.#pending % (MAX_PENDING_SUBSCRIBES / 2) === 0) this.update(); // many at once
-    });
-  }
-
-  #refused(channel: string, error: WeirError): void {
-    if (isCredentialError(error)) this.#host.down(error);
-    else if (error.code === "internal" || isRetryable(error)) this.#later(error.retryAfter);
-    else this.#host.channels.ended(channel, error);
-  }
-
-  /** Subscribes to the rest after a while. */
-  #later(wait?: number): void {
-    const { platform } = this.#host;
-    if (this.#isClosed) return;
-    this.#timer ??= platform.setTimeout(() => {
-      this.#timer = undefined;
-      this.#isPlacing = false;
-      this.update();
-    }, wait ?? RETRY_MS + fullJitter(this.#failures++, platform.random));
-  }
-
-  #unsubscribe(channel: string): string {
-    this.#subscribed.delete(channel);
-    return this.#request({ op: "unsubscribe", channel }, () => {});
-  }
-
-  /** How many subscribes wait for their answer. */
-  get #pending(): number {
-    return [...this.#subscribed.values()].filter(({ isLive }) => !isLive).length;
-  }
-
-  #request(message: Message, answered: Answered): string {
-    const ref = ++this.#ref;
-    this.#answers.set(ref, answered);
+  readonly #format = (message: JsonObject, onAnswer: OnAnswer): string => {
+    const ref = ++this.#lastRef;
+    this.#onAnswer.set(ref, onAnswer);
     return JSON.stringify({ ...message, ref });
-  }
+  };
 
-  #send(frame: string): void {
+  readonly #send = (frame: string): void => {
     if (this.#socket.readyState === 1) this.#socket.send(frame);
-  }
+  };
 
   #receive(frame: unknown): void {
     this.#watch.heard();
@@ -222,15 +138,11 @@ class SocketTransport implements Transport {
   #handle(message: JsonObject, size: number): void {
     const { op, channel } = message;
     const { channels, timing, down } = this.#host;
-    const isLive = this.#subscribed.get(String(channel))?.isLive;
+    const isLive = this.#subscriptions.isLive(String(channel));
     switch (op) {
       case "welcome":
         timing.heartbeatMs = parseHeartbeat(message["heartbeat"], timing.heartbeatMs);
-        if (this.#token === undefined) return this.#ready();
-        return this.#send(this.#request({ op: "auth", token: this.#token }, (_, error) => {
-          if (error) down(error);
-          else this.#ready();
-        }));
+        return this.#authenticate();
       case "event":
         return isLive ? channels.event(message, size) : undefined;
       case "gap":
@@ -238,37 +150,44 @@ class SocketTransport implements Transport {
       case "ephemeral":
         return channels.ephemeral(message);
       case "token":
-        return void this.#renew();
+        return void this.#renewToken();
       case "goodbye":
         return down(goodbyeError(message), true);
     }
     const ref = Number(message["ref"]);
-    const answered = this.#answers.get(ref);
-    this.#answers.delete(ref);
+    const onAnswer = this.#onAnswer.get(ref);
+    this.#onAnswer.delete(ref);
     if (op === "error") {
-      answered?.({}, new WeirError(String(message["code"]), String(message["detail"])));
-    } else if (answered !== undefined) {
-      answered(message);
+      onAnswer?.({}, new WeirError(String(message["code"]), String(message["detail"])));
+    } else if (onAnswer !== undefined) {
+      onAnswer(message);
     } else if (op === "unsubscribed") {
-      this.#subscribed.delete(String(channel));
+      this.#subscriptions.delete(String(channel));
       channels.unsubscribed(message);
     } else if (op === "left") {
       this.#host.left.set(message);
     }
   }
 
-  #ready(): void {
-    this.#isOpen = true;
-    this.#onOpen();
+  #authenticate(): void {
+    const accepted = () => {
+      this.#isOpen = true;
+      this.#onOpen();
+    };
+    if (this.#token === undefined) return accepted();
+    this.#send(this.#format({ op: "auth", token: this.#token }, (_, error) => {
+      if (error) this.#host.down(error);
+      else accepted();
+    }));
   }
 
-  /** What is refused, or can't be had, shows at the end of the old credential. */
-  async #renew(): Promise<void> {
+  /** Gives the server a new token. If that fails, the connection ends with the old one. */
+  async #renewToken(): Promise<void> {
     try {
       const { token } = await this.#host.credentials.renew();
       if (token !== undefined) await this.request({ op: "auth", token });
     } catch {
-      // Of `auth` the application was told.
+      // `auth` reports its own errors.
     }
   }
 
@@ -278,12 +197,12 @@ class SocketTransport implements Transport {
 
   #close(): void {
     this.#watch.stop();
-    this.#host.platform.clearTimeout(this.#timer);
+    this.#subscriptions.close();
     this.#socket.close();
-    for (const answered of this.#answers.values()) answered({}, lost());
+    for (const onAnswer of this.#onAnswer.values()) onAnswer({}, connectionLost());
   }
 }
 
-function lost(): WeirError {
+function connectionLost(): WeirError {
   return unreachableError("The connection was lost.");
 }

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { isRetryable, retryCall } from "../../../../lib/client/core/retry_call.ts";
+import { retryCall } from "../../../../lib/client/core/retry_call.ts";
+import { isRetryable } from "../../../../lib/client/core/errors.ts";
 import { WeirError } from "../../../../lib/client/core/weir_error.ts";
 import { FakeLink } from "../../../support/fake_link.ts";
 import { until } from "../../../support/until.ts";

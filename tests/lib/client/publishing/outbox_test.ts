@@ -4,8 +4,8 @@ import type { Published } from "../../../../lib/client/api.ts";
 import type { Call, Publication } from "../../../../lib/client/core/link.ts";
 import type { JsonObject } from "../../../../lib/client/core/json_object.ts";
 import {
-  MAX_WAITING_BYTES,
-  MAX_WAITING_EVENTS,
+  MAX_PENDING_BYTES,
+  MAX_PENDING_EVENTS,
   Outbox,
 } from "../../../../lib/client/publishing/outbox.ts";
 import { sendBatch } from "../../../../lib/client/publishing/batch.ts";
@@ -172,14 +172,14 @@ Deno.test("past its bounds the outbox refuses at once, and takes again what has 
   const model = new Model();
   model.link.lose();
   const outbox = new Outbox(model.link, sendBatch);
-  const waiting = Array.from({ length: MAX_WAITING_EVENTS }, (_, i) => outbox.publish("a", i));
+  const waiting = Array.from({ length: MAX_PENDING_EVENTS }, (_, i) => outbox.publish("a", i));
   await assert.rejects(outbox.publish("b", 1), { code: "outbox_full" });
   model.link.reconnect();
   await Promise.all(waiting);
   await outbox.publish("b", 1);
 
   model.link.lose();
-  const half = "x".repeat(MAX_WAITING_BYTES / 2 - 100);
+  const half = "x".repeat(MAX_PENDING_BYTES / 2 - 100);
   const large = [outbox.publish("a", half), outbox.publish("a", half)];
   await assert.rejects(outbox.publish("a", "x".repeat(300)), { code: "outbox_full" });
   model.link.reconnect();

@@ -7,7 +7,10 @@ import type {
   WeirEvent,
 } from "../../../../lib/client/api.ts";
 import { SavedCursors } from "../../../../lib/client/reading/saved_cursors.ts";
-import { listening, subscription } from "../../../../lib/client/reading/subscription.ts";
+import {
+  listen as listenTo,
+  subscribe as subscribeTo,
+} from "../../../../lib/client/reading/subscription.ts";
 import { WeirError } from "../../../../lib/client/core/weir_error.ts";
 import { FakeLink } from "../../../support/fake_link.ts";
 import { nextUncaught } from "../../../support/uncaught.ts";
@@ -42,7 +45,7 @@ const GAP: Gap = {
 
 function subscribe<T>(options: SubscribeOptions<T> = {}) {
   const link = new FakeLink();
-  const events = subscription({ link, channel: "a", kept: undefined }, options);
+  const events = subscribeTo({ link, channel: "a", savedCursor: undefined }, options);
   const [feed] = link.feeds;
   assert.ok(feed !== undefined);
   feed.listener.started(offsetOf(0));
@@ -52,7 +55,7 @@ function subscribe<T>(options: SubscribeOptions<T> = {}) {
 function listen<T>(options: Partial<ListenOptions<T>> = {}) {
   const link = new FakeLink();
   const told: unknown[] = [];
-  const listener = listening({ link, channel: "a", kept: undefined }, {
+  const listener = listenTo({ link, channel: "a", savedCursor: undefined }, {
     onEvent: ({ data }, cursor) => void told.push([data, cursor]),
     onGap: (gap) => void told.push(gap),
     onError: ({ code }) => void told.push(code),
@@ -71,7 +74,7 @@ function keeping(cursor?: string) {
     get: (channel) => Promise.resolve(saved.get(channel)),
     set: (channel, cursor) => void saved.set(channel, cursor),
   }, assert.fail);
-  return { saved, kept: Promise.resolve(cursors.forChannel("a")) };
+  return { saved, savedCursor: Promise.resolve(cursors.forChannel("a")) };
 }
 
 Deno.test("items come in order, and the cursor is behind the last that was read", async () => {
@@ -95,9 +98,9 @@ Deno.test("items come in order, and the cursor is behind the last that was read"
 
 Deno.test("a subscription without a place begins at the latest, and one with a store where that says", async () => {
   assert.equal(subscribe().feed.after, "latest");
-  const { kept, saved } = keeping(offsetOf(7));
+  const { savedCursor, saved } = keeping(offsetOf(7));
   const link = new FakeLink();
-  const events = subscription({ link, channel: "a", kept }, {});
+  const events = subscribeTo({ link, channel: "a", savedCursor }, {});
   await until("the store was asked", () => link.feeds.length === 1);
   const [feed] = link.feeds;
   assert.equal(feed?.after, offsetOf(7));
@@ -116,21 +119,21 @@ Deno.test("a subscription without a place begins at the latest, and one with a s
 });
 
 Deno.test("an event whose work throws is not kept as done", async () => {
-  const { kept, saved } = keeping();
+  const { savedCursor, saved } = keeping();
   const link = new FakeLink();
-  const events = subscription({ link, channel: "a", kept }, { after: offsetOf(0) });
+  const events = subscribeTo({ link, channel: "a", savedCursor }, { after: offsetOf(0) });
   link.feeds[0]?.listener.started(offsetOf(0));
   link.feeds[0]?.listener.event(event(1));
   const work = (async () => {
     for await (const _ of events) throw new Error("the database is away");
   })();
   await assert.rejects(work, /database/);
-  await (await kept).close();
+  await (await savedCursor).close();
   assert.equal(saved.get("a"), offsetOf(0));
 });
 
 Deno.test("a callback that works on is waited for, and then its cursor is kept", async () => {
-  const { kept, saved } = keeping();
+  const { savedCursor, saved } = keeping();
   const link = new FakeLink();
   const gates: PromiseWithResolvers<void>[] = [];
   const gate = () => {
@@ -138,7 +141,7 @@ Deno.test("a callback that works on is waited for, and then its cursor is kept",
     gates.push(made);
     return made.promise;
   };
-  const listener = listening({ link, channel: "a", kept }, {
+  const listener = listenTo({ link, channel: "a", savedCursor }, {
     after: offsetOf(0),
     onEvent: gate,
     onGap: gate,
@@ -273,7 +276,7 @@ Deno.test("a signal, before or while it waits, ends it without an error", async 
 
   const link = new FakeLink();
   const signal = AbortSignal.abort();
-  for await (const _ of subscription({ link, channel: "a", kept: undefined }, { signal })) {
+  for await (const _ of subscribeTo({ link, channel: "a", savedCursor: undefined }, { signal })) {
     assert.fail();
   }
   assert.equal(link.feeds.length, 0);

@@ -80,9 +80,9 @@ Deno.test("a byte order mark is no part of the stream, and an event that did not
 Deno.test("retry is taken where it is a number", () => {
   const parser = new EventSourceParser();
   parser.push(utf8.encode("retry: soon\n\n"));
-  assert.equal(parser.retry, undefined);
+  assert.equal(parser.retryMs, undefined);
   parser.push(utf8.encode("retry: 1500\nretry: -1\n\n"));
-  assert.equal(parser.retry, 1_500);
+  assert.equal(parser.retryMs, 1_500);
 });
 
 Deno.test("a line and an event without an end are refused instead of kept", () => {

@@ -1,0 +1,135 @@
+import type { TransportHost } from "../connection/transport.ts";
+import { fullJitter } from "../core/backoff.ts";
+import { isCredentialError, isRetryable } from "../core/errors.ts";
+import type { JsonObject } from "../core/json_object.ts";
+import type { WeirError } from "../core/weir_error.ts";
+
+/** Guards against a server that refuses each of many subscriptions, again and again. */
+const MAX_PENDING = 100;
+/** Least time before a subscription is retried. */
+const MIN_RETRY_MS = 1_000;
+/** The server's limit for messages in one frame. */
+const MAX_FRAME_MESSAGES = 256;
+
+export type OnAnswer = (answer: JsonObject, error?: WeirError) => void;
+
+export interface SocketSubscriptionsOptions {
+  readonly host: TransportHost;
+  /** Finds the offsets of `latest` and `earliest` over HTTP. */
+  readonly resolveStarts: (host: TransportHost) => Promise<void>;
+  /** Returns the text of a message whose answer goes to `onAnswer`. */
+  readonly format: (message: JsonObject, onAnswer: OnAnswer) => string;
+  readonly send: (frame: string) => void;
+}
+
+interface SocketSubscription {
+  readonly version: number;
+  isLive: boolean;
+}
+
+/** The subscriptions of a WebSocket, which has at most one per channel. */
+export class SocketSubscriptions {
+  readonly #options: SocketSubscriptionsOptions;
+  readonly #channels = new Map<string, SocketSubscription>();
+  #failures = 0;
+  #retryTimer: unknown;
+  #isResolving = false;
+
+  constructor(options: SocketSubscriptionsOptions) {
+    this.#options = options;
+  }
+
+  /** Subscribes to the wanted channels, and unsubscribes from all others. */
+  update(): void {
+    const { host: { channels }, send } = this.#options;
+    const wanted = channels.wanted();
+    const messages: string[] = [];
+    const names = new Set(wanted.map(({ channel }) => channel));
+    for (const channel of this.#channels.keys()) {
+      if (!names.has(channel)) messages.push(this.#unsubscribe(channel));
+    }
+    for (const { channel, after, version } of wanted) {
+      const current = this.#channels.get(channel);
+      if (current?.version === version) continue;
+      if (this.#pending >= MAX_PENDING || this.#retryTimer !== undefined) break;
+      if (current !== undefined) messages.push(this.#unsubscribe(channel));
+      messages.push(this.#subscribe(channel, after, version));
+    }
+    while (messages.length > 0) send(messages.splice(0, MAX_FRAME_MESSAGES).join("\n"));
+    if (!this.#isResolving && channels.unresolvedStarts(false).length > 0) {
+      void this.#resolveStarts();
+    }
+  }
+
+  /** Whether the server has accepted the subscription to the channel. */
+  isLive(channel: string): boolean | undefined {
+    return this.#channels.get(channel)?.isLive;
+  }
+
+  /** Forgets a subscription that the server has ended. */
+  delete(channel: string): void {
+    this.#channels.delete(channel);
+  }
+
+  close(): void {
+    const { platform } = this.#options.host;
+    platform.clearTimeout(this.#retryTimer);
+  }
+
+  /** Number of subscriptions without an answer. */
+  get #pending(): number {
+    return [...this.#channels.values()].filter(({ isLive }) => !isLive).length;
+  }
+
+  async #resolveStarts(): Promise<void> {
+    this.#isResolving = true;
+    try {
+      const { resolveStarts, host } = this.#options;
+      await resolveStarts(host);
+      this.#isResolving = false;
+      this.update(); // the resolved readers, and those that have come meanwhile
+    } catch {
+      this.#retryLater(); // the lazy chunk failed to load
+    }
+  }
+
+  #subscribe(channel: string, after: string, version: number): string {
+    const { host, format } = this.#options;
+    const subscribed: SocketSubscription = { version, isLive: false };
+    this.#channels.set(channel, subscribed);
+    return format({ op: "subscribe", channel, after }, ({ offset }, error) => {
+      if (host.signal.aborted || this.#channels.get(channel) !== subscribed) return;
+      if (error) {
+        this.#channels.delete(channel);
+        this.#refused(channel, error);
+      } else {
+        subscribed.isLive = true;
+        this.#failures = 0;
+        host.channels.started(channel, after, String(offset));
+      }
+      if (this.#pending % (MAX_PENDING / 2) === 0) this.update(); // many at once
+    });
+  }
+
+  #unsubscribe(channel: string): string {
+    this.#channels.delete(channel);
+    return this.#options.format({ op: "unsubscribe", channel }, () => {});
+  }
+
+  #refused(channel: string, error: WeirError): void {
+    const { host } = this.#options;
+    if (isCredentialError(error)) host.down(error);
+    else if (error.code === "internal" || isRetryable(error)) this.#retryLater(error.retryAfter);
+    else host.channels.ended(channel, error);
+  }
+
+  #retryLater(retryAfterMs?: number): void {
+    const { platform, signal } = this.#options.host;
+    if (signal.aborted) return;
+    this.#retryTimer ??= platform.setTimeout(() => {
+      this.#retryTimer = undefined;
+      this.#isResolving = false;
+      this.update();
+    }, retryAfterMs ?? MIN_RETRY_MS + fullJitter(this.#failures++, platform.random));
+  }
+}
