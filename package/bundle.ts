@@ -6,7 +6,7 @@ const BANNER = "/* weir-client, MIT */\n";
 
 /**
  * Decides the chunks of the package: one with every module of the client's first load, one with the
- * modules of `lazy_chunk.ts` that are not in it, and one for tabs.
+ * other modules of `lazy_chunk.ts`, and one with those of the tabs.
  *
  * esbuild makes a chunk for each set of entry points that share modules. As every entry point
  * imports the client here, there is only one such set.
@@ -28,6 +28,7 @@ const oneFirstLoad: Plugin = {
  * compares the list with the declarations.
  */
 export const INTERNAL_PROPERTIES = [
+  "baseMs",
   "candidates",
   "channels",
   "check",
@@ -51,6 +52,7 @@ export const INTERNAL_PROPERTIES = [
   "listener",
   "makeCall",
   "makePresence",
+  "maxMs",
   "onOpen",
   "openBetterTransport",
   "openEventStream",
@@ -75,6 +77,7 @@ export const INTERNAL_PROPERTIES = [
   "startResolved",
   "stopped",
   "timeoutMs",
+  "timers",
   "timing",
   "unresolvedStarts",
   "unsubscribed",
@@ -114,13 +117,63 @@ async function bundle(folder: URL, isMinified: boolean): Promise<void> {
     plugins: [oneFirstLoad],
     write: false,
   });
-  const entries = Object.keys(ENTRIES).map((name) => `${name}${suffix}.js`);
+  const modules = new Map<string, string>();
   for (const { path, text } of outputFiles) {
     const code = isMinified ? await minifyModule(text, { hasPureGetters: true }) : text;
-    const name = path.replace(/^.*\//, "");
-    await Deno.writeTextFile(
-      new URL(name, folder),
-      entries.includes(name) ? BANNER + code : code,
-    );
+    modules.set(path.replace(/^.*\//, ""), code);
   }
+  mergeIntoEntry(modules, `weir${suffix}.js`);
+  for (const [name, code] of modules) {
+    await Deno.writeTextFile(new URL(name, folder), BANNER + code);
+  }
+}
+
+/**
+ * Moves the chunk that an entry re-exports into the entry, so that a page loads one file. Other
+ * modules import from it by the names that it uses itself, which makes it smaller.
+ *
+ * @param modules their code by file name.
+ * @throws {Error} if esbuild's output has another form.
+ */
+function mergeIntoEntry(modules: Map<string, string>, entry: string): void {
+  const [, imports = "", chunk = "", exports = ""] =
+    /^import\s*{([^}]*)}\s*from\s*"\.\/([^"]*)";\s*export\s*{([^}]*)};?\s*$/
+      .exec(modules.get(entry) ?? "") ?? [];
+  const [clause, chunkExports = ""] = /export\s*{([^}]*)};?\s*$/.exec(modules.get(chunk) ?? "") ??
+    [];
+  if (clause === undefined) throw new Error(`${entry} has another form`);
+  const localOf = new Map(parseNames(chunkExports).map(({ from, to }) => [to, from]));
+  const importOf = new Map(parseNames(imports).map(({ from, to }) => [to, from]));
+  const exported = new Set<string>();
+  for (const { from, to } of parseNames(exports)) {
+    exported.add(formatName(localOf.get(importOf.get(from) ?? "") ?? from, to));
+  }
+  const code = (modules.get(chunk) ?? "").slice(0, -clause.length);
+  modules.delete(chunk);
+  modules.delete(entry);
+  const ofChunk = new RegExp(`import\\s*{([^}]*)}\\s*from\\s*"\\./${chunk}"`, "g");
+  for (const [name, text] of modules) {
+    const renamed = text.replaceAll(ofChunk, (_, names: string) => {
+      const list = parseNames(names).map(({ from, to }) => {
+        const local = localOf.get(from) ?? from;
+        exported.add(local);
+        return formatName(local, to);
+      });
+      return `import{${list}}from"./${entry}"`;
+    });
+    modules.set(name, renamed.replaceAll(`"./${chunk}"`, `"./${entry}"`));
+  }
+  modules.set(entry, `${code}export{${[...exported]}};\n`);
+}
+
+function formatName(from: string, to: string): string {
+  return from === to ? from : `${from} as ${to}`;
+}
+
+/** Parses the names of an import or export clause: `a, b as c`. */
+function parseNames(clause: string): readonly { readonly from: string; readonly to: string }[] {
+  return clause.split(",").map((name) => name.trim()).filter((name) => name !== "").map((name) => {
+    const [from = "", to = from] = name.split(/\s+as\s+/);
+    return { from, to };
+  });
 }

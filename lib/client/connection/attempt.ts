@@ -1,4 +1,4 @@
-import { deadline } from "../core/deadline.ts";
+import { deadline } from "../../shared/async/deadline.ts";
 import { closedError, isCredentialError, toRequestError } from "../core/errors.ts";
 import type { TransportName } from "../core/state.ts";
 import type { WeirError } from "../core/weir_error.ts";
@@ -55,7 +55,10 @@ export class Attempt {
     try {
       if (!credentials.kept) await credentials.renew();
       if (this.signal.aborted) return;
-      this.transport = await deadline(platform, timeoutMs, openTransport(this.#host), this.signal);
+      this.transport = await deadline(openTransport(this.#host), timeoutMs, {
+        signal: this.signal,
+        timers: platform,
+      });
     } catch (cause) {
       this.down(toRequestError(base, cause));
     }

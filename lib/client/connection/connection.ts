@@ -1,6 +1,6 @@
 import type { Credential } from "../api.ts";
-import { fullJitter } from "../core/backoff.ts";
-import { deadline, isTimeout } from "../core/deadline.ts";
+import { retryDelayMs } from "../core/retry_delay.ts";
+import { deadline, isTimeoutError } from "../../shared/async/deadline.ts";
 import {
   closedError,
   isCredentialError,
@@ -12,7 +12,7 @@ import type { JsonObject } from "../core/json_object.ts";
 import type { Call, Feed, FeedListener, Link } from "../core/link.ts";
 import { ObservableValue, runCallback } from "../core/observable.ts";
 import type { Platform } from "../core/platform.ts";
-import { randomId } from "../core/random_id.ts";
+import { randomId } from "../../shared/random_id.ts";
 import { type ConnectionState, type TransportName, TRANSPORTS } from "../core/state.ts";
 import type { WeirError } from "../core/weir_error.ts";
 import { Attempt, type AttemptEnd } from "./attempt.ts";
@@ -132,7 +132,7 @@ export class Connection implements Link {
     } catch (cause) {
       signal?.throwIfAborted();
       if (this.#closed) throw this.#closed;
-      throw isTimeout(cause) ? toRequestError(this.#context.base, cause) : cause;
+      throw isTimeoutError(cause) ? toRequestError(this.#context.base, cause) : cause;
     }
   }
 
@@ -147,7 +147,8 @@ export class Connection implements Link {
       channels.close(this.#end.signal.reason);
     }
     const released = Promise.allSettled(this.#released);
-    await deadline(platform, CLOSE_TIMEOUT_MS, released).catch(() => {}); // the rest ends later
+    // What takes longer ends later.
+    await deadline(released, CLOSE_TIMEOUT_MS, { timers: platform }).catch(() => {});
   }
 
   /** Why the client is closed. */
@@ -281,9 +282,9 @@ export class Connection implements Link {
   async #backOff(error: WeirError): Promise<void> {
     const { now, random, isHidden } = this.#platform;
     const retryAfterMs = Math.min(error.retryAfter ?? 0, MAX_RETRY_AFTER_MS);
-    let delay = fullJitter(this.#failures++, random);
+    let delay = retryDelayMs(this.#failures++, random);
     // Spread as well: the server told many clients the same.
-    if (retryAfterMs > 0) delay = Math.max(delay, retryAfterMs + fullJitter(0, random));
+    if (retryAfterMs > 0) delay = Math.max(delay, retryAfterMs + retryDelayMs(0, random));
     if (isHidden()) delay = Math.max(delay, HIDDEN_DELAY_MS * (1 + random()));
     const from = now();
     this.state.set({ status: "reconnecting", at: from + delay, delay, error });

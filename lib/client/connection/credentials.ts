@@ -1,5 +1,5 @@
 import type { Credential } from "../api.ts";
-import { deadline, isTimeout } from "../core/deadline.ts";
+import { deadline, isTimeoutError } from "../../shared/async/deadline.ts";
 import type { Platform } from "../core/platform.ts";
 import { WeirError } from "../core/weir_error.ts";
 
@@ -70,7 +70,7 @@ export class Credentials {
     const credential = (async () => await auth())();
     try {
       const presented = parseCredential(
-        await deadline(platform, AUTH_TIMEOUT_MS, credential, closed),
+        await deadline(credential, AUTH_TIMEOUT_MS, { signal: closed, timers: platform }),
       );
       this.isTicket = presented.ticket !== undefined;
       return this.kept = presented;
@@ -78,7 +78,7 @@ export class Credentials {
       const error = new WeirError("auth_failed", `\`auth\` failed: ${cause}`, { cause });
       const isRefusal = cause instanceof WeirError && cause.code === "auth_failed";
       // `fetch` throws a TypeError when there is no network.
-      const isTemporary = this.isAccepted || cause instanceof TypeError || isTimeout(cause);
+      const isTemporary = this.isAccepted || cause instanceof TypeError || isTimeoutError(cause);
       // A credential that is still there is used to its end.
       if (this.kept || (isTemporary && !isRefusal)) report(error);
       else fail(error);

@@ -1,4 +1,4 @@
-import { isTimeout } from "../core/deadline.ts";
+import { isTimeoutError } from "../../shared/async/deadline.ts";
 import type { TransportName } from "../core/state.ts";
 import type { AttemptEnd } from "./attempt.ts";
 import type { OpenTransport } from "./transport.ts";
@@ -33,7 +33,7 @@ export class TransportChoice {
    */
   shouldTryNext({ error: { code, cause } }: AttemptEnd, index: number, failures: number): boolean {
     if (code !== "unreachable" && code !== "bad_answer") return false;
-    if (this.candidates[index]?.name === "websocket" || isTimeout(cause)) return true;
+    if (this.candidates[index]?.name === "websocket" || isTimeoutError(cause)) return true;
     this.wasAway = true;
     return index <= failures;
   }
@@ -45,7 +45,7 @@ export class TransportChoice {
    */
   connectionEnded(index: number, { error }: AttemptEnd, isBlameless: boolean): void {
     this.#shortConnections = isBlameless ? 0 : this.#shortConnections + 1;
-    if (!isTimeout(error.cause) && this.#shortConnections < MAX_SHORT_CONNECTIONS) return;
+    if (!isTimeoutError(error.cause) && this.#shortConnections < MAX_SHORT_CONNECTIONS) return;
     this.#shortConnections = 0;
     this.first = Math.min(index + 1, this.candidates.length - 1);
   }

@@ -1,4 +1,4 @@
-import { delay } from "../core/delay.ts";
+import { pause } from "../../shared/async/delay.ts";
 import type { Platform } from "../core/platform.ts";
 import type { Attempt } from "./attempt.ts";
 
@@ -26,7 +26,7 @@ export async function openBetterTransport(
   { platform, current: { index, signal }, open, wasAway }: UpgradeOptions,
 ): Promise<Attempt | undefined> {
   for (let delayMs = wasAway ? FIRST_PROBE_INTERVAL_MS : PROBE_INTERVAL_MS;;) {
-    await delay(platform, delayMs, signal);
+    await pause(delayMs, { signal, timers: platform });
     for (let i = 0; i < index && !signal.aborted; i++) {
       const attempt = await open(i);
       if (!attempt.signal.aborted) return attempt;

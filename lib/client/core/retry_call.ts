@@ -1,8 +1,12 @@
-import { fullJitter } from "./backoff.ts";
+import { pause } from "../../shared/async/delay.ts";
+import { retryDelayMs } from "./retry_delay.ts";
 import { closedError, isRetryable } from "./errors.ts";
 import type { Link } from "./link.ts";
 import { onAbort } from "./on_abort.ts";
 import type { ConnectionState } from "./state.ts";
+
+/** The longest delay of a timer: 25 days. */
+const MAX_TIMER_MS = 2 ** 31 - 1;
 
 export interface RetryCallOptions {
   readonly signal?: AbortSignal;
@@ -40,7 +44,7 @@ export async function retryCall<T>(
     } catch (cause) {
       if (!isRetryable(cause)) throw cause;
       const { retryAfter } = cause;
-      const delayMs = retryAfter ?? fullJitter(failures++, random);
+      const delayMs = retryAfter ?? retryDelayMs(failures++, random);
       await waitForLink(link, signal, delayMs, retryAfter === undefined);
     }
   }
@@ -50,25 +54,20 @@ export async function retryCall<T>(
  * Resolves after `delayMs`, when the link closes, when `signal` aborts, and, if `endsWhenOpen`,
  * when the link can be called.
  */
-function waitForLink(
+async function waitForLink(
   link: Link,
   signal: AbortSignal | undefined,
-  delayMs?: number,
+  delayMs = MAX_TIMER_MS,
   endsWhenOpen = true,
 ): Promise<void> {
-  return new Promise((resolve) => {
-    const unsubscribe = link.state.subscribe((state) => {
-      if (state.status === "closed" || (endsWhenOpen && canCall(state))) end();
-    });
-    const timer = delayMs === undefined ? undefined : setTimeout(() => end(), delayMs);
-    const end = () => {
-      clearTimeout(timer);
-      unsubscribe();
-      removeListener();
-      resolve();
-    };
-    let removeListener = () => {};
-    removeListener = onAbort(signal, end);
-    if (link.state.value.status === "closed") end();
+  const over = new AbortController();
+  const end = () => over.abort();
+  const unsubscribe = link.state.subscribe((state) => {
+    if (state.status === "closed" || (endsWhenOpen && canCall(state))) end();
   });
+  const removeListener = onAbort(signal, end);
+  if (link.state.value.status === "closed") end();
+  await pause(delayMs, over);
+  unsubscribe();
+  removeListener();
 }

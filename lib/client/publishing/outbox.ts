@@ -1,7 +1,7 @@
 import type { Published, PublishOptions } from "../api.ts";
 import type { Link, Publication } from "../core/link.ts";
 import { onAbort } from "../core/on_abort.ts";
-import { randomId } from "../core/random_id.ts";
+import { randomId } from "../../shared/random_id.ts";
 import { retryCall } from "../core/retry_call.ts";
 import { WeirError } from "../core/weir_error.ts";
 

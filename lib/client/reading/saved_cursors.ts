@@ -1,7 +1,7 @@
+import { deadline } from "../../shared/async/deadline.ts";
+import { KeyedSerialQueue } from "../../shared/async/serial_queue.ts";
 import { isOffset } from "../../shared/offset.ts";
 import type { CursorStore } from "../api.ts";
-import { deadline } from "../core/deadline.ts";
-import { PLATFORM } from "../core/platform.ts";
 import { WeirError } from "../core/weir_error.ts";
 
 /** Least time between two writes of a channel's cursor. Guards against a disk write per event. */
@@ -19,8 +19,7 @@ type RunInOrder = <T>(work: () => Promise<T>) => Promise<T>;
 export class SavedCursors {
   readonly #store: CursorStore;
   readonly #onError: OnError;
-  /** The last operation of each channel, until it is done. */
-  readonly #last = new Map<string, Promise<unknown>>();
+  readonly #operations = new KeyedSerialQueue();
 
   constructor(store: CursorStore, onError: OnError) {
     this.#store = store;
@@ -29,21 +28,14 @@ export class SavedCursors {
 
   /** Returns the cursor of one subscription. */
   forChannel(channel: string): SavedCursor {
-    return new SavedCursor(this.#store, channel, this.#onError, (work) => {
-      const last = this.#last.get(channel);
-      const turn = last ? last.then(work) : work();
-      this.#last.set(channel, turn);
-      void turn.then(() => this.#last.get(channel) === turn && this.#last.delete(channel));
-      return turn;
-    });
+    const runInOrder: RunInOrder = (work) => this.#operations.run(channel, work);
+    return new SavedCursor(this.#store, channel, this.#onError, runInOrder);
   }
 
   /** Resolves when everything has been written, or after a second. */
   async flush(): Promise<void> {
-    const written = async () => {
-      while (this.#last.size > 0) await Promise.all(this.#last.values());
-    };
-    await deadline(PLATFORM, CLOSE_TIMEOUT_MS, written()).catch(() => {}); // the rest ends later
+    // What takes longer ends later.
+    await deadline(this.#operations.idle(), CLOSE_TIMEOUT_MS).catch(() => {});
   }
 }
 

@@ -1,5 +1,5 @@
 import { type ConnectionContext, urlOf } from "../connection/transport.ts";
-import { timeoutError } from "../core/deadline.ts";
+import { timeoutError } from "../../shared/async/deadline.ts";
 import { isCredentialError, isRetryable, toRequestError } from "../core/errors.ts";
 import { type JsonObject, parseJsonObject } from "../core/json_object.ts";
 import { onAbort } from "../core/on_abort.ts";

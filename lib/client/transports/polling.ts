@@ -1,5 +1,5 @@
 import type { Transport, TransportHost } from "../connection/transport.ts";
-import { delay } from "../core/delay.ts";
+import { pause } from "../../shared/async/delay.ts";
 import { badAnswerError } from "../core/errors.ts";
 import type { JsonObject } from "../core/json_object.ts";
 import type { ChannelGroup } from "./channel_group.ts";
@@ -57,7 +57,9 @@ async function poll(group: ChannelGroup, isLong: boolean): Promise<void> {
     waitSeconds = isLong && !hasMore
       ? Math.min(Math.max(1, heartbeatSeconds), MAX_WAIT_SECONDS)
       : 0;
-    if (isEarly || (!isLong && !hasMore)) await delay(platform, POLL_INTERVAL_MS, signal);
+    if (isEarly || (!isLong && !hasMore)) {
+      await pause(POLL_INTERVAL_MS, { signal, timers: platform });
+    }
   }
 }
 

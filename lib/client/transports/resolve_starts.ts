@@ -1,12 +1,12 @@
 import type { TransportHost } from "../connection/transport.ts";
-import { fullJitter } from "../core/backoff.ts";
-import { delay } from "../core/delay.ts";
+import { retryDelayMs } from "../core/retry_delay.ts";
+import { pause } from "../../shared/async/delay.ts";
 import { badAnswerError } from "../core/errors.ts";
 import type { JsonObject } from "../core/json_object.ts";
 import { offsetBefore } from "../core/offset.ts";
 import { WeirError } from "../core/weir_error.ts";
 import { isOffset } from "../../shared/offset.ts";
-import type { ProblemCode } from "../../shared/problem.ts";
+import type { ProblemCodeOf } from "../../shared/problem_codes.ts";
 import { requestJson } from "./http.ts";
 
 /** Timeout of a request for the first or last offset of a channel. */
@@ -14,20 +14,20 @@ const TIMEOUT_MS = 10_000;
 /** Least time before it is repeated. */
 const MIN_RETRY_MS = 1_000;
 
-/** Errors that are about the channel: other channels can still be read. */
-const CHANNEL_ERRORS: readonly string[] = [
-  "forbidden",
-  "bad_channel",
-  "bad_cursor",
-  "bad_parameter",
-  "channel_not_found",
-  "channel_reserved",
-  "cursor_other_channels",
-  "too_many_channels",
-] satisfies ProblemCode[];
+/** The server's errors about a channel: other channels can still be read. */
+const CHANNEL_ERRORS: Readonly<Record<ProblemCodeOf<"channel">, true>> = {
+  bad_channel: true,
+  bad_cursor: true,
+  bad_parameter: true,
+  channel_not_found: true,
+  channel_reserved: true,
+  cursor_other_channels: true,
+  forbidden: true,
+  too_many_channels: true,
+};
 
 export function isChannelError({ code }: WeirError): boolean {
-  return CHANNEL_ERRORS.includes(code);
+  return Object.hasOwn(CHANNEL_ERRORS, code);
 }
 
 /**
@@ -70,7 +70,8 @@ export async function resolveStartsWithRetry(host: TransportHost): Promise<void>
       await resolveStarts(host, false);
     } catch {
       // The transport reports errors of the credential and the server.
-      await delay(platform, MIN_RETRY_MS + fullJitter(failures++, platform.random), signal);
+      const delayMs = MIN_RETRY_MS + retryDelayMs(failures++, platform.random);
+      await pause(delayMs, { signal, timers: platform });
       signal.throwIfAborted();
     }
   }

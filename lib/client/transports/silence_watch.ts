@@ -1,5 +1,5 @@
 import type { ConnectionContext } from "../connection/transport.ts";
-import { timeoutError } from "../core/deadline.ts";
+import { timeoutError } from "../../shared/async/deadline.ts";
 import { unreachableError } from "../core/errors.ts";
 import type { WeirError } from "../core/weir_error.ts";
 

@@ -1,5 +1,5 @@
 import type { TransportHost } from "../connection/transport.ts";
-import { fullJitter } from "../core/backoff.ts";
+import { retryDelayMs } from "../core/retry_delay.ts";
 import { isCredentialError, isRetryable } from "../core/errors.ts";
 import type { JsonObject } from "../core/json_object.ts";
 import type { WeirError } from "../core/weir_error.ts";
@@ -130,6 +130,6 @@ export class SocketSubscriptions {
       this.#retryTimer = undefined;
       this.#isResolving = false;
       this.update();
-    }, retryAfterMs ?? MIN_RETRY_MS + fullJitter(this.#failures++, platform.random));
+    }, retryAfterMs ?? MIN_RETRY_MS + retryDelayMs(this.#failures++, platform.random));
   }
 }

@@ -4,7 +4,7 @@ import {
   type TransportHost,
   urlOf,
 } from "../connection/transport.ts";
-import { deadline } from "../core/deadline.ts";
+import { deadline } from "../../shared/async/deadline.ts";
 import { toAnswerError, unreachableError } from "../core/errors.ts";
 import { type JsonObject, parseJsonObject } from "../core/json_object.ts";
 import { onAbort } from "../core/on_abort.ts";
@@ -110,7 +110,7 @@ class SocketTransport implements Transport {
       const settle: OnAnswer = (answer, error) => error ? reject(error) : resolve(answer);
       this.#send(this.#format(message, settle));
     });
-    return await deadline(this.#host.platform, CALL_TIMEOUT_MS, answer, signal);
+    return await deadline(answer, CALL_TIMEOUT_MS, { signal, timers: this.#host.platform });
   };
 
   readonly #format = (message: JsonObject, onAnswer: OnAnswer): string => {

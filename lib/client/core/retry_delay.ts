@@ -1,0 +1,11 @@
+import { backoffMs } from "../../shared/async/backoff.ts";
+
+/** Upper bound of the first delay. */
+const BASE_MS = 500;
+/** Upper bound of every delay. */
+const MAX_MS = 30_000;
+
+/** Returns the milliseconds to wait before the next try, after `failures` earlier failures. */
+export function retryDelayMs(failures: number, random?: () => number): number {
+  return backoffMs(failures, { baseMs: BASE_MS, maxMs: MAX_MS, random });
+}
