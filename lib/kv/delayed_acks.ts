@@ -1,76 +1,76 @@
 import { setImmediate } from "node:timers";
 import { pause } from "../shared/async/delay.ts";
 
-/** Between two companion reads, and two looks whether the store is quiet, in ms. */
-const INTERVAL = 1;
-/** Companion reads under way at once. Met: a store that is away, and a pile of reads before it. */
+/** Time between two filler reads. */
+const INTERVAL_MS = 1;
+/** Filler reads under way. Guards against piling up reads while the store does not answer. */
 const MAX_READS = 16;
-/** How long {@link PromptKv.drain} waits, in ms: a store that is away does not answer. */
-const QUIET_LIMIT = 1_000;
-const NOTHING: Deno.KvKey = ["-"];
+/** Default timeout of {@link PromptKv.drain}. */
+const DRAIN_TIMEOUT_MS = 1_000;
+/** A key without a value. */
+const FILLER_KEY: Deno.KvKey = ["-"];
 
 export interface PromptKv {
-  /** The same store, on which no request is ever alone for long. */
+  /** The same store, with filler reads next to its requests. */
   readonly kv: Deno.Kv;
   /**
-   * From here on requests go without company. Resolves when none is under way, so that the store
-   * can be closed; after `limit` ms (1,000 unless told) also where one is: false. Closed then, the
-   * runtime's client takes a whole core for good, and other work of the isolate starves.
+   * Ends the filler reads and waits until no request is under way, for at most `timeoutMs` (1,000 by
+   * default). Returns false if a request is still under way: the store must not be closed then,
+   * because the runtime's client would use a whole core until the process ends.
    */
-  drain(limit?: number): Promise<boolean>;
+  drain(timeoutMs?: number): Promise<boolean>;
 }
 
 /**
- * Keeps the requests of a KV Connect client company. A request or an answer above about 1 kB that
- * is alone on the connection waits 44 ms for an acknowledgement (Nagle's algorithm against delayed
- * ACK) unless something follows it. So while any request is under way a tiny read follows every
- * millisecond: measured, it takes the median from one process to another from 46 ms to 7 and
- * publishing from 0.9 k/s to 9 k/s (docs/performance.md, with what else was tried).
+ * Avoids waiting for delayed TCP acknowledgements on a KV Connect connection. A request or answer
+ * above about 1 kB with nothing behind it waits 44 ms (Nagle's algorithm meets delayed ACK). So a
+ * tiny read is sent each millisecond while any request is under way. Measured, it takes the median
+ * from one process to another from 46 ms to 7, and publishing from 0.9 k/s to 9 k/s
+ * (docs/performance.md, with what else was tried).
  */
 export function avoidDelayedAcks(kv: Deno.Kv): PromptKv {
-  /** Companion reads under way. */
-  let reads = 0;
-  let underWay = 0;
+  let fillerReads = 0;
+  let requests = 0;
   let timer: ReturnType<typeof setTimeout> | undefined;
-  let isQuiet = false;
+  let isDraining = false;
 
-  function read(): void {
-    if (reads >= MAX_READS) return;
-    reads++;
-    // Its answer is of no use, and a failure is seen by the request that it accompanies.
-    const answered = () => void reads--;
-    kv.get(NOTHING).then(answered, answered);
+  function readFiller(): void {
+    if (fillerReads >= MAX_READS) return;
+    fillerReads++;
+    // A failure shows in the request that the read is for.
+    const settled = () => void fillerReads--;
+    kv.get(FILLER_KEY).then(settled, settled);
   }
 
-  function follow(): void {
+  function readFillers(): void {
     timer = undefined;
-    if (underWay === 0) return;
-    read();
-    timer = setTimeout(follow, INTERVAL);
+    if (requests === 0) return;
+    readFiller();
+    timer = setTimeout(readFillers, INTERVAL_MS);
   }
 
-  async function accompany<T>(request: () => Promise<T>): Promise<T> {
-    underWay++;
-    if (!isQuiet) timer ??= setTimeout(follow, 0); // in the same tick it would make matters worse
+  async function withFillers<T>(request: () => Promise<T>): Promise<T> {
+    requests++;
+    if (!isDraining) timer ??= setTimeout(readFillers, 0); // in the same tick it would be slower
     try {
       return await request();
     } finally {
-      underWay--;
+      requests--;
     }
   }
 
-  /** A write goes out right behind a read: the read's answer acknowledges the first part of it. */
-  async function commitBehindRead<T>(commit: () => Promise<T>): Promise<T> {
-    if (!isQuiet) {
-      underWay++;
-      read();
-      await nextTurn(); // so that its request is on its way
-      underWay--;
+  /** Sends a commit right behind a read, whose answer acknowledges the first part of the commit. */
+  async function behindFiller<T>(commit: () => Promise<T>): Promise<T> {
+    if (!isDraining) {
+      requests++;
+      readFiller();
+      await nextTurn(); // so that the read is sent first
+      requests--;
     }
-    return await accompany(commit);
+    return await withFillers(commit);
   }
 
-  const accompaniedKv = new Proxy(kv, {
+  const promptKv = new Proxy(kv, {
     get(target, name) {
       switch (name) {
         case "get":
@@ -78,20 +78,20 @@ export function avoidDelayedAcks(kv: Deno.Kv): PromptKv {
         case "set":
         case "delete": {
           const method = target[name].bind(target) as (...args: unknown[]) => Promise<unknown>;
-          return (...args: unknown[]) => accompany(() => method(...args));
+          return (...args: unknown[]) => withFillers(() => method(...args));
         }
         case "list":
           return (...args: Parameters<Deno.Kv["list"]>) => {
             const entries = target.list(...args);
             const next = entries.next.bind(entries);
-            entries.next = () => accompany(next);
+            entries.next = () => withFillers(next);
             return entries;
           };
         case "atomic":
           return () => {
             const atomic = target.atomic();
             const commit = atomic.commit.bind(atomic);
-            atomic.commit = () => commitBehindRead(commit);
+            atomic.commit = () => behindFiller(commit);
             return atomic;
           };
         default: {
@@ -103,17 +103,15 @@ export function avoidDelayedAcks(kv: Deno.Kv): PromptKv {
   });
 
   return {
-    kv: accompaniedKv,
-    async drain(limit = QUIET_LIMIT) {
-      isQuiet = true;
+    kv: promptKv,
+    async drain(timeoutMs = DRAIN_TIMEOUT_MS) {
+      isDraining = true;
       clearTimeout(timer);
       timer = undefined;
-      const end = performance.now() + limit;
-      const isBusy = () => underWay > 0 || reads > 0;
-      // Looked at between turns of the loop: whoever is answered may ask again at once.
-      while (isBusy() && performance.now() < end) {
-        await pause(INTERVAL);
-      }
+      const end = performance.now() + timeoutMs;
+      const isBusy = () => requests > 0 || fillerReads > 0;
+      // Checked between turns of the event loop: an answered caller may send its next request.
+      while (isBusy() && performance.now() < end) await pause(INTERVAL_MS);
       return !isBusy();
     },
   };

@@ -13,17 +13,17 @@ const members = (channelKey: ChannelKey) => ["member", tenantOf(channelKey), cha
 const isolateMembers = (isolate: string) => ["stay", isolate];
 const leaveRequests = (isolate: string) => ["parting", isolate];
 
-/** Every key that Weir writes. Nothing else builds keys. */
+/** Builds every key that Weir writes; nothing else does. */
 export const keys = {
   /** → the channel's head. */
   head: (channelKey: ChannelKey) => ["head", tenantOf(channelKey), channelOf(channelKey)],
   heads: (tenant: string) => ["head", tenant],
   allHeads: () => ["head"],
 
-  /** → how many channels the tenant has, as a sum. */
+  /** → the number of the tenant's channels, as a sum. */
   channelCount: (tenant: string) => ["channels", tenant],
 
-  /** → a record batch, by the sequence of its last event. */
+  /** → a record batch. `last` is the sequence of its last event. */
   batch: (
     channelKey: ChannelKey,
     epoch: Epoch,
@@ -31,7 +31,7 @@ export const keys = {
   ) => [...batches(channelKey, epoch), last],
   batches,
 
-  /** → a part of an event that is too large for one value. */
+  /** → one part of an event that is too large for one value. */
   chunk: (
     channelKey: ChannelKey,
     blob: string,
@@ -39,41 +39,41 @@ export const keys = {
   ) => [...chunks(channelKey, blob), index],
   chunks,
 
-  /** → which chunks were written for an append whose commit is still to come. */
+  /** → the chunks that were written for an append before its commit. */
   orphan: (append: string) => ["orphan", append],
   orphans: () => ["orphan"],
 
-  /** → where the event with this id is. */
+  /** → epoch and sequence of the event with this id. */
   seen: (
     channelKey: ChannelKey,
     id: string,
   ) => ["seen", tenantOf(channelKey), channelOf(channelKey), id],
 
-  /** → nothing: batches of this epoch wait for deletion. */
+  /** → nothing. Marks an epoch whose batches wait for deletion. */
   sweep: (
     channelKey: ChannelKey,
     epoch: Epoch,
   ) => ["sweep", tenantOf(channelKey), channelOf(channelKey), epoch],
   sweeps: () => ["sweep"],
 
-  /** Written by each commit that moved a channel of the shard. */
+  /** Written by each commit that stored events in a channel of the shard. */
   wake: (shard: number) => ["wake", shard],
-  /** → which channels a commit moved, by its versionstamp. */
+  /** → a row of the shard's change journal, by the versionstamp of its commit. */
   changes: (shard: number) => ["changed", shard],
   change: (shard: number, versionstamp: string) => ["changed", shard, versionstamp],
 
-  /** → an API key's hash and all about it, by its id, which is no tenant's own. */
+  /** → an API key and its hash. Ids are unique across tenants. */
   apiKey: (id: string) => ["api_key", id],
-  /** → what its tenant may know of an API key. */
+  /** → the part of an API key that its tenant sees. */
   apiKeyInfo: (tenant: string, id: string) => ["api_key_info", tenant, id],
   apiKeyInfos: (tenant: string) => ["api_key_info", tenant],
-  /** Written by each commit that adds a key to the tenant's: one after the other. */
+  /** Written by each commit that adds an API key of the tenant, so that they don't overlap. */
   apiKeyTurn: (tenant: string) => ["api_key_turn", tenant],
 
-  /** → a ticket's credential, by the ticket's hash. */
+  /** → a ticket's grant, by the ticket's hash. */
   ticket: (hash: string) => ["ticket", hash],
 
-  /** → what all isolates must hear, by the versionstamp of its commit. */
+  /** → an entry of the control journal, by the versionstamp of its commit. */
   control: () => ["control"],
 
   // Presence. Stored names predate the words of the code and stay: a "stay" is a member of an
@@ -82,12 +82,12 @@ export const keys = {
   /** → a member of the channel. */
   member: (channelKey: ChannelKey, member: string) => [...members(channelKey), member],
   members,
-  /** → how many members the channel has, as a sum. */
+  /** → the number of the channel's members, as a sum. */
   memberCount: (channelKey: ChannelKey) => ["members", tenantOf(channelKey), channelOf(channelKey)],
   /** → the lease of an isolate that has members. */
   isolate: (id: string) => ["isolate", id],
   isolates: () => ["isolate"],
-  /** → nothing: the isolate has the member. */
+  /** → nothing. Marks that the isolate has the member. */
   isolateMember: (isolate: string, channelKey: ChannelKey, member: string) => [
     ...isolateMembers(isolate),
     tenantOf(channelKey),
@@ -105,6 +105,6 @@ export const keys = {
   ],
   leaveRequests,
 
-  /** → who does a background work until when. */
+  /** → the lease of background work. */
   lease: (work: string) => ["lease", work],
 } as const satisfies Record<string, (...args: never[]) => Deno.KvKey>;

@@ -1,29 +1,32 @@
-/** Limits of Deno KV itself, in bytes and counts (docs.deno.com, "Key-Value store"; measured). */
+/** Limits of Deno KV (docs.deno.com, "Key-Value store"; measured). */
 export const KV_LIMITS = {
   valueBytes: 65_536,
-  /** Of all keys and values of one atomic commit. */
+  /** Keys and values of one atomic commit. */
   atomicBytes: 819_200,
-  /** Of the keys of its checks and mutations. */
+  /** Keys of its checks and mutations. */
   atomicKeyBytes: 81_920,
   atomicMutations: 1_000,
+  /** Keys of one `getMany()`. */
   getMany: 10,
+  /** Rows of one batch of `list()`. */
   list: 500,
+  /** Keys of one `watch()`. */
   watch: 10,
 } as const;
 
 /** How long a caller waits for a store that does not answer. */
 export const STORE_TIMEOUT_MS = 5_000;
 
-/** What differs between the stores behind Deno KV. */
+/** How the stores behind Deno KV differ. */
 export interface StoreTraits {
-  /** Checks in one atomic commit: a channel of a commit needs one. */
+  /** Checks in one atomic commit. Each of its channels needs one. */
   readonly maxChecks: number;
-  /** Commits that are worth having under way at once. */
+  /** Commits under way at once, beyond which more are no faster. */
   readonly maxCommitsInFlight: number;
 }
 
-/** A SQLite file in this process: commits run one after the other anyway. */
+/** A SQLite file in this process, which commits one after the other. */
 export const EMBEDDED_TRAITS: StoreTraits = { maxChecks: 100, maxCommitsInFlight: 1 };
 
-/** KV Connect: a round trip a commit, and ten checks in each. */
+/** KV Connect, where a commit takes a round trip and at most ten checks. */
 export const KV_CONNECT_TRAITS: StoreTraits = { maxChecks: 10, maxCommitsInFlight: 8 };

@@ -3,32 +3,32 @@ import { Problem } from "../shared/problem.ts";
 import { STORE_TIMEOUT_MS } from "./limits.ts";
 
 /**
- * What an error of Deno KV means to a caller. The store's own words tell, since its errors have no
- * codes (SQLite's result codes SQLITE_FULL, SQLITE_READONLY, SQLITE_IOERR by their messages).
+ * Converts an error of Deno KV. Its errors have no codes, so they are recognized by their messages:
+ * those of SQLITE_FULL, SQLITE_READONLY and SQLITE_IOERR.
  */
 export function storageProblem(cause: unknown): Problem {
   if (cause instanceof Problem) return cause;
   const message = cause instanceof Error ? cause.message : String(cause);
   if (/readonly database|read-only/i.test(message)) {
-    return new Problem("storage_read_only", "The store can be read but not written.", { cause });
+    return new Problem("storage_read_only", "The store is read-only.", { cause });
   }
   if (/disk is full|disk I\/O error|no space left/i.test(message)) {
-    return new Problem("storage_full", "The store's disk is full or fails.", { cause });
+    return new Problem("storage_full", "The store's disk is full or has failed.", { cause });
   }
   if (isTooLarge(cause)) {
-    return new Problem("internal", "The store takes no values of this size.", { cause });
+    return new Problem("internal", "The value is too large for the store.", { cause });
   }
-  return new Problem("storage_unavailable", "The store cannot be reached at the moment.", {
+  return new Problem("storage_unavailable", "The store does not answer.", {
     cause,
   });
 }
 
-/** True where the store refused what a commit holds, before it was sent. */
+/** Returns whether the client of the store refused a commit for its size, without sending it. */
 export function isTooLarge(cause: unknown): boolean {
   return cause instanceof TypeError && /^Too many|too large/.test(cause.message);
 }
 
-/** True where trying again later may help without anyone doing something about it. */
+/** Returns whether the store may recover by itself. */
 export function isOutage(problem: Problem): boolean {
   return problem.code === "storage_unavailable";
 }

@@ -7,14 +7,15 @@ import { EMBEDDED_TRAITS, KV_CONNECT_TRAITS, type StoreTraits } from "./limits.t
 import { retryLocked } from "./commit_retry.ts";
 import { WatchDoorbell } from "./watch_doorbell.ts";
 
-/** How long an isolate waits for its sibling's word that the file is their process's own, in ms. */
-const SIBLING_WAIT = 2_000;
+/** How long an isolate waits until another isolate of its process says that it has the file. */
+const SIBLING_TIMEOUT_MS = 2_000;
+const SIBLING_CHECK_INTERVAL_MS = 20;
 
-/** An open store and what goes with its kind. */
+/** An open store, with the parts that depend on its kind. */
 export interface Store {
   readonly kv: Deno.Kv;
   readonly doorbell: Doorbell;
-  /** Carries ephemeral events to the other isolates on the store. */
+  /** Passes ephemeral events to the other isolates on the store. */
   readonly relay: Relay;
   readonly traits: StoreTraits;
   close(): Promise<void>;
@@ -26,11 +27,11 @@ export class StoreInUseError extends Error {
 }
 
 /**
- * Opens the store at `target`: a file's path (or `:memory:`), a KV Connect URL, or nothing for the
- * platform's own store.
+ * Opens the store at `target`: the path of a file, `:memory:`, a KV Connect URL, or undefined for
+ * the platform's store.
  *
- * @throws {StoreInUseError} if another process has the file: watches do not cross processes on a
- * file, so its subscribers would miss events.
+ * @throws {StoreInUseError} if another process has the file open. Doorbells don't reach other
+ * processes on a file, so its subscribers would miss events.
  */
 export async function openStore(target: string | undefined): Promise<Store> {
   if (target === undefined || /^https?:/.test(target)) return await openShared(target);
@@ -40,7 +41,7 @@ export async function openStore(target: string | undefined): Promise<Store> {
   }
   const lock = await lockFile(`${target}.lock`);
   try {
-    // Isolates that start at once make the file's tables at once: one after the other.
+    // Isolates that start together create the tables together, and lock each other out.
     const kv = await retryLocked(() => Deno.openKv(target));
     return embedded(kv, await Deno.realPath(target), () => lock?.close());
   } catch (cause) {
@@ -52,7 +53,7 @@ export async function openStore(target: string | undefined): Promise<Store> {
 async function openShared(target: string | undefined): Promise<Store> {
   const handle = await Deno.openKv(target);
   const watchKv = await Deno.openKv(target);
-  // The platform's own store is reached in another way, and bills its reads.
+  // The platform's store has another protocol and bills reads.
   const { kv, drain } = target === undefined
     ? { kv: handle, drain: () => Promise.resolve(true) }
     : avoidDelayedAcks(handle);
@@ -66,7 +67,7 @@ async function openShared(target: string | undefined): Promise<Store> {
       await doorbell.close();
       const isIdle = await drain();
       watchKv.close();
-      if (isIdle) handle.close(); // else the process's end does
+      if (isIdle) handle.close(); // otherwise the process's end closes it
     },
   };
 }
@@ -87,25 +88,27 @@ function embedded(kv: Deno.Kv, name: string, unlock: () => void): Store {
 }
 
 /**
- * Holds the file for this process: one isolate has the lock, and the environment, which isolates
- * of a process share and other processes don't see, tells its siblings. Undefined for a sibling.
+ * Reserves the file for this process. One isolate holds the lock and tells the others through the
+ * environment, which is shared within a process only.
+ *
+ * @returns the lock, or undefined if another isolate of this process holds it.
  */
 async function lockFile(path: string): Promise<Deno.FsFile | undefined> {
   const file = await Deno.open(path, { create: true, write: true });
   const name = `WEIR_INTERNAL_LOCK_${path}`;
-  const own = String(Deno.pid); // a child that inherits the environment has another
+  const own = String(Deno.pid); // a child process that inherits the environment has another id
   if (await file.tryLock(true)) {
     Deno.env.set(name, own);
     return file;
   }
   file.close();
-  for (const end = performance.now() + SIBLING_WAIT; performance.now() < end;) {
+  for (const end = performance.now() + SIBLING_TIMEOUT_MS; performance.now() < end;) {
     if (Deno.env.get(name) === own) return undefined;
-    await pause(20);
+    await pause(SIBLING_CHECK_INTERVAL_MS);
   }
   throw new StoreInUseError(
     `Cannot open ${
       path.slice(0, -".lock".length)
-    }: another process has it. Stop that one, or let both use a KV Connect server (WEIR_KV=https://…).`,
+    }: another process has it open. Stop that process, or let both use a KV Connect server (WEIR_KV=https://…).`,
   );
 }
