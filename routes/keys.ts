@@ -1,11 +1,7 @@
 import type { Context } from "hono";
 import { z } from "zod";
-import {
-  type CreatedKey,
-  grantOf,
-  type KeyInfo,
-  MAX_KEY_BYTES,
-} from "../lib/auth/api_key_store.ts";
+import { type CreatedKey, grantOf, MAX_KEY_BYTES } from "../lib/auth/api_key_store.ts";
+import type { KeyInfo } from "../lib/auth/api_key_rows.ts";
 import type { Caller } from "../lib/auth/caller.ts";
 import { scopeSchema } from "../lib/auth/scope.ts";
 import { formatTime } from "../lib/shared/event.ts";

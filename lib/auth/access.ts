@@ -14,11 +14,12 @@ import {
 } from "./control_journal.ts";
 import { CredentialSwaps } from "./credential_swaps.ts";
 import { Credentials } from "./credentials.ts";
+import { keySourceOf } from "./key_source.ts";
 import type { LimitTable } from "./limit_settings.ts";
 import { Limiter } from "./limiter.ts";
 import { Revocations } from "./revocations.ts";
 import type { Scope } from "./scope.ts";
-import { keySourceOf, SigningKeys, type SigningKeysOptions } from "./signing_keys.ts";
+import { SigningKeys, type SigningKeysOptions } from "./signing_keys.ts";
 import { TicketStore } from "./ticket_store.ts";
 
 /** The configured signing keys cannot be used. Its message is a sentence for the operator. */

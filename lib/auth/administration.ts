@@ -47,12 +47,11 @@ export class Administration {
     const { apiKeys, audit } = this.#options;
     const { tenant } = by.authority;
     const grace = graceMs / 1_000;
-    const rotated = await apiKeys.rotate(
-      tenant,
-      id,
-      { graceMs },
-      ({ id: replacedBy }) => audit.recordBy(by, "key.rotated", { key: id, replacedBy, grace }),
-    );
+    const rotated = await apiKeys.rotate(tenant, id, {
+      graceMs,
+      announce: ({ id: replacedBy }) =>
+        audit.recordBy(by, "key.rotated", { key: id, replacedBy, grace }),
+    });
     if (rotated === undefined) return undefined;
     await this.keyChanged(tenant, id, rotated.oldEndsAt);
     return rotated;

@@ -1,36 +1,24 @@
 import { timingSafeEqual } from "node:crypto";
-import { keys } from "../kv/keys.ts";
 import { ConflictError, retryConflicts, retryLocked } from "../kv/commit_retry.ts";
+import { keys } from "../kv/keys.ts";
 import { STORE_TIMEOUT_MS } from "../kv/limits.ts";
 import { withStoreTimeout } from "../kv/storage_problem.ts";
 import type { Tenant } from "../shared/channel.ts";
 import { Problem, quote } from "../shared/problem.ts";
 import { type ApiKey, hashApiKey, isApiKeyId, newApiKey, parseApiKey } from "./api_key.ts";
+import { ApiKeyRows, type KeyInfo, type StoredKey } from "./api_key_rows.ts";
 import type { Grant } from "./authority.ts";
 import type { Scope } from "./scope.ts";
 
-/** Keys that a tenant has at once. Met: a store, and a list, that one tenant fills. */
+/** Keys per tenant. Guards against one tenant that fills the store and its lists. */
 export const MAX_API_KEYS = 1_000;
-/** Bytes of a key's name and scope as JSON. Met: a scope that no value of the store can hold. */
+/** Bytes of a key's name and scope as JSON. Guards against values too large for the store. */
 export const MAX_KEY_BYTES = 16_384;
 
-/** How long a key's rows outlive it, in ms: its holder is told that it has expired. */
-const EXPIRED_MS = 60_000;
-/** Stands for the hash of an id that doesn't exist; no text has it. */
+/** Compared instead of a hash for an unknown id; no text has this hash. */
 const NO_HASH = "0".repeat(64);
 
 const utf8 = new TextEncoder();
-
-/** What a tenant may know of its key. Times are milliseconds since 1970. */
-export interface KeyInfo {
-  readonly id: string;
-  readonly name?: string | undefined;
-  readonly scope: Scope;
-  readonly createdAt: number;
-  readonly expiresAt?: number | undefined;
-  /** The id of the key that has taken its place: it ends at `expiresAt`. */
-  readonly replacedBy?: string | undefined;
-}
 
 export interface NewKey {
   readonly name?: string | undefined;
@@ -40,29 +28,29 @@ export interface NewKey {
 }
 
 export interface CreatedKey {
-  /** The key itself. It is kept nowhere and shown only now. */
+  /** The key itself. It is not stored and only returned here. */
   readonly key: string;
   readonly info: KeyInfo;
 }
 
 interface RotatedKey extends CreatedKey {
-  /** When the key whose place it has taken ends: milliseconds since 1970. */
+  /** When the replaced key expires: milliseconds since 1970. */
   readonly oldEndsAt: number;
 }
 
-/** Told of a key before it is stored; where this fails it isn't. */
+/** Called with a key before it is stored. The key is not stored if this fails. */
 type Announce = (info: KeyInfo) => Promise<void>;
 
-interface StoredKey {
-  readonly tenant: Tenant;
-  readonly hash: string;
-  readonly info: KeyInfo;
+interface RotateOptions {
+  /** How long the replaced key stays valid; 0 ends it immediately. */
+  readonly graceMs: number;
+  readonly announce?: Announce;
 }
 
-/** What adding a key writes. */
+/** What storing a new key writes. */
 interface KeyPlan {
   readonly info: KeyInfo;
-  /** The key whose place it takes: as it was, and as it is then. */
+  /** The key that the new one replaces: its row before, and its info afterwards. */
   readonly replaced?: {
     readonly entry: Deno.KvEntry<StoredKey>;
     readonly info: KeyInfo;
@@ -71,23 +59,35 @@ interface KeyPlan {
   };
 }
 
+interface AddOptions {
+  readonly tenant: Tenant;
+  readonly key: ApiKey;
+  /** Plans the change; called again after each conflict. Undefined if there is nothing to do. */
+  readonly plan: () => Promise<KeyPlan | undefined>;
+  readonly announce: Announce | undefined;
+}
+
 /**
- * The tenants' API keys. Only their hashes are stored. Every method throws a {@link Problem}
- * `storage_*` where the store fails; what a tenant is not the owner of does not exist for it.
+ * Stores the API keys of all tenants, as hashes only. All methods throw a {@link Problem}
+ * `storage_*` if the store fails. A key of another tenant is treated as nonexistent.
  */
 export class ApiKeyStore {
   readonly #kv: Deno.Kv;
   readonly #now: () => number;
+  readonly #rows: ApiKeyRows;
 
   /** @param now milliseconds since 1970. */
   constructor(kv: Deno.Kv, now: () => number = Date.now) {
     this.#kv = kv;
     this.#now = now;
+    this.#rows = new ApiKeyRows(kv, now);
   }
 
   /**
-   * @throws {Problem} `bad_body` for a name and scope of more than 16 KiB, `tenant_limit` where the
-   * tenant has 1,000 keys, `contended`; what `announce` throws
+   * Creates a key.
+   *
+   * @throws {Problem} `bad_body` if name and scope have more than 16 KiB, `tenant_limit` if the
+   * tenant has 1,000 keys, `contended`; errors of `announce`.
    */
   async create(
     tenant: Tenant,
@@ -97,20 +97,21 @@ export class ApiKeyStore {
     const key = newApiKey();
     const info: KeyInfo = { id: key.id, name, scope, createdAt: this.#now(), expiresAt };
     requireSize(info);
-    await withStoreTimeout(this.#add(tenant, key, () => Promise.resolve({ info }), announce));
+    const plan = () => Promise.resolve({ info });
+    await withStoreTimeout(this.#add({ tenant, key, plan, announce }));
     return { key: key.text, info };
   }
 
-  /** What the tenant may know of its key `id`, or undefined where it has no such key. */
+  /** Returns what the tenant may know of its key `id`; undefined if it has no such key. */
   async get(tenant: Tenant, id: string): Promise<KeyInfo | undefined> {
-    return (await withStoreTimeout(this.#own(tenant, id)))?.value.info;
+    return (await withStoreTimeout(this.#rows.getOwn(tenant, id)))?.value.info;
   }
 
   /**
-   * At most `limit` keys of the tenant, by id, behind the id `after`; `next` is the `after` of the
-   * next page, if there is more.
+   * Lists at most `limit` keys of the tenant, by id, starting behind the id `after`. If there are
+   * more, `next` is the `after` of the next page.
    *
-   * @throws {Problem} `bad_parameter` where `after` is no id.
+   * @throws {Problem} `bad_parameter` if `after` is not an id.
    */
   async list(
     tenant: Tenant,
@@ -118,38 +119,40 @@ export class ApiKeyStore {
     limit: number,
   ): Promise<{ readonly keys: readonly KeyInfo[]; readonly next: string | undefined }> {
     if (after !== undefined && !isApiKeyId(after)) {
-      throw new Problem("bad_parameter", `${quote(after)} is no id of a key.`);
+      throw new Problem("bad_parameter", `${quote(after)} is not the id of an API key.`);
     }
-    const found = await withStoreTimeout(this.#live(tenant, after, limit + 1));
+    const found = await withStoreTimeout(this.#rows.list(tenant, { after, limit: limit + 1 }));
     const page = found.slice(0, limit);
     return { keys: page, next: found.length > limit ? page.at(-1)?.id : undefined };
   }
 
   /**
-   * Makes a key with the name, scope and end of key `id`, which itself ends in `graceMs` (0: at
-   * once) or when it would have ended anyway, if that is sooner.
+   * Replaces the key `id` by a new one with the same name, scope and expiry. The old key expires
+   * after the grace period, or when it would have expired anyway if that is sooner.
    *
-   * @returns undefined where the tenant has no such key, or it has been replaced before.
-   * @throws {Problem} `tenant_limit` where the tenant has 1,000 keys, and this one would stay for a
-   * while; `contended`; what `announce` throws
+   * @returns undefined if the tenant has no such key or it was replaced before.
+   * @throws {Problem} `tenant_limit` if the tenant has 1,000 keys and the old key is not removed
+   * immediately; `contended`; errors of `announce`.
    */
   async rotate(
     tenant: Tenant,
     id: string,
-    { graceMs }: { readonly graceMs: number },
-    announce?: Announce,
+    { graceMs, announce }: RotateOptions,
   ): Promise<RotatedKey | undefined> {
     const key = newApiKey();
-    const plan = () => this.#planRotation(tenant, id, key.id, graceMs);
-    const added = await withStoreTimeout(this.#add(tenant, key, plan, announce));
+    const plan = async () => {
+      const entry = await this.#rows.getOwn(tenant, id);
+      return entry && this.#planRotation(entry, key.id, graceMs);
+    };
+    const added = await withStoreTimeout(this.#add({ tenant, key, plan, announce }));
     if (added?.replaced === undefined) return undefined;
     return { key: key.text, info: added.info, oldEndsAt: added.replaced.endsAt };
   }
 
-  /** Whether there was such a key of the tenant; it ends at once. */
+  /** Removes the tenant's key, which ends immediately. Returns whether there was one. */
   async remove(tenant: Tenant, id: string): Promise<boolean> {
     const remove = async () => {
-      if (await this.#own(tenant, id) === undefined) return false;
+      if (await this.#rows.getOwn(tenant, id) === undefined) return false;
       const atomic = this.#kv.atomic()
         .delete(keys.apiKey(id))
         .delete(keys.apiKeyInfo(tenant, id));
@@ -160,45 +163,41 @@ export class ApiKeyStore {
   }
 
   /**
-   * What the holder of the key `text` may do.
+   * Returns the grant of the key `text`.
    *
-   * @throws {Problem} `key_invalid`: the same for a wrong secret and for an id that doesn't exist.
+   * @throws {Problem} `key_invalid`: the same for a wrong secret and for an unknown id.
    */
   async find(text: string): Promise<Grant> {
     const key = parseApiKey(text);
     if (key === undefined) {
       throw new Problem(
         "key_invalid",
-        "This is no API key: its length, its characters or its checksum is wrong.",
+        "This is not an API key: its length, its characters or its checksum is wrong.",
       );
     }
-    const { value } = await withStoreTimeout(this.#kv.get<StoredKey>(keys.apiKey(key.id)));
+    const { value } = await withStoreTimeout(this.#rows.get(key.id));
     const isRight = isEqual(hashApiKey(key.text), value?.hash ?? NO_HASH);
     if (value === null || !isRight) {
-      throw new Problem("key_invalid", "There is no such API key, or there is no more.");
+      throw new Problem("key_invalid", "This API key does not exist or was removed.");
     }
     const { tenant, info } = value;
-    if (isExpired(info, this.#now())) {
-      throw new Problem("key_invalid", "This API key has expired.");
-    }
+    if (this.#rows.isExpired(info)) throw new Problem("key_invalid", "This API key has expired.");
     return grantOf(tenant, info);
   }
 
-  /** What the holder of the tenant's key `id` may do now; undefined where there is no such key. */
+  /** Returns the current grant of the tenant's key `id`; undefined if there is no such key. */
   async current(tenant: Tenant, id: string): Promise<Grant | undefined> {
     const info = await this.get(tenant, id);
     return info === undefined ? undefined : grantOf(tenant, info);
   }
 
-  async #planRotation(
-    tenant: Tenant,
-    id: string,
+  #planRotation(
+    entry: Deno.KvEntry<StoredKey>,
     newId: string,
     graceMs: number,
-  ): Promise<KeyPlan | undefined> {
-    const entry = await this.#own(tenant, id);
-    if (entry === undefined || entry.value.info.replacedBy !== undefined) return undefined;
+  ): KeyPlan | undefined {
     const { info } = entry.value;
+    if (info.replacedBy !== undefined) return undefined;
     const now = this.#now();
     const endsAt = Math.min(info.expiresAt ?? Infinity, now + graceMs);
     return {
@@ -208,106 +207,80 @@ export class ApiKeyStore {
   }
 
   /**
-   * Stores `key` as `plan` says, planned anew where another change of the tenant's keys was first:
-   * so that their number is exact.
+   * Stores a key as planned. Concurrent changes of the tenant's keys conflict, and the later one is
+   * planned again, so that the number of keys never exceeds the limit.
    *
-   * @returns the plan that was carried out; undefined where nothing is planned.
+   * @returns the plan that was carried out; undefined if nothing was planned.
    */
-  async #add(
-    tenant: Tenant,
-    key: ApiKey,
-    plan: () => Promise<KeyPlan | undefined>,
-    announce: Announce | undefined,
-  ): Promise<KeyPlan | undefined> {
+  async #add({ tenant, key, plan, announce }: AddOptions): Promise<KeyPlan | undefined> {
     const start = performance.now();
     let planned: KeyPlan | undefined;
     let isAnnounced = false;
     const add = async () => {
       const turn = await this.#kv.get(keys.apiKeyTurn(tenant));
-      const kept = await this.#live(tenant);
-      // The KV Connect client sends a commit again when its answer was lost: then it is refused.
-      if (kept.some(({ id }) => id === key.id)) return planned;
+      const existing = await this.#rows.list(tenant);
+      // The KV Connect client repeats a commit whose answer was lost, and then it conflicts.
+      if (existing.some(({ id }) => id === key.id)) return planned;
       planned = await plan();
       if (planned === undefined) return undefined;
-      const { info, replaced } = planned;
-      const ended = replaced !== undefined && isExpired(replaced.info, this.#now()) ? 1 : 0;
-      if (kept.length - ended >= MAX_API_KEYS) {
-        throw new Problem(
-          "tenant_limit",
-          `A tenant has ${MAX_API_KEYS} keys at the most: remove some.`,
-        );
-      }
-      if (!isAnnounced) await announce?.(info);
+      this.#requireRoom(existing, planned);
+      if (!isAnnounced) await announce?.(planned.info);
       isAnnounced = true;
-      // Whoever asked was told that it failed. Met: a key that nobody was shown, in another's place.
+      // Guards against a key that replaces another after its caller has received a timeout.
       if (performance.now() - start > STORE_TIMEOUT_MS) {
-        throw new Error("nobody waits for the key any more");
+        throw new Error("storing the API key took too long");
       }
-      const atomic = this.#kv.atomic()
-        .check(turn, { key: keys.apiKey(info.id), versionstamp: null })
-        .set(turn.key, 0);
-      this.#put(atomic, { tenant, hash: hashApiKey(key.text), info });
-      if (replaced !== undefined) {
-        this.#put(atomic.check(replaced.entry), { ...replaced.entry.value, info: replaced.info });
-      }
-      const { ok } = await retryLocked(() => atomic.commit());
-      if (!ok) throw new ConflictError();
+      await this.#commit({ tenant, hash: hashApiKey(key.text), info: planned.info }, planned, turn);
       return planned;
     };
     const contended = "Too many concurrent changes of this tenant's API keys; try again.";
     return await retryConflicts(add, contended);
   }
 
-  #put(atomic: Deno.AtomicOperation, stored: StoredKey): void {
-    const { tenant, info } = stored;
-    const { expiresAt } = info;
-    const options = expiresAt === undefined
-      ? {}
-      : { expireIn: Math.max(expiresAt - this.#now(), 0) + EXPIRED_MS };
-    atomic.set(keys.apiKey(info.id), stored, options);
-    atomic.set(keys.apiKeyInfo(tenant, info.id), info, options);
+  /** @throws {Problem} `tenant_limit` */
+  #requireRoom(existing: readonly KeyInfo[], { replaced }: KeyPlan): void {
+    const removed = replaced !== undefined && this.#rows.isExpired(replaced.info) ? 1 : 0;
+    if (existing.length - removed < MAX_API_KEYS) return;
+    throw new Problem("tenant_limit", `A tenant has at most ${MAX_API_KEYS} API keys.`);
   }
 
-  async #own(tenant: Tenant, id: string): Promise<Deno.KvEntry<StoredKey> | undefined> {
-    if (!isApiKeyId(id)) return undefined;
-    const entry = await this.#kv.get<StoredKey>(keys.apiKey(id));
-    if (entry.value === null || entry.value.tenant !== tenant) return undefined;
-    return isExpired(entry.value.info, this.#now()) ? undefined : entry;
-  }
-
-  /** The tenant's keys that have not expired, by id. */
-  async #live(tenant: Tenant, after = "", limit = Infinity): Promise<readonly KeyInfo[]> {
-    const live: KeyInfo[] = [];
-    // Just after the id `after`; numbers sort behind all strings.
-    const start = [...keys.apiKeyInfos(tenant), after, 0];
-    const end = [...keys.apiKeyInfos(tenant), 0];
-    for await (const { value } of this.#kv.list<KeyInfo>({ start, end })) {
-      if (!isExpired(value, this.#now())) live.push(value);
-      if (live.length >= limit) break;
+  /** @throws {ConflictError} if the tenant's keys have changed since `turn` was read. */
+  async #commit(
+    stored: StoredKey,
+    { replaced }: KeyPlan,
+    turn: Deno.KvEntryMaybe<unknown>,
+  ): Promise<void> {
+    const atomic = this.#kv.atomic()
+      .check(turn, { key: keys.apiKey(stored.info.id), versionstamp: null })
+      .set(turn.key, 0);
+    this.#rows.set(atomic, stored);
+    if (replaced !== undefined) {
+      this.#rows.set(atomic.check(replaced.entry), {
+        ...replaced.entry.value,
+        info: replaced.info,
+      });
     }
-    return live;
+    const { ok } = await retryLocked(() => atomic.commit());
+    if (!ok) throw new ConflictError();
   }
 }
 
-/** What the holder of the tenant's key may do. */
+/** Returns the grant of a tenant's key. */
 export function grantOf(tenant: Tenant, { id, createdAt, expiresAt, scope }: KeyInfo): Grant {
   return { tenant, kind: "key", keyId: id, issuedAt: createdAt, expiresAt, scope };
 }
 
-function isExpired({ expiresAt }: KeyInfo, now: number): boolean {
-  return expiresAt !== undefined && now >= expiresAt;
-}
-
-/** In constant time. */
+/** Compares hashes in constant time. */
 function isEqual(hash: string, other: string): boolean {
   return timingSafeEqual(utf8.encode(hash), utf8.encode(other));
 }
 
+/** @throws {Problem} `bad_body` */
 function requireSize({ name, scope }: KeyInfo): void {
   const bytes = utf8.encode(JSON.stringify({ name, scope })).length;
   if (bytes <= MAX_KEY_BYTES) return;
   throw new Problem(
     "bad_body",
-    `The name and the scope of a key have ${MAX_KEY_BYTES} bytes at the most, these have ${bytes}.`,
+    `The name and the scope of an API key have ${bytes} bytes; at most ${MAX_KEY_BYTES} are allowed.`,
   );
 }

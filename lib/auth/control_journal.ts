@@ -8,22 +8,22 @@ import { waitAtMost } from "../shared/async/deadline.ts";
 import type { Grant } from "./authority.ts";
 import type { RevocationEntry } from "./revocations.ts";
 
-/** What the doorbell is rung for: no tenant and no channel, whose names can't be these. */
+/** The channel key that the doorbell rings for. No tenant or channel can have these names. */
 const CONTROL_KEY = channelKeyOf("$weir" as Tenant, "$control" as Channel);
 
 /** How long an entry about open connections stays for other isolates to read, in ms. */
 export const NOTICE_MS = 60_000;
-/** How long closing waits for a look at a store that doesn't answer, in ms. */
+/** How long closing waits for a read of a store that does not answer, in ms. */
 const CLOSE_TIMEOUT_MS = 1_000;
 
-/** The stream goes on with another credential, in whichever isolate it is. */
+/** Gives a stream, in any isolate, another credential. */
 export interface SwapEntry {
   readonly type: "swap";
   readonly stream: string;
   readonly grant: Grant;
 }
 
-/** An API key has another end than before. */
+/** Changes the expiry of an API key. */
 export interface ApiKeyEntry {
   readonly type: "key";
   readonly tenant: Tenant;
@@ -32,68 +32,69 @@ export interface ApiKeyEntry {
   readonly expiresAt: number;
 }
 
-/** What isolates tell each other. A reader ignores types that it doesn't know. */
+/** An entry of the journal. Readers ignore unknown types. */
 export type ControlEntry = RevocationEntry | SwapEntry | ApiKeyEntry;
 
 interface JournalRow<Entry> {
   readonly entry: Entry;
-  /** Milliseconds since 1970; from then on nobody is told of it. */
+  /** Milliseconds since 1970 at which the entry is no longer applied; never if undefined. */
   readonly expiresAt: number | undefined;
 }
 
 export interface ControlJournalOptions<Entry> {
   readonly kv: Deno.Kv;
   readonly doorbell: Doorbell;
-  /** Told of each entry, with the key of its row, until the journal is closed. */
+  /** Receives each entry, with the key of its row, until the journal is closed. */
   readonly onEntry: (entry: Entry, key: Deno.KvKey) => void;
-  /** Told once when the store goes away, and of each error of `onEntry`. */
+  /** Called once when the store becomes unavailable, and for each error of `onEntry`. */
   readonly onError: (cause: unknown) => void;
-  /** Milliseconds between two looks for what the doorbell missed. @default {1000} */
+  /** How often the journal is read without a ring, in ms. @default {1000} */
   readonly pollMs?: number;
   /** Milliseconds since 1970. @default {Date.now} */
   readonly now?: () => number;
 }
 
 /**
- * How the isolates of all processes on a store tell each other what concerns open connections.
- * Every isolate is told of every entry: those that stand when it opens the journal before anything
- * else, later ones by a doorbell, or by a poll within a second where that is lost.
+ * Carries what concerns open connections between the isolates of all processes on a store, as rows
+ * that every isolate reads: existing ones while it opens the journal, later ones when the doorbell
+ * rings, or by a poll within a second if a ring is lost.
  *
- * Others' entries come in the order of their commits, own ones as soon as they are durable: an own
- * one may overtake another's. Each row is told once; a commit that the KV Connect client repeats
- * because its answer was lost leaves two rows, so that entries must bear being told twice.
+ * Entries of other isolates arrive in the order of their commits. Own entries are applied as soon
+ * as they are durable, possibly before earlier ones of others. Each row is applied once, but the KV
+ * Connect client repeats a commit whose answer was lost, which leaves two rows: applying an entry
+ * must be idempotent.
  *
- * While the store is away one look waits for it, inside the KV Connect client, and no other joins it.
- * It goes on when the client next tries: 40–140 ms after the store was back, measured over outages
- * of 3 to 30 s.
+ * While the store is unavailable, one read waits inside the KV Connect client and no other starts.
+ * It continues when the client retries: 40–140 ms after the store was back, measured over outages of
+ * 3 to 30 s.
  */
 export class ControlJournal<Entry extends { readonly type: string } = ControlEntry> {
   readonly #options: ControlJournalOptions<Entry>;
   readonly #now: () => number;
   readonly #ringing: Disposable;
   readonly #poll: ReturnType<typeof setInterval>;
-  /** Versionstamp of the last row that was read. */
+  /** The versionstamp of the last row that was read. */
   #cursor = "";
-  /** Own rows behind the cursor, which have been told already. */
+  /** Versionstamps of own rows after the cursor, which have been applied already. */
   readonly #ahead = new Set<string>();
-  /** The look under way. */
-  #looking: Promise<void> | undefined;
-  /** Whether something may have come since the look under way began to read. */
-  #isDue = false;
-  #isAway = false;
+  /** The running read. */
+  #reading: Promise<void> | undefined;
+  /** Whether rows may have been added since the running read began. */
+  #isStale = false;
+  #isUnavailable = false;
   #isClosed = false;
 
   private constructor(options: ControlJournalOptions<Entry>) {
     this.#options = options;
     this.#now = options.now ?? Date.now;
-    const look = () => void this.#look().catch(() => {}); // told by #watch
-    this.#ringing = options.doorbell.listen(CONTROL_KEY, look);
-    this.#poll = setInterval(look, options.pollMs ?? 1_000);
+    const read = () => void this.#read().catch(() => {}); // #watch reports it
+    this.#ringing = options.doorbell.listen(CONTROL_KEY, read);
+    this.#poll = setInterval(read, options.pollMs ?? 1_000);
   }
 
   /**
-   * Resolves when `onEntry` was told of all entries that stand; while the store is away it waits
-   * as the store's client does, since nobody can say what was revoked.
+   * Resolves when `onEntry` has received all existing entries. While the store is unavailable it
+   * waits as the store's client does, since revocations cannot be known.
    *
    * @throws {Problem} `storage_*`
    */
@@ -102,7 +103,7 @@ export class ControlJournal<Entry extends { readonly type: string } = ControlEnt
   ): Promise<ControlJournal<Entry>> {
     const journal = new ControlJournal<Entry>(options);
     try {
-      await journal.#look();
+      await journal.#read();
       return journal;
     } catch (cause) {
       await journal.close();
@@ -111,11 +112,11 @@ export class ControlJournal<Entry extends { readonly type: string } = ControlEnt
   }
 
   /**
-   * Resolves with the row's key when the entry is durable and was told here.
+   * Resolves with the row's key when the entry is durable and applied here.
    *
-   * @param expiresAt milliseconds since 1970 at which it is forgotten; undefined: never.
+   * @param expiresAt milliseconds since 1970 at which the row is deleted; never if undefined.
    * @param replaces rows that are deleted in the same commit.
-   * @throws {Problem} `storage_*`: then it may become durable yet, and is told if it does.
+   * @throws {Problem} `storage_*`: the entry may still become durable, and is applied if it does.
    */
   async write(
     entry: Entry,
@@ -138,35 +139,35 @@ export class ControlJournal<Entry extends { readonly type: string } = ControlEnt
     doorbell.committed([CONTROL_KEY], versionstamp);
     if (versionstamp > this.#cursor) {
       this.#ahead.add(versionstamp);
-      this.#tell(row, key);
+      this.#apply(row, key);
     }
     return key;
   }
 
-  /** Nobody is told of anything from here on. The store must still be open. */
+  /** Stops calling `onEntry`. The store must still be open. */
   async close(): Promise<void> {
     this.#isClosed = true;
     clearInterval(this.#poll);
     this.#ringing[Symbol.dispose]();
-    const looking = this.#looking?.catch(() => {}); // told by #watch
-    if (looking !== undefined) await waitAtMost(looking, CLOSE_TIMEOUT_MS);
+    const reading = this.#reading?.catch(() => {}); // #watch reports it
+    if (reading !== undefined) await waitAtMost(reading, CLOSE_TIMEOUT_MS);
   }
 
-  /** Reads what has come; one look at a time, which goes on if something may have come meanwhile. */
-  #look(): Promise<void> {
-    this.#isDue = true;
-    if (this.#looking === undefined) {
-      this.#looking = this.#readOn();
-      void this.#watch(this.#looking);
+  /** Reads new rows, one read at a time. A running read repeats if rows may have been added. */
+  #read(): Promise<void> {
+    this.#isStale = true;
+    if (this.#reading === undefined) {
+      this.#reading = this.#readRows();
+      void this.#watch(this.#reading);
     }
-    return this.#looking;
+    return this.#reading;
   }
 
-  async #readOn(): Promise<void> {
+  async #readRows(): Promise<void> {
     try {
-      while (this.#isDue && !this.#isClosed) {
-        this.#isDue = false;
-        // Just behind the cursor; numbers sort behind all strings.
+      while (this.#isStale && !this.#isClosed) {
+        this.#isStale = false;
+        // Just after the cursor: numbers sort after all strings.
         const start = [...keys.control(), this.#cursor, 0];
         const end = [...keys.control(), 0];
         const rows = this.#options.kv.list<JournalRow<Entry>>({ start, end }, {
@@ -174,29 +175,29 @@ export class ControlJournal<Entry extends { readonly type: string } = ControlEnt
         });
         for await (const { key, value, versionstamp } of rows) {
           this.#cursor = versionstamp;
-          if (!this.#ahead.delete(versionstamp)) this.#tell(value, key);
+          if (!this.#ahead.delete(versionstamp)) this.#apply(value, key);
         }
-        // Those that were replaced before they were read.
+        // Rows that were replaced before they were read.
         for (const own of this.#ahead) if (own < this.#cursor) this.#ahead.delete(own);
       }
     } finally {
-      this.#looking = undefined;
+      this.#reading = undefined;
     }
   }
 
-  /** Says that a look failed or takes too long: once, until one succeeds. */
-  async #watch(look: Promise<void>): Promise<void> {
+  /** Reports a read that fails or takes too long: once, until one succeeds. */
+  async #watch(read: Promise<void>): Promise<void> {
     try {
-      await withStoreTimeout(look);
-      this.#isAway = false;
+      await withStoreTimeout(read);
+      this.#isUnavailable = false;
     } catch (problem) {
-      if (this.#isAway || this.#isClosed) return;
-      this.#isAway = true;
+      if (this.#isUnavailable || this.#isClosed) return;
+      this.#isUnavailable = true;
       this.#options.onError(problem);
     }
   }
 
-  #tell({ entry, expiresAt }: JournalRow<Entry>, key: Deno.KvKey): void {
+  #apply({ entry, expiresAt }: JournalRow<Entry>, key: Deno.KvKey): void {
     if (this.#isClosed || (expiresAt !== undefined && expiresAt <= this.#now())) return;
     try {
       this.#options.onEntry(entry, key);

@@ -5,27 +5,27 @@ import type { Tenant } from "../shared/channel.ts";
 import { quote } from "../shared/problem.ts";
 import { tenantSchema } from "./scope.ts";
 
-/** All that a token can be signed with. `EdDSA` is Ed25519. */
+/** The supported signature algorithms. `EdDSA` is Ed25519. */
 export const ALGORITHMS = ["HS256", "RS256", "ES256", "EdDSA"] as const;
 export type Algorithm = typeof ALGORITHMS[number];
 
-/** Met: a set that costs more to import than its tokens to verify. */
+/** Guards against a set that costs more to import than its tokens to verify. */
 export const MAX_SIGNING_KEYS = 100;
-/** Met: names that fill logs and lists of what is revoked. */
+/** Guards against names that fill logs and lists of revocations. */
 const MAX_KID_CHARS = 256;
-/** RFC 7518 §3.3. Met: a modulus that can be factored. */
+/** RFC 7518 §3.3. Guards against a modulus that can be factored. */
 const MIN_RSA_BITS = 2_048;
-/** RFC 7518 §3.2. Met: a secret that can be guessed. */
+/** RFC 7518 §3.2. Guards against a secret that can be guessed. */
 const MIN_SECRET_BYTES = 32;
 
-/** What tokens are verified by: a public key, or a secret for HS256. */
+/** A key that verifies tokens: a public key, or a secret for HS256. */
 export interface VerificationKey {
   /** The JWK's `kid`, or its thumbprint (RFC 7638). */
   readonly kid: string;
   readonly algorithm: Algorithm;
-  /** The only tenant that it signs for, where its JWK names one as `weir_tenant`. */
+  /** The only tenant that it may sign for, if its JWK has `weir_tenant`. */
   readonly tenant: Tenant | undefined;
-  /** SHA-256 of the key's own members and its tenant, in base64url: alike for the same key only. */
+  /** SHA-256 of the key's material and its tenant, in base64url: identifies the key. */
   readonly fingerprint: string;
   readonly key: CryptoKey;
 }
@@ -33,15 +33,15 @@ export interface VerificationKey {
 const setSchema = z.object({ keys: z.array(z.unknown()).min(1).max(MAX_SIGNING_KEYS) });
 
 /** 32 bytes. */
-const coordinate = z.string().regex(/^[\w-]{43}$/, "32 bytes in base64url are needed");
+const coordinate = z.string().regex(/^[\w-]{43}$/, "must be 32 bytes in base64url");
 
-/** The members that make the public key, or the secret: others, private ones too, are dropped. */
+/** The members of the public key or the secret. Others, also private ones, are dropped. */
 const materialSchema = z.discriminatedUnion("kty", [
   z.object({ kty: z.literal("oct"), k: z.string() }),
   z.object({ kty: z.literal("RSA"), n: z.string(), e: z.string() }),
   z.object({ kty: z.literal("EC"), crv: z.literal("P-256"), x: coordinate, y: coordinate }),
   z.object({ kty: z.literal("OKP"), crv: z.literal("Ed25519"), x: coordinate }),
-], "one of oct, RSA, EC and OKP is needed");
+], "must be oct, RSA, EC or OKP");
 type Material = z.infer<typeof materialSchema>;
 
 const ALGORITHM_OF: Readonly<Record<Material["kty"], Algorithm>> = {
@@ -62,11 +62,11 @@ const aboutSchema = z.object({
 type About = z.infer<typeof aboutSchema>;
 
 /**
- * The keys of a JWK set. Those of a URL that can't be used are left out with a warning: they may be
- * there for something else.
+ * Parses a JWK set. A key that cannot be used is an error, or only a warning if the set comes from a
+ * URL, where the key may have another purpose.
  *
- * @param isForeign whether it comes from a URL.
- * @throws {Error} with a sentence for the operator, without any key.
+ * @param isForeign whether the set comes from a URL.
+ * @throws {Error} with a sentence for the operator that contains no key.
  */
 export async function parseKeys(
   text: string,
@@ -77,9 +77,9 @@ export async function parseKeys(
   for (const [i, jwk] of parseSet(text).entries()) {
     try {
       const { key, isPrivate } = await parseKey(jwk);
-      if (keys.has(key.kid)) throw new Error(`another key is ${quote(key.kid)} too`);
+      if (keys.has(key.kid)) throw new Error(`another key has the "kid" ${quote(key.kid)} too`);
       keys.set(key.kid, key);
-      if (isPrivate) warnings.push(`key ${i + 1} is a private one: only its public part is needed`);
+      if (isPrivate) warnings.push(`key ${i + 1} is private: only its public part is needed`);
     } catch (cause) {
       const fault = `key ${i + 1} cannot be used: ${cause instanceof Error ? cause.message : ""}`;
       if (!isForeign) throw new Error(fault);
@@ -95,11 +95,13 @@ function parseSet(text: string): readonly unknown[] {
   try {
     value = JSON.parse(text);
   } catch {
-    // V8's message has a piece of the text in it.
-    throw new Error("it is no JSON");
+    // V8's message contains a part of the text.
+    throw new Error("it is not JSON");
   }
   const { data } = setSchema.safeParse(value);
-  if (data === undefined) throw new Error(`it is no {"keys": […]} of 1–${MAX_SIGNING_KEYS} keys`);
+  if (data === undefined) {
+    throw new Error(`it is not {"keys": […]} with 1–${MAX_SIGNING_KEYS} keys`);
+  }
   return data.keys;
 }
 
@@ -117,25 +119,25 @@ async function parseKey(jwk: unknown): Promise<{ key: VerificationKey; isPrivate
   };
 }
 
-/** It says no more of a secret than any token that was signed with it. */
+/** Reveals no more about a secret than any token that was signed with it. */
 function fingerprintOf(material: Material, tenant: Tenant | undefined): string {
   return createHash("sha256").update(JSON.stringify([material, tenant])).digest("base64url");
 }
 
 function checkPurpose({ alg, use, key_ops: operations }: About, algorithm: Algorithm): void {
   if (alg !== undefined && alg !== algorithm) {
-    throw new Error(`its "alg" is ${quote(alg)}, and such a key can only be for ${algorithm}`);
+    throw new Error(`its "alg" is ${quote(alg)}, but a key of this type is for ${algorithm}`);
   }
   if (use !== undefined && use !== "sig") throw new Error(`its "use" is ${quote(use)}, not "sig"`);
   if (operations?.some((name) => name === "verify" || name === "sign") === false) {
-    throw new Error(`its "key_ops" do not have "verify"`);
+    throw new Error(`its "key_ops" do not include "verify"`);
   }
 }
 
 async function importKey(material: Material, algorithm: Algorithm): Promise<CryptoKey> {
   const key = await importJWK(material, algorithm).catch(() => {
-    // The message may have something of the key in it.
-    throw new Error(`its members make no key for ${algorithm}`);
+    // The message may contain a part of the key.
+    throw new Error(`its members are not a valid key for ${algorithm}`);
   });
   if (key instanceof Uint8Array) {
     if (key.length < MIN_SECRET_BYTES) {
@@ -145,7 +147,7 @@ async function importKey(material: Material, algorithm: Algorithm): Promise<Cryp
     return await crypto.subtle.importKey("raw", new Uint8Array(key), hmac, false, ["verify"]);
   }
   if ("modulusLength" in key.algorithm && Number(key.algorithm.modulusLength) < MIN_RSA_BITS) {
-    throw new Error(`it is an RSA key of less than ${MIN_RSA_BITS} bits`);
+    throw new Error(`it is an RSA key with less than ${MIN_RSA_BITS} bits`);
   }
   return key;
 }

@@ -3,20 +3,20 @@ import { Problem, quote } from "../shared/problem.ts";
 import type { Grant } from "./authority.ts";
 
 /**
- * Revocations that a tenant has at once. Met: memory of every isolate, and its start, that one
- * tenant fills.
+ * Revocations per tenant. Guards against one tenant that fills the memory of every isolate and slows
+ * down their start.
  */
 export const MAX_PER_TENANT = 100_000;
-/** UTF-16 units of a value. Met: the same, by long values. */
+/** UTF-16 code units of a value. Guards against filling memory with long values. */
 export const MAX_VALUE_LENGTH = 1_024;
 
-/** Rows of one value that are remembered; it has several only if isolates wrote at once. */
+/** Rows kept per value. There are several only if isolates revoke it at the same time. */
 const MAX_ROWS = 10;
 
 export const REVOCATION_KINDS = ["jti", "sub", "kid", "tenant", "key"] as const;
 export type RevocationKind = typeof REVOCATION_KINDS[number];
 
-/** Credentials of a tenant that are no longer good. */
+/** Names credentials of a tenant that are no longer valid. */
 export interface Revocation {
   readonly tenant: Tenant;
   readonly kind: RevocationKind;
@@ -33,17 +33,17 @@ export interface RevocationEntry {
 }
 
 interface RevocationsOptions {
-  /** Makes an entry durable and has it applied in every isolate, here before it resolves. */
+  /** Makes an entry durable and applies it in every isolate; here, before it resolves. */
   readonly write: (
     entry: RevocationEntry,
     expiresAt: number | undefined,
     replaces: readonly Deno.KvKey[],
   ) => Promise<unknown>;
-  /** Milliseconds between the issue and the end of a token at the most. */
+  /** The longest lifetime of a token, in ms. */
   readonly maxTokenLifetimeMs: number;
-  /** Milliseconds that clocks may differ. */
+  /** How much clocks may differ, in ms. */
   readonly skewMs: number;
-  /** Told of each revocation that is news, with what tells whom it concerns. */
+  /** Called for each new revocation, with a predicate for the grants that it revokes. */
   readonly onRevoked?: (matches: (grant: Grant) => boolean) => void;
   /** Milliseconds since 1970. @default {Date.now} */
   readonly now?: () => number;
@@ -51,36 +51,37 @@ interface RevocationsOptions {
 
 interface KnownRevocation {
   readonly revocation: Revocation;
-  /** Milliseconds since 1970 from which on all that it revokes has expired; or infinite. */
+  /** Milliseconds since 1970 at which all that it revokes has expired; or Infinity. */
   readonly expiresAt: number;
   readonly rows: readonly Deno.KvKey[];
 }
 
 /**
- * What is revoked, for all tenants, in memory. What is to be known comes by {@link apply} from the
- * control journal, which may tell things twice and in any order.
+ * Keeps the revocations of all tenants in memory. They arrive from the control journal by
+ * {@link apply}, possibly twice and in any order.
  *
  * - `jti`: the token with this id.
- * - `sub`: tokens of this subject that were issued at or before the revocation, or don't say when.
- * - `kid`: all of the tenant's tokens that this key signed, also later ones.
+ * - `sub`: tokens of this subject that were issued at or before the revocation, or have no `iat`.
+ * - `kid`: all of the tenant's tokens that this key signed, including future ones.
  * - `tenant`: the tenant's tokens and API keys that were issued at or before the revocation, or
- *   don't say when.
+ *   have no issue time.
  * - `key`: the API key with this id.
  *
- * A token says in whole seconds when it was issued (RFC 7519 §4.1.6), rounded down. So one that was
- * issued in the second of a revocation counts as issued before it, even if that came after; who
- * wants a new one at once asks again a second later. When that was, the issuer's clock says.
+ * A token's `iat` is in whole seconds (RFC 7519 §4.1.6), rounded down, by the issuer's clock. A token
+ * issued in the second of a revocation therefore counts as issued before it. A client that needs a
+ * new token immediately must ask again a second later.
  *
- * `jti` and `sub` are forgotten when whatever they revoke has expired, and `key` after as long: the
- * key itself is to be removed from its store. The others stay.
+ * Revocations of `jti` and `sub` are dropped once everything that they revoke has expired, and those
+ * of `key` after the same time, because the key itself is also removed from its store. The others
+ * stay.
  */
 export class Revocations {
   readonly #options: RevocationsOptions;
   readonly #now: () => number;
-  /** What each tenant has revoked, by kind and value. */
+  /** Each tenant's revocations, by kind and value. */
   readonly #byTenant = new Map<Tenant, Map<string, KnownRevocation>>();
-  /** Those that expire, in about that order: their lifetimes are all the same. */
-  readonly #ending = new Set<KnownRevocation>();
+  /** Revocations that expire, roughly in that order, since all have the same lifetime. */
+  readonly #expiring = new Set<KnownRevocation>();
 
   constructor(options: RevocationsOptions) {
     this.#options = options;
@@ -88,66 +89,66 @@ export class Revocations {
   }
 
   /**
-   * Resolves when it is durable and in force here; elsewhere it is within 3 s.
+   * Resolves when the revocation is durable and in force here. Other isolates follow within 3 s.
    *
-   * @param value of no meaning for `tenant`.
-   * @throws {Problem} `bad_parameter` for a value that is empty or of more than 1,024 characters;
-   * `tenant_limit` where the tenant has 100,000 revocations, except for `tenant` and for one that
-   * stands already; `storage_*`: then it may be in force or not, and should be tried again.
+   * @param value ignored for `tenant`.
+   * @throws {Problem} `bad_parameter` if the value is empty or has more than 1,024 characters;
+   * `tenant_limit` if the tenant has 100,000 revocations, except for `tenant` and for a repeated
+   * revocation; `storage_*`: it may or may not be in force, and should be repeated.
    */
   async revoke(tenant: Tenant, kind: RevocationKind, value: string): Promise<void> {
     if (kind === "tenant") value = tenant;
     if (value === "" || value.length > MAX_VALUE_LENGTH) {
       throw new Problem(
         "bad_parameter",
-        `Cannot revoke ${kind} ${quote(value)}: it has 1–${MAX_VALUE_LENGTH} characters.`,
+        `Cannot revoke ${kind} ${quote(value)}: a value has 1–${MAX_VALUE_LENGTH} characters.`,
       );
     }
-    this.#forgetExpired();
+    this.#dropExpired();
     const known = this.#find(tenant, kind, value);
     const count = this.#byTenant.get(tenant)?.size ?? 0;
     if (known === undefined && kind !== "tenant" && count >= MAX_PER_TENANT) {
       throw new Problem(
         "tenant_limit",
-        `A tenant has ${MAX_PER_TENANT} revocations at the most; revoke the whole tenant instead.`,
+        `A tenant has at most ${MAX_PER_TENANT} revocations. Revoke the whole tenant instead.`,
       );
     }
-    // What is replaced must not count for less, whichever clock it was written by.
+    // Must not be earlier than the revocation it replaces, even if that was by another clock.
     const at = Math.max(this.#now(), known?.revocation.at ?? 0);
     const revocation: Revocation = { tenant, kind, value, at };
-    const end = this.#endOf(revocation);
+    const expiresAt = this.#expiryOf(revocation);
     await this.#options.write(
       { type: "revocation", revocation },
-      end === Infinity ? undefined : end,
+      expiresAt === Infinity ? undefined : expiresAt,
       known?.rows ?? [],
     );
   }
 
   /**
-   * Takes in what the control journal tells, and passes it on if it revokes more than before.
+   * Applies an entry of the control journal. Calls `onRevoked` if it revokes more than before.
    *
-   * @param row its key in the store, which a later revocation of the same deletes.
+   * @param row its key in the store, which a later revocation of the same value deletes.
    */
   apply({ revocation }: RevocationEntry, row: Deno.KvKey): void {
-    this.#forgetExpired();
+    this.#dropExpired();
     const { tenant, kind, value, at } = revocation;
     const known = this.#find(tenant, kind, value);
-    const isNews = known === undefined || known.revocation.at < at;
-    const latest = isNews ? revocation : known.revocation;
-    const item: KnownRevocation = {
+    const isNew = known === undefined || known.revocation.at < at;
+    const latest = isNew ? revocation : known.revocation;
+    const updated: KnownRevocation = {
       revocation: latest,
-      expiresAt: this.#endOf(latest),
+      expiresAt: this.#expiryOf(latest),
       rows: [...known?.rows ?? [], row].slice(-MAX_ROWS),
     };
-    const items = this.#byTenant.get(tenant) ?? new Map<string, KnownRevocation>();
-    const replaced = items.get(nameOf(kind, value));
-    if (replaced !== undefined) this.#ending.delete(replaced);
-    this.#byTenant.set(tenant, items.set(nameOf(kind, value), item));
-    if (item.expiresAt !== Infinity) this.#ending.add(item);
-    if (isNews) this.#options.onRevoked?.((grant) => revokes(revocation, grant));
+    const byKey = this.#byTenant.get(tenant) ?? new Map<string, KnownRevocation>();
+    const replaced = byKey.get(mapKeyOf(kind, value));
+    if (replaced !== undefined) this.#expiring.delete(replaced);
+    this.#byTenant.set(tenant, byKey.set(mapKeyOf(kind, value), updated));
+    if (updated.expiresAt !== Infinity) this.#expiring.add(updated);
+    if (isNew) this.#options.onRevoked?.((grant) => revokes(revocation, grant));
   }
 
-  /** Never for who needs no credential. Costs a few look-ups. */
+  /** Returns whether the grant is revoked, with a few map look-ups. Anonymous grants never are. */
   isRevoked(grant: Grant): boolean {
     if (!this.#byTenant.has(grant.tenant)) return false;
     const { tenant, tokenId, subject, keyId } = grant;
@@ -157,9 +158,9 @@ export class Revocations {
       this.#isRevokedBy(grant, grant.kind === "key" ? "key" : "kid", keyId);
   }
 
-  /** What the tenant has revoked and may still matter. */
+  /** Lists the tenant's revocations that may still have an effect. */
   list(tenant: Tenant): readonly Revocation[] {
-    this.#forgetExpired();
+    this.#dropExpired();
     const now = this.#now();
     return [...this.#byTenant.get(tenant)?.values() ?? []]
       .filter(({ expiresAt }) => expiresAt > now)
@@ -168,36 +169,36 @@ export class Revocations {
 
   #isRevokedBy(grant: Grant, kind: RevocationKind, value: string | undefined): boolean {
     if (value === undefined) return false;
-    const item = this.#find(grant.tenant, kind, value);
-    return item !== undefined && revokes(item.revocation, grant);
+    const found = this.#find(grant.tenant, kind, value);
+    return found !== undefined && revokes(found.revocation, grant);
   }
 
   #find(tenant: Tenant, kind: RevocationKind, value: string): KnownRevocation | undefined {
-    const item = this.#byTenant.get(tenant)?.get(nameOf(kind, value));
-    return item !== undefined && item.expiresAt > this.#now() ? item : undefined;
+    const found = this.#byTenant.get(tenant)?.get(mapKeyOf(kind, value));
+    return found !== undefined && found.expiresAt > this.#now() ? found : undefined;
   }
 
-  /** A token may have been issued by a clock ahead of ours, and is good a little past its end. */
-  #endOf({ kind, at }: Revocation): number {
+  /** Allows for a token issued by a clock ahead of ours, and for the skew after its expiry. */
+  #expiryOf({ kind, at }: Revocation): number {
     const { maxTokenLifetimeMs, skewMs } = this.#options;
     return kind === "kid" || kind === "tenant" ? Infinity : at + maxTokenLifetimeMs + 2 * skewMs;
   }
 
-  #forgetExpired(): void {
+  #dropExpired(): void {
     const now = this.#now();
-    for (const item of this.#ending) {
-      if (item.expiresAt > now) return;
-      this.#ending.delete(item);
-      const { tenant, kind, value } = item.revocation;
-      const items = this.#byTenant.get(tenant);
-      items?.delete(nameOf(kind, value));
-      if (items?.size === 0) this.#byTenant.delete(tenant);
+    for (const oldest of this.#expiring) {
+      if (oldest.expiresAt > now) return;
+      this.#expiring.delete(oldest);
+      const { tenant, kind, value } = oldest.revocation;
+      const byKey = this.#byTenant.get(tenant);
+      byKey?.delete(mapKeyOf(kind, value));
+      if (byKey?.size === 0) this.#byTenant.delete(tenant);
     }
   }
 }
 
-/** One string, so that it can key a Map; kinds have no colon. */
-function nameOf(kind: RevocationKind, value: string): string {
+/** Returns a key for Maps; kinds contain no colon. */
+function mapKeyOf(kind: RevocationKind, value: string): string {
   return `${kind}:${value}`;
 }
 

@@ -7,15 +7,15 @@ import { Problem } from "../shared/problem.ts";
 import { randomBase62 } from "./api_key.ts";
 import type { Grant } from "./authority.ts";
 
-/** How long a ticket can be used, in ms. Met: a URL that is found in a log or a history. */
+/** How long a ticket is valid, in ms. Guards against a URL found in a log or a history. */
 export const TICKET_MS = 30_000;
 
 const PREFIX = "wt_";
-/** 190 bits. Met: guessing. */
+/** 190 bits. Guards against guessing. */
 const SECRET_LENGTH = 32;
 const FORM = new RegExp(`^${PREFIX}[0-9A-Za-z]{${SECRET_LENGTH}}$`);
 
-/** Until it is used. */
+/** A ticket that was not used yet. */
 interface FreshTicket {
   readonly grant: Grant;
   readonly origin: string | undefined;
@@ -23,11 +23,11 @@ interface FreshTicket {
   readonly expiresAt: number;
 }
 
-/** Afterwards, so that a second use is seen as one. */
+/** A ticket that was used, kept to recognize a second use. */
 interface UsedTicket {
   readonly used: true;
   readonly tenant: Tenant;
-  /** Which redemption it was. */
+  /** The id of the redemption. */
   readonly by: string;
   readonly expiresAt: number;
 }
@@ -37,13 +37,13 @@ type StoredTicket = FreshTicket | UsedTicket;
 interface TicketStoreOptions {
   /** Milliseconds since 1970. @default {Date.now} */
   readonly now?: () => number;
-  /** Told when a ticket of the tenant is presented again within its 30 s. */
+  /** Called when a used ticket of the tenant is presented again within its 30 s. */
   readonly onReused?: (tenant: Tenant) => void;
 }
 
 /**
- * Tickets: single-use stand-ins for a credential, for URLs (RFC 6750 §2.3 warns of what else would
- * stand there). Only their hashes are stored.
+ * Issues and redeems tickets: single-use replacements for a credential in URLs, where RFC 6750 §2.3
+ * warns against tokens. Only their hashes are stored.
  */
 export class TicketStore {
   readonly #kv: Deno.Kv;
@@ -57,10 +57,10 @@ export class TicketStore {
   }
 
   /**
-   * A ticket for the holder of `grant`, good for 30 s, and no longer than the grant itself.
-   * `expiresAt` is milliseconds since 1970.
+   * Issues a ticket for `grant` that is valid for 30 s, but not longer than the grant.
    *
-   * @param origin that of the page which asked, for who redeems it to compare.
+   * @param origin the origin of the page that requested it; {@link redeem} returns it.
+   * @returns the ticket and its expiry, in milliseconds since 1970.
    * @throws {Problem} `storage_*`
    */
   async issue(
@@ -76,12 +76,11 @@ export class TicketStore {
   }
 
   /**
-   * What the ticket stands for. It is used up by that, wherever else it is redeemed at the same
-   * moment; also when the answer is lost, or the origin turns out to be wrong. Whether the grant
-   * was revoked meanwhile is for the caller to look at.
+   * Uses up a ticket and returns its grant. Of concurrent calls, in any isolate, one succeeds. The
+   * ticket is used up even if the answer is lost or the origin turns out to be wrong. The caller
+   * must check whether the grant was revoked since.
    *
-   * @throws {Problem} `ticket_invalid`: the same for one that is unknown, used or expired;
-   * `storage_*`
+   * @throws {Problem} `ticket_invalid`: the same for an unknown, used or expired ticket; `storage_*`
    */
   async redeem(
     ticket: string,
@@ -96,7 +95,7 @@ export class TicketStore {
     return { grant: stored.grant, origin: stored.origin };
   }
 
-  /** The ticket as it was before: fresh for one caller only. Undefined if unknown or expired. */
+  /** Marks a ticket as used and returns it as it was before; undefined if unknown or expired. */
   async #claim(key: Deno.KvKey): Promise<StoredTicket | undefined> {
     const entry = await this.#kv.get<StoredTicket>(key);
     const stored = entry.value;
@@ -108,7 +107,7 @@ export class TicketStore {
     const { ok } = await retryLocked(() => claim.commit());
     if (ok) return stored;
     const now = (await this.#kv.get<StoredTicket>(key)).value ?? undefined;
-    // The KV Connect client sends a commit again when its answer was lost: then it is refused.
+    // The KV Connect client repeats a commit whose answer was lost, and then the check fails.
     return now !== undefined && "used" in now && now.by === used.by ? stored : now;
   }
 }
@@ -120,6 +119,6 @@ function keyOf(ticket: string): Deno.KvKey {
 function invalid(): Problem {
   return new Problem(
     "ticket_invalid",
-    `This ticket is unknown, used or expired: a ticket is good once, for ${TICKET_MS / 1_000} s.`,
+    `This ticket is unknown, used or expired. A ticket is valid once, for ${TICKET_MS / 1_000} s.`,
   );
 }

@@ -7,16 +7,16 @@ import { type Algorithm, ALGORITHMS, type VerificationKey } from "./jwk_set.ts";
 import type { SigningKeys } from "./signing_keys.ts";
 import { scopeSchema, tenantSchema } from "./scope.ts";
 
-/** Met: tokens that are costly to refuse. */
+/** Guards against tokens that are expensive to refuse. */
 export const MAX_TOKEN_CHARS = 8_192;
-/** Met: names that fill logs and lists of what is revoked. */
+/** Guards against names that fill logs and lists of revocations. */
 const MAX_NAME_CHARS = 256;
 
-/** Three parts of base64url; the last is empty where nobody signed. */
+/** Three parts of base64url; the last one is empty in an unsigned token. */
 const COMPACT = /^[\w-]+\.[\w-]*\.([\w-]*)$/;
 
 const name = z.string().min(1).max(MAX_NAME_CHARS)
-  // A store's key would hold another name.
+  // A key in the store would contain a different name.
   .refine((text) => text.isWellFormed(), "it is not well-formed Unicode");
 
 const claimsSchema = z.object({
@@ -30,19 +30,19 @@ type Claims = z.infer<typeof claimsSchema>;
 
 export interface TokenVerifierOptions {
   readonly keys: SigningKeys;
-  /** What `iss` must be. */
+  /** The required `iss`. */
   readonly issuer?: string | undefined;
-  /** What `aud` must be or have. */
+  /** The required `aud`, or one of its values. */
   readonly audience?: string | undefined;
-  /** Milliseconds from a token's beginning to its end. */
+  /** The longest time from issue to expiry, in ms. */
   readonly maxLifetimeMs: number;
-  /** Milliseconds by which clocks may differ. */
+  /** How much clocks may differ, in ms. */
   readonly skewMs: number;
   /** Milliseconds since 1970. */
   readonly now?: () => number;
 }
 
-/** Turns a JWT (RFC 7519) into what its bearer may do. */
+/** Verifies JWTs (RFC 7519) and returns their grants. */
 export class TokenVerifier {
   readonly #keys: SigningKeys;
   readonly #issuer: string | undefined;
@@ -69,10 +69,10 @@ export class TokenVerifier {
     this.#checkTimes(claims, now);
     const { tenant = DEFAULT_TENANT, ...scope } = claims.weir;
     if (key.tenant !== undefined && key.tenant !== tenant) {
-      throw invalid(`its key ${quote(key.kid)} is not for the tenant that it names`);
+      throw invalid(`its key ${quote(key.kid)} may not sign for the tenant that it names`);
     }
     if (!this.#keys.knows(key.kid, key.fingerprint)) {
-      throw invalid(`its key ${quote(key.kid)} has gone`);
+      throw invalid(`its key ${quote(key.kid)} was removed`);
     }
     return {
       tenant,
@@ -82,7 +82,7 @@ export class TokenVerifier {
       keyId: key.kid,
       keyFingerprint: key.fingerprint,
       issuedAt: claims.iat === undefined ? undefined : claims.iat * 1_000,
-      expiresAt: this.#endOf(claims),
+      expiresAt: this.#expiryOf(claims),
       scope,
     };
   }
@@ -103,39 +103,39 @@ export class TokenVerifier {
     }
   }
 
-  /** Without the error itself: it has the claims in it. */
+  /** Omits the error itself, which contains the claims. */
   #problemOf(cause: unknown): Problem {
     if (cause instanceof errors.JWTExpired) return expired();
     if (cause instanceof errors.JWTClaimValidationFailed) return invalid(this.#claimFault(cause));
     if (cause instanceof errors.JWSSignatureVerificationFailed) {
       return invalid("its signature is wrong");
     }
-    return invalid("it is no JWT that can be read");
+    return invalid("it is not a readable JWT");
   }
 
   #claimFault({ claim, reason }: errors.JWTClaimValidationFailed): string {
     if (reason === "missing") return `it has no ${quote(claim)}`;
-    if (reason === "invalid") return `its ${quote(claim)} is no number`;
+    if (reason === "invalid") return `its ${quote(claim)} is not a number`;
     if (claim === "iss") return `its "iss" is not ${quote(this.#issuer ?? "")}`;
     if (claim === "aud") return `its "aud" is not ${quote(this.#audience ?? "")}`;
-    return `its ${quote(claim)} is still to come`;
+    return `its ${quote(claim)} is in the future`;
   }
 
-  /** What jose doesn't look at, or only to the second. */
+  /** Checks what jose does not check, or only with a resolution of a second. */
   #checkTimes(claims: Claims, now: number): void {
-    if (now >= this.#endOf(claims)) throw expired();
+    if (now >= this.#expiryOf(claims)) throw expired();
     const { exp, iat } = claims;
     if (iat !== undefined && iat * 1_000 > now + this.#skewMs) {
-      throw invalid(`its "iat" is still to come`);
+      throw invalid(`its "iat" is in the future`);
     }
-    // Seconds are compared where both are the issuer's; else the clocks may differ.
-    const lifetime = iat === undefined ? exp * 1_000 - now - this.#skewMs : (exp - iat) * 1_000;
-    if (lifetime <= this.#maxLifetimeMs) return;
+    // iat and exp are by the same clock; without iat, the skew between clocks counts.
+    const lifetimeMs = iat === undefined ? exp * 1_000 - now - this.#skewMs : (exp - iat) * 1_000;
+    if (lifetimeMs <= this.#maxLifetimeMs) return;
     const seconds = Math.floor(this.#maxLifetimeMs / 1_000);
-    throw invalid(`it is good for too long: ${seconds} s from "iat" to "exp" at the most`);
+    throw invalid(`it is valid for too long: at most ${seconds} s from "iat" to "exp"`);
   }
 
-  #endOf({ exp }: Claims): number {
+  #expiryOf({ exp }: Claims): number {
     return exp * 1_000 + this.#skewMs;
   }
 }
@@ -147,20 +147,20 @@ interface Header {
 
 function readHeader(token: string): Header {
   if (token.length > MAX_TOKEN_CHARS) {
-    throw invalid(`it has ${token.length} characters, and ${MAX_TOKEN_CHARS} are the most`);
+    throw invalid(`it has ${token.length} characters; at most ${MAX_TOKEN_CHARS} are allowed`);
   }
   const [, signature] = COMPACT.exec(token) ?? [];
   if (signature === undefined || !isCanonical(signature)) {
-    throw invalid("it is no JWT, three parts of base64url with dots between them");
+    throw invalid("it is not a JWT: three parts of base64url separated by dots");
   }
   const { alg, kid, crit } = decodeHeader(token);
   const algorithm = ALGORITHMS.find((name) => name === alg);
   if (algorithm === undefined) {
-    const given = typeof alg === "string" ? quote(alg) : "no string";
+    const given = typeof alg === "string" ? quote(alg) : "not a string";
     throw invalid(`its "alg" is ${given}, and must be one of ${ALGORITHMS.join(", ")}`);
   }
-  if (crit !== undefined) throw invalid(`its header has "crit", and no extension is known here`);
-  if (kid !== undefined && typeof kid !== "string") throw invalid(`its "kid" is no string`);
+  if (crit !== undefined) throw invalid(`its header has "crit", and no extensions are supported`);
+  if (kid !== undefined && typeof kid !== "string") throw invalid(`its "kid" is not a string`);
   return { algorithm, kid };
 }
 
@@ -168,11 +168,11 @@ function decodeHeader(token: string): Readonly<Record<string, unknown>> {
   try {
     return decodeProtectedHeader(token);
   } catch {
-    throw invalid("its header is no JSON object in base64url");
+    throw invalid("its header is not a JSON object in base64url");
   }
 }
 
-/** Decoding lets bits pass that no byte needs: one signature would have several texts. */
+/** Decoding ignores unused bits, so that one signature would have several texts. */
 function isCanonical(text: string): boolean {
   try {
     return base64url.encode(base64url.decode(text)) === text;
@@ -183,7 +183,7 @@ function isCanonical(text: string): boolean {
 
 function readClaims(payload: JWTPayload): Claims {
   if (payload["weir"] === undefined) {
-    throw invalid(`it has no "weir", the claim that says what it may do`);
+    throw invalid(`it has no "weir" claim, which lists its rights`);
   }
   const { data, error } = claimsSchema.safeParse(payload);
   if (error === undefined) return data;

@@ -2,12 +2,8 @@ import assert from "node:assert/strict";
 import { crc32 } from "node:zlib";
 import fc from "fast-check";
 import { newApiKey, randomBase62 } from "../../../lib/auth/api_key.ts";
-import {
-  ApiKeyStore,
-  type KeyInfo,
-  MAX_API_KEYS,
-  MAX_KEY_BYTES,
-} from "../../../lib/auth/api_key_store.ts";
+import { ApiKeyStore, MAX_API_KEYS, MAX_KEY_BYTES } from "../../../lib/auth/api_key_store.ts";
+import type { KeyInfo } from "../../../lib/auth/api_key_rows.ts";
 import { type Scope, scopeSchema } from "../../../lib/auth/scope.ts";
 import { keys } from "../../../lib/kv/keys.ts";
 import { openStore } from "../../../lib/kv/store.ts";
@@ -22,7 +18,7 @@ import { NO_STORE } from "../../support/no_store.ts";
 const A = "tenant-a" as Tenant;
 const B = "tenant-b" as Tenant;
 const SCOPE = scopeSchema.parse({ publish: ["orders/*"], limits: { publishes: 5 } });
-const UNKNOWN = "There is no such API key, or there is no more.";
+const UNKNOWN = "This API key does not exist or was removed.";
 const EXPIRED = "This API key has expired.";
 
 for (const { name, ignore, open } of STORES) {
@@ -165,11 +161,11 @@ for (const { name, ignore, open } of STORES) {
         announced.push(info);
       };
       const { key, info } = await store.create(A, { scope: SCOPE }, announce);
-      await assert.rejects(store.rotate(A, info.id, { graceMs: 0 }, refuse), fault);
+      await assert.rejects(store.rotate(A, info.id, { graceMs: 0, announce: refuse }), fault);
       await store.find(key);
-      const next = await store.rotate(A, info.id, { graceMs: 0 }, announce) ?? assert.fail();
+      const next = await store.rotate(A, info.id, { graceMs: 0, announce }) ?? assert.fail();
       assert.deepEqual(announced, [info, next.info]);
-      assert.equal(await store.rotate(A, info.id, { graceMs: 0 }, announce), undefined);
+      assert.equal(await store.rotate(A, info.id, { graceMs: 0, announce }), undefined);
       assert.equal(announced.length, 2);
     },
   );

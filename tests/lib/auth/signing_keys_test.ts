@@ -2,16 +2,14 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import { exportJWK, generateKeyPair, type JWK } from "jose";
 import { ALGORITHMS, MAX_SIGNING_KEYS } from "../../../lib/auth/jwk_set.ts";
+import { type KeySource, keySourceOf, MAX_SET_BYTES } from "../../../lib/auth/key_source.ts";
 import {
-  FILE_INTERVAL,
-  type KeySource,
-  keySourceOf,
-  MAX_SET_BYTES,
-  RETRY_INTERVAL,
+  FILE_INTERVAL_MS,
+  RETRY_INTERVAL_MS,
   SigningKeys,
   type SigningKeysOptions,
-  UNKNOWN_KID_INTERVAL,
-  URL_INTERVAL,
+  UNKNOWN_KID_INTERVAL_MS,
+  URL_INTERVAL_MS,
 } from "../../../lib/auth/signing_keys.ts";
 import { Problem } from "../../../lib/shared/problem.ts";
 import { freePort } from "../../support/free_port.ts";
@@ -25,41 +23,6 @@ const [OLD, NEW, OTHER] = await Promise.all([
 ]);
 const RSA = await makeSigner("RS256", "rsa");
 const SECRET = await makeSigner("HS256", "secret");
-
-Deno.test("keySourceOf() tells text, URLs and paths apart", () => {
-  assert.deepEqual(keySourceOf(` {"keys":[]} `), { kind: "inline", text: `{"keys":[]}` });
-  assert.deepEqual(keySourceOf("https://a.example/jwks"), {
-    kind: "url",
-    url: "https://a.example/jwks",
-  });
-  for (const host of ["localhost", "127.0.0.1:80", "127.1", "[::1]:9"]) {
-    assert.equal(keySourceOf(`http://${host}/jwks`).kind, "url", host);
-  }
-  assert.deepEqual(keySourceOf("/etc/keys.json"), { kind: "file", path: "/etc/keys.json" });
-  assert.deepEqual(keySourceOf("./keys.json"), { kind: "file", path: "./keys.json" });
-});
-
-Deno.test("keySourceOf() refuses what is none, without repeating it", () => {
-  const settings = [
-    "",
-    "  ",
-    "[secret]",
-    `"secret"`,
-    "http://secret.example/",
-    "HTTP://127.0.0.1.secret/",
-    "http://localhost.secret/",
-    "https://",
-    "https://user:secret@a.example/",
-    "http://secret@localhost/",
-  ];
-  for (const setting of settings) {
-    assert.throws(() => keySourceOf(setting), (cause: Error) => {
-      assert.match(cause.message, /^WEIR_JWKS /, setting);
-      assert.doesNotMatch(cause.message, /secret/);
-      return true;
-    });
-  }
-});
 
 Deno.test("keys of all four algorithms are found by kid, with or without an alg of their own", async () => {
   for (const algorithm of ALGORITHMS) {
@@ -84,7 +47,7 @@ Deno.test("a key is for its own algorithm only, and a token without kid for the 
     "token_invalid",
     /"old" is for EdDSA, not for HS256/,
   );
-  await refuses(set.keys.find("EdDSA", "none"), "token_invalid", /no key is "none"/);
+  await refuses(set.keys.find("EdDSA", "none"), "token_invalid", /no key has the "kid" "none"/);
   await refuses(set.keys.find("EdDSA", undefined), "token_invalid", /several keys are for EdDSA/);
   await refuses(set.keys.find("HS256", undefined), "token_invalid", /no key is for HS256/);
   assert.equal((await set.keys.find("ES256", undefined)).kid, "new");
@@ -106,7 +69,7 @@ Deno.test("of a private key only the public part is taken, and the operator is w
     await using set = await Opened.inline({ ...privateJwk, key_ops: ["sign"] });
     assert.equal((await set.keys.find(algorithm, kid)).key.type, "public");
     assert.deepEqual(set.warnings, [
-      "In the keys in WEIR_JWKS, key 1 is a private one: only its public part is needed.",
+      "In the keys in WEIR_JWKS, key 1 is private: only its public part is needed.",
     ]);
   }
 });
@@ -150,15 +113,15 @@ const BAD_KEYS: Readonly<Record<string, readonly [unknown, RegExp]>> = {
   "a key for encryption": [{ ...RSA.jwk, use: "enc" }, /"use" is "enc"/],
   "a key for other operations": [{ ...RSA.jwk, key_ops: ["wrapKey"] }, /"key_ops"/],
   "a key that is cut off": [{ ...NEW.jwk, x: NEW.jwk.x?.slice(1) }, /"x"/],
-  "an RSA key of other characters": [{ ...RSA.jwk, n: "secret!" }, /no key for RS256/],
-  "a secret of other characters": [{ ...SECRET.jwk, k: "secret!" }, /no key for HS256/],
-  "an unknown kty": [{ kty: "secret", kid: "k" }, /one of oct, RSA, EC and OKP/],
+  "an RSA key of other characters": [{ ...RSA.jwk, n: "secret!" }, /not a valid key for RS256/],
+  "a secret of other characters": [{ ...SECRET.jwk, k: "secret!" }, /not a valid key for HS256/],
+  "an unknown kty": [{ kty: "secret", kid: "k" }, /must be oct, RSA, EC or OKP/],
   "a kid that is no string": [{ ...RSA.jwk, kid: 1 }, /"kid"/],
   "a kid without end": [{ ...RSA.jwk, kid: "k".repeat(257) }, /"kid"/],
   "a kid that is empty": [{ ...RSA.jwk, kid: "" }, /"kid"/],
   "a tenant that is no name": [{ ...RSA.jwk, weir_tenant: "a/b" }, /"weir_tenant"/],
-  "no object": ["secret", /one of oct/],
-  "null": [null, /one of oct/],
+  "no object": ["secret", /must be oct/],
+  "null": [null, /must be oct/],
 };
 
 for (const [name, [jwk, fault]] of Object.entries(BAD_KEYS)) {
@@ -181,20 +144,23 @@ for (const [name, [jwk, fault]] of Object.entries(BAD_KEYS)) {
 
 Deno.test("a second key with the same kid is refused, and at a URL passed over", async () => {
   const text = JSON.stringify({ keys: [OLD.jwk, { ...NEW.jwk, kid: "old" }] });
-  await assert.rejects(SigningKeys.open({ kind: "inline", text }), /another key is "old" too/);
+  await assert.rejects(
+    SigningKeys.open({ kind: "inline", text }),
+    /another key has the "kid" "old" too/,
+  );
   await using server = new JwksServer(text);
   await using set = await Opened.url(server);
   assert.equal((await set.keys.find("EdDSA", "old")).algorithm, "EdDSA");
 });
 
 const BAD_SETS: Readonly<Record<string, readonly [string, RegExp]>> = {
-  "no JSON": [`{"keys": secret`, /no JSON/],
-  "no set": [`{"kty":"oct","k":"secret"}`, /no {"keys": \[…\]} of 1–100 keys/],
-  "an empty set": [`{"keys":[]}`, /of 1–100 keys/],
-  "keys that are no list": [`{"keys":{"secret":1}}`, /of 1–100 keys/],
+  "no JSON": [`{"keys": secret`, /not JSON/],
+  "no set": [`{"kty":"oct","k":"secret"}`, /not {"keys": \[…\]} with 1–100 keys/],
+  "an empty set": [`{"keys":[]}`, /with 1–100 keys/],
+  "keys that are no list": [`{"keys":{"secret":1}}`, /with 1–100 keys/],
   "too many keys": [
     JSON.stringify({ keys: Array.from({ length: MAX_SIGNING_KEYS + 1 }, () => OLD.jwk) }),
-    /of 1–100 keys/,
+    /with 1–100 keys/,
   ],
   "only keys of others": [`{"keys":[{"kty":"AKP"}]}`, /can(?:not)? be used/],
 };
@@ -290,12 +256,12 @@ Deno.test("a key is known by what it is, not by its kid alone", async () => {
 Deno.test("a key that another isolate knows already is looked for, once in an interval", async () => {
   await using server = new JwksServer(jwksOf(OLD));
   await using set = await Opened.url(server);
-  await set.keys.look(); // the first answer
+  await set.keys.refresh(); // the first answer
   await using elsewhere = await Opened.inline(OLD.jwk, NEW.jwk);
   const { kid, fingerprint } = await elsewhere.keys.find("ES256", "new");
   assert.equal(await set.keys.findOut(kid, fingerprint), false);
   server.text = jwksOf(OLD, NEW);
-  set.clock.now += UNKNOWN_KID_INTERVAL;
+  set.clock.now += UNKNOWN_KID_INTERVAL_MS;
   assert.equal(set.keys.knows(kid, fingerprint), false);
   assert.equal(await set.keys.findOut(kid, fingerprint), true);
   const { requests } = server;
@@ -317,7 +283,7 @@ for (const kind of ["file", "url"] as const) {
     assert.equal(keys.knows(old.kid, old.fingerprint), false);
     assert.equal(keys.knows(next.kid, next.fingerprint), true);
     assert.equal(await keys.find("ES256", "new"), next);
-    await refuses(keys.find("EdDSA", "old"), "token_invalid", /no key is "old"/);
+    await refuses(keys.find("EdDSA", "old"), "token_invalid", /no key has the "kid" "old"/);
     assert.deepEqual(changing.set.warnings, []);
   });
 
@@ -340,8 +306,8 @@ Deno.test("an unknown kid makes a file be read at once, and no sooner than its i
   await using file = await KeyFile.write(jwksOf(OLD));
   await using set = await Opened.source(file.source);
   await file.replace(jwksOf(NEW));
-  set.clock.now += FILE_INTERVAL - 1;
-  await refuses(set.keys.find("ES256", "new"), "token_invalid", /no key is "new"/);
+  set.clock.now += FILE_INTERVAL_MS - 1;
+  await refuses(set.keys.find("ES256", "new"), "token_invalid", /no key has the "kid" "new"/);
   set.clock.now += 1;
   assert.equal((await set.keys.find("ES256", "new")).kid, "new");
 });
@@ -350,11 +316,11 @@ Deno.test("a file that goes away leaves the keys, and is read when it is back", 
   await using file = await KeyFile.write(jwksOf(OLD));
   await using set = await Opened.source(file.source);
   await Deno.remove(file.path);
-  await set.pass(FILE_INTERVAL);
+  await set.pass(FILE_INTERVAL_MS);
   assert.equal((await set.keys.find("EdDSA", "old")).kid, "old");
   assert.match(set.warnings.join(), /cannot be opened \(NotFound\)/);
   await file.replace(jwksOf(NEW));
-  await set.pass(RETRY_INTERVAL);
+  await set.pass(RETRY_INTERVAL_MS);
   assert.deepEqual(set.removed, [["old"]]);
 });
 
@@ -363,7 +329,7 @@ Deno.test("a URL is asked again after its interval, by use alone and in the back
   await using set = await Opened.url(server);
   await set.keys.find("EdDSA", "old");
   server.text = jwksOf(NEW);
-  set.clock.now += URL_INTERVAL - 1;
+  set.clock.now += URL_INTERVAL_MS - 1;
   await set.keys.find("EdDSA", "old");
   assert.equal(server.requests, 1);
   set.clock.now += 1;
@@ -377,7 +343,7 @@ Deno.test("a URL is asked again without use: what its key has verified must end"
   await using set = await Opened.url(server);
   await set.keys.find("EdDSA", "old");
   server.text = jwksOf(NEW);
-  set.clock.now += URL_INTERVAL;
+  set.clock.now += URL_INTERVAL_MS;
   await until("the timer has looked", () => set.removed.length > 0);
   assert.deepEqual(set.removed, [["old"]]);
 });
@@ -387,9 +353,13 @@ Deno.test("unknown kids ask the URL once in an interval, however many there are"
   await using set = await Opened.url(server);
   await set.keys.find("EdDSA", "old");
   const unknown = (i: number) =>
-    refuses(set.keys.find("EdDSA", `random-${i}`), "token_invalid", /no key is "random-/);
+    refuses(
+      set.keys.find("EdDSA", `random-${i}`),
+      "token_invalid",
+      /no key has the "kid" "random-/,
+    );
   for (let interval = 1; interval <= 3; interval++) {
-    set.clock.now += UNKNOWN_KID_INTERVAL - 1;
+    set.clock.now += UNKNOWN_KID_INTERVAL_MS - 1;
     await Promise.all(Array.from({ length: 50 }, (_, i) => unknown(i)));
     assert.equal(server.requests, interval);
     set.clock.now += 1;
@@ -398,7 +368,7 @@ Deno.test("unknown kids ask the URL once in an interval, however many there are"
     assert.equal(server.requests, interval + 1);
   }
   server.text = jwksOf(OLD, NEW);
-  set.clock.now += UNKNOWN_KID_INTERVAL;
+  set.clock.now += UNKNOWN_KID_INTERVAL_MS;
   assert.equal((await set.keys.find("ES256", "new")).kid, "new", "waited for");
 });
 
@@ -410,7 +380,7 @@ Deno.test("a URL that is down doesn't stop the start: tokens are refused until i
   assert.match(set.warnings[0] ?? "", /cannot be reached/);
   assert.doesNotMatch(set.warnings[0] ?? "", /secret/);
   await using server = new JwksServer(jwksOf(OLD), port);
-  set.clock.now += RETRY_INTERVAL - 1;
+  set.clock.now += RETRY_INTERVAL_MS - 1;
   await refuses(set.keys.find("EdDSA", "old"), "keys_unavailable", /Try again/);
   set.clock.now += 1;
   assert.equal((await set.keys.find("EdDSA", "old")).kid, "old", "waited for");
@@ -424,8 +394,8 @@ Deno.test("a URL that goes down leaves the keys", async () => {
     await set.keys.find("EdDSA", "old");
     return set;
   })();
-  await set.pass(URL_INTERVAL);
-  await set.pass(RETRY_INTERVAL);
+  await set.pass(URL_INTERVAL_MS);
+  await set.pass(RETRY_INTERVAL_MS);
   assert.equal((await set.keys.find("EdDSA", "old")).kid, "old");
   assert.equal(set.warnings.length, 1, "said once");
   assert.deepEqual(set.removed, []);
@@ -433,7 +403,7 @@ Deno.test("a URL that goes down leaves the keys", async () => {
 
 Deno.test("a URL that never answers is given up, and asked once by all who wait", async () => {
   using silent = new SilentServer();
-  await using set = await Opened.source({ kind: "url", url: silent.url }, { timeout: 50 });
+  await using set = await Opened.source({ kind: "url", url: silent.url }, { timeoutMs: 50 });
   const finds = Array.from(
     { length: 20 },
     () => refuses(set.keys.find("EdDSA", "old"), "keys_unavailable", /Try again/),
@@ -450,7 +420,7 @@ Deno.test("a URL that stops half-way is given up", async () => {
     new Response(
       new ReadableStream({ start: (controller) => controller.enqueue(utf8.encode(`{"keys":`)) }),
     );
-  await using set = await Opened.url(server, { timeout: 50 });
+  await using set = await Opened.url(server, { timeoutMs: 50 });
   await refuses(set.keys.find("EdDSA", "old"), "keys_unavailable", /Try again/);
   assert.match(set.warnings.join(), /it took more than 50 ms to answer/);
 });
@@ -477,18 +447,18 @@ Deno.test("a body that is too long or has no end is cut off", async () => {
   await using set = await Opened.url(server);
   assert.equal((await set.keys.find("EdDSA", "old")).kid, "old", "the longest that is taken");
   server.answer = endless;
-  await set.pass(URL_INTERVAL);
+  await set.pass(URL_INTERVAL_MS);
   await cancelled.promise;
   server.answer = () => new Response(padded);
-  await set.pass(RETRY_INTERVAL);
+  await set.pass(RETRY_INTERVAL_MS);
   // 256 KiB and more, in a few hundred bytes.
   const zipped = await new Response(
     new Blob([padded]).stream().pipeThrough(new CompressionStream("gzip")),
   ).bytes();
   server.answer = () => new Response(zipped, { headers: { "Content-Encoding": "gzip" } });
-  await set.pass(RETRY_INTERVAL);
+  await set.pass(RETRY_INTERVAL_MS);
   assert.equal((await set.keys.find("EdDSA", "old")).kid, "old");
-  await refuses(set.keys.find("ES256", "new"), "token_invalid", /no key is "new"/);
+  await refuses(set.keys.find("ES256", "new"), "token_invalid", /no key has the "kid" "new"/);
   assert.deepEqual(set.warnings, [
     "Cannot use the keys at the URL that WEIR_JWKS names: it is longer than 262144 bytes.",
   ]);
@@ -502,10 +472,10 @@ Deno.test("a redirect is not followed, and another status is no set", async () =
   await using set = await Opened.url(server);
   await refuses(set.keys.find("ES256", "new"), "keys_unavailable", /Try again/);
   server.answer = () => new Response(jwksOf(NEW), { status: 500 });
-  await set.pass(RETRY_INTERVAL);
+  await set.pass(RETRY_INTERVAL_MS);
   await refuses(set.keys.find("ES256", "new"), "keys_unavailable", /Try again/);
   assert.equal(target.requests, 0);
-  assert.match(set.warnings[0] ?? "", /status 302, and is not followed/);
+  assert.match(set.warnings[0] ?? "", /status 302, which is not followed/);
   assert.match(set.warnings[1] ?? "", /status 500\./);
 });
 
@@ -555,7 +525,7 @@ class Opened implements AsyncDisposable {
   /** Lets time pass, and what is due then be done. */
   async pass(milliseconds: number): Promise<void> {
     this.clock.now += milliseconds;
-    await this.keys.look();
+    await this.keys.refresh();
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -577,11 +547,11 @@ class Changing implements AsyncDisposable {
     const server = resources.use(new JwksServer(text));
     const set = await (kind === "file" ? Opened.source(file.source) : Opened.url(server));
     resources.use(set);
-    await set.keys.look(); // the URL's first answer
+    await set.keys.refresh(); // the URL's first answer
     return new Changing(set, async (text) => {
       await file.replace(text);
       server.text = text;
-      await set.pass(URL_INTERVAL);
+      await set.pass(URL_INTERVAL_MS);
     }, resources);
   }
 

@@ -14,7 +14,7 @@ import { NO_STORE } from "../../support/no_store.ts";
 
 const A = "tenant-a" as Tenant;
 const ORIGIN = "https://shop.example";
-const INVALID = "This ticket is unknown, used or expired: a ticket is good once, for 30 s.";
+const INVALID = "This ticket is unknown, used or expired. A ticket is valid once, for 30 s.";
 const GRANT: Grant = {
   tenant: A,
   kind: "token",
