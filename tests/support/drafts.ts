@@ -7,16 +7,16 @@ import {
 import { DEFAULT_TYPE, JSON_TYPE } from "../../lib/shared/event.ts";
 import type { Draft } from "../../lib/log/log.ts";
 
-/** The channel `name` of the default tenant. */
+/** Returns the key of a channel of the default tenant. */
 export function testChannelKey(name: string): ChannelKey {
   return channelKeyOf(DEFAULT_TENANT, parseChannel(name));
 }
 
-/** An event for `channel`, plain but for what `rest` says. */
+/** Makes a draft with default members, except those in `rest`. */
 export function draft(
   channel: string,
   data: string | Uint8Array,
-  rest: Partial<Omit<Draft, "address" | "data" | "bytes">> = {},
+  rest: Partial<Omit<Draft, "channelKey" | "data" | "bytes">> = {},
 ): Draft {
   return {
     channelKey: testChannelKey(channel),
