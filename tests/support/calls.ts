@@ -2,15 +2,15 @@ import assert from "node:assert/strict";
 import type { ProblemCode } from "../../lib/shared/problem.ts";
 import { head, RawConnection } from "./raw_connection.ts";
 
-/** An answer that was read to its end. */
+/** A response with its whole body. */
 export interface Answer {
   readonly status: number;
   readonly headers: Headers;
   readonly text: string;
-  /** Of a refusal. */
+  /** The problem's code, if the request was refused. */
   readonly code: string | undefined;
   readonly detail: string | undefined;
-  // deno-lint-ignore no-explicit-any -- whatever the test knows to be there
+  // deno-lint-ignore no-explicit-any -- tests know the shape
   readonly json: any;
 }
 
@@ -28,7 +28,7 @@ export function assertRefused(answer: Answer, status: number, code: ProblemCode)
   assert.deepEqual([answer.status, answer.code], [status, code], answer.text);
 }
 
-/** As {@link call}, with headers that `fetch` doesn't let through, such as `Host`. */
+/** Does what {@link call} does, with headers that `fetch` forbids, such as `Host`. */
 export async function rawCall(
   port: number,
   path: string,
@@ -54,7 +54,7 @@ export async function rawCall(
   return { status, headers: answered, text, json, code: json?.code, detail: json?.detail };
 }
 
-/** What a client sends to open a WebSocket. */
+/** The headers of a request that opens a WebSocket. */
 export const UPGRADE = {
   "Connection": "Upgrade",
   "Upgrade": "websocket",

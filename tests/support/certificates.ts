@@ -1,13 +1,13 @@
 import type { TlsFiles } from "../../lib/listener.ts";
 import { until } from "./until.ts";
 
-/** Two PEM texts. */
+/** A certificate and its key, as PEM. */
 export interface Certificate {
   readonly cert: string;
   readonly key: string;
 }
 
-/** A new self-signed certificate for this machine; clients that trust it trust no other. */
+/** Makes a self-signed certificate for 127.0.0.1. */
 export async function makeCertificate(): Promise<Certificate> {
   const folder = await Deno.makeTempDir({ prefix: "weir_certificate_" });
   try {
@@ -29,8 +29,8 @@ export async function makeCertificate(): Promise<Certificate> {
 }
 
 /**
- * A folder with a certificate's two files behind a link, which is how Kubernetes mounts secrets:
- * another version of both comes in one step.
+ * A folder with a certificate's two files behind a symbolic link, as Kubernetes mounts secrets, so
+ * that both files change in one step.
  */
 export class CertificateFolder implements AsyncDisposable, TlsFiles {
   readonly #folder: string;
@@ -56,13 +56,13 @@ export class CertificateFolder implements AsyncDisposable, TlsFiles {
     return `${this.#folder}/current/tls.key`;
   }
 
-  /** After the certificate's path was asked for so many times more. */
+  /** Resolves after the certificate's path has been read `count` more times. */
   async looks(count: number): Promise<void> {
     const enough = this.#looks + count;
-    await until(`the files were looked at ${count} times`, () => this.#looks >= enough);
+    await until(`the files were read ${count} times`, () => this.#looks >= enough);
   }
 
-  /** From here on both files are those of `certificate`. */
+  /** Replaces both files by those of `certificate`. */
   async install({ cert, key }: Certificate): Promise<void> {
     const version = `${this.#folder}/${++this.#version}`;
     await Deno.mkdir(version);

@@ -2,7 +2,7 @@ import { build, stop } from "esbuild";
 
 const CLIENT = new URL("../../lib/client/client.ts", import.meta.url).pathname;
 
-/** The client library as one ECMAScript module, for Node and browsers. */
+/** Bundles the client library into one ECMAScript module, for Node and browsers. */
 export async function bundleClient(): Promise<string> {
   try {
     const { outputFiles: [bundle] } = await build({
@@ -12,7 +12,7 @@ export async function bundleClient(): Promise<string> {
       target: "es2022",
       write: false,
     });
-    if (bundle === undefined) throw new Error("esbuild made nothing");
+    if (bundle === undefined) throw new Error("esbuild wrote no file");
     return bundle.text;
   } finally {
     await stop();

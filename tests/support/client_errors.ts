@@ -5,16 +5,16 @@ import { answerOf } from "./fault_proxy.ts";
 import { fastPlatform } from "./client_platform.ts";
 import { until } from "./until.ts";
 
-/** Minutes that a client goes on against what never gets better; and how much faster than real ones. */
+/** How many minutes a client keeps trying against a permanent fault, and how much faster they pass. */
 export const MINUTES = 10;
 export const FACTOR = 400;
 /**
- * What it may ask of each transport in that time: full jitter in its middle tries every 15 s in the
- * end, 45 times in all.
+ * How often it may try each transport in that time. With `random()` at 0.5, full jitter tries at
+ * most every 15 s, about 45 times.
  */
 export const MAX_TRIES = 55;
 
-/** What `work` comes to, which is settled soon. */
+/** Returns the result of `work`, which must settle soon. */
 async function soon<T>(work: Promise<T>): Promise<T> {
   let isSettled = false;
   const settled = () => void (isSettled = true);
@@ -23,7 +23,7 @@ async function soon<T>(work: Promise<T>): Promise<T> {
   return await work;
 }
 
-/** What a subscription ends with, or `undefined` where it was closed. */
+/** Returns the error that ends a subscription, or undefined if it was closed. */
 export async function endOf(weir: Weir, channel: string): Promise<WeirError | undefined> {
   try {
     await soon(Array.fromAsync(weir.subscribe(channel, { onGap: "throw" })));
@@ -33,7 +33,7 @@ export async function endOf(weir: Weir, channel: string): Promise<WeirError | un
   }
 }
 
-/** The error of a client, which says in words what is wrong. */
+/** Checks that `cause` is a WeirError with a code and a detail in words. */
 export function typed(cause: unknown): WeirError {
   assert.ok(cause instanceof WeirError, `no WeirError: ${Deno.inspect(cause)}`);
   assert.match(cause.code, /^[a-z_]+$/);
@@ -41,7 +41,7 @@ export function typed(cause: unknown): WeirError {
   return cause;
 }
 
-/** What `work` is refused with. */
+/** Returns the error that `work` rejects with. */
 export async function refusal(work: Promise<unknown>): Promise<WeirError> {
   try {
     await soon(work);
@@ -51,7 +51,7 @@ export async function refusal(work: Promise<unknown>): Promise<WeirError> {
   throw new Error("it was not refused");
 }
 
-/** Lets a client subscribe until so much of its time is over, and gives its last complaint. */
+/** Lets a client try to subscribe for {@link MINUTES}. Returns its last error and all its states. */
 export async function endure(
   url: string,
   options: ConnectOptions = {},
@@ -65,21 +65,25 @@ export async function endure(
   const { value } = weir.state;
   const complaint = states.findLast((state) => "error" in state);
   await weir.close();
-  assert.equal(await end, undefined, "it has not given up before");
+  assert.equal(await end, undefined, "it gave up early");
   assert.notEqual(value.status, "closed");
   assert.ok(complaint !== undefined && "error" in complaint, Deno.inspect(states.slice(-5)));
   return { error: typed(complaint.error), states };
 }
 
-/** What may sit where a Weir should. */
+/** Answers of servers that are not Weir. */
 export const STRANGERS: Readonly<Record<string, string>> = {
   "a captive portal": answerOf("200 OK", "text/html", "<h1>Welcome to this hotel</h1>"),
   "another API": answerOf("404 Not Found", "application/json", `{"error":"no such thing"}`),
-  "a JSON that is no page": answerOf("200 OK", "application/json", `{"events":17}`),
+  "a JSON that is not a page": answerOf("200 OK", "application/json", `{"events":17}`),
   "an empty JSON": answerOf("200 OK", "application/json", "{}"),
   "a JSON null": answerOf("200 OK", "application/json", "null"),
-  "events that are none": answerOf("200 OK", "application/json", `{"events":[null,{}],"cursor":1}`),
-  "a proxy without its server": answerOf("502 Bad Gateway", "text/html", "<h1>Bad gateway</h1>"),
+  "events that are not events": answerOf(
+    "200 OK",
+    "application/json",
+    `{"events":[null,{}],"cursor":1}`,
+  ),
+  "a proxy whose server is down": answerOf("502 Bad Gateway", "text/html", "<h1>Bad gateway</h1>"),
   "a stream of something else": "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n" +
     "Connection: close\r\n\r\nevent: weir.gap\ndata: 7\n\ndata: <p>\n\n",
   "half an answer":

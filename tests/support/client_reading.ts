@@ -1,28 +1,28 @@
 import assert from "node:assert/strict";
 
-/** `hold`: as `iterate`, but by an application that takes nothing while it is told to wait. */
+/** `hold` iterates like `iterate`, and takes nothing while the application is on hold. */
 export type Style = "iterate" | "listen" | "hold";
 export type Start = "earliest" | "latest" | { readonly behind: number };
 
-/** One subscription, over all clients that were given its cursor. */
+/** One subscription, continued by all clients that get its cursor. */
 export interface Reading {
   readonly channel: string;
   readonly style: Style;
-  /** How many events were in the channel when it was asked for. */
+  /** How many events were in the channel when it was requested. */
   readonly known: number;
-  /** The offset behind which it begins; undefined until the client says where `latest` was. */
+  /** The offset after which it starts; undefined until the client resolves `latest`. */
   start: string | undefined;
   after: string;
   readonly offsets: string[];
-  /** Where it is; undefined until reading has begun. */
+  /** Returns its cursor; undefined until reading has started. */
   cursor: () => string | undefined;
-  /** Ends it, and says once it has ended. Undefined where it has. */
+  /** Ends it, and resolves when it has ended. Undefined after that. */
   end: (() => Promise<void>) | undefined;
-  /** What it ended with by itself. */
+  /** The error with which it ended. */
   failure: unknown;
 }
 
-/** That it was told a part of the log without a hole and a repeat, from where it had to begin. */
+/** Checks that it got a contiguous part of the log from its start, none missing and none twice. */
 export function checkReading(reading: Reading, log: readonly string[]): void {
   const { channel, style, known, start, offsets, end, failure } = reading;
   const name = `${style} ${channel} after ${start ?? "latest"}`;

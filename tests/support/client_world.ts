@@ -11,12 +11,12 @@ import { RestartableServer } from "./restartable_server.ts";
 import { makeSigner, type Signer } from "./tokens.ts";
 import { until } from "./until.ts";
 
-/** Milliseconds: of the server; and the most that the client waits for anything. */
+/** The server's heartbeat, and the longest timer of the client. In ms. */
 const HEARTBEAT = 300;
 const PATIENCE = 400;
-/** Events of one publish. */
+/** Events per publish. */
 const MAX_BATCH = 100;
-/** What an own publish may end with: its client was closed, or what answered it was no Weir. */
+/** Errors allowed for an own publish: its client was closed, or something else answered. */
 const REFUSALS: readonly string[] = ["closed", "bad_answer"];
 const RIGHTS = { publish: ["**"], subscribe: ["**"], admin: true };
 
@@ -29,8 +29,8 @@ interface OwnPublish {
 }
 
 /**
- * A server, a proxy full of faults, and an application that reads and publishes through it by the
- * client library. It knows what the application must have been told.
+ * A server, a faulty proxy, and an application that reads and publishes through it with the client
+ * library. It knows which events the application must have received.
  */
 export class ClientWorld implements AsyncDisposable {
   readonly proxy: FaultProxy;
@@ -39,7 +39,7 @@ export class ClientWorld implements AsyncDisposable {
   readonly #transports: readonly TransportName[] | undefined;
   readonly #readings: Reading[] = [];
   readonly #own: OwnPublish[] = [];
-  /** Acknowledged to the publisher beside the client, by channel. */
+  /** Events acknowledged to the publisher that bypasses the client, by channel. */
   readonly #published = new Map<string, string[]>();
   readonly #watchers = new Set<() => void>();
   #page = { isOnline: true, isHidden: false };
@@ -72,7 +72,7 @@ export class ClientWorld implements AsyncDisposable {
     return this.#weir;
   }
 
-  /** By a publisher that has no faults. */
+  /** Publishes without faults, bypassing the client. */
   async publish(channel: string, count: number): Promise<void> {
     const acked = this.#published.get(channel) ?? [];
     this.#published.set(channel, acked);
@@ -84,7 +84,7 @@ export class ClientWorld implements AsyncDisposable {
     }
   }
 
-  /** By the client. Nobody waits for it. */
+  /** Publishes with the client, without waiting. */
   publishOwn(channel: string, count: number): void {
     for (let i = 0; i < count; i++) {
       const n = this.#own.length;
@@ -103,7 +103,7 @@ export class ClientWorld implements AsyncDisposable {
     }
   }
 
-  /** @param start `behind`: an event that is acknowledged, of those by the place that it wraps to. */
+  /** @param start `behind` picks an acknowledged event, modulo their number. */
   read(channel: string, start: Start, style: Style): void {
     const acked = this.#published.get(channel) ?? [];
     const after = typeof start === "string"
@@ -124,25 +124,25 @@ export class ClientWorld implements AsyncDisposable {
     this.#begin(reading);
   }
 
-  /** Ends one of the subscriptions that are there. */
+  /** Ends one of the open subscriptions. */
   async endReading(which: number): Promise<void> {
     const live = this.#live();
     await live[which % live.length]?.end?.();
   }
 
-  /** Those that read in the style `hold` take nothing more, or take what there is again. */
+  /** Puts subscriptions of the style `hold` on hold, or lets them continue. */
   hold(isHeld: boolean): void {
     this.#held.resolve();
     if (isHeld) this.#held = Promise.withResolvers();
   }
 
-  /** What the browser says of the network and of the page. */
+  /** Changes what the browser reports about network and page. */
   setPage(page: { readonly isOnline: boolean; readonly isHidden: boolean }): void {
     this.#page = page;
     for (const listener of this.#watchers) listener();
   }
 
-  /** Closes the client. The next one goes on with the cursors. */
+  /** Closes the client. The next one continues from the cursors. */
   async handOver(): Promise<void> {
     const live = this.#live();
     await Promise.all(live.map(({ end }) => end?.()));
@@ -151,7 +151,7 @@ export class ClientWorld implements AsyncDisposable {
     for (const reading of live) this.#begin(reading);
   }
 
-  /** @param isAbrupt the client hears no goodbye. */
+  /** @param isAbrupt whether the client gets no goodbye. */
   async restart(isAbrupt: boolean): Promise<void> {
     if (isAbrupt) this.proxy.cut();
     await this.#server.stop();
@@ -159,15 +159,15 @@ export class ClientWorld implements AsyncDisposable {
     this.proxy.target = this.#server.port;
   }
 
-  /** Revokes the token that was given last, if it has done its work. */
+  /** Revokes the newest token, if it has been used. */
   async revoke(): Promise<void> {
     if (this.#weir.state.value.status !== "open") return;
     await this.#post("/v1/revocations", { jti: `token-${this.#tokens}` });
   }
 
   /**
-   * With all faults gone: that everything arrives, and each of it once and in order; and that each
-   * own publish is stored once and in order.
+   * Removes all faults, and checks that every event arrives once and in order, and that every own
+   * publish is stored once and in order.
    */
   async check(): Promise<void> {
     this.proxy.off();
@@ -299,7 +299,7 @@ export class ClientWorld implements AsyncDisposable {
     );
   }
 
-  /** Every third has an end that comes soon. */
+  /** Issues a token; every third one expires soon. */
   #token(): Promise<string> {
     const iat = Math.floor(Date.now() / 1_000);
     const exp = iat + (++this.#tokens % 3 === 0 ? 3 : 600);
@@ -310,7 +310,7 @@ export class ClientWorld implements AsyncDisposable {
     return bearer(await this.#signer.sign({ sub: "publisher", weir: RIGHTS }));
   }
 
-  // deno-lint-ignore no-explicit-any -- whatever the caller knows to be there
+  // deno-lint-ignore no-explicit-any -- callers know the shape
   async #post(path: string, body: unknown): Promise<any> {
     const response = await fetch(`${this.#server.url}${path}`, {
       method: "POST",

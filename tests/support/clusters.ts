@@ -1,9 +1,9 @@
 import { Denokv, DENOKV_MISSING } from "./denokv.ts";
 import { WeirServer } from "./server.ts";
 
-/** Servers that serve the same channels. */
+/** One or several servers on the same channels. */
 export interface Cluster extends AsyncDisposable {
-  /** Where to publish, and where to read: perhaps another process. */
+  /** Where to publish and where to read, which may be another process. */
   readonly publishUrl: string;
   readonly readUrl: string;
 }
@@ -33,7 +33,7 @@ export const TWO_PROCESSES: ClusterKind = {
   start: startTwo,
 };
 
-/** How a file says its tests, which share one cluster of this kind. */
+/** Returns a `Deno.test` for a file whose tests share one cluster of this kind. */
 export function clusterTest(
   { name, ignore, start }: ClusterKind,
 ): (behaviour: string, body: (cluster: Cluster) => Promise<void>) => void {
@@ -42,7 +42,7 @@ export function clusterTest(
     Deno.test.beforeAll(async () => {
       cluster = await start();
     });
-    // Also where the start has failed and there is none: that failure is the one to tell.
+    // A failed start leaves no cluster; its own error is the one to report.
     Deno.test.afterAll(async () => await cluster?.[Symbol.asyncDispose]());
   }
   return (behaviour, body) => {

@@ -1,6 +1,6 @@
 import { freePort } from "./free_port.ts";
 
-/** Its minimum is 12 characters; one for all, since the environment is the whole process's. */
+/** At least 12 characters. One for all servers, because the environment belongs to the process. */
 const TOKEN = "weir-test-token";
 
 const PROGRAM = findProgram();
@@ -18,7 +18,7 @@ if (PROGRAM === undefined && MAY_RUN) {
   console.warn(`${hint}; tests that need it are ignored.`);
 }
 
-/** A denokv server of its own on a file of its own, which can be killed and started again. */
+/** A denokv server on a new file, which can be killed and restarted. */
 export class Denokv implements AsyncDisposable {
   readonly url: string;
   readonly #port: number;
@@ -40,7 +40,7 @@ export class Denokv implements AsyncDisposable {
         await server.start();
         return server;
       } catch (cause) {
-        // Someone else may have taken the port between the look and the start.
+        // Another program may have taken the port in the meantime.
         if (tries === 4) throw cause;
       }
     }
@@ -50,7 +50,7 @@ export class Denokv implements AsyncDisposable {
     return Deno.openKv(this.url);
   }
 
-  /** Starts the server again, on the same file and port; answers once it serves. */
+  /** Starts the server, again on the same file and port. Resolves when it accepts connections. */
   async start(): Promise<void> {
     if (PROGRAM === undefined) throw new Error("denokv is not installed");
     const process = new Deno.Command(PROGRAM, {
@@ -74,10 +74,10 @@ export class Denokv implements AsyncDisposable {
       if (ended) throw new Error(`denokv did not start on port ${this.#port}`);
       await new Promise((resolve) => setTimeout(resolve, 10));
     }
-    if (ended) throw new Error(`port ${this.#port} is another program's`);
+    if (ended) throw new Error(`port ${this.#port} belongs to another program`);
   }
 
-  /** Ends the server as a crash does (SIGKILL). */
+  /** Kills the server with SIGKILL, like a crash. */
   async kill(): Promise<void> {
     const process = this.#process;
     this.#process = undefined;
@@ -85,7 +85,7 @@ export class Denokv implements AsyncDisposable {
     try {
       process.kill("SIGKILL");
     } catch {
-      // It has ended by itself.
+      // It has already exited.
     }
     await process.status;
   }

@@ -18,8 +18,9 @@ export async function publishEphemeral(
 }
 
 /**
- * Sends `data` until all `listeners` have heard it: one in another process begins to hear a moment
- * after it is subscribed, and one that polls hears only while it does. What each was told of it.
+ * Publishes `data` until all `listeners` have received it: in another process delivery starts a
+ * moment after the subscription, and a poller receives only during a poll. Returns what each one
+ * received.
  */
 export async function publishUntilDelivered(
   url: string,
@@ -39,10 +40,12 @@ export async function publishUntilDelivered(
   return await heard;
 }
 
-/** What was sent before may still be on its way, more than once. */
+/** Returns the first event with `data`; earlier events may still arrive, several times. */
 async function nextOf(listener: Listener, channel: string, data: unknown): Promise<WireEphemeral> {
   while (true) {
-    const note = await nextEphemeral(listener);
-    if (note.channel === channel && JSON.stringify(note.data) === JSON.stringify(data)) return note;
+    const event = await nextEphemeral(listener);
+    const isOurs = event.channel === channel &&
+      JSON.stringify(event.data) === JSON.stringify(data);
+    if (isOurs) return event;
   }
 }

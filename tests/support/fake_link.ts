@@ -4,7 +4,7 @@ import type { JsonObject } from "../../lib/client/core/json_object.ts";
 import { ObservableValue } from "../../lib/client/core/observable.ts";
 import { WeirError } from "../../lib/client/core/weir_error.ts";
 
-/** A feed that was asked for: the test says what its listener is told. */
+/** A requested feed. The test calls its listener. */
 export interface FakeFeed {
   readonly channel: string;
   readonly after: string;
@@ -13,7 +13,7 @@ export interface FakeFeed {
   isClosed: boolean;
 }
 
-/** A link without a network: the test answers its calls and tells its feeds. */
+/** A link without a network. The test answers its calls and calls the listeners of its feeds. */
 export class FakeLink implements Link {
   readonly state = new ObservableValue<ConnectionState>({ status: "open", transport: "websocket" });
   readonly left = new ObservableValue<JsonObject>({});
@@ -35,7 +35,7 @@ export class FakeLink implements Link {
     };
   }
 
-  /** Those that were not closed. */
+  /** Feeds that are not closed. */
   get open(): readonly FakeFeed[] {
     return this.feeds.filter(({ isClosed }) => !isClosed);
   }
@@ -50,7 +50,7 @@ export class FakeLink implements Link {
 
   /** Loses the connection. */
   lose(): void {
-    const error = new WeirError("unreachable", "Nobody answers.");
+    const error = new WeirError("unreachable", "No server answers.");
     this.state.set({ status: "reconnecting", at: 0, delay: 0, error });
   }
 

@@ -7,39 +7,39 @@ import type { LogEvent } from "../../lib/shared/event.ts";
 import { formatOffset, NO_EPOCH, offsetOf, type Position } from "../../lib/shared/offset.ts";
 
 /**
- * A subscriber that takes as many events as it was given room for, and sees to it that each
- * follows the one before, or a gap that says what is missing.
+ * A sink with room for a number of events. It checks that each event follows the previous one, or a
+ * gap that describes what is missing.
  */
 export class FakeSink implements Sink {
   readonly events: { readonly offset: string; readonly event: LogEvent }[] = [];
   readonly ephemeral: EphemeralEvent[] = [];
   gaps = 0;
   closedFor: CloseReason | undefined;
-  /** Writes that came while it was full. */
+  /** The number of writes while it was full. */
   overruns = 0;
   #room: number;
   #position: Position | undefined;
   #waiters: (() => void)[] = [];
   #fault: unknown;
 
-  /** @param room events that it takes before it is full. */
+  /** @param room how many events it takes before it is full. */
   constructor(room: number) {
     this.#room = room;
   }
 
-  /** Where its subscription began. */
+  /** Sets where its subscription starts. */
   startAt(position: Position): void {
     this.#position = position;
   }
 
-  /** Behind what it has. @throws what was wrong with what it was given. */
+  /** Returns the position of its last event. @throws {Error} if a write was wrong. */
   get position(): Position {
     if (this.#fault !== undefined) throw this.#fault;
     if (this.#position === undefined) throw new Error("it was never subscribed");
     return this.#position;
   }
 
-  /** Makes room for so many more events. */
+  /** Makes room for `events` more. */
   drain(events: number): void {
     this.#room = Math.max(0, this.#room) + events;
     if (this.#room <= 0) return;
@@ -83,7 +83,7 @@ export class FakeSink implements Sink {
       else assert.equal(run.gap.lost, null);
     } else {
       const isFirst = epoch === NO_EPOCH && run.after === 0;
-      assert.ok(isFirst || run.epoch === epoch, `${epoch} turned to ${run.epoch} unsaid`);
+      assert.ok(isFirst || run.epoch === epoch, `${epoch} became ${run.epoch} without a gap`);
       assert.equal(run.after, sequence);
     }
     assert.ok(run.events.length > 0 || run.gap !== undefined, "an empty run");

@@ -1,23 +1,23 @@
 import { type Fault, ProxiedConnection, type RequestKind } from "./proxied_connection.ts";
 
-/** One request that has come. */
+/** A request that has arrived. */
 export interface SeenRequest {
   readonly kind: RequestKind;
   readonly method: string;
   readonly path: string;
-  /** `performance.now()` when its head was there. */
+  /** `performance.now()` when its head had arrived. */
   readonly at: number;
 }
 
 /**
- * A TCP proxy on this machine in front of a server, which does to connections what a test says.
- * Each connection carries one request (it adds `Connection: close`), so that requests are counted
- * and hit one by one.
+ * A TCP proxy on this machine in front of a server, which breaks connections as a test asks. Each
+ * connection carries one request (it adds `Connection: close`), so that a test can count requests
+ * and break each of them.
  */
 export class FaultProxy implements AsyncDisposable {
-  /** The server's port. New connections go there. */
+  /** The server's port, for new connections. */
   target: number;
-  /** All requests so far, refused ones too. */
+  /** All requests so far, including refused ones. */
   readonly requests: SeenRequest[] = [];
   readonly #listener: Deno.TcpListener;
   readonly #faults = new Map<RequestKind, Fault>();
@@ -40,38 +40,38 @@ export class FaultProxy implements AsyncDisposable {
     return `http://127.0.0.1:${this.port}`;
   }
 
-  /** Does `fault` to all new connections of these kinds, until it is told otherwise. */
+  /** Applies `fault` to all new connections of these kinds, until {@link off}. */
   on(kinds: readonly RequestKind[], fault: Fault): void {
     for (const kind of kinds) this.#faults.set(kind, fault);
   }
 
-  /** Lets new connections of these kinds through. @param kinds all if not given. */
+  /** Lets new connections of these kinds through. @param kinds @default all */
   off(kinds: readonly RequestKind[] = ALL): void {
     for (const kind of kinds) this.#faults.delete(kind);
   }
 
-  /** Does `fault` to the next connection of these kinds, before what `on` says. */
+  /** Applies `fault` to the next connection of these kinds, instead of that of {@link on}. */
   next(kinds: readonly RequestKind[], fault: Fault): void {
     this.#once.push({ kinds, fault });
   }
 
-  /** Closes the connections that are there, of these kinds. */
+  /** Closes the open connections of these kinds. */
   cut(kinds: readonly RequestKind[] = ALL): void {
     for (const connection of this.#of(kinds)) connection.close();
   }
 
-  /** The connections that are there, of these kinds, say nothing from now on, and stay open. */
+  /** Keeps the open connections of these kinds open, and passes on nothing more. */
   hush(kinds: readonly RequestKind[] = ALL): void {
     for (const connection of this.#of(kinds)) connection.hush();
   }
 
-  /** How many requests of these kinds have come, since `at` of `performance.now()`. */
+  /** Counts requests of these kinds since `at`, in the time of `performance.now()`. */
   count(kinds: readonly RequestKind[] = ALL, at = 0): number {
     return this.requests.filter((request) => kinds.includes(request.kind) && request.at >= at)
       .length;
   }
 
-  /** How many connections of these kinds are open to the client. */
+  /** Counts the open connections of these kinds. */
   open(kinds: readonly RequestKind[] = ALL): number {
     return [...this.#of(kinds)].length;
   }
@@ -94,7 +94,7 @@ export class FaultProxy implements AsyncDisposable {
         conn = await this.#listener.accept();
       } catch (cause) {
         if (cause instanceof Deno.errors.BadResource) return; // disposed
-        if (cause instanceof Deno.errors.NotConnected) continue; // reset while it waited to be taken
+        if (cause instanceof Deno.errors.NotConnected) continue; // reset before it was accepted
         throw cause;
       }
       const connection = new ProxiedConnection(conn);
@@ -110,7 +110,7 @@ export class FaultProxy implements AsyncDisposable {
 
   async #handle(connection: ProxiedConnection): Promise<void> {
     const head = await connection.readHead();
-    if (head === undefined) return; // opened in advance, and not used
+    if (head === undefined) return; // opened in advance and never used
     const { kind, method, path } = head;
     connection.kind = kind;
     this.requests.push({ kind, method, path, at: performance.now() });
@@ -136,10 +136,10 @@ export const ALL: readonly RequestKind[] = [
   "other",
 ];
 
-/** All that bring events. */
+/** Requests that deliver events. */
 export const READS: readonly RequestKind[] = ["websocket", "sse", "long-poll", "short-poll"];
 
-/** An HTTP answer as `Fault` wants it. */
+/** Formats an HTTP response for a `Fault`. */
 export function answerOf(status: string, contentType: string, body: string): string {
   const { length } = new TextEncoder().encode(body);
   return `HTTP/1.1 ${status}\r\nContent-Type: ${contentType}\r\nContent-Length: ${length}\r\n` +

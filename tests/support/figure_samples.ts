@@ -1,9 +1,9 @@
 import type { Sample } from "../../lib/shared/figures.ts";
 
-/** The start of what the tests' samples are about, in ms since 1970. */
+/** When the samples of tests start, in ms since 1970. */
 export const START = Date.UTC(2026, 10, 21, 12);
 
-/** A sample that ends so many ms after {@link START}, with nothing in it but what is given. */
+/** Makes a sample that ends `end` ms after {@link START}, empty except for `more`. */
 export function sampleAt(end: number, more: Partial<Sample> = {}): Sample {
   return {
     isolate: "one",

@@ -2,7 +2,7 @@ import { Authority, type Grant } from "../../lib/auth/authority.ts";
 import { scopeSchema } from "../../lib/auth/scope.ts";
 import { DEFAULT_TENANT } from "../../lib/shared/channel.ts";
 
-/** What a token says, but for what the test is about. */
+/** Makes the grant of a token with default members, except `rights` and `changes`. */
 export function grantOf(
   rights: Readonly<Record<string, unknown>> = { publish: ["**"], subscribe: ["**"] },
   changes: Partial<Grant> = {},

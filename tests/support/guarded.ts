@@ -2,12 +2,12 @@ import { LocalServer } from "./local_server.ts";
 import { WeirServer } from "./server.ts";
 import { jwksOf, makeSigner, type Signer } from "./tokens.ts";
 
-/** A Weir with keys, and the signer that it trusts. */
+/** A server with keys, and the signer that it trusts. */
 export interface Guarded<Server> extends AsyncDisposable {
   readonly server: Server;
   readonly url: string;
   readonly signer: Signer;
-  /** A token with these members of the claim `weir`, and other claims. */
+  /** Signs a token with these members of the claim `weir`, and other claims. */
   token(
     weir?: Readonly<Record<string, unknown>>,
     claims?: Readonly<Record<string, unknown>>,
@@ -16,26 +16,26 @@ export interface Guarded<Server> extends AsyncDisposable {
 
 type Env = Readonly<Record<string, string>>;
 
-/** In this process. Clocks don't differ, so that what expires does so at once. */
+/** Starts a guarded server in this process, without clock skew, so that tokens expire exactly. */
 export async function guardedLocal(env: Env = {}): Promise<Guarded<LocalServer>> {
   const signer = await makeSigner("EdDSA");
   return guarded(await LocalServer.start(settings(signer, env)), signer);
 }
 
-/** In a process of its own. */
+/** Starts a guarded server in its own process. */
 export async function guardedServer(env: Env = {}): Promise<Guarded<WeirServer>> {
   const signer = await makeSigner("EdDSA");
   return guarded(await WeirServer.start({ env: settings(signer, env) }), signer);
 }
 
-/** Rates that no test reaches, however fast its machine is. */
+/** Rates that no test reaches, even on a fast machine. */
 const NO_RATES = ["credential", "address", "tenant"].flatMap((scope) =>
   ["publishes", "bytes", "subscribes"].map((name) => `${scope}.${name}=1000000000`)
 ).join(" ");
 
 /**
- * The settings of a Weir that trusts `signer`. It limits no rates except those that `env` limits,
- * and serves all pages.
+ * Returns the settings of a server that trusts `signer`. It limits only the rates in `env`, and
+ * serves all pages.
  */
 export function settings(signer: Signer, { WEIR_LIMITS = "", ...env }: Env = {}): Env {
   return {
@@ -63,7 +63,7 @@ export function guarded<Server extends AsyncDisposable & { readonly url: string 
   };
 }
 
-/** Claims of a token that ends in so many seconds from now. */
+/** Returns the claims of a token that expires in `seconds`. */
 export function endingIn(seconds: number): { readonly iat: number; readonly exp: number } {
   const now = Math.floor(Date.now() / 1_000);
   return { iat: now, exp: now + seconds };

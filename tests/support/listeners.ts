@@ -3,7 +3,7 @@ import { readUrl } from "./readers.ts";
 import { SocketClient } from "./socket_client.ts";
 import { SseClient } from "./sse_client.ts";
 
-/** An ephemeral event as clients get it. */
+/** An ephemeral event as clients receive it. */
 export interface WireEphemeral {
   readonly channel: string;
   readonly type: string;
@@ -12,14 +12,14 @@ export interface WireEphemeral {
   readonly data: unknown;
 }
 
-/** What a listener hears next. */
+/** The next event of a listener. */
 export type Heard =
   | { readonly kind: "event"; readonly event: WireEvent }
   | { readonly kind: "ephemeral"; readonly event: WireEphemeral };
 
-/** A subscription over one transport that also hears ephemeral events. */
+/** A subscription over one transport, ephemeral events included. */
 export interface Listener extends AsyncDisposable {
-  /** Where reading goes on: what a client that is cut off now would come back with. */
+  /** The cursor with which a client would reconnect now. */
   readonly cursor: string;
   next(): Promise<Heard>;
 }
@@ -30,17 +30,17 @@ export type OpenListener = (
   headers?: Readonly<Record<string, string>>,
 ) => Promise<Listener>;
 
-/** The transports that bring ephemeral events. */
+/** The transports that deliver ephemeral events. */
 export const LISTENERS: Readonly<Record<string, OpenListener>> = {
   "SSE": listenBySse,
   "WebSocket": listenBySocket,
   "long poll": listenByPolls,
 };
 
-/** The next ephemeral event; one that is stored is an error. */
+/** Returns the next ephemeral event. @throws {Error} if the next event is a stored one. */
 export async function nextEphemeral(listener: Listener): Promise<WireEphemeral> {
   const { kind, event } = await listener.next();
-  if (kind !== "ephemeral") throw new Error(`it is stored: ${JSON.stringify(event)}`);
+  if (kind !== "ephemeral") throw new Error(`a stored event: ${JSON.stringify(event)}`);
   return event;
 }
 
@@ -94,7 +94,7 @@ async function listenBySocket(
   };
 }
 
-/** It is there only while it polls: who sends has to go on until it hears. */
+/** Receives only during a poll, so a publisher has to repeat ephemeral events. */
 async function listenByPolls(
   url: string,
   channels: readonly string[],

@@ -1,10 +1,10 @@
 /**
- * A process that listens and says on stdout what happens to it: its port, then each time that it
- * could accept no more. `GET /stream` is a stream that gets a line for each other request.
+ * A program that listens. It prints its port, and a line each time that it cannot accept a
+ * connection. `GET /stream` is a stream with a line for each other request.
  */
 import { listen } from "../../lib/listener.ts";
 
-// As main.ts does: Deno's own handling of signals can't begin without file descriptors.
+// As in main.ts: Deno cannot start to handle signals without free file descriptors.
 Deno.addSignalListener("SIGTERM", () => Deno.exit());
 
 const streams = new Set<ReadableStreamDefaultController<Uint8Array>>();

@@ -7,20 +7,20 @@ import { SocketClient } from "./socket_client.ts";
 import { SseClient } from "./sse_client.ts";
 import { until } from "./until.ts";
 
-/** One credential's connections of every kind, all open. */
+/** Open connections of every kind that use one credential. */
 export interface Connections extends AsyncDisposable {
   readonly stream: SseClient;
   readonly socket: SocketClient;
-  /** Milliseconds of `performance.now()` at which each ended because it was revoked. */
+  /** When each ended because of the revocation, in ms of `performance.now()`. */
   revoked(): Promise<readonly number[]>;
-  /** That all of them are open still, by an event that `publisher` sends. */
+  /** Checks with an event of `publisher` that all of them are still open. */
   assertOpen(publisher: string): Promise<void>;
 }
 
 /**
- * Opens a stream, a socket and a long poll by `token`.
+ * Opens a stream, a socket and a long poll with `token`.
  *
- * @param isWaiting whether the long poll has arrived, where a test can look.
+ * @param isWaiting tells whether the long poll has arrived, if the test can see that.
  */
 export async function connectAll(
   url: string,
@@ -40,7 +40,7 @@ export async function connectAll(
     if (abort.signal.aborted) return undefined;
     throw cause;
   });
-  if (isWaiting !== undefined) await until("the long poll has come", isWaiting);
+  if (isWaiting !== undefined) await until("the long poll has arrived", isWaiting);
   return {
     stream,
     socket,

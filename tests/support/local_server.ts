@@ -5,7 +5,7 @@ import { createApp } from "../../routes/app.ts";
 
 const SILENT: Logger = { info() {}, warn() {}, error() {} };
 
-/** A Weir in this process, in memory, on a port of its own: a test can look into it. */
+/** A server in this process, in memory, on its own port. Tests can access its parts. */
 export class LocalServer implements AsyncDisposable {
   readonly server: Server;
   readonly #http: Deno.HttpServer<Deno.NetAddr>;
@@ -15,7 +15,7 @@ export class LocalServer implements AsyncDisposable {
     this.#http = http;
   }
 
-  /** @param env beside the store, which is in memory. */
+  /** @param env further settings; the store is always in memory. */
   static async start(env: Readonly<Record<string, string>> = {}): Promise<LocalServer> {
     const config: Config = parseConfig({ WEIR_KV: ":memory:", ...env });
     const server = await openServer(config, SILENT);

@@ -5,7 +5,7 @@ import { Problem, type ProblemCode } from "../../lib/shared/problem.ts";
 import type { Log, LogListener } from "../../lib/log/log.ts";
 import type { Run } from "../../lib/log/run.ts";
 
-/** What a reader is told, in its order. */
+/** An item of a reader, in order. */
 export type Item = { readonly gap: Gap } | { readonly event: LogEvent };
 
 export function itemsOf(runs: readonly Run[]): readonly Item[] {
@@ -27,12 +27,12 @@ export function sequencesOf(events: readonly LogEvent[]): readonly number[] {
   return events.map(({ sequence }) => sequence);
 }
 
-/** 1, 2, 3 … `count`. */
+/** Returns 1, 2, 3 … `count`. */
 export function upTo(count: number): readonly number[] {
   return Array.from({ length: count }, (_, i) => i + 1);
 }
 
-/** Reads page after page until there is nothing more. */
+/** Reads all pages. */
 export async function readRuns(
   log: Log,
   channelKey: ChannelKey,
@@ -58,7 +58,7 @@ export async function readEvents(
   return eventsOf(await readRuns(log, channelKey, after, limit));
 }
 
-/** For `assert.rejects`: a {@link Problem} with this code. */
+/** Matches a {@link Problem} with this code, for `assert.rejects`. */
 export function problem(code: ProblemCode, index?: number) {
   return (thrown: unknown) => {
     if (!(thrown instanceof Problem)) throw thrown;
@@ -67,7 +67,7 @@ export function problem(code: ProblemCode, index?: number) {
   };
 }
 
-/** A listener that keeps what it is told, and lets a test wait for more of it. */
+/** A listener that records its calls, and lets a test wait for more. */
 export class Recorder implements LogListener {
   readonly runs: Run[] = [];
   changes = 0;
@@ -83,7 +83,7 @@ export class Recorder implements LogListener {
     this.#check();
   }
 
-  /** Once `isMet` holds, looked at after each ring. */
+  /** Resolves once `isMet` holds, which is checked after each ring. */
   until(isMet: () => boolean): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#waiting.push({ isMet, resolve });

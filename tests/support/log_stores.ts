@@ -7,23 +7,23 @@ import { WatchDoorbell } from "../../lib/kv/watch_doorbell.ts";
 import { KvLog, type KvLogOptions } from "../../lib/log/kv_log.ts";
 import { Denokv, DENOKV_MISSING } from "./denokv.ts";
 
-/** Keeps all, so that tests of other things meet no retention. */
+/** Keeps everything, for tests that are not about retention. */
 export const KEEP_ALL = { age: Infinity, events: Infinity, bytes: Infinity };
 
-/** How long an isolate waits for the answers of a store that is there, in ms. */
+/** How long closing waits for pending requests to the store, in ms. */
 const CLOSE_LIMIT = 30_000;
 
 export type IsolateOptions = Partial<KvLogOptions>;
 
-/** A store and the logs that a test opens on it, each as an isolate of its own would. */
+/** A store and the logs that a test opens on it, each like a separate isolate. */
 export interface LogStore extends AsyncDisposable {
-  /** A handle on the store, to look at its rows. */
+  /** A handle on the store, to inspect its rows. */
   readonly kv: Deno.Kv;
-  /** No safety poll and no retention, unless `options` say so. */
+  /** Opens a log, without safety poll and retention unless `options` set them. */
   isolate(options?: IsolateOptions): Promise<KvLog>;
 }
 
-/** The stores that the log runs on. */
+/** The kinds of store that the log supports. */
 export interface StoreKind {
   readonly name: string;
   readonly ignore: boolean;
@@ -36,7 +36,7 @@ export const STORES: readonly StoreKind[] = [
   { name: "denokv", ignore: DENOKV_MISSING, open: () => openDenokv() },
 ];
 
-/** @param path of a SQLite file; without one the store is in memory. */
+/** @param path of a SQLite file. @default in memory */
 export async function openEmbedded(path = ":memory:"): Promise<LogStore> {
   await using undo = new AsyncDisposableStack();
   const name = crypto.randomUUID();
@@ -69,7 +69,7 @@ async function openFile(): Promise<LogStore> {
   };
 }
 
-/** @param server one that the caller keeps; without it the store has its own. */
+/** @param server remains the caller's. @default a new one, which the store owns */
 export async function openDenokv(server?: Denokv): Promise<LogStore> {
   await using undo = new AsyncDisposableStack();
   const denokv = server ?? undo.use(await Denokv.start());

@@ -4,7 +4,7 @@ import { readAll } from "./readers.ts";
 
 type Headers = Readonly<Record<string, string>>;
 
-/** A member as clients get it. */
+/** A member as clients receive it. */
 export interface WireMember {
   readonly member: string;
   readonly data: unknown;
@@ -24,7 +24,7 @@ export function membersPath(channel: string, member?: string, session = "s"): st
     : `${path}/${encodeURIComponent(member)}?session=${encodeURIComponent(session)}`;
 }
 
-/** One call for a member's HTTP session. */
+/** Makes a request for a member's HTTP session. */
 export async function callMember(
   url: string,
   method: "PUT" | "DELETE",
@@ -53,7 +53,7 @@ export async function snapshot(
   return answer.json;
 }
 
-/** Who is there, by name. */
+/** Returns the names of the members, sorted. */
 export async function namesIn(
   url: string,
   channel: string,
@@ -62,7 +62,7 @@ export async function namesIn(
   return (await snapshot(url, channel, headers)).members.map(({ member }) => member).toSorted();
 }
 
-/** All kept changes, such as `enter ann`. */
+/** Returns all stored changes, such as `enter ann`. */
 export async function changesOf(
   url: string,
   channel: string,
@@ -72,10 +72,10 @@ export async function changesOf(
   return events.map(({ type, key }) => `${type} ${key}`);
 }
 
-/** A snapshot that takes the changes behind it, as a client would. */
+/** A snapshot to which changes are applied, as a client does. */
 export class Presence {
   readonly members: Map<string, WireMember>;
-  /** Behind the last change that was looked at. */
+  /** The offset of the last change. */
   offset: string;
 
   constructor({ members, cursor }: WireSnapshot) {
@@ -87,12 +87,12 @@ export class Presence {
     this.offset = offset;
     const change = data as Omit<WireMember, "offset">; // of a presence channel
     const { member } = change;
-    if (offset <= (this.members.get(member)?.offset ?? "")) return; // was in the snapshot
+    if (offset <= (this.members.get(member)?.offset ?? "")) return; // contained in the snapshot
     if (type === "leave") this.members.delete(member);
     else this.members.set(member, { ...change, offset });
   }
 
-  /** In the order of their names. */
+  /** Returns the members, sorted by name. */
   get list(): readonly WireMember[] {
     return [...this.members.values()].toSorted((a, b) => a.member < b.member ? -1 : 1);
   }
