@@ -3,13 +3,13 @@ import { exportJWK, generateKeyPair, SignJWT } from "jose";
 import type { LoadOptions } from "./options.ts";
 import type { ScenarioLoad } from "./scenarios.ts";
 
-/** Publishers of the tenant that floods. */
+/** Publishers of the flooding tenant. */
 const FLOOD_IN_FLIGHT = 64;
-/** What is measured must not meet a limit; the flood meets those of its tenant. */
+/** Keeps the measured load below all limits. The flood reaches those of its tenant. */
 const UNLIMITED = ["publishes=1000000", "bytes=1GiB", "subscribes=1000000", "connections=100000"];
 
 export interface BenchAccess {
-  /** Of the server. */
+  /** Settings of the server. */
   readonly settings: Readonly<Record<string, string>>;
   readonly tokens: Partial<LoadOptions>;
 }

@@ -1,8 +1,8 @@
 // deno-lint-ignore-file no-console
 /**
- * A bare in-memory Deno server to compare with: no log, no replay, no order across transports; the
- * obvious fan-out that hands each event to each subscriber as it comes.
- * `POST /pub`, `GET /sub` (SSE), `GET /ws` (WebSocket).
+ * A bare in-memory Deno server to compare with: no log, no replay, no order across transports. It
+ * writes each event to each subscriber as it arrives. `POST /pub`, `GET /sub` (SSE), `GET /ws`
+ * (WebSocket).
  */
 const encoder = new TextEncoder();
 const streams = new Set<ReadableStreamDefaultController<Uint8Array>>();

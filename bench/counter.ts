@@ -1,23 +1,23 @@
 /**
- * Counts events in a byte stream by one marker byte that stands once in each payload and nowhere
- * else on the wire, so that a delivery costs a few nanoseconds and an event cut by a read is still
- * counted once. Measured over 141-byte events: a byte loop 70 ns an event, `Uint8Array.indexOf`
- * 102, `Buffer.indexOf` 40, a look at where the next one should be, then `Buffer.indexOf` 2.5.
+ * Counts events in a byte stream by a marker byte that occurs once in each payload and nowhere else
+ * on the wire. Counting takes a few nanoseconds, and an event that is split over two reads counts
+ * once. Measured over 141-byte events: a byte loop takes 70 ns per event, `Uint8Array.indexOf` 102,
+ * `Buffer.indexOf` 40, and checking the expected place before `Buffer.indexOf` 2.5.
  */
 import { Buffer } from "node:buffer";
 
-/** `~`: neither Weir's framing nor JSON uses it. Wire framing is taken off before the search. */
+/** `~`: neither Weir's framing nor JSON uses it. Framing of the wire is removed before the search. */
 export const MARKER = 0x7e;
 
 /** Decimal digits after the marker: the time of the publish, µs since 1970. */
 export const STAMP_DIGITS = 16;
 
-/** Now in µs since 1970, at the resolution of `performance.now()`. */
+/** Returns the time in µs since 1970, at the resolution of `performance.now()`. */
 export function microseconds(): number {
   return (performance.timeOrigin + performance.now()) * 1000;
 }
 
-/** What all the subscribers of a run received together. */
+/** Counts what all subscribers of a run receive. */
 export class Tally {
   delivered = 0;
   lastAt = 0;
@@ -26,20 +26,20 @@ export class Tally {
   #target = Infinity;
   #reached: (() => void) | undefined;
 
-  /** Counts `events` more. */
+  /** Adds `events`. */
   add(events: number): void {
     this.delivered += events;
     this.lastAt = performance.now();
     if (this.delivered >= this.#target) this.#reached?.();
   }
 
-  /** Starts over: for the timed part after a warm-up. */
+  /** Starts again at zero, for the timed part after the warm-up. */
   reset(): void {
     this.delivered = 0;
     this.latencies.length = 0;
   }
 
-  /** Resolves when `target` events have arrived in all: true, or false if `timeoutMs` passed first. */
+  /** Resolves to true when `target` events have arrived, or to false after `timeoutMs`. */
   reach(target: number, timeoutMs: number): Promise<boolean> {
     if (this.delivered >= target) return Promise.resolve(true);
     this.#target = target;
@@ -58,13 +58,13 @@ export class Tally {
 
 /** Options of {@linkcode MarkerCounter}. */
 export interface MarkerCounterOptions {
-  /** The fewest bytes between two markers: the size of a payload. */
+  /** The smallest distance of two markers in bytes: the size of a payload. */
   readonly spacing: number;
-  /** Every how many events the latency is taken; 0: never. */
+  /** Measures the latency of one in so many events; 0: of none. */
   readonly sampleEvery: number;
 }
 
-/** Counts the markers of one connection's stream and hands the numbers to a {@linkcode Tally}. */
+/** Counts the markers in the stream of one connection and adds them to a {@linkcode Tally}. */
 export class MarkerCounter {
   readonly #buffer: Uint8Array;
   readonly #search: Buffer;
@@ -92,7 +92,7 @@ export class MarkerCounter {
     while (at >= 0) {
       events++;
       if (this.#sampleEvery > 0 && --this.#untilSample === 0) this.#sample(at, end);
-      // Events of one run are equally long: look where the next marker should be before searching.
+      // Events of one run have the same length: check the expected place before searching.
       const guess = at + this.#stride;
       if (guess < end && buffer[guess] === MARKER) {
         at = guess;
@@ -105,7 +105,7 @@ export class MarkerCounter {
     if (events > 0) this.#tally.add(events);
   }
 
-  /** Where the first marker of `[start, end)` is, or −1. */
+  /** Returns the index of the first marker in `[start, end)`, or −1. */
   #find(start: number, end: number): number {
     if (start >= end) return -1;
     const at = this.#search.indexOf(MARKER, start);
@@ -114,7 +114,7 @@ export class MarkerCounter {
 
   #sample(at: number, end: number): void {
     this.#untilSample = this.#sampleEvery;
-    if (at + STAMP_DIGITS >= end) return; // cut by the read: leave this one out
+    if (at + STAMP_DIGITS >= end) return; // split by the read: not measured
     let stamp = 0;
     for (let i = at + 1; i <= at + STAMP_DIGITS; i++) {
       stamp = stamp * 10 + (this.#buffer[i] ?? 0) - 48;

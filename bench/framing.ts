@@ -1,22 +1,22 @@
 /**
- * Takes the wire's framing off a stream of reads, so that only payload is searched: HTTP/1.1
- * chunked bodies (RFC 9112 §7.1) and WebSocket frames (RFC 6455 §5.2). Both hop from length to
- * length and touch no payload byte.
+ * Removes the framing of the wire from a stream of reads, so that only payload is searched: HTTP/1.1
+ * chunked bodies (RFC 9112 §7.1) and WebSocket frames (RFC 6455 §5.2). Both read lengths only and
+ * touch no payload byte.
  */
 
-/** Consumes `buffer[start, end)` of a read and hands its payload on, piece by piece. */
+/** Consumes `buffer[start, end)` of a read and passes on its payload in pieces. */
 export interface Deframer {
   push(start: number, end: number): void;
 }
 
-/** Takes `[start, end)` of the buffer of the deframer. */
+/** Consumes `[start, end)` of the deframer's buffer. */
 export type PayloadSink = (start: number, end: number) => void;
 
-/** A decoder of a chunked response body. Trailers are not expected. */
+/** Decodes a chunked response body without trailers. */
 export class ChunkedBody implements Deframer {
-  /** Bytes left in this chunk. */
+  /** Bytes left in the current chunk. */
   #left = 0;
-  /** The size line being read, as far as it came. */
+  /** The part of the size line that has been read. */
   #size = 0;
   #inExtension = false;
   #digits = 0;
@@ -37,7 +37,7 @@ export class ChunkedBody implements Deframer {
     }
   }
 
-  /** One byte of `CRLF size [;extension] CRLF`; the CRLF that ends a chunk is an empty size line. */
+  /** Reads one byte of `CRLF size [;extension] CRLF`. The CRLF after a chunk is an empty size line. */
   #header(byte: number): void {
     if (byte === 10) {
       if (this.#digits > 0) this.#left = this.#size;
@@ -56,14 +56,14 @@ export class ChunkedBody implements Deframer {
 const PING = 9;
 const CLOSE = 8;
 
-/** A decoder of a server's (unmasked) WebSocket frames. */
+/** Decodes the (unmasked) WebSocket frames of a server. */
 export class WebSocketFrames implements Deframer {
   #left = 0;
   #opcode = 0;
   readonly #header = new Uint8Array(10);
   #have = 0;
 
-  /** `control` is called with each ping or close as its header is read. */
+  /** @param control is called with the opcode of each ping or close. */
   constructor(
     readonly buffer: Uint8Array,
     readonly sink: PayloadSink,
@@ -109,7 +109,7 @@ export class WebSocketFrames implements Deframer {
   }
 }
 
-/** A client's masked frame of up to 125 bytes (RFC 6455 §5.3; the mask is zero, which is allowed). */
+/** Encodes a client's masked frame of up to 125 bytes (RFC 6455 §5.3). The mask is zero. */
 export function clientFrame(opcode: "text" | "pong", payload: Uint8Array): Uint8Array {
   if (payload.length > 125) {
     throw new RangeError(`Cannot frame ${payload.length} bytes: 125 at most`);

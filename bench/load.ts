@@ -1,8 +1,8 @@
 // deno-lint-ignore-file no-console
 /**
  * The load generator: `deno run -A bench/load.ts '{"publishAt":"127.0.0.1:8000",…}'` runs the load
- * that its options describe and prints one line of JSON, a `LoadResult`. It runs in a process of
- * its own, so that the server has the other core to itself.
+ * that its options describe and prints one line of JSON, a `LoadResult`. It runs in its own process,
+ * so that the server has the other core.
  */
 import { Tally } from "./counter.ts";
 import { LOAD_DEFAULTS, type LoadOptions, type LoadResult } from "./options.ts";
@@ -10,9 +10,9 @@ import { Publishers, type PublishReport } from "./publisher.ts";
 import { Subscriber } from "./subscriber.ts";
 import { cpuSeconds, machineSeconds, quantile, residentKb } from "./usage.ts";
 
-/** Connections being opened at once. */
+/** How many connections are opened at the same time. */
 const CONNECTING = 64;
-/** How often WebSockets send a pong: well inside any server's idle time. */
+/** How often WebSockets send a pong, which is before any server's idle timeout. */
 const PONG_MS = 10_000;
 
 const NOTHING: PublishReport = { published: 0, failed: 0, failure: "", seconds: 0, latencies: [] };
@@ -44,7 +44,7 @@ async function gather(options: LoadOptions, tally: Tally): Promise<Crowd> {
       }
     }
   };
-  // A connect that never ends is left behind: the process exits at the end all the same.
+  // A connect that never ends is abandoned; the process exits at the end anyway.
   await Promise.race([
     Promise.all(Array.from({ length: CONNECTING }, work)),
     pause(options.phaseMs),
@@ -54,7 +54,7 @@ async function gather(options: LoadOptions, tally: Tally): Promise<Crowd> {
   return { subscribers, failed, failure };
 }
 
-/** Publishes the warm-up and waits until everybody has it. */
+/** Publishes the warm-up and waits until every subscriber has it. */
 async function warmUp(publishers: Publishers, options: LoadOptions, tally: Tally): Promise<void> {
   if (options.warmUp === 0) return;
   await publishers.publish(options.warmUp);
@@ -63,7 +63,7 @@ async function warmUp(publishers: Publishers, options: LoadOptions, tally: Tally
   tally.reset();
 }
 
-/** Another tenant's publishers, at it until they are closed; what they are told is their affair. */
+/** Starts the publishers of another tenant, which continue until closed. Their answers are ignored. */
 async function startFlood(options: LoadOptions): Promise<Publishers | undefined> {
   const { floodToken, floodInFlight } = options;
   if (floodToken === "") return undefined;
@@ -74,11 +74,11 @@ async function startFlood(options: LoadOptions): Promise<Publishers | undefined>
     everyMs: 0,
   });
   void flood.publish(Number.MAX_SAFE_INTEGER);
-  await pause(1_000); // until its limits are reached
+  await pause(1_000); // reaches the limits of the tenant
   return flood;
 }
 
-/** Runs the load and measures. */
+/** Runs the load and measures it. */
 async function run(options: LoadOptions): Promise<LoadResult> {
   const tally = new Tally();
   const replay = options.held > 0;
@@ -123,7 +123,7 @@ async function run(options: LoadOptions): Promise<LoadResult> {
   const ownUsed = cpuSeconds([Deno.pid]) - ownCpu;
   const others = machineSeconds() - machine - cpuUsed - ownUsed;
   const othersUsed = Math.max(0, Math.round(others * 100) / 100);
-  if (expected > 0) await pause(100); // an event too many would come about now
+  if (expected > 0) await pause(100); // a surplus event would arrive now
   clearInterval(pongs);
 
   const ended = crowd.subscribers.find((subscriber) => subscriber.ended !== "")?.ended ?? "";

@@ -1,9 +1,9 @@
 // deno-lint-ignore-file no-console
 /**
- * `deno task bench [names…] [--json FILE] [--flags="…"]`: measures Weir against the
- * targets of docs/performance.md and prints a table. A name picks its scenario, or those that start with it;
- * the flags go to the `deno run` of Weir, for a profile.
- * Ends with 1 if something could not be measured; a missed target is only said, for machines differ.
+ * `deno task bench [names…] [--json FILE] [--flags="…"]`: measures Weir against the targets of
+ * docs/performance.md and prints a table. A name selects the scenarios that start with it. The flags
+ * are passed to the `deno run` of Weir, for a profile. Exits with 1 if something could not be
+ * measured. A missed target is only reported, because machines differ.
  */
 import { parseArgs } from "node:util";
 import type { LoadResult } from "./options.ts";
@@ -27,7 +27,7 @@ interface Outcome {
   readonly compared: LoadResult | undefined;
 }
 
-/** Three significant digits, with thousands set apart. */
+/** Formats three significant digits, with a separator for thousands. */
 function number(value: number | null): string {
   if (value === null) return "–";
   return value.toLocaleString("en", { maximumSignificantDigits: 3 });
@@ -47,7 +47,7 @@ function judge(scenario: Scenario, target: Target, measured: Measured): Row {
   };
 }
 
-/** All the figures of one load, on one line. */
+/** Formats all figures of one load on one line. */
 function describe(result: LoadResult): string {
   const parts = [
     result.expected > 0 ? `${result.delivered} of ${result.expected} delivered` : "",
@@ -85,7 +85,7 @@ function table(rows: readonly Row[]): string {
   ).join("\n");
 }
 
-/** The scenarios that the names pick; all without a name. */
+/** Returns the scenarios that the names select; all without a name. */
 function pick(names: readonly string[]): readonly Scenario[] {
   for (const name of names) {
     if (!SCENARIOS.some((scenario) => scenario.name.startsWith(name))) {
@@ -103,7 +103,7 @@ function pick(names: readonly string[]): readonly Scenario[] {
   );
 }
 
-/** What the figures were taken on, as far as /proc tells. */
+/** Describes the machine, from /proc. */
 async function machine(): Promise<string> {
   const text = await Deno.readTextFile("/proc/cpuinfo").catch(() => "");
   const model = /^model name\s*:\s*(.+)$/m.exec(text)?.[1] ?? "unknown processor";

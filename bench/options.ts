@@ -1,46 +1,46 @@
-/** What one load run is asked to do, and what it answers: the contract of `load.ts`. */
+/** The input and the output of `load.ts`. */
 
 /** How subscribers read. */
 export type Transport = "sse" | "websocket";
 
-/** Whose wire is spoken: Weir's, or that of the bare server in `bare.ts`. */
+/** The protocol: Weir's, or that of the bare server in `bare.ts`. */
 export type Wire = "weir" | "bare";
 
-/** One load run. Addresses are `127.0.0.1:PORT`. */
+/** One load run. Servers are given as `127.0.0.1:PORT`. */
 export interface LoadOptions {
   readonly wire: Wire;
-  /** Where events are published. */
+  /** The server to publish to. */
   readonly publishAt: string;
-  /** Where they are subscribed to; another process than `publishAt` for a run across servers. */
+  /** The server to subscribe to; differs from `publishAt` for a run across servers. */
   readonly subscribeAt: string;
   readonly transport: Transport;
-  /** The processes whose CPU and memory are counted as the server's. */
+  /** The processes whose CPU and memory count as the server's. */
   readonly pids: readonly number[];
   /** Connections, all on the first channel. 0: publish only. */
   readonly subscribers: number;
-  /** Members that enter the first channel at once, and nothing else. 0: no storm of joins. */
+  /** Members that join the first channel at the same time, and nothing else. 0: no burst of joins. */
   readonly members: number;
   /** Events published in the timed part. 0: hold or replay only. */
   readonly messages: number;
-  /** Publishes under way at once, each on a keep-alive connection of its own. */
+  /** Concurrent publishes, each on its own keep-alive connection. */
   readonly inFlight: number;
-  /** Events published and delivered before the timed part, so that compilers have warmed up. */
+  /** Events before the timed part, for the compiler to warm up. */
   readonly warmUp: number;
   /** Channels published to in turn. */
   readonly channels: number;
-  /** Milliseconds between the publishes of one publisher; 0: the next as soon as one is answered. */
+  /** Pause between publishes of one publisher; 0: the next follows each answer. */
   readonly everyMs: number;
-  /** Bytes of the JSON value published. */
+  /** The size of the published JSON value, in bytes. */
   readonly size: number;
   /** Replay: events already in the log, which each subscriber reads with `after=earliest`. */
   readonly held: number;
-  /** Sent as `Authorization: Bearer` with each request; "": nothing is. */
+  /** Sent as `Authorization: Bearer` with each request; "": no header. */
   readonly token: string;
   /** Whether each subscriber turns the token into a ticket first and connects with that. */
   readonly tickets: boolean;
-  /** Another tenant, which publishes as fast as it can while the timed part runs; "": nobody. */
+  /** Token of another tenant, which floods during the timed part; "": no flood. */
   readonly floodToken: string;
-  /** Requests that the flood has under way. */
+  /** Concurrent requests of the flood. */
   readonly floodInFlight: number;
   /** Pause after connecting, before memory is read. */
   readonly settleMs: number;
@@ -48,7 +48,7 @@ export interface LoadOptions {
   readonly phaseMs: number;
 }
 
-/** The defaults of everything but where the server is. */
+/** The defaults, for everything except the servers. */
 export const LOAD_DEFAULTS = {
   wire: "weir",
   transport: "sse",
@@ -70,9 +70,9 @@ export const LOAD_DEFAULTS = {
   phaseMs: 30_000,
 } as const satisfies Partial<LoadOptions>;
 
-/** What one load run measured. `null`: not measured by this run. */
+/** The result of one load run. `null`: not measured in this run. */
 export interface LoadResult {
-  /** `""`, or why the figures are not to be trusted (a phase that did not finish, a refusal). */
+  /** Why the figures cannot be trusted (an unfinished phase, a refusal), or `""`. */
   readonly problem: string;
   readonly delivered: number;
   readonly expected: number;
@@ -82,25 +82,25 @@ export interface LoadResult {
   readonly publishesPerSecond: number;
   readonly failedPublishes: number;
   readonly failedConnects: number;
-  /** How fast the subscribers came. */
+  /** How fast the subscribers connected. */
   readonly connectsPerMinute: number;
-  /** From the first byte of the request written to the whole answer read, ms. */
+  /** From the first byte of the request to the last of the answer, ms. */
   readonly publishP50: number | null;
   readonly publishP99: number | null;
-  /** From just before the publish is written to the event read by a subscriber, ms. */
+  /** From just before the publish to the arrival at a subscriber, ms. */
   readonly endToEndP50: number | null;
   readonly endToEndP99: number | null;
-  /** CPU seconds of the server a million deliveries (publish only: a million publishes). */
+  /** CPU seconds of the server per million deliveries (publish only: per million publishes). */
   readonly cpuPerMillion: number | null;
-  /** Growth of the server's resident memory a held subscriber, KB of 1,024 bytes. */
+  /** Growth of the server's resident memory per idle subscriber, KB of 1,024 bytes. */
   readonly kbPerSubscriber: number | null;
   /** The server's resident memory at the end, MB. */
   readonly serverMb: number;
-  /** Share of one core that the generator itself used in the timed part: near 1, it is the limit. */
+  /** Share of a core that the generator used; near 1, the generator is the bottleneck. */
   readonly generatorCore: number;
   /**
-   * Cores that everything else on the machine used meanwhile: well above 0, the figures of time
-   * (not so much those of CPU) are those of a busy machine.
+   * Cores that other programs used in the meantime. Well above 0, times (less so CPU) are those of a
+   * busy machine.
    */
   readonly othersCore: number;
 }

@@ -1,4 +1,4 @@
-/** `deno bench bench/`: a million checks against 100 patterns. The target is one second at most. */
+/** `deno bench bench/`: a million checks against 100 patterns. The target is at most one second. */
 import { PatternSet } from "../lib/auth/pattern.ts";
 
 const patterns = new PatternSet(

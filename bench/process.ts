@@ -1,19 +1,19 @@
-/** Starts what is measured, each in a process of its own, and ends it again: nothing else. */
+/** Starts and stops the measured servers, each in its own process. */
 import { fileURLToPath } from "node:url";
 import type { LoadOptions, LoadResult } from "./options.ts";
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
 const HOST = "127.0.0.1";
 const START_MS = 20_000;
-/** Weir says that it stops within 5 s. */
+/** Weir promises to stop within 5 s. */
 const STOP_MS = 7_000;
-/** Lines of a server's output kept for an error message. */
+/** How many lines of a server's output an error message contains. */
 const KEPT_LINES = 30;
 
-/** What we started and have not ended. */
+/** Running processes that we started. */
 const running = new Set<Deno.ChildProcess>();
 
-/** Ends all that runs, without waiting: for when the benchmark itself is ended. */
+/** Kills all processes without waiting, for when the benchmark itself is interrupted. */
 export function endAll(): void {
   for (const child of running) kill(child, "SIGTERM");
 }
@@ -22,7 +22,7 @@ function kill(child: Deno.ChildProcess, signal: Deno.Signal): void {
   try {
     child.kill(signal);
   } catch {
-    // It has ended already.
+    // It has already exited.
   }
 }
 
@@ -38,14 +38,14 @@ export class Server implements AsyncDisposable {
     child.status.then(({ code, signal }) => this.#ended = `ended with ${signal ?? code}`);
   }
 
-  /** `127.0.0.1:PORT`. */
+  /** `127.0.0.1:PORT` of the server. */
   address = "";
 
   get pid(): number {
     return this.#child.pid;
   }
 
-  /** How it ended, if it has, and the last lines that it printed. */
+  /** Returns how it ended, if it has, and its last output. */
   get account(): string {
     return [`${this.name} (process ${this.pid}) ${this.#ended}:`, ...this.#output].join("\n");
   }
@@ -76,7 +76,7 @@ export class Server implements AsyncDisposable {
     const ended = Promise.all([child.status, ...drains]).then(([status]) => {
       throw new Error(`${name} ended with ${status.code} before it was ready:\n${server.account}`);
     });
-    ended.catch(() => {}); // also settles long after the start
+    ended.catch(() => {}); // may settle long after the start
     const late = Promise.withResolvers<never>();
     const timer = setTimeout(() => {
       late.reject(new Error(`${name} was not ready after ${START_MS} ms:\n${server.account}`));
@@ -93,7 +93,7 @@ export class Server implements AsyncDisposable {
     return server;
   }
 
-  /** SIGTERM, and SIGKILL if it still runs after 7 s. */
+  /** Sends SIGTERM, and SIGKILL if it still runs after 7 s. */
   async [Symbol.asyncDispose](): Promise<void> {
     kill(this.#child, "SIGTERM");
     const timer = setTimeout(() => kill(this.#child, "SIGKILL"), STOP_MS);
@@ -120,7 +120,7 @@ export class Server implements AsyncDisposable {
   }
 }
 
-/** Resolves with the address once something takes connections on `port`; gives up after 20 s. */
+/** Resolves with the host and port once `port` accepts connections; gives up after 20 s. */
 async function answers(port: number): Promise<string> {
   for (let waited = 0; waited < START_MS; waited += 50) {
     try {
@@ -153,7 +153,7 @@ export function startBare(): Promise<Server> {
   return Server.start("Bare", Deno.execPath(), ["run", "-A", `${ROOT}bench/bare.ts`]);
 }
 
-/** Where the `denokv` binary is, or undefined if it is not installed. */
+/** Returns the path of `denokv`, or undefined if it is not installed. */
 export async function findDenokv(): Promise<string | undefined> {
   const home = Deno.env.get("HOME") ?? "";
   const folders = [...(Deno.env.get("PATH") ?? "").split(":"), `${home}/.cargo/bin`];
@@ -161,13 +161,13 @@ export async function findDenokv(): Promise<string | undefined> {
     try {
       if ((await Deno.stat(`${folder}/denokv`)).isFile) return `${folder}/denokv`;
     } catch {
-      // Not here.
+      // Not in this folder.
     }
   }
   return undefined;
 }
 
-/** Starts a `denokv` server over the SQLite file `path` on a free port. */
+/** Starts a `denokv` server with the SQLite file `path` on a free port. */
 export function startDenokv(binary: string, path: string, token: string): Promise<Server> {
   const listener = Deno.listen({ hostname: HOST, port: 0 });
   const { port } = listener.addr;
@@ -177,9 +177,9 @@ export function startDenokv(binary: string, path: string, token: string): Promis
 }
 
 /**
- * Runs one load in a process of its own.
+ * Runs one load in its own process.
  *
- * @throws {Error} If the generator fails or does not end within four of its phases.
+ * @throws {Error} If the generator fails or runs longer than four phases may.
  */
 export async function runLoad(
   options: Partial<LoadOptions> & Pick<LoadOptions, "publishAt" | "phaseMs">,

@@ -1,14 +1,14 @@
-/** Publishes over keep-alive raw sockets, one request in flight on each, and checks every answer. */
+/** Publishes over raw keep-alive sockets, one request in flight on each, and checks every answer. */
 import { microseconds } from "./counter.ts";
 import type { LoadOptions } from "./options.ts";
 import { address, writeAll } from "./subscriber.ts";
 import { PublishRequest } from "./wire.ts";
 
-/** What a round of publishes came to. */
+/** The result of a round of publishes. */
 export interface PublishReport {
   readonly published: number;
   readonly failed: number;
-  /** The first failure, in words, or "". */
+  /** The first failure, or "". */
   readonly failure: string;
   readonly seconds: number;
   /** How long each answer took, ms. */
@@ -26,7 +26,7 @@ interface Round {
 
 const decoder = new TextDecoder();
 
-/** The publishers of a run, connected once and used for the warm-up and the timed part. */
+/** The publishers of a run, connected once for the warm-up and the timed part. */
 export class Publishers {
   readonly #options: LoadOptions;
   readonly #connections: Deno.TcpConn[] = [];
@@ -48,7 +48,7 @@ export class Publishers {
     return publishers;
   }
 
-  /** Publishes `messages` over all connections. Past `options.phaseMs` it stops and says so. */
+  /** Publishes `messages` over all connections. Stops with a failure after `options.phaseMs`. */
   async publish(messages: number): Promise<PublishReport> {
     const round: Round = {
       left: messages,
@@ -110,7 +110,7 @@ function fail(round: Round, reason: string): void {
   round.failure ||= reason;
 }
 
-/** A response read whole. */
+/** A complete response. */
 interface Answer {
   readonly status: number;
   readonly body: string;
@@ -129,7 +129,7 @@ async function readAnswer(connection: Deno.TcpConn, buffer: Uint8Array): Promise
   throw new Error(`The answer to a publish is longer than ${buffer.length} bytes`);
 }
 
-/** The response in `text`, or undefined while it is not whole. */
+/** Parses the response in `text`; undefined while it is incomplete. */
 export function parseAnswer(text: string): Answer | undefined {
   const end = text.indexOf("\r\n\r\n");
   if (end < 0) return undefined;
@@ -154,7 +154,7 @@ export function parseAnswer(text: string): Answer | undefined {
   }
 }
 
-/** "", or what is wrong with the answer to a publish. */
+/** Returns what is wrong with the answer to a publish, or "". */
 function checkAnswer(answer: Answer, options: LoadOptions): string {
   if (answer.status !== 201) return `publish answered ${answer.status}: ${answer.body}`;
   if (options.wire === "bare") return "";

@@ -1,12 +1,12 @@
-/** Runs one scenario: starts its servers, the load, the comparison, and ends the servers. */
+/** Runs one scenario: starts its servers, the load and the comparison, and stops the servers. */
 import { LOAD_DEFAULTS, type LoadOptions, type LoadResult } from "./options.ts";
 import { findDenokv, runLoad, type Server, startBare, startDenokv, startWeir } from "./process.ts";
 import { makeAccess } from "./access.ts";
 import type { Measured, Scenario, ScenarioLoad } from "./scenarios.ts";
 
-/** Settings of a whole run. */
+/** Settings of all scenarios of a run. */
 export interface RunOptions {
-  /** More flags for the `deno run` of Weir, for a profile. */
+  /** Further flags for the `deno run` of Weir, for a profile. */
   readonly flags: readonly string[];
 }
 
@@ -16,7 +16,7 @@ export class Skipped extends Error {}
 /** Publishers that fill the log before a replay. */
 const SEED_IN_FLIGHT = 128;
 
-/** Measures `scenario`, and what it is compared with. */
+/** Measures `scenario` and its comparison. */
 export async function runScenario(scenario: Scenario, options: RunOptions): Promise<Measured> {
   const result = await measure(scenario, scenario.load, options);
   if (scenario.compare === undefined) return { result, compared: undefined };
@@ -55,7 +55,7 @@ async function onWeir(
   return await underLoad({ ...load, ...tokens }, server.address, server.address, [server]);
 }
 
-/** Runs the load; a problem is easier to find with what the servers said and how they ended. */
+/** Runs the load. Adds the output of the servers to an error. */
 async function underLoad(
   load: Partial<LoadOptions>,
   publishAt: string,
@@ -73,7 +73,7 @@ async function underLoad(
   }
 }
 
-/** Fills the log, and ends the server, so that the replay comes from the store. */
+/** Fills the log and stops the server, so that the replay reads from the store. */
 async function seed(folder: string, messages: number, options: RunOptions): Promise<void> {
   const { failedPublishes, problem } = await onWeir(
     folder,

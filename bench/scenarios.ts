@@ -1,13 +1,13 @@
-/** What is measured, one scenario a line, and the targets of each. */
+/** The scenarios, one per line, and their targets. */
 import type { LoadOptions, LoadResult } from "./options.ts";
 
-/** What a scenario's run came to; `compared` is the second run of those that have one. */
+/** The result of a scenario; `compared` is that of its comparison, if it has one. */
 export interface Measured {
   readonly result: LoadResult;
   readonly compared: LoadResult | undefined;
 }
 
-/** One figure of a scenario and the bound it should keep. */
+/** A figure of a scenario and its target. */
 export interface Target {
   readonly figure: string;
   readonly read: (measured: Measured) => number | null;
@@ -15,23 +15,23 @@ export interface Target {
   readonly value: number;
 }
 
-/** A load, and what its server is to be like. */
+/** A load, and the settings of its server. */
 export interface ScenarioLoad extends Partial<LoadOptions> {
   /**
-   * Whether the server has keys, and every request a token; `flood`: beside them another tenant
-   * that publishes without a pause, past its limits.
+   * Whether the server has keys and every request a token; `flood` adds another tenant that publishes
+   * without pause, above its limits.
    */
   readonly access?: "open" | "token" | "flood";
 }
 
-/** One thing to measure. */
+/** A measurement. */
 export interface Scenario {
   readonly name: string;
   readonly what: string;
-  /** One Weir on a SQLite file, or two on one `denokv`: publish at the first, subscribe at the other. */
+  /** One server on a SQLite file, or two on one `denokv`: publish to one, subscribe to the other. */
   readonly servers: "weir" | "denokv";
   readonly load: ScenarioLoad;
-  /** Run once more with these changed, on a fresh server, to compare with. */
+  /** Options that differ in a second run, on a new server, to compare with. */
   readonly compare?: ScenarioLoad;
   readonly targets: readonly Target[];
 }
@@ -78,7 +78,7 @@ const THOUSAND = { subscribers: 1000, warmUp: 200 };
 const TEN_THOUSAND = { subscribers: 10_000, warmUp: 64, phaseMs: 60_000, settleMs: 2000 };
 const BARE = { wire: "bare" } as const;
 
-/** All scenarios, in the order in which they run. Each has a fresh server with an empty store. */
+/** All scenarios, in order. Each has a new server with an empty store. */
 // deno-fmt-ignore
 export const SCENARIOS: readonly Scenario[] = [
   { name: "sse-64", what: "SSE, 1,000 subscribers, 64 publishers in flight", servers: "weir",

@@ -1,9 +1,9 @@
 // deno-lint-ignore-file no-console
 /**
- * A storm of joins: `deno run -A bench/storm.ts '{"publishAt":"127.0.0.1:8000","members":500,…}'`
- * has so many members enter one channel at once, each by a WebSocket of its own that reads the
- * changes too, half of them at each server. Prints one line of JSON, a `LoadResult`, in which joins
- * are publishes and changes deliveries.
+ * A burst of joins: `deno run -A bench/storm.ts '{"publishAt":"127.0.0.1:8000","members":500,…}'`
+ * lets members join one channel at the same time. Each has its own WebSocket, which also reads the
+ * changes; each server gets half of them. Prints one line of JSON, a `LoadResult`, in which joins
+ * count as publishes and changes as deliveries.
  */
 import { LOAD_DEFAULTS, type LoadOptions, type LoadResult } from "./options.ts";
 import { cpuSeconds, machineSeconds, quantile, residentKb } from "./usage.ts";
@@ -11,7 +11,7 @@ import { channelName } from "./wire.ts";
 
 const CONNECTING = 64;
 
-/** What all members of a storm have seen. */
+/** Counts what all members have seen. */
 class Storm {
   readonly #members: number;
   readonly #begins: number[] = [];
@@ -46,7 +46,7 @@ class Storm {
     if (isDone || this.problem !== "") this.#done.resolve();
   }
 
-  /** Once everybody has entered and knows of everybody. */
+  /** Resolves once all members have joined and know each other. */
   async end(ms: number): Promise<void> {
     const timer = setTimeout(() => {
       this.problem ||= `incomplete after ${ms} ms`;
@@ -57,7 +57,7 @@ class Storm {
   }
 }
 
-/** A member's socket, subscribed to the changes. */
+/** Opens a member's socket, which is subscribed to the changes. */
 async function connect(options: LoadOptions, index: number, storm: Storm): Promise<WebSocket> {
   const at = index % 2 === 0 ? options.publishAt : options.subscribeAt;
   const socket = new WebSocket(`ws://${at}/v1/socket`, "weir.v1");

@@ -1,4 +1,4 @@
-/** One subscription of a load run over a raw socket: connects, waits until it is live, counts. */
+/** One subscription over a raw socket: connects, waits until it is live, and counts events. */
 import { MarkerCounter, type Tally } from "./counter.ts";
 import { ChunkedBody, clientFrame, type Deframer, WebSocketFrames } from "./framing.ts";
 import type { LoadOptions } from "./options.ts";
@@ -7,13 +7,13 @@ import { subscribeRequest } from "./wire.ts";
 const decoder = new TextDecoder();
 const PONG = clientFrame("pong", new Uint8Array());
 
-/** A subscription that is connected and live. Counts into its tally until {@linkcode close}. */
+/** A live subscription. Adds events to its tally until {@linkcode close}. */
 export class Subscriber {
   readonly #connection: Deno.TcpConn;
   readonly #buffer: Uint8Array<ArrayBuffer>;
   readonly #counter: MarkerCounter;
   #deframer: Deframer | undefined;
-  /** What the server said before the subscription was live; undefined from then on. */
+  /** The server's output before the subscription was live; undefined after that. */
   #opening: string | undefined = "";
   /** Why it ended before {@linkcode close}, or "". */
   ended = "";
@@ -21,7 +21,7 @@ export class Subscriber {
 
   private constructor(connection: Deno.TcpConn, options: LoadOptions, tally: Tally, index: number) {
     this.#connection = connection;
-    // Reads of a large buffer are fewer; ten thousand large buffers do not fit.
+    // A large buffer needs fewer reads, but ten thousand of them do not fit in memory.
     this.#buffer = new Uint8Array(options.subscribers > 2000 ? 16_384 : 65_536);
     const few = options.subscribers < 50;
     this.#counter = new MarkerCounter(this.#buffer, tally, {
@@ -34,7 +34,7 @@ export class Subscriber {
    * Connects and resolves when the subscription is live: the response's first body bytes for SSE,
    * `subscribed` for Weir's WebSocket, the upgrade for the bare one.
    *
-   * @throws {Error} With what the server said, if it refuses.
+   * @throws {Error} If the server refuses, with its answer.
    */
   static async open(options: LoadOptions, tally: Tally, index: number): Promise<Subscriber> {
     const connection = await Deno.connect(address(options.subscribeAt));
@@ -49,14 +49,14 @@ export class Subscriber {
     }
   }
 
-  /** Closes the connection; what it received before is counted. */
+  /** Closes the connection. Events that it received before remain counted. */
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
     this.#connection.close();
   }
 
-  /** Sends an unsolicited pong (RFC 6455 §5.5.3), so that the server knows that we live. */
+  /** Sends an unsolicited pong (RFC 6455 §5.5.3), so that the server keeps the connection. */
   pong(): void {
     if (!this.#closed) this.#connection.write(PONG).catch(() => {});
   }
@@ -127,13 +127,13 @@ export class Subscriber {
   }
 }
 
-/** `127.0.0.1:PORT` as the options of `Deno.connect`. */
+/** Parses `127.0.0.1:PORT` into options of `Deno.connect`. */
 export function address(at: string): { hostname: string; port: number } {
   const colon = at.lastIndexOf(":");
   return { hostname: at.slice(0, colon), port: Number(at.slice(colon + 1)) };
 }
 
-/** Writes all of `bytes`; a socket may take fewer at a time. */
+/** Writes all of `bytes`; one call may write fewer. */
 export async function writeAll(connection: Deno.TcpConn, bytes: Uint8Array): Promise<void> {
   let at = await connection.write(bytes);
   while (at < bytes.length) at += await connection.write(bytes.subarray(at));

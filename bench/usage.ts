@@ -1,21 +1,21 @@
-/** What processes use, from /proc (Linux): CPU and resident memory. */
+/** CPU and resident memory of processes, from /proc (Linux). */
 
-/** Clock ticks a second in /proc/PID/stat: 100 on every Linux that Deno runs on. */
+/** Clock ticks per second in /proc/PID/stat: 100 on every Linux that Deno supports. */
 const TICKS = 100;
 
-/** CPU seconds, user and system, that `pids` have used so far. */
+/** Returns the CPU seconds, user and system, that `pids` have used. */
 export function cpuSeconds(pids: readonly number[]): number {
   let ticks = 0;
   for (const pid of pids) {
     const stat = Deno.readTextFileSync(`/proc/${pid}/stat`);
-    // The second field is a name that may hold spaces: count from behind its bracket.
+    // The second field is a name in brackets that may contain spaces: count after it.
     const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
     ticks += Number(fields[11]) + Number(fields[12]);
   }
   return ticks / TICKS;
 }
 
-/** CPU seconds that the whole machine has spent working since it started. */
+/** Returns the CPU seconds that the machine has been busy since it started. */
 export function machineSeconds(): number {
   const line = Deno.readTextFileSync("/proc/stat").split("\n", 1)[0] ?? "";
   const [user = 0, nice = 0, system = 0, , , irq = 0, softirq = 0] = line.split(/ +/).slice(1)
@@ -23,7 +23,7 @@ export function machineSeconds(): number {
   return (user + nice + system + irq + softirq) / TICKS;
 }
 
-/** Resident memory of `pids` together, KB of 1,024 bytes. */
+/** Returns the resident memory of all `pids`, in KB of 1,024 bytes. */
 export function residentKb(pids: readonly number[]): number {
   let kb = 0;
   for (const pid of pids) {
@@ -33,7 +33,7 @@ export function residentKb(pids: readonly number[]): number {
   return kb;
 }
 
-/** The value below which the share `p` of `values` lies, or null if there are none. */
+/** Returns the value below which the share `p` of `values` lies, or null without values. */
 export function quantile(values: readonly number[], p: number): number | null {
   const sorted = values.toSorted((a, b) => a - b);
   return sorted[Math.floor((sorted.length - 1) * p)] ?? null;

@@ -1,15 +1,15 @@
-/** The requests of a load run, written by hand, for Weir and for the bare server. */
+/** Hand-written requests of a load run, for Weir and for the bare server. */
 import { MARKER, STAMP_DIGITS } from "./counter.ts";
 import type { LoadOptions, Transport, Wire } from "./options.ts";
 
 const encoder = new TextEncoder();
 
-/** The name of the numbered channel: all are equally long. */
+/** Returns the name of a channel by number. All names have the same length. */
 export function channelName(index: number): string {
   return `bench-${String(index).padStart(4, "0")}`;
 }
 
-/** The request that opens a subscription to channel 0, and for a WebSocket what to send then. */
+/** Returns the request that subscribes to channel 0, and for a WebSocket the message after it. */
 export async function subscribeRequest(
   options: LoadOptions,
 ): Promise<{ head: Uint8Array; hello?: Uint8Array }> {
@@ -45,7 +45,7 @@ function subscribePath(options: LoadOptions): string {
   return replay ? `${path}?after=earliest` : path;
 }
 
-/** A ticket for one subscriber, as its query. */
+/** Returns a ticket for one subscriber, as a query. */
 async function ticketQuery({ subscribeAt, token }: LoadOptions): Promise<string> {
   const response = await fetch(`http://${subscribeAt}/v1/tickets`, {
     method: "POST",
@@ -60,12 +60,12 @@ function authorization(token: string): readonly string[] {
   return token === "" ? [] : [`Authorization: Bearer ${token}`];
 }
 
-/** A publish request, made once and stamped with the time in place before each use. */
+/** A publish request that is built once and stamped with the time before each use. */
 export class PublishRequest {
   readonly bytes: Uint8Array;
   readonly #stampAt: number;
 
-  /** The body is a JSON object of exactly `options.size` bytes, with the marker in front. */
+  /** The body is a JSON object of exactly `options.size` bytes that starts with the marker. */
   constructor(options: LoadOptions, channel: number) {
     const path = options.wire === "weir" ? `/v1/channels/${channelName(channel)}/events` : "/pub";
     const start = `{"at":"${String.fromCharCode(MARKER)}${"0".repeat(STAMP_DIGITS)}","pad":"`;

@@ -5,7 +5,7 @@ import type { Page } from "playwright-core";
 export type Theme = "light" | "dark";
 export type Width = "wide" | "phone";
 
-/** Every look that a page has to have, as `[theme, width]`. */
+/** Every appearance that a page must support, as `[theme, width]`. */
 export const LOOKS: readonly (readonly [Theme, Width])[] = [
   ["light", "wide"],
   ["dark", "wide"],
@@ -18,19 +18,19 @@ const SIZES: Readonly<Record<Width, { readonly width: number; readonly height: n
   phone: { width: 390, height: 844 },
 };
 
-/** A folder for screenshots of what tests look at. @default none are taken */
+/** The folder for screenshots. @default no screenshots */
 const SHOTS = Deno.env.get("SCREENSHOTS");
 
-/** What axe holds a page to: WCAG 2.2 A and AA, and what it knows beside those. */
+/** The rules that axe checks: WCAG 2.2 A and AA, and its best practices. */
 const RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"];
 
-/** Goes to `url`, and answers once the page's island is awake. */
+/** Opens `url`, and resolves once the island is hydrated. */
 export async function openPage(page: Page, url: string): Promise<void> {
   await page.goto(url);
   await page.locator("#island[data-hydrated]").waitFor({ state: "attached" });
 }
 
-/** From now on the page is looked at so. */
+/** Sets the theme and the width of the page. */
 export async function setLook(page: Page, theme: Theme, width: Width): Promise<void> {
   await page.emulateMedia({ colorScheme: theme, reducedMotion: "reduce" });
   await page.setViewportSize(SIZES[width]);
@@ -39,10 +39,10 @@ export async function setLook(page: Page, theme: Theme, width: Width): Promise<v
 }
 
 /**
- * The page as it stands, in both themes and widths: no fault that axe finds, and nothing that has
- * to be scrolled sideways. Leaves it light and wide.
+ * Checks the page in both themes and widths: axe finds no violation, and nothing scrolls sideways.
+ * Leaves the page light and wide.
  *
- * @param name of the screenshots, which are taken where `SCREENSHOTS` says.
+ * @param name of the screenshots, which are taken if `SCREENSHOTS` is set.
  */
 export async function checkLooks(page: Page, name: string): Promise<void> {
   for (const [theme, width] of LOOKS) {
@@ -56,11 +56,11 @@ export async function checkLooks(page: Page, name: string): Promise<void> {
   await setLook(page, "light", "wide");
 }
 
-/** What axe finds, as `rule: element: why`. */
+/** Returns the violations that axe finds, as `rule: element: why`. */
 export async function findFaults(page: Page): Promise<readonly string[]> {
   await page.evaluate(axe.source);
   return await page.evaluate(async (rules) => {
-    // deno-lint-ignore no-explicit-any -- the page's own global, which only the page has
+    // deno-lint-ignore no-explicit-any -- a global of the page
     const { violations }: axe.AxeResults = await (globalThis as any).axe.run({
       runOnly: rules,
     });
@@ -70,7 +70,7 @@ export async function findFaults(page: Page): Promise<readonly string[]> {
   }, RULES);
 }
 
-/** CSS pixels that the document is wider than its window. */
+/** Returns by how many CSS pixels the document is wider than the window. */
 async function overflow(page: Page): Promise<number> {
   return await page.evaluate(() => {
     const { scrollWidth, clientWidth } = document.documentElement;

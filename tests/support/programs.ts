@@ -1,8 +1,8 @@
 /**
- * Whether a program that tests need is not there, or not as they need it: then they are ignored.
+ * Tells whether a program that tests need is missing or unsuitable. Such tests are then ignored.
  *
  * @param hint what is missing and where to get it.
- * @throws {Error} where it is missing and `CI` is `true`.
+ * @throws {Error} if it is missing and `CI` is `true`.
  */
 export function isMissing(command: readonly string[], hint: string): boolean {
   if (succeeds(command)) return false;

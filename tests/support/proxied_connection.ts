@@ -1,7 +1,7 @@
-/** Room for what one read brings, in bytes. */
+/** The size of the buffer of one read. */
 const READ_BYTES = 64 * 1024;
 
-/** What a request is for, by its head. */
+/** The purpose of a request, according to its head. */
 export type RequestKind =
   | "websocket"
   | "sse"
@@ -10,35 +10,35 @@ export type RequestKind =
   | "publish"
   | "other";
 
-/** What is done to a connection, from its first request on. */
+/** How a connection is broken. */
 export type Fault =
-  /** Closed, instead of answering. */
+  /** Closes instead of answering. */
   | { readonly act: "refuse" }
-  /** Nothing comes back, and nobody closes. */
+  /** Never answers, and stays open. */
   | { readonly act: "stall" }
-  /** These bytes are the whole answer; the connection is closed behind them, unless `open`. */
+  /** Answers with `text` and closes, unless `open`. */
   | { readonly act: "answer"; readonly text: string; readonly open?: boolean }
-  /** After exactly so many bytes up (from the client) or down it is closed, or silent. */
+  /** Closes, or falls silent, after exactly `after` bytes up (from the client) or down. */
   | {
     readonly act: "cut" | "hush";
     readonly way: "up" | "down";
     readonly after: number;
   }
-  /** The body of the answer comes when it has ended. */
+  /** Holds back the body of the answer until it has ended. */
   | { readonly act: "buffer" }
-  /** So many ms pass before the answer begins. */
+  /** Waits before it forwards the request. */
   | { readonly act: "delay"; readonly ms: number };
 
 type Cut = Extract<Fault, { readonly act: "cut" | "hush" }>;
 
-/** What the first line of a request says. */
+/** The first line of a request. */
 export interface RequestHead {
   readonly kind: RequestKind;
   readonly method: string;
   readonly path: string;
 }
 
-/** One connection of a client, and the one to the server that belongs to it. */
+/** A connection of a client, and the connection to the server that belongs to it. */
 export class ProxiedConnection {
   kind: RequestKind | undefined;
   readonly #client: Deno.TcpConn;
@@ -46,14 +46,14 @@ export class ProxiedConnection {
   #server: Deno.TcpConn | undefined;
   #isClosed = false;
   #isHushed = false;
-  /** What was read of the client beyond the head, and the head as the server is to see it. */
+  /** The head for the server, and what the client sent after it. */
   #unsent: Uint8Array = new Uint8Array();
 
   constructor(client: Deno.TcpConn) {
     this.#client = client;
   }
 
-  /** Undefined where the client leaves before a whole head. */
+  /** Reads the head; undefined if the client leaves first. */
   async readHead(): Promise<RequestHead | undefined> {
     let bytes = new Uint8Array();
     for (let end = -1; end < 0;) {
@@ -74,19 +74,19 @@ export class ProxiedConnection {
     return undefined;
   }
 
-  /** Swallows what comes, until the client leaves. */
+  /** Discards all input until the client leaves. */
   async stall(): Promise<void> {
     while (await read(this.#client) !== undefined);
   }
 
-  /** Answers with `text` by itself. */
+  /** Answers with `text` instead of the server. */
   async answer(text: string, isOpen = false): Promise<void> {
     if (!await write(this.#client, new TextEncoder().encode(text))) return;
     if (!isOpen) await this.#end();
     await this.stall();
   }
 
-  /** Until both sides have ended. */
+  /** Relays in both directions until both sides have ended. */
   async relay(port: number, fault: Fault | undefined): Promise<void> {
     if (fault?.act === "delay") await this.#delay(fault.ms);
     if (this.#isClosed) return;
@@ -94,7 +94,7 @@ export class ProxiedConnection {
     try {
       server = await Deno.connect({ hostname: "127.0.0.1", port });
     } catch {
-      return; // the server is away: so it is for the client
+      return; // the client sees a closed connection too
     }
     if (this.#isClosed) return server.close();
     this.#server = server;
@@ -105,7 +105,7 @@ export class ProxiedConnection {
     ]);
   }
 
-  /** Silence towards the client; the server is left. */
+  /** Keeps the client's connection open and silent, and closes that to the server. */
   hush(): void {
     this.#isHushed = true;
     this.#closeServer();
@@ -131,7 +131,7 @@ export class ProxiedConnection {
     clearTimeout(timer);
   }
 
-  /** To the server, until the client has ended. What can't go there any more is swallowed. */
+  /** Relays to the server until the client has ended. Discards what the server no longer takes. */
   async #pumpUp(server: Deno.TcpConn, cut: Cut | undefined): Promise<void> {
     let left = cut?.after ?? Infinity;
     for (let bytes: Uint8Array | undefined = this.#unsent; bytes !== undefined;) {
@@ -143,7 +143,7 @@ export class ProxiedConnection {
     this.close();
   }
 
-  /** To the client, until the server has ended. */
+  /** Relays to the client until the server has ended. */
   async #pumpDown(
     server: Deno.TcpConn,
     cut: Cut | undefined,
@@ -170,17 +170,17 @@ export class ProxiedConnection {
     else this.close();
   }
 
-  /** Nothing more is said to the client, which may take its time to read what was. */
+  /** Ends the answer. The client can still read what was sent. */
   async #end(): Promise<void> {
     try {
       await this.#client.closeWrite();
     } catch {
-      // The client has gone, so it misses nothing.
+      // The client has left.
     }
   }
 }
 
-/** Behind the head of an answer that begins with `bytes`; the server sends it in one piece. */
+/** Returns where the body starts; the server sends a head in one piece. */
 function endOfHead(bytes: Uint8Array): number {
   const at = new TextDecoder("latin1").decode(bytes).indexOf("\r\n\r\n");
   return at < 0 ? bytes.length : at + 4;
@@ -196,24 +196,24 @@ function kindOf(method: string, path: string, head: string): RequestKind {
   return Number(searchParams.get("wait") ?? 0) > 0 ? "long-poll" : "short-poll";
 }
 
-/** Undefined at the end, however it came. */
+/** Reads some bytes; undefined at the end, also after an error. */
 async function read(conn: Deno.TcpConn): Promise<Uint8Array | undefined> {
   const buffer = new Uint8Array(READ_BYTES);
   try {
     const length = await conn.read(buffer);
     return length === null ? undefined : buffer.subarray(0, length);
   } catch {
-    return undefined; // reset, or closed by the proxy itself: the end is what the test asked for
+    return undefined; // reset, or closed by the proxy itself
   }
 }
 
-/** Whether all was taken. */
+/** Writes all bytes. Returns false if the connection ended first. */
 async function write(conn: Deno.TcpConn, bytes: Uint8Array): Promise<boolean> {
   try {
     for (let at = 0; at < bytes.length;) at += await conn.write(bytes.subarray(at));
     return true;
   } catch {
-    return false; // as of read()
+    return false; // see read()
   }
 }
 

@@ -20,7 +20,7 @@ export async function post(
   });
 }
 
-/** Publishes a JSON value as one event, which must be acknowledged. */
+/** Publishes a JSON value as one event. @throws {Error} if it is refused. */
 export async function publish(
   url: string,
   channel: string,
@@ -36,7 +36,7 @@ export async function publish(
   return JSON.parse(text);
 }
 
-/** Publishes 1, 2, 3 … `count`, one after the other. */
+/** Publishes 1, 2, 3 … `count`, one at a time. */
 export async function publishNumbers(
   url: string,
   channel: string,
@@ -47,7 +47,7 @@ export async function publishNumbers(
   return acks;
 }
 
-/** A channel that no other test uses. */
+/** Returns the name of a channel that no other test uses. */
 export function newChannel(): string {
   return `test:${crypto.randomUUID()}`;
 }

@@ -5,7 +5,7 @@ interface Taker<T> {
   readonly reject: (cause: unknown) => void;
 }
 
-/** Values that one side puts in as they come and a test takes out one by one. */
+/** A queue of values that arrive, which a test takes one at a time. */
 export class Queue<T> {
   readonly #values: T[] = [];
   readonly #takers: Taker<T>[] = [];
@@ -17,19 +17,19 @@ export class Queue<T> {
     else taker.resolve(value);
   }
 
-  /** Whoever takes more than there is gets `cause`. */
+  /** Ends the queue: once it is empty, {@link take} rejects with `cause`. */
   end(cause: unknown): void {
     this.#end ??= { cause };
     for (const taker of this.#takers.splice(0)) taker.reject(this.#end.cause);
   }
 
-  /** Fails where none comes within the limit: a test that waits in vain ends. */
+  /** Waits for the next value, and rejects after a limit, so that no test hangs. */
   async take(): Promise<T> {
-    if (this.#values.length > 0) return this.#values.shift() as T; // there is one
+    if (this.#values.length > 0) return this.#values.shift() as T; // not empty
     if (this.#end !== undefined) throw this.#end.cause;
     const { promise, resolve, reject } = Promise.withResolvers<T>();
     this.#takers.push({ resolve, reject });
-    const timer = setTimeout(() => reject(new Error(`nothing came for ${LIMIT} ms`)), LIMIT);
+    const timer = setTimeout(() => reject(new Error(`nothing arrived for ${LIMIT} ms`)), LIMIT);
     return await promise.finally(() => clearTimeout(timer));
   }
 }

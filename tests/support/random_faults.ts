@@ -8,16 +8,16 @@ import { RestartableServer } from "./restartable_server.ts";
 import { until } from "./until.ts";
 
 const RUNS = 15;
-/** For all of them, in ms: a slow machine makes fewer. */
+/** For all runs, in ms: a slow machine makes fewer. */
 const TIME_LIMIT = 25_000;
-/** Milliseconds, of the server. */
+/** The server's heartbeat in ms. */
 const HEARTBEAT = 1_000;
 
-/** A client in a browser or a process of its own, which reads a channel from its first event on. */
+/** A client in a browser or another process, which reads a channel from its first event. */
 export interface RemoteClient extends AsyncDisposable {
-  /** Of the events that it was given, in their order. */
+  /** The data of the events that it received, in order. */
   readonly data: readonly string[];
-  /** Resolves when all are acknowledged. */
+  /** Publishes, and resolves when all events are acknowledged. */
   publish(...data: readonly string[]): Promise<void>;
 }
 
@@ -46,7 +46,7 @@ const step = fc.oneof(
       after: fc.nat(1_500),
     }),
   },
-  // So that another transport takes over, and the first again.
+  // Makes the client switch to another transport and back.
   { weight: 2, arbitrary: fc.record({ do: fc.constant("refuse"), kinds }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constant("allow") }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant("restart") }) },
@@ -56,8 +56,8 @@ const step = fc.oneof(
 type Step = typeof step extends fc.Arbitrary<infer S> ? S : never;
 
 /**
- * That whatever is cut and refused, and however often the server is started again, the client is
- * given each event once and in order, and what it publishes is stored once and in order.
+ * Checks that the client receives each event once and in order, and that its own events are stored
+ * once and in order, under random cuts, refusals and restarts.
  */
 export async function checkRandomFaults(
   open: (url: string, channel: string) => Promise<RemoteClient>,
@@ -65,7 +65,7 @@ export async function checkRandomFaults(
   const start = performance.now();
   const property = fc.asyncProperty(
     fc.array(step, { minLength: 5, maxLength: 20 }),
-    // Not by fast-check's own limit, which leaves a run where it is.
+    // The limit of fast-check would abandon a run in the middle.
     async (steps) => performance.now() - start < TIME_LIMIT ? await run(open, steps) : undefined,
   );
   await fc.assert(property, { numRuns: RUNS });
@@ -111,7 +111,7 @@ async function run(
         proxy.target = server.port;
         break;
       case "pass":
-        // How far things get before the next fault is a part of the case.
+        // The time until the next fault is part of the case.
         await new Promise((resolve) => setTimeout(resolve, step.ms));
     }
   }

@@ -1,4 +1,4 @@
-/** Room for what one read brings, in bytes. */
+/** The size of the buffer of one read. */
 const READ_BYTES = 64 * 1024;
 const MASK = [1, 2, 3, 4] as const;
 
@@ -10,7 +10,7 @@ export interface Frame {
 
 export const OPCODE = { text: 1, binary: 2, close: 8, ping: 9, pong: 10 } as const;
 
-/** A TCP connection that does only what it is told: reads nothing, answers no ping. */
+/** A TCP connection that does nothing by itself: it does not read, and answers no ping. */
 export class RawConnection implements Disposable {
   readonly #conn: Deno.TcpConn;
   #unread = new Uint8Array();
@@ -28,18 +28,18 @@ export class RawConnection implements Disposable {
     for (let at = 0; at < bytes.length;) at += await this.#conn.write(bytes.subarray(at));
   }
 
-  /** Sends no more: the other side reads the end. */
+  /** Closes the sending direction. */
   async closeWrite(): Promise<void> {
     await this.#conn.closeWrite();
   }
 
-  /** Sends a GET and reads the head of the answer. */
+  /** Sends a GET and reads the head of the response. */
   async get(path: string, headers: Readonly<Record<string, string>> = {}): Promise<string> {
     await this.write(head("GET", path, headers));
     return await this.readUntil("\r\n\r\n");
   }
 
-  /** The opening handshake of a WebSocket (RFC 6455 §4.1). */
+  /** Performs the opening handshake of a WebSocket (RFC 6455 §4.1). */
   async upgrade(path: string): Promise<string> {
     const answer = await this.get(path, {
       "Connection": "Upgrade",
@@ -56,7 +56,7 @@ export class RawConnection implements Disposable {
     return this.send({ opcode: OPCODE.text, payload: new TextEncoder().encode(text) });
   }
 
-  /** One masked frame. */
+  /** Sends one masked frame. */
   async send({ opcode, payload }: Frame): Promise<void> {
     const { length } = payload;
     const size = length < 126
@@ -79,7 +79,7 @@ export class RawConnection implements Disposable {
     await this.write(masked);
   }
 
-  /** The next frame; undefined at the end of the connection. */
+  /** Reads the next frame; undefined at the end of the connection. */
   async frame(): Promise<Frame | undefined> {
     const start = await this.readBytes(2);
     if (start === undefined) return undefined;
@@ -92,7 +92,7 @@ export class RawConnection implements Disposable {
     return payload && { opcode: first & 15, payload };
   }
 
-  /** All text up to and including `mark`. */
+  /** Reads all text up to and including `mark`. */
   async readUntil(mark: string): Promise<string> {
     while (true) {
       const text = new TextDecoder("latin1").decode(this.#unread);
@@ -105,7 +105,7 @@ export class RawConnection implements Disposable {
     }
   }
 
-  /** Whatever comes next; undefined at the end. */
+  /** Reads some bytes; undefined at the end. */
   async read(): Promise<Uint8Array | undefined> {
     if (this.#unread.length === 0 && !await this.#readMore()) return undefined;
     const bytes = this.#unread;
@@ -117,7 +117,7 @@ export class RawConnection implements Disposable {
     this.#conn.close();
   }
 
-  /** So many bytes; undefined where the connection ends before. */
+  /** Reads exactly `length` bytes; undefined if the connection ends first. */
   async readBytes(count: number): Promise<Uint8Array | undefined> {
     while (this.#unread.length < count) if (!await this.#readMore()) return undefined;
     const bytes = this.#unread.slice(0, count);
@@ -143,7 +143,7 @@ export class RawConnection implements Disposable {
   }
 }
 
-/** The head of a request to this machine. */
+/** Formats the head of a request to this machine. */
 export function head(
   method: string,
   path: string,

@@ -2,9 +2,9 @@ import type { Gap, WireEvent } from "../../lib/shared/event.ts";
 import { SocketClient, type SocketMessage } from "./socket_client.ts";
 import { SseClient } from "./sse_client.ts";
 
-/** What a reader is told, the same on every transport. */
+/** An item of a reader, the same on every transport. */
 export interface Item {
-  /** Where reading goes on after it. */
+  /** The cursor after it. */
   readonly cursor: string;
   readonly event?: WireEvent;
   readonly gap?: Gap & { readonly channel: string };
@@ -12,7 +12,7 @@ export interface Item {
 
 /** A subscription over one transport. */
 export interface Reader extends AsyncDisposable {
-  /** Behind the last item that was taken, or where the subscription began. */
+  /** The cursor after the last item taken, or at the start of the subscription. */
   readonly cursor: string;
   next(): Promise<Item>;
 }
@@ -23,7 +23,7 @@ export type OpenReader = (
   after?: string,
 ) => Promise<Reader>;
 
-/** Every transport. Opened means subscribed: what is published from then on is read. */
+/** Every transport. An open reader is subscribed: it reads everything published after that. */
 export const READERS: Readonly<Record<string, OpenReader>> = {
   "SSE": readSse,
   "WebSocket": readSocket,
@@ -31,7 +31,7 @@ export const READERS: Readonly<Record<string, OpenReader>> = {
   "short poll": (url, channels, after) => readPolls(url, channels, after, 0),
 };
 
-/** The next `count` events; a gap among them is an error. */
+/** Reads the next `count` events. @throws {Error} at a gap. */
 export async function takeEvents(reader: Reader, count: number): Promise<readonly WireEvent[]> {
   const events: WireEvent[] = [];
   while (events.length < count) {
@@ -42,7 +42,7 @@ export async function takeEvents(reader: Reader, count: number): Promise<readonl
   return events;
 }
 
-/** The URL that reads `channels`. */
+/** Returns the URL that reads `channels`. */
 export function readUrl(
   url: string,
   channels: readonly string[],
@@ -118,7 +118,7 @@ interface Answer {
   readonly gap?: NonNullable<Item["gap"]>;
 }
 
-/** Polls for one event at a time, since all that a page holds has the page's cursor. */
+/** Polls for one event at a time, because all events of a page share its cursor. */
 async function readPolls(
   url: string,
   channels: readonly string[],
@@ -167,7 +167,7 @@ async function headCursor(url: string, channels: readonly string[]): Promise<str
   return response.headers.get("weir-cursor") ?? "";
 }
 
-/** All kept events of a channel, page by page. */
+/** Reads all stored events of a channel, page by page. */
 export async function readAll(
   url: string,
   channel: string,

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 
-/** Runs `work`, in which and right after which no rejection may go unhandled. */
+/** Runs `work`, and fails if a rejection stays unhandled during it or right after it. */
 async function withoutUnhandled(work: () => Promise<void>): Promise<void> {
   const reasons: unknown[] = [];
   const note = (event: PromiseRejectionEvent) => {
@@ -10,7 +10,7 @@ async function withoutUnhandled(work: () => Promise<void>): Promise<void> {
   globalThis.addEventListener("unhandledrejection", note);
   try {
     await work();
-    // Rejections are looked at between two turns of the event loop.
+    // Unhandled rejections are reported between two turns of the event loop.
     for (let turn = 0; turn < 3; turn++) await new Promise((resolve) => setTimeout(resolve));
   } finally {
     globalThis.removeEventListener("unhandledrejection", note);
@@ -18,7 +18,7 @@ async function withoutUnhandled(work: () => Promise<void>): Promise<void> {
   assert.deepEqual(reasons, [], "a rejection went unhandled");
 }
 
-/** A test of a client, in which no rejection may go unhandled. */
+/** Declares a test that fails if a rejection stays unhandled. */
 export function test(name: string, work: () => Promise<void>): void {
   Deno.test(name, () => withoutUnhandled(work));
 }

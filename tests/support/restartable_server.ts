@@ -7,15 +7,15 @@ const SILENT: Logger = { info() {}, warn() {}, error() {} };
 
 export interface RestartableServerOptions {
   readonly env?: Readonly<Record<string, string>>;
-  /** Milliseconds; may be less than the settings of a real one allow, to have dead peers found soon. */
+  /** In ms; may be shorter than settings allow, so that dead peers are found quickly. */
   readonly heartbeat?: number;
 }
 
-/** A Weir in this process, on a file, which is stopped and started within milliseconds. */
+/** A server in this process, on a file, which stops and starts within milliseconds. */
 export class RestartableServer implements AsyncDisposable {
   readonly #config: Config;
   readonly #directory: string;
-  // Deno 2.9.6 breaks channels that are opened right after the last one of a process was closed.
+  // Deno 2.9.6 breaks channels that are opened right after the last one of a process closes.
   readonly #last = new BroadcastChannel("restartable_server");
   #running: { readonly server: Server; readonly http: Deno.HttpServer<Deno.NetAddr> } | undefined;
 
@@ -37,7 +37,7 @@ export class RestartableServer implements AsyncDisposable {
     return server;
   }
 
-  /** Another one each time that it is started. */
+  /** A different port after each start. */
   get port(): number {
     if (this.#running === undefined) throw new Error("the server does not run");
     return this.#running.http.addr.port;
@@ -54,7 +54,7 @@ export class RestartableServer implements AsyncDisposable {
     this.#running = { server, http: Deno.serve(options, app.fetch) };
   }
 
-  /** Says goodbye and ends, as a signal makes it do. */
+  /** Says goodbye and stops, as after a signal. */
   async stop(): Promise<void> {
     if (this.#running === undefined) return;
     const { server, http } = this.#running;

@@ -4,15 +4,15 @@ const READY = /^Weir listening on (https?):\S+:(\d+)\/$/m;
 const MAIN = new URL("../../main.ts", import.meta.url).pathname;
 
 export interface WeirServerOptions {
-  /** Beside what every server here has: a free port and a store of its own. */
+  /** Further settings; every server has a free port and its own store. */
   readonly env?: Readonly<Record<string, string>>;
-  /** `run`: one isolate; `serve`: two, by `deno serve --parallel`. @default "run" */
+  /** `run`: one isolate; `serve`: two, with `deno serve --parallel`. @default "run" */
   readonly by?: "run" | "serve";
-  /** The largest file that the process may write, in blocks of 512 bytes: a disk that is full. */
+  /** The largest file that the process may write, in blocks of 512 bytes; simulates a full disk. */
   readonly maxFileBlocks?: number;
 }
 
-/** How a process ended and what it said. */
+/** How a process ended, and its output. */
 export interface Ended {
   readonly code: number;
   readonly signal: Deno.Signal | null;
@@ -20,8 +20,8 @@ export interface Ended {
 }
 
 /**
- * A Weir in a process of its own, which can be killed and started again on the same store and
- * port. Its SQLite file, where it has one, goes with it.
+ * A server in its own process, which can be killed and restarted on the same store and port. Its
+ * SQLite file, if it has one, is deleted with it.
  */
 export class WeirServer implements AsyncDisposable {
   readonly #options: WeirServerOptions;
@@ -36,7 +36,7 @@ export class WeirServer implements AsyncDisposable {
     this.#options = options;
   }
 
-  /** Answers once the server serves. */
+  /** Starts a server, and resolves once it serves. */
   static async start(options: WeirServerOptions = {}): Promise<WeirServer> {
     const server = await WeirServer.#make(options);
     try {
@@ -48,7 +48,7 @@ export class WeirServer implements AsyncDisposable {
     }
   }
 
-  /** Runs a server that is expected to end by itself. */
+  /** Runs a server that is expected to exit by itself. */
   static async refused(options: WeirServerOptions): Promise<Ended> {
     await using server = await WeirServer.#make(options);
     server.#spawn();
@@ -77,7 +77,7 @@ export class WeirServer implements AsyncDisposable {
     return this.#options.env?.["WEIR_KV"] ?? `${this.#directory}/weir.db`;
   }
 
-  /** Starts it (again), on the store and port that it had. */
+  /** Starts the process, again on the same store and port. */
   async start(): Promise<void> {
     const process = this.#spawn();
     const reader = process.stdout.getReader();
@@ -96,7 +96,7 @@ export class WeirServer implements AsyncDisposable {
     this.#port = Number(port);
   }
 
-  /** Sends the signal, and waits for the end. */
+  /** Sends the signal, and waits for the exit. */
   async kill(signal: Deno.Signal = "SIGKILL"): Promise<Ended> {
     this.signal(signal);
     return await this.ended();
@@ -108,7 +108,7 @@ export class WeirServer implements AsyncDisposable {
     this.#process.kill(signal);
   }
 
-  /** Once the process has ended. */
+  /** Resolves once the process has exited. */
   async ended(): Promise<Ended> {
     const process = this.#process;
     if (process === undefined) throw new Error("the server does not run");
@@ -119,15 +119,15 @@ export class WeirServer implements AsyncDisposable {
     return { code, signal, stderr: await this.stderr() };
   }
 
-  /** What the server has said since it was last started. */
+  /** Returns the output since the last start. */
   async stderr(): Promise<string> {
     return await Deno.readTextFile(this.#stderrPath);
   }
 
-  /** Whatever the test was about: no credential may stand in what the server has said. */
+  /** Checks after every test that the output contains no credential. */
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#process !== undefined) await this.kill();
-    const said = await this.stderr().catch(() => ""); // it was never started
+    const said = await this.stderr().catch(() => ""); // never started
     await Deno.remove(this.#directory, { recursive: true });
     if (hasSecret(said)) throw new Error(`a credential is in the log: ${withoutSecrets(said)}`);
   }
@@ -142,13 +142,13 @@ export class WeirServer implements AsyncDisposable {
       ? ["run", "-A", MAIN, "--listen"]
       : ["serve", "-A", "--parallel", "--host", "127.0.0.1", "--port", String(this.#port), MAIN];
     const limit = maxFileBlocks === undefined ? "" : `trap "" XFSZ; ulimit -f ${maxFileBlocks}; `;
-    // The shell only turns stderr into a file: `exec` leaves its place to Deno.
+    // The shell only redirects stderr to a file: `exec` replaces it by Deno.
     this.#process = new Deno.Command("/bin/sh", {
       args: ["-c", `${limit}exec "$0" "$@" 2>"$WEIR_INTERNAL_STDERR"`, Deno.execPath(), ...args],
       env: {
         DENO_NO_UPDATE_CHECK: "1",
         NO_COLOR: "1",
-        DENO_JOBS: "2", // isolates, whatever the tests themselves may take
+        DENO_JOBS: "2", // isolates; the tests may have another setting
         WEIR_PORT: String(this.#port),
         WEIR_KV: `${this.#directory}/weir.db`,
         ...env,

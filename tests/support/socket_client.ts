@@ -5,7 +5,7 @@ export interface SocketMessage {
   readonly [member: string]: unknown;
 }
 
-/** A client of `weir.v1` on the runtime's own WebSocket. */
+/** A client of `weir.v1` with the runtime's WebSocket. */
 export class SocketClient implements AsyncDisposable {
   readonly messages = new Queue<SocketMessage>();
   readonly closed: Promise<CloseEvent>;
@@ -21,7 +21,7 @@ export class SocketClient implements AsyncDisposable {
   }
 
   /**
-   * Answers after the welcome, and with a token when it is accepted.
+   * Resolves after the welcome, or after a token has been accepted.
    *
    * @param query of the URL, such as `?ticket=…`.
    */
@@ -54,7 +54,7 @@ export class SocketClient implements AsyncDisposable {
     return this.messages.take();
   }
 
-  /** The next message of `op`; what comes before it is dropped, but an error is thrown. */
+  /** Returns the next message with `op` and drops those before it. @throws {Error} at an error. */
   async until(op: string): Promise<SocketMessage> {
     while (true) {
       const message = await this.next();

@@ -9,14 +9,14 @@ import type { SocketClient } from "../../lib/transports/socket/client.ts";
 
 export interface SocketHostOptions {
   readonly log: Log;
-  /** Who opens a socket, but for what the test is about: one who may do everything. */
+  /** Who opens a socket. @default an authority with all rights */
   readonly client?: Partial<SocketClient>;
   readonly onError?: SocketOptions["onError"];
-  /** Milliseconds until a subscriber that takes nothing is ended. */
+  /** How long a subscriber may take nothing, in ms. */
   readonly stallTimeoutMs?: number;
 }
 
-/** Sockets alone, without routes and access control, on a port of its own. */
+/** A server of sockets alone, without routes and access control, on its own port. */
 export class SocketHost implements AsyncDisposable {
   readonly hub: Hub;
   readonly options: SocketOptions;

@@ -7,12 +7,12 @@ export interface SseEvent {
   readonly data: string;
 }
 
-/** A stream of server-sent events, taken apart by another parser than Weir's own. */
+/** A stream of server-sent events, with a parser that is not Weir's own. */
 export class SseClient implements AsyncDisposable {
   readonly response: Response;
   readonly events = new Queue<SseEvent>();
   readonly comments = new Queue<string>();
-  /** The `id` of the stream's opening, which dispatches nothing. */
+  /** The `id` at the start of the stream, which dispatches no event. */
   firstId = "";
   retry: number | undefined;
   readonly #abort: AbortController;
@@ -25,7 +25,7 @@ export class SseClient implements AsyncDisposable {
     this.#reading = this.#read();
   }
 
-  /** Answers after the stream's opening: the subscription stands. */
+  /** Resolves after the first `id`: the client is subscribed. */
   static async open(url: string, headers: Record<string, string> = {}): Promise<SseClient> {
     const abort = new AbortController();
     const response = await fetch(url, {
@@ -44,7 +44,7 @@ export class SseClient implements AsyncDisposable {
     return this.events.take();
   }
 
-  /** When the server has ended the stream. */
+  /** Resolves when the server has ended the stream. */
   async ended(): Promise<void> {
     await this.#reading;
   }

@@ -1,29 +1,29 @@
 import { CompactSign, exportJWK, generateKeyPair, generateSecret, type JWK } from "jose";
 import type { Algorithm } from "../../lib/auth/jwk_set.ts";
 
-/** Seconds that a token is good for if it doesn't say. */
+/** The default lifetime of a token in seconds. */
 const LIFETIME = 60;
 
 export interface SignOptions {
-  /** Beside `alg` and `kid`; undefined leaves one out. */
+  /** Further header members; undefined removes `alg` or `kid`. */
   readonly header?: Readonly<Record<string, unknown>>;
   /** Milliseconds since 1970. @default Date.now() */
   readonly now?: number;
 }
 
-/** One key, and tokens by it. */
+/** A key that signs tokens. */
 export interface Signer {
   readonly kid: string;
-  /** What verifies: the public key, or the secret for HS256. */
+  /** The key that verifies: the public key, or the secret for HS256. */
   readonly jwk: JWK;
   readonly privateJwk: JWK;
-  /** A token with these claims beside `iat`, `exp` and an empty `weir`; undefined leaves one out. */
+  /** Signs these claims and `iat`, `exp` and an empty `weir`; undefined removes a claim. */
   sign(claims?: Readonly<Record<string, unknown>>, options?: SignOptions): Promise<string>;
-  /** A token with any text in the place of the claims. */
+  /** Signs any text in place of the claims. */
   signText(payload: string, options?: SignOptions): Promise<string>;
 }
 
-/** @param kid random if not given. */
+/** @param kid @default random */
 export async function makeSigner(
   algorithm: Algorithm,
   kid: string = `${algorithm}-${crypto.randomUUID().slice(0, 8)}`,
@@ -59,7 +59,7 @@ async function makePair(algorithm: Algorithm) {
   return { publicKey: secret, privateKey: secret };
 }
 
-/** The text of a JWK set. A key's `weir_tenant` is Weir's own. */
+/** Returns the JSON of a JWK set. `weir_tenant` of a key is an extension of Weir. */
 export function jwksOf(
   ...signers: readonly { readonly jwk: JWK & { readonly weir_tenant?: string } }[]
 ): string {

@@ -1,4 +1,4 @@
-/** The next error that nobody catches, which then ends nothing. */
+/** Resolves with the next uncaught error, and keeps it from ending the process. */
 export function nextUncaught(): Promise<unknown> {
   return new Promise((resolve) => {
     globalThis.addEventListener("error", (event) => {

@@ -1,4 +1,4 @@
-/** `kv`, of which every use of a member is told by its name. */
+/** Wraps `kv` and calls `onUse` with the name of each member that is used. */
 export function watchedKv(kv: Deno.Kv, onUse: (name: string | symbol) => void): Deno.Kv {
   return new Proxy(kv, {
     get(target, name) {
