@@ -52,11 +52,11 @@ export function describe(state: State): string {
     case "connecting":
       return `Connecting via ${TRANSPORT_NAMES[state.transport]}`;
     case "open":
-      return `Open via ${TRANSPORT_NAMES[state.transport]}`;
+      return `Connected via ${TRANSPORT_NAMES[state.transport]}`;
     case "reconnecting":
       return "Reconnecting";
     case "offline":
-      return "Offline: there is no network";
+      return "Offline";
     case "closed":
       return "Closed";
   }

@@ -69,7 +69,7 @@ export function SignIn({ problem }: SignInProps): JSX.Element {
       </label>
       <button type="submit" disabled={!isReady}>Sign in</button>
       <p id={HELP_ID} class="outcome">
-        The browser keeps it as a cookie that no script can read, until the token expires.
+        The browser keeps it in a cookie that scripts can't read, until the token expires.
       </p>
     </form>
   );
@@ -103,7 +103,9 @@ export function SignOut({ subject }: SignOutProps): JSX.Element {
 /** Answers why not. */
 async function signIn(token: string): Promise<string | undefined> {
   // A header takes nothing else, and the browser's own words for that help nobody.
-  if (!/^[\x21-\x7e]+$/.test(token)) return "This is no token: those have no spaces or accents.";
+  if (!/^[\x21-\x7e]+$/.test(token)) {
+    return "That is not a token: tokens have no spaces or accented letters.";
+  }
   return await send("POST", {
     headers: { "Authorization": `Bearer ${token}`, "Content-Type": "application/json" },
     body: JSON.stringify({ as: "cookie" }),
@@ -126,6 +128,6 @@ async function send(
     return String(detail);
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);
-    return `There was no answer: ${reason}.`;
+    return `The server did not respond: ${reason}.`;
   }
 }

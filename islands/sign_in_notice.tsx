@@ -21,12 +21,12 @@ const MAX_TIMER_MS = 2 ** 31 - 1;
 
 /** What an error of the client means where it ends the session, by its code. */
 const SIGNED_OUT_REASONS: Readonly<Record<string, string>> = {
-  expired: "Signed out: the session has expired.",
-  token_expired: "Signed out: the session has expired.",
-  revoked: "Signed out: the session was revoked.",
-  token_revoked: "Signed out: the session was revoked.",
-  token_invalid: "Signed out: the session has ended.",
-  unauthenticated: "Signed out: the session has ended.",
+  expired: "Signed out: your session expired.",
+  token_expired: "Signed out: your session expired.",
+  revoked: "Signed out: your session was revoked.",
+  token_revoked: "Signed out: your session was revoked.",
+  token_invalid: "Signed out: your session ended.",
+  unauthenticated: "Signed out: your session ended.",
 };
 
 /** Under the bar of every page: that the session ends soon, or has ended, and the way back. */
@@ -36,7 +36,7 @@ export function SignInNotice({ expiresIn }: SignInNoticeProps): JSX.Element | nu
   if (reason === undefined && !isEnding) return null;
   return (
     <p class="sign-in-notice" role="alert" data-ended={reason !== undefined}>
-      <span>{reason ?? "The session ends within a minute."}</span>
+      <span>{reason ?? "Your session expires within a minute."}</span>
       <button type="button" onClick={() => void signInAgain(reason !== undefined)}>
         Sign in again
       </button>

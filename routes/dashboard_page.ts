@@ -22,7 +22,7 @@ function load({ figures }: Server, { authority }: Caller): DashboardProps {
   if (!authority.mayRead(FIGURES_CHANNEL)) {
     throw new Problem(
       "forbidden",
-      `The dashboard shows the figures of the whole server: it takes a token of the tenant "default" that may subscribe to "${FIGURES_CHANNEL}".`,
+      `The dashboard shows figures of the whole server. It requires a token of the tenant "default" that may subscribe to "${FIGURES_CHANNEL}".`,
     );
   }
   figures.viewed();

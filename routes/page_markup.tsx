@@ -80,13 +80,13 @@ export function Document(
           )}
           {!isBuilt && (
             <p class="card problem">
-              The page is not live, because its script is not built: run{" "}
+              This page is not live because its script is not built. Run{" "}
               <code>deno task build</code>.
             </p>
           )}
           <noscript>
             <p class="card problem">
-              Without JavaScript the page is not live, and nobody can sign in.
+              Turn on JavaScript to see live updates and to sign in.
             </p>
           </noscript>
           {signIn === "only" && <SignInIsland {...error !== undefined && { problem: error }} />}

@@ -158,7 +158,7 @@ export class ChatState implements Disposable {
     this.rooms.value = [...this.rooms.value, room]
       .sort((a, b) => a.name < b.name ? -1 : 1);
     if (this.may("subscribe", name)) void room.open();
-    else room.problem.value = "There is no right to read this room.";
+    else room.problem.value = "You don't have permission to read this room.";
     return room;
   }
 

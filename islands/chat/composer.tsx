@@ -28,9 +28,9 @@ export function Composer({ chat, room }: ComposerProps): JSX.Element {
       <p class="chat-typing ellipsis">{typingText(typists)}</p>
       {mayWrite
         ? <MessageForm key={room} chat={chat} room={room} />
-        : <p class="card empty">There is no right to write in this room.</p>}
+        : <p class="card empty">You don't have permission to post in this room.</p>}
       {mayWrite && !isReadable && (
-        <p class="outcome">What is written here can't be read here: there is no right to.</p>
+        <p class="outcome">You can post in this room, but you don't have permission to read it.</p>
       )}
       <div class="chat-status">
         <ConnectionState weir={chat?.weir} />
@@ -48,7 +48,7 @@ function ConnectionHint({ chat }: { readonly chat: ChatState | undefined }): JSX
   switch (state?.status) {
     case "offline":
     case "reconnecting":
-      return <span class="chat-wait soft">Messages wait here and are sent when it is back.</span>;
+      return <span class="chat-wait soft">Messages are sent when the connection is back.</span>;
     case "closed":
       return state.error === undefined ? null : <span class="is-error">{state.error.detail}</span>;
     default:
@@ -125,7 +125,7 @@ function MessageForm({ chat, room }: ComposerProps): JSX.Element {
 
 function faultOf(text: string): string | undefined {
   if (text.length <= MAX_TEXT) return undefined;
-  return `A message has ${formatCount(MAX_TEXT)} characters at the most. This one has ${
+  return `Messages can have at most ${formatCount(MAX_TEXT)} characters. This one has ${
     formatCount(text.length)
   }.`;
 }

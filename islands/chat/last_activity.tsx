@@ -18,7 +18,7 @@ export function LastActivity(
   const seconds = Math.max(0, Math.floor((now - heard.lastAt) / 1_000));
   return (
     <span class="chat-activity soft number">
-      {seconds === 0 ? "heard just now" : `heard ${seconds} s ago`}
+      {seconds === 0 ? "last contact just now" : `last contact ${seconds} s ago`}
     </span>
   );
 }

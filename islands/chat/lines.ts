@@ -72,14 +72,14 @@ function gapText(reason: Gap["reason"], lost: number | null): string {
   switch (reason) {
     case "expired":
       return lost === null
-        ? "Messages are missing here: they are no longer kept."
+        ? "Some messages here are no longer stored."
         : lost === 1
-        ? "One message is missing here: it is no longer kept."
-        : `${lost} messages are missing here: they are no longer kept.`;
+        ? "One message here is no longer stored."
+        : `${lost} messages here are no longer stored.`;
     case "recreated":
-      return "The room was deleted and made again. What was said above is gone for others.";
+      return "The room was deleted and created again. Others can't see the messages above.";
     case "ahead":
-      return "The room went back to an earlier state. Messages may be missing here.";
+      return "The room was restored to an earlier state. Messages may be missing here.";
   }
 }
 

@@ -15,7 +15,7 @@ export const MAX_NAME = 40;
 /** UTF-16 units that can be sent. Met: a text that takes a browser seconds to lay out. */
 export const MAX_TEXT = 20_000;
 
-const UNNAMED = "Somebody";
+const UNNAMED = "Someone";
 // deno-lint-ignore no-control-regex -- which is what it is for
 const CONTROLS = /[\u0000-\u001f\u007f-\u009f]+/g;
 

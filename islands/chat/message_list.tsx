@@ -96,7 +96,7 @@ function Start({ past, room, isEmpty }: StartProps): JSX.Element {
     case "failed":
       return (
         <p class="chat-start">
-          Earlier messages could not be read: {past.reason}{" "}
+          Earlier messages failed to load: {past.reason}{" "}
           <button type="button" class="quiet" onClick={() => void room.loadEarlier()}>
             Try again
           </button>
@@ -106,13 +106,13 @@ function Start({ past, room, isEmpty }: StartProps): JSX.Element {
       return (
         <div class="chat-start is-first">
           <p>
-            This is where <strong>{room.name}</strong> begins.
+            This is the start of <strong>{room.name}</strong>.
           </p>
-          {isEmpty && <p class="soft">Nobody has said anything yet.</p>}
+          {isEmpty && <p class="soft">No messages yet.</p>}
         </div>
       );
     case "forgotten":
-      return <p class="chat-start">What was said before is no longer kept.</p>;
+      return <p class="chat-start">Earlier messages are no longer stored.</p>;
   }
 }
 
@@ -144,7 +144,7 @@ function SendingView({ sending, room, isOpen }: SendingViewProps): JSX.Element {
           )
           : (
             <p class={`chat-note${isOpen ? " is-late" : ""}`}>
-              {status === "stored" ? "Sent" : isOpen ? "Sending…" : "Waiting for the connection"}
+              {status === "stored" ? "Sent" : isOpen ? "Sending…" : "Waiting for a connection"}
             </p>
           )}
       </MessageView>

@@ -73,7 +73,7 @@ export function MessageView({ message, isFirst, children }: MessageViewProps): J
       <Text text={text} />
       {writtenAt !== undefined && (
         <p class="chat-note">
-          Written {formatLocalClock(writtenAt)}, sent when there was a connection
+          Written {formatLocalClock(writtenAt)}, sent after reconnecting
         </p>
       )}
       {children}

@@ -37,7 +37,7 @@ export function NameForm({ chat, done }: NameFormProps): JSX.Element {
           onChange={choose}
         />
       </label>
-      <button type="submit" class="quiet">That's me</button>
+      <button type="submit" class="quiet">Save name</button>
     </form>
   );
 }

@@ -23,10 +23,9 @@ export function PeoplePanel({ chat }: PeoplePanelProps): JSX.Element {
         Here now {here.length > 0 && <small class="number">{here.length}</small>}
       </h2>
       {chat !== undefined && people === undefined && (
-        <p class="empty">There is no right to see who is here.</p>
+        <p class="empty">You don't have permission to see who is here.</p>
       )}
-      {problem !== undefined && <p class="outcome is-error">Others don't see you here: {problem}
-      </p>}
+      {problem !== undefined && <p class="outcome is-error">Others can't see you: {problem}</p>}
       <ul class="list">
         {here.map(({ member, name, isMe }) => (
           <li key={member} class="chat-person" data-member={member}>

@@ -15,12 +15,12 @@ export function channelOf(room: string): string {
 /** The room that somebody asks for, or a sentence about why there can't be one of that name. */
 export function parseRoom(text: string): { readonly room: string } | { readonly fault: string } {
   const room = text.trim().replaceAll(/\s+/g, " ").replace(/^#/, "");
-  if (room === "") return { fault: "A room needs a name." };
+  if (room === "") return { fault: "Enter a room name." };
   if (CONTROL.test(room) || !room.isWellFormed()) {
-    return { fault: "That name has a character that nobody can see." };
+    return { fault: "The name contains an invisible character." };
   }
   if (new TextEncoder().encode(room).length > MAX_BYTES) {
-    return { fault: `That name is too long: ${MAX_BYTES} bytes are the most.` };
+    return { fault: `The name is too long: at most ${MAX_BYTES} bytes.` };
   }
   return { room };
 }

@@ -48,12 +48,12 @@ export function RoomPanel({ chat, room, go, leave }: RoomPanelProps): JSX.Elemen
             {others.map((name) => <RoomLink key={name} name={name} go={go} />)}
           </ul>
           {directory !== undefined && "isWhole" in directory && !directory.isWhole && (
-            <p class="outcome">There are more, which you can go to by their names.</p>
+            <p class="outcome">There are more rooms. Open them by name.</p>
           )}
         </nav>
       )}
       {directory !== undefined && "problem" in directory && (
-        <p class="outcome">The list of rooms could not be read: {directory.problem}</p>
+        <p class="outcome">The list of rooms failed to load: {directory.problem}</p>
       )}
       <GoTo isReady={chat !== undefined} go={go} />
     </aside>
@@ -137,7 +137,7 @@ function GoTo(
       }}
     >
       <label class="field">
-        <span>Open or make a room</span>
+        <span>Open or create a room</span>
         <input
           ref={field}
           autocomplete="off"

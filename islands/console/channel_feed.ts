@@ -39,7 +39,7 @@ export class ChannelFeed implements Disposable {
   readonly version = signal(0);
   readonly cursor = signal("");
   readonly isPaused = signal(false);
-  /** Events a second that come. */
+  /** Events per second that come. */
   readonly rate = signal(0);
   /** Why nothing comes, in a sentence. */
   readonly problem = signal<string>();
@@ -219,7 +219,7 @@ export class ChannelFeed implements Disposable {
       this.#wasLost = true;
       this.#addNotice({
         kind: "connection",
-        text: `The connection was lost: ${state.error.detail}`,
+        text: `Connection lost: ${state.error.detail}`,
       });
     } else if (state.status === "offline" && !this.#wasLost) {
       this.#wasLost = true;
@@ -228,7 +228,7 @@ export class ChannelFeed implements Disposable {
       this.#wasLost = false;
       this.#addNotice({
         kind: "connection",
-        text: `${describe(state)} again, from where it was.`,
+        text: `${describe(state)} again. Reading resumed where it stopped.`,
       });
       this.setVisibleRange(...this.#visibleRange); // what could not be read meanwhile
     } else if (state.status === "closed" && state.error !== undefined) {

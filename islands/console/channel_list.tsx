@@ -70,8 +70,8 @@ export function ChannelList(
       {found.length === 0 && wanted === "" && (
         <div class="empty hint stack">
           {isGuarded
-            ? "No channels yet that you may read."
-            : "No channels yet. The first event that is published makes one."}
+            ? "There are no channels that you can read yet."
+            : "No channels yet. Publish an event to create one."}
           {channel !== undefined && (
             <button
               type="button"

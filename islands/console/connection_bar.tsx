@@ -107,7 +107,7 @@ function CursorMenu({ cursor, onRead, onReload }: CursorMenuProps): JSX.Element 
             onReload();
           }}
         >
-          All that the channel has
+          Show all events
         </button>
       </div>
     </details>

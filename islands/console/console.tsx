@@ -43,7 +43,7 @@ export function Console(props: ConsoleProps): JSX.Element {
       {channel === undefined || feed === undefined
         ? (
           <p class="empty hint">
-            There is nothing here that you may read. Open a channel by its name.
+            There are no channels that you can read. Open one by name.
           </p>
         )
         : (
@@ -99,13 +99,13 @@ function ChannelView(
           )
           : (
             <p class="empty hint">
-              There is no right to read <code>{channel}</code>. Choose another channel
-              {model.isGuarded && ", or sign in as somebody who may"}.
+              You don't have permission to read <code>{channel}</code>. Choose another channel
+              {model.isGuarded && ", or sign in with another token"}.
             </p>
           ))}
         {tab !== "events" && isSystemChannel(channel) && (
           <p class="empty hint">
-            This is a channel of the system's own: it has no members and no settings.
+            System channels have no members and no settings.
           </p>
         )}
         {tab === "members" && !isSystemChannel(channel) && (
@@ -134,9 +134,8 @@ function EmptyChannel({ model, channel }: ViewProps): JSX.Element {
   return (
     <div class="empty hint stack">
       <p>
-        <strong>Nothing here yet.</strong> What is published to <code>{formatName(channel)}</code>
-        {" "}
-        shows at once.
+        <strong>No events yet.</strong> Events published to <code>{formatName(channel)}</code>{" "}
+        appear here immediately.
       </p>
       <Snippets
         isGuarded={isGuarded}
@@ -170,7 +169,7 @@ function SideView({ model, channel }: ViewProps): JSX.Element {
         <div hidden={side !== "publish"}>
           {may(model.rights, "publish", channel) && !isSystemChannel(channel)
             ? <PublishForm channel={channel} />
-            : <p class="empty hint">There is no right to publish here.</p>}
+            : <p class="empty hint">You don't have permission to publish here.</p>}
         </div>
       </div>
     </aside>

@@ -27,7 +27,7 @@ export function CopyButton({ text, what, says = "Copy" }: CopyButtonProps): JSX.
       setSaid("Copied");
     } catch {
       // A page that is neither on localhost nor HTTPS has no clipboard.
-      setSaid("Not allowed: select it");
+      setSaid("Copy is blocked: select the text");
     }
   }
 

@@ -37,7 +37,7 @@ export function EventList(
       <p class="hidden-visually" role="status">{feed.announcement}</p>
       <div class="rows-frame">
         {rows.length === 0
-          ? (isFiltered ? <p class="empty hint">No event here has this.</p> : children)
+          ? (isFiltered ? <p class="empty hint">No matching events.</p> : children)
           : (
             <VirtualList
               key={isFiltered ? "filtered" : "all"}
@@ -115,7 +115,7 @@ function Toolbar({ feed }: { readonly feed: ChannelFeed }): JSX.Element {
       <datalist id={TYPES_ID}>
         {feed.types.map((type) => <option key={type} value={type} />)}
       </datalist>
-      <span class="rate number soft" title="Events a second, mean of the last seconds">
+      <span class="rate number soft" title="Events per second, averaged over the last seconds">
         {formatRate(feed.rate.value)}/s
       </span>
       <button
@@ -143,7 +143,7 @@ function SearchState({ feed, found, unsearched }: SearchStateProps): JSX.Element
     <p class="strip row">
       <span class="number" role="status">
         {formatCount(found)} found
-        {unsearched > 0 && <>, {formatCount(unsearched)} older ones not looked at</>}
+        {unsearched > 0 && <>, {formatCount(unsearched)} older ones not searched</>}
       </span>
       {unsearched > 0 && (
         <button

@@ -39,7 +39,7 @@ export function EventRow({ row }: { readonly row: TimelineRow }): JSX.Element {
       return (
         <>
           <span class="sequence">{sequenceOf(row.key)}</span>
-          <span class="words">Gone: past its time, or removed by retention.</span>
+          <span class="words">Expired or removed by retention.</span>
         </>
       );
     case "unread":
@@ -60,13 +60,13 @@ export function describeGap({ reason, lost }: Gap): string {
   switch (reason) {
     case "expired":
       return lost === null
-        ? "Events are gone: past their time, or removed by retention."
+        ? "Events expired or were removed by retention."
         : `${formatCount(lost)} ${lost === 1 ? "event is" : "events are"} gone: past ${
           lost === 1 ? "its" : "their"
         } time, or removed by retention.`;
     case "recreated":
-      return "The channel was deleted and made again.";
+      return "The channel was deleted and created again.";
     case "ahead":
-      return "The cursor is ahead of the log: it is of a log that is no more.";
+      return "The cursor is ahead of the log. It comes from a log that no longer exists.";
   }
 }

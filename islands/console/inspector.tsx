@@ -33,9 +33,9 @@ export function Inspector({ row, isGuarded }: InspectorProps): JSX.Element {
           <Fields
             fields={[
               ["Reason", reason],
-              ["Lost", lost === null ? "nobody can know" : String(lost)],
-              ["Asked for what comes after", requested],
-              ["Goes on at", firstAvailable],
+              ["Lost", lost === null ? "unknown" : String(lost)],
+              ["Requested after", requested],
+              ["Continues at", firstAvailable],
             ]}
           />
         </div>
@@ -46,13 +46,13 @@ export function Inspector({ row, isGuarded }: InspectorProps): JSX.Element {
     case "gone":
       return (
         <p class="details">
-          Of this event nothing is left: it is past its time, or retention has removed it.
+          This event expired or was removed by retention.
         </p>
       );
     case "unread":
-      return <p class="details">This event was not read yet, or is not kept any longer.</p>;
+      return <p class="details">This event is not loaded yet, or is no longer stored.</p>;
     default:
-      return <p class="empty hint">Choose an event to see all about it.</p>;
+      return <p class="empty hint">Select an event to see its details.</p>;
   }
 }
 
@@ -87,10 +87,10 @@ function EventDetails({ event, isGuarded }: EventDetailsProps): JSX.Element {
       <Snippets
         isGuarded={isGuarded}
         snippets={(target) => [
-          ["Read on from here, curl", curlRead(event, target)],
-          ["Read on from here, TypeScript", clientRead(event, target)],
-          ["Publish the same again, curl", curlPublish(event, target)],
-          ["Publish the same again, TypeScript", clientPublish(event, target)],
+          ["Read from here, curl", curlRead(event, target)],
+          ["Read from here, TypeScript", clientRead(event, target)],
+          ["Publish a copy, curl", curlPublish(event, target)],
+          ["Publish a copy, TypeScript", clientPublish(event, target)],
         ]}
       />
     </div>
@@ -100,7 +100,7 @@ function EventDetails({ event, isGuarded }: EventDetailsProps): JSX.Element {
 function EphemeralDetails({ event }: { readonly event: EphemeralEvent }): JSX.Element {
   return (
     <div class="details">
-      <p>Ephemeral: it was delivered to who was there, and never stored.</p>
+      <p>Ephemeral: delivered to current subscribers and never stored.</p>
       <Fields fields={[["Type", event.type], ["Time", event.time]]} />
       <Data data={event.data} />
     </div>
@@ -148,7 +148,9 @@ function Data({ data }: { readonly data: unknown }): JSX.Element {
         </div>
         <pre tabIndex={0}>{isBase64 ? base64.slice(0, MAX_TEXT_CHARS) : dumpOf(data)}</pre>
         {data.length > MAX_DUMP_BYTES && !isBase64 && (
-          <p class="outcome">The first {formatBytes(MAX_DUMP_BYTES)}. Copying copies all.</p>
+          <p class="outcome">
+            The first {formatBytes(MAX_DUMP_BYTES)} are shown. Copy includes everything.
+          </p>
         )}
       </section>
     );
@@ -166,7 +168,7 @@ function Data({ data }: { readonly data: unknown }): JSX.Element {
         {typeof data === "string" ? text.slice(0, MAX_TEXT_CHARS) : <Json text={text.slice(0, MAX_TEXT_CHARS)} />}
       </pre>
       {text.length > MAX_TEXT_CHARS && (
-        <p class="outcome">The beginning of a long text. Copying copies all.</p>
+        <p class="outcome">Only the beginning is shown. Copy includes everything.</p>
       )}
     </section>
   );

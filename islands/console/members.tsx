@@ -17,7 +17,8 @@ export function Members({ channel, isAllowed }: MembersProps): JSX.Element {
   if (!isAllowed) {
     return (
       <p class="empty hint">
-        There is no right to see who is in <code>{channel}</code>: it is called{" "}
+        You don't have permission to see who is in <code>{channel}</code>. It requires the right
+        {" "}
         <code>presence</code>.
       </p>
     );
@@ -36,7 +37,7 @@ function MemberTable(
   if (present.length === 0) {
     return (
       <p class="empty hint">
-        <strong>Nobody is here.</strong> Members enter by <code>weir.presence().enter()</code>.
+        <strong>Nobody is here.</strong> Members join with <code>weir.presence().enter()</code>.
       </p>
     );
   }

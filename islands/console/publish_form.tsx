@@ -65,8 +65,8 @@ export function PublishForm({ channel }: PublishFormProps): JSX.Element {
       <div class="pairs">
         <Field name="type" label="Type" placeholder="message" />
         <Field name="key" label="Key" isOff={isEphemeral} />
-        <Field name="id" label="Id" isOff={isEphemeral} placeholder="a random one" />
-        <Field name="ttl" label="Seconds to live" isOff={isEphemeral} inputMode="numeric" />
+        <Field name="id" label="Id" isOff={isEphemeral} placeholder="random" />
+        <Field name="ttl" label="Time to live, seconds" isOff={isEphemeral} inputMode="numeric" />
       </div>
       <div class="row">
         <button type="submit" disabled={isSending}>Publish</button>
@@ -76,7 +76,9 @@ export function PublishForm({ channel }: PublishFormProps): JSX.Element {
       </div>
       <p class={outcome?.isError ? "outcome is-error" : "outcome"} role="status">
         {outcome?.text ??
-          (isEphemeral ? "Ephemeral: only who is there now gets it." : "The answer comes here.")}
+          (isEphemeral
+            ? "Only current subscribers get it. It is not stored."
+            : "The result appears here.")}
       </p>
     </form>
   );

@@ -46,7 +46,7 @@ export async function publishInput(
 function faultOf({ type, key, id }: EventInput): string | undefined {
   for (const [name, text] of [["type", type], ["key", key], ["id", id]]) {
     if (/[^\x20-\x7e]/.test(text ?? "")) {
-      return `The ${name} goes out in a header, and may have plain ASCII only.`;
+      return `The ${name} is sent in a header and can contain only ASCII characters.`;
     }
   }
   return undefined;
@@ -69,14 +69,16 @@ function headersOf(typed: EventInput, id: string): Readonly<Record<string, strin
 function outcomeOf(answer: ApiResult<Acknowledgement>, isEphemeral: boolean): FormOutcome {
   if (!answer.ok) {
     const text = answer.status === 0
-      ? `Not acknowledged. ${answer.detail} Publish again: it counts once.`
+      ? `Not acknowledged. ${answer.detail} You can publish again: it is stored only once.`
       : answer.detail;
     return { isError: true, text };
   }
-  if (isEphemeral) return { isError: false, text: "Sent to who is there now. It is not stored." };
+  if (isEphemeral) {
+    return { isError: false, text: "Sent to current subscribers. It is not stored." };
+  }
   const { offset, duplicate } = answer.body;
   return {
     isError: false,
-    text: duplicate ? `Known already, stored at ${offset}.` : `Stored at ${offset}.`,
+    text: duplicate ? `Already stored at ${offset}.` : `Stored at ${offset}.`,
   };
 }

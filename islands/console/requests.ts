@@ -25,7 +25,12 @@ export async function request<T>(
     return { ok: false, status: response.status, detail: String(body?.detail), retryAfter };
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);
-    return { ok: false, status: 0, detail: `There was no answer: ${reason}.`, retryAfter: 0 };
+    return {
+      ok: false,
+      status: 0,
+      detail: `The server did not respond: ${reason}.`,
+      retryAfter: 0,
+    };
   }
 }
 

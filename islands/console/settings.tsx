@@ -49,8 +49,8 @@ export function Settings({ channel, isVisible, isAllowed, onDelete }: SettingsPr
         )
         : (
           <p class="empty hint">
-            There is no right to change what <code>{channel}</code> keeps: it is called{" "}
-            <code>manage</code>.
+            You don't have permission to change the settings of{" "}
+            <code>{channel}</code>. It requires the right <code>manage</code>.
           </p>
         )}
     </div>
@@ -112,9 +112,7 @@ function Retention({ channel, figures, onChange }: RetentionProps): JSX.Element 
     });
     if (answer.ok) onChange(answer.body);
     setOutcome(
-      answer.ok
-        ? { isError: false, text: "Kept from now on." }
-        : { isError: true, text: answer.detail },
+      answer.ok ? { isError: false, text: "Saved." } : { isError: true, text: answer.detail },
     );
   }
 
@@ -135,7 +133,7 @@ function Retention({ channel, figures, onChange }: RetentionProps): JSX.Element 
     >
       <h2>Retention</h2>
       <p class="outcome">
-        Each limit drops the oldest events first. Left empty, it is the server's own.
+        The oldest events are dropped first. Leave empty for the server default.
       </p>
       {/* Other values are other fields: what was typed into these is done. */}
       <div key={JSON.stringify(kept)} class="triples">
@@ -149,10 +147,10 @@ function Retention({ channel, figures, onChange }: RetentionProps): JSX.Element 
         <Limit name="bytes" label="Bytes" value={kept?.bytes} says={formatBytes} />
       </div>
       <div class="row">
-        <button type="submit">{figures === undefined ? "Make the channel" : "Save"}</button>
+        <button type="submit">{figures === undefined ? "Create channel" : "Save"}</button>
         {figures !== undefined && (
           <button type="button" class="quiet" onClick={() => void save({})}>
-            Server's own
+            Reset to default
           </button>
         )}
         <span class={outcome?.isError ? "outcome is-error" : "outcome"} role="status">
@@ -184,7 +182,7 @@ function Limit({ name, label, value, says }: LimitProps): JSX.Element {
         onInput={({ currentTarget }) =>
           setTyped(currentTarget.value === "" ? undefined : currentTarget.valueAsNumber)}
       />
-      <small>{typed === undefined || Number.isNaN(typed) ? "the server's own" : says(typed)}</small>
+      <small>{typed === undefined || Number.isNaN(typed) ? "server default" : says(typed)}</small>
     </label>
   );
 }
@@ -207,18 +205,18 @@ function Deletion({ channel, onDelete }: DeletionProps): JSX.Element {
   return (
     <form
       class="stack deletion"
-      aria-label="Delete the channel"
+      aria-label="Delete channel"
       onSubmit={(event) => {
         event.preventDefault();
         if (typed === channel) void remove();
       }}
     >
-      <h2>Delete the channel</h2>
+      <h2>Delete channel</h2>
       <p class="outcome">
-        All its events are gone at once, for everyone. Who reads it gets a gap.
+        All events are deleted immediately, for everyone. Readers get a gap.
       </p>
       <label class="field">
-        <span>Type its name to confirm</span>
+        <span>Type the channel name to confirm</span>
         <input
           value={typed}
           autocomplete="off"

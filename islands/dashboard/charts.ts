@@ -40,7 +40,7 @@ export const CHARTS: readonly ChartDefinition[] = [
   {
     id: "publishes",
     title: "Publishes",
-    about: "a second",
+    about: "per second",
     format: formatRate,
     minScale: 4,
     isFilled: true,
@@ -53,7 +53,7 @@ export const CHARTS: readonly ChartDefinition[] = [
   {
     id: "deliveries",
     title: "Deliveries",
-    about: "events a second",
+    about: "events per second",
     format: formatRate,
     minScale: 4,
     isFilled: true,
@@ -62,7 +62,7 @@ export const CHARTS: readonly ChartDefinition[] = [
       { label: "Catching up", read: ({ caughtUp }) => caughtUp },
     ],
   },
-  spread("publish", "Publish latency", "call to durable answer"),
+  spread("publish", "Publish latency", "request to durable answer"),
   spread("delivery", "Delivery latency", "commit to subscribers"),
   spread("commit", "KV commit time", "in the store"),
   {

@@ -207,6 +207,6 @@ function Breaks({ view }: ViewProps): JSX.Element {
 function describeBreak({ from, to, reason }: FiguresBreak): string {
   const when = `${clockTime(from)} – ${clockTime(to)}`;
   return reason === "restart"
-    ? `${when}: the server was down, and started again.`
-    : `${when}: nothing was recorded, as nobody looked.`;
+    ? `${when}: the server was down and restarted.`
+    : `${when}: nothing was recorded because no dashboard was open.`;
 }

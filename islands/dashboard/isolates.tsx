@@ -56,7 +56,7 @@ function Row({ isolate, started, now }: IsolateView): JSX.Element {
       </th>
       <td>{clockTime(started)}</td>
       {now === undefined
-        ? <td colSpan={COLUMNS.length} class="soft">gone</td>
+        ? <td colSpan={COLUMNS.length} class="soft">stopped</td>
         : COLUMNS.map(({ label, read }) => <td key={label}>{read(now) ?? "–"}</td>)}
     </tr>
   );

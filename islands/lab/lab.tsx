@@ -16,7 +16,7 @@ export interface LabProps {
   readonly mayPublish: boolean;
 }
 
-/** Events a second that the page can publish by itself. */
+/** Events per second that the page can publish by itself. */
 const RATES = [0, 1, 10, 50] as const;
 /** Publishes whose time is remembered for latencies. */
 const MAX_REMEMBERED = 1_000;
@@ -42,16 +42,16 @@ export function Lab({ channel, mayRead, mayPublish }: LabProps): JSX.Element {
         <h1 id="lab-title">Transport lab</h1>
         <p>
           The channel <code>{channel}</code>{" "}
-          four times at once. Publish, then cut or throttle one lane and watch it come back: nothing
-          is missing, nothing comes twice.
+          over four transports at once. Publish, then cut or throttle one of them and watch it
+          recover: nothing is lost and nothing arrives twice.
         </p>
         {mayPublish
           ? <PublishBar publisher={publisher.current} />
-          : <p class="empty">There is no right to publish to this channel.</p>}
+          : <p class="empty">You don't have permission to publish to this channel.</p>}
       </section>
       {!mayRead && (
         <p class="card problem">
-          There is no right to read this channel. The page's address can name another:{" "}
+          You don't have permission to read this channel. Open another one with{" "}
           <code>/lab?channel=…</code>
         </p>
       )}
@@ -59,9 +59,9 @@ export function Lab({ channel, mayRead, mayPublish }: LabProps): JSX.Element {
         <>
           <p class="lab-legend">
             <span class="is-bar">connection or request</span>
-            <span class="is-dot">event, the higher the later</span>
+            <span class="is-dot">event, higher means later</span>
             <span class="is-cut">cut</span>
-            <span>20 seconds, now at the right</span>
+            <span>last 20 seconds</span>
           </p>
           <div class="lanes">
             {TRANSPORTS.map((transport, i) => (
@@ -103,7 +103,7 @@ function PublishBar({ publisher }: { readonly publisher: Publisher }): JSX.Eleme
     <div class="lab-publish">
       <button type="button" disabled={!isReady} onClick={() => void publish()}>Publish one</button>
       <fieldset class="segments">
-        <legend>Events a second</legend>
+        <legend>Events per second</legend>
         {RATES.map((perSecond) => (
           <label key={perSecond}>
             <input

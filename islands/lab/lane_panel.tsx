@@ -12,10 +12,10 @@ const NONE = "–";
 
 /** What each transport is, in a sentence. */
 const DESCRIPTIONS: Readonly<Record<TransportName, string>> = {
-  "websocket": "One connection, both ways, a frame for each batch of events.",
-  "sse": "One endless response. Plain HTTP, so proxies and caches know it.",
-  "long-poll": "A request waits until there is an event, is answered, and asks again.",
-  "short-poll": "A request now and then, whether or not there is anything.",
+  "websocket": "One connection in both directions. A batch of events is one frame.",
+  "sse": "One endless response over plain HTTP, which every proxy supports.",
+  "long-poll": "Each request waits for an event. Then the client sends the next one.",
+  "short-poll": "A request at intervals, whether or not there are events.",
 };
 
 interface LanePanelProps {
@@ -86,7 +86,7 @@ function Figures({ lab }: { readonly lab: LabLane | undefined }): JSX.Element {
       <Figure name="Bytes in" value={formatBytes(lane?.bytesIn ?? 0)} />
       <Figure name="Bytes out" value={formatBytes(lane?.bytesOut ?? 0)} />
       <Figure
-        name="Bytes an event"
+        name="Bytes per event"
         value={each === undefined ? NONE : formatBytes(Math.round(each))}
       />
       <Figure

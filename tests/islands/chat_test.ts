@@ -51,10 +51,10 @@ Deno.test("a server that is killed under a talk costs nobody a word", options, a
   await server.kill();
   await state(ann, "reconnecting").filter({ hasText: /^Reconnecting\s*in \d+\.\d s$/ }).waitFor();
   await state(bob, "reconnecting").waitFor();
-  await ann.getByText("Messages wait here and are sent when it is back.").waitFor();
+  await ann.getByText("Messages are sent when the connection is back.").waitFor();
   await say(ann, "while it was away 1");
   await say(bob, "while it was away 2");
-  await ann.locator('[data-status="waiting"]', { hasText: "Waiting for the connection" }).waitFor();
+  await ann.locator('[data-status="waiting"]', { hasText: "Waiting for a connection" }).waitFor();
   await server.start();
   for (const page of [ann, bob]) {
     await isOpen(page);
@@ -191,7 +191,7 @@ Deno.test(
     await enter(page, server, "Ann", "old");
     await said(page, "number 500.").waitFor();
     assert.equal((await texts(page)).length, 50);
-    assert.equal(await page.getByText("This is where").count(), 0);
+    assert.equal(await page.getByText("This is the start of").count(), 0);
 
     for (let count = 50; count < 500; count = (await texts(page)).length) {
       const first = page.locator(".chat-row").first();
@@ -204,7 +204,7 @@ Deno.test(
       const scrolled = await page.locator(".chat-scroll").evaluate(({ scrollTop }) => scrollTop);
       assert.ok(Math.abs(top - scrolled) < 100, `${top} px, seen from ${scrolled} px`);
     }
-    await page.getByText("This is where old begins.").waitFor();
+    await page.getByText("This is the start of old.").waitFor();
     assert.deepEqual(await texts(page), Array.from({ length: 500 }, (_, i) => `number ${i + 1}.`));
 
     // What comes meanwhile doesn't move the page, and is one step away.
@@ -323,7 +323,7 @@ Deno.test(
     await scrollTo(page, 0);
     await said(page, "number 21.").waitFor();
     await scrollTo(page, 0);
-    await page.getByText("This is where lobby begins.").waitFor();
+    await page.getByText("This is the start of lobby.").waitFor();
     assert.equal((await texts(page)).length, 125);
     assert.deepEqual(chromium.errors, []);
   },
@@ -360,7 +360,7 @@ Deno.test("what is hostile is text, and what is long is folded", options, async 
   await said(page, "xxxx").waitFor();
   await field(page).fill("y".repeat(20_001));
   await page.keyboard.press("Enter");
-  await page.getByRole("alert").filter({ hasText: "20,000 characters at the most" }).waitFor();
+  await page.getByRole("alert").filter({ hasText: "at most 20,000 characters" }).waitFor();
   assert.equal(await field(page).inputValue().then(({ length }) => length), 20_001);
   await field(page).fill("");
 
@@ -379,7 +379,7 @@ Deno.test("the chat is good to look at, and by the keyboard", options, async () 
   await tell(server, "release", ["The build is done."], "Eve");
   await openPage(page, chatUrl(server, "lobby"));
   await isOpen(page);
-  await page.getByText("Nobody has said anything yet.").waitFor();
+  await page.getByText("No messages yet.").waitFor();
   await checkLooks(page, "chat-empty");
 
   // From the field, where the page begins, and back to it.
@@ -412,7 +412,7 @@ Deno.test("the chat is good to look at, and by the keyboard", options, async () 
   assert.deepEqual(await findFaults(page), []);
   await page.keyboard.press("Escape");
   await page.getByRole("button", { name: "Rooms" }).click();
-  const room = page.getByLabel("Open or make a room");
+  const room = page.getByLabel("Open or create a room");
   await room.fill("night shift");
   await room.press("Enter");
   await page.getByRole("heading", { name: "night shift" }).waitFor();
@@ -426,7 +426,7 @@ Deno.test("nothing in the panel of rooms covers another, whatever the width", op
   await openPage(page, chatUrl(server, "lobby"));
   for (const width of [641, 720, 1_000, 1_440]) {
     await page.setViewportSize({ width, height: 450 });
-    const field = await page.getByLabel("Open or make a room").boundingBox();
+    const field = await page.getByLabel("Open or create a room").boundingBox();
     const button = await page.getByRole("button", { name: "Go", exact: true }).boundingBox();
     assert.ok((field?.x ?? 0) + (field?.width ?? 0) <= (button?.x ?? 0), `at ${width} pixels`);
   }
@@ -444,7 +444,7 @@ Deno.test("a room that is deleted and made again says so", options, async () => 
   await say(page, "after");
   await said(page, "after").waitFor();
   assert.deepEqual(await page.locator('[data-kind="gap"]').allInnerTexts(), [
-    "The room was deleted and made again. What was said above is gone for others.",
+    "The room was deleted and created again. Others can't see the messages above.",
   ]);
   await page.reload();
   await said(page, "after").waitFor();
@@ -462,7 +462,7 @@ Deno.test("a message that is refused for good can be sent again or dropped", opt
   await say(page, "two");
   const refused = page.locator('[data-status="refused"]');
   await refused.nth(1).filter({ hasText: "Not sent: This tenant may have 1 channels" }).waitFor();
-  await refused.first().getByRole("button", { name: "Drop it" }).click();
+  await refused.first().getByRole("button", { name: "Discard" }).click();
 
   const made = await fetch(`${weir.url}/v1/channels/only`, { method: "DELETE", headers: admin });
   assert.equal(made.status, 204);
@@ -489,15 +489,15 @@ Deno.test("who is signed in has that name, and no right is missed silently", opt
   const reader = await chromium.newVisitor();
   await signIn(reader, weir, { sub: "bob", weir: { subscribe: ["chat:*"] } });
   await said(reader, "Hello").waitFor();
-  await reader.getByText("There is no right to write in this room.").waitFor();
-  await reader.getByText("There is no right to see who is here.").waitFor();
+  await reader.getByText("You don't have permission to post in this room.").waitFor();
+  await reader.getByText("You don't have permission to see who is here.").waitFor();
   await checkLooks(reader, "chat-reader");
   await go(reader, "elsewhere/else");
-  await reader.getByText("There is no right to read this room.").waitFor();
+  await reader.getByText("You don't have permission to read this room.").waitFor();
 
   const writer = await chromium.newVisitor();
   await signIn(writer, weir, { sub: "cid", weir: { publish: ["chat:*"] } });
-  await writer.getByText("There is no right to read this room.").waitFor();
+  await writer.getByText("You don't have permission to read this room.").waitFor();
   await say(writer, "Into the dark");
   await writer.getByText("Sent", { exact: true }).waitFor();
   await said(ann, "Into the dark").waitFor();
@@ -516,9 +516,9 @@ Deno.test("without WebSockets who is signed in is seen all the same", options, a
     };
   });
   await signIn(page, weir, {});
-  await page.getByText("Open via server-sent events").waitFor();
+  await page.getByText("Connected via server-sent events").waitFor();
   await here(page, ["ann you"]);
-  assert.equal(await page.getByText("Others don't see you here").count(), 0);
+  assert.equal(await page.getByText("Others can't see you").count(), 0);
 });
 
 Deno.test("a browser that keeps nothing chats all the same", options, async () => {
@@ -547,11 +547,11 @@ Deno.test("a room that no channel can be called is refused with a sentence", opt
   await using chromium = await Chromium.open();
   const { page } = chromium;
   await page.goto(chatUrl(server, "x".repeat(300)));
-  await page.getByText("That name is too long").waitFor();
+  await page.getByText("The name is too long").waitFor();
   await enter(page, server, "Ann");
-  await page.getByLabel("Open or make a room").fill("y".repeat(300));
+  await page.getByLabel("Open or create a room").fill("y".repeat(300));
   await page.keyboard.press("Enter");
-  await page.getByRole("alert").filter({ hasText: "That name is too long" }).waitFor();
+  await page.getByRole("alert").filter({ hasText: "The name is too long" }).waitFor();
 });
 
 Deno.test(
@@ -575,9 +575,9 @@ Deno.test(
 
     const cid = await chromium.newVisitor();
     await openPage(cid, chatUrl(weir, "lobby"));
-    await cid.getByText("There is no right to read this room.").waitFor();
-    await cid.getByText("There is no right to write in this room.").waitFor();
-    await cid.getByText("There is no right to see who is here.").waitFor();
+    await cid.getByText("You don't have permission to read this room.").waitFor();
+    await cid.getByText("You don't have permission to post in this room.").waitFor();
+    await cid.getByText("You don't have permission to see who is here.").waitFor();
     assert.equal(await cid.locator(".chat-status").innerText(), "Not connected");
     assert.deepEqual(chromium.errors, []);
   },
@@ -655,7 +655,7 @@ async function tell(
 
 /** Goes to a room by the field. */
 async function go(page: Page, room: string): Promise<void> {
-  await page.getByLabel("Open or make a room").fill(room);
+  await page.getByLabel("Open or create a room").fill(room);
   await page.keyboard.press("Enter");
   await page.getByRole("heading", { name: room, exact: true }).waitFor();
 }

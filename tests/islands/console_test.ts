@@ -49,7 +49,7 @@ Deno.test("the form publishes what is typed, digit by digit", options, async () 
   await form.getByLabel("Type").fill("note");
   await form.getByLabel("Key").fill("k");
   await form.getByLabel("Id").fill("mine");
-  await form.getByLabel("Seconds to live").fill("600");
+  await form.getByLabel("Time to live, seconds").fill("600");
   await form.getByLabel("Data").fill("<b>two</b>\nlines");
   await form.getByLabel("Data").press("Control+Enter");
   await line(page, "<b>two</b> lines").click();
@@ -57,7 +57,7 @@ Deno.test("the form publishes what is typed, digit by digit", options, async () 
   assert.match(await fields.innerText(), /mine[^]*note[^]*text\/plain[^]*\bk\b[^]*Expires/);
   await page.getByRole("tab", { name: "Publish" }).click();
   await form.getByLabel("Data").press("Control+Enter");
-  await outcome.filter({ hasText: "Known already" }).waitFor();
+  await outcome.filter({ hasText: "Already stored" }).waitFor();
 
   await form.getByLabel("JSON").check();
   await form.getByLabel("Data").fill("{");
@@ -65,7 +65,7 @@ Deno.test("the form publishes what is typed, digit by digit", options, async () 
   await form.locator(".outcome.is-error").waitFor();
   await form.getByLabel("Type").fill("naïve");
   await form.getByRole("button", { name: "Publish" }).click();
-  await outcome.filter({ hasText: "plain ASCII" }).waitFor();
+  await outcome.filter({ hasText: "only ASCII" }).waitFor();
   assert.equal((await shown(page)).length, 2);
   assert.deepEqual(errors.filter((error) => !NETWORK.test(error)), []);
 });
@@ -84,7 +84,7 @@ Deno.test("an ephemeral event is shown to who is there, and not kept", options, 
   await page.locator(`[data-kind="ephemeral"]`, { hasText: "typing" }).click();
   await page.getByText("never stored").waitFor();
   await open(page, server, channel);
-  await page.getByText("Nothing here yet").waitFor();
+  await page.getByText("No events yet").waitFor();
   assert.deepEqual(errors, []);
 });
 
@@ -250,7 +250,7 @@ Deno.test("a filter finds events by text and type, also older ones", options, as
   await page.getByText("2 found").waitFor();
   assert.deepEqual(await shown(page), ["needle one", "needle three"]);
   await page.getByLabel("Filter by text").fill("no such thing");
-  await page.getByText("No event here has this").waitFor();
+  await page.getByText("No matching events.").waitFor();
   assert.deepEqual(errors, []);
 });
 
@@ -289,8 +289,8 @@ Deno.test("one event is shown with all it has, to be copied", options, async () 
   );
   await page.getByRole("button", { name: "Copy offset" }).click();
   assert.equal(await clipboard(page), offset);
-  await page.getByText("Read on from here, curl", { exact: true }).click();
-  await page.getByRole("button", { name: "Read on from here, curl" }).click();
+  await page.getByText("Read from here, curl", { exact: true }).click();
+  await page.getByRole("button", { name: "Read from here, curl" }).click();
   assert.match(
     await clipboard(page),
     new RegExp(`curl -N[^]*Last-Event-ID: ${offset.slice(0, -1)}0"`),
@@ -364,7 +364,7 @@ Deno.test("on a phone the first run leads to a channel", options, async () => {
   await setLook(page, "light", "phone");
   await openPage(page, server.url);
   await page.getByRole("button", { name: "Open demo" }).click();
-  await page.getByText("Nothing here yet").waitFor();
+  await page.getByText("No events yet").waitFor();
 });
 
 Deno.test("a link to an event shows it, however long ago it was", options, async () => {
@@ -395,7 +395,7 @@ Deno.test("a link to an event shows it, however long ago it was", options, async
   await row(tab, 60).waitFor();
   // One that is there no longer is said to be so, and what is there is shown.
   await openPage(tab, (await clipboard(page)).replace(/_\d+$/, "_0000000000009999"));
-  await tab.getByText("is not kept any longer").waitFor();
+  await tab.getByText("is no longer stored").waitFor();
   await line(tab, "later").waitFor();
   assert.deepEqual(errors, []);
 });
@@ -512,7 +512,7 @@ Deno.test("reading begins at whatever cursor is given", options, async () => {
   await until("only what is behind it is there", async () => (await shown(page)).join() === "4,5");
   await menu.locator("summary").click();
   await menu.getByRole("button", { name: "Latest" }).click();
-  await page.getByText("Nothing here yet").waitFor();
+  await page.getByText("No events yet").waitFor();
   await state(page, "open").waitFor();
   await menu.locator("summary").click();
   await menu.getByRole("button", { name: "Earliest" }).click();
@@ -550,16 +550,16 @@ Deno.test("what a channel keeps is set, and it is deleted by its name", options,
     const { retention } = await (await fetch(url)).json();
     return retention.age === 3_600 && retention.events === 1_000;
   });
-  await form.getByText("Kept from now on").waitFor();
+  await form.getByText("Saved.").waitFor();
   await checkLooks(page, "console-settings");
 
-  const deletion = page.getByRole("form", { name: "Delete the channel" });
+  const deletion = page.getByRole("form", { name: "Delete channel" });
   const button = deletion.getByRole("button", { name: "Delete" });
-  await deletion.getByLabel("Type its name to confirm").fill("another");
+  await deletion.getByLabel("Type the channel name to confirm").fill("another");
   assert.equal(await button.isDisabled(), true);
-  await deletion.getByLabel("Type its name to confirm").fill(channel);
+  await deletion.getByLabel("Type the channel name to confirm").fill(channel);
   await button.click();
-  await page.getByText("Nothing here yet").waitFor();
+  await page.getByText("No events yet").waitFor();
   await publish(server.url, channel, "again");
   await line(page, "again").waitFor();
   assert.deepEqual(errors.filter((error) => !NETWORK.test(error)), []);
@@ -637,7 +637,7 @@ Deno.test("the console is for everyone, in every look", options, async () => {
   await open(page, server, channel);
   await checkLooks(page, "console-publish");
   await page.getByRole("listbox").press("ArrowUp");
-  await page.getByText("Publish the same again, curl", { exact: true }).click();
+  await page.getByText("Publish a copy, curl", { exact: true }).click();
   await checkLooks(page, "console");
   await openPage(page, server.url);
   await setLook(page, "light", "phone");

@@ -60,7 +60,7 @@ Deno.test(
     // For longer than samples may be apart: what is to be seen is a break, whatever the machine.
     await until("it was down for a while", () => performance.now() - down > 2_500);
     await server.start();
-    await page.locator(".connection", { hasText: "Open" }).waitFor();
+    await page.locator(".connection", { hasText: "Connected via" }).waitFor();
     await storedMore(server, 4);
     const told = page.locator(`.breaks [data-reason="restart"]`);
     await told.waitFor();
@@ -71,7 +71,7 @@ Deno.test(
     await assertShowsLog(page, server, 1);
     const rows = page.locator(".isolates tbody tr");
     assert.equal(await rows.count(), 2);
-    assert.match(await rows.last().innerText(), /gone/);
+    assert.match(await rows.last().innerText(), /stopped/);
   },
 );
 
@@ -85,7 +85,7 @@ Deno.test("a dashboard that was offline has no hole when it is back", options, a
   await page.locator(".connection", { hasText: /Offline|Reconnecting/ }).waitFor();
   await storedMore(server, 4);
   await page.context().setOffline(false);
-  await page.locator(".connection", { hasText: "Open" }).waitFor();
+  await page.locator(".connection", { hasText: "Connected via" }).waitFor();
   await storedMore(server, 2);
   await assertShowsLog(page, server, 0);
   assert.equal(await page.locator(".breaks li").count(), 0);
@@ -180,7 +180,7 @@ Deno.test("who may not read the figures is told what it takes", options, async (
 
   await page.getByLabel("Token").fill(await weir.token({ subscribe: ["$figures"] }));
   await page.keyboard.press("Enter");
-  await page.locator(".connection", { hasText: "Open" }).waitFor();
+  await page.locator(".connection", { hasText: "Connected via" }).waitFor();
   await until("figures are there", async () => await headline(page, "Connections") === "1");
 });
 
@@ -207,7 +207,7 @@ class Load implements AsyncDisposable {
 async function open(page: Page, server: WeirServer): Promise<void> {
   await openPage(page, `${server.url}/dashboard`);
   await page.getByLabel("2 min").check();
-  await page.locator(".connection", { hasText: "Open" }).waitFor();
+  await page.locator(".connection", { hasText: "Connected via" }).waitFor();
   await page.locator(".isolates tbody tr").first().waitFor();
 }
 

@@ -83,8 +83,8 @@ Deno.test("without rights the lab says which are missing, and has no lanes", opt
   await using weir = await guardedServer({ WEIR_ANONYMOUS: "subscribe:open publish:in" });
   await using chromium = await Chromium.open();
   const { page, errors } = chromium;
-  const noPublish = page.getByText("There is no right to publish to this channel.");
-  const noRead = page.getByText("There is no right to read this channel.");
+  const noPublish = page.getByText("You don't have permission to publish to this channel.");
+  const noRead = page.getByText("You don't have permission to read this channel.");
   const lanes = page.locator(".lane");
 
   await openPage(page, `${weir.url}/lab`);

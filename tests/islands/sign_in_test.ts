@@ -113,7 +113,7 @@ Deno.test("a session that is revoked ends on the page, and says so", options, as
   });
   await revoked.body?.cancel();
   assert.equal(revoked.status, 201);
-  await farewell(page).filter({ hasText: "Signed out: the session was revoked." }).waitFor();
+  await farewell(page).filter({ hasText: "Signed out: your session was revoked." }).waitFor();
   await state(page, "closed").waitFor();
   const asked: string[] = [];
   page.on("request", (request) => asked.push(request.url()));
@@ -133,8 +133,8 @@ Deno.test("a session says that it ends soon, and ends with its token", options, 
   const { page } = chromium;
   await visit(page, weir, newChannel());
   await signIn(page, await weir.token(undefined, endingIn(6)));
-  await farewell(page).filter({ hasText: "The session ends within a minute." }).waitFor();
-  await farewell(page).filter({ hasText: "Signed out: the session has expired." }).waitFor();
+  await farewell(page).filter({ hasText: "Your session expires within a minute." }).waitFor();
+  await farewell(page).filter({ hasText: "Signed out: your session expired." }).waitFor();
   await page.getByRole("button", { name: "Sign in again" }).click();
   await page.getByLabel("Token").waitFor();
 });
@@ -154,7 +154,7 @@ Deno.test(
     await state(page, "reconnecting").waitFor();
     await page.context().clearCookies();
     await weir.server.start();
-    await farewell(page).filter({ hasText: "Signed out: the session has ended." }).waitFor();
+    await farewell(page).filter({ hasText: "Signed out: your session ended." }).waitFor();
   },
 );
 
@@ -163,13 +163,13 @@ Deno.test("who may not read a channel can choose another", options, async () => 
   await using chromium = await Chromium.open();
   const { page, errors } = chromium;
   await visit(page, weir, "private");
-  await page.getByText("No channels yet that you may read.").waitFor();
-  await page.getByText("no right to read").waitFor();
-  await page.getByText("no right to publish here").waitFor();
+  await page.getByText("There are no channels that you can read yet.").waitFor();
+  await page.getByText("permission to read").waitFor();
+  await page.getByText("permission to publish here").waitFor();
   await page.getByRole("tab", { name: "Members" }).click();
-  await page.getByText("no right to see who is in private").waitFor();
+  await page.getByText("permission to see who is in private").waitFor();
   await page.getByRole("tab", { name: "Settings" }).click();
-  await page.getByText("no right to change what private keeps").waitFor();
+  await page.getByText("permission to change the settings of private").waitFor();
   await checkLooks(page, "console-refused");
   await page.getByLabel("Find or open a channel").fill("public/news");
   await page.getByLabel("Find or open a channel").press("Enter");

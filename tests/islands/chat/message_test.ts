@@ -6,10 +6,10 @@ Deno.test("a message is what has a text, and whatever else is in it does no harm
   const at = "2026-11-21T03:13:58.566Z";
   assert.deepEqual(parseMessage({ name: "Ann", text: "Hi", at }), { name: "Ann", text: "Hi", at });
   assert.deepEqual(parseMessage({ name: 7, text: "Hi", at: "soon" }), {
-    name: "Somebody",
+    name: "Someone",
     text: "Hi",
   });
-  assert.deepEqual(parseMessage({ name: " \n", text: " Hi" }), { name: "Somebody", text: " Hi" });
+  assert.deepEqual(parseMessage({ name: " \n", text: " Hi" }), { name: "Someone", text: " Hi" });
 });
 
 Deno.test("what has no text is no message, whatever it is", () => {

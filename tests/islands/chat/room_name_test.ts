@@ -41,7 +41,7 @@ Deno.test("a directory that can't be read says why", async () => {
   assert.deepEqual(await readDirectory(refused), { problem: "No." });
   const nobody = () => Promise.reject(new TypeError("Failed to fetch"));
   assert.deepEqual(await readDirectory(nobody), {
-    problem: "There was no answer: Failed to fetch.",
+    problem: "The server did not respond: Failed to fetch.",
   });
 });
 
