@@ -3,7 +3,7 @@ import { useEffect, useState } from "preact/hooks";
 import type { ConnectionState as State, TransportName, Weir } from "../lib/client/api.ts";
 import { useObservable } from "./observable.ts";
 
-/** How often the countdown to the next try moves, in ms. */
+/** How often the countdown to the next attempt is updated. */
 const TICK_MS = 100;
 
 export const TRANSPORT_NAMES: Readonly<Record<TransportName, string>> = {
@@ -14,17 +14,17 @@ export const TRANSPORT_NAMES: Readonly<Record<TransportName, string>> = {
 };
 
 interface ConnectionStateProps {
-  /** None until the page runs. */
+  /** Undefined until the page runs. */
   readonly weir: Pick<Weir, "state"> | undefined;
 }
 
-/** A dot and words: what the connection does. */
+/** Shows the state of the connection as a dot and a few words. */
 export function ConnectionState({ weir }: ConnectionStateProps): JSX.Element {
   const state = useObservable(weir?.state) ?? { status: "idle" };
   const why = errorOf(state);
   return (
     <span class="connection" data-status={state.status} {...why !== undefined && { title: why }}>
-      {/* The countdown isn't spoken: it would never end. */}
+      {/* Screen readers skip the countdown, which changes all the time. */}
       <span role="status">{describe(state)}</span>
       {state.status === "reconnecting" && (
         <span aria-hidden="true">
@@ -35,7 +35,7 @@ export function ConnectionState({ weir }: ConnectionStateProps): JSX.Element {
   );
 }
 
-/** `in 1.2 s`. The clock that is read is the one that `at` was made by. */
+/** Shows `in 1.2 s`. Uses the clock that `at` was made with. */
 function Countdown({ at }: { readonly at: number }): JSX.Element {
   const [now, setNow] = useState(() => Date.now());
   useEffect(() => {

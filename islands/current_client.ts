@@ -1,5 +1,5 @@
 import { signal } from "@preact/signals";
 import type { Weir } from "../lib/client/api.ts";
 
-/** The page's client; none on the server, and before the page has asked for one. */
+/** The page's client. Undefined on the server and before the page opens one. */
 export const currentClient = signal<Weir>();

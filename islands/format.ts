@@ -1,4 +1,4 @@
-/** Words for figures and times: the same on the server and in every browser. */
+/** Formats figures and times. The output is the same on the server and in every browser. */
 
 const COUNT = new Intl.NumberFormat("en");
 const COMPACT = new Intl.NumberFormat("en", { notation: "compact", maximumFractionDigits: 1 });
@@ -14,12 +14,12 @@ export function formatCount(count: number): string {
   return COUNT.format(count);
 }
 
-/** `12.3K`, for where there is no room. */
+/** `12.3K`, for narrow places. */
 export function formatCompact(count: number): string {
   return COMPACT.format(count);
 }
 
-/** `0.4`, `12`, `1,234`: how often a second. */
+/** `0.4`, `12`, `1,234`: a rate per second. */
 export function formatRate(perSecond: number): string {
   return perSecond > 0 && perSecond < 9.95 ? perSecond.toFixed(1) : COUNT.format(
     Math.round(perSecond),
@@ -36,7 +36,7 @@ export function formatBytes(bytes: number): string {
   }`;
 }
 
-/** `0.8 ms`, `12 ms`, `1.2 s`, `3 min`, `5 h`, `7 days`, of milliseconds. */
+/** `0.8 ms`, `12 ms`, `1.2 s`, `3 min`, `5 h`, `7 days`. */
 export function formatDuration(ms: number): string {
   if (ms < 9.95) return `${Number(ms.toFixed(1))} ms`;
   if (ms < 999.5) return `${Math.round(ms)} ms`;
@@ -47,8 +47,8 @@ export function formatDuration(ms: number): string {
 }
 
 /**
- * The text with the characters that turn others around written out (UAX #9): so that a name can't
- * look like another one.
+ * Escapes characters that change the direction of text (UAX #9), so that a name can't look like
+ * another one.
  */
 export function formatName(text: string): string {
   return text.replaceAll(
@@ -57,22 +57,22 @@ export function formatName(text: string): string {
   );
 }
 
-/** `14:03:09.250` in UTC, of an RFC 3339 time in UTC. */
+/** `14:03:09.250` from an RFC 3339 time in UTC. */
 export function formatClock(time: string): string {
   return time.slice(11, 23);
 }
 
-/** `2026-11-21` in UTC, of an RFC 3339 time in UTC. */
+/** `2026-11-21` from an RFC 3339 time in UTC. */
 export function formatDate(time: string): string {
   return time.slice(0, 10);
 }
 
-/** `14:03` on the clock of whoever looks. Differs by place: only once the page runs. */
+/** `14:03` in local time. Only in the browser. */
 export function formatLocalClock(time: string | number): string {
   return new Date(time).toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit" });
 }
 
-/** `Saturday, 21 November 2026` where whoever looks is. Only once the page runs. */
+/** `Saturday, 21 November 2026` in local time. Only in the browser. */
 export function formatLocalDay(time: string | number): string {
   return new Date(time).toLocaleDateString("en-GB", {
     weekday: "long",

@@ -2,10 +2,10 @@ import { type ComponentType, hydrate } from "preact";
 import { SIGN_IN_NOTICE_ID, SignInNotice } from "./sign_in_notice.tsx";
 import { SIGN_IN_ID, SIGN_OUT_ID, SignIn, SignOut } from "./sign_in.tsx";
 
-/** The element that holds a page's island; its `data-props` are the props it was rendered with. */
+/** The id of the element that contains a page's island. Its `data-props` are the island's props. */
 export const ISLAND_ID = "island";
 
-/** The entry of a page's script: wakes the islands that the server has rendered. */
+/** Hydrates the islands that the server has rendered. Each page's script calls it. */
 export function hydratePage<P extends object>(Island: ComponentType<P>): void {
   hydrateIsland(ISLAND_ID, Island);
   hydrateIsland(SIGN_IN_NOTICE_ID, SignInNotice);

@@ -1,11 +1,11 @@
 import { useEffect, useState } from "preact/hooks";
 import type { Observable } from "../lib/client/api.ts";
 
-/** The value of `observable`, drawn anew after each change. */
+/** Returns the value of `observable` and renders the component again after each change. */
 export function useObservable<T>(observable: Observable<T> | undefined): T | undefined {
   const [value, setValue] = useState<T | undefined>(() => observable?.value);
   useEffect(() => {
-    setValue(() => observable?.value); // it may have changed since it was drawn
+    setValue(() => observable?.value); // it may have changed since the render
     return observable?.subscribe((next) => setValue(() => next));
   }, [observable]);
   return value;

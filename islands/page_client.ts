@@ -2,12 +2,12 @@ import type { TransportName, Weir } from "../lib/client/api.ts";
 import { connect } from "../lib/client/client.ts";
 import { currentClient } from "./current_client.ts";
 
-/** The one client of the page, which goes by the session's cookie. Only in a browser. */
+/** Returns the page's client, which uses the session cookie. Only in the browser. */
 export function pageClient(): Weir {
   return currentClient.value ??= connect(location.origin);
 }
 
-/** Closes the page's client, and puts one in its place that may use these transports alone. */
+/** Replaces the page's client by one that uses only these transports. */
 export function replaceClient(transports?: readonly TransportName[]): Weir {
   void currentClient.peek()?.close();
   return currentClient.value = connect(location.origin, { transports });

@@ -1,4 +1,4 @@
-/** What somebody may do: channel patterns for each right, as in docs/protocol.md, "Tokens". */
+/** Channel patterns for each right; see docs/protocol.md, "Tokens". */
 export interface Rights {
   readonly publish: readonly string[];
   readonly subscribe: readonly string[];
@@ -6,30 +6,32 @@ export interface Rights {
   readonly manage: readonly string[];
 }
 
-/** Before a channel's name: the system channel that says who comes and goes there. */
+/** The prefix of the system channel with the presence events of a channel. */
 const PRESENCE = "$presence:";
 
 /**
- * Whether the patterns of a right have the channel. Only for what is shown: the server decides by
- * itself.
+ * Tells whether a right covers the channel. It only decides what the page shows: the server checks
+ * rights itself.
  */
 export function may(rights: Rights, right: keyof Rights, channel: string): boolean {
   return rights[right].some((pattern) => isMatch(pattern, channel));
 }
 
-/** Whether it may be read: who is in a channel is for who has the right `presence` there. */
+/** Tells whether the channel can be read. Presence channels require the right `presence`. */
 export function mayRead(rights: Rights, channel: string): boolean {
   return channel.startsWith(PRESENCE)
     ? may(rights, "presence", channel.slice(PRESENCE.length))
     : may(rights, "subscribe", channel);
 }
 
-/** Whether a channel is the system's own: others only read there, whatever their rights. */
+/** Tells whether a channel is a system channel, to which nobody can publish. */
 export function isSystemChannel(channel: string): boolean {
   return channel.startsWith("$");
 }
 
-/** `*`: any characters of a segment, which ends with `:` or `/`; `**`: any characters at all. */
+/**
+ * `*` matches any characters of a segment, which ends at `:` or `/`; `**` matches any characters.
+ */
 function isMatch(pattern: string, channel: string): boolean {
   if (channel.startsWith("$") && !pattern.startsWith("$")) return false;
   return regexOf(pattern).test(channel);

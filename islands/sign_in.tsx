@@ -1,19 +1,19 @@
 import type { JSX } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 
-/** What the server gives the form: plain JSON. */
+/** What the server passes to the form: plain JSON. */
 export interface SignInProps {
   /** Why the visitor has to sign in again. */
   readonly problem?: string;
 }
 
-/** What the server gives the button: plain JSON. */
+/** What the server passes to the button: plain JSON. */
 export interface SignOutProps {
-  /** Who is signed in, where the session is good and its token says so. */
+  /** The subject of the sign-in token, if it is valid and has one. */
   readonly subject?: string | undefined;
 }
 
-/** The elements that hold the islands. */
+/** The ids of the elements that contain the islands. */
 export const SIGN_IN_ID = "sign-in";
 export const SIGN_OUT_ID = "sign-out";
 
@@ -21,11 +21,11 @@ const RESOURCE = "/v1/tickets";
 const HELP_ID = "sign-in-help";
 const PROBLEM_ID = "sign-in-problem";
 
-/** Turns a token into a session cookie, which no script can read, and loads the page anew. */
+/** Exchanges a token for a session cookie, which scripts can't read, and reloads the page. */
 export function SignIn({ problem }: SignInProps): JSX.Element {
   const field = useRef<HTMLInputElement>(null);
   const [refusal, setRefusal] = useState(problem);
-  // Without the script the form could not be sent: so it can't be before it runs.
+  // The form can't be sent without a script, so it is disabled until the page runs.
   const [isReady, setReady] = useState(false);
   useEffect(() => setReady(true), []);
 
@@ -57,7 +57,7 @@ export function SignIn({ problem }: SignInProps): JSX.Element {
       )}
       <label class="field">
         <span>Token</span>
-        {/* It has no name, so that no browser ever sends it as a form's field. */}
+        {/* Without a name, browsers never send the field. */}
         <input
           ref={field}
           type="password"
@@ -75,7 +75,7 @@ export function SignIn({ problem }: SignInProps): JSX.Element {
   );
 }
 
-/** Says who is signed in, and has the browser forget the session. */
+/** Shows who is signed in and removes the session cookie. */
 export function SignOut({ subject }: SignOutProps): JSX.Element {
   const [failure, setFailure] = useState<string>();
 
@@ -100,9 +100,9 @@ export function SignOut({ subject }: SignOutProps): JSX.Element {
   );
 }
 
-/** Answers why not. */
+/** Returns why the sign-in failed, or undefined. */
 async function signIn(token: string): Promise<string | undefined> {
-  // A header takes nothing else, and the browser's own words for that help nobody.
+  // Headers allow nothing else, and the browser's error would not help.
   if (!/^[\x21-\x7e]+$/.test(token)) {
     return "That is not a token: tokens have no spaces or accented letters.";
   }
@@ -112,7 +112,7 @@ async function signIn(token: string): Promise<string | undefined> {
   });
 }
 
-/** Has the browser forget the session. Answers why not. */
+/** Removes the session cookie. Returns why that failed, or undefined. */
 export async function signOut(): Promise<string | undefined> {
   return await send("DELETE", {});
 }

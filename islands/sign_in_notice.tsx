@@ -5,21 +5,21 @@ import { useObservable } from "./observable.ts";
 import { signOut } from "./sign_in.tsx";
 import { currentClient } from "./current_client.ts";
 
-/** What the server gives the notice: plain JSON. */
+/** What the server passes to the notice: plain JSON. */
 export interface SignInNoticeProps {
-  /** Milliseconds that the session had left when the page was made; none: it has no end. */
+  /** Milliseconds until the session cookie expires; undefined if it doesn't. */
   readonly expiresIn?: number | undefined;
 }
 
-/** The element that holds the notice. */
+/** The id of the element that contains the notice. */
 export const SIGN_IN_NOTICE_ID = "sign-in-notice";
 
-/** How long before its end a session says so, in ms. */
+/** The notice appears this long before the session cookie expires. */
 const SOON_MS = 60_000;
-/** The longest that a browser's timer takes, in ms. */
+/** The longest delay of a browser's timer. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
 
-/** What an error of the client means where it ends the session, by its code. */
+/** What the notice says, by the code of the error that closed the connection. */
 const SIGNED_OUT_REASONS: Readonly<Record<string, string>> = {
   expired: "Signed out: your session expired.",
   token_expired: "Signed out: your session expired.",
@@ -29,7 +29,7 @@ const SIGNED_OUT_REASONS: Readonly<Record<string, string>> = {
   unauthenticated: "Signed out: your session ended.",
 };
 
-/** Under the bar of every page: that the session ends soon, or has ended, and the way back. */
+/** Says that the sign-in expires soon or has ended, and offers to sign in again. */
 export function SignInNotice({ expiresIn }: SignInNoticeProps): JSX.Element | null {
   const reason = useSignedOutReason(useObservable(currentClient.value?.state));
   const isEnding = useIsEndingSoon(expiresIn);
@@ -44,31 +44,31 @@ export function SignInNotice({ expiresIn }: SignInNoticeProps): JSX.Element | nu
   );
 }
 
-/** Leads to the form: a session that is still good has to go first. */
+/** Reloads the page, which shows the form. A valid session cookie is removed first. */
 async function signInAgain(hasEnded: boolean): Promise<void> {
-  if (!hasEnded) await signOut(); // where that fails, the page comes back as it is
+  if (!hasEnded) await signOut(); // if this fails, the page stays signed in
   location.reload();
 }
 
-/** A sentence, if what has ended the connection is the end of the session. */
+/** Returns a sentence if the connection ended because the visitor was signed out. */
 export function signedOutReason(state: ConnectionState | undefined): string | undefined {
   const isCut = state?.status === "closed" || state?.status === "reconnecting";
   return isCut && state.error !== undefined ? SIGNED_OUT_REASONS[state.error.code] : undefined;
 }
 
-/** The first that was said: what comes after a goodbye knows less. */
+/** Keeps the first reason: later errors say less. */
 function useSignedOutReason(state: ConnectionState | undefined): string | undefined {
-  const said = useRef<string>(undefined);
-  if (state?.status === "open") said.current = undefined; // another tab has signed in again
-  return said.current ??= signedOutReason(state);
+  const reason = useRef<string>(undefined);
+  if (state?.status === "open") reason.current = undefined; // another tab has signed in again
+  return reason.current ??= signedOutReason(state);
 }
 
-/** Whether the end is near. */
+/** Tells whether the session cookie expires soon. */
 function useIsEndingSoon(expiresIn: number | undefined): boolean {
-  const [isSoon, setSoon] = useState(false);
+  const [isSoon, setIsSoon] = useState(false);
   useEffect(() => {
     if (expiresIn === undefined || expiresIn > MAX_TIMER_MS) return;
-    const timer = setTimeout(() => setSoon(true), Math.max(0, expiresIn - SOON_MS));
+    const timer = setTimeout(() => setIsSoon(true), Math.max(0, expiresIn - SOON_MS));
     return () => clearTimeout(timer);
   }, [expiresIn]);
   return isSoon;

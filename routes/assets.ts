@@ -2,7 +2,9 @@ import type { Context } from "hono";
 import { isAssetName, readAsset } from "../lib/assets.ts";
 import { Problem, quote } from "../lib/shared/problem.ts";
 
-/** `GET /assets/{file}`: answers with a file that a page loads; browsers revalidate it by its ETag. */
+/**
+ * `GET /assets/{file}`: answers with a file that a page loads; browsers revalidate it by its ETag.
+ */
 export async function getAsset(c: Context): Promise<Response> {
   const name = c.req.param("file") ?? "";
   const asset = isAssetName(name) ? await readAsset(name) : undefined;

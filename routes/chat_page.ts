@@ -7,7 +7,7 @@ import type { PageDefinition } from "./page.tsx";
 
 const query = z.object({ room: z.string().optional() });
 
-/** `/chat`: rooms, which are channels. What the visitor may not do the island says in place. */
+/** `/chat`: rooms, which are channels. The island says what the visitor has no rights for. */
 export const chatPage: PageDefinition<typeof query, ChatProps> = {
   name: "chat",
   title: "Chat",

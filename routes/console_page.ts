@@ -10,15 +10,15 @@ import type { Server } from "../lib/server.ts";
 import { channelsPage, figuresOf } from "./channel_list.ts";
 import type { PageDefinition } from "./page.tsx";
 
-/** What is shown where the URL names no channel and there is none yet. */
+/** The channel that is shown if the URL names none and there are none. */
 const FIRST_CHANNEL = "demo";
-/** Channels and events that the page has from the start. */
+/** Channels and events that the page is rendered with. */
 const CHANNELS = 100;
 const HISTORY = 50;
 
 const query = z.object({ channel: z.string().optional(), event: z.string().optional() });
 
-/** `/`: channels, and one of them live. */
+/** `/`: the channels and the events of one of them. */
 export const consolePage: PageDefinition<typeof query, ConsoleProps> = {
   name: "console",
   title: "Console",
@@ -43,7 +43,7 @@ export const consolePage: PageDefinition<typeof query, ConsoleProps> = {
   },
 };
 
-/** The one that was written to last; what may be read or written to first, where there is none. */
+/** Returns the channel with the newest event, or the first channel if the visitor may use it. */
 function channelToShow(
   { authority }: Caller,
   channels: ConsoleProps["channels"]["channels"],
@@ -56,7 +56,7 @@ function channelToShow(
     : undefined;
 }
 
-/** The channel's newest events, and the cursor behind them from which it goes on. */
+/** Reads the channel's newest events and the cursor after them. */
 async function contentOf(
   server: Server,
   caller: Caller,

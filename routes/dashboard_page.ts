@@ -17,7 +17,7 @@ export const dashboardPage: PageDefinition<typeof query, DashboardProps> = {
   load,
 };
 
-/** Has the figures written from now on, so that they are there when the page asks for them. */
+/** Starts recording figures, so that the page finds some. */
 function load({ figures }: Server, { authority }: Caller): DashboardProps {
   if (!authority.mayRead(FIGURES_CHANNEL)) {
     throw new Problem(

@@ -14,22 +14,23 @@ import { statusOf } from "../lib/shared/problem_codes.ts";
 import { problemHeaders } from "./problem.ts";
 import { parseQuery, splitUrl } from "./query.ts";
 
-/** One page: an island, and what the server gives it. */
+/** A page: an island and the props that the server passes to it. */
 export interface PageDefinition<Query extends z.ZodObject, Props extends object> {
-  /** Names its script and its style sheet too. */
+  /** Also the name of its script and its style sheet. */
   readonly name: PageName;
   readonly title: string;
   readonly query: Query;
   readonly Island: ComponentType<Props>;
   /**
-   * Plain JSON for the island, which is rendered with it here and woken with it in the browser.
+   * Returns the island's props as plain JSON. The server renders the island with them and the
+   * browser hydrates it.
    *
-   * @throws {Problem} which the page says in place of the island
+   * @throws {Problem} shown instead of the island
    */
   load(server: Server, caller: Caller, query: z.infer<Query>): Props | Promise<Props>;
 }
 
-/** What the page is not to do, beside what its CSP says. */
+/** Restrictions of the page in addition to its CSP. */
 const HEADERS = {
   "Cache-Control": "no-store",
   "Content-Type": "text/html; charset=utf-8",
@@ -42,14 +43,14 @@ const HEADERS = {
   "X-Frame-Options": "DENY",
 };
 
-/** Who brings nothing is asked for a token, not told off. */
+/** Visitors without a credential see the sign-in form and no error. */
 const SIGN_IN_VIEW: PageView = {
   status: 401,
   headers: { "WWW-Authenticate": "Bearer" },
   signIn: "only",
 };
 
-/** Answers with the page, rendered with what the visitor may see, and gone on with by its island. */
+/** Returns a handler that renders the page with what the visitor may see. */
 export function pageHandler<Query extends z.ZodObject, Props extends object>(
   page: PageDefinition<Query, Props>,
 ): (c: Context, server: Server) => Promise<Response> {
@@ -67,7 +68,9 @@ export function pageHandler<Query extends z.ZodObject, Props extends object>(
   };
 }
 
-/** What the visitor gets, whoever it is. @throws what is not the visitor's fault */
+/**
+ * Authenticates the visitor and returns the view. @throws failures that are not the visitor's fault
+ */
 async function viewOf<Query extends z.ZodObject, Props extends object>(
   c: Context,
   server: Server,
@@ -87,13 +90,13 @@ async function viewOf<Query extends z.ZodObject, Props extends object>(
   } catch (cause) {
     const view = refusalView(cause);
     if (view.status !== 401) return view;
-    // Whose session is no longer good may go on without one, where that is allowed.
+    // With an invalid session cookie the visitor can still sign in or continue anonymously.
     const session = isSession ? { session: {} } : {};
     return takesTokens(server) ? { ...view, ...session, signIn: "only" } : { ...view, ...session };
   }
 }
 
-/** What the caller gets. @throws what is not the caller's fault */
+/** Returns the caller's view. @throws failures that are not the caller's fault */
 async function viewFor<Query extends z.ZodObject, Props extends object>(
   c: Context,
   server: Server,
@@ -119,20 +122,20 @@ function takesTokens({ config }: Server): boolean {
   return config.tokens.jwks !== undefined;
 }
 
-/** @throws what is not the client's fault */
+/** Returns a view of the error. @throws failures that are not the client's fault */
 function refusalView(cause: unknown): PageView {
   if (!(cause instanceof Problem) || statusOf(cause.code) >= 500) throw cause;
   return { status: statusOf(cause.code), headers: problemHeaders(cause), error: cause.detail };
 }
 
-/** 128 random bits in base64, for one answer. */
+/** Returns 128 random bits in base64, for one response. */
 function newNonce(): string {
   return crypto.getRandomValues(new Uint8Array(16)).toBase64();
 }
 
 /**
- * Content Security Policy Level 3: only the script and the style that the page itself names, no
- * strings that become code, nothing of other origins, and nobody frames a page that publishes.
+ * Content Security Policy Level 3: allows only the script and the styles that the page names, no
+ * code from strings, nothing from other origins, and no framing.
  */
 function policy(nonce: string): string {
   return [

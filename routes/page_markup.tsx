@@ -15,13 +15,13 @@ import {
 import { ISLAND_ID } from "../islands/hydrate.tsx";
 import type { PageName } from "../lib/pages.ts";
 
-/** What the visitor gets to see. */
+/** What the visitor sees. */
 export interface PageView {
   readonly status: number;
   readonly headers?: Readonly<Record<string, string>>;
   readonly island?: { readonly props: object; readonly rendered: VNode };
   readonly error?: string;
-  /** Whether the page asks for a token, and whether that is all it does. */
+  /** How the page asks for a token: as its only content, above it, or folded in the header. */
   readonly signIn?: "only" | "shown" | "folded";
   readonly session?: SignOutProps & SignInNoticeProps;
 }
@@ -43,7 +43,7 @@ export const PAGE_PATHS: Readonly<Record<PageName, string>> = {
   lab: "/lab",
 };
 
-/** How the navigation calls them. */
+/** The labels in the navigation. */
 const PAGE_LABELS: Readonly<Record<PageName, string>> = {
   console: "Console",
   chat: "Chat",
@@ -51,7 +51,7 @@ const PAGE_LABELS: Readonly<Record<PageName, string>> = {
   lab: "Lab",
 };
 
-/** The whole document: the same head and navigation for every page, and its island. */
+/** Renders the document: the head and navigation that pages share, and the page's island. */
 export function Document(
   { name, title, pages, view, isBuilt, nonce }: DocumentProps,
 ): JSX.Element {

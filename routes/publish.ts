@@ -127,7 +127,10 @@ function parsePublication(value: unknown, index?: number): Publication {
   throw new Problem("bad_body", `Cannot read ${where}: ${sentence(parsed.error)}.`, of);
 }
 
-/** @throws {Problem} `bad_parameter`, `bad_content_type`, `event_too_large`, `rate_limited`, `overloaded` */
+/**
+ * @throws {Problem} `bad_parameter`, `bad_content_type`, `event_too_large`, `rate_limited`,
+ * `overloaded`
+ */
 function publishEphemeral(server: Server, draft: Draft, quota: Quota | undefined): Response {
   server.ephemeral.publish(draft.channelKey, ephemeralEventOf(draft, Date.now(), "bad_parameter"));
   const channel = JSON.stringify(channelOf(draft.channelKey));

@@ -43,7 +43,9 @@ export function listRevocations(c: Context, server: Server, caller: Caller): Res
   return c.json({ revocations: latest.map(describe), total: all.length }, 200, NO_STORE);
 }
 
-/** `POST /v1/revocations`: credentials of the tenant are no longer good, wherever they are in use. */
+/**
+ * `POST /v1/revocations`: credentials of the tenant are no longer good, wherever they are in use.
+ */
 export async function postRevocation(
   c: Context,
   server: Server,

@@ -1,9 +1,9 @@
 import type { JSX } from "preact";
 
-/** Colours that faces have. */
+/** Number of colors, `.is-hue-0` and so on. */
 const HUES = 6;
 
-/** The initials of a name, in a colour that the name has everywhere. */
+/** Shows the initials of a name in a color derived from the name. */
 export function Avatar({ name }: { readonly name: string }): JSX.Element {
   return (
     <span class={`chat-avatar is-hue-${hueOf(name)}`} aria-hidden="true">{initialsOf(name)}</span>

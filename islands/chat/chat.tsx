@@ -13,10 +13,10 @@ import { PeoplePanel } from "./people_panel.tsx";
 import { parseRoom, roomUrl } from "./room_name.ts";
 import { RoomPanel } from "./room_panel.tsx";
 
-/** What the server gives the island: plain JSON. */
+/** What the server passes to the island: plain JSON. */
 export interface ChatProps {
   readonly room: string;
-  /** Who is signed in. */
+  /** The subject of the sign-in token, if any. */
   readonly subject?: string | undefined;
   readonly rights: Rights;
 }
@@ -27,7 +27,7 @@ function panelId(panel: Panel): string {
   return `${panel}-panel`;
 }
 
-/** Rooms, what is said in one of them, and who is there. */
+/** The chat page: rooms, the messages of one of them and the people in it. */
 export function Chat(props: ChatProps): JSX.Element {
   const chat = useChat(props);
   const [panel, setPanel] = useState<Panel>();
@@ -65,24 +65,7 @@ export function Chat(props: ChatProps): JSX.Element {
     >
       <RoomPanel chat={chat} room={name} go={go} leave={leave} />
       <section class="chat-room" aria-labelledby="room-title">
-        <header class="chat-bar">
-          <PanelButton panel="rooms" isOpen={panel === "rooms"} toggle={toggle}>
-            Rooms
-            {unread > 0 && (
-              <span class="badge is-accent">
-                {unread}
-                <span class="hidden-visually">unread</span>
-              </span>
-            )}
-          </PanelButton>
-          <h1 id="room-title" class="ellipsis">
-            <span class="soft" aria-hidden="true">#</span>
-            <bdi>{name}</bdi>
-          </h1>
-          <PanelButton panel="people" isOpen={panel === "people"} toggle={toggle}>
-            People <PeopleCount chat={chat} />
-          </PanelButton>
-        </header>
+        <RoomBar chat={chat} room={name} unread={unread} panel={panel} toggle={toggle} />
         <div class="chat-main" onClick={close}>
           <MessageList key={name} chat={chat} room={name} />
           <Composer chat={chat} room={name} />
@@ -93,6 +76,39 @@ export function Chat(props: ChatProps): JSX.Element {
   );
 }
 
+interface RoomBarProps {
+  readonly chat: ChatState | undefined;
+  readonly room: string;
+  /** Unread messages in other rooms. */
+  readonly unread: number;
+  /** The panel that is open over the messages. */
+  readonly panel: Panel | undefined;
+  readonly toggle: (panel: Panel) => void;
+}
+
+function RoomBar({ chat, room, unread, panel, toggle }: RoomBarProps): JSX.Element {
+  return (
+    <header class="chat-bar">
+      <PanelButton panel="rooms" isOpen={panel === "rooms"} toggle={toggle}>
+        Rooms
+        {unread > 0 && (
+          <span class="badge is-accent">
+            {unread}
+            <span class="hidden-visually">unread</span>
+          </span>
+        )}
+      </PanelButton>
+      <h1 id="room-title" class="ellipsis">
+        <span class="soft" aria-hidden="true">#</span>
+        <bdi>{room}</bdi>
+      </h1>
+      <PanelButton panel="people" isOpen={panel === "people"} toggle={toggle}>
+        People <PeopleCount chat={chat} />
+      </PanelButton>
+    </header>
+  );
+}
+
 interface PanelButtonProps {
   readonly panel: Panel;
   readonly isOpen: boolean;
@@ -100,7 +116,7 @@ interface PanelButtonProps {
   readonly children: JSX.Element["props"]["children"];
 }
 
-/** Opens a panel where there is no room to show it beside the messages. */
+/** Opens a panel over the messages on narrow screens. */
 function PanelButton({ panel, isOpen, toggle, children }: PanelButtonProps): JSX.Element {
   return (
     <button
@@ -120,17 +136,16 @@ function PeopleCount({ chat }: { readonly chat: ChatState | undefined }): JSX.El
   return count === 0 ? null : <span class="number soft">{count}</span>;
 }
 
-/** The chat of whoever looks at the page; none on the server. */
+/** Opens the visitor's chat. Returns undefined on the server and before the page runs. */
 function useChat({ room, subject, rights }: ChatProps): ChatState | undefined {
   const [chat, setChat] = useState<ChatState>();
   useEffect(() => {
-    const heard = new ServerActivity();
-    const { fetch, WebSocket } = heard;
-    // What it is told of presence shows as people who aren't there; the rest ends nothing.
+    const activity = new ServerActivity();
+    const { fetch, WebSocket } = activity;
     const weir = connect(location.origin, {}, { ...PLATFORM, fetch, WebSocket });
     currentClient.value = weir;
-    const memory = new ChatStorage(subject, () => localStorage);
-    const opened = new ChatState({ weir, activity: heard, storage: memory, rights, subject, room });
+    const storage = new ChatStorage(subject, () => localStorage);
+    const opened = new ChatState({ weir, activity, storage, rights, subject, room });
     setChat(opened);
     const ending = new AbortController();
     followPage(opened, ending.signal);
@@ -152,7 +167,7 @@ function titleOf(room: string, unread: number): string {
   return `${unread === 0 ? "" : `(${unread}) `}${room} · Chat · Weir`;
 }
 
-/** What happens to the page and around it. */
+/** Tells the chat about changes of the page, its URL, the storage and the connection. */
 function followPage(chat: ChatState, signal: AbortSignal): void {
   const look = () => chat.setView({ isVisible: document.visibilityState === "visible" });
   look();

@@ -17,43 +17,43 @@ export interface ChatOptions {
   readonly activity: ServerActivity;
   readonly storage: ChatStorage;
   readonly rights: Rights;
-  /** Who is signed in. */
+  /** The subject of the sign-in token, if any. */
   readonly subject?: string | undefined;
   readonly room: string;
 }
 
-/** The chat of one visitor: the rooms that they follow, one of which is on the page. */
+/** The chat of one visitor: the rooms that they follow and the one that the page shows. */
 export class ChatState implements Disposable {
   readonly weir: Weir;
   readonly activity: ServerActivity;
   readonly author: Author;
   readonly name;
   readonly isNameChosen;
-  /** By name. */
+  /** Sorted by name. */
   readonly rooms = signal<readonly Room[]>([]);
   readonly current;
   readonly people = signal<People | undefined>(undefined);
   readonly directory = signal<Directory>({ rooms: [], isWhole: true });
-  /** Messages of others that were not read, in all rooms. */
+  /** Unread messages of others in all rooms. */
   readonly unread: ReadonlySignal<number>;
   readonly #storage: ChatStorage;
   readonly #rights: Rights;
   #typing: TypingSender;
   #isVisible = true;
-  /** Until the page says so, it is not. */
+  /** False until the page has scrolled. */
   #isAtEnd = false;
 
-  constructor({ weir, activity: heard, storage: memory, rights, subject, room }: ChatOptions) {
+  constructor({ weir, activity, storage, rights, subject, room }: ChatOptions) {
     this.weir = weir;
-    this.activity = heard;
-    this.#storage = memory;
+    this.activity = activity;
+    this.#storage = storage;
     this.#rights = rights;
-    this.author = { member: memory.member(randomId), subject };
-    this.name = signal(subject ?? memory.name ?? friendlyName(Math.random));
-    this.isNameChosen = signal(subject !== undefined || memory.name !== undefined);
+    this.author = { member: storage.member(randomId), subject };
+    this.name = signal(subject ?? storage.name ?? friendlyName(Math.random));
+    this.isNameChosen = signal(subject !== undefined || storage.name !== undefined);
     this.#typing = this.#makeTypingSender(room);
     this.current = signal(this.#openRoom(room));
-    for (const visited of memory.rooms) {
+    for (const visited of storage.rooms) {
       if (visited !== room && this.may("subscribe", visited)) this.#openRoom(visited);
     }
     this.#saveRooms();
@@ -67,7 +67,7 @@ export class ChatState implements Disposable {
     return may(this.#rights, right, channelOf(room));
   }
 
-  /** Whether a message would be lost with the page. */
+  /** Whether closing the page now would lose a message. */
   get hasWaiting(): boolean {
     return !this.#storage.isPersistent &&
       this.rooms.value.some(({ outgoing }) =>
@@ -75,7 +75,7 @@ export class ChatState implements Disposable {
       );
   }
 
-  /** Puts the room on the page, and follows it from now on. */
+  /** Shows the room and follows it. */
   go(name: string): void {
     const left = this.current.value;
     if (left.name === name) return;
@@ -91,7 +91,7 @@ export class ChatState implements Disposable {
     });
   }
 
-  /** Follows the room on the page no longer. Answers the one that is there instead. */
+  /** Stops following the current room. Returns the name of the room shown instead. */
   leave(): string {
     const left = this.current.value;
     const next = this.rooms.value.find((room) => room !== left)?.name ?? FIRST_ROOM;
@@ -99,7 +99,7 @@ export class ChatState implements Disposable {
     this.go(next);
     this.rooms.value = this.rooms.value.filter((room) => room !== left);
     left[Symbol.dispose]();
-    this.#saveRooms(); // without it
+    this.#saveRooms();
     return next;
   }
 
@@ -122,19 +122,19 @@ export class ChatState implements Disposable {
     });
   }
 
-  /** Something was typed. */
+  /** Tells others in the room that the visitor is typing. */
   onTyped(): void {
     if (this.weir.state.value.status === "open") this.#typing.typed(performance.now());
   }
 
-  /** What is on the page can be seen, or not; its last line too, or not. */
+  /** Sets whether the page is visible and whether it is scrolled to the last line. */
   setView({ isVisible = this.#isVisible, isAtEnd = this.#isAtEnd }): void {
     this.#isVisible = isVisible;
     this.#isAtEnd = isAtEnd;
     this.current.value.setView({ isSeen: isVisible, isAtEnd });
   }
 
-  /** Another tab has written to the browser's storage under this key. */
+  /** Applies what another tab has written to the browser's storage under this key. */
   onStorage(key: string | null): void {
     if (this.#storage.isName(key)) return this.rename(this.#storage.name ?? this.name.value);
     const name = this.#storage.roomOf(key);
@@ -162,7 +162,7 @@ export class ChatState implements Disposable {
     return room;
   }
 
-  /** The room on the page is the latest. */
+  /** Saves the rooms with the current one last, and closes those that no longer fit. */
   #saveRooms(): void {
     const { name } = this.current.value;
     const known = new Set(this.rooms.value.map((room) => room.name));
@@ -186,10 +186,10 @@ export class ChatState implements Disposable {
   #makeTypingSender(room: string): TypingSender {
     return new TypingSender(() => {
       if (!this.may("publish", room)) return;
-      const note = { member: this.author.member, name: this.name.value };
+      const event = { member: this.author.member, name: this.name.value };
       const options = { type: TYPING_TYPE, ephemeral: true };
-      // Nobody misses a note that did not come through.
-      this.weir.publish(channelOf(room), note, options).catch(() => {});
+      // A lost typing event has no consequences.
+      this.weir.publish(channelOf(room), event, options).catch(() => {});
     });
   }
 }

@@ -2,7 +2,7 @@ import type { WebStorage } from "../../lib/client/reading/web_storage.ts";
 import { type Message, parseMessage } from "./message.ts";
 import type { UnsentStore } from "./outgoing.ts";
 
-/** Rooms that are followed at once. Met: a page that reads hundreds, each looked into once. */
+/** Rooms that are followed at once. Guards against a page that reads hundreds of rooms. */
 export const MAX_ROOMS = 20;
 
 const KEYS = {
@@ -16,8 +16,8 @@ const KEYS = {
 const PREFIX = "weir-chat:";
 
 /**
- * What the browser keeps of one visitor. Where it may keep nothing (storage that is denied or
- * full), it is kept as long as the page is open.
+ * What the browser stores for one visitor. If storage is denied or full, it lasts as long as the
+ * page.
  */
 export class ChatStorage {
   readonly #prefix: string;
@@ -25,12 +25,12 @@ export class ChatStorage {
   readonly #fallback = new Map<string, string>();
 
   /**
-   * @param subject who is signed in: visitors of one browser have nothing together
-   * @param reach may throw, as `() => localStorage` does
+   * @param subject of the sign-in token. Each subject has its own data in a browser.
+   * @param open returns the storage or throws, as `() => localStorage` does
    */
-  constructor(subject: string | undefined, reach: () => WebStorage) {
+  constructor(subject: string | undefined, open: () => WebStorage) {
     this.#prefix = subject === undefined ? PREFIX : `${PREFIX}${JSON.stringify(subject)}:`;
-    this.#open = reach;
+    this.#open = open;
   }
 
   get name(): string | undefined {
@@ -41,7 +41,7 @@ export class ChatStorage {
     this.#set(KEYS.name, name);
   }
 
-  /** The browser's own: `make` makes it the first time. */
+  /** Returns the id of this browser as a member. `make` creates it the first time. */
   member(make: () => string): string {
     const known = this.#get(KEYS.member);
     if (known !== undefined && /^[0-9a-z]{1,32}$/.test(known)) return known;
@@ -50,7 +50,7 @@ export class ChatStorage {
     return made;
   }
 
-  /** The rooms that were visited, the latest last. */
+  /** The rooms that the visitor follows, the current one last. */
   get rooms(): readonly string[] {
     return parseRooms(this.#get(KEYS.rooms));
   }
@@ -59,7 +59,7 @@ export class ChatStorage {
     this.#set(KEYS.rooms, JSON.stringify(rooms.slice(-MAX_ROOMS)));
   }
 
-  /** The offset up to which the room was read. */
+  /** Returns the offset up to which the room was read. */
   readTo(room: string): string | undefined {
     return this.#get(KEYS.read + room);
   }
@@ -68,7 +68,7 @@ export class ChatStorage {
     this.#set(KEYS.read + room, offset);
   }
 
-  /** What was typed in the room and not sent; empty: nothing. */
+  /** Returns what was typed in the room and not sent. */
   draft(room: string): string {
     return this.#get(KEYS.draft + room) ?? "";
   }
@@ -77,7 +77,7 @@ export class ChatStorage {
     this.#set(KEYS.draft + room, text);
   }
 
-  /** The room's messages that no server has acknowledged. Tabs have them together. */
+  /** Returns the room's messages that are not acknowledged. Tabs share them. */
   unsent(room: string): UnsentStore {
     const key = KEYS.unsent + room;
     const all = () => parseUnsent(this.#get(key));
@@ -92,29 +92,29 @@ export class ChatStorage {
     };
   }
 
-  /** Whether all that it has is there when the page is opened again. */
+  /** Whether everything is still there when the page is opened again. */
   get isPersistent(): boolean {
     return this.#fallback.size === 0;
   }
 
-  /** Whether another tab has set the name, by the key that the `storage` event names. */
+  /** Tells whether the key of a `storage` event is that of the name. */
   isName(key: string | null): boolean {
     return key === this.#prefix + KEYS.name;
   }
 
-  /** The room whose place another tab has moved, by the key that the `storage` event names. */
+  /** Returns the room whose read offset has the key of a `storage` event. */
   roomOf(key: string | null): string | undefined {
     const prefix = this.#prefix + KEYS.read;
     return key?.startsWith(prefix) ? key.slice(prefix.length) : undefined;
   }
 
   #get(key: string): string | undefined {
-    const own = this.#fallback.get(key);
-    if (own !== undefined) return own;
+    const value = this.#fallback.get(key);
+    if (value !== undefined) return value;
     try {
       return this.#open().getItem(this.#prefix + key) ?? undefined;
     } catch {
-      return undefined; // storage that is denied has nothing
+      return undefined; // storage is denied
     }
   }
 
@@ -147,6 +147,6 @@ function parseList(text: string | undefined): readonly unknown[] {
     const list: unknown = JSON.parse(text ?? "[]");
     return Array.isArray(list) ? list : [];
   } catch {
-    return []; // somebody else's text, under our name
+    return []; // not written by this page
   }
 }

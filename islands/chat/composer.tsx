@@ -1,4 +1,4 @@
-import type { JSX } from "preact";
+import type { JSX, RefObject } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { ConnectionState } from "../connection_state.tsx";
 import { formatCount } from "../format.ts";
@@ -10,14 +10,14 @@ import { NameForm, NameLine } from "./name_form.tsx";
 import { typingText } from "./typing.ts";
 
 interface ComposerProps {
-  /** None until the page runs. */
+  /** Undefined until the page runs. */
   readonly chat: ChatState | undefined;
   readonly room: string;
 }
 
 const FAULT_ID = "message-fault";
 
-/** Where the visitor writes; who else does; and what the connection does. */
+/** The form for a message, who is typing, and the state of the connection. */
 export function Composer({ chat, room }: ComposerProps): JSX.Element {
   const typists = chat?.current.value.typists.names.value ?? [];
   const mayWrite = chat?.may("publish", room) ?? true;
@@ -34,7 +34,7 @@ export function Composer({ chat, room }: ComposerProps): JSX.Element {
       )}
       <div class="chat-status">
         <ConnectionState weir={chat?.weir} />
-        {!isIdle && <LastActivity heard={chat?.activity} />}
+        {!isIdle && <LastActivity activity={chat?.activity} />}
         <ConnectionHint chat={chat} />
         {mayWrite && chat !== undefined && <NameLine chat={chat} />}
       </div>
@@ -42,7 +42,7 @@ export function Composer({ chat, room }: ComposerProps): JSX.Element {
   );
 }
 
-/** What becomes of messages while there is no connection. */
+/** Says what happens to messages while there is no connection. */
 function ConnectionHint({ chat }: { readonly chat: ChatState | undefined }): JSX.Element | null {
   const state = useObservable(chat?.weir.state);
   switch (state?.status) {
@@ -57,14 +57,13 @@ function ConnectionHint({ chat }: { readonly chat: ChatState | undefined }): JSX
 }
 
 function MessageForm({ chat, room }: ComposerProps): JSX.Element {
-  const form = useRef<HTMLFormElement>(null);
   const field = useRef<HTMLTextAreaElement>(null);
   const [fault, setFault] = useState<string>();
 
   useEffect(() => {
     if (chat === undefined || field.current === null) return;
     field.current.value = chat.current.value.draft;
-    // A phone would cover half of the page with its keyboard.
+    // On a phone the keyboard would cover half of the page.
     if (matchMedia("(pointer: fine)").matches) field.current.focus();
   }, [chat, room]);
 
@@ -93,33 +92,56 @@ function MessageForm({ chat, room }: ComposerProps): JSX.Element {
     <>
       {chat !== undefined && !chat.isNameChosen.value && <NameForm chat={chat} />}
       {fault !== undefined && <p id={FAULT_ID} class="outcome is-error" role="alert">{fault}</p>}
-      <form
-        ref={form}
-        class="chat-form"
-        onSubmit={(event) => {
-          event.preventDefault();
-          send();
-        }}
-      >
-        <textarea
-          ref={field}
-          rows={1}
-          aria-label={`Message to ${room}`}
-          placeholder={`Message to ${room}`}
-          aria-invalid={fault !== undefined}
-          {...fault !== undefined && { "aria-describedby": FAULT_ID }}
-          enterkeyhint="send"
-          onInput={({ currentTarget }) => typed(currentTarget.value)}
-          onKeyDown={(event) => {
-            // While letters are being composed Enter chooses one of them.
-            if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
-            event.preventDefault();
-            send();
-          }}
-        />
-        <button type="submit" disabled={chat === undefined}>Send</button>
-      </form>
+      <MessageField
+        field={field}
+        room={room}
+        isFaulty={fault !== undefined}
+        isReady={chat !== undefined}
+        onType={typed}
+        onSend={send}
+      />
     </>
+  );
+}
+
+interface MessageFieldProps {
+  readonly field: RefObject<HTMLTextAreaElement | null>;
+  readonly room: string;
+  readonly isFaulty: boolean;
+  readonly isReady: boolean;
+  readonly onType: (text: string) => void;
+  readonly onSend: () => void;
+}
+
+function MessageField(
+  { field, room, isFaulty, isReady, onType, onSend }: MessageFieldProps,
+): JSX.Element {
+  return (
+    <form
+      class="chat-form"
+      onSubmit={(event) => {
+        event.preventDefault();
+        onSend();
+      }}
+    >
+      <textarea
+        ref={field}
+        rows={1}
+        aria-label={`Message to ${room}`}
+        placeholder={`Message to ${room}`}
+        aria-invalid={isFaulty}
+        {...isFaulty && { "aria-describedby": FAULT_ID }}
+        enterkeyhint="send"
+        onInput={({ currentTarget }) => onType(currentTarget.value)}
+        onKeyDown={(event) => {
+          // Input methods use Enter to choose a character.
+          if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+          event.preventDefault();
+          onSend();
+        }}
+      />
+      <button type="submit" disabled={!isReady}>Send</button>
+    </form>
   );
 }
 

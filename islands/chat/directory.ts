@@ -1,18 +1,18 @@
 import { ROOM_PREFIX } from "./room_name.ts";
 
-/** Rooms that are listed. Met: a list that nobody reads to its end. */
+/** Rooms in the list at most, so that the list stays readable. */
 const MAX_LISTED = 100;
 
-/** The rooms that are there, as far as the visitor may know. */
+/** The rooms that the visitor may see, or why they are unknown. */
 export type Directory =
   | { readonly rooms: readonly string[]; readonly isWhole: boolean }
   | { readonly problem: string };
 
 type Fetch = (path: string) => Promise<Response>;
 
-/** Reads the names of the rooms, in the order of the server. */
+/** Reads the names of the rooms in the server's order. */
 export async function readDirectory(fetch: Fetch): Promise<Directory> {
-  // The prefix itself is no room; all that begins with it comes behind it.
+  // The prefix itself is not a room. All names that start with it sort after it.
   const query = new URLSearchParams({ after: ROOM_PREFIX, limit: String(MAX_LISTED) });
   try {
     const response = await fetch(`/v1/channels?${query}`);

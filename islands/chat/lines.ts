@@ -12,15 +12,15 @@ export interface MessageLine {
   readonly time: string;
   readonly name: string;
   readonly text: string;
-  /** RFC 3339, UTC: when it was written, where that was long before. */
+  /** RFC 3339, UTC: when it was written, if that was long before. */
   readonly writtenAt?: string;
   readonly isMine: boolean;
 }
 
-/** Events of the room's channel that are no messages, and follow each other. */
+/** Consecutive events of the room's channel that are not messages. */
 export interface OtherLine {
   readonly kind: "other";
-  /** Of the first. */
+  /** The offset of the first event. */
   readonly offset: string;
   readonly time: string;
   readonly type: string;
@@ -29,23 +29,23 @@ export interface OtherLine {
 
 export interface GapLine {
   readonly kind: "gap";
-  /** Of the first event behind it. */
+  /** The offset of the first event after the gap. */
   readonly offset: string;
   readonly text: string;
 }
 
-/** By whom a visitor's own messages are told from those of others. */
+/** Identifies the visitor, to tell their own messages from those of others. */
 export interface Author {
-  /** Of this browser. The ids of its messages begin with it. */
+  /** Identifies this browser. The ids of its messages start with it. */
   readonly member: string;
-  /** Who is signed in: then the name says it. */
+  /** The subject of the sign-in token: then messages are recognized by name. */
   readonly subject?: string | undefined;
 }
 
-/** Lines that a room has without being looked back in. Met: a page that is open for weeks. */
+/** Lines that a room keeps at most. Guards against a page that is open for weeks. */
 const MAX_LINES = 1_000;
 const KEPT_LINES = 600;
-/** How long a message has to wait before that is said, in ms. */
+/** A message that was written this long before it was stored shows both times. */
 const LATE_MS = 60_000;
 
 export function eventLine(event: WeirEvent, author: Author): MessageLine | OtherLine {
@@ -83,7 +83,7 @@ function gapText(reason: Gap["reason"], lost: number | null): string {
   }
 }
 
-/** With what came after them. Other events that follow each other become one line. */
+/** Appends lines. Consecutive other events of one type become one line. */
 export function appendLines(
   lines: readonly RoomLine[],
   added: readonly RoomLine[],
@@ -100,12 +100,12 @@ export function appendLines(
   return all;
 }
 
-/** Without the oldest, where there are many. */
+/** Drops the oldest lines when there are too many. */
 export function trimLines(lines: readonly RoomLine[]): readonly RoomLine[] {
   return lines.length > MAX_LINES ? lines.slice(-KEPT_LINES) : lines;
 }
 
-/** Messages of others behind `readTo`. */
+/** Counts the messages of others after `readTo`. */
 export function countUnread(lines: readonly RoomLine[], readTo: string): number {
   let count = 0;
   for (let i = lines.length - 1; i >= 0; i--) {
@@ -116,7 +116,7 @@ export function countUnread(lines: readonly RoomLine[], readTo: string): number 
   return count;
 }
 
-/** The first message of somebody else behind `readTo`. */
+/** Finds the first message of someone else after `readTo`. */
 export function firstUnread(lines: readonly RoomLine[], readTo: string): RoomLine | undefined {
   return lines.find((line) => line.offset > readTo && isOthers(line));
 }

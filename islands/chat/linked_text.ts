@@ -1,16 +1,15 @@
-/** A part of a text: words, or an address that can be followed. */
+/** A part of a text: words or a link. */
 export interface TextPart {
   readonly text: string;
   readonly href?: string;
 }
 
 const URL_PATTERN = /https?:\/\/[^\s<>"'`]+/gi;
-/** What ends a sentence rather than an address. */
+/** Punctuation that ends a sentence and not a URL. */
 const TRAILING = ".,;:!?*_~";
 
 /**
- * The text in parts, which together are the text again: `http:` and `https:` addresses are links,
- * and nothing else is.
+ * Splits a text into words and links to `http:` and `https:` URLs. Joined, the parts are the text.
  */
 export function linkedText(text: string): readonly TextPart[] {
   const parts: TextPart[] = [];
@@ -27,7 +26,7 @@ export function linkedText(text: string): readonly TextPart[] {
   return parts;
 }
 
-/** Without punctuation at its end, and without a bracket that was opened in front of it. */
+/** Removes punctuation at the end, and closing brackets that were opened before the URL. */
 function withoutClosing(match: string): string {
   let open = match.replaceAll(/[^([]/g, "").length - match.replaceAll(/[^)\]]/g, "").length;
   let end = match.length;

@@ -1,25 +1,25 @@
-/** What somebody said, as the data of an event of the type {@link MESSAGE_TYPE}. */
+/** A chat message: the data of an event of the type {@link MESSAGE_TYPE}. */
 export interface Message {
   readonly name: string;
   readonly text: string;
-  /** RFC 3339, UTC: when it was written, by the clock of who wrote it. */
+  /** RFC 3339, UTC: when it was written, by the author's clock. */
   readonly at?: string | undefined;
 }
 
 export const MESSAGE_TYPE = "chat.message";
-/** The type of the ephemeral event that says that somebody writes. */
+/** The type of the ephemeral event that says that someone is typing. */
 export const TYPING_TYPE = "typing";
 
-/** UTF-16 units. Met: a name that leaves no room for what is said. */
+/** UTF-16 units. Guards against names that leave no space for messages. */
 export const MAX_NAME = 40;
-/** UTF-16 units that can be sent. Met: a text that takes a browser seconds to lay out. */
+/** UTF-16 units. Guards against texts that take a browser seconds to lay out. */
 export const MAX_TEXT = 20_000;
 
 const UNNAMED = "Someone";
-// deno-lint-ignore no-control-regex -- which is what it is for
+// deno-lint-ignore no-control-regex -- matches control characters on purpose
 const CONTROLS = /[\u0000-\u001f\u007f-\u009f]+/g;
 
-/** The message that the data of an event is, whoever published it; undefined: it is none. */
+/** Parses the data of an event, whoever published it. Returns undefined if it is not a message. */
 export function parseMessage(data: unknown): Message | undefined {
   if (typeof data !== "object" || data === null || !("text" in data)) return undefined;
   const { text } = data;
@@ -30,16 +30,16 @@ export function parseMessage(data: unknown): Message | undefined {
   return { name: nameIn(data) ?? UNNAMED, text, ...at !== undefined && { at } };
 }
 
-/** The name in the data of a message, a typing note or a member. */
+/** Returns the name in the data of a message, a typing event or a member. */
 export function nameIn(data: unknown): string | undefined {
   if (typeof data !== "object" || data === null || !("name" in data)) return undefined;
   return typeof data.name === "string" ? parseName(data.name) : undefined;
 }
 
-/** A name as it is shown; undefined: nothing is left of it. */
+/** Cleans up a name for display. Returns undefined if nothing is left. */
 export function parseName(text: string): string | undefined {
   const name = text.replaceAll(CONTROLS, " ").replaceAll(/\s+/g, " ").trim();
-  // Cut between characters, not within one.
+  // Don't cut a surrogate pair.
   return name === "" ? undefined : Array.from(name).slice(0, MAX_NAME).join("").trim();
 }
 
@@ -81,7 +81,7 @@ const ANIMALS = [
   "Wren",
 ] as const;
 
-/** A name for who has not chosen one. @param random 0 ≤ random < 1. */
+/** Makes up a name. @param random returns a number from 0 up to 1 */
 export function friendlyName(random: () => number): string {
   const quality = QUALITIES[Math.floor(random() * QUALITIES.length)];
   const animal = ANIMALS[Math.floor(random() * ANIMALS.length)];

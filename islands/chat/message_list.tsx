@@ -11,12 +11,12 @@ import { rowsOf } from "./rows.ts";
 import { useScroll } from "./use_scroll.ts";
 
 interface MessageListProps {
-  /** None until the page runs. */
+  /** Undefined until the page runs. */
   readonly chat: ChatState | undefined;
   readonly room: string;
 }
 
-/** What was said in the room, back to its first message, and what is on its way there. */
+/** Shows the messages of the room and those that are being sent. */
 export function MessageList({ chat, room: name }: MessageListProps): JSX.Element {
   const room = chat?.current.value;
   if (chat === undefined || room === undefined) {
@@ -43,7 +43,7 @@ function Messages({ chat, room }: { readonly chat: ChatState; readonly room: Roo
     mark: newLine?.offset,
     moved: (isAtEnd) => chat.setView({ isAtEnd }),
     nearTop: () => {
-      // What has failed is tried again by whoever wants it.
+      // After a failure the visitor tries again with a button.
       if (room.earlier.value.status === "more") void room.loadEarlier();
     },
   });
@@ -87,7 +87,7 @@ interface StartProps {
   readonly isEmpty: boolean;
 }
 
-/** What is in front of the first line. */
+/** Says whether there are messages before the first line. */
 function Start({ past, room, isEmpty }: StartProps): JSX.Element {
   switch (past.status) {
     case "loading":
@@ -123,7 +123,7 @@ interface SendingViewProps {
   readonly isOpen: boolean;
 }
 
-/** A message of the visitor that is not in the room yet. */
+/** A message of the visitor that is not stored yet. */
 function SendingView({ sending, room, isOpen }: SendingViewProps): JSX.Element {
   const { id, status, reason } = sending;
   const { name, text, at = "" } = sending.message;
@@ -138,7 +138,7 @@ function SendingView({ sending, room, isOpen }: SendingViewProps): JSX.Element {
                 Try again
               </button>
               <button type="button" class="quiet" onClick={() => room.outgoing.drop(id)}>
-                Drop it
+                Discard
               </button>
             </div>
           )
@@ -152,7 +152,7 @@ function SendingView({ sending, room, isOpen }: SendingViewProps): JSX.Element {
   );
 }
 
-/** What comes while somebody reads, for a screen reader: once, and nothing of the past. */
+/** Announces new messages to screen readers, each once. */
 function Announcer({ room }: { readonly room: Room }): JSX.Element {
   return (
     <div class="hidden-visually" role="log" aria-label="New messages">

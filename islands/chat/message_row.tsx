@@ -6,11 +6,11 @@ import type { MessageLine } from "./lines.ts";
 import { linkedText } from "./linked_text.ts";
 import type { RoomRow } from "./rows.ts";
 
-/** UTF-16 units, and lines, of a message that are shown before somebody asks for the rest. */
+/** UTF-16 units and lines of a long message that are shown until the reader unfolds it. */
 const MAX_SHOWN_CHARS = 2_000;
 const MAX_SHOWN_LINES = 30;
 
-/** One line of the room. It is drawn again only if it has changed. */
+/** One line of the room. It renders again only when it has changed. */
 export class RowView extends Component<{ readonly row: RoomRow }> {
   override shouldComponentUpdate({ row }: { readonly row: RoomRow }): boolean {
     const { row: old } = this.props;
@@ -51,7 +51,7 @@ interface MessageViewProps {
   readonly message: Pick<MessageLine, "name" | "text" | "time" | "isMine" | "writtenAt">;
   /** Whether it is the first of several of one person. */
   readonly isFirst: boolean;
-  /** What becomes of it, under the text. */
+  /** The state of the message, shown under the text. */
   readonly children?: JSX.Element | false;
 }
 
@@ -81,7 +81,7 @@ export function MessageView({ message, isFirst, children }: MessageViewProps): J
   );
 }
 
-/** The text, as text: nothing in it is markup. */
+/** Renders the text with its links. Nothing in it is markup. */
 function Text({ text }: { readonly text: string }): JSX.Element {
   const [isWhole, setWhole] = useState(false);
   const shown = isWhole ? text : beginningOf(text);
@@ -106,7 +106,7 @@ function Text({ text }: { readonly text: string }): JSX.Element {
 
 function beginningOf(text: string): string {
   const lines = text.split("\n", MAX_SHOWN_LINES).join("\n");
-  // Cut between characters, not within one.
+  // Don't cut a surrogate pair.
   return lines.length > MAX_SHOWN_CHARS
     ? lines.slice(0, MAX_SHOWN_CHARS).replace(/[\ud800-\udbff]$/, "")
     : lines;

@@ -5,11 +5,11 @@ import { MAX_NAME, parseName } from "./message.ts";
 
 interface NameFormProps {
   readonly chat: ChatState;
-  /** Called when the name is as the visitor wants it. */
+  /** Called when the visitor has saved the name. */
   readonly done?: () => void;
 }
 
-/** Asks for the visitor's name, and has one that will do. */
+/** Asks for the visitor's name and suggests one. */
 export function NameForm({ chat, done }: NameFormProps): JSX.Element {
   const field = useRef<HTMLInputElement>(null);
 
@@ -42,7 +42,7 @@ export function NameForm({ chat, done }: NameFormProps): JSX.Element {
   );
 }
 
-/** Under which name the visitor writes, and a way to another. */
+/** Shows the visitor's name and lets them change it. */
 export function NameLine({ chat }: { readonly chat: ChatState }): JSX.Element | null {
   const [isOpen, setOpen] = useState(false);
   const button = useRef<HTMLButtonElement>(null);

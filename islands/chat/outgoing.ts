@@ -3,7 +3,7 @@ import type { Weir } from "../../lib/client/api.ts";
 import { type Message, MESSAGE_TYPE } from "./message.ts";
 import { reasonOf } from "./retry.ts";
 
-/** A message on its way: until it comes back as an event of the room. */
+/** A message that is being sent, until it comes back as an event of the room. */
 export interface OutgoingMessage {
   readonly id: string;
   readonly message: Message;
@@ -12,21 +12,21 @@ export interface OutgoingMessage {
   readonly reason?: string;
 }
 
-/** Messages that outlive the page, by their ids. */
+/** Stores unsent messages by id, beyond the life of the page. */
 export interface UnsentStore {
   all(): ReadonlyMap<string, Message>;
   keep(id: string, message: Message): void;
   forget(id: string): void;
 }
 
-/** The visitor's messages that are not in the room yet, in the order in which they were sent. */
+/** The visitor's messages that are not in the room yet, in the order of sending. */
 export class Outgoing {
   readonly #weir: Pick<Weir, "publish">;
   readonly #channel: string;
   readonly #unsent: UnsentStore;
   readonly #messages: Signal<readonly OutgoingMessage[]> = signal([]);
 
-  /** Sends what another page has left unsent. Under the ids that it has, it is stored once. */
+  /** Sends what an earlier page left unsent. The ids make sure that each is stored once. */
   constructor(weir: Pick<Weir, "publish">, channel: string, unsent: UnsentStore) {
     this.#weir = weir;
     this.#channel = channel;
@@ -38,12 +38,12 @@ export class Outgoing {
     return this.#messages;
   }
 
-  /** @param id counts as the message: it is stored once, however often it is sent under it */
+  /** Sends a message. It is stored once, however often it is sent with the same id. */
   send(id: string, message: Message): void {
     void this.#publish({ id, message, status: "waiting" });
   }
 
-  /** Sends one that was refused again, behind all that wait. */
+  /** Sends a refused message again, after all others. */
   retry(id: string): void {
     const refused = this.#find(id, "refused");
     if (refused === undefined) return;
@@ -51,14 +51,14 @@ export class Outgoing {
     this.send(id, refused.message);
   }
 
-  /** Gives one up that was refused. */
+  /** Discards a refused message. */
   drop(id: string): void {
     if (this.#find(id, "refused") === undefined) return;
     this.#unsent.forget(id);
     this.#remove(id);
   }
 
-  /** The event with this id is in the room. */
+  /** Removes the message with this id: it is in the room. */
   arrived(id: string): void {
     if (!this.#messages.peek().some((sending) => sending.id === id)) return;
     this.#unsent.forget(id);

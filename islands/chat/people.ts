@@ -12,7 +12,7 @@ export interface Person {
   readonly isMe: boolean;
 }
 
-/** Who is in a room, the visitor among them. */
+/** The people in a room, including the visitor. */
 export class People implements Disposable {
   readonly #presence: Presence;
   readonly #author: Author;
@@ -28,17 +28,17 @@ export class People implements Disposable {
     });
   }
 
-  /** The visitor first, and then in the order in which they came. */
+  /** The visitor first, then the others in the order in which they joined. */
   get present(): ReadonlySignal<readonly Person[]> {
     return this.#present;
   }
 
-  /** Why the visitor can't be seen. */
+  /** Why others can't see the visitor. */
   get problem(): ReadonlySignal<string | undefined> {
     return this.#problem;
   }
 
-  /** The visitor is there under this name, from now on, in all tabs once. */
+  /** Joins the room under this name. All tabs of the visitor count as one person. */
   async enter(name: string): Promise<void> {
     const { member, subject } = this.#author;
     try {
@@ -52,7 +52,7 @@ export class People implements Disposable {
   [Symbol.dispose](): void {
     this.#unwatch();
     this.#presence.leave().catch((cause) => {
-      // Whose connection or session is gone is gone from the room too.
+      // Without a connection the visitor leaves the room anyway.
       if (!isRetryable(cause)) this.#problem.value = reasonOf(cause);
     });
   }
@@ -60,7 +60,7 @@ export class People implements Disposable {
 
 export function peopleOf(members: readonly Member[], author: Author): readonly Person[] {
   const { member: own, subject } = author;
-  // Of who is not signed in the server marks the id, so that it is nobody's subject.
+  // The server marks the ids of anonymous members, so that they differ from all subjects.
   const isMine = (member: string) =>
     subject === undefined ? member === own || member === `~${own}` : member === subject;
   const people = members.map(({ member, data }) => ({

@@ -3,11 +3,11 @@ import type { ChatState } from "./chat_state.ts";
 import { Avatar } from "./avatar.tsx";
 
 interface PeoplePanelProps {
-  /** None until the page runs. */
+  /** Undefined until the page runs. */
   readonly chat: ChatState | undefined;
 }
 
-/** Who is in the room at the moment. */
+/** Lists the people in the room. */
 export function PeoplePanel({ chat }: PeoplePanelProps): JSX.Element {
   const people = chat?.people.value;
   const here = people?.present.value ?? [];

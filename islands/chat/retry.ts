@@ -2,15 +2,15 @@ import type { ConnectionState, Weir } from "../../lib/client/api.ts";
 import { isRetryable } from "../../lib/client/core/errors.ts";
 import { WeirError } from "../../lib/client/core/weir_error.ts";
 
-/** Milliseconds before the next try, twice as long each time, up to the second. */
+/** The delay before the next try. It doubles each time up to the maximum. */
 const MIN_DELAY_MS = 500;
 const MAX_DELAY_MS = 10_000;
 
 /**
- * What `ask` answers, asked again where it fails for now: once the connection is open again, or
- * after a while that grows.
+ * Calls `ask` until it succeeds. After a transient failure it tries again once the connection
+ * opens, or after a growing delay.
  *
- * @throws what waiting doesn't mend, and what `signal` was aborted with
+ * @throws a permanent failure, or the reason of `signal`
  */
 export async function retryWhileTransient<T>(
   weir: Pick<Weir, "state">,
@@ -46,7 +46,7 @@ function nextChance(weir: Pick<Weir, "state">, wait: number, signal: AbortSignal
   });
 }
 
-/** What went wrong, for whoever reads the page. */
+/** Returns a sentence about what went wrong. */
 export function reasonOf(cause: unknown): string {
   return cause instanceof WeirError ? cause.detail : String(cause);
 }

@@ -18,17 +18,17 @@ import { reasonOf, retryWhileTransient } from "./retry.ts";
 import { channelOf } from "./room_name.ts";
 import { Typists } from "./typing.ts";
 
-/** Events of one page of history. */
+/** Events per page of history. */
 const PAGE_EVENTS = 50;
-/** How long events are gathered before they are shown together, in ms. */
+/** Events that arrive within this time are shown together. */
 const BATCH_DELAY_MS = 16;
-/** Messages that a screen reader may still be reading out. */
+/** Messages kept for screen readers, which may still be reading them. */
 const MAX_ANNOUNCED = 5;
 
-/** What is in front of the first line. */
+/** Whether there are messages before the first line. */
 export type EarlierState =
   | { readonly status: "loading" | "more" }
-  /** The room's first message is there, or the first that is still kept. */
+  /** The first line is the room's first message, or the first that is still stored. */
   | { readonly status: "begins" | "forgotten" }
   | { readonly status: "failed"; readonly reason: string };
 
@@ -38,22 +38,22 @@ export interface RoomContext {
   readonly author: Author;
 }
 
-/** How the room is looked at. */
+/** How the page shows the room. */
 interface RoomView {
-  /** It is the room on the page, and somebody sees the page. */
+  /** Whether it is the current room and the page is visible. */
   readonly isSeen: boolean;
   readonly isAtEnd: boolean;
 }
 
-/** One room: what was said in it, what comes, what is on its way, and how far it was read. */
+/** One room: its messages, those being sent, who is typing, and how far it was read. */
 export class Room implements Disposable {
   readonly lines = signal<readonly RoomLine[]>([]);
   readonly earlier = signal<EarlierState>({ status: "loading" });
-  /** Why nothing more comes. */
+  /** Why reading has ended. */
   readonly problem = signal<string | undefined>(undefined);
-  /** The offset behind which the mark "new" stands. */
+  /** The mark "New" stands after this offset. */
   readonly newAfter = signal<string | undefined>(undefined);
-  /** Messages of others that came while the room was seen. */
+  /** Messages of others that arrived while the room was visible. */
   readonly announced = signal<readonly MessageLine[]>([]);
   readonly unread: ReadonlySignal<number>;
   readonly outgoing: Outgoing;
@@ -62,7 +62,7 @@ export class Room implements Disposable {
   readonly #context: RoomContext;
   readonly #closing = new AbortController();
   #listening: Listening | undefined;
-  /** Give it to the history for what is in front of the first line. */
+  /** Where the next earlier page of history ends. */
   #before: string | undefined;
   #last = "";
   #view: RoomView = { isSeen: false, isAtEnd: true };
@@ -76,7 +76,7 @@ export class Room implements Disposable {
     this.unread = computed(() => countUnread(this.lines.value, this.#readTo.value));
   }
 
-  /** What is written and not sent. */
+  /** The text that was typed and not sent. */
   get draft(): string {
     return this.#context.storage.draft(this.name);
   }
@@ -85,7 +85,7 @@ export class Room implements Disposable {
     this.#context.storage.setDraft(this.name, text);
   }
 
-  /** Reads the newest page, and from its end what comes. */
+  /** Reads the newest page of history and then follows the room. */
   async open(): Promise<void> {
     try {
       const history = await this.#history(undefined);
@@ -103,7 +103,7 @@ export class Room implements Disposable {
     }
   }
 
-  /** Reads a page in front of the first line, if there is one and none is under way. */
+  /** Reads the page before the first line, unless that is already under way. */
   async loadEarlier(): Promise<void> {
     const { status } = this.earlier.value;
     if (this.#before === undefined || (status !== "more" && status !== "failed")) return;
@@ -117,18 +117,18 @@ export class Room implements Disposable {
     }
   }
 
-  /** Says how the room is looked at: what is seen is read. */
+  /** Sets how the page shows the room. What is visible counts as read. */
   setView(view: RoomView): void {
     this.#view = view;
     batch(() => this.#readWhatIsSeen());
   }
 
-  /** The mark has done its service. */
+  /** Removes the mark "New". */
   clearNewMark(): void {
     this.newAfter.value = undefined;
   }
 
-  /** Another tab of the visitor has read so far. */
+  /** Applies how far another tab of the visitor has read. */
   readElsewhere(offset: string): void {
     if (offset > this.#readTo.value) this.#readTo.value = offset;
   }
@@ -206,7 +206,7 @@ export class Room implements Disposable {
   }
 
   #trimmed(lines: readonly RoomLine[]): readonly RoomLine[] {
-    // What is being read has to fit in front of what is there.
+    // The page that is being read has to join the first line.
     const kept = this.earlier.value.status === "loading" ? lines : trimLines(lines);
     const [first] = kept;
     if (kept === lines || first === undefined) return lines;

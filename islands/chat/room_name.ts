@@ -1,18 +1,18 @@
-/** Rooms are the channels whose names begin so. */
+/** Rooms are the channels whose names start with this. */
 export const ROOM_PREFIX = "chat:";
-/** Where who comes for the first time is. */
+/** The room that new visitors see. */
 export const FIRST_ROOM = "lobby";
 
-/** UTF-8 bytes: so that the system channel of the room's presence has a name too. */
+/** UTF-8 bytes. Leaves space for the name of the room's presence channel. */
 const MAX_BYTES = 256 - "$presence:".length - ROOM_PREFIX.length;
-// deno-lint-ignore no-control-regex -- which is what it is for
+// deno-lint-ignore no-control-regex -- matches control characters on purpose
 const CONTROL = /[\u0000-\u001f\u007f-\u009f]/;
 
 export function channelOf(room: string): string {
   return ROOM_PREFIX + room;
 }
 
-/** The room that somebody asks for, or a sentence about why there can't be one of that name. */
+/** Parses the name of a room. Returns a sentence if there can't be a room with that name. */
 export function parseRoom(text: string): { readonly room: string } | { readonly fault: string } {
   const room = text.trim().replaceAll(/\s+/g, " ").replace(/^#/, "");
   if (room === "") return { fault: "Enter a room name." };

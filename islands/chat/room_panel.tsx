@@ -5,18 +5,18 @@ import type { Room } from "./room.ts";
 import { FIRST_ROOM, parseRoom, roomUrl } from "./room_name.ts";
 
 interface RoomPanelProps {
-  /** None until the page runs. */
+  /** Undefined until the page runs. */
   readonly chat: ChatState | undefined;
   /** The room on the page. */
   readonly room: string;
   readonly go: (room: string) => void;
-  /** Follows the room on the page no longer. */
+  /** Stops following the room on the page. */
   readonly leave: () => void;
 }
 
 const FAULT_ID = "room-fault";
 
-/** The rooms: those that were visited, those that are there, and any other by its name. */
+/** Lists the rooms that the visitor follows and others, and opens any room by its name. */
 export function RoomPanel({ chat, room, go, leave }: RoomPanelProps): JSX.Element {
   const visited = chat?.rooms.value ?? [];
   const directory = chat?.directory.value;
@@ -31,7 +31,7 @@ export function RoomPanel({ chat, room, go, leave }: RoomPanelProps): JSX.Elemen
           {visited.length === 0 && <RoomLink name={room} isCurrent go={go} />}
           {visited.map((one) => {
             const isCurrent = one.name === room;
-            // There is always a room on the page: the first one is, where nothing else is followed.
+            // The page always shows a room: without any other it shows the first one.
             const isLast = visited.length === 1 && room === FIRST_ROOM;
             return (
               <RoomLink key={one.name} name={one.name} room={one} isCurrent={isCurrent} go={go}>
@@ -62,11 +62,11 @@ export function RoomPanel({ chat, room, go, leave }: RoomPanelProps): JSX.Elemen
 
 interface RoomLinkProps {
   readonly name: string;
-  /** Where it is followed. */
+  /** Set if the visitor follows the room. */
   readonly room?: Room;
   readonly isCurrent?: boolean;
   readonly go: (room: string) => void;
-  /** What stands beside the link. */
+  /** Shown after the link. */
   readonly children?: JSX.Element | false;
 }
 
@@ -116,7 +116,7 @@ function StopFollowing({ name, stop }: StopFollowingProps): JSX.Element {
   );
 }
 
-/** Goes to the room of any name: who is the first to say something makes it. */
+/** Opens the room with any name. Its first message creates it. */
 function GoTo(
   { isReady, go }: { readonly isReady: boolean; readonly go: (room: string) => void },
 ): JSX.Element {

@@ -1,22 +1,22 @@
 import type { RoomLine } from "./lines.ts";
 
-/** A line as it is drawn. */
+/** A line with what its neighbors decide about how it is shown. */
 export interface RoomRow {
   readonly line: RoomLine;
-  /** Whether it is the first of several messages of one person. */
+  /** Whether it starts a group of messages of one person. */
   readonly isFirst: boolean;
-  /** Whether it is the first of its day. */
+  /** Whether it is the first line of its day. */
   readonly isNewDay: boolean;
-  /** Whether it is the first that has not been read. */
+  /** Whether it is the first unread line. */
   readonly isNew: boolean;
 }
 
-/** How long somebody's messages belong together, in ms. */
+/** Messages of one person form a group if they are closer than this. */
 const GROUP_MS = 5 * 60_000;
 
 /**
- * @param newLine the first that has not been read
- * @param dayOf names the day of an RFC 3339 time where whoever looks is
+ * @param newLine the first unread line
+ * @param dayOf returns the visitor's local day of an RFC 3339 time
  */
 export function rowsOf(
   lines: readonly RoomLine[],

@@ -1,8 +1,8 @@
-/** The browser's `fetch` and `WebSocket`, which remember when something last came by them. */
+/** Wraps the browser's `fetch` and `WebSocket` and records when data last arrived. */
 export class ServerActivity {
   #lastAt: number | undefined;
 
-  /** `performance.now()` of then. */
+  /** `performance.now()` when data last arrived. */
   get lastAt(): number | undefined {
     return this.#lastAt;
   }
@@ -23,16 +23,16 @@ export class ServerActivity {
     return new Response(body, { status, statusText, headers });
   };
 
-  /** A `WebSocket` class of which that is true. */
+  /** A `WebSocket` class that records messages. */
   readonly WebSocket = this.#socketClass();
 
   #socketClass(): typeof WebSocket {
-    const hear = () => this.#record();
-    // On the server, which renders the island, nobody connects.
-    return class HeardSocket extends WebSocket {
+    const record = () => this.#record();
+    // Never instantiated on the server, which only renders the island.
+    return class RecordingSocket extends WebSocket {
       constructor(url: string | URL, protocols?: string | string[]) {
         super(url, protocols);
-        this.addEventListener("message", hear);
+        this.addEventListener("message", record);
       }
     };
   }

@@ -1,29 +1,29 @@
 import { type ReadonlySignal, type Signal, signal } from "@preact/signals";
 
-/** How often it is said that somebody types, at the most, in ms. */
+/** The shortest interval between two typing events of a visitor. */
 export const SEND_INTERVAL_MS = 2_000;
-/** How long it is shown after it was said, in ms. */
+/** How long a typing event is shown. */
 export const SHOW_MS = 4_000;
-/** Names that are shown. Met: a line that grows with the room. */
+/** Names shown at most. Guards against a line that grows with the room. */
 const MAX_NAMES = 3;
 
-/** Says that the visitor types, not more often than it is of use. */
+/** Sends typing events of the visitor at a limited rate. */
 export class TypingSender {
   readonly #send: () => void;
   #last = -Infinity;
 
-  constructor(say: () => void) {
-    this.#send = say;
+  constructor(send: () => void) {
+    this.#send = send;
   }
 
-  /** Something was typed. @param now milliseconds, of a clock that does not go back */
+  /** Sends an event unless one was sent recently. @param now milliseconds of a monotonic clock */
   typed(now: number): void {
     if (now - this.#last < SEND_INTERVAL_MS) return;
     this.#last = now;
     this.#send();
   }
 
-  /** It was sent: what is typed next is another message. */
+  /** The message was sent: the next key press sends an event at once. */
   reset(): void {
     this.#last = -Infinity;
   }
@@ -34,7 +34,7 @@ interface Typing {
   readonly timer: ReturnType<typeof setTimeout>;
 }
 
-/** Who types at the moment: each as long as it was said not long ago. */
+/** The people who are typing, by their recent typing events. */
 export class Typists implements Disposable {
   readonly #names: Signal<readonly string[]> = signal([]);
   readonly #timers = new Map<string, Typing>();
@@ -53,7 +53,7 @@ export class Typists implements Disposable {
     this.#show();
   }
 
-  /** Somebody of this name has said something, so no longer types. */
+  /** Removes a person whose message has arrived. */
   said(name: string): void {
     for (const [member, one] of this.#timers) {
       if (one.name === name) this.#forget(member);
@@ -76,7 +76,7 @@ export class Typists implements Disposable {
   }
 }
 
-/** `Ann is typing…`; empty where nobody does. */
+/** Returns `Ann is typing…`, or an empty text if nobody is. */
 export function typingText(names: readonly string[]): string {
   const [first, second, third] = names;
   if (first === undefined) return "";

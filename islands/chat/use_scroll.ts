@@ -1,35 +1,35 @@
 import type { RefObject } from "preact";
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 
-/** How near to the end counts as being there, in CSS pixels. */
+/** Distance from the end that still counts as the end, in CSS pixels. */
 const END_DISTANCE = 40;
-/** How near to the top more is wanted, in CSS pixels. */
+/** Distance from the top at which earlier messages are loaded, in CSS pixels. */
 const TOP_DISTANCE = 400;
-/** How far under the upper edge the mark is put, as a part of the height. */
+/** Position of the mark at first, as a fraction of the height. */
 const MARK_AT = 0.25;
 
 interface ScrollOptions {
-  /** What is drawn: where one of it is another, so may the height be. */
+  /** Values that may change the height. */
   readonly version: readonly unknown[];
-  /** Whether there is something that can be scrolled to. */
+  /** Whether there are messages to scroll to. */
   readonly isReady: boolean;
-  /** The `data-key` of the row to begin at. @default the end */
+  /** The `data-key` of the row to start at; undefined: the end. */
   readonly mark: string | undefined;
-  /** Told at first, and when it is no longer so. */
+  /** Called at first and after each change. */
   readonly moved: (isAtEnd: boolean) => void;
-  /** Told whenever the top is near. */
+  /** Called whenever the top is near. */
   readonly nearTop: () => void;
 }
 
-/** A row and how far under the upper edge it was. */
+/** A row and its distance from the upper edge. */
 interface Anchor {
   readonly row: HTMLElement;
   readonly top: number;
 }
 
 /**
- * Keeps a list of messages where whoever reads it is: at its end, as long as they are there, and
- * else at the row that they see, whatever comes in front of it.
+ * Keeps the scroll position of a list of messages: at the end while the reader is there, and
+ * otherwise at the row that they see, even when rows are added above it.
  */
 export function useScroll(
   box: RefObject<HTMLElement | null>,
@@ -44,7 +44,7 @@ export function useScroll(
   const told = useRef({ moved, nearTop });
   told.current = { moved, nearTop };
 
-  function look(): void {
+  function update(): void {
     const element = box.current;
     if (element === null || !place.current.isSet) return;
     const { scrollHeight, scrollTop, clientHeight } = element;
@@ -64,21 +64,35 @@ export function useScroll(
     else if (isAtEnd) element.scrollTop = element.scrollHeight;
     else if (anchor?.row.isConnected) element.scrollTop = anchor.row.offsetTop - anchor.top;
     place.current.isSet = true;
-    look();
+    update();
     if (!isSet) told.current.moved(place.current.isAtEnd);
   }
 
   useLayoutEffect(keep, [...version, isReady]);
+  useScrollEvents(box, () => place.current.isAtEnd, update);
+
+  const toEnd = () => {
+    box.current?.scrollTo({ top: box.current.scrollHeight });
+  };
+  return { isAtEnd, toEnd };
+}
+
+/** Calls `update` after each scroll and each change of size. */
+function useScrollEvents(
+  box: RefObject<HTMLElement | null>,
+  isAtEnd: () => boolean,
+  update: () => void,
+): void {
   useEffect(() => {
     const element = box.current;
     if (element === null) return;
     const ending = new AbortController();
-    element.addEventListener("scroll", look, { passive: true, signal: ending.signal });
+    element.addEventListener("scroll", update, { passive: true, signal: ending.signal });
     const resized = new ResizeObserver((changes) => {
       const isOwn = changes.some(({ target }) => target === element);
-      // A window that shrinks leaves the end in sight; a text that is unfolded is there to be read.
-      if (isOwn && place.current.isAtEnd) element.scrollTop = element.scrollHeight;
-      look();
+      // A window that shrinks keeps the end visible. A message that unfolds keeps its place.
+      if (isOwn && isAtEnd()) element.scrollTop = element.scrollHeight;
+      update();
     });
     resized.observe(element);
     const list = element.querySelector(":scope > ol");
@@ -88,11 +102,6 @@ export function useScroll(
       resized.disconnect();
     };
   }, []);
-
-  const toEnd = () => {
-    box.current?.scrollTo({ top: box.current.scrollHeight });
-  };
-  return { isAtEnd, toEnd };
 }
 
 function begin(element: HTMLElement, mark: string | undefined): void {
@@ -102,7 +111,7 @@ function begin(element: HTMLElement, mark: string | undefined): void {
   element.scrollTop = row ? row.offsetTop - MARK_AT * element.clientHeight : element.scrollHeight;
 }
 
-/** The first row that can be seen. */
+/** Returns the first visible row. */
 function anchorOf(element: HTMLElement): Anchor | undefined {
   const rows = rowsOf(element);
   let low = 0;

@@ -14,46 +14,49 @@ import {
   type TimelineRows,
 } from "./timeline.ts";
 
-/** Events that a channel begins with. */
+/** Events that are read when a channel is opened. */
 const HISTORY_EVENTS = 100;
 
-/** What a feed begins with. */
+/** Where a feed starts. */
 export type FeedStart =
-  /** What the server has rendered, all that there was behind `first`. */
+  /**
+   * With the events that the server has rendered. Earlier ones, back to `first`, are read on
+   * demand.
+   */
   | {
     readonly from: "server";
     readonly first: string | null;
     readonly events: readonly WeirEvent[];
     readonly cursor: string;
   }
-  /** The channel's newest events, and all before them where they are looked at. */
+  /** With the channel's newest events. Earlier ones are read on demand. */
   | { readonly from: "newest" }
-  /** What comes behind a cursor, `earliest` or `latest`, and nothing else. */
+  /** After a cursor, `earliest` or `latest`, without anything before it. */
   | { readonly from: "cursor"; readonly after: string };
 
-/** One channel as it is on the page: its events, live and back in time. */
+/** The events of one channel: new ones as they arrive and earlier ones on demand. */
 export class ChannelFeed implements Disposable {
   readonly channel: string;
   readonly timeline = new Timeline();
-  /** Changes, once a frame at the most, when there is something else to draw. */
+  /** Changes at most once a frame, when the page has to render again. */
   readonly version = signal(0);
   readonly cursor = signal("");
   readonly isPaused = signal(false);
-  /** Events per second that come. */
+  /** Events per second that arrive. */
   readonly rate = signal(0);
-  /** Why nothing comes, in a sentence. */
+  /** Says why reading has failed. */
   readonly problem = signal<string>();
   readonly filter = signal<EventFilter>(NO_FILTER);
   readonly isSearching = signal(false);
-  /** Lines that were removed from the beginning, in all. */
+  /** Rows removed from the start so far. */
   removed = 0;
-  /** What the newest notice says. */
+  /** The newest notice, for screen readers. */
   readonly announcement = signal("");
 
   readonly #start: FeedStart;
   readonly #meter = new RateMeter();
   readonly #types = new Set<string>();
-  /** The cursor, before it is drawn. */
+  /** The cursor that was reached; `cursor` follows once a frame. */
   #cursorReached = "";
   #matches: FilteredRows | undefined;
   #weir: Weir | undefined;
@@ -74,22 +77,22 @@ export class ChannelFeed implements Disposable {
     this.#addHistory(start.first, start.events, start.cursor);
   }
 
-  /** The lines that the filter lets through. */
+  /** The rows that pass the filter. */
   get rows(): TimelineRows {
     return this.#matches ?? this.timeline;
   }
 
-  /** Types that were seen, as far as a list of them is of use. */
+  /** The event types seen so far, sorted. */
   get types(): readonly string[] {
     return [...this.#types].sort();
   }
 
-  /** Lines that the filter was not tried on. */
+  /** Rows that the filter has not been applied to. */
   get unsearched(): number {
     return this.#matches?.unsearched ?? 0;
   }
 
-  /** Reads by this client from now on, from where it stands. */
+  /** Continues reading with this client. */
   async attach(weir: Weir): Promise<void> {
     this.#detach();
     this.#weir = weir;
@@ -104,7 +107,7 @@ export class ChannelFeed implements Disposable {
     if (this.#weir === weir && !this.isPaused.value) this.#listen(weir);
   }
 
-  /** Nothing more is asked for until `resume()`, which misses nothing. */
+  /** Stops reading until `resume()`, which misses no events. */
   pause(): void {
     this.isPaused.value = true;
     this.#listening?.close();
@@ -122,7 +125,7 @@ export class ChannelFeed implements Disposable {
     this.#drawSoon();
   }
 
-  /** Tries the filter on older events. */
+  /** Applies the filter to older events. */
   async searchBack(): Promise<void> {
     const matches = this.#matches;
     const asked = matches?.next();
@@ -139,7 +142,7 @@ export class ChannelFeed implements Disposable {
     this.#drawSoon();
   }
 
-  /** These lines are looked at: what of them isn't in memory is read. */
+  /** Sets which rows are visible, and reads those that are not in memory. */
   setVisibleRange(start: number, end: number): void {
     this.#visibleRange = [start, end];
     if (!this.#isReading) void this.#readVisible();
@@ -230,7 +233,7 @@ export class ChannelFeed implements Disposable {
         kind: "connection",
         text: `${describe(state)} again. Reading resumed where it stopped.`,
       });
-      this.setVisibleRange(...this.#visibleRange); // what could not be read meanwhile
+      this.setVisibleRange(...this.#visibleRange); // reads what failed meanwhile
     } else if (state.status === "closed" && state.error !== undefined) {
       this.#fail(state.error);
     }
@@ -246,7 +249,7 @@ export class ChannelFeed implements Disposable {
 
   #fail(cause: unknown): void {
     if (this.#isDisposed) return;
-    // That the session has ended stands above all.
+    // The page already says that the visitor was signed out.
     if (this.#weir !== undefined && signedOutReason(this.#weir.state.value) !== undefined) return;
     this.problem.value = cause instanceof WeirError ? cause.detail : String(cause);
   }
@@ -288,7 +291,7 @@ export class ChannelFeed implements Disposable {
     if (this.#matches === undefined) this.removed += removed;
   }
 
-  /** However much comes, the page is drawn once a frame. */
+  /** Renders the page at most once a frame. */
   #drawSoon(): void {
     this.#frame ??= requestAnimationFrame(() => {
       this.#frame = undefined;

@@ -5,12 +5,12 @@ import type { ChannelListModel as List, ListedChannel } from "./channel_list_mod
 interface ChannelListProps {
   readonly list: List;
   readonly channel: string | undefined;
-  /** Whether there may be others than are shown. */
+  /** Whether requests need a credential, so that some channels may be hidden. */
   readonly isGuarded: boolean;
   readonly onOpen: (channel: string) => void;
 }
 
-/** The tenant's channels by name, how fast each grows, and a way to any other. */
+/** Lists the tenant's channels by name with their rates, and opens any other by its name. */
 export function ChannelList(
   { list, channel, isGuarded, onOpen }: ChannelListProps,
 ): JSX.Element {
@@ -22,26 +22,9 @@ export function ChannelList(
     <nav
       class="channels"
       aria-label="Channels"
-      onKeyDown={(event) => walk(event, event.currentTarget)}
+      onKeyDown={(event) => moveFocus(event, event.currentTarget)}
     >
-      <form
-        class="search"
-        role="search"
-        onSubmit={(event) => {
-          event.preventDefault();
-          if (wanted !== "") onOpen(wanted);
-        }}
-      >
-        <input
-          type="search"
-          aria-label="Find or open a channel"
-          placeholder="Find or open a channel"
-          autocomplete="off"
-          spellcheck={false}
-          value={list.search.value}
-          onInput={({ currentTarget }) => void list.find(currentTarget.value)}
-        />
-      </form>
+      <ChannelSearch list={list} onOpen={onOpen} />
       {list.problem.value !== undefined && <p class="strip problem">{list.problem}</p>}
       <ul class="list">
         {found.map((one, i) => {
@@ -51,7 +34,7 @@ export function ChannelList(
               <Channel
                 one={one}
                 isCurrent={isCurrent}
-                isStop={hasCurrent ? isCurrent : i === 0}
+                isTabStop={hasCurrent ? isCurrent : i === 0}
                 onOpen={onOpen}
               />
             </li>
@@ -68,20 +51,7 @@ export function ChannelList(
         )}
       </ul>
       {found.length === 0 && wanted === "" && (
-        <div class="empty hint stack">
-          {isGuarded
-            ? "There are no channels that you can read yet."
-            : "No channels yet. Publish an event to create one."}
-          {channel !== undefined && (
-            <button
-              type="button"
-              class="phone-only"
-              onClick={() => onOpen(channel)}
-            >
-              Open {formatName(channel)}
-            </button>
-          )}
-        </div>
+        <NoChannels channel={channel} isGuarded={isGuarded} onOpen={onOpen} />
       )}
       {list.hasMore.value && wanted === "" && (
         <button
@@ -96,24 +66,69 @@ export function ChannelList(
   );
 }
 
+function ChannelSearch({ list, onOpen }: Pick<ChannelListProps, "list" | "onOpen">): JSX.Element {
+  return (
+    <form
+      class="search"
+      role="search"
+      onSubmit={(event) => {
+        event.preventDefault();
+        const wanted = list.search.value.trim();
+        if (wanted !== "") onOpen(wanted);
+      }}
+    >
+      <input
+        type="search"
+        aria-label="Find or open a channel"
+        placeholder="Find or open a channel"
+        autocomplete="off"
+        spellcheck={false}
+        value={list.search.value}
+        onInput={({ currentTarget }) => void list.find(currentTarget.value)}
+      />
+    </form>
+  );
+}
+
+function NoChannels(
+  { channel, isGuarded, onOpen }: Omit<ChannelListProps, "list">,
+): JSX.Element {
+  return (
+    <div class="empty hint stack">
+      {isGuarded
+        ? "There are no channels that you can read yet."
+        : "No channels yet. Publish an event to create one."}
+      {channel !== undefined && (
+        <button
+          type="button"
+          class="phone-only"
+          onClick={() => onOpen(channel)}
+        >
+          Open {formatName(channel)}
+        </button>
+      )}
+    </div>
+  );
+}
+
 interface ChannelProps {
   readonly one: ListedChannel;
   readonly isCurrent: boolean;
-  /** Whether it is the one stop of the Tab key; arrows go to the others. */
-  readonly isStop: boolean;
+  /** Whether the Tab key stops here. Arrow keys reach the other channels. */
+  readonly isTabStop: boolean;
   readonly onOpen: (channel: string) => void;
 }
 
-function Channel({ one, isCurrent, isStop, onOpen }: ChannelProps): JSX.Element {
+function Channel({ one, isCurrent, isTabStop, onOpen }: ChannelProps): JSX.Element {
   const { channel, events, rate } = one;
   return (
     <a
       href={`?${new URLSearchParams({ channel })}`}
       class="channel"
-      tabIndex={isStop ? 0 : -1}
+      tabIndex={isTabStop ? 0 : -1}
       {...isCurrent && { "aria-current": "true" as const }}
       onClick={(event) => {
-        if (event.ctrlKey || event.metaKey || event.shiftKey) return; // the browser's own ways
+        if (event.ctrlKey || event.metaKey || event.shiftKey) return; // opens a tab or a window
         event.preventDefault();
         onOpen(channel);
       }}
@@ -126,8 +141,8 @@ function Channel({ one, isCurrent, isStop, onOpen }: ChannelProps): JSX.Element 
   );
 }
 
-/** Arrows, Home and End go through the field and the channels under it. */
-function walk(event: KeyboardEvent, list: HTMLElement): void {
+/** Moves the focus through the search field and the channels by arrow keys, Home and End. */
+function moveFocus(event: KeyboardEvent, list: HTMLElement): void {
   const stops = [...list.querySelectorAll<HTMLElement>("input, .channel")];
   const at = stops.findIndex((stop) => stop === document.activeElement);
   const isTyping = at === 0;

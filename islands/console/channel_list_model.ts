@@ -2,32 +2,35 @@ import { computed, signal } from "@preact/signals";
 import { type ApiResult, type ChannelFigures, request } from "./requests.ts";
 import { parsePosition } from "./timeline.ts";
 
-/** Channels of a page of the list. */
+/** Channels per page of the list. */
 const PAGE_CHANNELS = 100;
-/** Channels of a page that is read to search in it, and how many of those are. */
+/** Channels per page of a search, and pages that it reads at most. */
 const SEARCH_CHANNELS = 1_000;
 const SEARCH_PAGES = 10;
-/** How often the list is read, in ms. Met: a page in each of a hundred tabs. */
+/** How often the list is read. Guards against load from a page in each of a hundred tabs. */
 const POLL_INTERVAL_MS = 2_000;
 
-/** A channel in the list, and how fast it grows; unknown until it was seen twice. */
+/** A channel and its events per second. The rate is undefined until the second poll. */
 export interface ListedChannel extends ChannelFigures {
   readonly rate: number | undefined;
 }
 
-/** A page of the list, as the server gives it. */
+/** A page of the list, as the server returns it. */
 export interface ChannelsPage {
   readonly channels: readonly ChannelFigures[];
   readonly next: string | null;
 }
 
-/** The tenant's channels, and their rates: by what their last offsets differ in from poll to poll. */
+/** The tenant's channels. Rates are the differences of their last offsets between polls. */
 export class ChannelListModel {
   readonly channels = signal<readonly ListedChannel[]>([]);
   readonly hasMore = computed(() => this.#next.value !== null);
   readonly problem = signal<string>();
   readonly search = signal("");
-  /** Those whose name has what is searched; the system's own only where that is one's name. */
+  /**
+   * The channels whose names include the search. System channels are hidden unless it starts with
+   * `$`.
+   */
   readonly found = computed(() => {
     const wanted = this.search.value.trim().toLowerCase();
     const known = new Map(this.channels.value.map((one) => [one.channel, one]));
@@ -40,9 +43,9 @@ export class ChannelListModel {
     );
   });
 
-  /** Give it to the server for the channels behind those that are there. */
+  /** Where the next page of the list starts; null on the last page. */
   readonly #next = signal<string | null>(null);
-  /** Channels behind those, read once for each search. */
+  /** Channels beyond the pages that are shown. They are read once per search. */
   readonly #searched = signal<readonly ListedChannel[]>([]);
   #pages = 1;
   #readAt = performance.now();
@@ -55,7 +58,7 @@ export class ChannelListModel {
     this.#next.value = next;
   }
 
-  /** Searches all channels, those that aren't shown too. Empty: no longer. */
+  /** Searches all channels, not only those that are shown. An empty text ends the search. */
   async find(text: string): Promise<void> {
     const wasSearching = this.search.value.trim() !== "";
     this.search.value = text;
@@ -63,7 +66,7 @@ export class ChannelListModel {
     else if (!wasSearching) await this.#searchAll();
   }
 
-  /** Polls while the page is seen. */
+  /** Polls while the page is visible. */
   start(): void {
     if (this.#isStarted) return;
     this.#isStarted = true;
@@ -82,7 +85,7 @@ export class ChannelListModel {
     await this.refresh();
   }
 
-  /** Reads all pages that are shown, now. */
+  /** Reads all pages that are shown. */
   async refresh(): Promise<void> {
     if (this.#isReading) return;
     this.#isReading = true;
@@ -110,18 +113,18 @@ export class ChannelListModel {
     }
   }
 
-  /** Answers how long to wait for the next time; none: it is no use. */
+  /** Returns the delay before the next poll, or undefined if polling is pointless. */
   async #read(): Promise<number | undefined> {
     const channels: ChannelFigures[] = [];
     let next: string | null = "";
     for (let page = 0; page < this.#pages && next !== null; page++) {
       const answer: ApiResult<ChannelsPage> = await readPage(next, PAGE_CHANNELS);
       if (!answer.ok) {
-        // That nobody answers, or the session has ended, stands elsewhere.
-        const isSaid = answer.status === 0 || answer.status === 401;
-        this.problem.value = isSaid ? undefined : answer.detail;
+        // The page already says that the server is unreachable or the visitor was signed out.
+        const isKnown = answer.status === 0 || answer.status === 401;
+        this.problem.value = isKnown ? undefined : answer.detail;
         const isRefused = answer.status === 401 || answer.status === 403;
-        return isRefused ? undefined : Math.max(POLL_INTERVAL_MS, answer.retryAfter);
+        return isRefused ? undefined : Math.max(POLL_INTERVAL_MS, answer.retryAfterMs);
       }
       channels.push(...answer.body.channels);
       next = answer.body.next;
@@ -144,21 +147,21 @@ function withoutRate(figures: ChannelFigures): ListedChannel {
   return { ...figures, rate: undefined };
 }
 
-/** @param elapsed ms since `before`. */
+/** Adds rates. @param elapsedMs since `before` */
 export function withRates(
   channels: readonly ChannelFigures[],
   before: readonly ChannelFigures[],
-  elapsed: number,
+  elapsedMs: number,
 ): readonly ListedChannel[] {
   const lasts = new Map(before.map(({ channel, last }) => [channel, last]));
   return channels.map((figures) => {
     const last = lasts.get(figures.channel);
     const count = last === undefined ? undefined : countBetween(last, figures.last);
-    return { ...figures, rate: count === undefined ? undefined : count * 1_000 / elapsed };
+    return { ...figures, rate: count === undefined ? undefined : count * 1_000 / elapsedMs };
   });
 }
 
-/** Events between two offsets; of a channel that was made again, those that it has. */
+/** Counts the events between two offsets. A channel that was recreated counts from its start. */
 function countBetween(before: string, after: string): number | undefined {
   const [from, to] = [parsePosition(before), parsePosition(after)];
   if (from === undefined || to === undefined) return undefined;

@@ -12,7 +12,7 @@ interface ConnectionBarProps {
   readonly feed: ChannelFeed;
 }
 
-/** What the connection does, by which transport it may, and where it stands. */
+/** Shows the state of the connection, its transport and the cursor that was reached. */
 export function ConnectionBar({ model, feed }: ConnectionBarProps): JSX.Element {
   return (
     <div class="connection-bar">
@@ -38,13 +38,13 @@ export function ConnectionBar({ model, feed }: ConnectionBarProps): JSX.Element 
 }
 
 interface CursorMenuProps {
-  /** Where reading stands; empty before it has begun. */
+  /** The cursor that was reached; empty before the first one. */
   readonly cursor: string;
   readonly onRead: (after: string) => void;
   readonly onReload: () => void;
 }
 
-/** The cursor, and a way to begin anew behind any other. */
+/** Shows the cursor and starts reading from another one. */
 function CursorMenu({ cursor, onRead, onReload }: CursorMenuProps): JSX.Element {
   const menu = useRef<HTMLDetailsElement>(null);
   const close = () => {
@@ -73,32 +73,7 @@ function CursorMenu({ cursor, onRead, onReload }: CursorMenuProps): JSX.Element 
           <code>{cursor === "" ? "none yet" : cursor}</code>
           {cursor !== "" && <CopyButton text={cursor} what="the cursor" />}
         </div>
-        <form
-          class="stack"
-          aria-label="Read from"
-          onSubmit={(event) => {
-            event.preventDefault();
-            const after = String(new FormData(event.currentTarget).get("after")).trim();
-            if (after !== "") read(after);
-          }}
-        >
-          <label class="field">
-            <span>Read from another cursor</span>
-            <input
-              name="after"
-              class="code"
-              required
-              autocomplete="off"
-              spellcheck={false}
-              placeholder="0mwpu38co_0000000000000002"
-            />
-          </label>
-          <div class="row">
-            <button type="submit">Read</button>
-            <button type="button" class="quiet" onClick={() => read("earliest")}>Earliest</button>
-            <button type="button" class="quiet" onClick={() => read("latest")}>Latest</button>
-          </div>
-        </form>
+        <CursorForm onRead={read} />
         <button
           type="button"
           class="bare"
@@ -114,9 +89,40 @@ function CursorMenu({ cursor, onRead, onReload }: CursorMenuProps): JSX.Element 
   );
 }
 
+function CursorForm({ onRead }: Pick<CursorMenuProps, "onRead">): JSX.Element {
+  return (
+    <form
+      class="stack"
+      aria-label="Read from"
+      onSubmit={(event) => {
+        event.preventDefault();
+        const after = String(new FormData(event.currentTarget).get("after")).trim();
+        if (after !== "") onRead(after);
+      }}
+    >
+      <label class="field">
+        <span>Read from another cursor</span>
+        <input
+          name="after"
+          class="code"
+          required
+          autocomplete="off"
+          spellcheck={false}
+          placeholder="0mwpu38co_0000000000000002"
+        />
+      </label>
+      <div class="row">
+        <button type="submit">Read</button>
+        <button type="button" class="quiet" onClick={() => onRead("earliest")}>Earliest</button>
+        <button type="button" class="quiet" onClick={() => onRead("latest")}>Latest</button>
+      </div>
+    </form>
+  );
+}
+
 const ZEROS = /_0{5,}(?=\d)/;
 
-/** Without the zeros that make all cursors as long. */
+/** Shortens the cursor by its leading zeros. */
 function shortOf(cursor: string): string {
   return cursor === "" ? "–" : cursor.replace(ZEROS, "_…");
 }

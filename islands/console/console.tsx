@@ -22,7 +22,7 @@ const TABS: readonly (readonly [ChannelTab, string])[] = [
 ];
 const SIDES: readonly (readonly [SideTab, string])[] = [["publish", "Publish"], ["row", "Event"]];
 
-/** Channels, one of them live and back in time, and what can be done with it. */
+/** The console page: all channels, the events of one of them, and a panel for its details. */
 export function Console(props: ConsoleProps): JSX.Element {
   const model = useMemo(() => new ConsoleModel(props), []);
   useEffect(() => model.start(), []);
@@ -61,15 +61,16 @@ interface ViewProps {
   readonly channel: string;
 }
 
-function ChannelView(
-  { model, channel, feed }: ViewProps & { readonly feed: ChannelFeed },
-): JSX.Element {
-  const isReadable = mayRead(model.rights, channel);
+interface FeedViewProps extends ViewProps {
+  readonly feed: ChannelFeed;
+}
+
+function ChannelView({ model, channel, feed }: FeedViewProps): JSX.Element {
   const tab = model.tab.value;
   return (
     <section class="channel-view" aria-labelledby="channel-title">
       <header class="channel-head">
-        <BackButton model={model} says="Channels" />
+        <BackButton model={model} label="Channels" />
         <h2 id="channel-title" class="ellipsis" title={channel}>{formatName(channel)}</h2>
         <Tabs
           label="The channel"
@@ -83,51 +84,58 @@ function ChannelView(
         </button>
       </header>
       <div id="channel-panel" class="panel" role="tabpanel" aria-labelledby={`tab-${tab}`}>
-        {tab === "events" && (isReadable
-          ? (
-            <>
-              <ConnectionBar model={model} feed={feed} />
-              <EventList
-                key={feed}
-                feed={feed}
-                selected={model.selected.value?.key}
-                onSelect={(row) => model.select(row)}
-              >
-                <EmptyChannel model={model} channel={channel} />
-              </EventList>
-            </>
-          )
-          : (
-            <p class="empty hint">
-              You don't have permission to read <code>{channel}</code>. Choose another channel
-              {model.isGuarded && ", or sign in with another token"}.
-            </p>
-          ))}
-        {tab !== "events" && isSystemChannel(channel) && (
-          <p class="empty hint">
-            System channels have no members and no settings.
-          </p>
-        )}
-        {tab === "members" && !isSystemChannel(channel) && (
-          <Members channel={channel} isAllowed={may(model.rights, "presence", channel)} />
-        )}
-        {tab === "settings" && !isSystemChannel(channel) && (
-          <Settings
-            channel={channel}
-            isVisible={isReadable || may(model.rights, "manage", channel)}
-            isAllowed={may(model.rights, "manage", channel)}
-            onDelete={() => {
-              model.tab.value = "events";
-              model.reload();
-            }}
-          />
-        )}
+        {tab === "events"
+          ? <EventsTab model={model} channel={channel} feed={feed} />
+          : isSystemChannel(channel)
+          ? <p class="empty hint">System channels have no members and no settings.</p>
+          : tab === "members"
+          ? <Members channel={channel} isAllowed={may(model.rights, "presence", channel)} />
+          : <SettingsTab model={model} channel={channel} />}
       </div>
     </section>
   );
 }
 
-/** A channel without events, and what brings the first. */
+function EventsTab({ model, channel, feed }: FeedViewProps): JSX.Element {
+  if (!mayRead(model.rights, channel)) {
+    return (
+      <p class="empty hint">
+        You don't have permission to read <code>{channel}</code>. Choose another channel
+        {model.isGuarded && ", or sign in with another token"}.
+      </p>
+    );
+  }
+  return (
+    <>
+      <ConnectionBar model={model} feed={feed} />
+      <EventList
+        key={feed}
+        feed={feed}
+        selected={model.selected.value?.key}
+        onSelect={(row) => model.select(row)}
+      >
+        <EmptyChannel model={model} channel={channel} />
+      </EventList>
+    </>
+  );
+}
+
+function SettingsTab({ model, channel }: ViewProps): JSX.Element {
+  const isAllowed = may(model.rights, "manage", channel);
+  return (
+    <Settings
+      channel={channel}
+      isVisible={isAllowed || mayRead(model.rights, channel)}
+      isAllowed={isAllowed}
+      onDelete={() => {
+        model.tab.value = "events";
+        model.reload();
+      }}
+    />
+  );
+}
+
+/** Explains how to publish to a channel without events, and how to read it. */
 function EmptyChannel({ model, channel }: ViewProps): JSX.Element {
   const { rights, isGuarded } = model;
   const mayPublish = may(rights, "publish", channel) && !isSystemChannel(channel);
@@ -154,7 +162,7 @@ function SideView({ model, channel }: ViewProps): JSX.Element {
   return (
     <aside class="side" aria-label="Publish and inspect">
       <header class="channel-head">
-        <BackButton model={model} says={formatName(channel)} />
+        <BackButton model={model} label={formatName(channel)} />
         <Tabs
           label="Publish or inspect"
           panel="side-panel"
@@ -165,7 +173,7 @@ function SideView({ model, channel }: ViewProps): JSX.Element {
       </header>
       <div id="side-panel" class="panel scrolled" role="tabpanel" aria-labelledby={`tab-${side}`}>
         {side === "row" && <Inspector row={model.selected.value} isGuarded={model.isGuarded} />}
-        {/* What was typed stays while an event is looked at. */}
+        {/* Hidden, not removed, to keep what was typed. */}
         <div hidden={side !== "publish"}>
           {may(model.rights, "publish", channel) && !isSystemChannel(channel)
             ? <PublishForm channel={channel} />
@@ -177,14 +185,14 @@ function SideView({ model, channel }: ViewProps): JSX.Element {
 }
 
 function BackButton(
-  { model, says }: { readonly model: ConsoleModel; readonly says: string },
+  { model, label }: { readonly model: ConsoleModel; readonly label: string },
 ): JSX.Element {
   return (
     <button type="button" class="bare back" onClick={() => model.back()}>
       <svg viewBox="0 0 12 12" width="12" height="12" aria-hidden="true">
         <path d="M7.5 2 3.5 6l4 4" />
       </svg>
-      <span class="ellipsis">{says}</span>
+      <span class="ellipsis">{label}</span>
     </button>
   );
 }

@@ -10,19 +10,19 @@ import { eventOf } from "./event_text.ts";
 import type { Rights } from "../rights.ts";
 import { parsePosition, type TimelineRow } from "./timeline.ts";
 
-/** How long an event is looked at before the URL names it, in ms. Met: browsers' own limits. */
+/** Delay before the URL names a selected event. Browsers limit how often a URL may change. */
 const URL_DELAY_MS = 200;
 
-/** What the server gives the island: plain JSON. */
+/** What the server passes to the island: plain JSON. */
 export interface ConsoleProps {
   readonly channels: ChannelsPage;
-  /** None where there is nothing that the visitor may read. */
+  /** Undefined if the visitor can't read any channel. */
   readonly channel?: string;
-  /** Whether the URL names it. */
+  /** Whether the URL names the channel. */
   readonly isChosen: boolean;
   /** The offset of the event that the URL names. */
   readonly event?: string | undefined;
-  /** What the channel has already; none where it may not be read. */
+  /** The channel's newest events; undefined if the visitor can't read it. */
   readonly content?: {
     readonly first: string | null;
     readonly events: readonly WireEvent[];
@@ -35,10 +35,10 @@ export interface ConsoleProps {
 
 export type ChannelTab = "events" | "members" | "settings";
 export type SideTab = "publish" | "row";
-/** What a phone shows of it all. */
+/** The column that a phone shows. */
 export type PhoneLevel = "channels" | "channel" | "side";
 
-/** What the console shows. */
+/** The state of the console page. */
 export class ConsoleModel {
   readonly list: ChannelListModel;
   readonly rights: Rights;
@@ -49,7 +49,7 @@ export class ConsoleModel {
   readonly side = signal<SideTab>("publish");
   readonly level = signal<PhoneLevel>("channels");
   readonly selected = signal<TimelineRow>();
-  /** The only one that may be used; empty: whichever works best. */
+  /** The only allowed transport; empty: all of them. */
   readonly transport = signal<TransportName | "">("");
   #isRunning = false;
   #unwatchState: (() => void) | undefined;
@@ -70,7 +70,7 @@ export class ConsoleModel {
     if (event !== undefined) this.#selectOffset(event);
   }
 
-  /** Goes live, until the answer is called. Only in a browser. */
+  /** Starts reading and polling. Returns a function that stops both. Only in a browser. */
   start(): () => void {
     this.#isRunning = true;
     this.#unwatchFeed = this.feed.value?.version.subscribe(() => this.#updateSelected());
@@ -93,7 +93,7 @@ export class ConsoleModel {
     };
   }
 
-  /** Shows a channel, and says so in the URL. */
+  /** Shows a channel and puts it into the URL. */
   open(channel: string): void {
     if (channel !== this.channel.value || this.level.value !== "channel") {
       clearTimeout(this.#urlTimer);
@@ -102,7 +102,7 @@ export class ConsoleModel {
     this.#followUrl();
   }
 
-  /** Where a phone goes from here: to the list, or from what is beside the channel to it. */
+  /** Goes back one column on a phone: from the side panel to the channel, or to the list. */
   back(): void {
     if (this.level.value === "side") {
       if (isSide(history.state)) history.back();
@@ -127,7 +127,7 @@ export class ConsoleModel {
     this.#showSide(side, isPhone());
   }
 
-  /** Reads the channel behind a cursor, `earliest` or `latest`, as a subscriber would. */
+  /** Reads the channel after a cursor, `earliest` or `latest`, as a subscriber would. */
   readFrom(after: string): void {
     const channel = this.channel.value;
     if (channel === undefined) return;
@@ -135,7 +135,7 @@ export class ConsoleModel {
     this.#attach(pageClient());
   }
 
-  /** The channel anew, with all that it has. */
+  /** Reads the channel again with all its events. */
   reload(): void {
     const channel = this.channel.value;
     if (channel === undefined) return;
@@ -144,7 +144,7 @@ export class ConsoleModel {
     void this.list.refresh();
   }
 
-  /** Allows one transport only, or all. */
+  /** Allows only one transport, or all. */
   useTransport(transport: TransportName | ""): void {
     this.transport.value = transport;
     this.#attach(replaceClient(transport === "" ? undefined : [transport]));
@@ -157,7 +157,7 @@ export class ConsoleModel {
     this.level.value = "side";
   }
 
-  /** What the URL says. */
+  /** Shows what the URL names. */
   #followUrl(): void {
     const asked = new URLSearchParams(location.search);
     const channel = asked.get("channel") ?? undefined;
@@ -172,14 +172,14 @@ export class ConsoleModel {
     this.#attach(pageClient());
   }
 
-  /** Looks at the event of an offset, which is read if it is there. */
+  /** Selects the event with an offset before it is read. */
   #selectOffset(offset: string): void {
     if (parsePosition(offset) === undefined) return;
     this.selected.value = { kind: "unread", key: offset };
     this.side.value = "row";
   }
 
-  /** What was chosen before it was read is looked at again. */
+  /** Replaces a selection that was not read yet once its event is known. */
   #updateSelected(): void {
     const [row, place] = [this.selected.peek(), parsePosition(this.selected.peek()?.key ?? "")];
     if (row?.kind !== "unread" || place === undefined) return;
@@ -210,7 +210,7 @@ export class ConsoleModel {
     if (!this.#isRunning) return;
     this.#unwatchState?.();
     this.#unwatchState = weir.state.subscribe((state) => {
-      // Who is signed out asks for nothing until somebody signs in.
+      // A visitor who was signed out polls nothing until the next sign-in.
       if (signedOutReason(state) !== undefined) this.list.stop();
       else if (state.status === "open") this.list.start();
     });
@@ -218,7 +218,7 @@ export class ConsoleModel {
   }
 }
 
-/** The page of a channel, and of one event of it. */
+/** Returns the URL of a channel, or of one of its events. */
 export function linkTo(channel: string, offset = ""): string {
   const event = parsePosition(offset) === undefined ? {} : { event: offset };
   return `?${new URLSearchParams({ channel, ...event })}`;

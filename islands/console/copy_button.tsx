@@ -1,39 +1,39 @@
 import type { JSX } from "preact";
 import { useEffect, useState } from "preact/hooks";
 
-/** How long it says that it has copied, in ms. */
+/** How long the button confirms that it copied the text. */
 const SHOWN_MS = 1_500;
 
 interface CopyButtonProps {
   readonly text: string;
-  /** What it copies, for who doesn't see where it is. */
+  /** Names what it copies, for screen readers. */
   readonly what: string;
   /** @default "Copy" */
-  readonly says?: string;
+  readonly label?: string;
 }
 
-/** Puts a text into the clipboard. */
-export function CopyButton({ text, what, says = "Copy" }: CopyButtonProps): JSX.Element {
-  const [said, setSaid] = useState<string>();
+/** Copies a text to the clipboard. */
+export function CopyButton({ text, what, label = "Copy" }: CopyButtonProps): JSX.Element {
+  const [message, setMessage] = useState<string>();
   useEffect(() => {
-    if (said === undefined) return;
-    const timer = setTimeout(() => setSaid(undefined), SHOWN_MS);
+    if (message === undefined) return;
+    const timer = setTimeout(() => setMessage(undefined), SHOWN_MS);
     return () => clearTimeout(timer);
-  }, [said]);
+  }, [message]);
 
   async function copy(): Promise<void> {
     try {
       await navigator.clipboard.writeText(text);
-      setSaid("Copied");
+      setMessage("Copied");
     } catch {
-      // A page that is neither on localhost nor HTTPS has no clipboard.
-      setSaid("Copy is blocked: select the text");
+      // Only pages on localhost or HTTPS can write to the clipboard.
+      setMessage("Copy is blocked: select the text");
     }
   }
 
   return (
     <button type="button" class="bare copy" onClick={() => void copy()}>
-      <span aria-live="polite">{said ?? says}</span>
+      <span aria-live="polite">{message ?? label}</span>
       <span class="hidden-visually">{what}</span>
     </button>
   );

@@ -9,18 +9,18 @@ import type { TimelineRow } from "./timeline.ts";
 import { VirtualList } from "./virtual_list.tsx";
 
 const TYPES_ID = "types-seen";
-/** How long a filter is typed at before it is tried, in ms. */
+/** Delay between the last key press and the filter. */
 const FILTER_DELAY_MS = 150;
 
 interface EventListProps {
   readonly feed: ChannelFeed;
   readonly selected: string | undefined;
   readonly onSelect: (row: TimelineRow) => void;
-  /** What is shown where there are no events. */
+  /** Shown if there are no events. */
   readonly children: JSX.Element;
 }
 
-/** A channel's events, live and back to the first, and a filter over them. */
+/** Lists a channel's events, live and back to the first, with a filter. */
 export function EventList(
   { feed, selected, onSelect, children }: EventListProps,
 ): JSX.Element {
@@ -47,9 +47,9 @@ export function EventList(
               label={`Events of ${feed.channel}`}
               isFollowing={isFollowing}
               selected={selected}
-              draw={(row) => <EventRow row={row} />}
+              renderRow={(row) => <EventRow row={row} />}
               onSelect={onSelect}
-              want={(start, end) => feed.setVisibleRange(start, end)}
+              onRange={(start, end) => feed.setVisibleRange(start, end)}
             />
           )}
         {!isFollowing.value && rows.length > 0 && (
@@ -69,7 +69,7 @@ export function EventList(
   );
 }
 
-/** Rows that came since the list last followed. */
+/** Counts the rows that arrived since the list last followed. */
 function useUnseen(length: number, isFollowing: boolean, rows: object): number {
   const seen = useRef(length);
   const of = useRef(rows);
@@ -136,7 +136,7 @@ interface SearchStateProps {
   readonly unsearched: number;
 }
 
-/** How far the filter has looked, and the way further back. */
+/** Shows how much was searched and searches older events. */
 function SearchState({ feed, found, unsearched }: SearchStateProps): JSX.Element {
   const isSearching = feed.isSearching.value;
   return (
@@ -152,7 +152,7 @@ function SearchState({ feed, found, unsearched }: SearchStateProps): JSX.Element
           disabled={isSearching}
           onClick={() => void feed.searchBack()}
         >
-          {isSearching ? "Searching" : "Search further back"}
+          {isSearching ? "Searching…" : "Search further back"}
         </button>
       )}
     </p>

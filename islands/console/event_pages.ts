@@ -1,21 +1,21 @@
 import type { WeirEvent } from "../../lib/client/api.ts";
 
-/** Places of the log that are kept, and read, together. */
+/** Log positions per page. Pages are read and evicted as a whole. */
 export const PAGE_EVENTS = 100;
-/** Events in memory. Met: a page that is open for days. */
+/** Events in memory. Guards against a page that is open for days. */
 export const MAX_EVENTS = 100_000;
-/** What they take, as {@link sizeOf} reckons, in bytes. Met: the same, with large events. */
+/** Bytes in memory by the estimate of {@link sizeOf}. Guards against large events. */
 export const MAX_BYTES = 64 * 1024 ** 2;
-/** What an event takes beside its data, in bytes. */
+/** Estimated bytes of an event without its data. */
 const EVENT_BYTES = 400;
 
-/** A place in the log: of an event, wherever that is. */
+/** A position in a channel's log. */
 export interface LogPosition {
   readonly epoch: string;
   readonly sequence: number;
 }
 
-/** What is known of a place: its event, `null`: it is gone, `undefined`: nothing yet. */
+/** What is known about a position: its event, `null` if that is gone, `undefined` if unread. */
 export type KnownEvent = WeirEvent | null | undefined;
 
 interface EventPage {
@@ -29,7 +29,7 @@ export interface EventPagesLimits {
   readonly bytes?: number;
 }
 
-/** Events by their place. Past its limits it forgets the pages that were looked at longest ago. */
+/** Events by position. Past the limits, the least recently used pages are evicted. */
 export class EventPages {
   readonly #pages = new Map<string, EventPage>();
   readonly #maxEvents: number;
@@ -61,7 +61,7 @@ export class EventPages {
     this.#evict();
   }
 
-  /** It is looked at: kept before those that aren't. */
+  /** Marks the position's page as recently used. */
   touch(place: LogPosition): void {
     if (this.#pages.has(keyOf(place))) this.#usePage(place);
   }
@@ -71,7 +71,7 @@ export class EventPages {
     const page = this.#pages.get(key) ?? { known: [], events: 0, bytes: 0 };
     if (key === this.#newest) return page;
     this.#pages.delete(key);
-    this.#pages.set(key, page); // a Map goes by insertion
+    this.#pages.set(key, page); // a Map keeps the order of insertion
     this.#newest = key;
     return page;
   }
@@ -106,7 +106,7 @@ function indexOf({ sequence }: LogPosition): number {
 
 const sizes = new WeakMap<WeirEvent, number>();
 
-/** About what an event takes in memory, in bytes. */
+/** Estimates the bytes that an event takes in memory. */
 function sizeOf(event: WeirEvent): number {
   let size = sizes.get(event);
   if (size === undefined) sizes.set(event, size = EVENT_BYTES + dataSize(event.data));

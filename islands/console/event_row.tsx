@@ -4,7 +4,7 @@ import { formatClock, formatCount, formatName } from "../format.ts";
 import { previewOf } from "./event_text.ts";
 import { parsePosition, type TimelineRow } from "./timeline.ts";
 
-/** One line of the list. */
+/** Renders the content of one row. */
 export function EventRow({ row }: { readonly row: TimelineRow }): JSX.Element {
   switch (row.kind) {
     case "event":

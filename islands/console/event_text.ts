@@ -2,13 +2,13 @@ import type { WeirEvent } from "../../lib/client/api.ts";
 import type { WireEvent } from "../../lib/shared/event.ts";
 import { formatName } from "../format.ts";
 
-/** Characters of an event's data in a line. */
+/** Characters of an event's data that a row shows. */
 const PREVIEW_CHARS = 240;
-/** Bytes of a dump. Met: a page that draws a megabyte of hex. */
+/** Bytes of a hex dump. Guards against laying out a megabyte of hex. */
 export const MAX_DUMP_BYTES = 4_096;
 const LINE_BYTES = 16;
 
-/** Any data as text on its way to a search or a line: JSON, the text itself, bytes in hex. */
+/** Converts data to text for searches and previews: JSON, the text itself, or bytes in hex. */
 export function textOf(data: unknown): string {
   if (typeof data === "string") return data;
   if (data instanceof Uint8Array) return hexOf(data.subarray(0, PREVIEW_CHARS));
@@ -17,7 +17,7 @@ export function textOf(data: unknown): string {
 
 const previews = new WeakMap<object, string>();
 
-/** The beginning of the data on one line. */
+/** Returns the start of the data on one line. */
 export function previewOf(event: Pick<WeirEvent, "data">): string {
   let preview = previews.get(event);
   if (preview === undefined) {
@@ -34,7 +34,7 @@ export function hexOf(bytes: Uint8Array): string {
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
-/** Lines of place, 16 bytes in hex, and those that are ASCII. */
+/** Formats a hex dump: lines of a position, 16 bytes in hex, and the same as ASCII. */
 export function dumpOf(bytes: Uint8Array): string {
   const lines: string[] = [];
   for (let at = 0; at < Math.min(bytes.length, MAX_DUMP_BYTES); at += LINE_BYTES) {
@@ -51,7 +51,7 @@ export function dumpOf(bytes: Uint8Array): string {
   return lines.join("\n");
 }
 
-/** The event as the client has it, of what the server rendered the page with. */
+/** Converts an event from the page's props to the client's form. */
 export function eventOf(wire: WireEvent): WeirEvent {
   const { encoding, data, ...members } = wire;
   return {

@@ -8,10 +8,10 @@ import {
   type TimelineRows,
 } from "./timeline.ts";
 
-/** Lines that one look goes through. Met: a page that stands still while a long log is searched. */
+/** Events per step of a search. Guards against a page that freezes while it searches a long log. */
 const SEARCH_EVENTS = 1_000;
 
-/** What is looked for; an empty text finds all. Case doesn't matter. */
+/** What to search for. An empty text matches everything. Case is ignored. */
 export interface EventFilter {
   readonly type: string;
   readonly text: string;
@@ -23,15 +23,15 @@ export function isFiltering({ type, text }: EventFilter): boolean {
   return type !== "" || text !== "";
 }
 
-/** The lines of a timeline that a filter lets through. Gaps and what the connection does always. */
+/** The rows of a timeline that pass a filter. Gaps and connection notices always pass. */
 export class FilteredRows implements TimelineRows {
   readonly #timeline: Timeline;
   readonly #filter: EventFilter;
   #found: (string | Notice)[] = [];
-  /** The line that was looked at last on the way back; all behind it are done. */
+  /** The oldest row that was searched. All rows after it were searched too. */
   #reached: number;
 
-  /** Goes back through all that is in memory. */
+  /** Searches everything that is in memory. */
   constructor(timeline: Timeline, filter: EventFilter) {
     this.#timeline = timeline;
     this.#filter = { type: filter.type.toLowerCase(), text: filter.text.toLowerCase() };
@@ -43,7 +43,7 @@ export class FilteredRows implements TimelineRows {
     return this.#found.length;
   }
 
-  /** Lines that were not looked at, as they aren't in memory. */
+  /** Rows that were not searched because they are not in memory. */
   get unsearched(): number {
     return this.#reached;
   }
@@ -61,12 +61,12 @@ export class FilteredRows implements TimelineRows {
     );
   }
 
-  /** Looks at the line that the timeline has just been given. */
+  /** Searches a row that was just added to the timeline. */
   push(row: TimelineRow): void {
     if (this.#isMatch(row)) this.#found.push(refOf(row));
   }
 
-  /** Looks at older lines, down to the first that isn't in memory. */
+  /** Searches older rows up to the first that is not in memory. */
   goBack(): void {
     const found: (string | Notice)[] = [];
     while (this.#reached > 0) {
@@ -78,7 +78,7 @@ export class FilteredRows implements TimelineRows {
     if (found.length > 0) this.#found = [...found.reverse(), ...this.#found];
   }
 
-  /** What is to be read before it can go further back; none: it is at the beginning. */
+  /** Returns what to read before the search can continue; undefined at the start of the channel. */
   next(): { readonly before: string; readonly limit: number } | undefined {
     const place = parsePosition(this.#timeline.at(this.#reached - 1)?.key ?? "");
     if (place === undefined) return undefined;
@@ -89,7 +89,7 @@ export class FilteredRows implements TimelineRows {
     };
   }
 
-  /** Lines were removed from the timeline's beginning. */
+  /** Adjusts to rows that were removed from the timeline's start. */
   shift(count: number): void {
     this.#reached = Math.max(0, this.#reached - count);
   }

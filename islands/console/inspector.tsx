@@ -10,7 +10,7 @@ import { Snippets } from "./snippet_list.tsx";
 import { clientPublish, clientRead, curlPublish, curlRead } from "./snippets.ts";
 import type { TimelineRow } from "./timeline.ts";
 
-/** Characters of data that are drawn. Met: a page that lays out a megabyte of text. */
+/** Characters of data that are shown. Guards against laying out a megabyte of text. */
 const MAX_TEXT_CHARS = 50_000;
 
 interface InspectorProps {
@@ -18,7 +18,7 @@ interface InspectorProps {
   readonly isGuarded: boolean;
 }
 
-/** All about one line of the list. */
+/** Shows the details of one row. */
 export function Inspector({ row, isGuarded }: InspectorProps): JSX.Element {
   switch (row?.kind) {
     case "event":
@@ -69,7 +69,7 @@ function EventDetails({ event, isGuarded }: EventDetailsProps): JSX.Element {
       <div class="row">
         <h3>Event</h3>
         <span class="end">
-          <CopyButton text={link} what="to this event" says="Copy link" />
+          <CopyButton text={link} what="to this event" label="Copy link" />
         </span>
       </div>
       <Fields
@@ -174,10 +174,10 @@ function Data({ data }: { readonly data: unknown }): JSX.Element {
   );
 }
 
-/** A string, perhaps a member's name; a number; a word. */
+/** Matches a string, with a colon if it is a property name; a number; a keyword. */
 const TOKEN = /("(?:[^"\\]|\\.)*")(\s*:)?|(-?\d[\d.eE+-]*)|\b(true|false|null)\b/g;
 
-/** JSON with its strings, numbers and names told apart. */
+/** Highlights the strings, numbers and property names of JSON. */
 function Json({ text }: { readonly text: string }): JSX.Element {
   const parts: (JSX.Element | string)[] = [];
   let end = 0;

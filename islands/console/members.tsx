@@ -8,11 +8,11 @@ import { previewOf } from "./event_text.ts";
 
 interface MembersProps {
   readonly channel: string;
-  /** Whether the visitor has the right to. */
+  /** Whether the visitor has the right `presence`. */
   readonly isAllowed: boolean;
 }
 
-/** Who is in the channel. */
+/** Lists the members of the channel. */
 export function Members({ channel, isAllowed }: MembersProps): JSX.Element {
   if (!isAllowed) {
     return (

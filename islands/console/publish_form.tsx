@@ -7,12 +7,12 @@ interface PublishFormProps {
   readonly channel: string;
 }
 
-/** Publishes one event to the channel, and says what became of it. */
+/** Publishes one event to the channel and shows the result. */
 export function PublishForm({ channel }: PublishFormProps): JSX.Element {
   const [outcome, setOutcome] = useState<FormOutcome>();
   const [isSending, setSending] = useState(false);
   const [isEphemeral, setEphemeral] = useState(false);
-  // One id until there is an answer: who presses again after a failure doesn't publish twice.
+  // Kept until the event is stored, so that a second try after a failure doesn't publish it twice.
   const id = useRef("");
 
   async function submit(form: HTMLFormElement): Promise<void> {
@@ -44,30 +44,8 @@ export function PublishForm({ channel }: PublishFormProps): JSX.Element {
         <span>Data</span>
         <textarea name="data" rows={6} spellcheck={false}>{`{"hello":"world"}`}</textarea>
       </label>
-      <fieldset class="choice">
-        <legend class="hidden-visually">Format</legend>
-        <label>
-          <input type="radio" name="format" value="json" defaultChecked /> JSON
-        </label>
-        <label>
-          <input type="radio" name="format" value="text" /> Text
-        </label>
-        <label>
-          <input
-            type="checkbox"
-            name="ephemeral"
-            checked={isEphemeral}
-            onChange={({ currentTarget }) => setEphemeral(currentTarget.checked)}
-          />{" "}
-          Ephemeral
-        </label>
-      </fieldset>
-      <div class="pairs">
-        <Field name="type" label="Type" placeholder="message" />
-        <Field name="key" label="Key" isOff={isEphemeral} />
-        <Field name="id" label="Id" isOff={isEphemeral} placeholder="random" />
-        <Field name="ttl" label="Time to live, seconds" isOff={isEphemeral} inputMode="numeric" />
-      </div>
+      <FormatChoice isEphemeral={isEphemeral} onEphemeral={setEphemeral} />
+      <OptionFields isEphemeral={isEphemeral} />
       <div class="row">
         <button type="submit" disabled={isSending}>Publish</button>
         <small>
@@ -84,17 +62,61 @@ export function PublishForm({ channel }: PublishFormProps): JSX.Element {
   );
 }
 
+interface FormatChoiceProps {
+  readonly isEphemeral: boolean;
+  readonly onEphemeral: (isEphemeral: boolean) => void;
+}
+
+function FormatChoice({ isEphemeral, onEphemeral }: FormatChoiceProps): JSX.Element {
+  return (
+    <fieldset class="choice">
+      <legend class="hidden-visually">Format</legend>
+      <label>
+        <input type="radio" name="format" value="json" defaultChecked /> JSON
+      </label>
+      <label>
+        <input type="radio" name="format" value="text" /> Text
+      </label>
+      <label>
+        <input
+          type="checkbox"
+          name="ephemeral"
+          checked={isEphemeral}
+          onChange={({ currentTarget }) => onEphemeral(currentTarget.checked)}
+        />{" "}
+        Ephemeral
+      </label>
+    </fieldset>
+  );
+}
+
+function OptionFields({ isEphemeral }: { readonly isEphemeral: boolean }): JSX.Element {
+  return (
+    <div class="pairs">
+      <Field name="type" label="Type" placeholder="message" />
+      <Field name="key" label="Key" isDisabled={isEphemeral} />
+      <Field name="id" label="Id" isDisabled={isEphemeral} placeholder="random" />
+      <Field
+        name="ttl"
+        label="Time to live, seconds"
+        isDisabled={isEphemeral}
+        inputMode="numeric"
+      />
+    </div>
+  );
+}
+
 interface FieldProps {
   readonly name: string;
   readonly label: string;
   readonly placeholder?: string;
   readonly inputMode?: "numeric";
-  /** An ephemeral event has none. */
-  readonly isOff?: boolean;
+  /** Whether the field doesn't apply: ephemeral events have no key, id or time to live. */
+  readonly isDisabled?: boolean;
 }
 
 function Field(
-  { name, label, placeholder = "none", inputMode, isOff = false }: FieldProps,
+  { name, label, placeholder = "none", inputMode, isDisabled = false }: FieldProps,
 ): JSX.Element {
   return (
     <label class="field">
@@ -104,7 +126,7 @@ function Field(
         autocomplete="off"
         spellcheck={false}
         placeholder={placeholder}
-        disabled={isOff}
+        disabled={isDisabled}
         {...inputMode !== undefined && { inputMode }}
       />
     </label>

@@ -1,6 +1,6 @@
 import { type ApiResult, channelPath, request } from "./requests.ts";
 
-/** An event as it was typed. Empty: not given. */
+/** An event as it was typed. Empty fields are not set. */
 export interface EventInput {
   readonly data: string;
   readonly format: "json" | "text";
@@ -23,10 +23,10 @@ interface Acknowledgement {
 }
 
 /**
- * Publishes what was typed, byte for byte: parsing it first would change numbers that no number
- * here holds.
+ * Publishes what was typed byte for byte. Parsing it first would change numbers that JavaScript
+ * can't represent.
  *
- * @param id where none was typed: the same for each try of the same event.
+ * @param id used if none was typed. Pass the same one for each try of the same event.
  */
 export async function publishInput(
   channel: string,
@@ -42,7 +42,7 @@ export async function publishInput(
   return outcomeOf(answer, typed.isEphemeral);
 }
 
-/** What the server can't say, since it would never get it. */
+/** Finds faults that would prevent the request from being sent. */
 function faultOf({ type, key, id }: EventInput): string | undefined {
   for (const [name, text] of [["type", type], ["key", key], ["id", id]]) {
     if (/[^\x20-\x7e]/.test(text ?? "")) {

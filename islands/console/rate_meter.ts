@@ -1,7 +1,7 @@
-/** Seconds that a rate is the mean of. */
+/** A rate is the mean of this many seconds. */
 const SPAN = 5;
 
-/** How many a second, over the last whole seconds. */
+/** Measures events per second over the last full seconds. */
 export class RateMeter {
   readonly #counts: number[] = [0];
 
@@ -9,7 +9,7 @@ export class RateMeter {
     this.#counts[0] = (this.#counts[0] ?? 0) + 1;
   }
 
-  /** To be called each second. Answers the rate. */
+  /** Returns the rate. Call it once a second. */
   tick(): number {
     const counted = this.#counts.slice(0, SPAN);
     this.#counts.unshift(0);

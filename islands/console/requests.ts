@@ -1,16 +1,16 @@
-/** What the server answered, or a sentence about why not. */
+/** The server's response, or a sentence about what went wrong. */
 export type ApiResult<T> =
   | { readonly ok: true; readonly body: T }
   | {
     readonly ok: false;
-    /** 0: there was no answer. */
+    /** 0 if the server did not respond. */
     readonly status: number;
     readonly detail: string;
-    /** Milliseconds that the server asks to wait. */
-    readonly retryAfter: number;
+    /** Milliseconds that the server asks to wait before the next request. */
+    readonly retryAfterMs: number;
   };
 
-/** A request to the page's own server, by the session's cookie. */
+/** Sends a request to the page's server with the session cookie. */
 export async function request<T>(
   method: string,
   path: string,
@@ -21,20 +21,20 @@ export async function request<T>(
     const text = await response.text();
     const body = text === "" ? undefined : JSON.parse(text);
     if (response.ok) return { ok: true, body };
-    const retryAfter = 1_000 * Number(response.headers.get("Retry-After") ?? 0);
-    return { ok: false, status: response.status, detail: String(body?.detail), retryAfter };
+    const retryAfterMs = 1_000 * Number(response.headers.get("Retry-After") ?? 0);
+    return { ok: false, status: response.status, detail: String(body?.detail), retryAfterMs };
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);
     return {
       ok: false,
       status: 0,
       detail: `The server did not respond: ${reason}.`,
-      retryAfter: 0,
+      retryAfterMs: 0,
     };
   }
 }
 
-/** One channel's figures, as `GET /v1/channels/{channel}` has them. */
+/** A channel's figures, as `GET /v1/channels/{channel}` returns them. */
 export interface ChannelFigures {
   readonly channel: string;
   readonly created: string;

@@ -2,18 +2,18 @@ import type { JSX } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { formatBytes, formatClock, formatCount, formatDate, formatDuration } from "../format.ts";
 import type { FormOutcome } from "./publishing.ts";
-import { type ChannelFigures, channelPath, request } from "./requests.ts";
+import { type ChannelFigures, channelPath, request, type RetentionFigures } from "./requests.ts";
 
 interface SettingsProps {
   readonly channel: string;
-  /** Whether the visitor may see them. */
+  /** Whether the visitor may see the settings. */
   readonly isVisible: boolean;
-  /** Whether the visitor may change them. */
+  /** Whether the visitor may change the settings. */
   readonly isAllowed: boolean;
   readonly onDelete: () => void;
 }
 
-/** What the channel has and keeps, and its end. */
+/** Shows how much the channel stores, sets its retention and deletes it. */
 export function Settings({ channel, isVisible, isAllowed, onDelete }: SettingsProps): JSX.Element {
   const [figures, setFigures] = useState<ChannelFigures>();
   const [problem, setProblem] = useState<string>();
@@ -135,17 +135,8 @@ function Retention({ channel, figures, onChange }: RetentionProps): JSX.Element 
       <p class="outcome">
         The oldest events are dropped first. Leave empty for the server default.
       </p>
-      {/* Other values are other fields: what was typed into these is done. */}
-      <div key={JSON.stringify(kept)} class="triples">
-        <Limit
-          name="age"
-          label="Age, in seconds"
-          value={kept?.age}
-          says={(age) => formatDuration(age * 1_000)}
-        />
-        <Limit name="events" label="Events" value={kept?.events} says={formatCount} />
-        <Limit name="bytes" label="Bytes" value={kept?.bytes} says={formatBytes} />
-      </div>
+      {/* The key resets the fields when the stored values change. */}
+      <Limits key={JSON.stringify(kept)} retention={kept} />
       <div class="row">
         <button type="submit">{figures === undefined ? "Create channel" : "Save"}</button>
         {figures !== undefined && (
@@ -161,14 +152,29 @@ function Retention({ channel, figures, onChange }: RetentionProps): JSX.Element 
   );
 }
 
+function Limits({ retention }: { readonly retention: RetentionFigures | undefined }): JSX.Element {
+  return (
+    <div class="triples">
+      <Limit
+        name="age"
+        label="Age, in seconds"
+        value={retention?.age}
+        format={(age) => formatDuration(age * 1_000)}
+      />
+      <Limit name="events" label="Events" value={retention?.events} format={formatCount} />
+      <Limit name="bytes" label="Bytes" value={retention?.bytes} format={formatBytes} />
+    </div>
+  );
+}
+
 interface LimitProps {
   readonly name: string;
   readonly label: string;
   readonly value: number | undefined;
-  readonly says: (value: number) => string;
+  readonly format: (value: number) => string;
 }
 
-function Limit({ name, label, value, says }: LimitProps): JSX.Element {
+function Limit({ name, label, value, format }: LimitProps): JSX.Element {
   const [typed, setTyped] = useState(value);
   return (
     <label class="field">
@@ -182,7 +188,7 @@ function Limit({ name, label, value, says }: LimitProps): JSX.Element {
         onInput={({ currentTarget }) =>
           setTyped(currentTarget.value === "" ? undefined : currentTarget.valueAsNumber)}
       />
-      <small>{typed === undefined || Number.isNaN(typed) ? "server default" : says(typed)}</small>
+      <small>{typed === undefined || Number.isNaN(typed) ? "server default" : format(typed)}</small>
     </label>
   );
 }

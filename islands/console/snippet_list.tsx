@@ -5,13 +5,13 @@ import type { SnippetTarget } from "./snippets.ts";
 
 interface SnippetsProps {
   readonly isGuarded: boolean;
-  /** Titles, and commands or programs for the page's own server; undefined: there is none. */
+  /** Returns titles with commands or programs for the page's server. Undefined ones are skipped. */
   readonly snippets: (target: SnippetTarget) => readonly (readonly [string, string | undefined])[];
-  /** Whether they are unfolded from the start. */
+  /** Whether the snippets are unfolded at first. */
   readonly isOpen?: boolean;
 }
 
-/** Commands and programs to copy. They stand there once the page knows where it is from. */
+/** Shows commands and programs to copy, once the page knows its origin. */
 export function Snippets({ isGuarded, snippets, isOpen = false }: SnippetsProps): JSX.Element {
   const [origin, setOrigin] = useState<string>();
   useEffect(() => setOrigin(location.origin), []);
@@ -19,7 +19,7 @@ export function Snippets({ isGuarded, snippets, isOpen = false }: SnippetsProps)
     <section class="snippets" aria-label="Snippets">
       {isGuarded && (
         <p class="outcome">
-          Put your token in place of <code>$TOKEN</code>.
+          Replace <code>$TOKEN</code> with your token.
         </p>
       )}
       {origin !== undefined && snippets({ origin, isGuarded }).map(([title, text]) =>

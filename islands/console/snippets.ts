@@ -1,22 +1,24 @@
 import type { WeirEvent } from "../../lib/client/api.ts";
 import { offsetOf, parsePosition } from "./timeline.ts";
 
-/** Characters of data in a command. Met: one that no shell takes. */
+/** Characters of data in a command. Guards against commands too long for a shell. */
 const MAX_DATA_CHARS = 16_384;
 const DEFAULT_TYPE = "message";
 
-/** Where the commands go. */
+/** The server that snippets address. */
 export interface SnippetTarget {
   /** `http://127.0.0.1:8000` */
   readonly origin: string;
-  /** A credential is needed: its place is held by `$TOKEN`, it never stands there itself. */
+  /**
+   * Whether a credential is needed. Snippets contain the placeholder `$TOKEN`, never a credential.
+   */
   readonly isGuarded: boolean;
 }
 
-/** What of an event is published again. */
+/** The parts of an event that a copy has. */
 type Publishable = Pick<WeirEvent, "channel" | "data" | "contentType" | "type" | "key">;
 
-/** A command that reads the channel, this event first. */
+/** Returns a command that reads the channel from this event on. */
 export function curlRead({ channel, offset }: WeirEvent, target: SnippetTarget): string {
   return command([
     "curl -N",
@@ -27,7 +29,7 @@ export function curlRead({ channel, offset }: WeirEvent, target: SnippetTarget):
   ]);
 }
 
-/** A command that reads all that the channel has, and what comes. */
+/** Returns a command that reads all events of the channel and then follows it. */
 export function curlFollow(channel: string, target: SnippetTarget): string {
   return command([
     "curl -N",
@@ -37,7 +39,7 @@ export function curlFollow(channel: string, target: SnippetTarget): string {
   ]);
 }
 
-/** A command that publishes a first event. */
+/** Returns a command that publishes a first event. */
 export function curlFirst(channel: string, target: SnippetTarget): string | undefined {
   const data = { hello: "world" };
   return curlPublish(
@@ -47,8 +49,8 @@ export function curlFirst(channel: string, target: SnippetTarget): string | unde
 }
 
 /**
- * A command that publishes the same again, as a new event; none where its data is too large, or
- * its names don't go into headers.
+ * Returns a command that publishes a copy of the event, or undefined if its data is too large or
+ * its type or key can't be sent in a header.
  */
 export function curlPublish(event: Publishable, target: SnippetTarget): string | undefined {
   const { data, contentType, type, key } = event;
@@ -66,14 +68,14 @@ export function curlPublish(event: Publishable, target: SnippetTarget): string |
     `-H ${shellQuoted(`Content-Type: ${contentType}`)}`,
     ...type === DEFAULT_TYPE ? [] : [`-H ${shellQuoted(`Weir-Type: ${type}`)}`],
     ...key === undefined ? [] : [`-H ${shellQuoted(`Weir-Key: ${key}`)}`],
-    // Not --data-binary: it takes what begins with @ as the name of a file.
+    // Not --data-binary, which reads a file if the data starts with @.
     isBytes ? "--data-binary @-" : `--data-raw ${shellQuoted(text)}`,
     shellQuoted(urlOf(target, event.channel)),
   ]);
   return isBytes ? `printf %s ${shellQuoted(text)} | base64 -d |\n${curl}` : curl;
 }
 
-/** A program that reads the channel, this event first. */
+/** Returns a program that reads the channel from this event on. */
 export function clientRead({ channel, offset }: WeirEvent, target: SnippetTarget): string {
   return `import { connect } from "weir-client";
 
@@ -87,7 +89,7 @@ for await (const item of events) {
 }`;
 }
 
-/** A program that publishes the same again, as a new event; none for bytes and large data. */
+/** Returns a program that publishes a copy, or undefined if the data is bytes or too large. */
 export function clientPublish(event: WeirEvent, target: SnippetTarget): string | undefined {
   const { channel, data, type, key, contentType } = event;
   const text = JSON.stringify(data);
@@ -105,7 +107,7 @@ await using weir = ${connectCall(target)};
 await weir.publish(${JSON.stringify(channel)}, ${text}${last});`;
 }
 
-/** The offset behind which the event of `offset` is the next. */
+/** Returns the offset directly before `offset`. */
 function offsetBefore(offset: string): string {
   const place = parsePosition(offset);
   if (place === undefined) return offset;
@@ -137,7 +139,7 @@ function command(parts: readonly string[]): string {
   return parts.join(" \\\n  ");
 }
 
-/** For a POSIX shell: nothing within is anything but itself. */
+/** Quotes a text for a POSIX shell, so that it has no special characters. */
 function shellQuoted(text: string): string {
   return `'${text.replaceAll("'", `'\\''`)}'`;
 }

@@ -2,14 +2,14 @@ import type { JSX } from "preact";
 
 interface TabsProps<Name extends string> {
   readonly label: string;
-  /** The id of what the tabs choose between: one element, which shows the chosen one. */
+  /** The id of the element that shows the selected tab. */
   readonly panel: string;
   readonly tabs: readonly (readonly [Name, string])[];
   readonly chosen: Name;
   readonly onChoose: (name: Name) => void;
 }
 
-/** Tabs as WAI-ARIA has them: one stop of the Tab key, arrows go between. */
+/** Tabs as in WAI-ARIA: the Tab key stops at one of them, arrow keys move between them. */
 export function Tabs<Name extends string>(
   { label, panel, tabs, chosen, onChoose }: TabsProps<Name>,
 ): JSX.Element {

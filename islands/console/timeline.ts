@@ -2,10 +2,10 @@ import type { EphemeralEvent, Gap, WeirEvent } from "../../lib/client/api.ts";
 import { type Epoch, formatOffset, isOffset, positionOf } from "../../lib/shared/offset.ts";
 import { EventPages, type EventPagesLimits, type LogPosition, PAGE_EVENTS } from "./event_pages.ts";
 
-/** Notices that stay. Met: a page that reconnects for days, a flood of ephemeral events. */
+/** Notices kept. Guards against days of reconnects and floods of ephemeral events. */
 export const MAX_NOTICES = 1_000;
 
-/** What stands between events, or beside them. */
+/** A row that is not a stored event. */
 export type Notice =
   | { readonly kind: "gap"; readonly key: string; readonly time: string; readonly gap: Gap }
   | {
@@ -21,22 +21,22 @@ export type Notice =
     readonly event: EphemeralEvent;
   };
 
-/** A notice without what the timeline gives it. */
+/** A notice before the timeline gives it a key and a time. */
 export type NewNotice =
   | { readonly kind: "gap"; readonly gap: Gap }
   | { readonly kind: "connection"; readonly text: string }
   | { readonly kind: "ephemeral"; readonly event: EphemeralEvent };
 
-/** A line of a list. An event's key is its offset. */
+/** A row of a list. The key of an event is its offset. */
 export type TimelineRow =
   | { readonly kind: "event"; readonly key: string; readonly event: WeirEvent }
-  /** Not in memory. */
+  /** An event that is not in memory. */
   | { readonly kind: "unread"; readonly key: string }
-  /** Retention, or its own time to live, has removed it. */
+  /** An event that retention or its time to live has removed. */
   | { readonly kind: "gone"; readonly key: string }
   | Notice;
 
-/** Lines by their number. */
+/** Rows by index. */
 export interface TimelineRows {
   readonly length: number;
   at(index: number): TimelineRow | undefined;
@@ -50,28 +50,28 @@ interface SequenceRange {
   last: number;
 }
 
-/** Places that have to be read: the `limit` of them before `before`, an offset. */
+/** Positions that have to be read: `limit` of them before the offset `before`. */
 export interface UnreadRange {
   readonly before: string;
   readonly limit: number;
 }
 
-/** An answer of `weir.history()`. */
+/** A result of `weir.history()`. */
 export interface HistoryPage {
   readonly events: readonly WeirEvent[];
   readonly before: string | undefined;
 }
 
 /**
- * All of a channel as lines, oldest first: runs of consecutive sequences, of which not all events
- * are in memory, and notices between them. Sequences are dense, so where a line is needs no look
- * at those before it.
+ * All rows of a channel, oldest first: ranges of consecutive sequences and notices between them.
+ * Not all events of a range are in memory. Sequences are dense, so the index of a row follows from
+ * its offset.
  */
 export class Timeline implements TimelineRows {
   readonly #pages: EventPages;
-  /** Runs, none of them empty, and notices. */
+  /** Ranges, none of them empty, and notices. */
   #parts: (SequenceRange | Notice)[] = [];
-  /** The number of the first line of each part. */
+  /** The index of the first row of each part. */
   #starts: number[] = [];
   #length = 0;
   #notices = 0;
@@ -112,7 +112,7 @@ export class Timeline implements TimelineRows {
       : start;
   }
 
-  /** The line of a place, whether or not the timeline has it. */
+  /** Returns the row of a position, even outside the timeline. */
   rowAt(place: LogPosition): TimelineRow {
     const key = offsetOf(place);
     const known = this.#pages.get(place);
@@ -120,12 +120,12 @@ export class Timeline implements TimelineRows {
     return known === null ? { kind: "gone", key } : { kind: "event", key, event: known };
   }
 
-  /** The channel has these places; their events may be added, or be read once they are wanted. */
+  /** Adds positions that the channel has. Their events can be added later or read on demand. */
   addRange(epoch: string, first: number, last: number): void {
     if (last >= first) this.#push({ kind: "run", epoch, first, last });
   }
 
-  /** One more event behind all others. One that is there already is told by `false`. */
+  /** Appends an event. Returns false if the timeline has it already. */
   append(event: WeirEvent): boolean {
     const place = parsePosition(event.offset);
     if (place === undefined) throw new Error(`${event.offset} is no offset`);
@@ -154,7 +154,7 @@ export class Timeline implements TimelineRows {
     return made;
   }
 
-  /** The events of places that the timeline has already. */
+  /** Sets the events of positions that the timeline has already. */
   setEvents(events: readonly WeirEvent[]): void {
     for (const event of events) {
       const place = parsePosition(event.offset);
@@ -163,14 +163,14 @@ export class Timeline implements TimelineRows {
   }
 
   /**
-   * What was read of the places before `before`: its events, and that others there are gone. Where
-   * the channel begins later than was thought, so does its run: answers how many lines fewer.
+   * Adds what was read for the positions before `before`. Positions without an event are gone. If
+   * the channel starts later than known, its range shrinks. Returns the number of rows removed.
    */
   fill(asked: UnreadRange, { events, before }: HistoryPage): number {
     const end = parsePosition(asked.before);
     if (end === undefined) return 0;
     const { epoch } = end;
-    // Behind this place all is known now.
+    // Everything from this sequence on is known now.
     const reached = parsePosition(before ?? "")?.sequence ?? 1;
     const removed = before === undefined
       ? this.#trimStart(epoch, parsePosition(events[0]?.offset ?? "")?.sequence)
@@ -183,7 +183,7 @@ export class Timeline implements TimelineRows {
     return removed;
   }
 
-  /** What is to be read so that all these lines can be drawn. They are kept before others. */
+  /** Returns what to read to show these rows, and marks them as recently used. */
   unread(start: number, end: number): UnreadRange | undefined {
     let found: UnreadRange | undefined;
     for (let index = start; index < Math.min(end, this.#length); index++) {
@@ -198,7 +198,7 @@ export class Timeline implements TimelineRows {
     return found;
   }
 
-  /** Of the whole page, as far as the channel goes: the next lines will be wanted too. */
+  /** Returns the whole page around a position: its other rows will be needed next. */
   #pageAround(place: LogPosition): UnreadRange {
     const run = this.#parts.find((part) => includes(part, place));
     const pageEnd = Math.ceil(place.sequence / PAGE_EVENTS) * PAGE_EVENTS;
@@ -213,7 +213,7 @@ export class Timeline implements TimelineRows {
     this.#length += part.kind === "run" ? part.last - part.first + 1 : 1;
   }
 
-  /** What came before `first` in this life of the channel can't be had. */
+  /** Removes the rows before `first` of this epoch, which are gone. Returns their number. */
   #trimStart(epoch: string, first: number | undefined): number {
     if (first === undefined) return 0;
     const run = this.#parts.find((part) => part.kind === "run" && part.epoch === epoch);
@@ -248,7 +248,7 @@ export class Timeline implements TimelineRows {
     });
   }
 
-  /** The last part that starts at `index` or before it. */
+  /** Returns the last part that starts at `index` or before it. */
   #partAt(index: number): number {
     if (index < 0 || index >= this.#length) return -1;
     let [low, high] = [0, this.#starts.length - 1];
@@ -261,7 +261,7 @@ export class Timeline implements TimelineRows {
   }
 }
 
-/** The place of an event's key, its offset; none of a notice's. */
+/** Parses an event's key, which is its offset. Returns undefined for keys of notices. */
 export function parsePosition(key: string): LogPosition | undefined {
   return isOffset(key) ? positionOf(key) : undefined;
 }

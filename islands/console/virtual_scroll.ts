@@ -1,53 +1,81 @@
 /**
- * The tallest element that is drawn, in pixels: browsers stop at 17 to 33 million. What is taller
- * is scrolled through at a scale.
+ * The height of the tallest element that is drawn, in pixels: browsers stop at 17 to 33 million. A
+ * taller list is scrolled at a scale.
  */
 export const MAX_HEIGHT = 8_000_000;
-/** Rows that are drawn beyond what is seen, on each side. */
+/** Rows drawn beyond the visible ones, on each side. */
 const OVERSCAN = 8;
 
-/** A list of rows of one height, and the window that it is seen through. All in pixels. */
-export interface Extent {
+/** A list of rows of one height and the window through which it is seen, in pixels. */
+export interface ListExtent {
   readonly rows: number;
   readonly rowHeight: number;
   readonly window: number;
 }
 
-/** The height of the element that is scrolled. */
-export function drawnHeight({ rows, rowHeight }: Extent): number {
+/** Rows from `start` up to but not including `end`. */
+export interface RowRange {
+  readonly start: number;
+  readonly end: number;
+}
+
+/** Returns the height of the scrolled element. */
+export function drawnHeight({ rows, rowHeight }: ListExtent): number {
   return Math.min(rows * rowHeight, MAX_HEIGHT);
 }
 
-/** How far the list's beginning is above the window, of the element's `scrollTop`. */
-export function topOf(scrollTop: number, extent: Extent): number {
+/** Converts the element's `scrollTop` to the distance between the list's start and the window. */
+export function topOf(scrollTop: number, extent: ListExtent): number {
   return scaled(scrollTop, scrollRange(extent), listRange(extent));
 }
 
-/** The other way round. */
-export function scrollTopOf(top: number, extent: Extent): number {
+/** The inverse of {@link topOf}. */
+export function scrollTopOf(top: number, extent: ListExtent): number {
   return scaled(top, listRange(extent), scrollRange(extent));
 }
 
-/** The rows that are to be drawn: from `start`, up to but not including `end`. */
-export function drawnRows(
-  top: number,
-  { rows, rowHeight, window }: Extent,
-): { readonly start: number; readonly end: number } {
+/** Returns the rows to draw. */
+export function drawnRows(top: number, { rows, rowHeight, window }: ListExtent): RowRange {
   const start = Math.floor(top / rowHeight) - OVERSCAN;
   const end = Math.ceil((top + window) / rowHeight) + OVERSCAN;
   return { start: clamp(start, 0, rows), end: clamp(end, 0, rows) };
 }
 
-/** The least that `top` has to move so that a row is seen whole. */
-export function topToShow(row: number, top: number, { rowHeight, window }: Extent): number {
+/** Moves `top` as little as needed to make the whole row visible. */
+export function topToShow(row: number, top: number, { rowHeight, window }: ListExtent): number {
   return clamp(top, (row + 1) * rowHeight - window, row * rowHeight);
 }
 
-function scrollRange(extent: Extent): number {
+/**
+ * Returns the row that a key selects, or undefined for keys that don't move the selection.
+ *
+ * @param at the selected row, or -1
+ */
+export function selectionAfter(
+  key: string,
+  at: number,
+  { rows, rowHeight, window }: ListExtent,
+): number | undefined {
+  const page = Math.max(1, Math.floor(window / rowHeight) - 1);
+  const last = rows - 1;
+  const from = at < 0 ? last : at;
+  const moves: Readonly<Record<string, number>> = {
+    ArrowUp: at < 0 ? last : at - 1,
+    ArrowDown: at < 0 ? last : at + 1,
+    PageUp: from - page,
+    PageDown: from + page,
+    Home: 0,
+    End: last,
+  };
+  const to = moves[key];
+  return to === undefined ? undefined : Math.max(0, Math.min(to, last));
+}
+
+function scrollRange(extent: ListExtent): number {
   return Math.max(0, drawnHeight(extent) - extent.window);
 }
 
-function listRange({ rows, rowHeight, window }: Extent): number {
+function listRange({ rows, rowHeight, window }: ListExtent): number {
   return Math.max(0, rows * rowHeight - window);
 }
 

@@ -15,11 +15,11 @@ interface ChartProps {
   readonly definition: ChartDefinition;
   readonly view: ReadonlySignal<DashboardView | undefined>;
   readonly samples: Samples | undefined;
-  /** The time that is pointed at, in seconds since 1970: the same in all charts. */
+  /** The time at the cursor in seconds since 1970, shared by all charts. */
   readonly cursor: Signal<number | undefined>;
 }
 
-/** One chart: its lines, what they say at the cursor or now, and the same as a table. */
+/** One chart with its values at the cursor or now. It can also be shown as a table. */
 export function Chart(props: ChartProps): JSX.Element {
   const { definition, cursor } = props;
   const at = cursor.value;
@@ -51,7 +51,7 @@ export function Chart(props: ChartProps): JSX.Element {
   );
 }
 
-/** The values at the cursor; without one, now. */
+/** Shows the values at the cursor, or the current ones. */
 function Legend({ definition, view, cursor }: ChartProps): JSX.Element {
   const summary = summaryAt(view.value, cursor.value);
   return (
@@ -66,7 +66,7 @@ function Legend({ definition, view, cursor }: ChartProps): JSX.Element {
   );
 }
 
-/** The chart itself. Arrow keys move the cursor of all charts; its values are spoken. */
+/** Draws the chart. Arrow keys move the cursor of all charts. Screen readers read its values. */
 function Drawing({ definition, view, cursor }: ChartProps): JSX.Element {
   const element = useRef<HTMLDivElement>(null);
   const plot = usePlot(element, definition, view, cursor);
@@ -100,7 +100,7 @@ function Drawing({ definition, view, cursor }: ChartProps): JSX.Element {
   );
 }
 
-/** The plot in `element`, made anew in the colours of the theme when that changes. */
+/** Makes the plot in `element`, and makes it again when the color scheme changes. */
 function usePlot(
   element: { readonly current: HTMLDivElement | null },
   definition: ChartDefinition,
@@ -134,7 +134,7 @@ function usePlot(
   return plot;
 }
 
-/** The span in `TABLE_ROWS` rows, newest first. */
+/** Shows the span in `TABLE_ROWS` rows, newest first. */
 function Table({ definition, view, samples }: ChartProps): JSX.Element {
   const shown = view.value;
   if (shown === undefined || samples === undefined) return <p class="empty">No figures yet.</p>;
@@ -147,7 +147,7 @@ function Table({ definition, view, samples }: ChartProps): JSX.Element {
       <table>
         <thead>
           <tr>
-            <th scope="col">{grid.step / 1_000} s up to</th>
+            <th scope="col">{grid.step / 1_000} s until</th>
             {definition.lines.map(({ label }) => <th scope="col" key={label}>{label}</th>)}
           </tr>
         </thead>
@@ -195,10 +195,10 @@ function spokenValues(
   return `${time}: ${values.join(", ")}`;
 }
 
-/** Steps of a large move, by Page Up and Page Down. */
+/** Steps that Page Up and Page Down move. */
 const PAGE_STEPS = 10;
 
-/** Where a key moves the cursor; undefined: it is no such key. */
+/** Returns where a key moves the cursor, or undefined for other keys. */
 function nextIndex(key: string, index: number, last: number): number | "none" | undefined {
   const within = (next: number) => Math.min(last, Math.max(0, next));
   switch (key) {

@@ -4,7 +4,7 @@ import type { Percentiles, Summary } from "./summary.ts";
 /** One line of a chart. */
 export interface ChartLine {
   readonly label: string;
-  /** Undefined where there is nothing to say. */
+  /** Returns undefined if the summary has no value. */
   readonly read: (summary: Summary) => number | undefined;
 }
 
@@ -12,11 +12,11 @@ export interface ChartLine {
 export interface ChartDefinition {
   readonly id: string;
   readonly title: string;
-  /** What the figures are, in a few words. */
+  /** Explains the values in a few words. */
   readonly about: string;
   readonly lines: readonly ChartLine[];
   readonly format: (value: number) => string;
-  /** The least that the scale goes up to, so that next to nothing does not fill the chart. */
+  /** The scale goes up to at least this value, so that small values don't fill the chart. */
   readonly minScale: number;
   readonly isDuration?: boolean;
   /** Whether the area below each line is tinted. */
@@ -103,9 +103,9 @@ function spread(
 }
 
 /**
- * The values of a line, one for each summary. Null: nobody knows, and a line breaks there; also
- * where nothing happened for longer than `bridged` steps. Undefined: nothing happened for a moment,
- * and a line goes on across it.
+ * Returns the values of a line, one per summary. The line breaks at null: the value is unknown, or
+ * nothing happened for more than `bridged` steps. It continues across undefined: nothing happened
+ * for a moment.
  */
 export function valuesOf(
   { read }: ChartLine,
@@ -123,7 +123,7 @@ export function valuesOf(
   return values;
 }
 
-/** The places of values that no line leads to or from: without a point they would not be seen. */
+/** Returns the indexes of values without a neighbor, which need a point to be visible. */
 export function isolatedPoints(values: readonly (number | null | undefined)[]): readonly number[] {
   return values.flatMap((value, at) => {
     if (!isNumber(value)) return [];
@@ -145,10 +145,10 @@ function isNumber(value: number | null | undefined): value is number {
   return typeof value === "number";
 }
 
-/** A stretch of time that charts show. */
+/** A period that the charts show. */
 export interface TimeSpan {
   readonly minutes: number;
-  /** Milliseconds of one point. */
+  /** Milliseconds per point. */
   readonly step: number;
 }
 

@@ -1,9 +1,9 @@
-/** `14:03:09` on the clock of whoever looks, of ms since 1970. Only once the page runs. */
+/** Formats ms since 1970 as `14:03:09` in local time. Only in the browser. */
 export function clockTime(time: number): string {
   return new Date(time).toLocaleTimeString("en-GB");
 }
 
-/** `14:03`, and with the seconds where they are not 0. */
+/** Formats a time as `14:03`, or with seconds if they are not 0. */
 export function shortClockTime(time: number): string {
   const text = clockTime(time);
   return text.endsWith(":00") ? text.slice(0, -3) : text;

@@ -19,12 +19,12 @@ import { Isolates } from "./isolates.tsx";
 import type { FiguresBreak } from "./summary.ts";
 import { type DashboardView, viewOf } from "./view.ts";
 
-/** What the server gives the island: plain JSON. */
+/** What the server passes to the island: plain JSON. */
 export type DashboardProps = Readonly<Record<never, never>>;
 
-/** The span at first. */
+/** The span that is selected at first. */
 const DEFAULT_SPAN: TimeSpan = SPANS[1] ?? { minutes: 10, step: 2_000 };
-/** Breaks that are told in words; the charts mark all. */
+/** Breaks that are listed; the charts mark all of them. */
 const MAX_LISTED_BREAKS = 3;
 
 export function Dashboard(_props: DashboardProps): JSX.Element {
@@ -59,7 +59,7 @@ export function Dashboard(_props: DashboardProps): JSX.Element {
   );
 }
 
-/** Follows the figures over server-sent events, and draws them at most once a frame. */
+/** Follows the figures over server-sent events and updates the view at most once a frame. */
 function useFigures(
   feed: Signal<FiguresFeed | undefined>,
   span: ReadonlySignal<TimeSpan>,
@@ -89,8 +89,8 @@ function useFigures(
 const MODULES: ConnectionModules = { transports: { sse: openEventStream }, call: callOverHttp };
 
 /**
- * The client's connection alone, without what publishes, shares tabs and keeps presence: the page
- * has no use for those, and its script has charts to carry.
+ * Opens only the client's connection. The page needs no publishing, tabs or presence, and leaving
+ * them out keeps its script small.
  */
 function connectByStream(): Link {
   const base = new URL("/", location.origin);
@@ -128,7 +128,7 @@ interface ViewProps {
   readonly view: ReadonlySignal<DashboardView | undefined>;
 }
 
-/** What keeps the page from its figures. */
+/** Says why the page has no figures. */
 function Problem({ feed, view }: FeedProps): JSX.Element | null {
   const signedOut = signedOutReason(useObservable(feed?.state));
   const error = signedOut ?? feed?.error.value?.detail;
@@ -143,7 +143,7 @@ function Problem({ feed, view }: FeedProps): JSX.Element | null {
     );
   }
   if (view.value !== undefined) return null;
-  // Where it stood on the page, the page would jump when they come.
+  // A visible text would make the page jump when the figures arrive.
   return <p class="hidden-visually" role="status">Waiting for the first figures…</p>;
 }
 
@@ -171,7 +171,7 @@ const FIGURES: readonly {
   { label: "Replay lag", unit: " events", read: ({ lag }) => formatCount(lag) },
 ];
 
-/** How it is now, as large figures; paler where that is how it was last. */
+/** Shows the current values as large figures, paler while there is no connection. */
 function Headline({ feed, view }: FeedProps): JSX.Element {
   const now = view.value?.now;
   const state = useObservable(feed?.state);
@@ -194,7 +194,7 @@ function Headline({ feed, view }: FeedProps): JSX.Element {
   );
 }
 
-/** Says why there is a break in the charts. */
+/** Explains breaks in the charts. */
 function Breaks({ view }: ViewProps): JSX.Element {
   const breaks = view.value?.breaks.slice(-MAX_LISTED_BREAKS).reverse() ?? [];
   return (

@@ -7,29 +7,29 @@ import { FIGURES_TYPE, type Sample } from "../../lib/shared/figures.ts";
 import { Samples } from "./samples.ts";
 
 const CHANNEL = "$figures";
-/** How long figures are kept, here as on the server, in ms. */
+/** How long figures are kept, as on the server. */
 const KEPT_MS = 60 * 60_000;
-/** Events of one look back. */
+/** Events per page of history. */
 const PAGE_EVENTS = 1_000;
 
 /**
- * The figures that the page has: first those of a time back, then each new one. What was missed
- * while away comes from the log and is put where it belongs by its own time.
+ * Reads recent figures and then each new one. After a reconnect the missed ones come from the log
+ * and are sorted in by their own time.
  */
 export class FiguresFeed implements Disposable {
   readonly samples = new Samples();
-  /** Counts up with each change of the samples. */
+  /** Increases with each change of the samples. */
   readonly version = signal(0);
   readonly error = signal<WeirError>();
-  /** Whether earlier figures are being fetched. */
+  /** Whether earlier figures are being read. */
   readonly isLoading = signal(false);
   readonly #link: Link;
   readonly #abort = new AbortController();
-  /** Where an earlier page would end; none: there is nothing earlier. */
+  /** Where the next earlier page ends; undefined if there is none. */
   #before: string | undefined;
   #wantedMs = 0;
 
-  /** @param link is closed with the feed. */
+  /** @param link closed with the feed */
   constructor(link: Link) {
     this.#link = link;
   }
@@ -38,10 +38,10 @@ export class FiguresFeed implements Disposable {
     return this.#link.state;
   }
 
-  /** Fetches the figures of the last `milliseconds`, then follows. */
-  async start(milliseconds: number): Promise<void> {
+  /** Reads the figures of the last `durationMs` and then follows new ones. */
+  async start(durationMs: number): Promise<void> {
     const { signal } = this.#abort;
-    // Where it fails the stream says why, or has it all: no more is kept than an hour.
+    // If this fails, the stream reports the error or delivers everything: only an hour is kept.
     const newest = await readHistory<Sample>(this.#link, CHANNEL, { limit: PAGE_EVENTS, signal })
       .catch(() => undefined);
     if (signal.aborted) return;
@@ -49,19 +49,19 @@ export class FiguresFeed implements Disposable {
     this.#before = newest?.before;
     this.#link.feed(CHANNEL, newest?.cursor ?? "earliest", {
       started() {},
-      event: (event) => this.#add([event as WeirEvent<Sample>]), // by its type, which is looked at
-      gap() {}, // what is missing shows by the samples' times
+      event: (event) => this.#add([event as WeirEvent<Sample>]), // #add() checks the type
+      gap() {}, // the samples' times show what is missing
       ephemeral() {},
       ended: (error) => {
         if (error.code !== "closed") this.error.value = error;
       },
     });
-    await this.loadBack(milliseconds);
+    await this.loadBack(durationMs);
   }
 
-  /** Fetches earlier figures until those of the last `milliseconds` are there, as far as they are. */
-  async loadBack(milliseconds: number): Promise<void> {
-    this.#wantedMs = milliseconds;
+  /** Reads earlier figures until those of the last `durationMs` are there, if they exist. */
+  async loadBack(durationMs: number): Promise<void> {
+    this.#wantedMs = durationMs;
     if (this.isLoading.peek()) return;
     this.isLoading.value = true;
     const { signal } = this.#abort;
@@ -76,7 +76,7 @@ export class FiguresFeed implements Disposable {
         this.#before = page.before;
       }
     } catch {
-      // Who wants it can choose the span again; what there is stays.
+      // The visitor can choose the span again to retry.
     } finally {
       this.isLoading.value = false;
     }

@@ -24,7 +24,7 @@ interface IsolatesProps {
   readonly view: ReadonlySignal<DashboardView | undefined>;
 }
 
-/** The isolates that the charts' figures are summed over, the newest first. */
+/** Lists the isolates that the charts add up, newest first. */
 export function Isolates({ view }: IsolatesProps): JSX.Element {
   const isolates = view.value?.isolates.toReversed() ?? [];
   return (

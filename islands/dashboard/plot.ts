@@ -4,24 +4,24 @@ import { type ChartDefinition, isolatedPoints, valuesOf } from "./charts.ts";
 import { shortClockTime } from "./clock.ts";
 import { type DashboardView, timeAt } from "./view.ts";
 
-/** Milliseconds without anything to time across which a line goes on. */
+/** A line continues across steps without a value for up to this time. */
 const BRIDGED_MS = 10_000;
-/** CSS pixels of the vertical axis. */
+/** Width of the vertical axis in CSS pixels. */
 const AXIS_WIDTH = 54;
-/** Of what is filled below a line, in hexadecimal: the tokens of lines are #rrggbb. */
+/** Opacity of the area below a line, in hexadecimal. Colors of lines are #rrggbb. */
 const FILL_ALPHA = "1a";
 
-/** A chart on the page. Times are in seconds since 1970. */
+/** A drawn chart. Times are in seconds since 1970. */
 export interface Plot extends Disposable {
   draw(view: DashboardView): void;
-  /** Puts the cursor at a time, or away. */
+  /** Moves the cursor to a time, or hides it. */
   point(time: number | undefined): void;
 }
 
 /**
- * Draws into `element`, in the colours of the page's style, as wide as it is.
+ * Draws a chart into `element`, as wide as that is, in the colors of the page's style.
  *
- * @param onPoint told where somebody points, and when not any more.
+ * @param onPoint called with the index that the pointer is at, or undefined when it leaves
  */
 export function makePlot(
   element: HTMLElement,
@@ -29,43 +29,34 @@ export function makePlot(
   onPoint: (index: number | undefined) => void,
 ): Plot {
   const style = getComputedStyle(element);
-  const colour = (name: string) => style.getPropertyValue(`--${name}`).trim();
+  const colorOf: ColorOf = (name) => style.getPropertyValue(`--${name}`).trim();
   let view: DashboardView | undefined;
   let isPointed = false;
   const { width, height } = element.getBoundingClientRect();
-  const plot = new uPlot(
-    {
-      width,
-      height,
-      legend: { show: false },
-      padding: [8, 20, 0, 0],
-      scales: {
-        x: { time: true, range: () => rangeOf(view) },
-        y: { range: (_plot, _min, max) => [0, Math.max(definition.minScale, (max ?? 0) * 1.1)] },
-      },
-      axes: axesOf(definition, colour, style.fontFamily),
-      series: [{}, ...definition.lines.map((_, i) => seriesOf(definition, i, colour))],
-      cursor: {
-        y: false,
-        drag: { x: false, y: false },
-        points: { size: 7 },
-      },
-      hooks: {
-        drawClear: [(plot) => drawBreaks(plot, view, colour)],
-        setCursor: [({ cursor }) => {
-          if (isPointed) onPoint(cursor.idx ?? undefined);
-        }],
-      },
+  const options: uPlot.Options = {
+    width,
+    height,
+    legend: { show: false },
+    padding: [8, 20, 0, 0],
+    scales: {
+      x: { time: true, range: () => rangeOf(view) },
+      y: { range: (_plot, _min, max) => [0, Math.max(definition.minScale, (max ?? 0) * 1.1)] },
     },
-    [[]],
-    element,
-  );
-  const setPointed = (pointed: boolean) => () => {
+    axes: axesOf(definition, colorOf, style.fontFamily),
+    series: [{}, ...definition.lines.map((_, i) => seriesOf(definition, i, colorOf))],
+    cursor: { y: false, drag: { x: false, y: false }, points: { size: 7 } },
+    hooks: {
+      drawClear: [(plot) => drawBreaks(plot, view, colorOf)],
+      setCursor: [({ cursor }) => {
+        if (isPointed) onPoint(cursor.idx ?? undefined);
+      }],
+    },
+  };
+  const plot = new uPlot(options, [[]], element);
+  watchPointer(plot, (pointed) => {
     isPointed = pointed;
     if (!pointed) onPoint(undefined);
-  };
-  plot.over.addEventListener("pointerenter", setPointed(true));
-  plot.over.addEventListener("pointerleave", setPointed(false));
+  });
   const resizing = new ResizeObserver(([entry]) => {
     if (entry !== undefined) plot.setSize(entry.contentRect);
   });
@@ -73,11 +64,7 @@ export function makePlot(
   return {
     draw(next) {
       view = next;
-      const bridged = BRIDGED_MS / next.grid.step;
-      plot.setData([
-        next.summaries.map((_, i) => timeAt(next.grid, i)),
-        ...definition.lines.map((line) => [...valuesOf(line, next.summaries, bridged)]),
-      ]);
+      plot.setData(dataOf(definition, next));
     },
     point(time) {
       if (isPointed) return;
@@ -91,6 +78,22 @@ export function makePlot(
   };
 }
 
+function watchPointer(plot: uPlot, onChange: (isPointed: boolean) => void): void {
+  plot.over.addEventListener("pointerenter", () => onChange(true));
+  plot.over.addEventListener("pointerleave", () => onChange(false));
+}
+
+function dataOf(
+  { lines }: ChartDefinition,
+  { grid, summaries }: DashboardView,
+): uPlot.AlignedData {
+  const bridged = BRIDGED_MS / grid.step;
+  return [
+    summaries.map((_, i) => timeAt(grid, i)),
+    ...lines.map((line) => [...valuesOf(line, summaries, bridged)]),
+  ];
+}
+
 function rangeOf(view: DashboardView | undefined): [number, number] {
   if (view === undefined) return [0, 1];
   const { start, step, count } = view.grid;
@@ -101,13 +104,13 @@ type ColorOf = (name: string) => string;
 
 function axesOf(
   { format, isDuration }: ChartDefinition,
-  colour: ColorOf,
+  color: ColorOf,
   fontFamily: string,
 ): uPlot.Axis[] {
   const axis: uPlot.Axis = {
-    stroke: colour("soft"),
+    stroke: color("soft"),
     font: `11px ${fontFamily}`,
-    grid: { stroke: colour("line"), width: 1 },
+    grid: { stroke: color("line"), width: 1 },
     ticks: { show: false },
   };
   return [
@@ -133,9 +136,9 @@ function axesOf(
 function seriesOf(
   { isFilled }: ChartDefinition,
   index: number,
-  colour: ColorOf,
+  color: ColorOf,
 ): uPlot.Series {
-  const stroke = colour(`series-${index + 1}`);
+  const stroke = color(`series-${index + 1}`);
   return {
     stroke,
     ...isFilled && { fill: `${stroke}${FILL_ALPHA}` },
@@ -149,11 +152,11 @@ function seriesOf(
   };
 }
 
-/** Shades what nobody has figures of, with a line where an isolate started again. */
+/** Shades the times without figures and draws a line where an isolate restarted. */
 function drawBreaks(
   { ctx, bbox, valToPos }: uPlot,
   view: DashboardView | undefined,
-  colour: ColorOf,
+  color: ColorOf,
 ): void {
   if (view === undefined) return;
   const { left, top, width, height } = bbox;
@@ -161,8 +164,8 @@ function drawBreaks(
     Math.min(left + width, Math.max(left, valToPos(time / 1_000, "x", true)));
   ctx.save();
   for (const { from, to, reason } of view.breaks) {
-    const colourOf = colour(reason === "restart" ? "bad" : "soft");
-    ctx.fillStyle = ctx.strokeStyle = colourOf;
+    const breakColor = color(reason === "restart" ? "bad" : "soft");
+    ctx.fillStyle = ctx.strokeStyle = breakColor;
     ctx.globalAlpha = 0.12;
     ctx.fillRect(at(from), top, Math.max(1, at(to) - at(from)), height);
     ctx.globalAlpha = 0.9;

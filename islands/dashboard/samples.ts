@@ -1,6 +1,6 @@
 import type { Sample } from "../../lib/shared/figures.ts";
 
-/** A sample and the time that it is about, in ms since 1970: from `start` up to `end`. */
+/** A sample and the time that it covers, from `start` up to `end`, in ms since 1970. */
 export interface TimedSample {
   readonly sample: Sample;
   readonly start: number;
@@ -12,7 +12,7 @@ export interface IsolateSamples {
   readonly isolate: string;
   /** Milliseconds since 1970. */
   readonly started: number;
-  /** By their end, each end once. */
+  /** Sorted by their end, without duplicates. */
   readonly samples: readonly TimedSample[];
 }
 
@@ -20,40 +20,39 @@ interface StoredSamples extends IsolateSamples {
   readonly samples: TimedSample[];
 }
 
-/** How far behind the others an isolate's last sample is when it counts as gone, in ms. */
+/** An isolate counts as stopped if its last sample is this much older than the newest. */
 const GONE_MS = 5_000;
 
 /**
- * The samples that the page has, by isolate and by their own time, in whatever order and however
- * often they come.
+ * The page's samples by isolate and time. They can arrive in any order and more than once.
  */
 export class Samples {
   readonly #isolates = new Map<string, StoredSamples>();
   #last = -Infinity;
 
-  /** The end of the newest sample, in ms since 1970; `-Infinity` where there is none. */
+  /** The end of the newest sample in ms since 1970, or `-Infinity` without samples. */
   get last(): number {
     return this.#last;
   }
 
-  /** The start of the oldest sample; `Infinity` where there is none. */
+  /** The start of the oldest sample, or `Infinity` without samples. */
   get first(): number {
     return Math.min(...this.all().map(({ samples: [first] }) => first?.start ?? Infinity));
   }
 
-  /** Up to where every isolate that is still there has said what it did. */
+  /** The time up to which all running isolates have sent their samples. */
   get complete(): number {
     const ends = this.all().map(({ samples }) => samples.at(-1)?.end ?? -Infinity)
       .filter((end) => end > this.#last - GONE_MS);
     return ends.length === 0 ? -Infinity : Math.min(...ends);
   }
 
-  /** In the order in which they started. */
+  /** Returns the samples of each isolate, in the order in which the isolates started. */
   all(): readonly IsolateSamples[] {
     return [...this.#isolates.values()].sort((a, b) => a.started - b.started);
   }
 
-  /** Whether the isolate was there at the end of what is complete. */
+  /** Tells whether the isolate still runs. */
   isAlive({ samples }: IsolateSamples): boolean {
     return (samples.at(-1)?.end ?? -Infinity) > this.#last - GONE_MS;
   }
@@ -71,7 +70,7 @@ export class Samples {
     this.#last = Math.max(this.#last, end);
   }
 
-  /** Forgets what ended before `time`. */
+  /** Drops samples that ended before `time`. */
   forgetBefore(time: number): void {
     for (const [isolate, { samples }] of this.#isolates) {
       samples.splice(0, indexAfter(samples, time));
@@ -80,7 +79,7 @@ export class Samples {
   }
 }
 
-/** The place behind all samples that end at `time` or before. */
+/** Returns the index after all samples that end at `time` or before. */
 export function indexAfter(samples: readonly TimedSample[], time: number): number {
   let low = 0;
   let high = samples.length;

@@ -2,14 +2,14 @@ import type { Sample } from "../../lib/shared/figures.ts";
 import { type Buckets, Histogram, quantiles } from "../../lib/shared/histogram.ts";
 import { indexAfter, type IsolateSamples, type TimedSample } from "./samples.ts";
 
-/** How a duration is spread, in ms; none where nothing happened. */
+/** Percentiles of a duration in ms. */
 export interface Percentiles {
   readonly p50: number;
   readonly p95: number;
   readonly p99: number;
 }
 
-/** What all isolates did together in a stretch of time. Rates are a second. */
+/** What all isolates did together in a period. Rates are per second. */
 export interface Summary {
   readonly isolates: number;
   readonly sse: number;
@@ -17,7 +17,7 @@ export interface Summary {
   readonly longPoll: number;
   readonly live: number;
   readonly catchingUp: number;
-  /** Of the one that is most behind. */
+  /** Events that the slowest subscription is behind. */
   readonly lag: number;
   readonly accepted: number;
   readonly refused: number;
@@ -31,15 +31,15 @@ export interface Summary {
   readonly eventLoop: Percentiles | undefined;
 }
 
-/** Part of a stretch that an isolate has to know to count in it. */
+/** An isolate counts in a period if its samples cover at least this fraction. */
 const MIN_COVERAGE = 0.5;
 
 type DurationName = keyof Sample["durations"];
 
 /**
- * What `isolates` did from `start` up to `end` (ms since 1970). Counts are split where a sample
- * lies across an end; durations are added up before their percentiles are taken. Undefined where
- * nobody knows: no isolate has figures of half of that time.
+ * Summarizes what `isolates` did from `start` up to `end` (ms since 1970). A sample that crosses a
+ * boundary counts in proportion. Durations are merged before their percentiles are taken. Returns
+ * undefined if no isolate has figures for at least half of the period.
  */
 export function summarize(
   isolates: readonly IsolateSamples[],
@@ -80,14 +80,14 @@ export function summarize(
   };
 }
 
-/** What one isolate knows of a stretch of time. */
+/** What one isolate contributes to a period. */
 interface IsolateShare {
-  /** Its samples that touch it, and how much of each lies in it, from 0 to 1. */
+  /** Its samples that overlap the period, with the overlapping fraction of each. */
   readonly shares: readonly { readonly sample: Sample; readonly share: number }[];
-  /** Those of which the middle lies in it: each sample is inside of one stretch and no other. */
+  /** Its samples whose middle is in the period: each sample belongs to exactly one period. */
   readonly inside: readonly Sample[];
   readonly last: Sample;
-  /** Seconds of the stretch that it knows. */
+  /** Seconds of the period that its samples cover. */
   readonly seconds: number;
 }
 
@@ -127,19 +127,19 @@ function percentilesOf(all: readonly Buckets[]): Percentiles | undefined {
   return { p50, p95, p99 };
 }
 
-/** Equal stretches of time next to each other. Times are ms since 1970. */
+/** Consecutive periods of equal length. Times are ms since 1970. */
 export interface TimeGrid {
   readonly start: number;
   readonly step: number;
   readonly count: number;
 }
 
-/** The grid of `count` steps that ends with the last whole step up to `time`. */
+/** Returns the grid of `count` steps that ends with the last whole step up to `time`. */
 export function gridUpTo(time: number, step: number, count: number): TimeGrid {
   return { start: (Math.floor(time / step) - count) * step, step, count };
 }
 
-/** The summary of each step of the grid. */
+/** Summarizes each step of the grid. */
 export function summarizeGrid(
   isolates: readonly IsolateSamples[],
   { start, step, count }: TimeGrid,
@@ -150,18 +150,21 @@ export function summarizeGrid(
   });
 }
 
-/** A stretch of time, in ms since 1970, that nobody has figures of. */
+/** A period without figures, in ms since 1970. */
 export interface FiguresBreak {
   readonly from: number;
   readonly to: number;
-  /** `restart`: an isolate started at its end; else nobody looked, so nothing was recorded. */
+  /**
+   * `restart`: an isolate started at its end. Otherwise no dashboard was open, so nothing was
+   * recorded.
+   */
   readonly reason: "restart" | "unrecorded";
 }
 
-/** Between samples that follow each other there may be so many ms: clocks and timers are not exact. */
+/** Consecutive samples can be this far apart, because clocks and timers are not exact. */
 const SLACK_MS = 1_000;
 
-/** The breaks between samples from `start` up to `end`, in their order. */
+/** Finds the breaks between samples from `start` up to `end`, in order of time. */
 export function findBreaks(
   isolates: readonly IsolateSamples[],
   start: number,
@@ -175,7 +178,7 @@ export function findBreaks(
     if (from >= end) break;
     if (known !== undefined && from - known > SLACK_MS) {
       const gap = { from: known, to: from };
-      // Its first sample begins when it has started, give or take a timer.
+      // Its first sample starts when the isolate does, except for the delay of a timer.
       const isRestart = isolates.some(({ started }) =>
         started > gap.from && started <= gap.to + SLACK_MS
       );

@@ -10,19 +10,19 @@ import {
   type TimeGrid,
 } from "./summary.ts";
 
-/** What the page says of "now" is about so many ms: one second alone would flicker. */
+/** "Now" is the mean of this period, because a single second would flicker. */
 const NOW_MS = 5_000;
 
-/** One isolate, as it is now. */
+/** The current state of an isolate. */
 export interface IsolateView {
   readonly isolate: string;
   /** Milliseconds since 1970. */
   readonly started: number;
-  /** None where it has gone. */
+  /** Undefined if the isolate has stopped. */
   readonly now: Summary | undefined;
 }
 
-/** All that the page draws, for one span. */
+/** Everything that the page shows for one span. */
 export interface DashboardView {
   readonly span: TimeSpan;
   readonly grid: TimeGrid;
@@ -33,7 +33,7 @@ export interface DashboardView {
   readonly isolates: readonly IsolateView[];
 }
 
-/** Undefined where there are no figures yet. */
+/** Returns undefined while there are no figures. */
 export function viewOf(samples: Samples, span: TimeSpan): DashboardView | undefined {
   const end = samples.complete;
   if (end === -Infinity) return undefined;
@@ -55,12 +55,12 @@ export function viewOf(samples: Samples, span: TimeSpan): DashboardView | undefi
   };
 }
 
-/** The middle of a step of the grid, in seconds since 1970, where its point is drawn. */
+/** Returns the middle of a step, where its point is drawn, in seconds since 1970. */
 export function timeAt({ start, step }: TimeGrid, index: number): number {
   return (start + (index + 0.5) * step) / 1_000;
 }
 
-/** The step of the grid that has this time (s since 1970), or the nearest. */
+/** Returns the step that contains a time (seconds since 1970), or the nearest one. */
 export function indexAt({ start, step, count }: TimeGrid, time: number): number {
   return Math.min(count - 1, Math.max(0, Math.floor((time * 1_000 - start) / step)));
 }

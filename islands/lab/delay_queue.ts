@@ -1,18 +1,18 @@
-/** Lets things pass after a delay, in the order in which they came, whatever the delay becomes. */
+/** Runs actions after a delay, always in the order in which they were added. */
 export class DelayQueue {
-  /** Milliseconds. */
+  /** The delay of actions added from now on. */
   delayMs = 0;
   readonly #waiting: (() => void)[] = [];
 
-  /** Runs `action` when its time has come: at once where nothing is to be late. */
+  /** Runs `action` after the delay, or at once without a delay or waiting actions. */
   run(action: () => void): void {
     if (this.delayMs === 0 && this.#waiting.length === 0) return action();
     this.#waiting.push(action);
-    // Each timer lets the oldest pass: so timers that differ can't change the order.
+    // Each timer runs the oldest action, so timers of different lengths keep the order.
     setTimeout(() => this.#waiting.shift()?.(), this.delayMs);
   }
 
-  /** Resolves when what came before has passed. */
+  /** Resolves after all actions added before. */
   flush(): Promise<void> {
     return new Promise((resolve) => this.run(resolve));
   }

@@ -9,7 +9,7 @@ import { randomId } from "../../lib/shared/random_id.ts";
 import { LabLane } from "./lab_lane.ts";
 import { LanePanel } from "./lane_panel.tsx";
 
-/** What the server gives the island: plain JSON. */
+/** What the server passes to the island: plain JSON. */
 export interface LabProps {
   readonly channel: string;
   readonly mayRead: boolean;
@@ -18,10 +18,10 @@ export interface LabProps {
 
 /** Events per second that the page can publish by itself. */
 const RATES = [0, 1, 10, 50] as const;
-/** Publishes whose time is remembered for latencies. */
+/** Publishes whose time is kept to compute latencies. */
 const MAX_REMEMBERED = 1_000;
 
-/** One channel over every transport, side by side. */
+/** The transport lab: one channel over every transport, side by side. */
 export function Lab({ channel, mayRead, mayPublish }: LabProps): JSX.Element {
   const publisher = useRef(new Publisher(channel));
   const [lanes, setLanes] = useState<readonly LabLane[]>([]);
@@ -78,7 +78,7 @@ function PublishBar({ publisher }: { readonly publisher: Publisher }): JSX.Eleme
   const rate = useSignal(0);
   const published = useSignal(0);
   const problem = useSignal<string | undefined>(undefined);
-  // Before the page runs the buttons could do nothing.
+  // The buttons do nothing before the page runs.
   const [isReady, setReady] = useState(false);
   useEffect(() => setReady(true), []);
 
@@ -127,10 +127,10 @@ function PublishBar({ publisher }: { readonly publisher: Publisher }): JSX.Eleme
   );
 }
 
-/** Publishes numbered events, and knows when it has published each. */
+/** Publishes numbered events and keeps when it published each. */
 class Publisher {
   readonly #channel: string;
-  /** `performance.now()` by id, the oldest first. */
+  /** `performance.now()` by id, oldest first. */
   readonly #times = new Map<string, number>();
   #count = 0;
 

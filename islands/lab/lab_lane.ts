@@ -5,20 +5,20 @@ import { PLATFORM } from "../../lib/client/core/platform.ts";
 import { Lane } from "./lane.ts";
 import { LabNetwork } from "./network.ts";
 
-/** What "throttle" adds to everything that comes in, in ms. */
+/** The delay that "Throttle" adds to everything that arrives. */
 const THROTTLE_MS = 1_000;
 
-/** One transport of the lab: a client that has no other, on a network that can be worked on. */
+/** A client with a single transport, on a network that can be cut and throttled. */
 export class LabLane implements Disposable {
   readonly lane = new Lane();
   readonly weir: Weir;
   readonly isCut: Signal<boolean> = signal(false);
   readonly isThrottled: Signal<boolean> = signal(false);
-  /** Why it reads no more. */
+  /** Says why reading has ended. */
   readonly problem: Signal<string | undefined> = signal(undefined);
   readonly #network = new LabNetwork(this.lane);
 
-  /** @param publishedAt when this page has published the event with this id, if it has */
+  /** @param publishedAt returns when this page published the event with this id, if it did */
   constructor(
     readonly transport: TransportName,
     channel: string,

@@ -1,11 +1,11 @@
 import { type Position, positionOf } from "../../lib/shared/offset.ts";
 
-/** What a lane shows, in ms. */
+/** The period that a lane shows. */
 export const WINDOW_MS = 20_000;
-/** Latencies that the median is of. */
+/** The median is taken over this many latencies. */
 const MAX_LATENCIES = 100;
 
-/** A connection or request while it lasts; times are of `performance.now()`. */
+/** The duration of a connection, a request or a cut. Times are of `performance.now()`. */
 export interface LaneSpan {
   readonly from: number;
   to: number | undefined;
@@ -13,19 +13,19 @@ export interface LaneSpan {
 
 export interface EventArrival {
   readonly at: number;
-  /** Milliseconds from its publish, where this page has published it. */
+  /** Milliseconds since its publish, if this page has published it. */
   readonly latency: number | undefined;
 }
 
 /**
- * What one transport did lately, and its figures since the page was opened. Plain and mutable:
- * it changes with every event and is drawn from, up to once a frame.
+ * What one transport did recently, and its totals since the page was opened. It is mutable: it
+ * changes with every event and is drawn once a frame.
  */
 export class Lane {
   /** Connections and requests of the last {@link WINDOW_MS}. */
   spans: readonly LaneSpan[] = [];
   arrivals: readonly EventArrival[] = [];
-  /** While it was cut off. */
+  /** Periods in which the lane was cut. */
   cuts: readonly LaneSpan[] = [];
   requests = 0;
   bytesIn = 0;
@@ -44,7 +44,7 @@ export class Lane {
     return span;
   }
 
-  /** @param latency ms from its publish, where this page has published it. */
+  /** @param latency ms since its publish, if this page has published it */
   arrived(offset: string, now: number, latency: number | undefined): void {
     const { epoch, sequence } = positionOf(offset);
     if (this.#last?.epoch === epoch) {
@@ -60,20 +60,20 @@ export class Lane {
     if (this.#latencies.length > MAX_LATENCIES) this.#latencies.shift();
   }
 
-  /** The stream has said itself that events are gone: those are not missing without a word. */
+  /** Handles a gap: events that the stream reports as gone don't count as missing. */
   skipped(firstAvailable: string): void {
     const { epoch, sequence } = positionOf(firstAvailable);
     this.#last = { epoch, sequence: sequence - 1 };
   }
 
-  /** Of the last hundred, in ms. */
+  /** The median of the last latencies in ms. */
   get medianLatency(): number | undefined {
     const sorted = this.#latencies.toSorted((a, b) => a - b);
     return sorted[sorted.length >> 1];
   }
 
-  /** Body bytes that each event has cost, both ways. */
-  get bytesAnEvent(): number | undefined {
+  /** Body bytes per event, in both directions. */
+  get bytesPerEvent(): number | undefined {
     return this.received === 0 ? undefined : (this.bytesIn + this.bytesOut) / this.received;
   }
 
@@ -86,7 +86,7 @@ export class Lane {
     if (cut !== undefined) cut.to ??= now;
   }
 
-  /** Forgets what has left the window. */
+  /** Drops what is older than {@link WINDOW_MS}. */
   trim(now: number): void {
     const start = now - WINDOW_MS;
     const isShown = ({ to = now }: LaneSpan) => to >= start;

@@ -6,11 +6,11 @@ import { formatBytes, formatCount, formatDuration } from "../format.ts";
 import type { LabLane } from "./lab_lane.ts";
 import { Timeline } from "./timeline.tsx";
 
-/** How often the figures move, in ms: faster nobody reads. */
+/** How often the figures are updated, slow enough to be read. */
 const TICK_MS = 250;
 const NONE = "–";
 
-/** What each transport is, in a sentence. */
+/** Explains each transport in one or two sentences. */
 const DESCRIPTIONS: Readonly<Record<TransportName, string>> = {
   "websocket": "One connection in both directions. A batch of events is one frame.",
   "sse": "One endless response over plain HTTP, which every proxy supports.",
@@ -20,7 +20,7 @@ const DESCRIPTIONS: Readonly<Record<TransportName, string>> = {
 
 interface LanePanelProps {
   readonly transport: TransportName;
-  /** None until the page runs. */
+  /** Undefined until the page runs. */
   readonly lab: LabLane | undefined;
 }
 
@@ -76,7 +76,7 @@ function Figures({ lab }: { readonly lab: LabLane | undefined }): JSX.Element {
   }, []);
   const lane = lab?.lane;
   const duration = (ms: number | undefined) => ms === undefined ? NONE : formatDuration(ms);
-  const each = lane?.bytesAnEvent;
+  const bytesPerEvent = lane?.bytesPerEvent;
   return (
     <dl class="lane-figures">
       <Figure name="Latency" value={duration(lane?.latency)} id="latency" />
@@ -87,7 +87,7 @@ function Figures({ lab }: { readonly lab: LabLane | undefined }): JSX.Element {
       <Figure name="Bytes out" value={formatBytes(lane?.bytesOut ?? 0)} />
       <Figure
         name="Bytes per event"
-        value={each === undefined ? NONE : formatBytes(Math.round(each))}
+        value={bytesPerEvent === undefined ? NONE : formatBytes(Math.round(bytesPerEvent))}
       />
       <Figure
         name="Missing, repeated"

@@ -3,17 +3,17 @@ import type { Lane, LaneSpan } from "./lane.ts";
 import { DelayQueue } from "./delay_queue.ts";
 
 const utf8 = new TextEncoder();
-/** Where nobody listens. */
+/** A path without a WebSocket: connections fail. */
 const UNREACHABLE_PATH = "/v1/lab-cut";
 
 /**
- * The network of one lane: the browser's `fetch` and `WebSocket`, counted, and with a switch and a
- * brake. What it does is what a bad network does.
+ * The network of one lane. It wraps the browser's `fetch` and `WebSocket`, counts their bytes, and
+ * can cut and throttle them as a bad network would.
  */
 export class LabNetwork implements Pick<Platform, "fetch" | "WebSocket" | "watch"> {
   readonly #lane: Lane;
   readonly #delays = new DelayQueue();
-  /** Each ends a connection that is open. */
+  /** Functions that end the open connections. */
   readonly #open = new Set<() => void>();
   readonly #watchers = new Set<() => void>();
   #isCut = false;
@@ -22,7 +22,7 @@ export class LabNetwork implements Pick<Platform, "fetch" | "WebSocket" | "watch
     this.#lane = lane;
   }
 
-  /** Ends what is open and refuses what comes, until {@link resume}. */
+  /** Ends open connections and refuses new ones until {@link resume}. */
   cut(): void {
     this.#isCut = true;
     this.#lane.cut(performance.now());
@@ -32,12 +32,12 @@ export class LabNetwork implements Pick<Platform, "fetch" | "WebSocket" | "watch
   resume(): void {
     this.#isCut = false;
     this.#lane.resume(performance.now());
-    for (const listener of this.#watchers) listener(); // as a browser tells of a network
+    for (const listener of this.#watchers) listener(); // as when the browser is online again
   }
 
-  /** Makes all that comes in so many ms late. */
-  throttle(milliseconds: number): void {
-    this.#delays.delayMs = milliseconds;
+  /** Delays everything that arrives. */
+  throttle(delayMs: number): void {
+    this.#delays.delayMs = delayMs;
   }
 
   readonly watch: Platform["watch"] = (listener) => {
@@ -70,7 +70,7 @@ export class LabNetwork implements Pick<Platform, "fetch" | "WebSocket" | "watch
     }
   };
 
-  /** A class whose sockets belong to this lane. */
+  /** A `WebSocket` class whose sockets belong to this lane. */
   readonly WebSocket: typeof WebSocket = this.#makeSocketClass();
 
   #makeSocketClass(): typeof WebSocket {
@@ -81,7 +81,7 @@ export class LabNetwork implements Pick<Platform, "fetch" | "WebSocket" | "watch
         super(wire.#isCut ? new URL(UNREACHABLE_PATH, url) : url, protocols);
         const closed = wire.#opened(() => this.close());
         this.addEventListener("close", closed);
-        // The first listener, so that it can hold back what the others would hear.
+        // Added first, so that it can hold messages back from other listeners.
         this.addEventListener("message", (event) => wire.#hold(this, event));
       }
 
@@ -93,7 +93,7 @@ export class LabNetwork implements Pick<Platform, "fetch" | "WebSocket" | "watch
   }
 
   #hold(socket: WebSocket, event: MessageEvent): void {
-    if (!event.isTrusted) return; // it has passed here
+    if (!event.isTrusted) return; // dispatched below
     event.stopImmediatePropagation();
     this.#lane.bytesIn += utf8.encode(String(event.data)).length;
     this.#delays.run(() => {
@@ -102,7 +102,7 @@ export class LabNetwork implements Pick<Platform, "fetch" | "WebSocket" | "watch
     });
   }
 
-  /** @returns what says that the connection has ended */
+  /** Registers a connection. Returns a function to call when it has ended. */
   #opened(end: () => void): () => void {
     const span: LaneSpan = this.#lane.begin(performance.now());
     this.#open.add(end);
@@ -120,7 +120,7 @@ export class LabNetwork implements Pick<Platform, "fetch" | "WebSocket" | "watch
           try {
             controller.enqueue(chunk);
           } catch {
-            // The reader has gone while it was late.
+            // The stream was canceled during the delay.
           }
         });
       },

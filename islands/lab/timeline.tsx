@@ -2,26 +2,26 @@ import type { JSX } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import { type Lane, type LaneSpan, WINDOW_MS } from "./lane.ts";
 
-/** CSS pixels. */
+/** Sizes are in CSS pixels. */
 const BAR_HEIGHT = 10;
 const DOT_RADIUS = 3;
-/** A request that is over at once is still seen. */
+/** Keeps very short requests visible. */
 const MIN_BAR_WIDTH = 2;
-/** Between two requests. */
+/** The space between two requests. */
 const BAR_SPACE = 1;
-/** The latency at the top, in ms; each tenth of it is as far below as the next. */
+/** The latency at the top in ms. The scale is logarithmic and spans this many decades. */
 const MAX_LATENCY = 3_000;
 const DECADES = 4;
 
 interface TimelineProps {
   readonly lane: Lane;
-  /** What the drawing shows, in words. */
+  /** Describes the drawing for screen readers. */
   readonly label: string;
 }
 
 /**
- * The last 20 s of a lane: bars are connections and requests, dots are events, the higher the later
- * they came.
+ * Draws the last 20 s of a lane: connections and requests as bars and events as dots. A higher dot
+ * arrived later.
  */
 export function Timeline({ lane, label }: TimelineProps): JSX.Element {
   const canvas = useRef<HTMLCanvasElement>(null);
@@ -46,7 +46,7 @@ function paint(canvas: HTMLCanvasElement, lane: Lane, now: number): void {
   if (context === null) return;
   lane.trim(now);
   const style = getComputedStyle(canvas);
-  const colour = (token: string) => style.getPropertyValue(token);
+  const color = (token: string) => style.getPropertyValue(token);
   const x = (at: number) => clientWidth * (1 - (now - at) / WINDOW_MS);
   const bar = ({ from, to = now }: LaneSpan, top: number, height: number) => {
     const left = Math.max(0, x(from));
@@ -54,11 +54,11 @@ function paint(canvas: HTMLCanvasElement, lane: Lane, now: number): void {
   };
   context.setTransform(scale, 0, 0, scale, 0, 0);
   context.clearRect(0, 0, clientWidth, clientHeight);
-  context.fillStyle = colour("--cut");
+  context.fillStyle = color("--cut");
   for (const cut of lane.cuts) bar(cut, 0, clientHeight);
-  context.fillStyle = colour("--bar");
+  context.fillStyle = color("--bar");
   for (const span of lane.spans) bar(span, clientHeight - BAR_HEIGHT, BAR_HEIGHT);
-  context.fillStyle = colour("--dot");
+  context.fillStyle = color("--dot");
   const room = clientHeight - BAR_HEIGHT - 2 * DOT_RADIUS;
   for (const { at, latency } of lane.arrivals) {
     context.beginPath();
@@ -67,7 +67,7 @@ function paint(canvas: HTMLCanvasElement, lane: Lane, now: number): void {
   }
 }
 
-/** From 0, at once, to 1. */
+/** Returns a height from 0 (no latency) to 1. */
 function heightOf(latency = 0): number {
   const height = 1 + Math.log10(Math.max(latency, 1e-3) / MAX_LATENCY) / DECADES;
   return Math.min(1, Math.max(0, height));

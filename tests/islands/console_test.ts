@@ -137,7 +137,7 @@ Deno.test("that a channel was made again is a line nobody overlooks", options, a
   await publish(server.url, channel, "again");
   await line(page, "again").waitFor();
   const gap = page.locator(`[data-kind="gap"]`);
-  assert.match(await gap.innerText(), /deleted and made again/);
+  assert.match(await gap.innerText(), /deleted and created again/);
   assert.deepEqual(await shown(page), ["1", "2", "again"]);
   await gap.click();
   await page.locator(".details", { hasText: "recreated" }).waitFor();

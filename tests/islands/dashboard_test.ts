@@ -66,7 +66,7 @@ Deno.test(
     await told.waitFor();
     assert.match(
       await told.innerText(),
-      /^\d\d:\d\d:\d\d – \d\d:\d\d:\d\d: the server was down, and started again/,
+      /^\d\d:\d\d:\d\d – \d\d:\d\d:\d\d: the server was down and restarted/,
     );
     await assertShowsLog(page, server, 1);
     const rows = page.locator(".isolates tbody tr");

@@ -49,10 +49,10 @@ Deno.test("a gap says what is missing", () => {
   const gap = { kind: "gap", channel: "chat:x", requested: at(1), firstAvailable: at(5) } as const;
   const text = (reason: "expired" | "recreated" | "ahead", lost: number | null) =>
     gapLine({ ...gap, reason, lost }).text;
-  assert.match(text("expired", 3), /^3 messages are missing/);
-  assert.match(text("expired", 1), /^One message is missing/);
-  assert.match(text("expired", null), /^Messages are missing/);
-  assert.match(text("recreated", null), /deleted and made again/);
+  assert.match(text("expired", 3), /^3 messages here are no longer stored/);
+  assert.match(text("expired", 1), /^One message here is no longer stored/);
+  assert.match(text("expired", null), /^Some messages here are no longer stored/);
+  assert.match(text("recreated", null), /deleted and created again/);
   assert.match(text("ahead", null), /earlier state/);
 });
 

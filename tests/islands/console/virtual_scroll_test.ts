@@ -5,6 +5,7 @@ import {
   drawnRows,
   MAX_HEIGHT,
   scrollTopOf,
+  selectionAfter,
   topOf,
   topToShow,
 } from "../../../islands/console/virtual_scroll.ts";
@@ -15,7 +16,7 @@ const extents = fc.record({
   window: fc.integer({ min: 100, max: 2_000 }),
 });
 
-Deno.test("a list of any length is scrolled from its first row to its last", () => {
+Deno.test("a list of any length scrolls from its first row to its last", () => {
   fc.assert(fc.property(extents, (extent) => {
     const height = drawnHeight(extent);
     assert.ok(height <= MAX_HEIGHT);
@@ -26,7 +27,7 @@ Deno.test("a list of any length is scrolled from its first row to its last", () 
   }));
 });
 
-Deno.test("rows that are drawn fill the window, and are few", () => {
+Deno.test("the drawn rows fill the window and few others are drawn", () => {
   fc.assert(fc.property(extents, fc.double({ min: 0, max: 1, noNaN: true }), (extent, part) => {
     const scrollTop = part * Math.max(0, drawnHeight(extent) - extent.window);
     const top = topOf(scrollTop, extent);
@@ -38,9 +39,30 @@ Deno.test("rows that are drawn fill the window, and are few", () => {
   }));
 });
 
-Deno.test("a row is shown whole by the least movement", () => {
+Deno.test("topToShow() moves no more than needed to show the whole row", () => {
   const extent = { rows: 100, rowHeight: 30, window: 300 };
   assert.equal(topToShow(5, 0, extent), 0);
   assert.equal(topToShow(10, 0, extent), 30);
   assert.equal(topToShow(2, 600, extent), 60);
+});
+
+Deno.test("selectionAfter() moves by rows and pages and stays within the list", () => {
+  const extent = { rows: 100, rowHeight: 30, window: 300 };
+  const table: readonly (readonly [string, number, number | undefined])[] = [
+    ["ArrowDown", 5, 6],
+    ["ArrowUp", 5, 4],
+    ["ArrowUp", 0, 0],
+    ["ArrowDown", 99, 99],
+    ["ArrowDown", -1, 99],
+    ["ArrowUp", -1, 99],
+    ["PageDown", 5, 14],
+    ["PageUp", 50, 41],
+    ["PageUp", -1, 90],
+    ["Home", 50, 0],
+    ["End", 50, 99],
+    ["Enter", 50, undefined],
+  ];
+  for (const [key, at, expected] of table) {
+    assert.equal(selectionAfter(key, at, extent), expected, `${key} at ${at}`);
+  }
 });
