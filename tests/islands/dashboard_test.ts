@@ -5,8 +5,7 @@ import { Samples } from "../../islands/dashboard/samples.ts";
 import { summarize } from "../../islands/dashboard/summary.ts";
 import type { Sample } from "../../lib/shared/figures.ts";
 import { call } from "../support/calls.ts";
-import { Chromium, CHROMIUM_MISSING } from "../support/chromium.ts";
-import { guardedServer } from "../support/guarded.ts";
+import { browserTest, guardedBrowserTest } from "../support/browser_fixture.ts";
 import { checkLooks, openPage } from "../support/pages.ts";
 import { newChannel, publish } from "../support/publishing.ts";
 import { readUrl } from "../support/readers.ts";
@@ -14,50 +13,44 @@ import { WeirServer } from "../support/server.ts";
 import { SseClient } from "../support/sse_client.ts";
 import { until } from "../support/until.ts";
 
-const options = { ignore: CHROMIUM_MISSING };
-
-Deno.test("the dashboard shows a load, over server-sent events alone", options, async () => {
-  await using server = await WeirServer.start();
-  await using chromium = await Chromium.open();
-  const { page, errors } = chromium;
-  const sockets: string[] = [];
-  page.on("websocket", (socket) => sockets.push(socket.url()));
-  const channel = newChannel();
-  await using _stream = await SseClient.open(readUrl(server.url, [channel]));
-  await using _load = new Load(server.url, channel);
-  await open(page, server);
-  await until("the load shows", async () => Number(await headline(page, "Publishes")) > 0);
-  await until( // besides its own
-    "the stream is counted",
-    async () => await headline(page, "Connections") === "2",
-  );
-  await until("it is delivered", async () => Number(await headline(page, "Deliveries")) > 0);
-  for (const name of ["Publish p99", "Delivery p99"]) {
-    assert.match(await headline(page, name), /^[\d.]+ m?s$/);
-  }
-  await until("the lines are drawn", async () => {
-    for (const title of ["Connections", "Publishes", "Publish latency", "Event-loop delay"]) {
-      if (await paintedPixels(page, title) < 20) return false;
+browserTest(
+  "the dashboard shows a load, over server-sent events alone",
+  async ({ server, page, errors }) => {
+    const sockets: string[] = [];
+    page.on("websocket", (socket) => sockets.push(socket.url()));
+    const channel = newChannel();
+    await using _stream = await SseClient.open(readUrl(server.url, [channel]));
+    await using _load = new Load(server.url, channel);
+    await open(page, server);
+    await until("the load shows", async () => Number(await headline(page, "Publishes")) > 0);
+    await until( // besides its own
+      "the stream is counted",
+      async () => await headline(page, "Connections") === "2",
+    );
+    await until("it is delivered", async () => Number(await headline(page, "Deliveries")) > 0);
+    for (const name of ["Publish p99", "Delivery p99"]) {
+      assert.match(await headline(page, name), /^[\d.]+ m?s$/);
     }
-    return true;
-  });
-  assert.equal(await page.locator(".isolates tbody tr").count(), 1);
-  assert.deepEqual([sockets, errors], [[], []]);
-});
+    await until("the lines are drawn", async () => {
+      for (const title of ["Connections", "Publishes", "Publish latency", "Event-loop delay"]) {
+        if (await paintedPixels(page, title) < 20) return false;
+      }
+      return true;
+    });
+    assert.equal(await page.locator(".isolates tbody tr").count(), 1);
+    assert.deepEqual([sockets, errors], [[], []]);
+  },
+);
 
-Deno.test(
-  "with the server killed under it the dashboard has all that the log has, and marks the break",
-  options,
-  async () => {
-    await using server = await WeirServer.start();
-    await using chromium = await Chromium.open();
-    const { page } = chromium;
+browserTest(
+  "after the server is killed the dashboard shows all that the log has and marks the break",
+  async ({ server, page }) => {
     await open(page, server);
     await storedMore(server, 4);
     await server.kill();
     await page.locator(".connection", { hasText: "Reconnecting" }).waitFor();
     const down = performance.now();
-    // For longer than samples may be apart: what is to be seen is a break, whatever the machine.
+    // Longer than samples can be apart, so that a break appears on any machine.
     await until("it was down for a while", () => performance.now() - down > 2_500);
     await server.start();
     await page.locator(".connection", { hasText: "Connected via" }).waitFor();
@@ -75,29 +68,25 @@ Deno.test(
   },
 );
 
-Deno.test("a dashboard that was offline has no hole when it is back", options, async () => {
-  await using server = await WeirServer.start();
-  await using chromium = await Chromium.open();
-  const { page } = chromium;
-  await open(page, server);
-  await storedMore(server, 2);
-  await page.context().setOffline(true);
-  await page.locator(".connection", { hasText: /Offline|Reconnecting/ }).waitFor();
-  await storedMore(server, 4);
-  await page.context().setOffline(false);
-  await page.locator(".connection", { hasText: "Connected via" }).waitFor();
-  await storedMore(server, 2);
-  await assertShowsLog(page, server, 0);
-  assert.equal(await page.locator(".breaks li").count(), 0);
-});
+browserTest(
+  "a dashboard that was offline has no break after reconnecting",
+  async ({ server, page }) => {
+    await open(page, server);
+    await storedMore(server, 2);
+    await page.context().setOffline(true);
+    await page.locator(".connection", { hasText: /Offline|Reconnecting/ }).waitFor();
+    await storedMore(server, 4);
+    await page.context().setOffline(false);
+    await page.locator(".connection", { hasText: "Connected via" }).waitFor();
+    await storedMore(server, 2);
+    await assertShowsLog(page, server, 0);
+    assert.equal(await page.locator(".breaks li").count(), 0);
+  },
+);
 
-Deno.test(
-  "a dashboard that is opened again begins with what the log has",
-  options,
-  async () => {
-    await using server = await WeirServer.start();
-    await using chromium = await Chromium.open();
-    const { page, errors } = chromium;
+browserTest(
+  "a reopened dashboard starts with the figures in the log",
+  async ({ server, page, errors }) => {
     await open(page, server);
     await storedMore(server, 3);
     await openPage(page, `${server.url}/dashboard`);
@@ -108,83 +97,91 @@ Deno.test(
   },
 );
 
-Deno.test("the values of the charts are had by the keyboard, and as a table", options, async () => {
-  await using server = await WeirServer.start();
-  await using chromium = await Chromium.open();
-  const { page, errors } = chromium;
-  await open(page, server);
-  await storedMore(server, 4);
-  const chart = page.getByRole("slider", { name: "Publishes" });
-  await chart.focus();
-  for (let i = 0; i < 3; i++) await page.keyboard.press("ArrowLeft");
-  const time = await page.locator(".chart header time").first().innerText();
-  assert.match(time, /^\d\d:\d\d:\d\d$/);
-  // One cursor for all charts.
-  const times = await page.locator(".chart header time").allInnerTexts();
-  assert.deepEqual(new Set(times), new Set([time]));
-  assert.equal(times.length, await page.getByRole("slider").count());
-  const spoken = await chart.getAttribute("aria-valuetext") ?? "";
-  assert.match(spoken, new RegExp(`^${time}: (?:Accepted 0, Refused 0, Ephemeral 0|no figures)$`));
-  await page.keyboard.press("Home");
-  assert.equal(await chart.getAttribute("aria-valuenow"), "0");
-  await page.keyboard.press("Escape");
-  assert.equal(await page.locator(".chart header time").count(), 0);
+browserTest(
+  "the charts' values can be read by keyboard and as a table",
+  async ({ server, page, errors }) => {
+    await open(page, server);
+    await storedMore(server, 4);
+    const chart = page.getByRole("slider", { name: "Publishes" });
+    await chart.focus();
+    for (let i = 0; i < 3; i++) await page.keyboard.press("ArrowLeft");
+    const time = await page.locator(".chart header time").first().innerText();
+    assert.match(time, /^\d\d:\d\d:\d\d$/);
+    // One cursor for all charts.
+    const times = await page.locator(".chart header time").allInnerTexts();
+    assert.deepEqual(new Set(times), new Set([time]));
+    assert.equal(times.length, await page.getByRole("slider").count());
+    const spoken = await chart.getAttribute("aria-valuetext") ?? "";
+    assert.match(
+      spoken,
+      new RegExp(`^${time}: (?:Accepted 0, Refused 0, Ephemeral 0|no figures)$`),
+    );
+    await page.keyboard.press("Home");
+    assert.equal(await chart.getAttribute("aria-valuenow"), "0");
+    await page.keyboard.press("Escape");
+    assert.equal(await page.locator(".chart header time").count(), 0);
 
-  await page.getByRole("button", { name: "Connections as a table" }).click();
-  const table = page.getByRole("region", { name: "Connections, table" });
-  assert.equal(await table.locator("tbody tr").count(), 30);
-  const [first] = await table.locator("tbody tr").first().locator("td").allInnerTexts();
-  assert.ok(first === "0" || first === "–", first);
-  assert.deepEqual(errors, []);
-});
+    await page.getByRole("button", { name: "Connections as a table" }).click();
+    const table = page.getByRole("region", { name: "Connections, table" });
+    assert.equal(await table.locator("tbody tr").count(), 30);
+    const [first] = await table.locator("tbody tr").first().locator("td").allInnerTexts();
+    assert.ok(first === "0" || first === "–", first);
+    assert.deepEqual(errors, []);
+  },
+);
 
-Deno.test("the dashboard can be used by everyone, in every look", options, async () => {
-  await using server = await WeirServer.start();
-  await using chromium = await Chromium.open();
-  const { page, errors } = chromium;
-  await open(page, server);
-  await storedMore(server, 2);
-  await page.getByRole("button", { name: "Replay lag as a table" }).click();
-  await checkLooks(page, "dashboard");
-  assert.deepEqual(errors, []);
-});
+browserTest(
+  "the dashboard is accessible in every look",
+  async ({ server, page, errors }) => {
+    await open(page, server);
+    await storedMore(server, 2);
+    await page.getByRole("button", { name: "Replay lag as a table" }).click();
+    await checkLooks(page, "dashboard");
+    assert.deepEqual(errors, []);
+  },
+);
 
-Deno.test("the isolates of a server are added up, and shown one by one", options, async () => {
-  await using server = await WeirServer.start({ by: "serve" });
-  await using chromium = await Chromium.open();
-  const { page, errors } = chromium;
-  const streams = await Promise.all(
-    Array.from({ length: 6 }, () => SseClient.open(readUrl(server.url, [newChannel()]))),
-  );
-  await open(page, server);
-  const rows = page.locator(".isolates tbody tr");
-  await until("both are there", async () => await rows.count() === 2);
-  await until("all are counted", async () => await headline(page, "Connections") === "7");
-  const each = await rows.locator("td:nth-of-type(2)").allInnerTexts();
-  assert.equal(each.map(Number).reduce((sum, count) => sum + count, 0), 7);
-  for (const stream of streams) await stream[Symbol.asyncDispose]();
-  assert.deepEqual(errors, []);
-});
+browserTest(
+  "the dashboard adds up isolates and lists each of them",
+  { by: "serve" },
+  async ({ server, page, errors }) => {
+    const streams = await Promise.all(
+      Array.from({ length: 6 }, () => SseClient.open(readUrl(server.url, [newChannel()]))),
+    );
+    await open(page, server);
+    const rows = page.locator(".isolates tbody tr");
+    await until("both are there", async () => await rows.count() === 2);
+    await until("all are counted", async () => await headline(page, "Connections") === "7");
+    const each = await rows.locator("td:nth-of-type(2)").allInnerTexts();
+    assert.equal(each.map(Number).reduce((sum, count) => sum + count, 0), 7);
+    for (const stream of streams) await stream[Symbol.asyncDispose]();
+    assert.deepEqual(errors, []);
+  },
+);
 
-Deno.test("who may not read the figures is told what it takes", options, async () => {
-  await using weir = await guardedServer();
-  await using chromium = await Chromium.open();
-  const { page } = chromium;
-  await page.goto(`${weir.url}/dashboard`);
-  await page.getByLabel("Token").fill(await weir.token({ subscribe: ["**"] }));
-  await page.keyboard.press("Enter");
-  const problem = page.locator(".problem");
-  await problem.waitFor();
-  assert.match(await problem.innerText(), /figures of the whole server.*subscribe to "\$figures"/);
-  assert.equal(await page.locator(".chart").count(), 0);
+guardedBrowserTest(
+  "a visitor without the right sees what the dashboard requires",
+  {},
+  async ({ server: weir, page }) => {
+    await page.goto(`${weir.url}/dashboard`);
+    await page.getByLabel("Token").fill(await weir.token({ subscribe: ["**"] }));
+    await page.keyboard.press("Enter");
+    const problem = page.locator(".problem");
+    await problem.waitFor();
+    assert.match(
+      await problem.innerText(),
+      /figures of the whole server.*subscribe to "\$figures"/,
+    );
+    assert.equal(await page.locator(".chart").count(), 0);
 
-  await page.getByLabel("Token").fill(await weir.token({ subscribe: ["$figures"] }));
-  await page.keyboard.press("Enter");
-  await page.locator(".connection", { hasText: "Connected via" }).waitFor();
-  await until("figures are there", async () => await headline(page, "Connections") === "1");
-});
+    await page.getByLabel("Token").fill(await weir.token({ subscribe: ["$figures"] }));
+    await page.keyboard.press("Enter");
+    await page.locator(".connection", { hasText: "Connected via" }).waitFor();
+    await until("figures are there", async () => await headline(page, "Connections") === "1");
+  },
+);
 
-/** Publishes one event after the other, until disposed. */
+/** Publishes one event after the other until disposed. */
 class Load implements AsyncDisposable {
   readonly #publishing: Promise<void>;
   #isOver = false;
@@ -203,7 +200,7 @@ class Load implements AsyncDisposable {
   }
 }
 
-/** Answers once the page has figures, and shows two minutes. */
+/** Opens the dashboard with a span of two minutes. Resolves once it has figures. */
 async function open(page: Page, server: WeirServer): Promise<void> {
   await openPage(page, `${server.url}/dashboard`);
   await page.getByLabel("2 min").check();
@@ -220,12 +217,12 @@ async function sliderMax(page: Page): Promise<number> {
   return Number(await page.getByRole("slider").first().getAttribute("aria-valuemax"));
 }
 
-/** Pixels of the chart's canvas that are about the colour of one of its lines. */
+/** Counts the pixels of a chart that have about the color of a line. */
 async function paintedPixels(page: Page, title: string): Promise<number> {
   return await page.getByRole("slider", { name: title }).locator("canvas").evaluate((element) => {
     const canvas = element as HTMLCanvasElement;
     const style = getComputedStyle(canvas);
-    const colours = [1, 2, 3].map((series) => {
+    const colors = [1, 2, 3].map((series) => {
       const text = style.getPropertyValue(`--series-${series}`).trim();
       return [1, 3, 5].map((at) => parseInt(text.slice(at, at + 2), 16));
     });
@@ -233,8 +230,8 @@ async function paintedPixels(page: Page, title: string): Promise<number> {
       new Uint8ClampedArray();
     let count = 0;
     for (let at = 0; at < data.length; at += 4) {
-      const isOne = colours.some((colour) =>
-        colour.every((part, i) => Math.abs((data[at + i] ?? 0) - part) < 40)
+      const isOne = colors.some((color) =>
+        color.every((part, i) => Math.abs((data[at + i] ?? 0) - part) < 40)
       );
       if (isOne && (data[at + 3] ?? 0) > 200) count++;
     }
@@ -242,14 +239,14 @@ async function paintedPixels(page: Page, title: string): Promise<number> {
   });
 }
 
-/** What the log has, from its beginning. */
+/** Reads all samples from the log. */
 async function stored(server: WeirServer): Promise<readonly Sample[]> {
   const path = readUrl("", ["$figures"], { after: "earliest", limit: "1000" });
   const { json } = await call(server.url, path);
   return json.events.map(({ data }: { readonly data: Sample }) => data);
 }
 
-/** Once the log has so many more samples than now. */
+/** Resolves once the log has `count` more samples. */
 async function storedMore(server: WeirServer, count: number): Promise<void> {
   const before = (await stored(server)).length;
   await until(
@@ -259,16 +256,16 @@ async function storedMore(server: WeirServer, count: number): Promise<void> {
 }
 
 /**
- * That the page knows of each second what the log tells, and of no other: by what its charts say
- * of the last minute.
+ * Asserts that the charts have values for exactly the seconds of the last minute that the log has
+ * samples of.
  *
- * @param breaks how many there have to be.
+ * @param breaks the expected number of breaks
  */
 async function assertShowsLog(page: Page, server: WeirServer, breaks: number): Promise<void> {
   const samples = new Samples();
   for (const sample of await stored(server)) samples.add(sample);
   const last = Math.floor(samples.complete / 1_000) * 1_000;
-  // Each second's end is shown half a second before: in its middle.
+  // A second is shown at its middle, half a second before its end.
   const shown = new Map<string, boolean>();
   await page.getByLabel("2 min").check();
   const chart = page.getByRole("slider", { name: "Connections" });
@@ -291,7 +288,7 @@ async function assertShowsLog(page: Page, server: WeirServer, breaks: number): P
   assert.equal(holes, breaks);
 }
 
-/** Notes what the chart says at its cursor. True once that is of `last` or later. */
+/** Records the chart's text at its cursor. Returns true once that is at `last` or later. */
 async function hasReached(
   chart: ReturnType<Page["locator"]>,
   last: number,

@@ -10,7 +10,7 @@ import {
   formatRate,
 } from "../../islands/format.ts";
 
-Deno.test("figures have as many digits as are of use", () => {
+Deno.test("figures are rounded to useful digits", () => {
   assert.deepEqual([0, 12_345].map(formatCount), ["0", "12,345"]);
   assert.deepEqual([999, 12_345, 2_000_000].map(formatCompact), ["999", "12.3K", "2M"]);
   assert.deepEqual([0, 0.42, 9.94, 9.96, 1_234.4].map(formatRate), [
@@ -30,12 +30,12 @@ Deno.test("figures have as many digits as are of use", () => {
   ]);
 });
 
-Deno.test("what turns a name around is written out", () => {
+Deno.test("formatName() escapes characters that change the direction of text", () => {
   assert.equal(formatName("ns.\u202eevil\u2066"), "ns.\\u202eevil\\u2066");
   assert.equal(formatName("قناة 🌊 <b>"), "قناة 🌊 <b>");
 });
 
-Deno.test("a duration has the unit that it is best said in", () => {
+Deno.test("formatDuration() chooses a readable unit", () => {
   const minute = 60_000;
   assert.deepEqual(
     [0, 0.84, 12.4, 999.4, 1_200, 3 * minute, 300 * minute, 7 * 24 * 60 * minute].map(
@@ -45,7 +45,7 @@ Deno.test("a duration has the unit that it is best said in", () => {
   );
 });
 
-Deno.test("times are those of the wire, in UTC", () => {
+Deno.test("formatClock() and formatDate() keep UTC", () => {
   const time = "2026-11-21T03:13:58.566Z";
   assert.deepEqual([formatDate(time), formatClock(time)], ["2026-11-21", "03:13:58.566"]);
 });

@@ -1,18 +1,13 @@
 import assert from "node:assert/strict";
 import type { Page } from "playwright-core";
-import { Chromium, CHROMIUM_MISSING } from "../support/chromium.ts";
-import { bearer, guardedServer } from "../support/guarded.ts";
+import { browserTest, guardedBrowserTest } from "../support/browser_fixture.ts";
+import { bearer } from "../support/guarded.ts";
 import { checkLooks, openPage } from "../support/pages.ts";
 import { newChannel, publish, publishNumbers } from "../support/publishing.ts";
-import { WeirServer } from "../support/server.ts";
 
-const options = { ignore: CHROMIUM_MISSING };
 const TRANSPORTS = ["websocket", "sse", "long-poll", "short-poll"];
 
-Deno.test("the lab shows every event over every transport", options, async () => {
-  await using server = await WeirServer.start();
-  await using chromium = await Chromium.open();
-  const { page, errors } = chromium;
+browserTest("the lab shows every event over every transport", async ({ server, page, errors }) => {
   await openLab(page, server, newChannel());
   const button = page.getByRole("button", { name: "Publish one" });
   for (let i = 0; i < 3; i++) await button.click();
@@ -29,13 +24,9 @@ Deno.test("the lab shows every event over every transport", options, async () =>
 });
 
 for (const transport of TRANSPORTS) {
-  Deno.test(
-    `a lane that was cut comes back with all it missed: ${transport}`,
-    options,
-    async () => {
-      await using server = await WeirServer.start();
-      await using chromium = await Chromium.open();
-      const { page } = chromium;
+  browserTest(
+    `a lane that was cut catches up on what it missed: ${transport}`,
+    async ({ server, page }) => {
       const channel = newChannel();
       await openLab(page, server, channel);
       await publish(server.url, channel, "before");
@@ -56,10 +47,7 @@ for (const transport of TRANSPORTS) {
   );
 }
 
-Deno.test("a throttled lane is late and loses nothing", options, async () => {
-  await using server = await WeirServer.start();
-  await using chromium = await Chromium.open();
-  const { page, errors } = chromium;
+browserTest("a throttled lane is late and loses nothing", async ({ server, page, errors }) => {
   const channel = newChannel();
   await openLab(page, server, channel);
   const throttled = page.getByRole("button", { name: "Throttle" });
@@ -79,10 +67,9 @@ Deno.test("a throttled lane is late and loses nothing", options, async () => {
   assert.deepEqual(errors, []);
 });
 
-Deno.test("without rights the lab says which are missing, and has no lanes", options, async () => {
-  await using weir = await guardedServer({ WEIR_ANONYMOUS: "subscribe:open publish:in" });
-  await using chromium = await Chromium.open();
-  const { page, errors } = chromium;
+guardedBrowserTest("without rights the lab says which are missing and has no lanes", {
+  WEIR_ANONYMOUS: "subscribe:open publish:in",
+}, async ({ server: weir, page, errors }) => {
   const noPublish = page.getByText("You don't have permission to publish to this channel.");
   const noRead = page.getByText("You don't have permission to read this channel.");
   const lanes = page.locator(".lane");
@@ -109,12 +96,9 @@ Deno.test("without rights the lab says which are missing, and has no lanes", opt
   assert.deepEqual(errors, []);
 });
 
-Deno.test("the lab publishes on pages that come by plain HTTP", options, async () => {
-  await using server = await WeirServer.start();
-  await using chromium = await Chromium.open();
-  const { page } = chromium;
+browserTest("the lab publishes on pages served by plain HTTP", async ({ server, page }) => {
   await page.addInitScript(() => {
-    // What such pages have not.
+    // Pages on plain HTTP don't have it.
     Object.defineProperty(crypto, "randomUUID", { value: undefined });
   });
   await openLab(page, server, newChannel());
@@ -122,7 +106,7 @@ Deno.test("the lab publishes on pages that come by plain HTTP", options, async (
   for (const transport of TRANSPORTS) await figure(page, transport, "received", "1").waitFor();
 });
 
-/** Answers once every lane is open. */
+/** Opens the lab. Resolves once every lane is connected. */
 async function openLab(
   page: Page,
   server: { readonly url: string },

@@ -4,13 +4,13 @@ import { Lane, WINDOW_MS } from "../../islands/lab/lane.ts";
 const at = (sequence: number, epoch = "0mwpum2i6") =>
   `${epoch}_${String(sequence).padStart(16, "0")}`;
 
-Deno.test("a lane counts what is missing and what comes twice", () => {
+Deno.test("a lane counts missing and repeated events", () => {
   const lane = new Lane();
   for (const sequence of [4, 5, 8, 8, 7, 9]) lane.arrived(at(sequence), 0, 1);
   assert.deepEqual([lane.received, lane.missing, lane.repeated], [6, 3, 2]);
 });
 
-Deno.test("what a gap has said, and another life of the channel, is not missing", () => {
+Deno.test("reported gaps and recreated channels don't count as missing", () => {
   const lane = new Lane();
   lane.arrived(at(1), 0, 1);
   lane.skipped(at(11));
@@ -29,7 +29,7 @@ Deno.test("the median is of the last hundred latencies", () => {
   assert.equal(lane.medianLatency, 151);
 });
 
-Deno.test("a lane forgets what has left its window, and keeps what goes on", () => {
+Deno.test("a lane drops what has left its window and keeps open connections", () => {
   const lane = new Lane();
   const open = lane.begin(0);
   lane.begin(0).to = 10;

@@ -4,7 +4,7 @@ import { may, mayRead, type Rights } from "../../islands/rights.ts";
 import { Authority } from "../../lib/auth/authority.ts";
 import { parseReadableChannel, type Tenant } from "../../lib/shared/channel.ts";
 
-Deno.test("the page thinks that a right has what the server thinks", () => {
+Deno.test("may() and mayRead() agree with the server", () => {
   const parts = fc.constantFrom("a", "b", ".", "(", "+", ":", "/", "*", "**", "é", "😀");
   const patterns = fc.array(
     fc.tuple(fc.constantFrom("", "$"), fc.array(parts, { minLength: 1, maxLength: 6 }))

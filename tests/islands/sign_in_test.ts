@@ -1,25 +1,20 @@
 import assert from "node:assert/strict";
 import type { Page } from "playwright-core";
-import { Chromium, CHROMIUM_MISSING } from "../support/chromium.ts";
-import { bearer, endingIn, type Guarded, guardedServer } from "../support/guarded.ts";
+import { guardedBrowserTest } from "../support/browser_fixture.ts";
+import { bearer, endingIn, type Guarded } from "../support/guarded.ts";
 import { checkLooks } from "../support/pages.ts";
 import { newChannel, publish } from "../support/publishing.ts";
 import type { WeirServer } from "../support/server.ts";
 import { until } from "../support/until.ts";
 
-const options = { ignore: CHROMIUM_MISSING };
-
-/** What Chromium itself says of an answer that is no success; not of the page's making. */
+/** Errors that Chromium itself logs for failed responses. */
 const STATUS_LINE =
   /^(Failed to load resource: the server responded with a status of 40[13]|WebSocket connection to '[^']*' failed)/;
 
-Deno.test(
-  "a token signs in, shows events live and publishes, and signing out ends that",
-  options,
-  async () => {
-    await using weir = await guardedServer();
-    await using chromium = await Chromium.open();
-    const { page, errors } = chromium;
+guardedBrowserTest(
+  "a token signs in to read and publish until the visitor signs out",
+  {},
+  async ({ server: weir, page, errors }) => {
     const channel = newChannel();
     const token = await weir.token();
     const urls: string[] = [];
@@ -43,7 +38,7 @@ Deno.test(
     const kept = await page.evaluate(() =>
       JSON.stringify([document.cookie, { ...localStorage }, { ...sessionStorage }])
     );
-    assert.equal(kept, `["",{},{}]`); // the cookie is there, but for no script
+    assert.equal(kept, `["",{},{}]`); // scripts can't read the cookie
     const [cookie] = await page.context().cookies();
     assert.ok(cookie?.value === token && cookie.httpOnly && cookie.sameSite === "Strict");
 
@@ -55,97 +50,98 @@ Deno.test(
   },
 );
 
-Deno.test("who signs in sees a page in every look", options, async () => {
-  await using weir = await guardedServer();
-  await using chromium = await Chromium.open();
-  const { page } = chromium;
-  await visit(page, weir, "orders");
-  await page.getByLabel("Token").waitFor();
-  await checkLooks(page, "sign-in");
-  await signIn(page, await weir.token(undefined, endingIn(30)));
-  await farewell(page).waitFor();
-  await checkLooks(page, "console-ending");
-  await page.getByRole("button", { name: "Sign in again" }).click();
-  await page.getByLabel("Token").waitFor();
-  assert.deepEqual(await page.context().cookies(), []);
-});
+guardedBrowserTest(
+  "the sign-in form is accessible in every look",
+  {},
+  async ({ server: weir, page }) => {
+    await visit(page, weir, "orders");
+    await page.getByLabel("Token").waitFor();
+    await checkLooks(page, "sign-in");
+    await signIn(page, await weir.token(undefined, endingIn(30)));
+    await notice(page).waitFor();
+    await checkLooks(page, "console-ending");
+    await page.getByRole("button", { name: "Sign in again" }).click();
+    await page.getByLabel("Token").waitFor();
+    assert.deepEqual(await page.context().cookies(), []);
+  },
+);
 
-Deno.test("a token that is refused leaves a sentence and no trace", options, async () => {
-  await using weir = await guardedServer();
-  await using chromium = await Chromium.open();
-  const { page, errors } = chromium;
-  await visit(page, weir, newChannel());
-  const past = Math.floor(Date.now() / 1_000) - 100;
-  const expired = await weir.token({}, { iat: past, exp: past + 50 });
-  for (const token of [expired, "broken", "not a tokén"]) {
-    const before = await refusal(page).allInnerTexts();
-    await signIn(page, token);
-    await until("the page says why", async () => {
-      const [text = ""] = await refusal(page).allInnerTexts();
-      return text !== "" && text !== before[0];
+guardedBrowserTest(
+  "a refused token shows the reason and leaves no trace",
+  {},
+  async ({ server: weir, page, errors }) => {
+    await visit(page, weir, newChannel());
+    const past = Math.floor(Date.now() / 1_000) - 100;
+    const expired = await weir.token({}, { iat: past, exp: past + 50 });
+    for (const token of [expired, "broken", "not a tokén"]) {
+      const before = await refusal(page).allInnerTexts();
+      await signIn(page, token);
+      await until("the page says why", async () => {
+        const [text = ""] = await refusal(page).allInnerTexts();
+        return text !== "" && text !== before[0];
+      });
+      assert.equal(await page.getByLabel("Token").inputValue(), "");
+      assert.ok(!(await page.content()).includes(token));
+    }
+    assert.deepEqual(await page.context().cookies(), []);
+    // The field has the focus again, and Enter submits it.
+    await page.keyboard.insertText(await weir.token());
+    await page.keyboard.press("Enter");
+    await state(page, "open").waitFor();
+    assert.deepEqual(errors.filter((error) => !STATUS_LINE.test(error)), []);
+  },
+);
+
+guardedBrowserTest(
+  "a revoked session ends on the page and says so",
+  {},
+  async ({ server: weir, page, errors }) => {
+    const channel = newChannel();
+    await page.clock.install();
+    await visit(page, weir, channel);
+    await signIn(page, await weir.token(undefined, { jti: "session-1" }));
+    await state(page, "open").waitFor();
+
+    const admin = await weir.token({ admin: true }, { sub: "admin" });
+    const revoked = await fetch(`${weir.url}/v1/revocations`, {
+      method: "POST",
+      headers: { ...bearer(admin), "Content-Type": "application/json" },
+      body: JSON.stringify({ jti: "session-1" }),
     });
-    assert.equal(await page.getByLabel("Token").inputValue(), "");
-    assert.ok(!(await page.content()).includes(token));
-  }
-  assert.deepEqual(await page.context().cookies(), []);
-  // By the keyboard alone: the field has the focus again, and Enter sends.
-  await page.keyboard.insertText(await weir.token());
-  await page.keyboard.press("Enter");
-  await state(page, "open").waitFor();
-  assert.deepEqual(errors.filter((error) => !STATUS_LINE.test(error)), []);
-});
+    await revoked.body?.cancel();
+    assert.equal(revoked.status, 201);
+    await notice(page).filter({ hasText: "Signed out: your session was revoked." }).waitFor();
+    await state(page, "closed").waitFor();
+    const asked: string[] = [];
+    page.on("request", (request) => asked.push(request.url()));
+    await page.clock.fastForward("10:00");
+    assert.deepEqual(asked, []); // it doesn't reconnect by itself
 
-Deno.test("a session that is revoked ends on the page, and says so", options, async () => {
-  await using weir = await guardedServer();
-  await using chromium = await Chromium.open();
-  const { page, errors } = chromium;
-  const channel = newChannel();
-  await page.clock.install();
-  await visit(page, weir, channel);
-  await signIn(page, await weir.token(undefined, { jti: "session-1" }));
-  await state(page, "open").waitFor();
+    await page.getByRole("button", { name: "Sign in again" }).click();
+    await refusal(page).filter({ hasText: "revoked" }).waitFor();
+    await signIn(page, await weir.token());
+    await state(page, "open").waitFor();
+    assert.deepEqual(errors.filter((error) => !STATUS_LINE.test(error)), []);
+  },
+);
 
-  const admin = await weir.token({ admin: true }, { sub: "admin" });
-  const revoked = await fetch(`${weir.url}/v1/revocations`, {
-    method: "POST",
-    headers: { ...bearer(admin), "Content-Type": "application/json" },
-    body: JSON.stringify({ jti: "session-1" }),
-  });
-  await revoked.body?.cancel();
-  assert.equal(revoked.status, 201);
-  await farewell(page).filter({ hasText: "Signed out: your session was revoked." }).waitFor();
-  await state(page, "closed").waitFor();
-  const asked: string[] = [];
-  page.on("request", (request) => asked.push(request.url()));
-  await page.clock.fastForward("10:00");
-  assert.deepEqual(asked, []); // it doesn't come back by itself
+guardedBrowserTest(
+  "a session says that it expires soon and ends with its token",
+  {},
+  async ({ server: weir, page }) => {
+    await visit(page, weir, newChannel());
+    await signIn(page, await weir.token(undefined, endingIn(6)));
+    await notice(page).filter({ hasText: "Your session expires within a minute." }).waitFor();
+    await notice(page).filter({ hasText: "Signed out: your session expired." }).waitFor();
+    await page.getByRole("button", { name: "Sign in again" }).click();
+    await page.getByLabel("Token").waitFor();
+  },
+);
 
-  await page.getByRole("button", { name: "Sign in again" }).click();
-  await refusal(page).filter({ hasText: "revoked" }).waitFor();
-  await signIn(page, await weir.token());
-  await state(page, "open").waitFor();
-  assert.deepEqual(errors.filter((error) => !STATUS_LINE.test(error)), []);
-});
-
-Deno.test("a session says that it ends soon, and ends with its token", options, async () => {
-  await using weir = await guardedServer();
-  await using chromium = await Chromium.open();
-  const { page } = chromium;
-  await visit(page, weir, newChannel());
-  await signIn(page, await weir.token(undefined, endingIn(6)));
-  await farewell(page).filter({ hasText: "Your session expires within a minute." }).waitFor();
-  await farewell(page).filter({ hasText: "Signed out: your session expired." }).waitFor();
-  await page.getByRole("button", { name: "Sign in again" }).click();
-  await page.getByLabel("Token").waitFor();
-});
-
-Deno.test(
-  "a page that comes back to a server that refuses it does not go on",
-  options,
-  async () => {
-    await using weir = await guardedServer();
-    await using chromium = await Chromium.open();
-    const { page } = chromium;
+guardedBrowserTest(
+  "a page that is refused after a reconnect stops",
+  {},
+  async ({ server: weir, page }) => {
     await visit(page, weir, newChannel());
     await signIn(page, await weir.token());
     await state(page, "open").waitFor();
@@ -154,14 +150,13 @@ Deno.test(
     await state(page, "reconnecting").waitFor();
     await page.context().clearCookies();
     await weir.server.start();
-    await farewell(page).filter({ hasText: "Signed out: your session ended." }).waitFor();
+    await notice(page).filter({ hasText: "Signed out: your session ended." }).waitFor();
   },
 );
 
-Deno.test("who may not read a channel can choose another", options, async () => {
-  await using weir = await guardedServer({ WEIR_ANONYMOUS: "subscribe:public/**" });
-  await using chromium = await Chromium.open();
-  const { page, errors } = chromium;
+guardedBrowserTest("a visitor who can't read a channel can choose another", {
+  WEIR_ANONYMOUS: "subscribe:public/**",
+}, async ({ server: weir, page, errors }) => {
   await visit(page, weir, "private");
   await page.getByText("There are no channels that you can read yet.").waitFor();
   await page.getByText("permission to read").waitFor();
@@ -183,30 +178,31 @@ Deno.test("who may not read a channel can choose another", options, async () => 
   assert.deepEqual(errors.filter((error) => !STATUS_LINE.test(error)), []);
 });
 
-Deno.test("what gets into the page all the same cannot run there", options, async () => {
-  await using weir = await guardedServer();
-  await using chromium = await Chromium.open();
-  const { page, errors } = chromium;
-  await visit(page, weir, newChannel());
-  await page.getByLabel("Token").waitFor();
-  const html = await page.evaluate(() => {
-    try {
-      document.body.innerHTML = `<img src="x" onerror="document.title = 'run'">`;
-      return "taken";
-    } catch (cause) {
-      return String(cause);
-    }
-  });
-  assert.match(html, /requires 'TrustedHTML'/);
-  const isStyled = await page.evaluate(() => {
-    const style = document.createElement("style");
-    style.append("body { display: none }");
-    document.head.append(style);
-    return getComputedStyle(document.body).display === "none";
-  });
-  assert.equal(isStyled, false);
-  assert.ok(errors.some((error) => error.includes("style-src")));
-});
+guardedBrowserTest(
+  "injected markup can't run in the page",
+  {},
+  async ({ server: weir, page, errors }) => {
+    await visit(page, weir, newChannel());
+    await page.getByLabel("Token").waitFor();
+    const html = await page.evaluate(() => {
+      try {
+        document.body.innerHTML = `<img src="x" onerror="document.title = 'run'">`;
+        return "taken";
+      } catch (cause) {
+        return String(cause);
+      }
+    });
+    assert.match(html, /requires 'TrustedHTML'/);
+    const isStyled = await page.evaluate(() => {
+      const style = document.createElement("style");
+      style.append("body { display: none }");
+      document.head.append(style);
+      return getComputedStyle(document.body).display === "none";
+    });
+    assert.equal(isStyled, false);
+    assert.ok(errors.some((error) => error.includes("style-src")));
+  },
+);
 
 async function visit(page: Page, weir: Guarded<WeirServer>, channel: string): Promise<void> {
   await page.goto(`${weir.url}/?${new URLSearchParams({ channel })}`);
@@ -225,6 +221,6 @@ function state(page: Page, status: string) {
   return page.locator(`.connection[data-status="${status}"]`);
 }
 
-function farewell(page: Page) {
+function notice(page: Page) {
   return page.locator(".sign-in-notice");
 }

@@ -6,7 +6,7 @@ const ROUTES = new URL("../../routes/", import.meta.url);
 /** Classes of uPlot, which draws the dashboard's charts. */
 const FOREIGN = /^(?:uplot|u-)/;
 
-Deno.test("no page's style reaches into another page", async () => {
+Deno.test("style sheets of pages share no root classes", async () => {
   const roots = await Promise.all(PAGE_NAMES.map(async (page) => rootsOf(await styleOf(page))));
   for (const [i, page] of PAGE_NAMES.entries()) {
     for (const [j, other] of PAGE_NAMES.entries()) {
@@ -17,7 +17,7 @@ Deno.test("no page's style reaches into another page", async () => {
   }
 });
 
-Deno.test("every class that has a style is in a page", async () => {
+Deno.test("every class in a style sheet is used by a page", async () => {
   const sources = [...await textsIn(ISLANDS, /\.tsx?$/), ...await textsIn(ROUTES, /\.tsx$/)];
   const words = new Set(sources.flatMap((text) => text.match(/[\w-]+/g) ?? []));
   const style = (await textsIn(ISLANDS, /\.css$/)).map(withoutComments).join("\n");

@@ -12,7 +12,7 @@ const HOST = { Host: "localhost" };
 
 const PATHS = ["/", "/chat", "/dashboard", "/lab"];
 
-Deno.test("the console has a channel's newest events and a cursor before any script runs", async () => {
+Deno.test("the console is rendered with a channel's newest events and a cursor", async () => {
   await using weir = await openApp();
   for (let i = 1; i <= 60; i++) await weir.publish("demo", String(i));
   const response = await weir.get("/");
@@ -22,7 +22,7 @@ Deno.test("the console has a channel's newest events and a cursor before any scr
   assert.match(text, /<code>[0-9a-z]{9}_…60<\/code>/);
 });
 
-Deno.test("the console begins with what was written to last, or with what the URL names", async () => {
+Deno.test("the console shows the channel of the URL, or the one with the newest event", async () => {
   await using weir = await openApp();
   const titleOf = async (path: string) =>
     /<h2 id="channel-title"[^>]*>([^<]*)</.exec(await (await weir.get(path)).text())?.[1];
@@ -36,7 +36,7 @@ Deno.test("the console begins with what was written to last, or with what the UR
   assert.equal(await titleOf("/?channel=new"), "new");
 });
 
-Deno.test("every page says which it is, and leads to the others", async () => {
+Deno.test("every page has a title and links to the others", async () => {
   await using weir = await openApp();
   for (const path of PATHS) {
     const text = await (await weir.get(path)).text();
@@ -79,7 +79,7 @@ Deno.test("a page that isn't served is an unknown route and isn't in the navigat
   }
 });
 
-Deno.test("the page loads nothing but its own files", async () => {
+Deno.test("a page loads only its own files", async () => {
   await using weir = await openApp();
   const scripts = { "/": "console", "/chat": "chat", "/dashboard": "dashboard", "/lab": "lab" };
   for (const [page, script] of Object.entries(scripts)) {
@@ -105,7 +105,7 @@ Deno.test("the page loads nothing but its own files", async () => {
   }
 });
 
-Deno.test("whatever it shows, the page runs only what its fresh nonce names", async () => {
+Deno.test("a page runs only scripts with its fresh nonce", async () => {
   await using weir = await openGuardedApp({ WEIR_ANONYMOUS: "subscribe:open" });
   const nonces = new Set<string>();
   const token = await weir.token();
@@ -140,7 +140,7 @@ Deno.test("whatever it shows, the page runs only what its fresh nonce names", as
   assert.equal(nonces.size, views.length);
 });
 
-Deno.test("the page is kept from frames, caches, referrers and guesses at its type", async () => {
+Deno.test("pages can't be framed, cached, sniffed or leaked by referrers", async () => {
   await using weir = await openGuardedApp();
   const visitors = [{}, cookie("broken"), cookie(await weir.token())];
   for (
@@ -166,14 +166,14 @@ Deno.test("the page is kept from frames, caches, referrers and guesses at its ty
   }
 });
 
-Deno.test("under an HTTPS name the page says that it is always so", async () => {
+Deno.test("under an HTTPS URL pages send Strict-Transport-Security", async () => {
   await using weir = await openGuardedApp({ WEIR_PUBLIC_URL: "https://weir.example" });
   const response = await weir.get("/", { Host: "weir.example" });
   await response.body?.cancel();
   assert.match(response.headers.get("strict-transport-security") ?? "", /^max-age=\d{8,}/);
 });
 
-Deno.test("who brings nothing is asked for a token, and sees nothing", async () => {
+Deno.test("a visitor without a credential sees only the sign-in form", async () => {
   await using weir = await openGuardedApp();
   await weir.publish("demo", `"secret"`);
   for (const path of PATHS) {
@@ -186,7 +186,7 @@ Deno.test("who brings nothing is asked for a token, and sees nothing", async () 
   }
 });
 
-Deno.test("a session that is no longer good is told why, and can be left", async () => {
+Deno.test("an invalid session cookie is explained and can be removed", async () => {
   await using weir = await openGuardedApp();
   await weir.publish("demo", `"secret"`);
   const past = Math.floor(Date.now() / 1_000) - 100;
@@ -206,7 +206,7 @@ Deno.test("a session that is no longer good is told why, and can be left", async
   }
 });
 
-Deno.test("a token in the page's URL is refused, and not repeated", async () => {
+Deno.test("a token in the page's URL is refused and not echoed", async () => {
   await using weir = await openGuardedApp();
   const token = await weir.token();
   for (const path of PATHS) {
@@ -218,7 +218,7 @@ Deno.test("a token in the page's URL is refused, and not repeated", async () => 
   }
 });
 
-Deno.test("a session shows who it is and what it may read and publish to", async () => {
+Deno.test("a signed-in page shows the subject and its rights", async () => {
   await using weir = await openGuardedApp();
   await weir.publish("news", `"hello"`);
   const both = await weir.page("/?channel=news", await weir.token());
@@ -230,7 +230,7 @@ Deno.test("a session shows who it is and what it may read and publish to", async
   assert.doesNotMatch(reader.text, /<form class="publish stack"/);
 });
 
-Deno.test("without the right to read a channel the page has none of it", async () => {
+Deno.test("without the right to read a channel the page has none of its events", async () => {
   await using weir = await openGuardedApp();
   await weir.publish("taken", `"secret"`);
   const token = await weir.token({ publish: ["**"], subscribe: ["mine/*"] });
@@ -248,7 +248,7 @@ Deno.test("without the right to read a channel the page has none of it", async (
   assert.equal(texts[0], texts[1]); // whether there is such a channel stays unsaid
 });
 
-Deno.test("a page shows only channels of the session's tenant", async () => {
+Deno.test("a page shows only channels of the token's tenant", async () => {
   await using weir = await openGuardedApp();
   const rights = (tenant: string) => ({ ...ALL, tenant });
   const [a, b] = [await weir.token(rights("a")), await weir.token(rights("b"))];
@@ -259,7 +259,7 @@ Deno.test("a page shows only channels of the session's tenant", async () => {
   assert.deepEqual(dataOf((await weir.page("/?channel=same", b)).text), ["of b"]);
 });
 
-Deno.test("security events have a page too, for who may read them", async () => {
+Deno.test("a visitor with the right can read security events in the console", async () => {
   await using weir = await openGuardedApp();
   const refused = await weir.page("/?channel=$audit", await weir.token());
   assert.match(refused.text, /You don(?:'|&#39;)t have permission to read/);
@@ -272,7 +272,7 @@ Deno.test("security events have a page too, for who may read them", async () => 
   });
 });
 
-Deno.test("anonymous visitors see what they may, and can sign in for more", async () => {
+Deno.test("anonymous visitors see what they may and can sign in", async () => {
   await using weir = await openGuardedApp({ WEIR_ANONYMOUS: "subscribe:public/**" });
   await weir.publish("public/a", `"for all"`);
   await weir.publish("private", `"secret"`);
@@ -285,7 +285,7 @@ Deno.test("anonymous visitors see what they may, and can sign in for more", asyn
   assert.doesNotMatch(closed.text, /secret|Sign out/);
 });
 
-Deno.test("in open mode there is nobody to sign in or out", async () => {
+Deno.test("in open mode there is no sign-in", async () => {
   await using weir = await openApp();
   for (const path of PATHS) {
     const response = await weir.get(path, cookie("anything"));
@@ -294,7 +294,7 @@ Deno.test("in open mode there is nobody to sign in or out", async () => {
   }
 });
 
-Deno.test("what is published cannot become markup of the page", async () => {
+Deno.test("published data can't become markup of the page", async () => {
   await using weir = await openApp();
   const evil = `"</code></div><script>alert(1)</script>' onload='x`;
   await weir.publish("demo", JSON.stringify(evil));
@@ -306,7 +306,7 @@ Deno.test("what is published cannot become markup of the page", async () => {
   assert.doesNotMatch(await wrong.text(), /"><script>/);
 });
 
-Deno.test("the page says what is wrong with its query", async () => {
+Deno.test("a page explains an invalid query", async () => {
   await using weir = await openApp();
   for (
     const [path, says] of [
@@ -345,7 +345,7 @@ Deno.test("assets have their content type and are revalidated by their ETag", as
   }
 });
 
-Deno.test("there are no assets but those that are named", async () => {
+Deno.test("only known assets are served", async () => {
   await using weir = await openApp();
   for (
     const name of [

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { ChatStorage, MAX_ROOMS } from "../../../islands/chat/chat_storage.ts";
 
-Deno.test("what is remembered is there again, each visitor's own", () => {
+Deno.test("stored values are restored, separately for each subject", () => {
   const storage = new Storage();
   const memory = new ChatStorage(undefined, () => storage);
   memory.name = "Ann";
@@ -21,7 +21,7 @@ Deno.test("what is remembered is there again, each visitor's own", () => {
   assert.equal(signedIn.readTo("a:b"), undefined);
 });
 
-Deno.test("what is unsent is kept by all tabs together, and drafts by room", () => {
+Deno.test("tabs share unsent messages, and each room has its draft", () => {
   const storage = new Storage();
   const memory = new ChatStorage(undefined, () => storage);
   const other = new ChatStorage(undefined, () => storage);
@@ -42,7 +42,7 @@ Deno.test("what is unsent is kept by all tabs together, and drafts by room", () 
   assert.equal(again.unsent("lobby").all().size, 0);
 });
 
-Deno.test("the latest rooms are remembered, and not more than can be followed", () => {
+Deno.test("the latest rooms are stored, up to the maximum", () => {
   const memory = new ChatStorage(undefined, () => new Storage());
   const rooms = Array.from({ length: MAX_ROOMS + 5 }, (_, i) => `r${i}`);
   memory.rooms = rooms;
@@ -53,7 +53,7 @@ Deno.test("the latest rooms are remembered, and not more than can be followed", 
   assert.deepEqual(kept.rooms, rooms.slice(5));
 });
 
-Deno.test("storage that is denied or full is done without", () => {
+Deno.test("values are kept in memory if storage is denied or full", () => {
   const denied = new ChatStorage(undefined, () => {
     throw new DOMException("denied", "SecurityError");
   });
@@ -76,7 +76,7 @@ Deno.test("storage that is denied or full is done without", () => {
   assert.equal(new ChatStorage(undefined, () => storage).name, "Cid");
 });
 
-Deno.test("what others wrote under its names is not believed", () => {
+Deno.test("malformed values in storage are ignored", () => {
   const storage = new Storage();
   storage.setItem("weir-chat:rooms", `["lobby", 7, null]`);
   storage.setItem("weir-chat:member", "<script>");
@@ -87,7 +87,7 @@ Deno.test("what others wrote under its names is not believed", () => {
   assert.deepEqual(memory.rooms, []);
 });
 
-Deno.test("what another tab writes is known by its key", () => {
+Deno.test("keys of storage events are recognized", () => {
   const storage = new Storage();
   const memory = new ChatStorage("ann", () => storage);
   memory.setReadTo("night shift", "x_1");

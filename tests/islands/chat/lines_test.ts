@@ -14,7 +14,7 @@ import type { WeirEvent } from "../../../lib/client/api.ts";
 
 const me = { member: "abc" };
 
-Deno.test("a visitor's messages are known by the browser, and signed in by the name", () => {
+Deno.test("a visitor's messages are recognized by the browser's id, or by name when signed in", () => {
   const mine = eventLine(event(1, { name: "Ann", text: "Hi" }, { id: "abc-1" }), me);
   const others = eventLine(event(2, { name: "Ann", text: "Hi" }, { id: "xyz-1" }), me);
   assert.ok(mine.kind === "message" && mine.isMine);
@@ -23,7 +23,7 @@ Deno.test("a visitor's messages are known by the browser, and signed in by the n
   assert.ok(signedIn.kind === "message" && signedIn.isMine);
 });
 
-Deno.test("a message that waited says when it was written", () => {
+Deno.test("a message that was sent late shows when it was written", () => {
   const written = (at: string) => {
     const line = eventLine(event(100, { name: "Ann", text: "Hi", at }), me);
     return line.kind === "message" ? line.writtenAt : undefined;
@@ -33,7 +33,7 @@ Deno.test("a message that waited says when it was written", () => {
   assert.equal(written(timeOf(130)), undefined); // by a clock that is ahead
 });
 
-Deno.test("events that are no messages are one line, type by type", () => {
+Deno.test("consecutive other events of one type form one line", () => {
   const other = (n: number, type: string) => eventLine(event(n, { a: 1 }, { type }), me);
   const lines = appendLines([], [other(1, "a"), other(2, "a"), other(3, "b"), message(4)]);
   assert.deepEqual(
@@ -45,7 +45,7 @@ Deno.test("events that are no messages are one line, type by type", () => {
   assert.equal(eventLine(event(1, "text", { type: "chat.message" }), me).kind, "other");
 });
 
-Deno.test("a gap says what is missing", () => {
+Deno.test("gapLine() says what is missing", () => {
   const gap = { kind: "gap", channel: "chat:x", requested: at(1), firstAvailable: at(5) } as const;
   const text = (reason: "expired" | "recreated" | "ahead", lost: number | null) =>
     gapLine({ ...gap, reason, lost }).text;
@@ -56,7 +56,7 @@ Deno.test("a gap says what is missing", () => {
   assert.match(text("ahead", null), /earlier state/);
 });
 
-Deno.test("unread is what others have said since, and the mark stands above the first", () => {
+Deno.test("unread messages are those of others after the offset, and the first is marked", () => {
   fc.assert(fc.property(
     fc.array(fc.boolean(), { maxLength: 30 }),
     fc.nat(30),
@@ -69,7 +69,7 @@ Deno.test("unread is what others have said since, and the mark stands above the 
   ));
 });
 
-Deno.test("a room that goes on for weeks keeps its newest lines", () => {
+Deno.test("a long room keeps its newest lines", () => {
   const lines = Array.from({ length: 1_001 }, (_, i) => message(i + 1));
   assert.equal(trimLines(lines.slice(1)).length, 1_000);
   const kept = trimLines(lines);
@@ -77,7 +77,7 @@ Deno.test("a room that goes on for weeks keeps its newest lines", () => {
   assert.equal(kept.at(-1), lines.at(-1));
 });
 
-Deno.test("messages of one person belong together, until a pause, a day or the mark", () => {
+Deno.test("messages of one person form a group until a pause, a new day or the mark", () => {
   const ann = (minute: number) => ({ ...message(60 * minute), name: "Ann" });
   const bob = { ...message(60 * 3), name: "Bob" };
   const first = ann(1);

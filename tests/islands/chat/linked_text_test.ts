@@ -7,7 +7,7 @@ function links(text: string): readonly string[] {
   return linkedText(text).flatMap(({ href }) => href ?? []);
 }
 
-Deno.test("addresses in a text are links, without the sentence around them", () => {
+Deno.test("URLs in a text are links without surrounding punctuation", () => {
   assert.deepEqual(links("See https://example.com/a?b=c#d."), ["https://example.com/a?b=c#d"]);
   assert.deepEqual(links("(http://example.com/a_(b)) [https://x.test]"), [
     "http://example.com/a_(b)",
@@ -17,14 +17,14 @@ Deno.test("addresses in a text are links, without the sentence around them", () 
   assert.deepEqual(linkedText(""), []);
 });
 
-Deno.test("nothing but http and https is ever a link", () => {
+Deno.test("only http and https URLs become links", () => {
   for (const text of ["javascript:alert(1)", "data:text/html,x", "https://", "ftp://x.test"]) {
     assert.deepEqual(links(text), []);
   }
   assert.deepEqual(links(`javascript:"https://x.test"onclick='y'`), ["https://x.test/"]);
 });
 
-Deno.test("the parts of a text are the text, and their links are safe", () => {
+Deno.test("the parts of a text join to the text, and their links are safe", () => {
   const piece = fc.oneof(
     fc.string(),
     fc.webUrl(),

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import { friendlyName, MAX_NAME, parseMessage, parseName } from "../../../islands/chat/message.ts";
 
-Deno.test("a message is what has a text, and whatever else is in it does no harm", () => {
+Deno.test("parseMessage() reads any object with a text and ignores invalid members", () => {
   const at = "2026-11-21T03:13:58.566Z";
   assert.deepEqual(parseMessage({ name: "Ann", text: "Hi", at }), { name: "Ann", text: "Hi", at });
   assert.deepEqual(parseMessage({ name: 7, text: "Hi", at: "soon" }), {
@@ -12,7 +12,7 @@ Deno.test("a message is what has a text, and whatever else is in it does no harm
   assert.deepEqual(parseMessage({ name: " \n", text: " Hi" }), { name: "Someone", text: " Hi" });
 });
 
-Deno.test("what has no text is no message, whatever it is", () => {
+Deno.test("parseMessage() returns undefined without a text", () => {
   for (const data of [null, "text", 7, [], {}, { text: 7 }, { text: " \n" }, { name: "Ann" }]) {
     assert.equal(parseMessage(data), undefined);
   }
@@ -22,7 +22,7 @@ Deno.test("what has no text is no message, whatever it is", () => {
   }));
 });
 
-Deno.test("a name is one line of some length, in well-formed Unicode", () => {
+Deno.test("parseName() returns one line of limited length in well-formed Unicode", () => {
   assert.equal(parseName("  Ann\t\u0007 Lee \n"), "Ann Lee");
   assert.equal(parseName("\u0000 "), undefined);
   fc.assert(fc.property(fc.string({ unit: "binary", maxLength: 100 }), (text) => {
@@ -33,7 +33,7 @@ Deno.test("a name is one line of some length, in well-formed Unicode", () => {
   }));
 });
 
-Deno.test("who has no name gets a friendly one", () => {
+Deno.test("friendlyName() makes up a name", () => {
   assert.equal(friendlyName(() => 0), "Amber Badger");
   assert.equal(friendlyName(() => 0.999), "Sunny Wren");
 });

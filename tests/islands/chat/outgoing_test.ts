@@ -6,7 +6,7 @@ import { WeirError } from "../../../lib/client/core/weir_error.ts";
 
 const hello = { name: "Ann", text: "Hello" };
 
-Deno.test("a message waits until it is stored, and goes when it is in the room", async () => {
+Deno.test("a message waits until it is stored and disappears when it is in the room", async () => {
   const weir = new Publishes();
   const outgoing = new Outgoing(weir, "chat:lobby", new Kept());
   outgoing.send("1", hello);
@@ -22,7 +22,7 @@ Deno.test("a message waits until it is stored, and goes when it is in the room",
   assert.deepEqual(statuses(outgoing), []);
 });
 
-Deno.test("a message that is refused says why, and is tried again or dropped", async () => {
+Deno.test("a refused message has a reason and can be retried or discarded", async () => {
   const weir = new Publishes();
   const outgoing = new Outgoing(weir, "chat:lobby", new Kept());
   for (const id of ["1", "2", "3"]) outgoing.send(id, hello);
@@ -40,7 +40,7 @@ Deno.test("a message that is refused says why, and is tried again or dropped", a
   assert.equal(weir.asked.at(-1), "chat:lobby 1 chat.message");
 });
 
-Deno.test("what a page leaves unsent another sends, under the same id", async () => {
+Deno.test("messages left unsent are sent by the next page with the same id", async () => {
   const kept = new Kept();
   const left = new Outgoing(new Publishes(), "chat:lobby", kept);
   for (const id of ["1", "2", "3"]) left.send(id, hello);

@@ -5,14 +5,14 @@ import { directoryOf, readDirectory } from "../../../islands/chat/directory.ts";
 import { peopleOf } from "../../../islands/chat/people.ts";
 import { parseChannel, presenceChannel } from "../../../lib/shared/channel.ts";
 
-Deno.test("a room's name is taken as it is meant", () => {
+Deno.test("parseRoom() trims a name and removes the number sign", () => {
   assert.deepEqual(parseRoom("  #night   shift "), { room: "night shift" });
   for (const text of ["", "  ", "#", "a\u0000b", "x\ud800", "é".repeat(200)]) {
     assert.ok("fault" in parseRoom(text), JSON.stringify(text));
   }
 });
 
-Deno.test("every room can be a channel with presence, and has a URL", () => {
+Deno.test("every room name is a valid channel with presence and has a URL", () => {
   fc.assert(fc.property(fc.string({ unit: "binary", maxLength: 250 }), (text) => {
     const parsed = parseRoom(text);
     if ("fault" in parsed) return;
@@ -23,7 +23,7 @@ Deno.test("every room can be a channel with presence, and has a URL", () => {
   }));
 });
 
-Deno.test("the directory is the rooms, and says whether there are more", () => {
+Deno.test("the directory lists rooms and says whether there are more", () => {
   const channels = (...names: readonly string[]) => names.map((channel) => ({ channel }));
   assert.deepEqual(directoryOf({ channels: channels("chat:a", "chat:b", "demo"), next: "demo" }), {
     rooms: ["a", "b"],
@@ -36,7 +36,7 @@ Deno.test("the directory is the rooms, and says whether there are more", () => {
   assert.deepEqual(directoryOf({ channels: [], next: null }), { rooms: [], isWhole: true });
 });
 
-Deno.test("a directory that can't be read says why", async () => {
+Deno.test("a directory that fails to load says why", async () => {
   const refused = () => Promise.resolve(Response.json({ detail: "No." }, { status: 403 }));
   assert.deepEqual(await readDirectory(refused), { problem: "No." });
   const nobody = () => Promise.reject(new TypeError("Failed to fetch"));
@@ -45,7 +45,7 @@ Deno.test("a directory that can't be read says why", async () => {
   });
 });
 
-Deno.test("the visitor is the first of those who are here", () => {
+Deno.test("the visitor comes first in the list of people", () => {
   const since = "2026-11-21T03:13:58.566Z";
   const members = [
     { member: "xyz", data: { name: "Bob" }, since },

@@ -8,7 +8,7 @@ import {
 } from "../../../islands/chat/typing.ts";
 import { FakeClock } from "../../support/clock.ts";
 
-Deno.test("who goes on typing says so at most once in two seconds", () => {
+Deno.test("typing events are sent at most once every two seconds", () => {
   let said = 0;
   const notes = new TypingSender(() => said++);
   for (let now = 0; now < 3 * SEND_INTERVAL_MS; now += 100) notes.typed(now);
@@ -20,7 +20,7 @@ Deno.test("who goes on typing says so at most once in two seconds", () => {
   assert.equal(said, 4);
 });
 
-Deno.test("a typist is shown for four seconds after each note", () => {
+Deno.test("a typist is shown for four seconds after each typing event", () => {
   using clock = new FakeClock({ replaces: ["timeouts"] });
   using typists = new Typists();
   typists.types("a", "Ann");
@@ -34,7 +34,7 @@ Deno.test("a typist is shown for four seconds after each note", () => {
   assert.equal(clock.timers, 0);
 });
 
-Deno.test("who has said it no longer types", () => {
+Deno.test("a person stops typing when their message arrives", () => {
   using clock = new FakeClock({ replaces: ["timeouts"] });
   {
     using typists = new Typists();
@@ -46,7 +46,7 @@ Deno.test("who has said it no longer types", () => {
   assert.equal(clock.timers, 0);
 });
 
-Deno.test("typists are named, as long as they are few", () => {
+Deno.test("up to three typists are named", () => {
   assert.equal(typingText([]), "");
   assert.equal(typingText(["Ann"]), "Ann is typing…");
   assert.equal(typingText(["Ann", "Bob"]), "Ann and Bob are typing…");

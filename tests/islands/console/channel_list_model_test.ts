@@ -3,19 +3,19 @@ import { ChannelListModel, withRates } from "../../../islands/console/channel_li
 import type { ChannelFigures } from "../../../islands/console/requests.ts";
 import { eventAt } from "./support.ts";
 
-Deno.test("a channel's rate is what its last offset has grown by", () => {
+Deno.test("a channel's rate is the growth of its last offset", () => {
   const before = [figures("a", 10), figures("b", 5), figures("gone", 1)];
   const after = [figures("a", 40), figures("b", 5), figures("new", 3)];
   const rates = withRates(after, before, 2_000).map(({ channel, rate }) => [channel, rate]);
   assert.deepEqual(rates, [["a", 15], ["b", 0], ["new", undefined]]);
 });
 
-Deno.test("a channel that was made again has a rate by what it has now", () => {
+Deno.test("a recreated channel's rate counts from its start", () => {
   const again = { ...figures("a", 4), last: eventAt(4, "0mwpu38cp").offset };
   assert.equal(withRates([again], [figures("a", 900)], 1_000)[0]?.rate, 4);
 });
 
-Deno.test("the system's channels are found by who looks for them", () => {
+Deno.test("system channels are found only if the search starts with $", () => {
   const channels = [figures("$presence:a", 1), figures("Orders", 1), figures("users", 1)];
   const list = new ChannelListModel({ channels, next: null });
   const found = () => list.found.value.map(({ channel }) => channel);

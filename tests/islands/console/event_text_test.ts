@@ -5,7 +5,7 @@ import type { Channel } from "../../../lib/shared/channel.ts";
 import type { Offset } from "../../../lib/shared/offset.ts";
 import { eventAt } from "./support.ts";
 
-Deno.test("a preview is one line of any data, and not long", () => {
+Deno.test("previewOf() returns one short line for any data", () => {
   const previews = [
     { a: [1, "x\n"] },
     "two\r\nlines",
@@ -23,7 +23,7 @@ Deno.test("a preview is one line of any data, and not long", () => {
   ]);
 });
 
-Deno.test("a dump has places, bytes and what of them is ASCII", () => {
+Deno.test("dumpOf() shows positions, bytes and ASCII", () => {
   const bytes = Uint8Array.from({ length: 18 }, (_, i) => i === 17 ? 0x41 : i);
   assert.equal(
     dumpOf(bytes),
@@ -33,7 +33,7 @@ Deno.test("a dump has places, bytes and what of them is ASCII", () => {
   assert.equal(dumpOf(new Uint8Array(100_000)).split("\n").length, MAX_DUMP_BYTES / 16);
 });
 
-Deno.test("bytes on the wire are bytes on the page", () => {
+Deno.test("eventOf() decodes base64", () => {
   const { offset, id, time } = eventAt(1);
   const event = eventOf({
     channel: "orders" as Channel,

@@ -6,7 +6,7 @@ import { EPOCH, eventAt, sequencesOf } from "./support.ts";
 const typed = (sequence: number, type: string, data: unknown) =>
   eventAt(sequence, EPOCH, { type, data });
 
-Deno.test("a filter finds types and texts, whatever their case, and lets gaps through", () => {
+Deno.test("a filter matches types and texts in any case and keeps gaps", () => {
   const timeline = new Timeline();
   timeline.append(typed(1, "order.paid", { customer: "Ann" }));
   timeline.append(typed(2, "order.created", { customer: "Ann" }));
@@ -20,7 +20,7 @@ Deno.test("a filter finds types and texts, whatever their case, and lets gaps th
   assert.deepEqual(found("", "0000000003"), ["connection", 3]); // of its id
 });
 
-Deno.test("what comes is tried too, and where it was found it stays", () => {
+Deno.test("new rows are filtered too and keep their place", () => {
   const timeline = new Timeline();
   const matches = new FilteredRows(timeline, { type: "", text: "a" });
   for (const [sequence, data] of [[1, "a"], [2, "b"], [3, "ab"]] as const) {
@@ -32,7 +32,7 @@ Deno.test("what comes is tried too, and where it was found it stays", () => {
   assert.equal(matches.indexOf(eventAt(3).offset), 1);
 });
 
-Deno.test("a filter goes back as far as events are read, and on from there", () => {
+Deno.test("a filter searches back to the first unread event and continues from there", () => {
   const timeline = new Timeline();
   timeline.addRange(EPOCH, 1, 2_500);
   timeline.setEvents([typed(2_500, "message", "a"), typed(2_499, "message", "b")]);

@@ -15,7 +15,7 @@ import { EPOCH, eventAt } from "./support.ts";
 const OPEN = { origin: "http://127.0.0.1:8000", isGuarded: false };
 const GUARDED = { ...OPEN, isGuarded: true };
 
-Deno.test("the command that publishes again gives the shell nothing to run", async () => {
+Deno.test("curlPublish() quotes everything for the shell", async () => {
   await using server = await LocalServer.start();
   const channel = newChannel();
   const target = { origin: server.url, isGuarded: false };
@@ -72,7 +72,7 @@ Deno.test("the command that publishes again gives the shell nothing to run", asy
   );
 });
 
-Deno.test("the command that reads begins with the event itself", async () => {
+Deno.test("curlRead() starts with the event itself", async () => {
   await using server = await LocalServer.start();
   const channel = newChannel();
   const offsets: string[] = [];
@@ -95,7 +95,7 @@ Deno.test("the command that reads begins with the event itself", async () => {
   assert.deepEqual([...text.matchAll(/^data: (.*)$/gm)].map(([, data]) => data), ["2", "3"]);
 });
 
-Deno.test("a credential has its place in a snippet, and is not there", () => {
+Deno.test("snippets contain a placeholder and no credential", () => {
   const event = eventAt(2);
   assert.match(curlRead(event, GUARDED), /-H "Authorization: Bearer \$TOKEN"/);
   assert.match(curlPublish(event, GUARDED) ?? "", /-H "Authorization: Bearer \$TOKEN"/);
@@ -106,7 +106,7 @@ Deno.test("a credential has its place in a snippet, and is not there", () => {
   }
 });
 
-Deno.test("the programs are valid, whatever the names and the data are", async () => {
+Deno.test("the programs are valid for any names and data", async () => {
   const event = eventAt(2, EPOCH, {
     channel: `a"b\\c\n${"`"}\${x}`,
     type: `t"t`,
@@ -122,7 +122,7 @@ Deno.test("the programs are valid, whatever the names and the data are", async (
   }
 });
 
-Deno.test("data too large for a command line has no command", () => {
+Deno.test("curlPublish() returns undefined for large data", () => {
   const event = eventAt(1, EPOCH, { data: "x".repeat(20_000) });
   assert.equal(curlPublish(event, OPEN), undefined);
   assert.equal(clientPublish(event, OPEN), undefined);

@@ -5,7 +5,7 @@ import { EventPages, PAGE_EVENTS } from "../../../islands/console/event_pages.ts
 import { MAX_NOTICES, offsetOf, Timeline } from "../../../islands/console/timeline.ts";
 import { EPOCH, eventAt, sequencesOf } from "./support.ts";
 
-Deno.test("a timeline has the places that a channel has, and reads what is looked at", () => {
+Deno.test("a timeline has a row for every position and reads visible ones", () => {
   const timeline = new Timeline();
   timeline.addRange(EPOCH, 1, 1_000);
   timeline.setEvents([eventAt(999), eventAt(1_000)]);
@@ -19,7 +19,7 @@ Deno.test("a timeline has the places that a channel has, and reads what is looke
   assert.equal(timeline.unread(998, 1_000), undefined);
 });
 
-Deno.test("a timeline goes on after its last event, and knows what it has", () => {
+Deno.test("append() extends a timeline and detects events that it has", () => {
   const timeline = new Timeline();
   timeline.addRange(EPOCH, 5, 7);
   assert.equal(timeline.append(eventAt(8)), true);
@@ -29,7 +29,7 @@ Deno.test("a timeline goes on after its last event, and knows what it has", () =
   assert.deepEqual(sequencesOf(timeline), ["unread", 6, "unread", 8, 1]);
 });
 
-Deno.test("a page that was read says which of its events are gone", () => {
+Deno.test("fill() marks positions without an event as gone", () => {
   const timeline = new Timeline();
   timeline.addRange(EPOCH, 1, 10);
   const asked = { before: offsetOf({ epoch: EPOCH, sequence: 11 }), limit: 10 };
@@ -39,7 +39,7 @@ Deno.test("a page that was read says which of its events are gone", () => {
   assert.equal(timeline.unread(0, 10), undefined);
 });
 
-Deno.test("a timeline forgets the oldest of its notices, and nothing else", () => {
+Deno.test("a timeline drops only its oldest notices", () => {
   const timeline = new Timeline();
   const count = MAX_NOTICES + 3;
   for (let i = 1; i <= count; i++) {
@@ -52,7 +52,7 @@ Deno.test("a timeline forgets the oldest of its notices, and nothing else", () =
   assert.deepEqual(all, Array.from({ length: count }, (_, i) => i + 1));
 });
 
-Deno.test("whatever comes, a timeline's lines are those of a plain list", () => {
+Deno.test("a timeline has the same rows as a plain list", () => {
   const step = fc.oneof(
     fc.record({ kind: fc.constant("append"), skip: fc.constantFrom(0, 0, 0, 1, 5) }),
     fc.record({ kind: fc.constant("note"), skip: fc.constant(0) }),
@@ -84,7 +84,7 @@ Deno.test("whatever comes, a timeline's lines are those of a plain list", () => 
   }));
 });
 
-Deno.test("reading what is missing, again and again, ends with all of it", () => {
+Deno.test("reading unread ranges repeatedly loads all events", () => {
   fc.assert(fc.property(
     fc.integer({ min: 1, max: 450 }),
     fc.uniqueArray(fc.integer({ min: 1, max: 450 })),
@@ -115,7 +115,7 @@ Deno.test("reading what is missing, again and again, ends with all of it", () =>
   ));
 });
 
-Deno.test("pages keep no more than their limits, and what was looked at last", () => {
+Deno.test("event pages stay within their limits and keep recently used ones", () => {
   fc.assert(fc.property(fc.array(fc.nat(2_000), { maxLength: 400 }), (sequences) => {
     const pages = new EventPages({ events: 250 });
     for (const sequence of sequences) {
@@ -126,7 +126,7 @@ Deno.test("pages keep no more than their limits, and what was looked at last", (
   }));
 });
 
-Deno.test("pages with large events are few", () => {
+Deno.test("large events reduce the number of pages", () => {
   const pages = new EventPages({ bytes: 1_000_000 });
   const large: WeirEvent = { ...eventAt(1), data: "x".repeat(200_000) };
   for (let i = 0; i < 50; i++) {

@@ -31,7 +31,7 @@ function p50s(text: string): readonly (Summary | undefined)[] {
 
 const LINE: ChartLine = { label: "p50", read: ({ publish }) => publish?.p50 };
 
-Deno.test("a line goes on across a moment without anything, and breaks where nobody knows", () => {
+Deno.test("a line continues across short pauses and breaks at unknown values", () => {
   const values = (text: string) => valuesOf(LINE, p50s(text), 2);
   assert.deepEqual(values("12"), [1, 2]);
   assert.deepEqual(values("1--2"), [1, undefined, undefined, 2]);
@@ -41,14 +41,14 @@ Deno.test("a line goes on across a moment without anything, and breaks where nob
   assert.deepEqual(values("???"), [null, null, null]);
 });
 
-Deno.test("a value that no line leads to is a point", () => {
+Deno.test("values without neighbors are isolated points", () => {
   const points = (text: string) => isolatedPoints(valuesOf(LINE, p50s(text), 2));
   assert.deepEqual(points("?1?23?"), [1]);
   assert.deepEqual(points("1--2"), []);
   assert.deepEqual(points("1---2"), [0, 4]);
 });
 
-Deno.test("every known value is in the line as it is", () => {
+Deno.test("valuesOf() keeps every known value", () => {
   const signs = fc.string({
     unit: fc.constantFrom("?", "-", "1", "2", "3"),
     minLength: 1,
@@ -64,7 +64,7 @@ Deno.test("every known value is in the line as it is", () => {
   }));
 });
 
-Deno.test("every chart has its words for every summary", () => {
+Deno.test("every chart formats every summary", () => {
   for (const { lines, format } of CHARTS) {
     for (const { read } of lines) {
       const value = read(BASE);
@@ -73,7 +73,7 @@ Deno.test("every chart has its words for every summary", () => {
   }
 });
 
-Deno.test("a view ends with the last whole step, and a time is found at its step", () => {
+Deno.test("a view ends with the last whole step, and indexAt() finds the step of a time", () => {
   const samples = new Samples();
   assert.equal(viewOf(samples, SPANS[0] ?? assert.fail()), undefined);
   for (let end = 1_000; end <= 30_300; end += 1_000) samples.add(sampleAt(end));

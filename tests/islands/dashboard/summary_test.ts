@@ -24,7 +24,7 @@ const following = fc.array(
   });
 });
 
-Deno.test("samples make the same picture in whatever order and however often they come", () => {
+Deno.test("samples give the same view in any order and with duplicates", () => {
   fc.assert(fc.property(
     following.chain((all) =>
       fc.tuple(
@@ -43,7 +43,7 @@ Deno.test("samples make the same picture in whatever order and however often the
   ));
 });
 
-Deno.test("no count is lost or doubled by being split into steps, and there is no hole", () => {
+Deno.test("splitting counts into steps neither loses nor doubles any", () => {
   fc.assert(fc.property(following, fc.constantFrom(500, 1_000, 2_000), (all, step) => {
     const samples = samplesOf(...all);
     const length = samples.last - START;
@@ -58,7 +58,7 @@ Deno.test("no count is lost or doubled by being split into steps, and there is n
   }));
 });
 
-Deno.test("isolates are added up, durations merged, and the lag is that of the worst", () => {
+Deno.test("summarize() adds up isolates, merges durations and takes the largest lag", () => {
   const fast = bucketOf(1);
   const slow = bucketOf(100);
   const durations = { commit: [], delivery: [], eventLoop: [] };
@@ -95,7 +95,7 @@ Deno.test("isolates are added up, durations merged, and the lag is that of the w
   assert.equal(summary.commit, undefined);
 });
 
-Deno.test("what half of is unknown is a hole, and a lag is seen however short it was", () => {
+Deno.test("a step that is less than half covered has no summary, and short lags count", () => {
   const lag = (events: number) => ({ subscriptions: { live: 1, catchingUp: 1, lag: events } });
   const samples = samplesOf(sampleAt(1_000), sampleAt(2_000, lag(500)), sampleAt(3_000));
   const of = (from: number, to: number) => summarize(samples.all(), START + from, START + to);
@@ -106,7 +106,7 @@ Deno.test("what half of is unknown is a hole, and a lag is seen however short it
   assert.equal(of(-5_000, 0), undefined);
 });
 
-Deno.test("a break is said with its reason, and jitter is none", () => {
+Deno.test("findBreaks() finds breaks with their reason and ignores jitter", () => {
   const at = (ms: number) => new Date(START + ms).toISOString();
   const samples = samplesOf(
     sampleAt(1_000),
@@ -121,7 +121,7 @@ Deno.test("a break is said with its reason, and jitter is none", () => {
   ]);
 });
 
-Deno.test("where another isolate goes on there is no break", () => {
+Deno.test("there is no break while another isolate has samples", () => {
   const samples = samplesOf(
     ...[1_000, 2_000, 8_000].map((end) => sampleAt(end)),
     ...Array.from({ length: 8 }, (_, i) => sampleAt(500 + 1_000 * i, { isolate: "two" })),
@@ -129,7 +129,7 @@ Deno.test("where another isolate goes on there is no break", () => {
   assert.deepEqual(findBreaks(samples.all(), START, START + 8_000), []);
 });
 
-Deno.test("complete is what every isolate that is there has told; who is gone holds up nobody", () => {
+Deno.test("complete is the time up to which all running isolates have samples", () => {
   const samples = samplesOf(sampleAt(10_000), sampleAt(9_200, { isolate: "two" }));
   assert.equal(samples.complete, START + 9_200);
   samples.add(sampleAt(3_000, { isolate: "gone" }));
