@@ -1,4 +1,4 @@
-import type { Context, MiddlewareHandler } from "hono";
+import type { MiddlewareHandler } from "hono";
 import type { Access } from "../lib/auth/access.ts";
 import type { Authority } from "../lib/auth/authority.ts";
 import type { Caller, Requester } from "../lib/auth/caller.ts";
@@ -9,6 +9,7 @@ import type { Channel } from "../lib/shared/channel.ts";
 import { Problem, quote } from "../lib/shared/problem.ts";
 import { kindOf } from "../lib/shared/problem_codes.ts";
 import type { Server } from "../lib/server.ts";
+import type { AppContext, AppEnv } from "./context.ts";
 import {
   hostOf,
   isHttps,
@@ -17,25 +18,24 @@ import {
   type PresentedCredential,
   presentedIn,
 } from "./credentials.ts";
-import { checkRequestSize } from "./request_size.ts";
+import { requireShortUrl } from "./query.ts";
 
 const EXPOSED =
   "ETag, RateLimit, RateLimit-Policy, Retry-After, Weir-Cursor, Weir-Heartbeat, Weir-Stream, WWW-Authenticate";
 const ALLOWED_HEADERS =
   "Authorization, Content-Type, Idempotency-Key, If-None-Match, Last-Event-ID, Weir-Ephemeral, Weir-Type, Weir-Key, Weir-TTL";
 const ALLOWED_METHODS = "GET, HEAD, POST, PUT, DELETE";
-/** A year. Not for subdomains: they may be somebody else's. */
+/** One year. Subdomains are not included: they may belong to others. */
 const HSTS = "max-age=31536000";
 
 /**
- * Lets through what comes to one of Weir's own names, and from browsers only what pages of Weir
- * itself and of allowed origins send. Met: a web page elsewhere that posts to, reads from or opens
- * a socket to a Weir that its visitor can reach, also under a name that it made point there (DNS
- * rebinding).
+ * Accepts requests to one of Weir's own names, and from browsers only those of Weir's own pages and
+ * of allowed origins. Guards against a web page of another origin that uses a Weir which its
+ * visitor can reach, also under a name that resolves to Weir's address (DNS rebinding).
  */
-export function guardOrigin(config: Config): MiddlewareHandler {
+export function guardOrigin(config: Config): MiddlewareHandler<AppEnv> {
   return async function guardOrigin(c, next) {
-    checkRequestSize(c.req.raw);
+    requireShortUrl(c.req.raw);
     const { headers, method } = c.req.raw;
     const host = hostOf(c.req.raw);
     if (!isOwnHost(host, config)) throw forbiddenHost(host, config);
@@ -66,37 +66,40 @@ export function guardOrigin(config: Config): MiddlewareHandler {
 
 function corsHeaders(origin: string, config: Config): Readonly<Record<string, string>> {
   const allow = { "Access-Control-Allow-Origin": origin };
-  // In open mode there is nothing to send along.
+  // Open mode has no credentials.
   return config.isOpen ? allow : { ...allow, "Access-Control-Allow-Credentials": "true" };
 }
 
 function isAllowedOrigin(origin: string, request: Request, config: Config): boolean {
   if (config.origins.includes(origin) || isOwnOrigin(origin, request, config)) return true;
-  if (!config.isOpen || !URL.canParse(origin)) return false; // "null" too
+  if (!config.isOpen || !URL.canParse(origin)) return false; // also for "null"
   const { protocol, hostname } = new URL(origin);
   return (protocol === "http:" || protocol === "https:") && isLoopback(hostname);
 }
 
 function forbiddenHost(host: string, { isOpen }: Config): Problem {
   const why = isOpen
-    ? "without keys Weir answers only to loopback names such as localhost"
-    : "WEIR_PUBLIC_URL names those under which Weir is reached";
-  return new Problem("forbidden_host", `Cannot serve the host ${quote(host)}: ${why}.`);
+    ? "without keys Weir serves only loopback names such as localhost"
+    : "add its origin to WEIR_PUBLIC_URL";
+  return new Problem("forbidden_host", `The host ${quote(host)} is not allowed: ${why}.`);
 }
 
 function forbiddenOrigin(origin: string, { isOpen }: Config): Problem {
   const why = isOpen
-    ? "without keys Weir answers only to loopback origins and those in WEIR_ORIGINS"
-    : "WEIR_ORIGINS names those that may";
-  return new Problem("forbidden_origin", `Cannot serve pages of ${quote(origin)}: ${why}.`);
+    ? "without keys Weir serves only loopback origins and those in WEIR_ORIGINS"
+    : "add it to WEIR_ORIGINS";
+  return new Problem("forbidden_origin", `The origin ${quote(origin)} is not allowed: ${why}.`);
 }
 
 /**
- * Who the request is from.
+ * Verifies the credential of the request.
  *
  * @throws {Problem} `token_*`, `key_invalid`, `ticket_invalid`, `forbidden_origin`, `rate_limited`
  */
-export function identify(c: Context, server: Server): Requester | Promise<Requester> {
+export function identify(
+  c: AppContext,
+  server: Pick<Server, "access" | "config">,
+): Requester | Promise<Requester> {
   const { access, config } = server;
   if (access.isOpen) return { authority: access.anonymous, ip: "" };
   const ip = clientIpOf(c, config);
@@ -114,18 +117,26 @@ export function identify(c: Context, server: Server): Requester | Promise<Reques
 }
 
 /**
- * Counts a credential that was refused; a store or keys that are away are nobody's fault.
+ * Counts a refused credential against the client's IP. A store or keys that are unavailable don't
+ * count.
  *
- * @throws what it is given; {Problem} `rate_limited` instead where there were too many.
+ * @throws `cause`, or {Problem} `rate_limited` if there were too many
  */
-export function countRefused({ limiter }: Access, ip: string, cause: unknown): never {
+export function countRefused(
+  { limiter }: Pick<Access, "limiter">,
+  ip: string,
+  cause: unknown,
+): never {
   const isRefusal = cause instanceof Problem && kindOf(cause.code) === "credential";
   if (isRefusal) limiter.countFailedAuthentication(ip);
   throw cause;
 }
 
 /** @throws {Problem} as {@link identify}; `unauthenticated` */
-export function authenticate(c: Context, server: Server): Caller | Promise<Caller> {
+export function authenticate(
+  c: AppContext,
+  server: Pick<Server, "access" | "config">,
+): Caller | Promise<Caller> {
   const requester = identify(c, server);
   return requester instanceof Promise
     ? requester.then(requireAuthority)
@@ -136,61 +147,68 @@ function requireAuthority({ authority, ip }: Requester): Caller {
   if (authority !== undefined) return { authority, ip };
   throw new Problem(
     "unauthenticated",
-    "Say who you are: Authorization: Bearer with a token or an API key, a ticket, or the session cookie.",
+    "Authentication required: send a token or API key in `Authorization: Bearer`, a ticket, or the session cookie.",
   );
 }
 
 /**
- * Lets the caller do `action` with the channel. What it may not do counts as a subscribe: asking
- * for it costs too.
+ * Requires the right to do `action` with `channel`. A refusal counts as a subscribe, because it
+ * costs the server something too.
  *
  * @throws {Problem} `forbidden`, `rate_limited`
  */
 export function requireRight(
-  { access }: Server,
+  { limiter }: Pick<Access, "limiter">,
   caller: Caller,
-  action: Action,
-  channel: Channel,
+  { action, channel }: { readonly action: Action; readonly channel: Channel },
 ): void {
   if (caller.authority.may(action, channel)) return;
-  access.limiter.subscribe(caller, 1);
+  limiter.subscribe(caller, 1);
   caller.authority.require(action, channel);
 }
 
-/** Lets the caller read the channel, as {@link requireRight} does. */
-export function requireRead({ access }: Server, caller: Caller, channel: Channel): void {
+/** Requires the right to read `channel`. A refusal counts as in {@link requireRight}. */
+export function requireRead(
+  { limiter }: Pick<Access, "limiter">,
+  caller: Caller,
+  channel: Channel,
+): void {
   if (caller.authority.mayRead(channel)) return;
-  access.limiter.subscribe(caller, 1);
+  limiter.subscribe(caller, 1);
   caller.authority.requireRead(channel);
 }
 
 /**
- * Refuses who has the right to no channel at all, before anything is read for it.
+ * Requires the right to do `action` with at least one channel, before the body is read.
  *
  * @throws {Problem} `forbidden`, `rate_limited`
  */
-export function requireAnyRight({ access }: Server, caller: Caller, action: Action): void {
+export function requireAnyRight(
+  { limiter }: Pick<Access, "limiter">,
+  caller: Caller,
+  action: Action,
+): void {
   if (caller.authority.grant.scope[action].length > 0) return;
-  access.limiter.subscribe(caller, 1);
-  throw new Problem("forbidden", `This credential may not ${action} in any channel.`);
+  limiter.subscribe(caller, 1);
+  throw new Problem("forbidden", `This credential may not ${action} on any channel.`);
 }
 
-/** Where the request comes from, as limits count it. */
-function clientIpOf(c: Context, { trustedProxies }: Config): string {
-  // `Deno.serve` and `deno serve` give it; an edge platform's own entry may not.
-  const remote: unknown = c.env?.remoteAddr?.hostname;
+/** Returns the client's IP, as limits count it. */
+function clientIpOf(c: AppContext, { trustedProxies }: Config): string {
+  // `Deno.serve` and `deno serve` pass it; an edge platform may not.
+  const remote = c.env?.remoteAddr?.hostname ?? "";
   const forwarded = trustedProxies.isEmpty
-    ? null // nobody is believed, so it costs nothing
+    ? null // reading the header would cost time for nothing
     : c.req.raw.headers.get("x-forwarded-for");
-  return clientIp(typeof remote === "string" ? remote : "", forwarded, trustedProxies);
+  return clientIp(remote, forwarded, trustedProxies);
 }
 
 /**
- * A browser sends the cookie along by itself, so what acts on it must come from a page that may:
- * such a request has an `Origin`, which was checked. Met: cross-site request forgery, and sockets
- * opened by other sites.
+ * Refuses requests of other sites that carry the session cookie, which browsers send by themselves.
+ * A request that changes something must have an `Origin`, which {@link guardOrigin} has checked.
+ * Guards against cross-site request forgery, and against sockets opened by other sites.
  */
-function refuseForged(presented: PresentedCredential, c: Context, config: Config): void {
+function refuseForged(presented: PresentedCredential, c: AppContext, config: Config): void {
   if (presented.by !== "cookie") return;
   const { headers, method } = c.req.raw;
   const site = headers.get("sec-fetch-site");
@@ -199,13 +217,17 @@ function refuseForged(presented: PresentedCredential, c: Context, config: Config
   if ((acts && headers.get("origin") === null) || isForeign) throw forbiddenOrigin("", config);
 }
 
-async function redeem(ticket: string, c: Context, { access, config }: Server): Promise<Authority> {
+async function redeem(
+  ticket: string,
+  c: AppContext,
+  { access, config }: Pick<Server, "access" | "config">,
+): Promise<Authority> {
   const { authority, origin: issuedTo } = await access.credentials.redeem(ticket);
   const request = c.req.raw;
   const origin = request.headers.get("origin");
-  // Browsers leave `Origin` out of a page's GETs to its own server.
-  const isIts = issuedTo === undefined ||
+  // Browsers omit `Origin` from a page's GET requests to its own server.
+  const isSamePage = issuedTo === undefined ||
     (origin === null ? isOwnOrigin(issuedTo, request, config) : origin === issuedTo);
-  if (isIts) return authority;
-  throw new Problem("ticket_invalid", "This ticket was made for pages of another origin.");
+  if (isSamePage) return authority;
+  throw new Problem("ticket_invalid", "This ticket was issued to a page of another origin.");
 }

@@ -1,15 +1,13 @@
-import type { Context } from "hono";
 import { isAssetName, readAsset } from "../lib/assets.ts";
 import { Problem, quote } from "../lib/shared/problem.ts";
+import type { AppContext } from "./context.ts";
 
-/**
- * `GET /assets/{file}`: answers with a file that a page loads; browsers revalidate it by its ETag.
- */
-export async function getAsset(c: Context): Promise<Response> {
+/** `GET /assets/{file}`: answers with a file that a page loads; browsers revalidate it by its ETag. */
+export async function getAsset(c: AppContext): Promise<Response> {
   const name = c.req.param("file") ?? "";
   const asset = isAssetName(name) ? await readAsset(name) : undefined;
   if (asset === undefined) {
-    throw new Problem("not_found", `There is nothing at ${quote(c.req.path)}.`);
+    throw new Problem("not_found", `No resource ${quote(c.req.path)}.`);
   }
   const headers = {
     "Cache-Control": "no-cache",

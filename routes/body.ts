@@ -3,79 +3,82 @@ import { concat } from "../lib/shared/bytes.ts";
 import { Problem } from "../lib/shared/problem.ts";
 
 /**
- * A body's time from its first to its last byte, in ms. Met: a sender of a byte now and then, who
- * would hold memory and a request for as long as it likes.
+ * Milliseconds in which a body must arrive. Guards against a client that sends a byte now and then
+ * and so occupies memory and a request.
  */
-const BODY_TIME = 30_000;
+const BODY_TIMEOUT_MS = 30_000;
 /**
- * An announced body up to this size is read in one go, in bytes: that takes a third of the time,
- * but can't be called off, so what has come stays in memory until its sender leaves.
+ * Bodies of an announced length up to this are read with one call. That takes a third of the time,
+ * but cannot be cancelled: what has arrived stays in memory until the client leaves.
  */
-const ONE_GO_BYTES = 65_536;
+const MAX_ONE_CALL_BYTES = 65_536;
 /**
- * Bytes of longer bodies that are being read at once, in this isolate. Met: many large bodies that
- * come slowly, and memory that fills with them.
+ * Bytes of longer bodies that this isolate reads at once. Guards against many large, slow bodies
+ * that fill memory.
  */
 const MAX_HELD_BYTES = 128 * 1024 * 1024;
 let heldBytes = 0;
 /**
- * What is there already is read within this many microtasks (measured: 4). Such a body needs no
+ * A body that has already arrived resolves within this many microtasks (measured: 4). It needs no
  * timer, which would cost as much as reading it.
  */
 const MICROTASKS = 8;
 
 /**
- * The request's body, of `max` bytes at the most. A longer one is not read to its end.
+ * Reads the request's body. Stops reading once it is longer than `maxBytes`.
  *
- * @param time milliseconds that it may take.
- * @throws {Problem} `event_too_large`; `body_incomplete` where the sender stopped half-way;
- * `request_timeout`; `overloaded`
+ * @throws {Problem} `event_too_large`; `body_incomplete` if the client stopped halfway;
+ * `request_timeout` after `timeoutMs`; `overloaded`
  */
 export async function readBody(
   request: Request,
-  max: number,
-  time: number = BODY_TIME,
+  maxBytes: number,
+  timeoutMs: number = BODY_TIMEOUT_MS,
 ): Promise<Uint8Array> {
-  const announced = announcedLength(request, max);
+  const announced = announcedLength(request, maxBytes);
   try {
-    // A length that was announced is one that the server keeps the sender to.
-    if (announced !== undefined && announced <= ONE_GO_BYTES) {
-      return await withinTime(request.bytes(), time);
+    // The runtime accepts no more bytes than were announced.
+    if (announced !== undefined && announced <= MAX_ONE_CALL_BYTES) {
+      return await withinTime(request.bytes(), timeoutMs);
     }
-    return await readParts(request, max, time);
+    return await readParts(request, maxBytes, timeoutMs);
   } catch (cause) {
     if (cause instanceof Problem) throw cause;
-    throw new Problem("body_incomplete", "The request's body broke off.", { cause });
+    throw new Problem("body_incomplete", "The body ended before it was complete.", { cause });
   }
 }
 
 /**
- * How many bytes the body will have, if the sender has said so.
+ * Returns the length of the body in bytes if the client has announced it.
  *
- * @throws {Problem} `event_too_large` where it is more than `max`.
+ * @throws {Problem} `event_too_large` if it is more than `maxBytes`
  */
-export function announcedLength({ headers }: Request, max: number): number | undefined {
+export function announcedLength({ headers }: Request, maxBytes: number): number | undefined {
   const length = headers.get("content-length");
   if (length === null) return undefined;
-  if (Number(length) > max) throw tooLarge(max);
+  if (Number(length) > maxBytes) throw tooLarge(maxBytes);
   return Number(length);
 }
 
-/** What `reading` comes to, if it does within so many milliseconds. */
-async function withinTime<T>(reading: Promise<T>, time: number): Promise<T> {
+/** Resolves to what `reading` does. @throws {Problem} `request_timeout` after `timeoutMs` */
+async function withinTime<T>(reading: Promise<T>, timeoutMs: number): Promise<T> {
   let isSettled = false;
   const settle = () => void (isSettled = true);
   reading.then(settle, settle);
   for (let i = 0; i < MICROTASKS && !isSettled; i++) await undefined;
   if (isSettled) return await reading;
   try {
-    return await deadline(reading, time);
+    return await deadline(reading, timeoutMs);
   } catch (cause) {
-    throw isTimeoutError(cause) ? tooSlow(time) : cause;
+    throw isTimeoutError(cause) ? tooSlow(timeoutMs) : cause;
   }
 }
 
-async function readParts({ body }: Request, max: number, time: number): Promise<Uint8Array> {
+async function readParts(
+  { body }: Request,
+  maxBytes: number,
+  timeoutMs: number,
+): Promise<Uint8Array> {
   if (body === null) return new Uint8Array();
   const reader = body.getReader();
   const parts: Uint8Array[] = [];
@@ -83,42 +86,42 @@ async function readParts({ body }: Request, max: number, time: number): Promise<
   let isLate = false;
   const timer = setTimeout(() => {
     isLate = true;
-    void leave(reader); // ends the read that waits
-  }, time);
+    void cancel(reader); // ends the read that waits
+  }, timeoutMs);
   try {
     for (let part = await reader.read(); !part.done; part = await reader.read()) {
       length += part.value.length;
       heldBytes += part.value.length;
-      if (length > max) throw tooLarge(max);
+      if (length > maxBytes) throw tooLarge(maxBytes);
       if (heldBytes > MAX_HELD_BYTES) throw overloaded();
       parts.push(part.value);
     }
-    if (isLate) throw tooSlow(time);
+    if (isLate) throw tooSlow(timeoutMs);
     return concat(parts);
   } finally {
     heldBytes -= length;
     clearTimeout(timer);
-    void leave(reader);
+    void cancel(reader);
   }
 }
 
-async function leave(reader: ReadableStreamDefaultReader<Uint8Array>): Promise<void> {
+async function cancel(reader: ReadableStreamDefaultReader<Uint8Array>): Promise<void> {
   try {
     await reader.cancel();
   } catch {
-    // The body broke off: who reads it is told.
+    // The body has ended early, which the pending read reports.
   }
 }
 
-function tooLarge(max: number): Problem {
-  return new Problem("event_too_large", `The body is too large: ${max} bytes at the most.`);
+function tooLarge(maxBytes: number): Problem {
+  return new Problem("event_too_large", `The body is too large: the maximum is ${maxBytes} bytes.`);
 }
 
 function overloaded(): Problem {
-  return new Problem("overloaded", "Too many large bodies come at once; try again.");
+  return new Problem("overloaded", "Too many large bodies arrive at once. Try again.");
 }
 
-function tooSlow(time: number): Problem {
-  const seconds = time / 1_000;
-  return new Problem("request_timeout", `The body did not come within ${seconds} s.`);
+function tooSlow(timeoutMs: number): Problem {
+  const seconds = timeoutMs / 1_000;
+  return new Problem("request_timeout", `The body did not arrive within ${seconds} s.`);
 }

@@ -1,5 +1,6 @@
 import type { Authority } from "../lib/auth/authority.ts";
 import type { Caller } from "../lib/auth/caller.ts";
+import type { Config } from "../lib/config.ts";
 import type { ChannelInfo, Head } from "../lib/log/log.ts";
 import { retentionOf } from "../lib/log/retention_limits.ts";
 import { type Channel, watchedChannel } from "../lib/shared/channel.ts";
@@ -7,14 +8,14 @@ import { formatTime } from "../lib/shared/event.ts";
 import { epochTime, formatOffset } from "../lib/shared/offset.ts";
 import type { Server } from "../lib/server.ts";
 
-/** Channels that are read at once on the way to those that may be seen. */
+/** Channels in one page of the list, and in one read of the log. */
 export const MAX_CHANNELS = 1_000;
-/** Channels of a list that count as one subscribe. Met: lists without end, each a scan. */
+/** Channels read that count as one subscribe. Guards against endless lists, each a scan. */
 const HEADS_PER_SUBSCRIBE = 10;
-/** A name behind those of all presence channels, and before those of clients' own. */
-const BEHIND_PRESENCE = "$presence;";
+/** A name that sorts after all presence channels and before the channels of clients. */
+const AFTER_PRESENCE = "$presence;";
 
-/** A channel's figures, as clients get them. */
+/** A channel's figures, as clients receive them. */
 export interface ChannelFigures {
   readonly channel: Channel;
   readonly created: string;
@@ -27,50 +28,55 @@ export interface ChannelFigures {
   readonly retention: { readonly age: number; readonly events: number; readonly bytes: number };
 }
 
-/** A page of the channels that the caller may see, by name. Others leave no trace. */
+/** Returns a page of the channels that the caller may see, by name, without a trace of others. */
 export async function channelsPage(
-  server: Server,
+  server: Pick<Server, "access" | "config" | "log">,
   caller: Caller,
   { after, limit }: { readonly after: string; readonly limit: number },
 ): Promise<{ readonly channels: readonly ChannelFigures[]; readonly next: string | null }> {
-  const found = await visibleChannels(server, caller, after, limit + 1);
+  const found = await visibleChannels(server, caller, { after, count: limit + 1 });
   const page = found.slice(0, limit);
   const next = found.length > limit ? page.at(-1)?.channel ?? null : null;
-  return { channels: page.map((info) => figuresOf(server, info.channel, info)), next };
+  return { channels: page.map((info) => figuresOf(info.channel, info, server.config)), next };
 }
 
 /**
- * The first `count` channels behind `after` that the caller may see, however many lie between:
- * a shorter page, or one that goes on behind a hidden channel, would tell of those.
+ * Returns the first `count` channels after `after` that the caller may see. It reads on past hidden
+ * channels: a shorter page, or one that continues after a hidden channel, would reveal them.
  */
 async function visibleChannels(
-  { access, log }: Server,
+  { access, log }: Pick<Server, "access" | "log">,
   caller: Caller,
-  after: string,
-  count: number,
+  { after, count }: { readonly after: string; readonly count: number },
 ): Promise<readonly ChannelInfo[]> {
   const { authority } = caller;
   const { subscribe, manage } = authority.grant.scope;
   if (subscribe.length === 0 && manage.length === 0) return [];
   const visible: ChannelInfo[] = [];
+  let last = after;
   for (let batch = count;; batch = MAX_CHANNELS) {
-    // A scan costs by what it reads, whoever may see how little of it.
+    // A scan costs by the channels that it reads, even if the caller may see few of them.
     access.limiter.subscribe(caller, Math.ceil(batch / HEADS_PER_SUBSCRIBE));
-    const found = await log.channels(authority.tenant, after, batch);
+    const found = await log.channels(authority.tenant, last, batch);
     visible.push(...found.filter(({ channel }) => maySee(authority, channel)));
-    const last = found.at(-1);
-    if (visible.length >= count || last === undefined || found.length < batch) return visible;
-    after = watchedChannel(last.channel) === undefined ? last.channel : BEHIND_PRESENCE;
+    const channel = found.at(-1)?.channel;
+    if (visible.length >= count || channel === undefined || found.length < batch) return visible;
+    last = watchedChannel(channel) === undefined ? channel : AFTER_PRESENCE;
   }
 }
 
-/** Presence channels have no place in the list: each belongs to another channel. */
+/** Presence channels are not listed: each belongs to another channel. */
 function maySee(authority: Authority, channel: Channel): boolean {
   if (watchedChannel(channel) !== undefined) return false;
   return authority.mayRead(channel) || authority.may("manage", channel);
 }
 
-export function figuresOf({ config }: Server, channel: Channel, head: Head): ChannelFigures {
+/** Returns the channel's figures, with the server's retention where the channel has none. */
+export function figuresOf(
+  channel: Channel,
+  head: Head,
+  config: Pick<Config, "retention">,
+): ChannelFigures {
   const { age, events, bytes } = retentionOf(channel, head.retention, config.retention);
   const isEmpty = head.first > head.last;
   return {

@@ -1,7 +1,7 @@
-import type { Context } from "hono";
 import { z } from "zod";
 import { decodeUtf8, parseJson } from "../lib/publish/json.ts";
 import type { Retention } from "../lib/log/log.ts";
+import type { Access } from "../lib/auth/access.ts";
 import type { Caller } from "../lib/auth/caller.ts";
 import {
   type Channel,
@@ -15,6 +15,7 @@ import { requireRead, requireRight } from "./access.ts";
 import { NO_STORE } from "./admin.ts";
 import { readBody } from "./body.ts";
 import { channelsPage, figuresOf, MAX_CHANNELS } from "./channel_list.ts";
+import type { AppContext } from "./context.ts";
 import { integer, parsePathChannel, parseQuery, splitUrl } from "./query.ts";
 
 const MAX_BODY_BYTES = 4_096;
@@ -29,10 +30,10 @@ const settings = z.strictObject({
   }).default({}),
 });
 
-/** `GET /v1/channels`: the channels that the caller may see, by name. Others leave no trace. */
+/** `GET /v1/channels`: lists the channels that the caller may see, by name. */
 export async function listChannels(
-  c: Context,
-  server: Server,
+  c: AppContext,
+  server: Pick<Server, "access" | "config" | "log">,
   caller: Caller,
 ): Promise<Response> {
   const schema = z.object({
@@ -44,36 +45,34 @@ export async function listChannels(
   return c.json(await channelsPage(server, caller, { after, limit }), 200, NO_STORE);
 }
 
-/** `GET /v1/channels/{channel}` */
+/** `GET /v1/channels/{channel}`: returns the channel's figures. */
 export async function getChannel(
-  c: Context,
-  server: Server,
+  c: AppContext,
+  server: Pick<Server, "access" | "config" | "log">,
   caller: Caller,
 ): Promise<Response> {
-  const channelKey = pathChannel(c, server, caller, parseReadableChannel);
+  const channelKey = pathChannel(c, { access: server.access, caller }, parseReadableChannel);
   const isManaged = caller.authority.may("manage", channelOf(channelKey));
-  if (!isManaged) requireRead(server, caller, channelOf(channelKey));
+  if (!isManaged) requireRead(server.access, caller, channelOf(channelKey));
   const head = await server.log.head(channelKey);
   if (head === undefined) throw notFound(channelOf(channelKey));
-  return c.json(figuresOf(server, channelOf(channelKey), head), 200, NO_STORE);
+  return c.json(figuresOf(channelOf(channelKey), head, server.config), 200, NO_STORE);
 }
 
-/** `PUT /v1/channels/{channel}`: sets what it keeps, and makes it if it isn't there. */
+/** `PUT /v1/channels/{channel}`: sets the retention, and creates the channel if necessary. */
 export async function putChannel(
-  c: Context,
-  server: Server,
+  c: AppContext,
+  server: Pick<Server, "access" | "config" | "log">,
   caller: Caller,
 ): Promise<Response> {
-  const channelKey = managedChannel(c, server, caller);
+  const channelKey = managedChannel(c, server.access, caller);
   const body = parseJson(decodeUtf8(await readBody(c.req.raw, MAX_BODY_BYTES)));
-  server.access.credentials.requireValid(caller.authority); // the body may have taken its time
+  server.access.credentials.requireValid(caller.authority); // it may have ended while the body arrived
   const parsed = settings.safeParse(body);
   if (!parsed.success) {
     const [issue] = parsed.error.issues;
     const where = issue?.path.join(".") ?? "";
-    const detail = `Cannot read the settings: ${
-      where === "" ? "" : `${where}: `
-    }${issue?.message}.`;
+    const detail = `Cannot use the settings: ${where === "" ? "" : `${where}: `}${issue?.message}.`;
     throw new Problem("bad_body", detail);
   }
   const { age, events, bytes } = parsed.data.retention;
@@ -83,32 +82,31 @@ export async function putChannel(
     ...bytes !== undefined && { bytes },
   };
   const head = await server.log.configure(channelKey, retention);
-  return c.json(figuresOf(server, channelOf(channelKey), head), 200, NO_STORE);
+  return c.json(figuresOf(channelOf(channelKey), head, server.config), 200, NO_STORE);
 }
 
-/** `DELETE /v1/channels/{channel}` */
+/** `DELETE /v1/channels/{channel}`: deletes the channel. */
 export async function deleteChannel(
-  c: Context,
-  server: Server,
+  c: AppContext,
+  server: Pick<Server, "access" | "config" | "log">,
   caller: Caller,
 ): Promise<Response> {
-  const channelKey = managedChannel(c, server, caller);
+  const channelKey = managedChannel(c, server.access, caller);
   if (!await server.log.delete(channelKey)) throw notFound(channelOf(channelKey));
   return c.body(null, 204);
 }
 
-/** The channel of the path, which the caller may manage. */
-function managedChannel(c: Context, server: Server, caller: Caller): ChannelKey {
-  const channelKey = pathChannel(c, server, caller);
-  requireRight(server, caller, "manage", channelOf(channelKey));
+/** Returns the channel of the path, and requires the right to manage it. */
+function managedChannel(c: AppContext, access: Access, caller: Caller): ChannelKey {
+  const channelKey = pathChannel(c, { access, caller });
+  requireRight(access, caller, { action: "manage", channel: channelOf(channelKey) });
   return channelKey;
 }
 
-/** The channel of the path, for a call of the store that counts as a subscribe. */
+/** Returns the channel of the path. Counts the call as a subscribe, because it reads the store. */
 function pathChannel(
-  c: Context,
-  { access }: Server,
-  caller: Caller,
+  c: AppContext,
+  { access, caller }: { readonly access: Access; readonly caller: Caller },
   parse?: (name: string) => Channel,
 ): ChannelKey {
   const url = splitUrl(c.req.raw.url);

@@ -78,6 +78,6 @@ async function contentOf(
     : [{ epoch: head.epoch, sequence: Math.max(head.first - 1, head.last - HISTORY) }];
   const page = await readPage(server.hub, after, { channelKeys: [channelKey], limit: HISTORY });
   const { events }: { readonly events: readonly WireEvent[] } = JSON.parse(page.body);
-  const first = head === undefined ? null : figuresOf(server, channel, head).first;
+  const first = head === undefined ? null : figuresOf(channel, head, server.config).first;
   return { first, events, cursor: page.cursor };
 }

@@ -1,11 +1,10 @@
-import type { Context } from "hono";
 import { deleteCookie, getCookie, setCookie } from "hono/cookie";
-import type { Config } from "../lib/config.ts";
-import { isLoopback } from "../lib/config.ts";
+import { type Config, isLoopback } from "../lib/config.ts";
 import { Problem } from "../lib/shared/problem.ts";
 import { hasSecret } from "../lib/shared/secrets.ts";
+import type { AppContext } from "./context.ts";
 
-/** What a request brings to say who it is from. */
+/** The credential of a request, and where it was. */
 export type PresentedCredential =
   | { readonly by: "nothing" }
   | { readonly by: "header"; readonly credential: string }
@@ -15,8 +14,8 @@ export type PresentedCredential =
 const NOTHING: PresentedCredential = { by: "nothing" };
 
 /**
- * What people call a credential in a query, without case and signs: logs, histories and referrers
- * would keep it.
+ * Names of query parameters that may hold a credential, in lower case and letters only. They are
+ * refused, because logs, histories and referrers keep URLs.
  */
 const REFUSED_PARAMETERS: ReadonlySet<string> = new Set([
   "accesstoken",
@@ -39,12 +38,12 @@ const REFUSED_PARAMETERS: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * What the request brings: the `Authorization` header (RFC 6750), else `ticket` in the query, else
- * the session cookie.
+ * Finds the credential of a request: in the `Authorization` header (RFC 6750), else as `ticket` in
+ * the query, else as the session cookie.
  *
  * @throws {Problem} `token_in_url`, `token_invalid`, `key_invalid`, `bad_parameter`
  */
-export function presentedIn(c: Context, config: Config): PresentedCredential {
+export function presentedIn(c: AppContext, config: Config): PresentedCredential {
   const { url, headers } = c.req.raw;
   const query = url.indexOf("?");
   const ticket = query === -1 ? undefined : ticketIn(new URLSearchParams(url.slice(query)));
@@ -55,7 +54,7 @@ export function presentedIn(c: Context, config: Config): PresentedCredential {
   const credential = getCookie(c, cookieName(c, config));
   if (credential === undefined) return NOTHING;
   if (credential.startsWith("weir_")) {
-    throw new Problem("key_invalid", "An API key is no session cookie: only a token becomes one.");
+    throw new Problem("key_invalid", "An API key cannot be a session cookie: only a token can.");
   }
   return { by: "cookie", credential };
 }
@@ -63,7 +62,10 @@ export function presentedIn(c: Context, config: Config): PresentedCredential {
 function bearerIn(authorization: string): string {
   // The scheme is matched in any case (RFC 9110 §11.1).
   if (/^bearer /i.test(authorization)) return authorization.slice("bearer ".length).trim();
-  throw new Problem("token_invalid", "Cannot read the Authorization header: it is Bearer <token>.");
+  throw new Problem(
+    "token_invalid",
+    "Cannot use the Authorization header: it must be Bearer <token>.",
+  );
 }
 
 function ticketIn(params: URLSearchParams): string | undefined {
@@ -73,7 +75,7 @@ function ticketIn(params: URLSearchParams): string | undefined {
   }
   const [ticket, second] = params.getAll("ticket");
   if (second === undefined) return ticket;
-  throw new Problem("bad_parameter", `The query parameter "ticket" stands twice.`);
+  throw new Problem("bad_parameter", `The query parameter "ticket" must not appear twice.`);
 }
 
 function isCredential(name: string, value: string): boolean {
@@ -84,19 +86,21 @@ function isCredential(name: string, value: string): boolean {
 function inUrl(): Problem {
   return new Problem(
     "token_in_url",
-    "A token or key has no place in a URL, where logs and histories keep it: send it as Authorization: Bearer, or turn it into a ticket by POST /v1/tickets.",
+    "A token or key has no place in a URL, because logs and histories keep URLs: send it in Authorization: Bearer, or exchange it for a ticket with POST /v1/tickets.",
   );
 }
 
 /**
- * Keeps `token` in the browser, where no script can read it and no other site can make it be
- * sent, until `expiresAt`, in milliseconds since 1970.
+ * Sets the session cookie. No script can read it, and no other site can cause it to be sent.
  */
 export function setSessionCookie(
-  c: Context,
+  c: AppContext,
   config: Config,
-  token: string,
-  expiresAt: number,
+  { token, expiresAt }: {
+    readonly token: string;
+    /** Milliseconds since 1970. */
+    readonly expiresAt: number;
+  },
 ): void {
   setCookie(c, cookieName(c, config), token, {
     ...cookieOptions(c, config),
@@ -104,39 +108,39 @@ export function setSessionCookie(
   });
 }
 
-export function clearSessionCookie(c: Context, config: Config): void {
+export function clearSessionCookie(c: AppContext, config: Config): void {
   deleteCookie(c, cookieName(c, config), cookieOptions(c, config));
 }
 
-/** `__Host-` binds a cookie to this very host, but browsers only take it over HTTPS. */
-function cookieName(c: Context, config: Config): string {
+/** Returns the cookie's name. `__Host-` binds it to this host, but browsers need HTTPS for it. */
+function cookieName(c: AppContext, config: Config): string {
   return isHttps(c.req.raw, config) ? "__Host-weir" : "weir";
 }
 
-function cookieOptions(c: Context, config: Config) {
+function cookieOptions(c: AppContext, config: Config) {
   const secure = isHttps(c.req.raw, config);
   return { path: "/", httpOnly: true, sameSite: "Strict", secure } as const;
 }
 
-/** The name under which the request came, in lower case. HTTP/2 has it in the URL alone. */
+/** Returns the requested host in lower case. HTTP/2 has it in the URL only. */
 export function hostOf({ headers, url }: Request): string {
   return (headers.get("host") ?? new URL(url).host).toLowerCase();
 }
 
-/** Whether the browser came over HTTPS, here or at a proxy in front. */
+/** Returns whether the client uses HTTPS, either to this server or to a proxy in front. */
 export function isHttps(request: Request, config: Config): boolean {
   if (config.tls !== undefined) return true;
   return config.publicUrls.length > 0 &&
     config.publicUrls.includes(`https://${hostOf(request)}`);
 }
 
-/** Whether `host` is a name under which Weir is reached. */
+/** Returns whether `host` is one of Weir's own names. */
 export function isOwnHost(host: string, { publicUrls }: Config): boolean {
   if (isLoopback(host.replace(/:\d*$/, ""))) return true;
   return publicUrls.some((url) => url.slice(url.indexOf("//") + 2) === host);
 }
 
-/** Whether pages of `origin` are Weir's own. */
+/** Returns whether `origin` is Weir's own. */
 export function isOwnOrigin(origin: string, request: Request, config: Config): boolean {
   if (config.publicUrls.includes(origin)) return true;
   const host = hostOf(request);

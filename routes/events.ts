@@ -1,22 +1,22 @@
-import type { Context } from "hono";
 import { accepts } from "hono/accepts";
 import { z } from "zod";
 import type { Caller } from "../lib/auth/caller.ts";
 import { type ChannelKey, channelOf, parseReadableChannel } from "../lib/shared/channel.ts";
-import { type After, type Cursor, parseAfter, parseCursor } from "../lib/shared/cursor.ts";
+import { type Cursor, parseAfter, parseCursor } from "../lib/shared/cursor.ts";
 import { Problem } from "../lib/shared/problem.ts";
 import { longPoll } from "../lib/transports/poll/long_poll.ts";
 import { type ReadPage, readPage } from "../lib/transports/poll/read_page.ts";
 import { sseStream } from "../lib/transports/sse/stream.ts";
 import type { Server } from "../lib/server.ts";
 import { requireRead } from "./access.ts";
+import type { AppContext } from "./context.ts";
 import { integer, parseChannels, parsePathChannel, parseQuery, splitUrl } from "./query.ts";
 
-/** Events in one page. Met: one request that reads a whole log into memory. */
+/** Events in one page. Guards against one request that reads a whole log into memory. */
 const MAX_LIMIT = 1_000;
 const DEFAULT_LIMIT = 100;
-/** Seconds of a long poll. Met: requests that proxies cut. */
-const MAX_WAIT = 60;
+/** Seconds of a long poll. Proxies cut longer requests. */
+const MAX_WAIT_SECONDS = 60;
 
 const STREAM = "text/event-stream";
 const JSON_TYPE = "application/json";
@@ -24,75 +24,86 @@ const JSON_TYPE = "application/json";
 const query = z.object({
   after: z.string().optional(),
   limit: integer(1, MAX_LIMIT).optional(),
-  wait: integer(0, MAX_WAIT).optional(),
+  wait: integer(0, MAX_WAIT_SECONDS).optional(),
   envelope: z.enum(["0", "1"], "0 or 1").optional(),
 });
 type Query = z.infer<typeof query>;
 
-/** `GET /v1/channels/{channel}/events` */
-export async function readChannel(c: Context, server: Server, caller: Caller): Promise<Response> {
+type ReadParts = Pick<
+  Server,
+  "access" | "config" | "hub" | "meter" | "openResponses" | "wheel"
+>;
+
+/** `GET /v1/channels/{channel}/events`: reads one channel. */
+export async function readChannel(
+  c: AppContext,
+  server: ReadParts,
+  caller: Caller,
+): Promise<Response> {
   const url = splitUrl(c.req.raw.url);
   const channelKey = parsePathChannel(caller.authority.tenant, url.path, parseReadableChannel);
   const values = parseQuery(url.searchParams, query, ["ticket"]);
   return await read({ c, server, caller, channelKeys: [channelKey], values });
 }
 
-/** `GET /v1/events?channel=a&channel=b` */
-export async function readChannels(c: Context, server: Server, caller: Caller): Promise<Response> {
+/** `GET /v1/events?channel=a&channel=b`: reads several channels under one cursor. */
+export async function readChannels(
+  c: AppContext,
+  server: ReadParts,
+  caller: Caller,
+): Promise<Response> {
   const { searchParams } = splitUrl(c.req.raw.url);
   const values = parseQuery(searchParams, query, ["channel", "ticket"]);
   const channelKeys = parseChannels(caller.authority.tenant, searchParams.getAll("channel"));
   return await read({ c, server, caller, channelKeys, values });
 }
 
-/** One read that was asked for. */
-interface Reading {
-  readonly c: Context;
-  readonly server: Server;
+interface ReadRequest {
+  readonly c: AppContext;
+  readonly server: ReadParts;
   readonly caller: Caller;
   readonly channelKeys: readonly ChannelKey[];
   readonly values: Query;
 }
 
-async function read(reading: Reading): Promise<Response> {
-  const { c, server, caller, channelKeys, values } = reading;
-  for (const channelKey of channelKeys) requireRead(server, caller, channelOf(channelKey));
-  server.access.limiter.subscribe(caller, channelKeys.length);
-  if (mediaType(c) === STREAM) return await stream(reading);
+async function read(request: ReadRequest): Promise<Response> {
+  const { c, server, caller, channelKeys, values } = request;
+  const { access, hub } = server;
+  for (const channelKey of channelKeys) requireRead(access, caller, channelOf(channelKey));
+  access.limiter.subscribe(caller, channelKeys.length);
+  if (mediaType(c) === STREAM) return await stream(request);
   if (values.envelope !== undefined) {
-    throw new Problem("bad_parameter", `"envelope" is for ${STREAM}: JSON always has one.`);
+    throw new Problem("bad_parameter", `"envelope" is for ${STREAM}: JSON always has an envelope.`);
   }
-  const { limit = DEFAULT_LIMIT, wait = 0 } = values;
-  const channels = channelKeys.map(channelOf);
-  if (wait === 0) {
-    const after: After = parseAfter(values.after ?? "earliest", channels);
-    return shortPollAnswer(
-      c,
-      await readPage(server.hub, after, { channelKeys, limit }),
-    );
-  }
-  const after = parseAfter(values.after ?? "latest", channels);
-  const { authority } = caller;
-  const { limiter, connections } = server.access;
-  using _connection = server.meter.connected("longPoll", limiter.connect(caller));
-  server.openResponses.add(c.env?.completed);
-  const { signal } = c.req.raw;
-  const options = {
+  if (values.wait !== undefined && values.wait > 0) return await poll(request, values.wait * 1_000);
+  const after = parseAfter(values.after ?? "earliest", channelKeys.map(channelOf));
+  const { limit = DEFAULT_LIMIT } = values;
+  return shortPollAnswer(c, await readPage(hub, after, { channelKeys, limit }));
+}
+
+async function poll(
+  { c, server, caller, channelKeys, values }: ReadRequest,
+  waitMs: number,
+): Promise<Response> {
+  const { hub, meter, openResponses, access: { limiter, connections } } = server;
+  const after = parseAfter(values.after ?? "latest", channelKeys.map(channelOf));
+  using _connection = meter.connected("longPoll", limiter.connect(caller));
+  openResponses.add(c.env?.completed);
+  const page = await longPoll(hub, after, {
     channelKeys,
-    limit,
-    waitMs: wait * 1_000,
-    signal,
+    limit: values.limit ?? DEFAULT_LIMIT,
+    waitMs,
+    signal: c.req.raw.signal,
     connections,
-    authority,
-  };
-  const page = await longPoll(server.hub, after, options);
+    authority: caller.authority,
+  });
   return page.isEmpty
     ? new Response(null, { status: 204, headers: pageHeaders(page.cursor) })
     : pageAnswer(page, pageHeaders(page.cursor));
 }
 
-/** What the client would rather have, of the two that there are. */
-function mediaType(c: Context): typeof STREAM | typeof JSON_TYPE {
+/** Returns the media type that the client prefers. @throws {Problem} `bad_accept` */
+function mediaType(c: AppContext): typeof STREAM | typeof JSON_TYPE {
   const header = c.req.raw.headers.get("accept");
   if (header === null || header === "*/*") return JSON_TYPE;
   if (header === STREAM) return STREAM;
@@ -113,7 +124,7 @@ function mediaType(c: Context): typeof STREAM | typeof JSON_TYPE {
   if (chosen === STREAM || chosen === JSON_TYPE) return chosen;
   throw new Problem(
     "bad_accept",
-    `Cannot answer as asked by Accept: there are ${JSON_TYPE} and ${STREAM}.`,
+    `Cannot answer with a type in Accept. Available: ${JSON_TYPE}, ${STREAM}.`,
   );
 }
 
@@ -123,12 +134,12 @@ function matches(pattern: string, type: string): boolean {
 }
 
 async function stream(
-  { c, server, caller, channelKeys, values }: Reading,
+  { c, server, caller, channelKeys, values }: ReadRequest,
 ): Promise<Response> {
   if (values.wait !== undefined || values.limit !== undefined) {
     throw new Problem(
       "bad_parameter",
-      `"wait" and "limit" are for ${JSON_TYPE}: a stream goes on.`,
+      `"wait" and "limit" are for ${JSON_TYPE}, not for streams.`,
     );
   }
   const headers = {
@@ -139,7 +150,7 @@ async function stream(
     "X-Content-Type-Options": "nosniff",
   };
   const channels = channelKeys.map(channelOf);
-  // A reconnecting EventSource keeps its old URL: what it saw last counts.
+  // A reconnecting EventSource keeps its old URL, so the last event's id takes precedence.
   const last = c.req.raw.headers.get("last-event-id") ?? "";
   const after = last !== ""
     ? parseCursor(last, channels)
@@ -148,27 +159,26 @@ async function stream(
   const isEnveloped = values.envelope === undefined
     ? channelKeys.length > 1
     : values.envelope === "1";
-  const { hub, wheel, access: { connections, limiter } } = server;
+  const { hub, wheel, meter, openResponses, access: { connections, limiter } } = server;
   const id = crypto.randomUUID();
-  const { authority } = caller;
-  const connection = server.meter.connected("sse", limiter.connect(caller));
-  server.openResponses.add(c.env?.completed);
-  const options = {
+  const connection = meter.connected("sse", limiter.connect(caller));
+  openResponses.add(c.env?.completed);
+  const body = await sseStream({
     hub,
     wheel,
     connections,
     id,
-    authority,
+    authority: caller.authority,
     connection,
     channelKeys,
     after,
     isEnveloped,
-  };
-  return new Response(await sseStream(options), { headers: { ...headers, "Weir-Stream": id } });
+  });
+  return new Response(body, { headers: { ...headers, "Weir-Stream": id } });
 }
 
-/** With an ETag: for one URL, the cursor and the length tell whether anything is new. */
-function shortPollAnswer(c: Context, page: ReadPage): Response {
+/** Adds an ETag: for one URL, the cursor and the length show whether anything is new. */
+function shortPollAnswer(c: AppContext, page: ReadPage): Response {
   const etag = `"${page.cursor}-${page.body.length}"`;
   const headers = { ...pageHeaders(page.cursor), "ETag": etag };
   const known = c.req.raw.headers.get("if-none-match")?.split(",").map((tag) =>

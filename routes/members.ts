@@ -36,7 +36,9 @@ export async function listMembers(c: Context, server: Server, caller: Caller): P
 export async function putMember(c: Context, server: Server, caller: Caller): Promise<Response> {
   const session = parseSession(c, server, caller);
   const { limiter } = server.access;
-  const { data } = await readRequest(c.req.raw, server, caller, {
+  const { data } = await readRequest(c.req.raw, {
+    access: server.access,
+    caller,
     schema: body,
     maxBytes: MAX_BODY_BYTES,
   });
@@ -75,7 +77,7 @@ function parseSession(c: Context, server: Server, caller: Caller): HttpSession {
 /** Returns the channel of the path. @throws {Problem} if the caller has no right to its presence */
 function parseChannelKey(server: Server, caller: Caller, path: string): ChannelKey {
   const channelKey = parsePathChannel(caller.authority.tenant, path);
-  requireRight(server, caller, "presence", channelOf(channelKey));
+  requireRight(server.access, caller, { action: "presence", channel: channelOf(channelKey) });
   return channelKey;
 }
 

@@ -1,10 +1,10 @@
 import type { Problem, Quota } from "../lib/shared/problem.ts";
 import { statusOf } from "../lib/shared/problem_codes.ts";
 
-/** Seconds after which a refused client may come back where nothing else is known. */
-const RETRY_AFTER = 1;
-/** Seconds. Whoever has to wait longer may look again whether limits have changed. */
-const MAX_RETRY_AFTER = 3_600;
+/** Seconds until a refused client may retry, if nothing better is known. */
+const RETRY_AFTER_SECONDS = 1;
+/** Seconds after which a client with a longer wait may check whether its limits have changed. */
+const MAX_RETRY_AFTER_SECONDS = 3_600;
 
 const TITLES: Readonly<Record<number, string>> = {
   400: "Bad Request",
@@ -25,7 +25,7 @@ const TITLES: Readonly<Record<number, string>> = {
   507: "Insufficient Storage",
 };
 
-/** The answer to a refused request: RFC 9457 problem details with the code of the refusal. */
+/** Returns the answer to a refused request: RFC 9457 problem details with the refusal's code. */
 export function problemResponse(
   problem: Problem,
   headers: Readonly<Record<string, string>> = {},
@@ -45,28 +45,28 @@ export function problemResponse(
   });
 }
 
-/** What a refusal says in headers, whatever its body is: when to come back, and with what. */
+/** Returns the headers of a refusal: when to retry, and with which credential. */
 export function problemHeaders({ code, quota }: Problem): Readonly<Record<string, string>> {
   switch (statusOf(code)) {
     case 401: {
-      // RFC 6750 §3: no error where nothing was brought.
+      // RFC 6750 §3: no error if the request had no credential.
       const challenge = code === "unauthenticated" ? "Bearer" : `Bearer error="invalid_token"`;
       return { "WWW-Authenticate": challenge };
     }
     case 429:
-      if (quota === undefined) return { "Retry-After": String(RETRY_AFTER) };
+      if (quota === undefined) return { "Retry-After": String(RETRY_AFTER_SECONDS) };
       return { "Retry-After": String(secondsOf(quota)), ...rateLimitHeaders(quota) };
     case 503:
     case 507:
-      return { "Retry-After": String(RETRY_AFTER) };
+      return { "Retry-After": String(RETRY_AFTER_SECONDS) };
     default:
       return {};
   }
 }
 
 /**
- * `RateLimit` and `RateLimit-Policy` as draft-ietf-httpapi-ratelimit-headers-10 has them, for one
- * limit.
+ * Returns `RateLimit` and `RateLimit-Policy` of one limit, as in
+ * draft-ietf-httpapi-ratelimit-headers-10.
  */
 export function rateLimitHeaders(quota: Quota): Record<"RateLimit" | "RateLimit-Policy", string> {
   const { policy, limit, remaining } = quota;
@@ -76,12 +76,12 @@ export function rateLimitHeaders(quota: Quota): Record<"RateLimit" | "RateLimit-
   };
 }
 
-/** Whole seconds, at least 1, until there is more. */
+/** Returns the whole seconds, at least 1, until the limit allows more. */
 function secondsOf({ retryAfterMs }: Quota): number {
-  return Math.min(MAX_RETRY_AFTER, Math.max(1, Math.ceil(retryAfterMs / 1_000)));
+  return Math.min(MAX_RETRY_AFTER_SECONDS, Math.max(1, Math.ceil(retryAfterMs / 1_000)));
 }
 
-/** What a limit counts where it isn't requests, and its window of a second where it is a rate. */
+/** Returns what a limit counts, if not requests, and the window of one second if it is a rate. */
 function unitOf(policy: string): string {
   if (policy.endsWith("-connections")) return 'qu="concurrent-requests"';
   return policy.endsWith("-bytes") ? 'qu="content-bytes";w=1' : "w=1";

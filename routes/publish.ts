@@ -1,5 +1,5 @@
-import type { Context } from "hono";
 import { z } from "zod";
+import type { Caller } from "../lib/auth/caller.ts";
 import {
   draftOfBody,
   draftOfPublication,
@@ -10,8 +10,6 @@ import {
 import { decodeUtf8, parseJson } from "../lib/publish/json.ts";
 import { ephemeralEventOf } from "../lib/publish/ephemeral_draft.ts";
 import type { AppendedEvent, Draft } from "../lib/log/log.ts";
-import { rateLimitHeaders } from "./problem.ts";
-import type { Caller } from "../lib/auth/caller.ts";
 import { channelOf, type Tenant } from "../lib/shared/channel.ts";
 import { MAX_EPHEMERAL_BYTES } from "../lib/shared/ephemeral.ts";
 import { MAX_EVENT_BYTES } from "../lib/shared/event.ts";
@@ -19,22 +17,30 @@ import { Problem, type Quota, quote } from "../lib/shared/problem.ts";
 import type { Server } from "../lib/server.ts";
 import { requireAnyRight, requireRight } from "./access.ts";
 import { announcedLength, readBody } from "./body.ts";
+import type { AppContext } from "./context.ts";
+import { rateLimitHeaders } from "./problem.ts";
 import { parsePathChannel, parseQuery, splitUrl } from "./query.ts";
 
-/** Of `POST /v1/events`. Met: one request that takes the whole queue of the store. */
+/** Bytes of `POST /v1/events`. Guards against one request that fills the queue of the store. */
 const MAX_BATCH_BYTES = 8 * MAX_EVENT_BYTES;
+
+type PublishParts = Pick<Server, "access" | "ephemeral" | "log">;
 
 const noQuery = z.object({});
 const batch = z.strictObject({ events: z.array(z.unknown()).min(1) });
 
-/** `POST /v1/channels/{channel}/events`: the body is the event. */
-export async function publishBody(c: Context, server: Server, caller: Caller): Promise<Response> {
+/** `POST /v1/channels/{channel}/events`: publishes the body as one event. */
+export async function publishBody(
+  c: AppContext,
+  { access, ephemeral, log }: PublishParts,
+  caller: Caller,
+): Promise<Response> {
   const request = c.req.raw;
   const url = splitUrl(request.url);
   parseQuery(url.searchParams, noQuery);
   const { authority } = caller;
   const channelKey = parsePathChannel(authority.tenant, url.path);
-  requireRight(server, caller, "publish", channelOf(channelKey));
+  requireRight(access, caller, { action: "publish", channel: channelOf(channelKey) });
   const { headers } = request;
   const names = {
     id: headers.get("idempotency-key") ?? undefined,
@@ -43,32 +49,34 @@ export async function publishBody(c: Context, server: Server, caller: Caller): P
     ttl: parseTtl(headers.get("weir-ttl")),
   };
   const isEphemeral = parseEphemeral(headers.get("weir-ephemeral"));
-  const max = isEphemeral ? MAX_EPHEMERAL_BYTES : MAX_EVENT_BYTES;
-  // Before the body, where its length was said: refusing costs little then.
-  const { access, log } = server;
-  const length = announcedLength(request, max);
+  const maxBytes = isEphemeral ? MAX_EPHEMERAL_BYTES : MAX_EVENT_BYTES;
+  // If the length is announced, limits apply before the body is read: a refusal then costs little.
+  const length = announcedLength(request, maxBytes);
   const early = length === undefined ? undefined : access.limiter.publish(caller, 1, length);
-  const body = await readBody(request, max);
-  access.credentials.requireValid(authority); // the body may have taken its time
+  const body = await readBody(request, maxBytes);
+  access.credentials.requireValid(authority); // it may have ended while the body arrived
   const quota = length === undefined ? access.limiter.publish(caller, 1, body.length) : early;
   const draft = draftOfBody(channelKey, headers.get("content-type") ?? undefined, body, names);
-  if (isEphemeral) return publishEphemeral(server, draft, quota);
+  if (isEphemeral) return publishEphemeral(ephemeral, draft, quota);
   const [appended] = await log.append([draft]);
-  if (appended === undefined) throw new Error("one draft has one answer");
+  if (appended === undefined) throw new Error("the log returned no result for the draft");
   return answer(appended.duplicate ? 200 : 201, acknowledgement(draft, appended), quota);
 }
 
-/** `POST /v1/events`: one event as JSON, or up to 100 over several channels, all or nothing. */
-export async function publishJson(c: Context, server: Server, caller: Caller): Promise<Response> {
+/** `POST /v1/events`: publishes one event as JSON, or up to 100 events, all or nothing. */
+export async function publishJson(
+  c: AppContext,
+  { access, ephemeral, log }: PublishParts,
+  caller: Caller,
+): Promise<Response> {
   const request = c.req.raw;
   parseQuery(splitUrl(request.url).searchParams, noQuery);
-  requireAnyRight(server, caller, "publish");
-  const { access, log } = server;
+  requireAnyRight(access, caller, "publish");
   const length = announcedLength(request, MAX_BATCH_BYTES);
-  // Before the body, where its length was said: refusing costs little then.
+  // If the length is announced, limits apply before the body is read: a refusal then costs little.
   if (length !== undefined) access.limiter.publish(caller, 0, length);
   const value = parseJson(decodeUtf8(await readBody(request, MAX_BATCH_BYTES)));
-  access.credentials.requireValid(caller.authority); // the body may have taken its time
+  access.credentials.requireValid(caller.authority); // it may have ended while the body arrived
   const isBatch = typeof value === "object" && value !== null && Object.hasOwn(value, "events");
   const { tenant } = caller.authority;
   const single = isBatch ? undefined : parsePublication(value);
@@ -76,17 +84,19 @@ export async function publishJson(c: Context, server: Server, caller: Caller): P
     ? parseBatch(tenant, value)
     : [draftOfPublication(tenant, single)];
   for (const { channelKey } of drafts) {
-    requireRight(server, caller, "publish", channelOf(channelKey));
+    requireRight(access, caller, { action: "publish", channel: channelOf(channelKey) });
   }
   const bytes = length === undefined ? drafts.reduce((sum, draft) => sum + draft.bytes, 0) : 0;
   const quota = access.limiter.publish(caller, drafts.length, bytes);
   const [only] = drafts;
-  if (single?.ephemeral && only !== undefined) return publishEphemeral(server, only, quota);
+  if (single?.ephemeral && only !== undefined) {
+    return publishEphemeral(ephemeral, only, quota);
+  }
   const appended = await log.append(drafts);
-  const events = appended.map((one, i) => {
+  const events = appended.map((result, i) => {
     const draft = drafts[i];
-    if (draft === undefined) throw new Error("each answer has its draft");
-    return acknowledgement(draft, one);
+    if (draft === undefined) throw new Error("the log returned a result without a draft");
+    return acknowledgement(draft, result);
   });
   const status = appended.every(({ duplicate }) => duplicate) ? 200 : 201;
   return answer(status, `{"events":[${events.join(",")}]}`, quota);
@@ -95,22 +105,24 @@ export async function publishJson(c: Context, server: Server, caller: Caller): P
 function parseBatch(tenant: Tenant, value: unknown): readonly Draft[] {
   const parsed = batch.safeParse(value);
   if (!parsed.success) {
-    throw new Problem("bad_body", `Cannot read the body: ${sentence(parsed.error)}.`);
+    throw new Problem("bad_body", `Cannot use the body: ${firstIssue(parsed.error)}.`);
   }
   const { events } = parsed.data;
   if (events.length > MAX_EVENTS_PER_PUBLISH) {
     throw new Problem(
       "too_many_events",
-      `Cannot publish ${events.length} events at once: ${MAX_EVENTS_PER_PUBLISH} at the most.`,
+      `Cannot publish ${events.length} events at once: the maximum is ${MAX_EVENTS_PER_PUBLISH}.`,
     );
   }
-  return events.map((event, index) => draftOfListed(tenant, event, index));
+  return events.map((event, index) => draftOfBatched(tenant, event, index));
 }
 
-function draftOfListed(tenant: Tenant, value: unknown, index: number): Draft {
+function draftOfBatched(tenant: Tenant, value: unknown, index: number): Draft {
   const event = parsePublication(value, index);
   if (event.ephemeral) {
-    throw new Problem("bad_body", `Event ${index}: publish an ephemeral event alone.`, { index });
+    throw new Problem("bad_body", `Event ${index}: an ephemeral event must be published alone.`, {
+      index,
+    });
   }
   try {
     return draftOfPublication(tenant, event);
@@ -123,36 +135,40 @@ function draftOfListed(tenant: Tenant, value: unknown, index: number): Draft {
 function parsePublication(value: unknown, index?: number): Publication {
   const parsed = publication.safeParse(value);
   if (parsed.success) return parsed.data;
-  const [where, of] = index === undefined ? ["the event", {}] : [`event ${index}`, { index }];
-  throw new Problem("bad_body", `Cannot read ${where}: ${sentence(parsed.error)}.`, of);
+  const [what, options] = index === undefined ? ["the event", {}] : [`event ${index}`, { index }];
+  throw new Problem("bad_body", `Cannot use ${what}: ${firstIssue(parsed.error)}.`, options);
 }
 
-/**
- * @throws {Problem} `bad_parameter`, `bad_content_type`, `event_too_large`, `rate_limited`,
- * `overloaded`
- */
-function publishEphemeral(server: Server, draft: Draft, quota: Quota | undefined): Response {
-  server.ephemeral.publish(draft.channelKey, ephemeralEventOf(draft, Date.now(), "bad_parameter"));
+/** @throws {Problem} `bad_parameter`, `bad_content_type`, `event_too_large`, `rate_limited`, `overloaded` */
+function publishEphemeral(
+  publisher: Server["ephemeral"],
+  draft: Draft,
+  quota: Quota | undefined,
+): Response {
+  publisher.publish(draft.channelKey, ephemeralEventOf(draft, Date.now(), "bad_parameter"));
   const channel = JSON.stringify(channelOf(draft.channelKey));
   return answer(202, `{"channel":${channel},"ephemeral":true}`, quota);
 }
 
 function parseEphemeral(header: string | null): boolean {
   if (header === null || header === "1") return header === "1";
-  throw new Problem("bad_parameter", `Cannot use ${quote(header)} as Weir-Ephemeral: it is 1.`);
+  throw new Problem(
+    "bad_parameter",
+    `Cannot use ${quote(header)} as Weir-Ephemeral: it must be 1.`,
+  );
 }
 
-/** The first thing that is wrong, without the value: that may be a payload. */
-function sentence(error: z.ZodError): string {
+/** Describes the first issue, without the value, which may be a payload. */
+function firstIssue(error: z.ZodError): string {
   const [issue] = error.issues;
   const where = issue?.path.join(".") ?? "";
-  return `${where === "" ? "" : `${where}: `}${issue?.message ?? "it has another form"}`;
+  return `${where === "" ? "" : `${where}: `}${issue?.message ?? "its form is unknown"}`;
 }
 
 function parseTtl(header: string | null): number | undefined {
   if (header === null) return undefined;
   if (/^\d{1,9}$/.test(header)) return Number(header);
-  const detail = `Cannot use ${quote(header)} as Weir-TTL: it is a whole number of seconds.`;
+  const detail = `Cannot use ${quote(header)} as Weir-TTL: it must be a whole number of seconds.`;
   throw new Problem("bad_event_ttl", detail);
 }
 
@@ -170,7 +186,7 @@ const JSON_HEADERS = {
 };
 
 function answer(status: 200 | 201 | 202, body: string, quota: Quota | undefined): Response {
-  // Two more headers cost a twentieth of a publish: they come when it is time to look at them.
+  // The two headers cost 5 % of a publish, so they are sent only once half of the limit is used.
   const headers = quota === undefined || 2 * quota.remaining >= quota.limit
     ? JSON_HEADERS
     : { ...JSON_HEADERS, ...rateLimitHeaders(quota) };

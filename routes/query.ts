@@ -10,11 +10,27 @@ import {
 import { MAX_CURSOR_CHANNELS } from "../lib/shared/cursor.ts";
 import { Problem, quote } from "../lib/shared/problem.ts";
 
+/**
+ * Characters of a request's URL. Guards against queries that take long to parse. RFC 9110 §4.1
+ * asks for at least 8,000, and proxies refuse more.
+ *
+ * Deno limits the headers: 64 KiB and 128 lines over HTTP/1.1 (400), 16 KiB over HTTP/2 (431).
+ * Counting them here would cost more than everything else that is read from a request.
+ */
+export const MAX_URL_CHARS = 8_192;
+
 const NO_PARAMS = new URLSearchParams();
 
+/** Requires a URL of at most {@link MAX_URL_CHARS} characters. @throws {Problem} `uri_too_long` */
+export function requireShortUrl({ url }: Request): void {
+  if (url.length <= MAX_URL_CHARS) return;
+  const detail = `The URL is too long: ${url.length} of at most ${MAX_URL_CHARS} characters.`;
+  throw new Problem("uri_too_long", detail);
+}
+
 /**
- * The path and the query of a request's URL. The server made the URL, so it needs no parsing: a
- * publish mostly has no query, and pays for no parser.
+ * Splits a request's URL into its path and its query, without a URL parser: the runtime has already
+ * normalized the URL, and most publishes have no query.
  */
 export function splitUrl(url: string): {
   readonly path: string;
@@ -27,8 +43,9 @@ export function splitUrl(url: string): {
 }
 
 /**
- * The query of a request by `schema`, in which a repeated parameter is an error.
+ * Parses the query of a request by `schema`. A repeated parameter is an error.
  *
+ * @param also names of further parameters, which the caller parses itself
  * @throws {Problem} `unknown_parameter`, `bad_parameter`
  */
 export function parseQuery<S extends z.ZodObject>(
@@ -37,19 +54,20 @@ export function parseQuery<S extends z.ZodObject>(
   also: readonly string[] = [],
 ): z.infer<S> {
   if (params.size === 0) return schema.parse({});
-  const known = [...Object.keys(schema.shape), ...also];
+  const allowed = [...Object.keys(schema.shape), ...also];
   const values: Record<string, string> = {};
   for (const [name, value] of params) {
-    if (!known.includes(name)) {
-      const allowed = known.length === 0 ? "none is" : `${known.join(", ")} are`;
-      throw new Problem(
-        "unknown_parameter",
-        `Cannot use the query parameter ${quote(name)}: ${allowed} known here.`,
-      );
+    if (!allowed.includes(name)) {
+      const list = allowed.length === 0 ? "none" : allowed.join(", ");
+      const detail = `Unknown query parameter ${quote(name)}. Allowed: ${list}.`;
+      throw new Problem("unknown_parameter", detail);
     }
     if (also.includes(name)) continue;
     if (Object.hasOwn(values, name)) {
-      throw new Problem("bad_parameter", `The query parameter ${quote(name)} stands twice.`);
+      throw new Problem(
+        "bad_parameter",
+        `The query parameter ${quote(name)} must not appear twice.`,
+      );
     }
     values[name] = value;
   }
@@ -59,40 +77,40 @@ export function parseQuery<S extends z.ZodObject>(
   const name = String(issue?.path[0] ?? "");
   throw new Problem(
     "bad_parameter",
-    `Cannot use ${quote(values[name] ?? "")} as ${name}: it is ${issue?.message}.`,
+    `Cannot use ${quote(values[name] ?? "")} as ${name}: it must be ${issue?.message}.`,
   );
 }
 
-/** A whole number in a query. */
+/** Returns the schema of a whole number in a query. */
 export function integer(min: number, max: number) {
-  const says = `a whole number from ${min} to ${max}`;
-  return z.string().regex(/^\d{1,9}$/, says).transform(Number)
-    .refine((value) => value >= min && value <= max, says);
+  const expected = `a whole number from ${min} to ${max}`;
+  return z.string().regex(/^\d{1,9}$/, expected).transform(Number)
+    .refine((value) => value >= min && value <= max, expected);
 }
 
 /**
- * The channels that a query names, sorted and without repeats.
+ * Parses the channels that a query names. Returns them sorted and without repeats.
  *
  * @throws {Problem} `bad_channel`, `channel_reserved`, `too_many_channels`, `bad_parameter`
  */
 export function parseChannels(tenant: Tenant, names: readonly string[]): readonly ChannelKey[] {
   const unique = [...new Set(names)].sort();
   if (unique.length === 0) {
-    throw new Problem("bad_parameter", "Name one channel at least: ?channel=a&channel=b.");
+    throw new Problem("bad_parameter", "Name at least one channel: ?channel=a&channel=b.");
   }
   if (unique.length > MAX_CURSOR_CHANNELS) {
     throw new Problem(
       "too_many_channels",
-      `Cannot read ${unique.length} channels at once: ${MAX_CURSOR_CHANNELS} at the most.`,
+      `Cannot read ${unique.length} channels at once: the maximum is ${MAX_CURSOR_CHANNELS}.`,
     );
   }
   return unique.map((name) => channelKeyOf(tenant, parseReadableChannel(name)));
 }
 
 /**
- * A channel as it stands in a path, percent-encoded.
+ * Parses the percent-encoded channel in a path.
  *
- * @param parse which names are allowed.
+ * @param parse parses its name
  * @throws {Problem} `bad_channel`, `channel_reserved`
  */
 export function parsePathChannel(

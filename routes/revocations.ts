@@ -1,13 +1,13 @@
-import type { Context } from "hono";
 import { z } from "zod";
 import type { Caller } from "../lib/auth/caller.ts";
 import { MAX_VALUE_LENGTH, type Revocation, type RevocationKind } from "../lib/auth/revocations.ts";
 import { formatTime } from "../lib/shared/event.ts";
 import type { Server } from "../lib/server.ts";
-import { admitAdmin, NO_STORE, readRequest } from "./admin.ts";
+import { NO_STORE, readRequest, requireAdmin } from "./admin.ts";
+import type { AppContext } from "./context.ts";
 import { integer, parseQuery, splitUrl } from "./query.ts";
 
-/** Room for the longest value, each of its characters written as `\u1234`. */
+/** Fits the longest value with each character written as `\u1234`. */
 const MAX_BODY_BYTES = 6 * MAX_VALUE_LENGTH + 64;
 const MAX_LIMIT = 1_000;
 const DEFAULT_LIMIT = 100;
@@ -15,27 +15,28 @@ const DEFAULT_LIMIT = 100;
 const value = z.string().min(1).max(MAX_VALUE_LENGTH).optional();
 
 const schema = z.strictObject({
-  /** The id of a token. */
+  /** A token's id. */
   jti: value,
-  /** Whose tokens: those that were issued until now. */
+  /** A subject: revokes its tokens that were issued until now. */
   sub: value,
-  /** The id of a key that signs tokens: all that it signs, also later. */
+  /** The id of a signing key: revokes all tokens it has signed or will sign. */
   kid: value,
-  /** The id of an API key. */
+  /** An API key's id. */
   key: value,
-  /** The tenant's tokens and API keys that were issued until now. */
+  /** Revokes the tenant's tokens and API keys that were issued until now. */
   all: z.literal(true).optional(),
 }).refine(
   (body) => Object.keys(body).length === 1,
-  `name one of "jti", "sub", "kid", "key", "all"`,
+  `it must have exactly one of "jti", "sub", "kid", "key", "all"`,
 );
 
-/**
- * `GET /v1/revocations`: what the tenant has revoked and may still matter, the latest first, and
- * how much it is in all.
- */
-export function listRevocations(c: Context, server: Server, caller: Caller): Response {
-  const tenant = admitAdmin(server, caller);
+/** `GET /v1/revocations`: lists the tenant's revocations that still matter, the latest first. */
+export function listRevocations(
+  c: AppContext,
+  server: Pick<Server, "access">,
+  caller: Caller,
+): Response {
+  const tenant = requireAdmin(server, caller);
   const query = z.object({ limit: integer(1, MAX_LIMIT).optional() });
   const { limit = DEFAULT_LIMIT } = parseQuery(splitUrl(c.req.raw.url).searchParams, query);
   const all = server.access.revocations.list(tenant);
@@ -43,17 +44,17 @@ export function listRevocations(c: Context, server: Server, caller: Caller): Res
   return c.json({ revocations: latest.map(describe), total: all.length }, 200, NO_STORE);
 }
 
-/**
- * `POST /v1/revocations`: credentials of the tenant are no longer good, wherever they are in use.
- */
+/** `POST /v1/revocations`: revokes credentials of the tenant, on all isolates. */
 export async function postRevocation(
-  c: Context,
-  server: Server,
+  c: AppContext,
+  server: Pick<Server, "access">,
   caller: Caller,
 ): Promise<Response> {
-  admitAdmin(server, caller);
+  requireAdmin(server, caller);
   parseQuery(splitUrl(c.req.raw.url).searchParams, z.object({}));
-  const body = await readRequest(c.req.raw, server, caller, {
+  const body = await readRequest(c.req.raw, {
+    access: server.access,
+    caller,
     schema,
     maxBytes: MAX_BODY_BYTES,
   });
@@ -69,7 +70,7 @@ function targetOf(
   if (sub !== undefined) return ["sub", sub];
   if (kid !== undefined) return ["kid", kid];
   if (key !== undefined) return ["key", key];
-  return ["tenant", ""]; // its own
+  return ["tenant", ""]; // the caller's own
 }
 
 function describe({ kind, value, at }: Revocation) {

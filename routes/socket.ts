@@ -1,4 +1,3 @@
-import type { Context } from "hono";
 import { z } from "zod";
 import type { Access } from "../lib/auth/access.ts";
 import type { Authority } from "../lib/auth/authority.ts";
@@ -9,57 +8,63 @@ import { Socket, SUBPROTOCOL } from "../lib/transports/socket/socket.ts";
 import type { SocketClient } from "../lib/transports/socket/client.ts";
 import type { Server } from "../lib/server.ts";
 import { countRefused, identify } from "./access.ts";
+import type { AppContext } from "./context.ts";
 import { presentedIn } from "./credentials.ts";
 import { parseQuery, splitUrl } from "./query.ts";
 
 /**
- * `GET /v1/socket`: a WebSocket (RFC 6455) of the subprotocol `weir.v1`. Who brings no credential
- * has to do so in the first frame.
+ * `GET /v1/socket`: opens a WebSocket (RFC 6455) of the subprotocol `weir.v1`. A client that sends
+ * no credential here must send it in the first frame.
  */
-export async function openSocket(c: Context, server: Server): Promise<Response> {
+export async function openSocket(
+  c: AppContext,
+  server: Pick<Server, "access" | "config" | "isStopping" | "sockets">,
+): Promise<Response> {
   const request = c.req.raw;
-  // Before unknown parameters: a token in the URL is refused with the reason.
+  // Before unknown parameters, so that a token in the URL is refused with that reason.
   if (!server.access.isOpen) presentedIn(c, server.config);
   parseQuery(splitUrl(request.url).searchParams, z.object({}), ["ticket"]);
   if (request.headers.get("upgrade")?.toLowerCase() !== "websocket") {
-    throw new Problem("upgrade_required", "This is a WebSocket: ask with Upgrade: websocket.");
+    throw new Problem("upgrade_required", "This resource is a WebSocket: send Upgrade: websocket.");
   }
   const offered = (request.headers.get("sec-websocket-protocol") ?? "")
     .split(",").map((name) => name.trim()).filter((name) => name !== "");
   if (offered.length > 0 && !offered.includes(SUBPROTOCOL)) {
     throw new Problem(
       "bad_subprotocol",
-      `Cannot speak ${quote(offered.join(", "))}: the subprotocol is ${SUBPROTOCOL}.`,
+      `Unknown subprotocol ${quote(offered.join(", "))}. Allowed: ${SUBPROTOCOL}.`,
     );
   }
   if (server.isStopping()) throw new Problem("shutting_down", "This server is stopping.");
   const requester = await identify(c, server);
   const connection = server.access.limiter.connect(requester);
   try {
-    const { heartbeatMs: heartbeat } = server.config;
+    const { heartbeatMs } = server.config;
     const { socket, response } = Deno.upgradeWebSocket(request, {
       ...offered.length > 0 && { protocol: SUBPROTOCOL },
-      // Seconds: the runtime pings at half of it and closes at the whole.
-      idleTimeout: (2 * heartbeat) / 1_000,
+      // In seconds. The runtime sends a ping after half of it and closes after all of it.
+      idleTimeout: (2 * heartbeatMs) / 1_000,
     });
     new Socket(socket, new LimitedClient(server.access, requester, connection), server.sockets);
     return response;
   } catch (cause) {
     connection[Symbol.dispose]();
     if (!(cause instanceof TypeError)) throw cause;
-    const detail = "Cannot upgrade: the headers of a WebSocket handshake are not complete.";
+    const detail = "Cannot upgrade: the headers of the WebSocket handshake are incomplete.";
     throw new Problem("upgrade_required", detail, { cause });
   }
 }
 
-/** A socket's client whose messages count against the limits. */
+type SocketAccess = Pick<Access, "audit" | "credentials" | "limiter">;
+
+/** Counts the messages of a socket's client against its limits. */
 class LimitedClient implements SocketClient {
   readonly authority: Authority | undefined;
-  readonly #access: Access;
+  readonly #access: SocketAccess;
   readonly #ip: string;
   #connection: CountedConnection;
 
-  constructor(access: Access, { authority, ip }: Requester, connection: CountedConnection) {
+  constructor(access: SocketAccess, { authority, ip }: Requester, connection: CountedConnection) {
     this.authority = authority;
     this.#access = access;
     this.#ip = ip;

@@ -1,11 +1,12 @@
-import type { Context } from "hono";
 import { z } from "zod";
-import type { Caller } from "../lib/auth/caller.ts";
+import type { Authority } from "../lib/auth/authority.ts";
+import type { Config } from "../lib/config.ts";
 import { decodeUtf8, parseJson } from "../lib/publish/json.ts";
 import { Problem } from "../lib/shared/problem.ts";
 import type { Server } from "../lib/server.ts";
 import { authenticate } from "./access.ts";
 import { readBody } from "./body.ts";
+import type { AppContext } from "./context.ts";
 import {
   clearSessionCookie,
   type PresentedCredential,
@@ -15,29 +16,37 @@ import {
 import { parseQuery, splitUrl } from "./query.ts";
 
 const MAX_BODY_BYTES = 1_024;
-/** Browsers drop cookies above 4,096 bytes with name and attributes (RFC 6265 §6.1). */
+/** Browsers drop cookies above 4,096 bytes, including name and attributes (RFC 6265 §6.1). */
 const MAX_COOKIE_CHARS = 3_800;
 
 const noQuery = z.object({});
 const request = z.strictObject({ as: z.enum(["ticket", "cookie"]).default("ticket") });
 
-/** `POST /v1/tickets`: a token as a ticket for one connection, or as a session cookie. */
-export async function postTicket(c: Context, server: Server): Promise<Response> {
+/** `POST /v1/tickets`: turns a credential into a ticket for one connection, or into a cookie. */
+export async function postTicket(
+  c: AppContext,
+  server: Pick<Server, "access" | "config">,
+): Promise<Response> {
   const { access, config } = server;
   const caller = await authenticate(c, server);
   parseQuery(splitUrl(c.req.raw.url).searchParams, noQuery);
   const body = await readBody(c.req.raw, MAX_BODY_BYTES);
-  access.credentials.requireValid(caller.authority); // the body may have taken its time
+  access.credentials.requireValid(caller.authority); // it may have ended while the body arrived
   const parsed = request.safeParse(body.length === 0 ? {} : parseJson(decodeUtf8(body)));
   if (!parsed.success) {
-    throw new Problem("bad_body", `Cannot read the body: {"as":"ticket"} or {"as":"cookie"}.`);
+    throw new Problem(
+      "bad_body",
+      `Cannot use the body: it must be {"as":"ticket"} or {"as":"cookie"}.`,
+    );
   }
   const presented = presentedIn(c, config);
   if (presented.by !== "header" && !access.isOpen) {
-    throw new Problem("unauthenticated", "Send the token as Authorization: Bearer.");
+    throw new Problem("unauthenticated", "Send the token in Authorization: Bearer.");
   }
   access.limiter.subscribe(caller, 1);
-  if (parsed.data.as === "cookie") return setCookie(c, server, caller, presented);
+  if (parsed.data.as === "cookie") {
+    return cookieResponse(c, config, { authority: caller.authority, presented });
+  }
   const origin = c.req.raw.headers.get("origin") ?? undefined;
   const { ticket, expiresAt } = await access.tickets.issue(caller.authority.grant, origin);
   return c.json({ ticket, expiresIn: expiresAt - Date.now() }, 201, {
@@ -45,26 +54,28 @@ export async function postTicket(c: Context, server: Server): Promise<Response> 
   });
 }
 
-function setCookie(
-  c: Context,
-  { config }: Server,
-  { authority }: Caller,
-  presented: PresentedCredential,
+function cookieResponse(
+  c: AppContext,
+  config: Config,
+  { authority, presented }: {
+    readonly authority: Authority;
+    readonly presented: PresentedCredential;
+  },
 ): Response {
   const { kind, expiresAt } = authority.grant;
   if (presented.by !== "header" || kind !== "token" || expiresAt === undefined) {
-    throw new Problem("forbidden", "Only a token becomes a cookie: it has an end.");
+    throw new Problem("forbidden", "Only a token can become a session cookie, because it expires.");
   }
   if (presented.credential.length > MAX_COOKIE_CHARS) {
-    const limit = `a cookie has ${MAX_COOKIE_CHARS} characters of token at the most`;
-    throw new Problem("token_invalid", `This token is too long: ${limit}.`);
+    const limit = `a session cookie holds at most ${MAX_COOKIE_CHARS} characters`;
+    throw new Problem("token_invalid", `The token is too long: ${limit}.`);
   }
-  setSessionCookie(c, config, presented.credential, expiresAt);
+  setSessionCookie(c, config, { token: presented.credential, expiresAt });
   return c.body(null, 204, { "Cache-Control": "no-store" });
 }
 
-/** `DELETE /v1/tickets`: the browser forgets its session cookie. */
-export function deleteTicket(c: Context, { config }: Server): Response {
+/** `DELETE /v1/tickets`: removes the session cookie from the browser. */
+export function deleteTicket(c: AppContext, { config }: Pick<Server, "config">): Response {
   parseQuery(splitUrl(c.req.raw.url).searchParams, noQuery);
   clearSessionCookie(c, config);
   return c.body(null, 204);

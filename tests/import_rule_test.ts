@@ -2,12 +2,13 @@ import assert from "node:assert/strict";
 import { type Import, importCycles, readImports } from "./support/import_graph.ts";
 import { sourceFiles } from "./support/source_files.ts";
 
-/** Routes that others may import: how requests are read and refused, not resources. */
+/** Routes that others may import: they read and refuse requests, and answer none. */
 const PLUMBING = [
   "routes/access.ts",
   "routes/admin.ts",
   "routes/body.ts",
   "routes/channel_list.ts",
+  "routes/context.ts",
   "routes/credentials.ts",
   "routes/problem.ts",
   "routes/query.ts",
@@ -50,10 +51,11 @@ const RULE: Readonly<Record<string, readonly string[]>> = {
     "lib/config.ts",
     "lib/shared",
     "lib/server.ts",
+    "routes/context.ts",
     "routes/credentials.ts",
-    "routes/request_size.ts",
+    "routes/query.ts",
   ],
-  "routes/credentials.ts": ["lib/config.ts", "lib/shared"],
+  "routes/credentials.ts": ["lib/config.ts", "lib/shared", "routes/context.ts"],
   "routes/members.ts": ["lib/auth", "lib/presence", "lib/shared", "lib/server.ts", ...PLUMBING],
   "routes/page.tsx": [
     "lib/assets.ts",
@@ -79,7 +81,7 @@ const RULE: Readonly<Record<string, readonly string[]>> = {
   "routes/dashboard_page.ts": [...PAGE],
   "routes/lab_page.ts": [...PAGE],
   "routes/page_markup.tsx": ["islands", "lib/pages.ts"],
-  "routes/assets.ts": ["lib/assets.ts", "lib/shared"],
+  "routes/assets.ts": ["lib/assets.ts", "lib/shared", "routes/context.ts"],
   "routes/socket.ts": [
     "lib/auth",
     "lib/logger.ts",
@@ -90,6 +92,7 @@ const RULE: Readonly<Record<string, readonly string[]>> = {
   ],
   "routes": [
     "lib/auth",
+    "lib/config.ts",
     "lib/transports",
     "lib/log",
     "lib/publish",

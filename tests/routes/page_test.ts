@@ -4,6 +4,7 @@ import { parseConfig } from "../../lib/config.ts";
 import { createLogger } from "../../lib/logger.ts";
 import { openServer } from "../../lib/server.ts";
 import { createApp } from "../../routes/app.ts";
+import type { AppEnv } from "../../routes/context.ts";
 import { bearer, settings } from "../support/guarded.ts";
 import { makeSigner } from "../support/tokens.ts";
 import { until } from "../support/until.ts";
@@ -402,7 +403,7 @@ function cookie(token: string): Readonly<Record<string, string>> {
 async function openApp(env: Readonly<Record<string, string>> = {}): Promise<TestApp> {
   const logger = createLogger({ isPretty: false, write() {} });
   const server = await openServer(parseConfig({ WEIR_KV: ":memory:", ...env }), logger);
-  const app: Hono = createApp(server);
+  const app: Hono<AppEnv> = createApp(server);
   const url = (path: string) => `http://localhost${path}`;
   return {
     get: async (path, headers = {}) =>

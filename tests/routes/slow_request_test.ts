@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { Problem } from "../../lib/shared/problem.ts";
 import { readBody } from "../../routes/body.ts";
 import { problemResponse } from "../../routes/problem.ts";
-import { checkRequestSize, MAX_URL_CHARS } from "../../routes/request_size.ts";
+import { MAX_URL_CHARS, requireShortUrl } from "../../routes/query.ts";
 import { LocalServer } from "../support/local_server.ts";
 import { head, RawConnection } from "../support/raw_connection.ts";
 import { resetConnections } from "../support/reset_connections.ts";
@@ -79,9 +79,9 @@ for (
 Deno.test("a URL is refused from one character too many on", () => {
   const start = "http://localhost:8000/v1/events?channel=";
   const longest = start + "a".repeat(MAX_URL_CHARS - start.length);
-  checkRequestSize(new Request(longest));
+  requireShortUrl(new Request(longest));
   assert.throws(
-    () => checkRequestSize(new Request(`${longest}a`)),
+    () => requireShortUrl(new Request(`${longest}a`)),
     (cause) => cause instanceof Problem && cause.code === "uri_too_long",
   );
 });
