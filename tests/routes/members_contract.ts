@@ -9,7 +9,7 @@ const MEMBERS = ["ann", "bob", "cyd", "dan"] as const;
 
 interface Change {
   readonly member: typeof MEMBERS[number];
-  /** None: it leaves. */
+  /** Undefined if the member leaves. */
   readonly data: number | undefined;
   readonly atReader: boolean;
 }
@@ -23,12 +23,13 @@ const changes = fc.array(
   { minLength: 8, maxLength: 24 },
 );
 
-/** Whoever has a snapshot and the changes behind it knows who is there. */
+/** A snapshot and the changes after it always give the current members. */
 export function membersContract(kind: ClusterKind) {
   const test = clusterTest(kind);
 
   for (const transport of Object.keys(READERS)) {
-    const behaviour = `a snapshot and the changes behind it are who is there, over ${transport}`;
+    const behaviour =
+      `a snapshot and the changes after it give the current members, over ${transport}`;
     test(behaviour, (cluster) =>
       fc.assert(
         fc.asyncProperty(changes, (changes) => follow(cluster, transport, changes)),
@@ -44,7 +45,7 @@ async function follow(
 ): Promise<void> {
   const open = READERS[transport] ?? assert.fail(`no transport ${transport}`);
   const channel = newChannel();
-  // Changes of one member keep their order; those of others come at the same time.
+  // Changes of one member are made in order; different members change at the same time.
   const changing = Promise.all(MEMBERS.map(async (member) => {
     for (const { data, atReader } of changes.filter((change) => change.member === member)) {
       const url = atReader ? readUrl : publishUrl;

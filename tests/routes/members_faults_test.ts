@@ -7,10 +7,10 @@ import { SocketClient } from "../support/socket_client.ts";
 import { until } from "../support/until.ts";
 
 const CHANNEL = "room";
-/** Longer than any lease, in ms. */
-const AWAY = 22_000;
-/** Of one socket, at the most. */
-const MEMBERSHIPS = 100;
+/** Longer than any lease. */
+const OUTAGE_MS = 22_000;
+/** The most members that one socket can be. */
+const MAX_MEMBERSHIPS = 100;
 
 const ignore = DENOKV_MISSING;
 
@@ -23,10 +23,10 @@ async function enter(url: string, ...members: readonly string[]): Promise<Socket
   return socket;
 }
 
-/** The same, where a store that was away may have it tried again. */
-async function enterAtLast(url: string, member: string): Promise<SocketClient> {
+/** Does the same, and tries again while the store is still unreachable. */
+async function enterEventually(url: string, member: string): Promise<SocketClient> {
   const socket = await SocketClient.open(url);
-  await until(`${member} is let in`, async () => {
+  await until(`${member} has joined`, async () => {
     socket.send({ op: "enter", ref: member, channel: CHANNEL, member });
     return (await socket.next()).op === "entered";
   });
@@ -34,7 +34,7 @@ async function enterAtLast(url: string, member: string): Promise<SocketClient> {
 }
 
 Deno.test(
-  "who is in stays where the store is away for longer than a lease, and leases work again",
+  "members stay while the store is unreachable for longer than a lease, and leases work afterwards",
   {
     ignore,
   },
@@ -47,13 +47,13 @@ Deno.test(
     await using _ann = await enter(one.url, "ann");
     await using _bob = await enter(two.url, "bob");
     await denokv.kill();
-    await new Promise((resolve) => setTimeout(resolve, AWAY));
+    await new Promise((resolve) => setTimeout(resolve, OUTAGE_MS));
     await denokv.start();
-    await using _dan = await enterAtLast(two.url, "dan");
-    await using _cyd = await enterAtLast(third.url, "cyd");
+    await using _dan = await enterEventually(two.url, "dan");
+    await using _cyd = await enterEventually(third.url, "cyd");
     await third.kill();
-    // Whoever were to be found dead would be by then.
-    await until("the dead one's member has left", async () => {
+    // By now, any isolate that was wrongly taken for dead would have lost its members too.
+    await until("the dead server's member has left", async () => {
       return !(await namesIn(one.url, CHANNEL)).includes("cyd");
     });
     for (const { url } of [one, two]) {
@@ -64,7 +64,7 @@ Deno.test(
   },
 );
 
-Deno.test("a server that was held up for long takes its members back, and throws nobody out", {
+Deno.test("a server that stalled for long lets its members join again, and removes no others", {
   ignore,
 }, async () => {
   await using denokv = await Denokv.start();
@@ -77,7 +77,7 @@ Deno.test("a server that was held up for long takes its members back, and throws
   await using _cyd = await enter(third.url, "cyd");
   slow.signal("SIGSTOP");
   try {
-    await until("the member of who is held up has left", async () => {
+    await until("the member of the stalled server has left", async () => {
       return !(await namesIn(other.url, CHANNEL)).includes("ann");
     });
   } finally {
@@ -85,8 +85,8 @@ Deno.test("a server that was held up for long takes its members back, and throws
   }
   await until("she is back", async () => (await namesIn(slow.url, CHANNEL)).includes("ann"));
   await third.kill();
-  // Whoever else were to be found dead would be by then.
-  await until("the dead one's member has left", async () => {
+  // By now, any isolate that was wrongly taken for dead would have lost its members too.
+  await until("the dead server's member has left", async () => {
     return !(await namesIn(slow.url, CHANNEL)).includes("cyd");
   });
   const changes = ["enter ann", "enter bob", "enter cyd", "leave ann", "enter ann", "leave cyd"];
@@ -97,7 +97,7 @@ Deno.test("a server that was held up for long takes its members back, and throws
 });
 
 Deno.test(
-  "a server killed as it takes the members of another one out leaves the rest to the next",
+  "a server killed while it reaps another one leaves the rest to the next",
   {
     ignore,
   },
@@ -107,20 +107,20 @@ Deno.test(
     await using dead = await WeirServer.start({ env });
     const members = Array.from({ length: MAX_MEMBERS }, (_, i) => `member ${i}`);
     const sockets: SocketClient[] = [];
-    for (let i = 0; i < MAX_MEMBERS; i += MEMBERSHIPS) {
-      sockets.push(await enter(dead.url, ...members.slice(i, i + MEMBERSHIPS)));
+    for (let i = 0; i < MAX_MEMBERS; i += MAX_MEMBERSHIPS) {
+      sockets.push(await enter(dead.url, ...members.slice(i, i + MAX_MEMBERSHIPS)));
     }
-    await using worker = await WeirServer.start({ env });
+    await using reaper = await WeirServer.start({ env });
     await dead.kill();
     for (const socket of sockets) await socket.closed;
     using kv = await denokv.openKv();
     const rows = () => Array.fromAsync(kv.list({ prefix: ["member"] }));
     const first = (await rows())[0]?.key;
     assert.ok(first);
-    // Of one row, since by the time that all are read all may have left.
+    // Watches one row only: by the time all rows are read, all members may have left.
     await until("some have left", async () => (await kv.get(first)).versionstamp === null);
-    await worker.kill();
-    assert.ok((await rows()).length > 0, "it was killed too late to tell anything");
+    await reaper.kill();
+    assert.ok((await rows()).length > 0, "it was killed too late to prove anything");
     await using next = await WeirServer.start({ env });
     await until("all have left", async () => (await namesIn(next.url, CHANNEL)).length === 0);
     const left = (await changesOf(next.url, CHANNEL)).filter((change) =>

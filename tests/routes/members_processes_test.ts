@@ -6,15 +6,15 @@ import { SocketClient } from "../support/socket_client.ts";
 import { until } from "../support/until.ts";
 
 const CHANNEL = "room";
-/** Who comes back within this time, in ms, never left: the grace time, less a look at the clock. */
-const IN_TIME = 9_000;
-/** Tries of a machine that is so busy that its clients don't come back in time. */
+/** A member that reconnects within this time never left: the grace period, less one tick. */
+const IN_TIME_MS = 9_000;
+/** Attempts on a machine that is too busy for its clients to reconnect in time. */
 const MAX_TRIES = 5;
 
-/** Two servers that hold the same presence, one after the other or at once. */
+/** Two servers with the same presence, one after the other or at once. */
 interface Pair extends AsyncDisposable {
   readonly first: WeirServer;
-  /** Where members go when the first ends; that may start it. */
+  /** Returns the server that members go to when the first one ends; it may have to start. */
   other(): Promise<WeirServer>;
 }
 
@@ -26,7 +26,7 @@ interface Way {
 
 const WAYS: readonly Way[] = [
   { name: "two processes on one denokv", ignore: DENOKV_MISSING, open: openTwo },
-  { name: "one process, which starts again on its file", ignore: false, open: openOne },
+  { name: "one process that restarts on its file", ignore: false, open: openOne },
 ];
 
 async function openTwo(): Promise<Pair> {
@@ -62,7 +62,7 @@ async function enter(url: string, member: string): Promise<SocketClient> {
   return socket;
 }
 
-/** One server ends, and the client of one of its two members goes to the other one. */
+/** Ends one server, and lets the client of one of its two members go to the other one. */
 async function follow(pair: Pair, signal: Deno.Signal): Promise<"in time" | "late"> {
   const { url } = pair.first;
   const sockets = [await enter(url, "gone"), await enter(url, "back")];
@@ -72,8 +72,8 @@ async function follow(pair: Pair, signal: Deno.Signal): Promise<"in time" | "lat
   for (const socket of sockets) await socket.closed;
   const other = await pair.other();
   await using _back = await enter(other.url, "back");
-  if (performance.now() - ending > IN_TIME) return "late";
-  await until("who is gone has left", async () => {
+  if (performance.now() - ending > IN_TIME_MS) return "late";
+  await until("the member that is gone has left", async () => {
     return !(await namesIn(other.url, CHANNEL)).includes("gone");
   });
   const changes = ["enter gone", "enter back", "leave gone"];
@@ -86,13 +86,13 @@ async function follow(pair: Pair, signal: Deno.Signal): Promise<"in time" | "lat
 for (const { name, ignore, open } of WAYS) {
   for (const signal of ["SIGKILL", "SIGTERM"] as const) {
     const behaviour =
-      `a server that ends by ${signal} leaves no ghost, and who comes back never left`;
+      `a server that ends by ${signal} leaves no ghost, and a member that reconnects never left`;
     Deno.test(`${behaviour} (${name})`, { ignore }, async () => {
       for (let tries = 1; tries <= MAX_TRIES; tries++) {
         await using pair = await open();
         if (await follow(pair, signal) === "in time") return;
       }
-      assert.fail(`no client came back within ${IN_TIME} ms`);
+      assert.fail(`no client reconnected within ${IN_TIME_MS} ms`);
     });
   }
 }

@@ -1,6 +1,8 @@
+import assert from "node:assert/strict";
 import type { WireEvent } from "../../lib/shared/event.ts";
 import { type Answer, call } from "./calls.ts";
-import { readAll } from "./readers.ts";
+import { readAll, type Reader, READERS } from "./readers.ts";
+import type { SocketClient, SocketMessage } from "./socket_client.ts";
 
 type Headers = Readonly<Record<string, string>>;
 
@@ -96,4 +98,39 @@ export class Presence {
   get list(): readonly WireMember[] {
     return [...this.members.values()].toSorted((a, b) => a.member < b.member ? -1 : 1);
   }
+}
+
+/** Joins over the socket, and returns the answer. */
+export async function enter(
+  socket: SocketClient,
+  channel: string,
+  rest: Readonly<Record<string, unknown>> = {},
+): Promise<SocketMessage> {
+  socket.send({ op: "enter", ref: "e", channel, ...rest });
+  return await socket.until("entered");
+}
+
+/** Leaves over the socket. */
+export async function leave(socket: SocketClient, channel: string, member?: string): Promise<void> {
+  socket.send({ op: "leave", ref: "l", channel, ...member !== undefined && { member } });
+  assert.deepEqual(await socket.until("left"), { op: "left", ref: "l" });
+}
+
+/** Sends a message that the server refuses, and returns the error code. */
+export async function refusal(socket: SocketClient, message: SocketMessage): Promise<unknown> {
+  socket.send(message);
+  const { op, code } = await socket.next();
+  assert.equal(op, "error");
+  return code;
+}
+
+/** Opens a reader of the named transport. */
+export async function openReader(
+  transport: string,
+  url: string,
+  channels: readonly string[],
+  after: string,
+): Promise<Reader> {
+  const open = READERS[transport] ?? assert.fail(`no transport ${transport}`);
+  return await open(url, channels, after);
 }
