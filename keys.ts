@@ -1,9 +1,17 @@
-import { parseArgs, type ParseArgsOptionsConfig } from "node:util";
-import { LIMIT_NAMES, limitsSchema } from "./lib/auth/limits.ts";
-import { scopeSchema, tenantSchema } from "./lib/auth/scope.ts";
-import { type Config, ConfigError, parseConfig, parseDuration } from "./lib/config.ts";
-import { AdminApi, type ListedKey, serverUrl, type ShownKey } from "./lib/keys_cli/admin_api.ts";
+import { type Config, ConfigError, parseConfig } from "./lib/config.ts";
+import type { AdminApi, ListedKey, ShownKey } from "./lib/keys_cli/admin_api.ts";
+import {
+  OPTION,
+  parseArguments,
+  parseDurationOption,
+  parseId,
+  parseRights,
+  parseTenant,
+  RIGHTS_OPTIONS,
+  SERVER_OPTIONS,
+} from "./lib/keys_cli/arguments.ts";
 import { CliError, UsageError } from "./lib/keys_cli/cli_error.ts";
+import { openAdminApi, serverUrl } from "./lib/keys_cli/open_admin_api.ts";
 import {
   keyFiles,
   loadSigner,
@@ -12,44 +20,45 @@ import {
   saveSigner,
   signToken,
 } from "./lib/keys_cli/signer.ts";
-import { DEFAULT_TENANT, type Tenant } from "./lib/shared/channel.ts";
+import { DEFAULT_TENANT } from "./lib/shared/channel.ts";
 import { formatTime } from "./lib/shared/event.ts";
 import { quote } from "./lib/shared/problem.ts";
 import { createApp } from "./routes/app.ts";
 
-const HELP = `Makes what opens Weir, and ends it.
+const HELP = `Creates, lists and revokes the keys that protect a Weir server.
 
 Usage: deno task keys COMMAND
 
-  init [--force]                  Make the key that signs tokens. Prints what to set and a first
-                                  admin token. --force replaces a key: what it signed ends.
-  token RIGHTS [--tenant NAME] [--sub WHO] [--expires 1h]
+  init [--force]                  Create the key that signs tokens. Prints the settings and a
+                                  first admin token. --force replaces an existing key: tokens
+                                  signed with the old one stop working.
+  token RIGHTS [--tenant NAME] [--sub USER] [--expires 1h]
                                   Print a token signed with that key.
 
   create RIGHTS [--tenant NAME] [--name TEXT] [--expires 90d]
-                                  Print a new API key, this once. Without --expires it has no end.
+                                  Print a new API key. It is not shown again. Without --expires it
+                                  never expires.
   list [--tenant NAME]            Print the tenant's API keys.
   rotate ID [--tenant NAME] [--grace 24h]
-                                  Print a new API key in the place of ID, which is good for the
-                                  grace more: 0s for none.
-  remove ID [--tenant NAME]       End an API key, and all that is connected by it.
-  revoke --jti ID | --sub WHO | --kid ID | --key ID | --all [--tenant NAME]
-                                  End a token, somebody's tokens, all tokens of a signing key, an
-                                  API key, or all tokens and API keys of the tenant until now.
+                                  Print a new API key that replaces ID. The old key stays valid
+                                  for the grace period; --grace 0s ends it immediately.
+  remove ID [--tenant NAME]       Remove an API key and close all connections that use it.
+  revoke --jti ID | --sub USER | --kid ID | --key ID | --all [--tenant NAME]
+                                  Revoke a token, a user's tokens, all tokens of a signing key, an
+                                  API key, or all current tokens and API keys of the tenant.
 
-RIGHTS are one or more of --publish, --subscribe, --presence and --manage, each with a pattern of
-channels and as often as needed, and --admin (keys and revocations of the tenant). In a pattern *
-stands for anything within a segment, ** for anything: --subscribe 'room/**'. Beside them --limit
-sets a limit of its own, as often as needed: --limit publishes=10, bytes, subscribes or connections.
-The tenant is "${DEFAULT_TENANT}" if not named.
+RIGHTS are one or more of --publish, --subscribe, --presence and --manage, each with a channel
+pattern and repeated as needed, and --admin (keys and revocations of the tenant). In a pattern *
+matches anything within a segment and ** matches anything: --subscribe 'room/**'. In addition,
+--limit sets a limit, repeated as needed: --limit publishes=10, bytes, subscribes or connections.
+The default tenant is "${DEFAULT_TENANT}".
 
-The settings are the server's: init and token use the folder keys in WEIR_DATA. The others open the
-store, or ask the server that has it open: where WEIR_HOST and WEIR_PORT say, or at --url, with a
-token signed with that key or the one in WEIR_ADMIN_TOKEN.
+The settings are those of the server: init and token use the folder keys in WEIR_DATA. The other
+commands open the store, or use the server that has it open, at WEIR_HOST and WEIR_PORT or at --url,
+with a token signed with that key or with the one in WEIR_ADMIN_TOKEN.
 `;
 
-const HOUR = 3_600_000;
-const DEFAULT_LIFETIME = HOUR;
+const DEFAULT_LIFETIME_MS = 3_600_000;
 
 const EVERYTHING: Rights = {
   publish: ["**"],
@@ -59,18 +68,7 @@ const EVERYTHING: Rights = {
   admin: true,
 };
 
-const text = { type: "string" } as const;
-const flag = { type: "boolean" } as const;
-const patterns = { type: "string", multiple: true } as const;
-const RIGHTS = {
-  publish: patterns,
-  subscribe: patterns,
-  presence: patterns,
-  manage: patterns,
-  admin: flag,
-  limit: { type: "string", multiple: true },
-} as const;
-const SERVER = { tenant: text, url: text } as const;
+const { text, flag } = OPTION;
 
 type Command = (args: readonly string[], config: Config) => Promise<void>;
 const COMMANDS: Readonly<Record<string, Command>> = {
@@ -101,32 +99,32 @@ async function main([name = "", ...args]: readonly string[]): Promise<number> {
     return 0;
   } catch (cause) {
     const isExpected = cause instanceof CliError || cause instanceof ConfigError;
-    // Said here, since the task turns off the runtime's own word of it.
-    say(isExpected ? cause.message : `That failed. ${cause}`);
+    // The task turns off the runtime's own message.
+    say(isExpected ? cause.message : `The command failed. ${cause}`);
     return cause instanceof UsageError ? 2 : 1;
   }
 }
 
 async function init(args: readonly string[], config: Config): Promise<void> {
-  const { force = false } = read(args, { force: flag }).values;
+  const { force = false } = parseArguments(args, { force: flag }).values;
   const { dataFolder, tokens } = config;
   const signer = await newSigner();
   await saveSigner(dataFolder, signer, { force });
-  const lifetime = Math.min(DEFAULT_LIFETIME, tokens.maxLifetimeMs);
-  const request = { tenant: DEFAULT_TENANT, subject: "admin", rights: EVERYTHING, lifetime };
+  const lifetimeMs = Math.min(DEFAULT_LIFETIME_MS, tokens.maxLifetimeMs);
+  const request = { tenant: DEFAULT_TENANT, subject: "admin", rights: EVERYTHING, lifetimeMs };
   const { token, expiresAt } = await signToken(signer, request, tokens);
   const { jwks, signing } = keyFiles(dataFolder);
   const events = `${serverUrl(config)}/v1/channels/hello/events`;
   const bearer = `-H "Authorization: Bearer $TOKEN"`;
-  print(`${jwks} verifies tokens; it is no secret.
-${signing} signs them: who has it may do everything.
+  print(`${jwks} verifies tokens. It is not secret.
+${signing} signs tokens. Keep it secret: anyone who has it has full access.
 
-Set this where Weir runs, and start it:
+Set this variable for the server and start it:
 
   export WEIR_JWKS=${shellQuote(jwks)}
   deno task start
 
-Try it with a first token, which may do everything in the tenant "${DEFAULT_TENANT}" until ${
+Try it with a first token. It has all rights in the tenant "${DEFAULT_TENANT}" until ${
     formatTime(expiresAt)
   }:
 
@@ -134,37 +132,44 @@ Try it with a first token, which may do everything in the tenant "${DEFAULT_TENA
   curl ${bearer} -d hello ${events}
   curl ${bearer} '${events}?after=earliest'
 
-Others: deno task keys token --sub somebody --subscribe 'room/**'
+Create more tokens: deno task keys token --sub alice --subscribe 'room/**'
 `);
 }
 
 async function token(args: readonly string[], config: Config): Promise<void> {
-  const { values } = read(args, { ...RIGHTS, tenant: text, sub: text, expires: text });
+  const { values } = parseArguments(args, {
+    ...RIGHTS_OPTIONS,
+    tenant: text,
+    sub: text,
+    expires: text,
+  });
   const { maxLifetimeMs: maxLifetime } = config.tokens;
-  const lifetime = readDuration("expires", values.expires, "1s") ??
-    Math.min(DEFAULT_LIFETIME, maxLifetime);
-  if (lifetime > maxLifetime) {
-    throw new UsageError(`--expires is longer than WEIR_TOKEN_MAX_LIFETIME allows.`);
+  const lifetimeMs = parseDurationOption("expires", values.expires, "1s") ??
+    Math.min(DEFAULT_LIFETIME_MS, maxLifetime);
+  if (lifetimeMs > maxLifetime) {
+    throw new UsageError("--expires is longer than WEIR_TOKEN_MAX_LIFETIME allows.");
   }
-  if (values.sub === "") throw new UsageError("--sub is who the token is for.");
-  const tenant = readTenant(values.tenant) ?? DEFAULT_TENANT;
-  const request = { tenant, subject: values.sub, rights: readRights(values), lifetime };
+  if (values.sub === "") {
+    throw new UsageError("--sub must not be empty: it names the user of the token.");
+  }
+  const tenant = parseTenant(values.tenant) ?? DEFAULT_TENANT;
+  const request = { tenant, subject: values.sub, rights: parseRights(values), lifetimeMs };
   const signed = await signToken(await loadSigner(config.dataFolder), request, config.tokens);
   print(`${signed.token}\n`);
-  say(`Token ${signed.id} of tenant "${tenant}", until ${formatTime(signed.expiresAt)}.`);
+  say(`Token ${signed.id} for tenant "${tenant}", expires ${formatTime(signed.expiresAt)}.`);
 }
 
 async function create(args: readonly string[], config: Config): Promise<void> {
-  const options = { ...RIGHTS, ...SERVER, name: text, expires: text };
-  const { values } = read(args, options);
-  const rights = readRights(values);
-  const expiresIn = seconds(readDuration("expires", values.expires, "1s"));
+  const options = { ...RIGHTS_OPTIONS, ...SERVER_OPTIONS, name: text, expires: text };
+  const { values } = parseArguments(args, options);
+  const rights = parseRights(values);
+  const expiresIn = seconds(parseDurationOption("expires", values.expires, "1s"));
   await using api = await openApi(values, config);
   printKey(await api.createKey(values.name, rights, expiresIn));
 }
 
 async function list(args: readonly string[], config: Config): Promise<void> {
-  const { values } = read(args, SERVER);
+  const { values } = parseArguments(args, SERVER_OPTIONS);
   await using api = await openApi(values, config);
   const rows = [["ID", "NAME", "CREATED", "EXPIRES", "RIGHTS"]];
   for await (const key of api.keys()) rows.push(rowOf(key));
@@ -175,47 +180,43 @@ async function list(args: readonly string[], config: Config): Promise<void> {
 }
 
 async function rotate(args: readonly string[], config: Config): Promise<void> {
-  const { values, positionals } = read(args, { ...SERVER, grace: text }, true);
-  const id = readId(positionals);
-  const grace = seconds(readDuration("grace", values.grace, "0s"));
+  const { values, positionals } = parseArguments(
+    args,
+    { ...SERVER_OPTIONS, grace: text },
+    { allowPositionals: true },
+  );
+  const id = parseId(positionals);
+  const grace = seconds(parseDurationOption("grace", values.grace, "0s"));
   await using api = await openApi(values, config);
   printKey(await api.rotateKey(id, grace));
 }
 
 async function remove(args: readonly string[], config: Config): Promise<void> {
-  const { values, positionals } = read(args, SERVER, true);
-  const id = readId(positionals);
+  const { values, positionals } = parseArguments(args, SERVER_OPTIONS, { allowPositionals: true });
+  const id = parseId(positionals);
   await using api = await openApi(values, config);
   await api.removeKey(id);
-  say(`Removed ${id}.`);
+  say(`Removed API key ${id}.`);
 }
 
 async function revoke(args: readonly string[], config: Config): Promise<void> {
   const kinds = { jti: text, sub: text, kid: text, key: text, all: flag } as const;
-  const { values } = read(args, { ...SERVER, ...kinds });
+  const { values } = parseArguments(args, { ...SERVER_OPTIONS, ...kinds });
   const { tenant, url, ...what } = values;
   const [first, ...others] = Object.entries(what);
   if (first === undefined || others.length > 0) {
-    throw new UsageError("Name one: --jti, --sub, --kid or --key with its value, or --all.");
+    throw new UsageError(
+      "Name exactly one: --jti, --sub, --kid or --key with its value, or --all.",
+    );
   }
   const [kind, value] = first;
   await using api = await openApi({ tenant, url }, config);
   await api.revoke({ [kind]: value });
-  say(kind === "all" ? "Revoked all of the tenant." : `Revoked ${kind} ${quote(String(value))}.`);
-}
-
-/** @throws {UsageError} */
-function read<O extends ParseArgsOptionsConfig>(
-  args: readonly string[],
-  options: O,
-  allowPositionals = false,
-) {
-  try {
-    return parseArgs({ args: [...args], options, allowPositionals, strict: true });
-  } catch (cause) {
-    if (!(cause instanceof TypeError)) throw cause;
-    throw new UsageError(`${cause.message}. deno task keys --help says what there is.`);
-  }
+  say(
+    kind === "all"
+      ? "Revoked all current tokens and API keys of the tenant."
+      : `Revoked ${kind} ${quote(String(value))}.`,
+  );
 }
 
 interface ServerValues {
@@ -224,77 +225,24 @@ interface ServerValues {
 }
 
 async function openApi({ tenant, url }: ServerValues, config: Config): Promise<AdminApi> {
-  return await AdminApi.open({
+  return await openAdminApi({
     config,
-    tenant: readTenant(tenant),
+    tenant: parseTenant(tenant),
     url,
     adminToken: Deno.env.get("WEIR_ADMIN_TOKEN"),
     createFetch: (server) => createApp(server).fetch,
   });
 }
 
-type RightsValues = Omit<Rights, "limits"> & { readonly limit?: readonly string[] | undefined };
-
-/** @throws {UsageError} also where there is none: it could do nothing. */
-function readRights(
-  { publish, subscribe, presence, manage, admin, limit }: RightsValues,
-): Rights {
-  const given = Object.entries({ publish, subscribe, presence, manage, admin })
-    .filter(([, value]) => value !== undefined);
-  if (given.length === 0) {
-    throw new UsageError("Name a right: --publish, --subscribe, --presence, --manage, --admin.");
-  }
-  const limits = limit === undefined ? undefined : readLimits(limit);
-  const rights: Rights = { ...Object.fromEntries(given), ...limits !== undefined && { limits } };
-  const { error } = scopeSchema.safeParse(rights);
-  if (error === undefined) return rights;
-  const [issue] = error.issues;
-  throw new UsageError(`--${String(issue?.path[0] ?? "")}: ${issue?.message}.`);
-}
-
-/** @throws {UsageError} */
-function readLimits(settings: readonly string[]): Rights["limits"] {
-  const given = settings.map((setting) => {
-    const [, name = "", value] = /^(\w+)=(\d+)$/.exec(setting) ?? [];
-    return [name, Number(value)] as const;
-  });
-  const { data } = limitsSchema.safeParse(Object.fromEntries(given));
-  if (data !== undefined) return data;
-  throw new UsageError(`--limit is ${LIMIT_NAMES.join(", ")} with a number: publishes=10.`);
-}
-
-function readTenant(name: string | undefined): Tenant | undefined {
-  if (name === undefined) return undefined;
-  const { data, error } = tenantSchema.safeParse(name);
-  if (data !== undefined) return data;
-  throw new UsageError(`--tenant is ${error?.issues[0]?.message}.`);
-}
-
-function readId([id, ...others]: readonly string[]): string {
-  if (id !== undefined && others.length === 0) return id;
-  throw new UsageError("Name one key by its id: deno task keys list has them.");
-}
-
-/** Milliseconds. */
-function readDuration(
-  name: string,
-  text: string | undefined,
-  least: "0s" | "1s",
-): number | undefined {
-  if (text === undefined) return undefined;
-  const value = parseDuration(text);
-  if (value !== undefined && value >= (parseDuration(least) ?? 0)) return value;
-  throw new UsageError(`--${name} is a time from ${least} on, such as 12h or 90d.`);
-}
-
 function seconds(ms: number | undefined): number | undefined {
   return ms === undefined ? undefined : Math.ceil(ms / 1_000);
 }
 
-/** The key alone on stdout, for scripts; what else there is to know on stderr. */
+/** Prints the key alone on stdout, for scripts, and its description on stderr. */
 function printKey({ key, id, expires }: ShownKey): void {
   print(`${key}\n`);
-  say(`API key ${id}, ${expires === null ? "without an end" : `until ${expires}`}. Keep it now.`);
+  const expiry = expires === null ? "never expires" : `expires ${expires}`;
+  say(`API key ${id}, ${expiry}. Copy it now; it is not shown again.`);
 }
 
 function rowOf(key: ListedKey): string[] {

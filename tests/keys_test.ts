@@ -87,7 +87,7 @@ function idOf(key: string): string {
   return key.slice("weir_".length, "weir_".length + 12);
 }
 
-Deno.test("init makes keys and says what to set, and a Weir that has it takes the token", async () => {
+Deno.test("init creates keys and prints the settings; a server with these accepts the token", async () => {
   await using site = await Site.empty();
   const { code, stdout } = await site.keys(["init"]);
   assert.equal(code, 0);
@@ -115,7 +115,7 @@ Deno.test("init makes keys and says what to set, and a Weir that has it takes th
   }
 });
 
-Deno.test("init keeps the private key from others, and is refused where there is one", async () => {
+Deno.test("init makes the private key readable by its owner only, and refuses to replace one", async () => {
   await using site = await Site.make();
   const modeOf = async (path: string) => ((await Deno.stat(path)).mode ?? 0) & 0o777;
   assert.equal(await modeOf(site.signing), 0o600);
@@ -127,14 +127,14 @@ Deno.test("init keeps the private key from others, and is refused where there is
 
   const again = await site.keys(["init"]);
   assert.deepEqual([again.code, again.stdout], [1, ""]);
-  assert.match(again.stderr, /signing\.pem is there already\. --force replaces it/);
+  assert.match(again.stderr, /signing\.pem already exists\. --force replaces it/);
   assert.equal(await Deno.readTextFile(site.signing), pem);
   assert.equal(await Deno.readTextFile(site.jwks), jwks);
 
   await Deno.remove(site.signing);
   const halfway = await site.keys(["init"]);
   assert.deepEqual([halfway.code, halfway.stdout], [1, ""]);
-  assert.match(halfway.stderr, /jwks\.json is there already/);
+  assert.match(halfway.stderr, /jwks\.json already exists/);
 
   await Deno.writeTextFile(site.signing, pem, { mode: 0o644 });
   await site.ok(["init", "--force"]);
@@ -145,7 +145,7 @@ Deno.test("init keeps the private key from others, and is refused where there is
   assert.deepEqual((await files).sort(), ["jwks.json", "signing.pem"]);
 });
 
-Deno.test("token prints a token with the rights, tenant and time that were asked for", async () => {
+Deno.test("token prints a token with the given rights, tenant and expiry", async () => {
   await using site = await Site.make();
   const token = await site.ok([
     ...["token", "--tenant", "acme", "--sub", "ann", "--expires", "90m", "--admin"],
@@ -169,17 +169,17 @@ Deno.test("token prints a token with the rights, tenant and time that were asked
   assert.equal((plain.exp ?? 0) - (plain.iat ?? 0), 3_600);
 });
 
-Deno.test("a token is refused where there is no key, or none that can be used", async () => {
+Deno.test("token fails without a usable signing key", async () => {
   await using site = await Site.empty();
   const without = await site.keys(["token", "--admin"]);
   assert.equal(without.code, 1);
-  assert.match(without.stderr, /There is no .*signing\.pem.*: deno task keys init makes it/);
+  assert.match(without.stderr, /There is no .*signing\.pem.*\. Create it with deno task keys init/);
   await Deno.mkdir(`${site.data}/keys`);
   const body = "MC4CAQAwBQYDK2VwBCIEIKkOHrtQyYzGDeW1uEYmTWmIZgaUlEMCEH2rULtxCUZ";
   await Deno.writeTextFile(site.signing, `-----BEGIN PRIVATE KEY-----\n${body}\n`);
   const broken = await site.keys(["token", "--admin"]);
   assert.deepEqual([broken.code, broken.stdout], [1, ""]);
-  assert.match(broken.stderr, /signing\.pem is no Ed25519 key in PKCS#8/);
+  assert.match(broken.stderr, /signing\.pem is not an Ed25519 key in PKCS#8/);
   assert.ok(!broken.stderr.includes(body.slice(20, 30)));
 });
 
@@ -210,7 +210,7 @@ async function liveWithKeys(
   assert.equal(late.code, 1);
   assert.match(late.stderr, /^There is no key /);
   const removed = await keys("remove", idOf(other), "--tenant", "acme");
-  assert.deepEqual([removed.code, removed.stderr], [0, `Removed ${idOf(other)}.\n`]);
+  assert.deepEqual([removed.code, removed.stderr], [0, `Removed API key ${idOf(other)}.\n`]);
   const again = await keys("remove", idOf(other), "--tenant", "acme");
   assert.equal(again.code, 1);
   assert.match(again.stderr, /^There is no key /);
@@ -229,7 +229,7 @@ async function liveWithKeys(
   return { good: rotated, ended: [key, other, third, token, theirs] };
 }
 
-Deno.test("with the server stopped, commands work on its store", async () => {
+Deno.test("commands open the store if no server runs", async () => {
   await using site = await Site.make();
   const { good, ended } = await liveWithKeys(site, []);
   await using server = await site.server();
@@ -237,7 +237,7 @@ Deno.test("with the server stopped, commands work on its store", async () => {
   for (const credential of ended) assert.equal(await publish(server, credential, "x"), 401);
 });
 
-Deno.test("with the server running, commands ask it over HTTP", async () => {
+Deno.test("commands use a running server over HTTP", async () => {
   await using site = await Site.make();
   await using server = await site.server();
   const { good, ended } = await liveWithKeys(site, ["--url", server.url]);
@@ -245,7 +245,7 @@ Deno.test("with the server running, commands ask it over HTTP", async () => {
   for (const credential of ended) assert.equal(await publish(server, credential, "x"), 401);
 });
 
-Deno.test("a command asks the server that has the store, here to revoke a whole tenant", async () => {
+Deno.test("revoke --all uses the server that has the store open", async () => {
   await using site = await Site.make();
   await using server = await site.server();
   const env = { WEIR_PORT: String(server.port) };
@@ -261,7 +261,7 @@ Deno.test("a command asks the server that has the store, here to revoke a whole 
   assert.equal(await publish(server, others, newChannel()), 201);
 });
 
-Deno.test("--limit gives a token or a key limits of its own", async () => {
+Deno.test("--limit sets limits of a token or a key", async () => {
   await using site = await Site.make();
   const rights = ["--publish", "**", "--limit", "publishes=0", "--limit", "bytes=1000"];
   const token = await site.ok(["token", ...rights]);
@@ -284,7 +284,7 @@ Deno.test("--limit gives a token or a key limits of its own", async () => {
   }
 });
 
-Deno.test("--url and WEIR_ADMIN_TOKEN ask a server with nothing of it at hand", async () => {
+Deno.test("--url and WEIR_ADMIN_TOKEN work without the server's files", async () => {
   await using site = await Site.make();
   await using away = await Site.empty();
   await using server = await site.server();
@@ -299,7 +299,7 @@ Deno.test("--url and WEIR_ADMIN_TOKEN ask a server with nothing of it at hand", 
 
   const named = await away.keys(["list", "--tenant", "brick", "--url", server.url], env);
   assert.equal(named.code, 1);
-  assert.match(named.stderr, /leave --tenant out/);
+  assert.match(named.stderr, /omit --tenant/);
   const user = { WEIR_ADMIN_TOKEN: await site.ok(["token", "--publish", "**"]) };
   const refused = await away.keys(["list", "--url", server.url], user);
   assert.deepEqual([refused.code, refused.stdout], [1, ""]);
@@ -309,20 +309,20 @@ Deno.test("--url and WEIR_ADMIN_TOKEN ask a server with nothing of it at hand", 
   assert.match(keyless.stderr, /signing\.pem/);
 });
 
-Deno.test("a server that is away, or is no Weir, is said to be so", async () => {
+Deno.test("reports a server that is unreachable or is not Weir", async () => {
   await using site = await Site.make();
   const token = await site.ok(["token", "--admin"]);
   const url = `http://127.0.0.1:${freePort()}`;
   const away = await site.keys(["list", "--url", url]);
   assert.equal(away.code, 1);
-  assert.ok(away.stderr.startsWith(`Cannot reach a Weir at ${url}: `), away.stderr);
+  assert.ok(away.stderr.startsWith(`Cannot reach a Weir server at ${url}: `), away.stderr);
   const open = { hostname: "127.0.0.1", port: 0, onListen() {} };
   await using other = Deno.serve(open, () => new Response("<html>", { status: 502 }));
   const strange = await site.keys(["list", "--url", `http://127.0.0.1:${other.addr.port}`], {
     WEIR_ADMIN_TOKEN: token,
   });
   assert.deepEqual([strange.code, strange.stdout], [1, ""]);
-  assert.equal(strange.stderr, "The server answered with status 502: is it a Weir?\n");
+  assert.equal(strange.stderr, "The server answered with status 502. Is it a Weir server?\n");
   for (const url of ["http://weir.example.com", "ftp://127.0.0.1", "127.0.0.1:8000"]) {
     const { code, stderr } = await site.keys(["list", "--url", url]);
     assert.equal(code, 1);
@@ -330,7 +330,7 @@ Deno.test("a server that is away, or is no Weir, is said to be so", async () => 
   }
 });
 
-Deno.test("a server in open mode has no keys to manage, and says what to do", async () => {
+Deno.test("a server in open mode refuses to manage keys and says what to do", async () => {
   await using site = await Site.make();
   await using server = await WeirServer.start({ env: { WEIR_KV: `${site.data}/weir.db` } });
   const { code, stderr } = await site.keys(["create", "--admin", "--tenant", "acme"], {
@@ -341,7 +341,7 @@ Deno.test("a server in open mode has no keys to manage, and says what to do", as
 });
 
 const WRONG: readonly (readonly [args: readonly string[], says: RegExp])[] = [
-  [[], /^Makes what opens Weir/],
+  [[], /^Creates, lists and revokes the keys/],
   [["make"], /There is no command "make"\.\n$/],
   [["toString"], /There is no command "toString"\.\n$/],
   [["init", "--fast"], /'--fast'/],
@@ -349,23 +349,23 @@ const WRONG: readonly (readonly [args: readonly string[], says: RegExp])[] = [
   [["token"], /Name a right/],
   [["token", "--publish"], /--publish/],
   [["token", "--publish", "a***"], /--publish: .* three \* in a row/],
-  [["token", "--admin", "--expires", "soon"], /--expires is a time/],
-  [["token", "--admin", "--expires", "0s"], /--expires is a time/],
+  [["token", "--admin", "--expires", "soon"], /--expires must be a duration/],
+  [["token", "--admin", "--expires", "0s"], /--expires must be a duration/],
   [["token", "--admin", "--expires", "25h"], /WEIR_TOKEN_MAX_LIFETIME/],
-  [["token", "--admin", "--tenant", "a/b"], /--tenant is/],
+  [["token", "--admin", "--tenant", "a/b"], /--tenant must be/],
   [["token", "--admin", "--sub", ""], /--sub/],
   [["create", "--name", "x"], /Name a right/],
-  [["create", "--admin", "--expires", "90"], /--expires is a time/],
+  [["create", "--admin", "--expires", "90"], /--expires must be a duration/],
   [["rotate"], /Name one key/],
   [["rotate", "a", "b"], /Name one key/],
   [["rotate", "a", "--grace", "-1s"], /--grace/],
   [["remove"], /Name one key/],
-  [["revoke"], /Name one: --jti/],
-  [["revoke", "--jti", "a", "--all"], /Name one: --jti/],
+  [["revoke"], /Name exactly one: --jti/],
+  [["revoke", "--jti", "a", "--all"], /Name exactly one: --jti/],
   [["list", "all"], /'all'/],
 ];
 
-Deno.test("a command that is called wrongly says how it is called, and does nothing", async (t) => {
+Deno.test("wrong arguments print the usage and change nothing", async (t) => {
   await using site = await Site.empty();
   for (const [args, says] of WRONG) {
     await t.step(["keys", ...args].join(" "), async () => {
@@ -377,7 +377,7 @@ Deno.test("a command that is called wrongly says how it is called, and does noth
   assert.deepEqual(await Array.fromAsync(Deno.readDir(site.data)), []);
 });
 
-Deno.test("help is printed when it is asked for", async () => {
+Deno.test("help prints all commands", async () => {
   await using site = await Site.empty();
   for (const args of [["--help"], ["help"], ["create", "--help"]]) {
     const { code, stdout, stderr } = await site.keys(args);
@@ -388,15 +388,15 @@ Deno.test("help is printed when it is asked for", async () => {
   }
 });
 
-Deno.test("a setting that is wrong is named", async () => {
+Deno.test("names an invalid setting", async () => {
   await using site = await Site.empty();
   const { code, stderr } = await site.keys(["list"], { WEIR_PORT: "many" });
   assert.deepEqual([code, stderr], [1, "WEIR_PORT must be a whole number from 0 to 65535.\n"]);
 });
 
-Deno.test("what a command could not do is said", async () => {
+Deno.test("reports why a command failed", async () => {
   await using site = await Site.empty();
   const { code, stderr } = await site.keys(["init"], { WEIR_DATA: "/dev/null/data" });
   assert.equal(code, 1);
-  assert.match(stderr, /^That failed\. NotADirectory/);
+  assert.match(stderr, /^The command failed\. NotADirectory/);
 });

@@ -1,9 +1,9 @@
-/** What a command can't do, in a sentence for who called it. */
+/** A command failed. Its message is a sentence for the user. */
 export class CliError extends Error {
   override readonly name: string = "CliError";
 }
 
-/** A command was not called as it is to be called. */
+/** A command was called with wrong arguments. */
 export class UsageError extends CliError {
   override readonly name = "UsageError";
 }

@@ -17,25 +17,25 @@ import { CliError } from "./cli_error.ts";
 /** Ed25519. */
 const ALGORITHM = "EdDSA" satisfies Algorithm;
 
-/** What a token or an API key may do; what is left out it may not. */
+/** The rights of a token or an API key. */
 export type Rights = z.input<typeof scopeSchema>;
 
 /** A key that signs tokens. */
 export interface Signer {
   /** The thumbprint of the public key (RFC 7638). */
   readonly kid: string;
-  /** The public key as a JWK set has it. */
+  /** The public key, as a member of a JWK set. */
   readonly jwk: JWK;
   readonly privateKey: CryptoKey;
 }
 
 interface TokenRequest {
   readonly tenant: Tenant;
-  /** Who it is for. */
+  /** The token's `sub`. */
   readonly subject: string | undefined;
   readonly rights: Rights;
-  /** Milliseconds; rounded up to a second. */
-  readonly lifetime: number;
+  /** Rounded up to a second. */
+  readonly lifetimeMs: number;
 }
 
 interface SignedToken {
@@ -54,26 +54,26 @@ export async function newSigner(): Promise<Signer> {
 async function signerOf(privateKey: CryptoKey): Promise<Signer> {
   const { kty, crv, x } = await exportJWK(privateKey);
   if (kty === undefined || crv === undefined || x === undefined) {
-    throw new Error("an Ed25519 key has these members");
+    throw new Error("an Ed25519 key without kty, crv or x");
   }
   const kid = await calculateJwkThumbprint({ kty, crv, x });
   return { kid, jwk: { kty, crv, x, kid, alg: ALGORITHM, use: "sig" }, privateKey };
 }
 
-/** The text of the JWK set that verifies what `signer` signs. */
+/** Returns the text of a JWK set that verifies the tokens of `signer`. */
 export function jwksOf({ jwk }: Signer): string {
   return `${JSON.stringify({ keys: [jwk] }, undefined, 2)}\n`;
 }
 
-/** A token as a server with the setting `tokens` takes it. */
+/** Signs a token for a server with these settings. */
 export async function signToken(
   { kid, privateKey }: Signer,
-  { tenant, subject, rights, lifetime }: TokenRequest,
+  { tenant, subject, rights, lifetimeMs }: TokenRequest,
   { issuer, audience }: Pick<TokenConfig, "issuer" | "audience">,
 ): Promise<SignedToken> {
   const id = crypto.randomUUID();
   const issuedAt = Math.floor(Date.now() / 1_000);
-  const expiresAt = issuedAt + Math.ceil(lifetime / 1_000);
+  const expiresAt = issuedAt + Math.ceil(lifetimeMs / 1_000);
   const jwt = new SignJWT({ weir: { tenant, ...rights } })
     .setProtectedHeader({ alg: ALGORITHM, typ: "JWT", kid })
     .setJti(id).setIssuedAt(issuedAt).setExpirationTime(expiresAt);
@@ -83,16 +83,16 @@ export async function signToken(
   return { token: await jwt.sign(privateKey), id, expiresAt: expiresAt * 1_000 };
 }
 
-/** The files of the key in the data folder. */
+/** Returns the paths of the key's files in the data folder. */
 export function keyFiles(data: string): { readonly jwks: string; readonly signing: string } {
   return { jwks: `${data}/keys/jwks.json`, signing: `${data}/keys/signing.pem` };
 }
 
 /**
- * Keeps the key in the data folder: `jwks.json`, for everyone, and `signing.pem` (PKCS#8), which
+ * Writes the key to the data folder: `jwks.json`, which is public, and `signing.pem` (PKCS#8), which
  * only its owner may read.
  *
- * @throws {CliError} where there is a key and `force` is not set.
+ * @throws {CliError} if there is a key already and `force` is not set.
  */
 export async function saveSigner(
   data: string,
@@ -103,7 +103,7 @@ export async function saveSigner(
   for (const path of [signing, jwks]) {
     if (force || !await exists(path)) continue;
     throw new CliError(
-      `${path} is there already. --force replaces it: the tokens that its key signed end then.`,
+      `${path} already exists. --force replaces it: tokens signed with the old key stop working.`,
     );
   }
   const pem = await exportPKCS8(signer.privateKey);
@@ -116,7 +116,7 @@ export async function saveSigner(
   }
 }
 
-/** @throws {CliError} where there is none, or what is there is no such key. */
+/** @throws {CliError} if there is no key or it cannot be used. */
 export async function loadSigner(data: string): Promise<Signer> {
   const { signing } = keyFiles(data);
   let pem: string;
@@ -124,25 +124,25 @@ export async function loadSigner(data: string): Promise<Signer> {
     pem = await Deno.readTextFile(signing);
   } catch (cause) {
     const detail = cause instanceof Deno.errors.NotFound
-      ? `There is no ${signing}, which signs tokens: deno task keys init makes it.`
+      ? `There is no ${signing}, which signs tokens. Create it with deno task keys init.`
       : `Cannot read ${signing}: ${nameOf(cause)}.`;
     throw new CliError(detail, { cause });
   }
-  // Without the cause: nothing of a private key has a place in an error.
+  // Without the cause, which may contain a part of the private key.
   const key = await importPKCS8(pem, ALGORITHM, { extractable: true }).catch(() => {
-    throw new CliError(`${signing} is no Ed25519 key in PKCS#8.`);
+    throw new CliError(`${signing} is not an Ed25519 key in PKCS#8.`);
   });
   return await signerOf(key);
 }
 
-/** Whoever reads the file meanwhile has the old text or the new one. */
+/** Replaces the file atomically: a concurrent reader gets the old text or the new one. */
 async function replaceFile(path: string, text: string, mode: number): Promise<void> {
   const draft = `${path}.${crypto.randomUUID()}`;
   try {
     await Deno.writeTextFile(draft, text, { createNew: true, mode });
     await Deno.rename(draft, path);
   } catch (cause) {
-    await Deno.remove(draft).catch(() => {}); // it may never have been there
+    await Deno.remove(draft).catch(() => {}); // it may not exist
     throw cause;
   }
 }

@@ -1,13 +1,13 @@
 import assert from "node:assert/strict";
 import { parseConfig } from "../../../lib/config.ts";
-import { AdminApi, serverUrl } from "../../../lib/keys_cli/admin_api.ts";
+import { openAdminApi, serverUrl } from "../../../lib/keys_cli/open_admin_api.ts";
 import { createApp } from "../../../routes/app.ts";
 
-Deno.test("after a tenant is revoked its keys can be looked at, in the same second too", async () => {
+Deno.test("lists the keys of a tenant in the second in which it was revoked", async () => {
   const data = await Deno.makeTempDir({ prefix: "weir_admin_api_" });
   try {
-    await using api = await AdminApi.open({
-      // Clocks that may not differ at all: no token can be of a second to come.
+    await using api = await openAdminApi({
+      // Without skew a token must not be dated in the next second.
       config: parseConfig({ WEIR_DATA: `${data}/new`, WEIR_TOKEN_SKEW: "0s" }),
       tenant: undefined,
       url: undefined,
@@ -24,7 +24,7 @@ Deno.test("after a tenant is revoked its keys can be looked at, in the same seco
   }
 });
 
-Deno.test("a server is looked for where its settings have it", () => {
+Deno.test("serverUrl() returns where the settings put the server", () => {
   const tls = { WEIR_TLS_CERT: "cert.pem", WEIR_TLS_KEY: "key.pem" };
   const cases = [
     [{}, "http://127.0.0.1:8000"],
