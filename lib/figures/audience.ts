@@ -3,15 +3,15 @@ import { retryLocked } from "../kv/commit_retry.ts";
 import { withStoreTimeout } from "../kv/storage_problem.ts";
 import { SerialQueue } from "../shared/async/serial_queue.ts";
 
-/** How long it counts as being looked at after somebody looked, in ms. */
-const LOOK_MS = 10 * 60 * 1_000;
-/** Between two times that this isolate writes so, in ms. */
+/** How long figures are written after they were last viewed. */
+const AUDIENCE_MS = 10 * 60 * 1_000;
+/** Minimum time between two writes of the mark by this isolate. */
 const RENEW_MS = 60 * 1_000;
-/** Between two times that it reads whether others have, in ms. */
+/** Minimum time between two reads of the mark. */
 const CHECK_MS = 3_000;
 
 interface AudienceMark {
-  /** Milliseconds since 1970, by the clock of who wrote it. */
+  /** Milliseconds since 1970, by the clock of the isolate that wrote it. */
   readonly until: number;
 }
 
@@ -22,14 +22,15 @@ interface AudienceOptions {
 }
 
 /**
- * Whether somebody looks at the figures, anywhere: a mark in the store, which all isolates read.
- * That it changes tells, whatever the clock of who wrote it says; only of one that was there before
- * the isolate itself must its time be believed.
+ * Knows whether anyone views the figures, in any isolate. The isolate that is viewed renews a mark
+ * in the store, which all isolates read. A change of the mark counts from the moment at which it is
+ * read, so that clocks need not agree. Only the first mark that an isolate reads is judged by its
+ * time.
  */
 export class Audience {
   readonly #options: AudienceOptions;
   #until = 0;
-  /** The mark's versionstamp; undefined before the first look at it. */
+  /** The versionstamp of the mark; undefined before the first read. */
   #mark: string | null | undefined;
   #renewed = -Infinity;
   #checked = -Infinity;
@@ -40,40 +41,41 @@ export class Audience {
     this.#options = options;
   }
 
+  /** Whether figures are to be written. */
   get isPresent(): boolean {
     return this.#options.now() < this.#until;
   }
 
-  /** Somebody looks at this isolate's. Writes so at most once a minute. */
+  /** Reports that this isolate's figures are viewed. Writes the mark at most once per minute. */
   renew(): void {
     const { kv, now } = this.#options;
     if (Math.abs(now() - this.#renewed) < RENEW_MS) return;
     const before = this.#renewed;
     this.#renewed = now();
-    this.#until = now() + LOOK_MS;
+    this.#until = now() + AUDIENCE_MS;
     const mark: AudienceMark = { until: this.#until };
-    this.#do(async () => {
+    this.#run(async () => {
       try {
-        const write = () => kv.set(keys.lease("figures"), mark, { expireIn: LOOK_MS });
+        const write = () => kv.set(keys.lease("figures"), mark, { expireIn: AUDIENCE_MS });
         this.#mark = (await retryLocked(write)).versionstamp;
       } catch (cause) {
-        this.#renewed = before; // the next look tries again
+        this.#renewed = before; // the next view tries again
         throw cause;
       }
     });
   }
 
-  /** Reads each few seconds whether somebody looks at another isolate's. */
+  /** Reads the mark, at most every few seconds: another isolate may be viewed. */
   check(): void {
     const { kv, now } = this.#options;
     if (!this.#work.isIdle || Math.abs(now() - this.#checked) < CHECK_MS) return;
     this.#checked = now();
-    this.#do(async () => {
+    this.#run(async () => {
       const { value, versionstamp } = await kv.get<AudienceMark>(keys.lease("figures"));
       const [before, isNew] = [this.#mark, versionstamp !== this.#mark];
       this.#mark = versionstamp;
       if (value === null || !isNew) return;
-      const until = now() + LOOK_MS;
+      const until = now() + AUDIENCE_MS;
       this.#until = Math.max(
         this.#until,
         before === undefined ? Math.min(value.until, until) : until,
@@ -81,12 +83,12 @@ export class Audience {
     });
   }
 
-  /** When nothing is under way any more. */
+  /** Resolves once no read or write is under way. */
   async close(): Promise<void> {
     await this.#work.idle();
   }
 
-  #do(work: () => Promise<void>): void {
+  #run(work: () => Promise<void>): void {
     void this.#work.run(() => withStoreTimeout(work()).catch(this.#options.onError));
   }
 }

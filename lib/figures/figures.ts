@@ -7,37 +7,38 @@ import { Audience } from "./audience.ts";
 import type { Meter } from "./meter.ts";
 import { type SampleGauges, Sampler } from "./sampler.ts";
 
-/** How long figures are kept, in ms. */
+/** How long figures are kept. */
 const RETENTION_MS = 60 * 60 * 1_000;
-/** What the end of the isolate waits for a store that doesn't answer, in ms. */
-const FAREWELL_MS = 1_000;
+/** How long closing waits for a store that does not answer. */
+const CLOSE_TIMEOUT_MS = 1_000;
 
 interface FiguresOptions {
   readonly kv: Deno.Kv;
   readonly log: Pick<Log, "append" | "configure" | "head">;
   readonly meter: Meter;
   readonly gauges: () => SampleGauges;
-  /** Whether somebody follows the figures in this isolate at the moment. */
+  /** Returns whether the figures have subscribers in this isolate. */
   readonly isFollowed: () => boolean;
-  /** Told of what was not stored: it is tried again with the next sample. */
+  /** Receives the error of a failed write. The next sample repeats it. */
   readonly onError: (cause: unknown) => void;
   /** Milliseconds since 1970. @default {Date.now} */
   readonly now?: () => number;
-  /** Milliseconds by a clock that nobody sets. @default {performance.now} */
+  /** Milliseconds of a monotonic clock. @default {performance.now} */
   readonly monotonic?: () => number;
 }
 
 /**
- * What this isolate does, second by second. While somebody looks, wherever, it is appended to
- * `$figures`, beginning with the last two minutes; else nothing is written.
+ * Samples every second what this isolate does. While anyone views the figures of any isolate, the
+ * samples are appended to `$figures`, starting with those of the last two minutes. Otherwise nothing
+ * is written.
  */
 export class Figures {
   readonly #options: FiguresOptions;
   readonly #audience: Audience;
   readonly #sampler: Sampler;
-  /** The place behind the last sample that was stored. */
+  /** How many of the samples that were ever taken are stored or dropped. */
   #stored = 0;
-  #sending: Promise<void> | undefined;
+  #storing: Promise<void> | undefined;
   #isConfigured = false;
   #isClosed = false;
 
@@ -49,7 +50,7 @@ export class Figures {
     this.#sampler = new Sampler({
       take: () => meter.take(),
       gauges,
-      onDelay: (milliseconds) => meter.delayed(milliseconds),
+      onDelay: (delayMs) => meter.delayed(delayMs),
       onSample: () => this.#sampled(),
       now,
       monotonic,
@@ -57,41 +58,41 @@ export class Figures {
     meter.onFiguresRead = () => this.viewed();
   }
 
-  /** Samples that were ever taken. */
+  /** Returns how many samples were ever taken. */
   get taken(): number {
     return this.#sampler.taken;
   }
 
-  /** Somebody looks: from now on, and for ten minutes, all isolates write their figures. */
+  /** Reports that the figures are viewed: all isolates write theirs for the next ten minutes. */
   viewed(): void {
     if (this.#isClosed) return;
     this.#audience.renew();
-    this.#send();
+    this.#store();
   }
 
-  /** Ends the sampling, and waits for what is being written, 1 s at the most. */
+  /** Stops sampling, and waits at most 1 s for the write under way. */
   async close(): Promise<void> {
     this.#isClosed = true;
     this.#sampler[Symbol.dispose]();
-    await waitAtMost(Promise.all([this.#sending, this.#audience.close()]), FAREWELL_MS);
+    await waitAtMost(Promise.all([this.#storing, this.#audience.close()]), CLOSE_TIMEOUT_MS);
   }
 
   #sampled(): void {
     if (this.#options.isFollowed()) this.#audience.renew();
     this.#audience.check();
-    if (this.#audience.isPresent) this.#send();
+    if (this.#audience.isPresent) this.#store();
   }
 
-  /** Stores the samples that are not yet, all that are kept; one append at a time. */
-  #send(): void {
+  /** Appends the samples that are not stored yet. There is one append at a time. */
+  #store(): void {
     const { taken } = this.#sampler;
     const samples = this.#sampler.after(this.#stored);
-    if (this.#sending !== undefined || samples.length === 0) return;
-    this.#sending = this.#append(samples)
+    if (this.#storing !== undefined || samples.length === 0) return;
+    this.#storing = this.#append(samples)
       .then(() => {
         this.#stored = taken;
       }, (cause) => this.#options.onError(cause))
-      .finally(() => this.#sending = undefined);
+      .finally(() => this.#storing = undefined);
   }
 
   async #append(samples: readonly Sample[]): Promise<void> {
@@ -108,7 +109,7 @@ export class Figures {
 }
 
 function draftOf(sample: Sample): Draft {
-  const data = JSON.stringify(sample); // ASCII: its length is its bytes
+  const data = JSON.stringify(sample); // ASCII, so its length is its size in bytes
   return {
     channelKey: FIGURES_CHANNEL_KEY,
     id: undefined,

@@ -4,21 +4,21 @@ import { type ChannelKey, FIGURES_CHANNEL_KEY } from "../shared/channel.ts";
 import type { Sample } from "../shared/figures.ts";
 import { Histogram } from "../shared/histogram.ts";
 
-/** What was counted since the last time. */
+/** What was counted since the last sample. */
 export type SampleCounts = Pick<
   Sample,
   "publishes" | "events" | "ephemeral" | "deliveries" | "durations"
 >;
 
 /**
- * Counts what an isolate does. Counting is an addition or two, once for a publish, a commit, a
- * flush; never for an event or a subscriber. The figures' own channel is left out of what is about
- * channels: looking would change what is seen.
+ * Counts what an isolate does. Counting takes an addition or two for each publish, commit and
+ * delivery, and nothing for each event or subscriber. The channel of the figures is not counted:
+ * viewing the figures would change them.
  */
 export class Meter implements LogObserver, HubObserver {
-  /** Connections that are open now and that nobody else counts. */
+  /** Open connections that are counted nowhere else. */
   readonly open = { sse: 0, longPoll: 0 };
-  /** Told when somebody reads the figures. */
+  /** Called when the channel of the figures is read. */
   onFiguresRead: () => void = () => {};
   #accepted = 0;
   #refused = 0;
@@ -31,7 +31,7 @@ export class Meter implements LogObserver, HubObserver {
   readonly #delivery = new Histogram();
   readonly #eventLoop = new Histogram();
 
-  /** Counts a connection until the answer, which takes `connection` along, is disposed. */
+  /** Counts a connection until the result is disposed, which disposes `connection` too. */
   connected(kind: "sse" | "longPoll", connection: Disposable): Disposable {
     this.open[kind]++;
     let isOpen = true;
@@ -44,38 +44,38 @@ export class Meter implements LogObserver, HubObserver {
     };
   }
 
-  /** A publish was refused, for whatever reason. */
+  /** A publish was refused. */
   refused(): void {
     this.#refused++;
   }
 
-  /** A timer was so many ms late. */
-  delayed(milliseconds: number): void {
-    this.#eventLoop.record(milliseconds);
+  /** A timer was late. */
+  delayed(delayMs: number): void {
+    this.#eventLoop.record(delayMs);
   }
 
-  appended(channelKey: ChannelKey, milliseconds: number): void {
+  appended(channelKey: ChannelKey, durationMs: number): void {
     if (channelKey === FIGURES_CHANNEL_KEY) return;
     this.#accepted++;
-    this.#publish.record(milliseconds);
+    this.#publish.record(durationMs);
   }
 
   stored(channelKey: ChannelKey, events: number): void {
     if (channelKey !== FIGURES_CHANNEL_KEY) this.#events += events;
   }
 
-  committed(milliseconds: number): void {
-    this.#commit.record(milliseconds);
+  committed(durationMs: number): void {
+    this.#commit.record(durationMs);
   }
 
   read(channelKey: ChannelKey): void {
     if (channelKey === FIGURES_CHANNEL_KEY) this.onFiguresRead();
   }
 
-  flushed(channelKey: ChannelKey, deliveries: number, milliseconds: number): void {
+  flushed(channelKey: ChannelKey, deliveries: number, durationMs: number): void {
     if (channelKey === FIGURES_CHANNEL_KEY) return;
     this.#live += deliveries;
-    this.#delivery.record(milliseconds, deliveries);
+    this.#delivery.record(durationMs, deliveries);
   }
 
   caughtUp(channelKey: ChannelKey, events: number): void {
@@ -86,7 +86,7 @@ export class Meter implements LogObserver, HubObserver {
     this.#ephemeral++;
   }
 
-  /** What was counted since the last time. */
+  /** Returns what was counted since the last call. */
   take(): SampleCounts {
     const counts: SampleCounts = {
       publishes: { accepted: this.#accepted, refused: this.#refused },

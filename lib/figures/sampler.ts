@@ -2,35 +2,35 @@ import { formatTime } from "../shared/event.ts";
 import { type Sample, SAMPLE_INTERVAL_MS } from "../shared/figures.ts";
 import type { SampleCounts } from "./meter.ts";
 
-/** Samples that are kept in memory for who begins to look: two minutes. */
-const KEPT = 120;
-/** Between two looks at how late timers are, in ms. */
-const LOOP_TICK = 100;
+/** Samples kept in memory for the next viewer: two minutes. */
+const KEPT_SAMPLES = 120;
+/** Between two measurements of how late timers are. */
+const DELAY_TICK_MS = 100;
 
-/** How the isolate stands at the moment. */
+/** The current state of the isolate. */
 export type SampleGauges = Pick<Sample, "connections" | "subscriptions">;
 
 interface SamplerOptions {
-  /** What was counted since the last time. */
+  /** Returns what was counted since the last call. */
   readonly take: () => SampleCounts;
   readonly gauges: () => SampleGauges;
-  /** Told how late a timer was, in ms. */
-  readonly onDelay: (milliseconds: number) => void;
+  /** Receives how late a timer was. */
+  readonly onDelay: (delayMs: number) => void;
   readonly onSample: () => void;
   /** Milliseconds since 1970. */
   readonly now: () => number;
-  /** Milliseconds by a clock that nobody sets. */
+  /** Milliseconds of a monotonic clock. */
   readonly monotonic: () => number;
 }
 
-/** Takes a sample each second, and keeps those of the last two minutes. */
+/** Takes a sample every second, and keeps those of the last two minutes. */
 export class Sampler implements Disposable {
   readonly #options: SamplerOptions;
   readonly #isolate = crypto.randomUUID().slice(0, 8);
   readonly #started: string;
   readonly #timers: readonly ReturnType<typeof setInterval>[];
   #samples: Sample[] = [];
-  /** Samples that were ever taken. */
+  /** How many samples were ever taken. */
   #taken = 0;
   #last: number;
   #lastTick: number;
@@ -41,17 +41,17 @@ export class Sampler implements Disposable {
     this.#started = formatTime(now());
     this.#last = this.#lastTick = monotonic();
     this.#timers = [
-      setInterval(() => this.#look(), LOOP_TICK),
+      setInterval(() => this.#measureDelay(), DELAY_TICK_MS),
       setInterval(() => this.#sample(), SAMPLE_INTERVAL_MS),
     ];
   }
 
-  /** Samples that were ever taken: names the place behind the last one. */
+  /** Returns how many samples were ever taken. Pass it to after() to get the later ones. */
   get taken(): number {
     return this.#taken;
   }
 
-  /** The kept samples behind the place `taken`. */
+  /** Returns the samples that followed when `taken` were taken, as far as they are kept. */
   after(taken: number): readonly Sample[] {
     const missing = this.#taken - taken;
     return missing <= 0 ? [] : this.#samples.slice(-missing);
@@ -74,13 +74,13 @@ export class Sampler implements Disposable {
     });
     this.#last = at;
     this.#taken++;
-    if (this.#samples.length > KEPT) this.#samples.shift();
+    if (this.#samples.length > KEPT_SAMPLES) this.#samples.shift();
     onSample();
   }
 
-  #look(): void {
+  #measureDelay(): void {
     const tick = this.#options.monotonic();
-    this.#options.onDelay(Math.max(0, tick - this.#lastTick - LOOP_TICK));
+    this.#options.onDelay(Math.max(0, tick - this.#lastTick - DELAY_TICK_MS));
     this.#lastTick = tick;
   }
 }

@@ -11,7 +11,7 @@ import { until } from "../../support/until.ts";
 
 const A = testChannelKey("a");
 
-Deno.test("a sink that takes nothing for too long is closed as slow, and no other sink", async () => {
+Deno.test("a full sink is closed as slow after the timeout, and no other sink is", async () => {
   await using store = await openEmbedded();
   const log = await store.isolate();
   const hub = new Hub({ log, stallTimeoutMs: 50 });
