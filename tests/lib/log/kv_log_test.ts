@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { DEFAULT_TENANT } from "../../../lib/shared/channel.ts";
 import { ORIGIN } from "../../../lib/shared/offset.ts";
 import { draft, testChannelKey } from "../../support/drafts.ts";
+import { type CommitKeys, failingKv, overridingKv } from "../../support/failing_kv.ts";
 import { problem, readEvents, sequencesOf, upTo } from "../../support/log_reading.ts";
 import { type LogStore, openEmbedded, STORES } from "../../support/log_stores.ts";
 import { logContract } from "./log_contract.ts";
@@ -235,7 +236,7 @@ Deno.test("read() never gives a head beyond what it could have read", async () =
   await log.append([draft("a", "1")]);
   const { epoch } = (await log.head(A)) ?? assert.fail();
   // A reader whose look at the events comes before an append, and its look at the head after it.
-  const kv = overriding(store.kv, {
+  const kv = overridingKv(store.kv, {
     get: async (key: Deno.KvKey) => {
       await log.append([draft("a", "2")]);
       return await store.kv.get(key);
@@ -254,7 +255,7 @@ Deno.test("read() loads only the large events that it gives", async () => {
   const log = await store.isolate();
   await log.append(upTo(30).map(() => draft("a", new Uint8Array(100_000))));
   let chunks = 0;
-  const kv = overriding(store.kv, {
+  const kv = overridingKv(store.kv, {
     getMany: (keys: readonly Deno.KvKey[]) => {
       chunks += keys.filter(([kind]) => kind === "chunk").length;
       return store.kv.getMany(keys);
@@ -287,7 +288,7 @@ Deno.test("close() ends while the store does not answer", async () => {
 Deno.test("close() waits for what is being read", async () => {
   await using store = await openEmbedded();
   const gate = Promise.withResolvers<Deno.KvEntryMaybe<unknown>>();
-  const log = await store.isolate({ kv: overriding(store.kv, { get: () => gate.promise }) });
+  const log = await store.isolate({ kv: overridingKv(store.kv, { get: () => gate.promise }) });
   const order: string[] = [];
   const read = log.head(A).then(() => order.push("read"));
   const closed = log.close().then(() => order.push("closed"));
@@ -304,67 +305,10 @@ async function rows({ kv }: LogStore, prefix: string): Promise<readonly unknown[
   return found;
 }
 
-/** `kv` with other methods in place of some of its own. */
-function overriding(kv: Deno.Kv, methods: Partial<Record<keyof Deno.Kv, unknown>>): Deno.Kv {
-  return new Proxy(kv, {
-    get(target, name) {
-      if (Object.hasOwn(methods, name)) return methods[name as keyof Deno.Kv];
-      const value = Reflect.get(target, name, target);
-      return typeof value === "function" ? value.bind(target) : value;
-    },
-  });
-}
-
-/** The keys that a commit sets. */
-interface Commit {
-  readonly set: readonly Deno.KvKey[];
-}
-
-function isOfEvents({ set }: Commit): boolean {
+function isOfEvents({ set }: CommitKeys): boolean {
   return set.some(([kind]) => kind === "log");
 }
 
-function touches({ set }: Commit, channel: string): boolean {
+function touches({ set }: CommitKeys, channel: string): boolean {
   return set.some((key) => key[2] === channel);
-}
-
-/**
- * `kv` whose commits fail as `fault` says, before or after they are done, and wait for `gate`
- * before they are sent.
- */
-function failingKv(
-  kv: Deno.Kv,
-  fault: (commit: Commit) => string | undefined,
-  gate: Promise<void> | ((commit: Commit) => Promise<void>) = Promise.resolve(),
-  when: "before" | "after" = "before",
-): Deno.Kv {
-  return overriding(kv, {
-    atomic: () => {
-      const atomic = kv.atomic();
-      const set: Deno.KvKey[] = [];
-      const wrapped: object = new Proxy(atomic, {
-        get: (target, name) => {
-          if (name === "commit") return commit;
-          const method = Reflect.get(target, name, target);
-          return (...args: unknown[]) => {
-            if (name === "set") set.push(args[0] as Deno.KvKey);
-            method.apply(target, args);
-            return wrapped;
-          };
-        },
-      });
-      return wrapped;
-
-      async function commit() {
-        await (typeof gate === "function" ? gate({ set }) : gate);
-        const message = fault({ set });
-        const result = message === undefined || when === "after"
-          ? await atomic.commit()
-          : undefined;
-        if (message?.includes("too large")) throw new TypeError(message);
-        if (message !== undefined) throw new Error(message);
-        return result;
-      }
-    },
-  });
 }
