@@ -72,6 +72,16 @@ export function formatLocalClock(time: string | number): string {
   return new Date(time).toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit" });
 }
 
+/** `14:03:09` in local time, of ms since 1970. Only in the browser. */
+export function formatLocalTime(time: number): string {
+  return new Date(time).toLocaleTimeString("en-GB");
+}
+
+/** `14:03` in local time, or `14:03:09` unless the seconds are 0. Only in the browser. */
+export function formatLocalTimeShort(time: number): string {
+  return formatLocalTime(time).replace(/:00$/, "");
+}
+
 /** `Saturday, 21 November 2026` in local time. Only in the browser. */
 export function formatLocalDay(time: string | number): string {
   return new Date(time).toLocaleDateString("en-GB", {

@@ -4,9 +4,9 @@ import { ConnectionState } from "../connection_state.tsx";
 import { formatCount } from "../format.ts";
 import { useObservable } from "../observable.ts";
 import type { ChatState } from "./chat_state.ts";
-import { LastActivity } from "./last_activity.tsx";
 import { MAX_TEXT } from "./message.ts";
 import { NameForm, NameLine } from "./name_form.tsx";
+import type { ServerActivity } from "./server_activity.ts";
 import { typingText } from "./typing.ts";
 
 interface ComposerProps {
@@ -16,6 +16,8 @@ interface ComposerProps {
 }
 
 const FAULT_ID = "message-fault";
+/** How often the time since the last activity is updated. */
+const TICK_MS = 1_000;
 
 /** The form for a message, who is typing, and the state of the connection. */
 export function Composer({ chat, room }: ComposerProps): JSX.Element {
@@ -54,6 +56,24 @@ function ConnectionHint({ chat }: { readonly chat: ChatState | undefined }): JSX
     default:
       return null;
   }
+}
+
+/** Shows how long ago the server last sent something. It sends at least a heartbeat. */
+function LastActivity(
+  { activity }: { readonly activity: ServerActivity | undefined },
+): JSX.Element | null {
+  const [now, setNow] = useState(0);
+  useEffect(() => {
+    const timer = setInterval(() => setNow(performance.now()), TICK_MS);
+    return () => clearInterval(timer);
+  }, []);
+  if (activity?.lastAt === undefined) return null;
+  const seconds = Math.max(0, Math.floor((now - activity.lastAt) / 1_000));
+  return (
+    <span class="chat-activity soft number">
+      {seconds === 0 ? "last contact just now" : `last contact ${seconds} s ago`}
+    </span>
+  );
 }
 
 function MessageForm({ chat, room }: ComposerProps): JSX.Element {

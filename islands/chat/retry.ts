@@ -1,6 +1,6 @@
 import type { ConnectionState, Weir } from "../../lib/client/api.ts";
 import { isRetryable } from "../../lib/client/core/errors.ts";
-import { WeirError } from "../../lib/client/core/weir_error.ts";
+import { WeirError } from "../../lib/client/client.ts";
 
 /** The delay before the next try. It doubles each time up to the maximum. */
 const MIN_DELAY_MS = 500;

@@ -1,6 +1,6 @@
 import { signal } from "@preact/signals";
 import type { ConnectionState, Listening, Weir, WeirEvent } from "../../lib/client/api.ts";
-import { WeirError } from "../../lib/client/core/weir_error.ts";
+import { WeirError } from "../../lib/client/client.ts";
 import { describe } from "../connection_state.tsx";
 import { signedOutReason } from "../sign_in_notice.tsx";
 import { type EventFilter, FilteredRows, isFiltering, NO_FILTER } from "./filtered_rows.ts";

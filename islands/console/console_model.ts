@@ -181,9 +181,9 @@ export class ConsoleModel {
 
   /** Replaces a selection that was not read yet once its event is known. */
   #updateSelected(): void {
-    const [row, place] = [this.selected.peek(), parsePosition(this.selected.peek()?.key ?? "")];
-    if (row?.kind !== "unread" || place === undefined) return;
-    const found = this.feed.peek()?.timeline.rowAt(place);
+    const [row, position] = [this.selected.peek(), parsePosition(this.selected.peek()?.key ?? "")];
+    if (row?.kind !== "unread" || position === undefined) return;
+    const found = this.feed.peek()?.timeline.rowAt(position);
     if (found !== undefined && found.kind !== "unread") this.selected.value = found;
   }
 

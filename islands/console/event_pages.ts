@@ -1,4 +1,5 @@
 import type { WeirEvent } from "../../lib/client/api.ts";
+import type { Position } from "../../lib/shared/offset.ts";
 
 /** Log positions per page. Pages are read and evicted as a whole. */
 export const PAGE_EVENTS = 100;
@@ -8,12 +9,6 @@ export const MAX_EVENTS = 100_000;
 export const MAX_BYTES = 64 * 1024 ** 2;
 /** Estimated bytes of an event without its data. */
 const EVENT_BYTES = 400;
-
-/** A position in a channel's log. */
-export interface LogPosition {
-  readonly epoch: string;
-  readonly sequence: number;
-}
 
 /** What is known about a position: its event, `null` if that is gone, `undefined` if unread. */
 export type KnownEvent = WeirEvent | null | undefined;
@@ -48,13 +43,13 @@ export class EventPages {
     return this.#events;
   }
 
-  get(place: LogPosition): KnownEvent {
-    return this.#pages.get(keyOf(place))?.known[indexOf(place)];
+  get(position: Position): KnownEvent {
+    return this.#pages.get(keyOf(position))?.known[indexOf(position)];
   }
 
-  set(place: LogPosition, event: WeirEvent | null): void {
-    const page = this.#usePage(place);
-    const index = indexOf(place);
+  set(position: Position, event: WeirEvent | null): void {
+    const page = this.#usePage(position);
+    const index = indexOf(position);
     this.#count(page, page.known[index], -1);
     page.known[index] = event;
     this.#count(page, event, 1);
@@ -62,12 +57,12 @@ export class EventPages {
   }
 
   /** Marks the position's page as recently used. */
-  touch(place: LogPosition): void {
-    if (this.#pages.has(keyOf(place))) this.#usePage(place);
+  touch(position: Position): void {
+    if (this.#pages.has(keyOf(position))) this.#usePage(position);
   }
 
-  #usePage(place: LogPosition): EventPage {
-    const key = keyOf(place);
+  #usePage(position: Position): EventPage {
+    const key = keyOf(position);
     const page = this.#pages.get(key) ?? { known: [], events: 0, bytes: 0 };
     if (key === this.#newest) return page;
     this.#pages.delete(key);
@@ -96,11 +91,11 @@ export class EventPages {
   }
 }
 
-function keyOf({ epoch, sequence }: LogPosition): string {
+function keyOf({ epoch, sequence }: Position): string {
   return `${epoch}/${Math.floor((sequence - 1) / PAGE_EVENTS)}`;
 }
 
-function indexOf({ sequence }: LogPosition): number {
+function indexOf({ sequence }: Position): number {
   return (sequence - 1) % PAGE_EVENTS;
 }
 

@@ -51,8 +51,8 @@ export class FilteredRows implements TimelineRows {
   at(index: number): TimelineRow | undefined {
     const found = this.#found[index];
     if (typeof found !== "string") return found;
-    const place = parsePosition(found);
-    return place === undefined ? undefined : this.#timeline.rowAt(place);
+    const position = parsePosition(found);
+    return position === undefined ? undefined : this.#timeline.rowAt(position);
   }
 
   indexOf(key: string): number {
@@ -80,9 +80,9 @@ export class FilteredRows implements TimelineRows {
 
   /** Returns what to read before the search can continue; undefined at the start of the channel. */
   next(): { readonly before: string; readonly limit: number } | undefined {
-    const place = parsePosition(this.#timeline.at(this.#reached - 1)?.key ?? "");
-    if (place === undefined) return undefined;
-    const { epoch, sequence } = place;
+    const position = parsePosition(this.#timeline.at(this.#reached - 1)?.key ?? "");
+    if (position === undefined) return undefined;
+    const { epoch, sequence } = position;
     return {
       before: offsetOf({ epoch, sequence: sequence + 1 }),
       limit: Math.min(SEARCH_EVENTS, sequence),

@@ -109,9 +109,9 @@ await weir.publish(${JSON.stringify(channel)}, ${text}${last});`;
 
 /** Returns the offset directly before `offset`. */
 function offsetBefore(offset: string): string {
-  const place = parsePosition(offset);
-  if (place === undefined) return offset;
-  return offsetOf({ ...place, sequence: place.sequence - 1 });
+  const position = parsePosition(offset);
+  if (position === undefined) return offset;
+  return offsetOf({ ...position, sequence: position.sequence - 1 });
 }
 
 function authorization({ isGuarded }: SnippetTarget): readonly string[] {

@@ -1,6 +1,12 @@
 import type { EphemeralEvent, Gap, WeirEvent } from "../../lib/client/api.ts";
-import { type Epoch, formatOffset, isOffset, positionOf } from "../../lib/shared/offset.ts";
-import { EventPages, type EventPagesLimits, type LogPosition, PAGE_EVENTS } from "./event_pages.ts";
+import {
+  type Epoch,
+  formatOffset,
+  isOffset,
+  type Position,
+  positionOf,
+} from "../../lib/shared/offset.ts";
+import { EventPages, type EventPagesLimits, PAGE_EVENTS } from "./event_pages.ts";
 
 /** Notices kept. Guards against days of reconnects and floods of ephemeral events. */
 export const MAX_NOTICES = 1_000;
@@ -45,7 +51,7 @@ export interface TimelineRows {
 
 interface SequenceRange {
   readonly kind: "run";
-  readonly epoch: string;
+  readonly epoch: Epoch;
   first: number;
   last: number;
 }
@@ -101,45 +107,45 @@ export class Timeline implements TimelineRows {
   }
 
   indexOf(key: string): number {
-    const place = parsePosition(key);
+    const position = parsePosition(key);
     const at = this.#parts.findIndex((part) =>
-      part.kind !== "run" ? part.key === key : includes(part, place)
+      part.kind !== "run" ? part.key === key : includes(part, position)
     );
     const part = this.#parts[at];
     const start = this.#starts[at] ?? -1;
-    return part?.kind === "run" && place !== undefined
-      ? start + place.sequence - part.first
+    return part?.kind === "run" && position !== undefined
+      ? start + position.sequence - part.first
       : start;
   }
 
   /** Returns the row of a position, even outside the timeline. */
-  rowAt(place: LogPosition): TimelineRow {
-    const key = offsetOf(place);
-    const known = this.#pages.get(place);
+  rowAt(position: Position): TimelineRow {
+    const key = offsetOf(position);
+    const known = this.#pages.get(position);
     if (known === undefined) return { kind: "unread", key };
     return known === null ? { kind: "gone", key } : { kind: "event", key, event: known };
   }
 
   /** Adds positions that the channel has. Their events can be added later or read on demand. */
-  addRange(epoch: string, first: number, last: number): void {
+  addRange(epoch: Epoch, first: number, last: number): void {
     if (last >= first) this.#push({ kind: "run", epoch, first, last });
   }
 
   /** Appends an event. Returns false if the timeline has it already. */
   append(event: WeirEvent): boolean {
-    const place = parsePosition(event.offset);
-    if (place === undefined) throw new Error(`${event.offset} is no offset`);
+    const position = parsePosition(event.offset);
+    if (position === undefined) throw new Error(`${event.offset} is no offset`);
     const run = this.#parts.at(-1);
-    if (run?.kind === "run" && run.epoch === place.epoch && run.last + 1 === place.sequence) {
+    if (run?.kind === "run" && run.epoch === position.epoch && run.last + 1 === position.sequence) {
       run.last++;
       this.#length++;
-    } else if (this.#parts.some((part) => includes(part, place))) {
-      this.#pages.set(place, event);
+    } else if (this.#parts.some((part) => includes(part, position))) {
+      this.#pages.set(position, event);
       return false;
     } else {
-      this.#push({ kind: "run", ...place, first: place.sequence, last: place.sequence });
+      this.#push({ kind: "run", ...position, first: position.sequence, last: position.sequence });
     }
-    this.#pages.set(place, event);
+    this.#pages.set(position, event);
     return true;
   }
 
@@ -157,8 +163,8 @@ export class Timeline implements TimelineRows {
   /** Sets the events of positions that the timeline has already. */
   setEvents(events: readonly WeirEvent[]): void {
     for (const event of events) {
-      const place = parsePosition(event.offset);
-      if (place !== undefined) this.#pages.set(place, event);
+      const position = parsePosition(event.offset);
+      if (position !== undefined) this.#pages.set(position, event);
     }
   }
 
@@ -188,23 +194,23 @@ export class Timeline implements TimelineRows {
     let found: UnreadRange | undefined;
     for (let index = start; index < Math.min(end, this.#length); index++) {
       const key = this.at(index)?.key ?? "";
-      const place = parsePosition(key);
-      if (place === undefined) continue;
-      this.#pages.touch(place);
-      if (found === undefined && this.#pages.get(place) === undefined) {
-        found = this.#pageAround(place);
+      const position = parsePosition(key);
+      if (position === undefined) continue;
+      this.#pages.touch(position);
+      if (found === undefined && this.#pages.get(position) === undefined) {
+        found = this.#pageAround(position);
       }
     }
     return found;
   }
 
   /** Returns the whole page around a position: its other rows will be needed next. */
-  #pageAround(place: LogPosition): UnreadRange {
-    const run = this.#parts.find((part) => includes(part, place));
-    const pageEnd = Math.ceil(place.sequence / PAGE_EVENTS) * PAGE_EVENTS;
+  #pageAround(position: Position): UnreadRange {
+    const run = this.#parts.find((part) => includes(part, position));
+    const pageEnd = Math.ceil(position.sequence / PAGE_EVENTS) * PAGE_EVENTS;
     const last = Math.min(pageEnd, run?.kind === "run" ? run.last : pageEnd);
     const limit = last - (pageEnd - PAGE_EVENTS);
-    return { before: offsetOf({ epoch: place.epoch, sequence: last + 1 }), limit };
+    return { before: offsetOf({ epoch: position.epoch, sequence: last + 1 }), limit };
   }
 
   #push(part: SequenceRange | Notice): void {
@@ -214,7 +220,7 @@ export class Timeline implements TimelineRows {
   }
 
   /** Removes the rows before `first` of this epoch, which are gone. Returns their number. */
-  #trimStart(epoch: string, first: number | undefined): number {
+  #trimStart(epoch: Epoch, first: number | undefined): number {
     if (first === undefined) return 0;
     const run = this.#parts.find((part) => part.kind === "run" && part.epoch === epoch);
     if (run?.kind !== "run" || first <= run.first || first > run.last) return 0;
@@ -262,15 +268,15 @@ export class Timeline implements TimelineRows {
 }
 
 /** Parses an event's key, which is its offset. Returns undefined for keys of notices. */
-export function parsePosition(key: string): LogPosition | undefined {
+export function parsePosition(key: string): Position | undefined {
   return isOffset(key) ? positionOf(key) : undefined;
 }
 
-export function offsetOf({ epoch, sequence }: LogPosition): string {
-  return formatOffset(epoch as Epoch, sequence);
+export function offsetOf({ epoch, sequence }: Position): string {
+  return formatOffset(epoch, sequence);
 }
 
-function includes(part: SequenceRange | Notice, place: LogPosition | undefined): boolean {
-  return part.kind === "run" && part.epoch === place?.epoch && part.first <= place.sequence &&
-    place.sequence <= part.last;
+function includes(part: SequenceRange | Notice, position: Position | undefined): boolean {
+  return part.kind === "run" && part.epoch === position?.epoch && part.first <= position.sequence &&
+    position.sequence <= part.last;
 }

@@ -1,8 +1,8 @@
 import type { ReadonlySignal, Signal } from "@preact/signals";
 import type { JSX } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
+import { formatLocalTime } from "../format.ts";
 import { type ChartDefinition, spanMs } from "./charts.ts";
-import { clockTime } from "./clock.ts";
 import { makePlot, type Plot } from "./plot.ts";
 import type { Samples } from "./samples.ts";
 import { gridUpTo, summarizeGrid, type Summary } from "./summary.ts";
@@ -30,7 +30,7 @@ export function Chart(props: ChartProps): JSX.Element {
         <h2 id={`chart-${definition.id}`}>{definition.title}</h2>
         {at === undefined
           ? <small class="ellipsis">{definition.about}</small>
-          : <time class="soft">{clockTime(at * 1_000)}</time>}
+          : <time class="soft">{formatLocalTime(at * 1_000)}</time>}
         <button
           type="button"
           class="quiet"
@@ -154,7 +154,7 @@ function Table({ definition, view, samples }: ChartProps): JSX.Element {
         <tbody>
           {rows.map(({ summary, end }) => (
             <tr key={end}>
-              <th scope="row">{clockTime(end)}</th>
+              <th scope="row">{formatLocalTime(end)}</th>
               {definition.lines.map(({ label }, i) => (
                 <td key={label}>{valueText(definition, summary, i)}</td>
               ))}
@@ -187,7 +187,7 @@ function spokenValues(
 ): string {
   if (view === undefined) return "No figures yet";
   const summary = view.summaries[index];
-  const time = clockTime(timeAt(view.grid, index) * 1_000);
+  const time = formatLocalTime(timeAt(view.grid, index) * 1_000);
   if (summary === undefined) return `${time}: no figures`;
   const values = definition.lines.map(({ label }, i) =>
     `${label} ${valueText(definition, summary, i)}`

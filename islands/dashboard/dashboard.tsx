@@ -8,12 +8,11 @@ import type { Link } from "../../lib/client/core/link.ts";
 import { PLATFORM } from "../../lib/client/core/platform.ts";
 import type { ConnectionModules } from "../../lib/client/connection/modules.ts";
 import { ConnectionState } from "../connection_state.tsx";
-import { formatCount, formatDuration, formatRate } from "../format.ts";
+import { formatCount, formatDuration, formatLocalTime, formatRate } from "../format.ts";
 import { useObservable } from "../observable.ts";
 import { signedOutReason } from "../sign_in_notice.tsx";
 import { Chart } from "./chart.tsx";
 import { CHARTS, spanMs, SPANS, type TimeSpan } from "./charts.ts";
-import { clockTime } from "./clock.ts";
 import { FiguresFeed } from "./figures_feed.ts";
 import { Isolates } from "./isolates.tsx";
 import type { FiguresBreak } from "./summary.ts";
@@ -205,7 +204,7 @@ function Breaks({ view }: ViewProps): JSX.Element {
 }
 
 function describeBreak({ from, to, reason }: FiguresBreak): string {
-  const when = `${clockTime(from)} – ${clockTime(to)}`;
+  const when = `${formatLocalTime(from)} – ${formatLocalTime(to)}`;
   return reason === "restart"
     ? `${when}: the server was down and restarted.`
     : `${when}: nothing was recorded because no dashboard was open.`;

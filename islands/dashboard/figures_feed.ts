@@ -2,7 +2,7 @@ import { signal } from "@preact/signals";
 import type { WeirEvent } from "../../lib/client/api.ts";
 import { readHistory } from "../../lib/client/reading/history.ts";
 import type { Link } from "../../lib/client/core/link.ts";
-import type { WeirError } from "../../lib/client/core/weir_error.ts";
+import type { WeirError } from "../../lib/client/client.ts";
 import { FIGURES_TYPE, type Sample } from "../../lib/shared/figures.ts";
 import { Samples } from "./samples.ts";
 

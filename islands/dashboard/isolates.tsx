@@ -1,7 +1,6 @@
 import type { ReadonlySignal } from "@preact/signals";
 import type { JSX } from "preact";
-import { formatCount, formatDuration, formatRate } from "../format.ts";
-import { clockTime } from "./clock.ts";
+import { formatCount, formatDuration, formatLocalTime, formatRate } from "../format.ts";
 import type { Summary } from "./summary.ts";
 import type { DashboardView, IsolateView } from "./view.ts";
 
@@ -54,7 +53,7 @@ function Row({ isolate, started, now }: IsolateView): JSX.Element {
       <th scope="row">
         <code>{isolate}</code>
       </th>
-      <td>{clockTime(started)}</td>
+      <td>{formatLocalTime(started)}</td>
       {now === undefined
         ? <td colSpan={COLUMNS.length} class="soft">stopped</td>
         : COLUMNS.map(({ label, read }) => <td key={label}>{read(now) ?? "–"}</td>)}

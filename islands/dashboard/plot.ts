@@ -1,7 +1,6 @@
 import uPlot from "uplot";
-import { formatCompact } from "../format.ts";
+import { formatCompact, formatLocalTimeShort } from "../format.ts";
 import { type ChartDefinition, isolatedPoints, valuesOf } from "./charts.ts";
-import { shortClockTime } from "./clock.ts";
 import { type DashboardView, timeAt } from "./view.ts";
 
 /** A line continues across steps without a value for up to this time. */
@@ -119,7 +118,7 @@ function axesOf(
       size: 26,
       space: 72,
       grid: { show: false },
-      values: (_plot, splits) => splits.map((time) => shortClockTime(time * 1_000)),
+      values: (_plot, splits) => splits.map((time) => formatLocalTimeShort(time * 1_000)),
     },
     {
       ...axis,

@@ -2,7 +2,7 @@ import { useSignal } from "@preact/signals";
 import type { JSX } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { TRANSPORTS } from "../../lib/client/api.ts";
-import type { WeirError } from "../../lib/client/core/weir_error.ts";
+import type { WeirError } from "../../lib/client/client.ts";
 import { formatCount } from "../format.ts";
 import { pageClient } from "../page_client.ts";
 import { randomId } from "../../lib/shared/random_id.ts";

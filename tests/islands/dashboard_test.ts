@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type { Page } from "playwright-core";
-import { clockTime } from "../../islands/dashboard/clock.ts";
+import { formatLocalTime } from "../../islands/format.ts";
 import { Samples } from "../../islands/dashboard/samples.ts";
 import { summarize } from "../../islands/dashboard/summary.ts";
 import type { Sample } from "../../lib/shared/figures.ts";
@@ -281,7 +281,11 @@ async function assertShowsLog(page: Page, server: WeirServer, breaks: number): P
   const first = Math.ceil(samples.first / 1_000) * 1_000;
   for (let at = last - 1_000; at >= Math.max(first, last - 50_000); at -= 1_000) {
     const isKnown = summarize(samples.all(), at, at + 1_000) !== undefined;
-    assert.equal(shown.get(clockTime(at)), isKnown, `${clockTime(at)} of ${[...shown.keys()]}`);
+    assert.equal(
+      shown.get(formatLocalTime(at)),
+      isKnown,
+      `${formatLocalTime(at)} of ${[...shown.keys()]}`,
+    );
     if (wasKnown && !isKnown) holes++;
     wasKnown = isKnown;
   }
@@ -297,5 +301,5 @@ async function hasReached(
   const text = await chart.getAttribute("aria-valuetext") ?? "";
   const [time = "", words = ""] = text.split(": ");
   shown.set(time, words !== "no figures");
-  return time >= clockTime(last - 1_000);
+  return time >= formatLocalTime(last - 1_000);
 }

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { ChannelListModel, withRates } from "../../../islands/console/channel_list_model.ts";
 import type { ChannelFigures } from "../../../islands/console/requests.ts";
-import { eventAt } from "./support.ts";
+import { eventAt, LATER_EPOCH } from "./support.ts";
 
 Deno.test("a channel's rate is the growth of its last offset", () => {
   const before = [figures("a", 10), figures("b", 5), figures("gone", 1)];
@@ -11,7 +11,7 @@ Deno.test("a channel's rate is the growth of its last offset", () => {
 });
 
 Deno.test("a recreated channel's rate counts from its start", () => {
-  const again = { ...figures("a", 4), last: eventAt(4, "0mwpu38cp").offset };
+  const again = { ...figures("a", 4), last: eventAt(4, LATER_EPOCH).offset };
   assert.equal(withRates([again], [figures("a", 900)], 1_000)[0]?.rate, 4);
 });
 

@@ -1,4 +1,5 @@
 import type { WeirEvent } from "../../../lib/client/api.ts";
+import type { Epoch } from "../../../lib/shared/offset.ts";
 import {
   offsetOf,
   parsePosition,
@@ -6,7 +7,9 @@ import {
   type TimelineRows,
 } from "../../../islands/console/timeline.ts";
 
-export const EPOCH = "0mwpu38co";
+export const EPOCH = "0mwpu38co" as Epoch;
+export const EARLIER_EPOCH = "000000zzz" as Epoch;
+export const LATER_EPOCH = "0mwpu38cp" as Epoch;
 
 export function eventAt(
   sequence: number,
@@ -27,7 +30,7 @@ export function eventAt(
   };
 }
 
-/** The lines in order: an event's sequence, else what kind of line it is. */
+/** Returns the rows in order: an event's sequence, or the kind of any other row. */
 export function sequencesOf(rows: TimelineRows): readonly (number | TimelineRow["kind"])[] {
   return Array.from({ length: rows.length }, (_, index) => {
     const row = rows.at(index);

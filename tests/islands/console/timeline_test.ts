@@ -3,7 +3,7 @@ import fc from "fast-check";
 import type { WeirEvent } from "../../../lib/client/api.ts";
 import { EventPages, PAGE_EVENTS } from "../../../islands/console/event_pages.ts";
 import { MAX_NOTICES, offsetOf, Timeline } from "../../../islands/console/timeline.ts";
-import { EPOCH, eventAt, sequencesOf } from "./support.ts";
+import { EARLIER_EPOCH, EPOCH, eventAt, sequencesOf } from "./support.ts";
 
 Deno.test("a timeline has a row for every position and reads visible ones", () => {
   const timeline = new Timeline();
@@ -25,7 +25,7 @@ Deno.test("append() extends a timeline and detects events that it has", () => {
   assert.equal(timeline.append(eventAt(8)), true);
   assert.equal(timeline.append(eventAt(8)), false);
   assert.equal(timeline.append(eventAt(6)), false);
-  assert.equal(timeline.append(eventAt(1, "000000zzz")), true);
+  assert.equal(timeline.append(eventAt(1, EARLIER_EPOCH)), true);
   assert.deepEqual(sequencesOf(timeline), ["unread", 6, "unread", 8, 1]);
 });
 
