@@ -1,4 +1,4 @@
-/** A lease as one look found it. */
+/** A lease, as read from the store. */
 export interface LeaseReading {
   readonly id: string;
   /** Changes with each renewal. */
@@ -9,18 +9,18 @@ export interface LeaseReading {
 
 export interface LeaseWatchOptions {
   /**
-   * After a longer time without a look, all leases count as first seen: whatever kept this isolate
-   * from looking (a sleeping machine, an unreachable store) may have kept the others from renewing.
+   * After a longer time without a check, all leases count as first seen: a sleeping machine or an
+   * unreachable store also keeps the other isolates from renewing their leases.
    *
    * @default {Infinity}
    */
   readonly maxPauseMs?: number;
 }
 
-export interface LeaseLook {
-  /** The ids of leases that have not changed for their time. */
+export interface LeaseCheck {
+  /** The ids of leases that have not changed for {@link LeaseReading.leaseMs}. */
   readonly expired: ReadonlySet<string>;
-  /** Whether the pause before this look was too long, so that no lease can have expired. */
+  /** Whether the pause before this check was too long, so that no lease can have expired. */
   readonly isAfterPause: boolean;
 }
 
@@ -31,31 +31,30 @@ interface FirstSeen {
 
 /**
  * Finds leases that their holders no longer renew: those that have not changed for their time since
- * they were first seen. It compares times of one clock only, so the clocks of the machines need not
- * agree.
- *
- * Times are milliseconds of a clock that never jumps. If a clock is set back, a lease expires early
+ * this isolate first saw them. Times are milliseconds of this isolate's own clock, so the clocks of
+ * machines need not agree. The clock should never jump; if it is set back, a lease expires early
  * rather than never.
  */
 export class LeaseWatch {
   readonly #maxPauseMs: number;
   #firstSeen = new Map<string, FirstSeen>();
-  #lastLookMs: number | undefined;
+  #lastCheckMs: number | undefined;
 
   constructor({ maxPauseMs = Infinity }: LeaseWatchOptions = {}) {
     this.#maxPauseMs = maxPauseMs;
   }
 
   /**
-   * Takes in all leases as they are now. Leases that are missing from `readings` are forgotten.
+   * Returns which leases have expired.
    *
-   * @param startedMs when the read began: a lease that was renewed later has not expired.
-   * @param endedMs when the read was done: a lease counts as seen from then on.
+   * @param readings all leases. A lease that is missing is forgotten.
+   * @param startedMs when the read began. A lease that was renewed later has not expired.
+   * @param endedMs when the read ended. The time of a new lease counts from here.
    */
-  look(readings: Iterable<LeaseReading>, startedMs: number, endedMs = startedMs): LeaseLook {
-    const pauseMs = endedMs - (this.#lastLookMs ?? endedMs);
+  check(readings: Iterable<LeaseReading>, startedMs: number, endedMs = startedMs): LeaseCheck {
+    const pauseMs = endedMs - (this.#lastCheckMs ?? endedMs);
     const isAfterPause = pauseMs > this.#maxPauseMs;
-    this.#lastLookMs = endedMs;
+    this.#lastCheckMs = endedMs;
     const before = isAfterPause ? new Map<string, FirstSeen>() : this.#firstSeen;
     const firstSeen = new Map<string, FirstSeen>();
     const expired = new Set<string>();
@@ -63,9 +62,8 @@ export class LeaseWatch {
       const known = before.get(id);
       const first = known?.versionstamp === versionstamp ? known : { versionstamp, atMs: endedMs };
       firstSeen.set(id, first);
-      // Not of a lease first seen in this look, whose time since is negative.
-      const isKnown = first === known;
-      if (isKnown && Math.abs(startedMs - first.atMs) >= leaseMs) expired.add(id);
+      const isNew = first !== known; // the time since then would be negative
+      if (!isNew && Math.abs(startedMs - first.atMs) >= leaseMs) expired.add(id);
     }
     this.#firstSeen = firstSeen;
     return { expired, isAfterPause };

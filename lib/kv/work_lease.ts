@@ -59,6 +59,6 @@ export class WorkLease {
 
   #isExpired(versionstamp: string): boolean {
     const { work, leaseMs, now } = this.#options;
-    return this.#watch.look([{ id: work, versionstamp, leaseMs }], now()).expired.has(work);
+    return this.#watch.check([{ id: work, versionstamp, leaseMs }], now()).expired.has(work);
   }
 }

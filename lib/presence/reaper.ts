@@ -96,7 +96,7 @@ export class Reaper {
     const readings = others.map(({ key, versionstamp, value }) => {
       return { id: String(key[1]), versionstamp, leaseMs: value.lease };
     });
-    const { expired, isAfterPause } = this.#watch.look(readings, startedMs, endedMs);
+    const { expired, isAfterPause } = this.#watch.check(readings, startedMs, endedMs);
     return others.filter(({ key, value }) =>
       value.isOver || expired.has(String(key[1])) || (!isAfterPause && this.#isPast(value))
     );

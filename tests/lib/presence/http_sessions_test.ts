@@ -108,15 +108,15 @@ Deno.test("HTTP sessions that end slowly do not delay the reaping of a dead isol
   await dead.presence.join("s", ann);
   await one.presence.renewHttpSession({ member: bob, sessionName: "b" }, undefined, noConnection);
   await two.presence.endHttpSession({ member: bob, sessionName: "b" });
-  const beats: Promise<void>[] = [];
+  const ticks: Promise<void>[] = [];
   await until("the dead isolate's member has left", async () => {
     clock.advance(1_000);
-    beats.push(one.presence.tick());
+    ticks.push(one.presence.tick());
     await new Promise((resolve) => setTimeout(resolve, 1));
     return !(await names(one)).includes("ann");
   });
   held.resolve();
-  await Promise.all(beats);
+  await Promise.all(ticks);
   assert.deepEqual(await names(one), []);
   await Promise.all([one.presence.close(), two.presence.close()]);
 });

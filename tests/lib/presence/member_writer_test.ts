@@ -41,26 +41,26 @@ Deno.test("a leave that fails while the store is unreachable is done later", asy
   await using store = await openEmbedded();
   const clock = new FakeClock();
   const log = await store.isolate({ now: clock.now });
-  let isAway = false;
+  let isUnreachable = false;
   const warnings: string[] = [];
   const one = await openIsolate(store, clock, {
     log: {
       head: (channelKey) => log.head(channelKey),
       append: (drafts) =>
-        isAway
-          ? Promise.reject(new Problem("storage_unavailable", "The store is away."))
+        isUnreachable
+          ? Promise.reject(new Problem("storage_unavailable", "The store is unreachable."))
           : log.append(drafts),
     },
     onWarning: (message) => warnings.push(message),
   });
   await one.presence.join("s", ann);
-  isAway = true;
+  isUnreachable = true;
   await assert.rejects(one.presence.leave("s", ann), problem("storage_unavailable"));
   await assert.rejects(one.presence.join("s", bob), problem("storage_unavailable"));
   await pass(clock, 2, [one]);
   assert.deepEqual(await names(one), ["ann"]);
   assert.ok(warnings.length > 0);
-  isAway = false;
+  isUnreachable = false;
   await pass(clock, 1, [one]);
   assert.deepEqual(await changes(one), ["enter ann", "leave ann"]);
   await one.presence.join("s", bob);

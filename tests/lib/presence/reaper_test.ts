@@ -88,10 +88,12 @@ for (const failure of ["hang", "fail"] as const) {
     for (const seconds of [12, 20, 60]) {
       await using store = await openEmbedded();
       const clock = new FakeClock();
-      let away: PromiseWithResolvers<void> | undefined;
+      let outage: PromiseWithResolvers<void> | undefined;
       const allow = () => {
-        if (away === undefined) return Promise.resolve();
-        return failure === "hang" ? away.promise : Promise.reject(new Error("connection refused"));
+        if (outage === undefined) return Promise.resolve();
+        return failure === "hang"
+          ? outage.promise
+          : Promise.reject(new Error("connection refused"));
       };
       const options = {
         kv: guarded(store.kv, allow),
@@ -108,20 +110,20 @@ for (const failure of ["hang", "fail"] as const) {
       await two.presence.join("s", bob);
       await dead.presence.join("s", memberIn("room", "cyd"));
       await pass(clock, 7, isolates);
-      away = Promise.withResolvers();
-      const beats: Promise<void>[] = [];
+      outage = Promise.withResolvers();
+      const ticks: Promise<void>[] = [];
       for (let i = 0; i < seconds; i++) {
         clock.advance(1_000);
-        for (const { presence } of isolates) beats.push(presence.tick());
+        for (const { presence } of isolates) ticks.push(presence.tick());
         await new Promise((resolve) => setTimeout(resolve, 0));
       }
-      away.resolve();
-      away = undefined;
-      await Promise.all(beats);
+      outage.resolve();
+      outage = undefined;
+      await Promise.all(ticks);
       await pass(clock, 40, [one, two]);
       assert.deepEqual(await names(one), ["ann", "bob"]);
-      const seen = ["enter ann", "enter bob", "enter cyd", "leave cyd"];
-      assert.deepEqual(await changes(one), seen, `${seconds} s`);
+      const expected = ["enter ann", "enter bob", "enter cyd", "leave cyd"];
+      assert.deepEqual(await changes(one), expected, `${seconds} s`);
       for (const { presence } of isolates) await presence.close();
     }
   });
@@ -150,10 +152,10 @@ Deno.test("members that a dead reaper left behind are reaped later, however late
   await dead.presence.join("s", ann);
   await dead.presence.join("s", bob);
   const log = await store.isolate({ now: clock.now });
-  const away = () => new Problem("storage_unavailable", "The reaper dies.");
+  const dies = () => new Problem("storage_unavailable", "The reaper dies.");
   const next = await openIsolate(store, clock, {
     kv,
-    log: refusing(log, ({ key }) => key === ann.name ? away() : undefined),
+    log: refusing(log, ({ key }) => key === ann.name ? dies() : undefined),
     onWarning: () => {},
   });
   await pass(clock, 30, [next]);
@@ -174,11 +176,11 @@ Deno.test("a member that cannot be removed does not keep members of other isolat
     await dead.presence.join("s", memberIn("room", `member ${i}`));
   }
   const log = await store.isolate({ now: clock.now });
-  const stays = await Array.fromAsync(store.kv.list({ prefix: ["stay"] }));
-  const first = String(stays[0]?.key.at(-1)); // of the isolate that is reaped first
-  const limit = () => new Problem("tenant_limit", "");
+  const rows = await Array.fromAsync(store.kv.list({ prefix: ["stay"] }));
+  const first = String(rows[0]?.key.at(-1)); // of the isolate that is reaped first
+  const refuse = () => new Problem("tenant_limit", "");
   const other = await openIsolate(store, clock, {
-    log: refusing(log, ({ key }) => key === first ? limit() : undefined),
+    log: refusing(log, ({ key }) => key === first ? refuse() : undefined),
     onWarning: () => {},
   });
   clock.advance(60_000);
