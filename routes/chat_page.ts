@@ -13,8 +13,8 @@ export const chatPage: PageDefinition<typeof query, ChatProps> = {
   title: "Chat",
   query,
   Island: Chat,
-  load(_weir, { authority }, asked) {
-    const parsed = parseRoom(asked.room?.trim() || FIRST_ROOM);
+  load(_server, { authority }, query) {
+    const parsed = parseRoom(query.room?.trim() || FIRST_ROOM);
     if ("fault" in parsed) throw new Problem("bad_channel", parsed.fault);
     parseChannel(channelOf(parsed.room));
     const { subject, scope } = authority.grant;

@@ -24,8 +24,8 @@ export const consolePage: PageDefinition<typeof query, ConsoleProps> = {
   title: "Console",
   query,
   Island: Console,
-  async load(server, caller, asked) {
-    const name = asked.channel?.trim() ?? "";
+  async load(server, caller, query) {
+    const name = query.channel?.trim() ?? "";
     const chosen = name === "" ? undefined : parseReadableChannel(name);
     const channels = await channelsPage(server, caller, { after: "", limit: CHANNELS });
     const channel = chosen ?? channelToShow(caller, channels.channels);
@@ -35,7 +35,7 @@ export const consolePage: PageDefinition<typeof query, ConsoleProps> = {
       channels,
       ...channel !== undefined && { channel },
       isChosen: chosen !== undefined,
-      event: asked.event,
+      event: query.event,
       ...content !== undefined && { content },
       rights: { publish, subscribe, presence, manage },
       isGuarded: !server.access.isOpen,
@@ -66,7 +66,7 @@ async function contentOf(
   if (!authority.mayRead(channel)) {
     server.access.audit.recordDenial(
       caller,
-      `The page of ${JSON.stringify(channel)} was asked for.`,
+      `The page of ${JSON.stringify(channel)} was requested.`,
     );
     return undefined;
   }

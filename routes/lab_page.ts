@@ -13,8 +13,8 @@ export const labPage: PageDefinition<typeof query, LabProps> = {
   title: "Transport lab",
   query,
   Island: Lab,
-  load(_weir, { authority }, asked) {
-    const channel = parseChannel(asked.channel?.trim() || DEFAULT_CHANNEL);
+  load(_server, { authority }, query) {
+    const channel = parseChannel(query.channel?.trim() || DEFAULT_CHANNEL);
     return {
       channel,
       mayRead: authority.may("subscribe", channel),

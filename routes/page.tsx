@@ -113,7 +113,7 @@ async function viewFor<Query extends z.ZodObject, Props extends object>(
   } catch (cause) {
     const view = refusalView(cause);
     if (view.status !== 403) return view;
-    server.access.audit.recordDenial(caller, `The page ${PAGE_PATHS[page.name]} was asked for.`);
+    server.access.audit.recordDenial(caller, `The page ${PAGE_PATHS[page.name]} was requested.`);
     return takesTokens(server) ? { ...view, signIn: "shown" } : view;
   }
 }

@@ -177,8 +177,8 @@ function followPage(chat: ChatState, signal: AbortSignal): void {
   document.addEventListener("visibilitychange", refresh, { signal });
   addEventListener("storage", ({ key }) => chat.onStorage(key), { signal });
   addEventListener("popstate", () => {
-    const asked = parseRoom(new URLSearchParams(location.search).get("room") ?? "");
-    chat.go("room" in asked ? asked.room : chat.current.value.name);
+    const parsed = parseRoom(new URLSearchParams(location.search).get("room") ?? "");
+    chat.go("room" in parsed ? parsed.room : chat.current.value.name);
   }, { signal });
   addEventListener("beforeunload", (event) => {
     if (chat.hasWaiting) event.preventDefault();

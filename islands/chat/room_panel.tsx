@@ -129,11 +129,11 @@ function GoTo(
         event.preventDefault();
         const input = field.current;
         if (input === null) return;
-        const asked = parseRoom(input.value);
-        setFault("fault" in asked ? asked.fault : undefined);
-        if ("fault" in asked) return input.focus();
+        const parsed = parseRoom(input.value);
+        setFault("fault" in parsed ? parsed.fault : undefined);
+        if ("fault" in parsed) return input.focus();
         input.value = "";
-        go(asked.room);
+        go(parsed.room);
       }}
     >
       <label class="field">

@@ -41,8 +41,8 @@ export function useScroll(
     isAtEnd: true,
     anchor: undefined,
   });
-  const told = useRef({ moved, nearTop });
-  told.current = { moved, nearTop };
+  const callbacks = useRef({ moved, nearTop });
+  callbacks.current = { moved, nearTop };
 
   function update(): void {
     const element = box.current;
@@ -52,8 +52,8 @@ export function useScroll(
     const wasAtEnd = place.current.isAtEnd;
     place.current = { isSet: true, isAtEnd, anchor: anchorOf(element) };
     setAtEnd(isAtEnd);
-    if (isAtEnd !== wasAtEnd) told.current.moved(isAtEnd);
-    if (scrollTop < TOP_DISTANCE) told.current.nearTop();
+    if (isAtEnd !== wasAtEnd) callbacks.current.moved(isAtEnd);
+    if (scrollTop < TOP_DISTANCE) callbacks.current.nearTop();
   }
 
   function keep(): void {
@@ -65,7 +65,7 @@ export function useScroll(
     else if (anchor?.row.isConnected) element.scrollTop = anchor.row.offsetTop - anchor.top;
     place.current.isSet = true;
     update();
-    if (!isSet) told.current.moved(place.current.isAtEnd);
+    if (!isSet) callbacks.current.moved(place.current.isAtEnd);
   }
 
   useLayoutEffect(keep, [...version, isReady]);

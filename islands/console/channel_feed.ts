@@ -128,12 +128,12 @@ export class ChannelFeed implements Disposable {
   /** Applies the filter to older events. */
   async searchBack(): Promise<void> {
     const matches = this.#matches;
-    const asked = matches?.next();
-    if (matches === undefined || asked === undefined || this.isSearching.value) return;
+    const range = matches?.next();
+    if (matches === undefined || range === undefined || this.isSearching.value) return;
     this.isSearching.value = true;
     try {
-      const page = await this.#weir?.history(this.channel, asked);
-      if (page !== undefined) this.#removeOldest(this.timeline.fill(asked, page));
+      const page = await this.#weir?.history(this.channel, range);
+      if (page !== undefined) this.#removeOldest(this.timeline.fill(range, page));
       if (this.#matches === matches) matches.goBack();
     } catch (cause) {
       this.#fail(cause);
@@ -259,11 +259,11 @@ export class ChannelFeed implements Disposable {
     try {
       for (;;) {
         const weir = this.#weir;
-        const asked = this.#nextUnread();
-        if (asked === undefined || weir === undefined) return;
-        const page = await weir.history(this.channel, asked);
+        const range = this.#nextUnread();
+        if (range === undefined || weir === undefined) return;
+        const page = await weir.history(this.channel, range);
         if (this.#isDisposed) return;
-        this.#removeOldest(this.timeline.fill(asked, page));
+        this.#removeOldest(this.timeline.fill(range, page));
         this.#drawSoon();
       }
     } catch (cause) {

@@ -17,7 +17,7 @@ export function ChannelList(
   const found = list.found.value;
   const wanted = list.search.value.trim();
   const isNew = wanted !== "" && !found.some(({ channel }) => channel === wanted);
-  const hasCurrent = found.some((one) => one.channel === channel);
+  const hasCurrent = found.some((listed) => listed.channel === channel);
   return (
     <nav
       class="channels"
@@ -27,12 +27,12 @@ export function ChannelList(
       <ChannelSearch list={list} onOpen={onOpen} />
       {list.problem.value !== undefined && <p class="strip problem">{list.problem}</p>}
       <ul class="list">
-        {found.map((one, i) => {
-          const isCurrent = one.channel === channel;
+        {found.map((listed, i) => {
+          const isCurrent = listed.channel === channel;
           return (
-            <li key={one.channel}>
+            <li key={listed.channel}>
               <Channel
-                one={one}
+                listed={listed}
                 isCurrent={isCurrent}
                 isTabStop={hasCurrent ? isCurrent : i === 0}
                 onOpen={onOpen}
@@ -112,15 +112,15 @@ function NoChannels(
 }
 
 interface ChannelProps {
-  readonly one: ListedChannel;
+  readonly listed: ListedChannel;
   readonly isCurrent: boolean;
   /** Whether the Tab key stops here. Arrow keys reach the other channels. */
   readonly isTabStop: boolean;
   readonly onOpen: (channel: string) => void;
 }
 
-function Channel({ one, isCurrent, isTabStop, onOpen }: ChannelProps): JSX.Element {
-  const { channel, events, rate } = one;
+function Channel({ listed, isCurrent, isTabStop, onOpen }: ChannelProps): JSX.Element {
+  const { channel, events, rate } = listed;
   return (
     <a
       href={`?${new URLSearchParams({ channel })}`}

@@ -159,8 +159,8 @@ export class ConsoleModel {
 
   /** Shows what the URL names. */
   #followUrl(): void {
-    const asked = new URLSearchParams(location.search);
-    const channel = asked.get("channel") ?? undefined;
+    const query = new URLSearchParams(location.search);
+    const channel = query.get("channel") ?? undefined;
     this.level.value = channel === undefined
       ? "channels"
       : isSide(history.state)
@@ -168,7 +168,7 @@ export class ConsoleModel {
       : "channel";
     if (channel === undefined || channel === this.channel.value) return;
     this.#show(channel, { from: "newest" });
-    this.#selectOffset(asked.get("event") ?? "");
+    this.#selectOffset(query.get("event") ?? "");
     this.#attach(pageClient());
   }
 

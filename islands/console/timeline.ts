@@ -81,7 +81,7 @@ export class Timeline implements TimelineRows {
   #starts: number[] = [];
   #length = 0;
   #notices = 0;
-  #noticesMade = 0;
+  #nextNotice = 0;
 
   constructor(limits?: EventPagesLimits) {
     this.#pages = new EventPages(limits);
@@ -150,14 +150,14 @@ export class Timeline implements TimelineRows {
   }
 
   addNotice(notice: NewNotice): Notice {
-    const made = {
+    const added = {
       ...notice,
-      key: `notice-${++this.#noticesMade}`,
+      key: `notice-${++this.#nextNotice}`,
       time: notice.kind === "ephemeral" ? notice.event.time : new Date().toISOString(),
     };
-    this.#push(made);
+    this.#push(added);
     if (++this.#notices > MAX_NOTICES) this.#dropNotice();
-    return made;
+    return added;
   }
 
   /** Sets the events of positions that the timeline has already. */
@@ -172,8 +172,8 @@ export class Timeline implements TimelineRows {
    * Adds what was read for the positions before `before`. Positions without an event are gone. If
    * the channel starts later than known, its range shrinks. Returns the number of rows removed.
    */
-  fill(asked: UnreadRange, { events, before }: HistoryPage): number {
-    const end = parsePosition(asked.before);
+  fill(range: UnreadRange, { events, before }: HistoryPage): number {
+    const end = parsePosition(range.before);
     if (end === undefined) return 0;
     const { epoch } = end;
     // Everything from this sequence on is known now.
@@ -181,7 +181,7 @@ export class Timeline implements TimelineRows {
     const removed = before === undefined
       ? this.#trimStart(epoch, parsePosition(events[0]?.offset ?? "")?.sequence)
       : 0;
-    const from = Math.max(reached, end.sequence - asked.limit);
+    const from = Math.max(reached, end.sequence - range.limit);
     for (let sequence = from; sequence < end.sequence; sequence++) {
       this.#pages.set({ epoch, sequence }, null);
     }

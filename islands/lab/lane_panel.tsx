@@ -4,7 +4,7 @@ import type { TransportName } from "../../lib/client/api.ts";
 import { ConnectionState, TRANSPORT_NAMES } from "../connection_state.tsx";
 import { formatBytes, formatCount, formatDuration } from "../format.ts";
 import type { LabLane } from "./lab_lane.ts";
-import { Timeline } from "./timeline.tsx";
+import { LaneTimeline } from "./timeline.tsx";
 
 /** How often the figures are updated, slow enough to be read. */
 const TICK_MS = 250;
@@ -35,7 +35,9 @@ export function LanePanel({ transport, lab }: LanePanelProps): JSX.Element {
       </header>
       <p class="lane-about">{DESCRIPTIONS[transport]}</p>
       <div class="timeline-frame">
-        {lab !== undefined && <Timeline lane={lab.lane} label={`The last 20 seconds of ${name}`} />}
+        {lab !== undefined && (
+          <LaneTimeline lane={lab.lane} label={`The last 20 seconds of ${name}`} />
+        )}
       </div>
       <Figures lab={lab} />
       {lab?.problem.value !== undefined && (

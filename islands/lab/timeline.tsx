@@ -13,7 +13,7 @@ const BAR_SPACE = 1;
 const MAX_LATENCY = 3_000;
 const DECADES = 4;
 
-interface TimelineProps {
+interface LaneTimelineProps {
   readonly lane: Lane;
   /** Describes the drawing for screen readers. */
   readonly label: string;
@@ -23,7 +23,7 @@ interface TimelineProps {
  * Draws the last 20 s of a lane: connections and requests as bars and events as dots. A higher dot
  * arrived later.
  */
-export function Timeline({ lane, label }: TimelineProps): JSX.Element {
+export function LaneTimeline({ lane, label }: LaneTimelineProps): JSX.Element {
   const canvas = useRef<HTMLCanvasElement>(null);
   useEffect(() => {
     let frame = requestAnimationFrame(function draw() {
