@@ -77,22 +77,24 @@ async function viewOf<Query extends z.ZodObject, Props extends object>(
   page: PageDefinition<Query, Props>,
 ): Promise<PageView> {
   const { access, config } = server;
-  let isSession = false;
+  let hasCookie = false;
   try {
-    isSession = !access.isOpen && presentedIn(c, config).by === "cookie";
+    hasCookie = !access.isOpen && presentedIn(c, config).by === "cookie";
     const { authority, ip } = await identify(c, server);
     if (authority === undefined) return SIGN_IN_VIEW;
     const view = await viewFor(c, server, { authority, ip }, page);
-    if (!isSession) return view;
+    if (!hasCookie) return view;
     const { subject, expiresAt } = authority.grant;
     const expiresIn = expiresAt === undefined ? undefined : expiresAt - Date.now();
-    return { ...view, session: { subject, expiresIn } };
+    return { ...view, signedIn: { subject, expiresIn } };
   } catch (cause) {
     const view = refusalView(cause);
     if (view.status !== 401) return view;
     // With an invalid session cookie the visitor can still sign in or continue anonymously.
-    const session = isSession ? { session: {} } : {};
-    return takesTokens(server) ? { ...view, ...session, signIn: "only" } : { ...view, ...session };
+    const signedIn = hasCookie ? { signedIn: {} } : {};
+    return takesTokens(server)
+      ? { ...view, ...signedIn, signIn: "only" }
+      : { ...view, ...signedIn };
   }
 }
 

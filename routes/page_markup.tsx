@@ -23,7 +23,7 @@ export interface PageView {
   readonly error?: string;
   /** How the page asks for a token: as its only content, above it, or folded in the header. */
   readonly signIn?: "only" | "shown" | "folded";
-  readonly session?: SignOutProps & SignInNoticeProps;
+  readonly signedIn?: SignOutProps & SignInNoticeProps;
 }
 
 interface DocumentProps {
@@ -70,8 +70,8 @@ export function Document(
       </head>
       <body>
         <Header name={name} pages={pages} view={view} />
-        {view.session !== undefined && island !== undefined && (
-          <SessionIsland expiresIn={view.session.expiresIn} />
+        {view.signedIn !== undefined && island !== undefined && (
+          <SignInNoticeIsland expiresIn={view.signedIn.expiresIn} />
         )}
         <main>
           {island === undefined && <h1 class="hidden-visually">{title}</h1>}
@@ -115,7 +115,7 @@ function Header(
           </a>
         ))}
       </nav>
-      {view.session !== undefined && <SignOutIsland subject={view.session.subject} />}
+      {view.signedIn !== undefined && <SignOutIsland subject={view.signedIn.subject} />}
       {view.signIn === "folded" && (
         <details class="visitor">
           <summary>Sign in</summary>
@@ -126,7 +126,7 @@ function Header(
   );
 }
 
-function SessionIsland(props: SignInNoticeProps): JSX.Element {
+function SignInNoticeIsland(props: SignInNoticeProps): JSX.Element {
   return (
     <div id={SIGN_IN_NOTICE_ID} data-props={JSON.stringify(props)}>
       <SignInNotice {...props} />
