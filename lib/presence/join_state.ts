@@ -15,7 +15,7 @@ export class JoinState {
     this.#isJoined = true;
   }
 
-  /** @returns whether the session stays out: no call was accepted, and none is pending. */
+  /** Returns whether the session has not joined: no call was accepted or is still pending. */
   refuse(): boolean {
     this.#pendingCalls--;
     return !this.#isJoined && this.#pendingCalls === 0;

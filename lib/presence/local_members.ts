@@ -26,7 +26,8 @@ export interface PendingJoin {
 }
 
 /**
- * The members of this isolate and their sessions. It only decides; the store is the caller's work.
+ * Keeps the members of this isolate and their sessions, and decides what happens to them. Callers do
+ * the writes.
  *
  * A member is _joining_ until a session is accepted, then _present_. Without a session it is in its
  * _grace period_ or _leaving_, and {@link due} once that time has come. It is _reaped_ when other
@@ -78,10 +79,10 @@ export class LocalMembers {
   }
 
   /**
-   * Returns the member to store when the turn of a join has come. If it left meanwhile, it is added
-   * again and is due at once, unless the join is accepted.
+   * Returns the member to store when the turn of a join has come. If it left in the meantime, it is
+   * added again; without a session it is due at once.
    */
-  current(local: LocalMember, nowMs: number): LocalMember {
+  resolveJoining(local: LocalMember, nowMs: number): LocalMember {
     const current = this.#members.get(local.id);
     if (current !== undefined) return current;
     this.#members.set(local.id, local);
@@ -90,14 +91,14 @@ export class LocalMembers {
   }
 
   /** Records that the store has the member with this isolate and `data`. */
-  stored(local: LocalMember, data: string): void {
+  markStored(local: LocalMember, data: string): void {
     local.isStored = true;
     local.data = data;
     this.#reaped.delete(local);
   }
 
   /** Records that a write without an answer may have stored the member, or may still do so. */
-  maybeStored(local: LocalMember): void {
+  markMaybeStored(local: LocalMember): void {
     local.isStored = true;
   }
 
@@ -122,13 +123,13 @@ export class LocalMembers {
   }
 
   /** Records that the store no longer has this isolate in the member's row. */
-  left(local: LocalMember): void {
+  markLeft(local: LocalMember): void {
     local.isStored = false;
     if (local.sessions.size === 0) this.#forget(local); // else a join is next in the queue
   }
 
   /** Records that other isolates reap all members, because this isolate's lease expired. */
-  reapAll(): void {
+  markAllReaped(): void {
     for (const local of this.#members.values()) this.#reaped.add(local);
   }
 
@@ -137,7 +138,10 @@ export class LocalMembers {
     return [...this.#reaped];
   }
 
-  /** Returns whether the member was reaped and has a session to join again with. */
+  /**
+   * Returns whether the member was reaped and has a session to join again with. Without a session it
+   * no longer counts as reaped.
+   */
   mustRejoin(local: LocalMember): boolean {
     if (!this.#reaped.has(local)) return false;
     if (local.sessions.size > 0) return true;

@@ -86,8 +86,7 @@ export class MemberRows {
   }
 
   /**
-   * Removes `isolate` from the member's row. If it was the last one, the row goes with a `leave`
-   * event.
+   * Removes `isolate` from the member's row. The last isolate deletes the row with a `leave` event.
    *
    * @throws {Problem} `contended`, `commit_unknown`, `overloaded`, `storage_*`
    */

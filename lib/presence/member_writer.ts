@@ -24,8 +24,8 @@ export interface MemberWriterOptions {
 }
 
 /**
- * Brings the members of this isolate into the store: their rows, one write at a time for each
- * member, and the lease that keeps other isolates from reaping them.
+ * Writes the members of this isolate to the store: their rows, one write at a time for each member,
+ * and the lease that keeps other isolates from reaping them.
  */
 export class MemberWriter {
   readonly #options: MemberWriterOptions;
@@ -35,7 +35,12 @@ export class MemberWriter {
   constructor(options: MemberWriterOptions) {
     this.#options = options;
     const { kv, members, now, monotonicNow } = options;
-    this.#lease = new IsolateLease({ kv, now, monotonicNow, onLost: () => members.reapAll() });
+    this.#lease = new IsolateLease({
+      kv,
+      now,
+      monotonicNow,
+      onLost: () => members.markAllReaped(),
+    });
   }
 
   /** This isolate's id in the rows. */
@@ -83,7 +88,7 @@ export class MemberWriter {
     });
   }
 
-  /** Removes members whose join was stored after its caller got an error, and who have no session. */
+  /** Removes stored members without a session: their join got an error, but was stored later. */
   async undoLateJoins(): Promise<void> {
     const { rows, members } = this.#options;
     const stored = await rows.membersOf(this.#lease.id);
@@ -107,15 +112,15 @@ export class MemberWriter {
 
   async #store(joining: LocalMember, data: string | undefined): Promise<Offset> {
     const { rows, members, monotonicNow } = this.#options;
-    const local = members.current(joining, monotonicNow());
+    const local = members.resolveJoining(joining, monotonicNow());
     await this.#lease.ensureHeld();
     try {
       const row = await rows.join(local.member, this.#lease.id, data, local.data);
-      members.stored(local, row.data);
+      members.markStored(local, row.data);
       return row.offset;
     } catch (cause) {
       if (mayBeStored(cause)) {
-        members.maybeStored(local);
+        members.markMaybeStored(local);
         this.#lease.markUncertain();
       }
       throw cause;
@@ -126,7 +131,7 @@ export class MemberWriter {
     const { rows, members } = this.#options;
     if (!members.mayLeave(local)) return;
     await rows.leave(local.member, this.#lease.id);
-    members.left(local);
+    members.markLeft(local);
   }
 
   /** Does `work` for each member in the order of its writes. Failures become warnings. */

@@ -102,7 +102,7 @@ export class Reaper {
     );
   }
 
-  /** Returns whether the time in the lease is over, where the clock can tell. */
+  /** Returns whether the time in the lease has passed, if this machine's clock can tell. */
   #isPast({ until }: StoredLease): boolean {
     const { isOneMachine, now, monotonicNow } = this.#options;
     const canTell = isOneMachine && monotonicNow() - this.#clockSetAtMs >= ISOLATE_LEASE_MS;

@@ -132,7 +132,7 @@ class Run {
         break;
       case "accept":
         assert.ok(join);
-        members.stored(members.current(join.local, this.#nowMs), "null");
+        members.markStored(members.resolveJoining(join.local, this.#nowMs), "null");
         members.acceptJoin(join);
         this.#accepted.add(session);
         break;
@@ -147,10 +147,10 @@ class Run {
         members.disconnect(session, ann, this.#nowMs);
         break;
       case "left":
-        for (const local of members.due(this.#nowMs)) members.left(local);
+        for (const local of members.due(this.#nowMs)) members.markLeft(local);
         break;
       case "reap":
-        members.reapAll();
+        members.markAllReaped();
     }
   }
 
@@ -181,10 +181,10 @@ Deno.test("a join whose turn comes after its session left is due at once", () =>
   const join = members.startJoin("a", ann);
   const local = members.leave("a", ann, 0);
   assert.equal(local, join.local);
-  members.left(join.local);
+  members.markLeft(join.local);
   assert.equal(members.size, 0);
-  assert.equal(members.current(join.local, 5), join.local);
-  members.stored(join.local, "null");
+  assert.equal(members.resolveJoining(join.local, 5), join.local);
+  members.markStored(join.local, "null");
   members.acceptJoin(join);
   assert.deepEqual(members.due(4), []);
   assert.deepEqual(members.due(5), [join.local]);
@@ -193,7 +193,7 @@ Deno.test("a join whose turn comes after its session left is due at once", () =>
 Deno.test("a refused member that may be stored is due at once", () => {
   const members = new LocalMembers();
   const join = members.startJoin("a", ann);
-  members.maybeStored(join.local);
+  members.markMaybeStored(join.local);
   members.refuseJoin(join, 5);
   assert.deepEqual(members.due(5), [join.local]);
   assert.equal(members.mayLeave(join.local), true);
