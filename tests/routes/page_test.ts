@@ -313,7 +313,7 @@ Deno.test("a page explains an invalid query", async () => {
     const [path, says] of [
       ["/?channel=$x", "are the system&#39;s own|are the system's own"],
       [`/?channel=${"x".repeat(300)}`, "it is too long"],
-      ["/?chanel=demo", "the query parameter &quot;chanel&quot;"],
+      ["/?chanel=demo", "Unknown query parameter &quot;chanel&quot;"],
     ] as const
   ) {
     const response = await weir.get(path);
