@@ -14,12 +14,12 @@ import { FakeClock } from "../../support/clock.ts";
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
 
-/** Isolates on one store, whose time a test moves. */
+/** Isolates on one store, with a clock that the test moves. */
 class Isolates implements AsyncDisposable {
   readonly clock: FakeClock;
   readonly store: LogStore;
   readonly #all: Figures[] = [];
-  /** Calls of the store and of the logs. */
+  /** Calls of the store and of the logs that have not resolved. */
   #underWay = 0;
 
   private constructor(store: LogStore) {
@@ -58,7 +58,7 @@ class Isolates implements AsyncDisposable {
     return Object.assign(figures, { meter, errors });
   }
 
-  /** Lets seconds pass, in each of which the store does what it is asked for. */
+  /** Moves the clock second by second, and waits for the store after each. */
   async pass(seconds: number): Promise<void> {
     for (let i = 0; i < seconds; i++) {
       this.clock.advance(1_000);
@@ -106,7 +106,7 @@ async function rows(kv: Deno.Kv): Promise<number> {
   return (await Array.fromAsync(kv.list({ prefix: [] }))).length;
 }
 
-Deno.test("nothing is written while nobody looks", async () => {
+Deno.test("nothing is written while the figures are not viewed", async () => {
   await using isolates = await Isolates.open();
   await isolates.add();
   await isolates.add();
@@ -114,12 +114,12 @@ Deno.test("nothing is written while nobody looks", async () => {
   assert.equal(await rows(isolates.store.kv), 0);
 });
 
-Deno.test("who begins to look has the last two minutes, then each second", async () => {
+Deno.test("a viewer gets the last two minutes, then each second", async () => {
   await using isolates = await Isolates.open();
   const figures = await isolates.add();
   await isolates.pass(300);
   figures.viewed();
-  await until("the first are stored", async () => (await isolates.stored()).length >= 120);
+  await until("the first samples are stored", async () => (await isolates.stored()).length >= 120);
   await isolates.pass(2);
   const times = (await isolates.stored()).map(({ at }) => Date.parse(at));
   assert.equal(times.length, 122);
@@ -128,7 +128,7 @@ Deno.test("who begins to look has the last two minutes, then each second", async
   assert.deepEqual((await log.head(FIGURES_CHANNEL_KEY))?.retention, { age: 60 * MINUTE });
 });
 
-Deno.test("where one isolate is looked at all of them write", async () => {
+Deno.test("all isolates write if the figures of one are viewed", async () => {
   await using isolates = await Isolates.open();
   const one = await isolates.add();
   await isolates.add();
@@ -141,7 +141,7 @@ Deno.test("where one isolate is looked at all of them write", async () => {
   });
 });
 
-Deno.test("where one isolate is looked at all write, whatever their clocks, and all end", async () => {
+Deno.test("isolates with different clocks start and stop writing together", async () => {
   for (const difference of [-HOUR, HOUR]) {
     await using isolates = await Isolates.open();
     const one = await isolates.add();
@@ -154,7 +154,7 @@ Deno.test("where one isolate is looked at all write, whatever their clocks, and 
       return (await written()).size === 2;
     });
     await isolates.pass(620);
-    await until("both have ended", async () => {
+    await until("both have stopped", async () => {
       const before = (await isolates.stored()).length;
       await isolates.pass(10);
       return (await isolates.stored()).length === before;
@@ -164,7 +164,7 @@ Deno.test("where one isolate is looked at all write, whatever their clocks, and 
   }
 });
 
-Deno.test("ten minutes after the last look nothing is written any more", async () => {
+Deno.test("writing stops ten minutes after the last view", async () => {
   await using isolates = await Isolates.open();
   const figures = await isolates.add();
   figures.viewed();
@@ -173,13 +173,16 @@ Deno.test("ten minutes after the last look nothing is written any more", async (
   assert.ok(after.length >= 599, `${after.length}`);
   await isolates.pass(130);
   assert.equal((await isolates.stored()).length, after.length);
-  figures.viewed(); // what was kept since comes too, and nothing twice
-  await until("it is written again", async () => (await isolates.stored()).length > after.length);
+  figures.viewed(); // also stores the samples kept since then, and none twice
+  await until(
+    "samples are written again",
+    async () => (await isolates.stored()).length > after.length,
+  );
   const times = (await isolates.stored()).map(({ at }) => at);
   assert.equal(new Set(times).size, times.length);
 });
 
-Deno.test("as long as somebody follows, it goes on, with a write of the mark a minute", async () => {
+Deno.test("writing continues while the figures have a subscriber, with one write of the mark per minute", async () => {
   await using isolates = await Isolates.open();
   let marks = 0;
   const { kv } = isolates.store;
@@ -195,7 +198,7 @@ Deno.test("as long as somebody follows, it goes on, with a write of the mark a m
   assert.equal(Date.parse(last?.at ?? ""), isolates.clock.now());
 });
 
-Deno.test("what could not be stored is stored with the next sample", async () => {
+Deno.test("samples that could not be stored are stored with the next one", async () => {
   await using isolates = await Isolates.open();
   const log = await isolates.store.isolate();
   const append = log.append.bind(log);
@@ -212,7 +215,7 @@ Deno.test("what could not be stored is stored with the next sample", async () =>
   times.slice(1).forEach((at, i) => assert.equal(at - (times[i] ?? 0), 1_000));
 });
 
-Deno.test("the figures' own channel is not in the figures", () => {
+Deno.test("the channel of the figures is not counted", () => {
   const meter = new Meter();
   meter.appended(FIGURES_CHANNEL_KEY, 1);
   meter.stored(FIGURES_CHANNEL_KEY, 1);

@@ -40,7 +40,7 @@ function sample(): Sampling {
   };
 }
 
-Deno.test("a sample has what was counted since the last, and how the isolate stands", () => {
+Deno.test("a sample has the counts since the last one, and the current state of the isolate", () => {
   using sampling = sample();
   const { clock, meter, sampler } = sampling;
   meter.appended(ADDRESS, 2);
@@ -78,16 +78,16 @@ Deno.test("a sample has what was counted since the last, and how the isolate sta
   );
 });
 
-Deno.test("a sample that comes late says how long it is about", () => {
+Deno.test("a late sample says how much time it covers", () => {
   using sampling = sample();
   const { clock, sampler } = sampling;
   clock.advance(1_000);
-  clock.set(clock.now() + 400); // nothing ran meanwhile
+  clock.set(clock.now() + 400); // as if the event loop was blocked
   clock.advance(1_000);
   assert.deepEqual(sampler.after(0).map(({ seconds }) => seconds), [1, 1.4]);
 });
 
-Deno.test("how late timers are is counted, ten times a second", () => {
+Deno.test("the delay of timers is measured ten times per second", () => {
   using sampling = sample();
   const { clock, sampler } = sampling;
   clock.advance(500);

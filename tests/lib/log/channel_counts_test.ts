@@ -15,7 +15,7 @@ import { draft } from "../../support/drafts.ts";
 const [ANN, BOB] = ["ann" as Tenant, "bob" as Tenant];
 const RETENTION = { age: 60_000, events: 1_000, bytes: 1_000_000 };
 
-/** A log in memory that gives each tenant two channels, and whose clock is moved by hand. */
+/** A log in memory that allows each tenant two channels, with a clock that the test moves. */
 async function open() {
   const kv = await Deno.openKv(":memory:");
   const doorbell = new BroadcastDoorbell(crypto.randomUUID());
@@ -32,7 +32,7 @@ async function open() {
   const log = new KvLog(options);
   return {
     log,
-    /** Past the time for which a count is trusted. */
+    /** Moves the clock past the time for which a count is used. */
     later: () => time += 1_001,
     async [Symbol.asyncDispose]() {
       await log.close();
@@ -45,7 +45,7 @@ async function open() {
 const at = (tenant: Tenant, name: string) => channelKeyOf(tenant, name as Channel);
 const to = (channelKey: ChannelKey): Draft => ({ ...draft("x", "1"), channelKey });
 
-Deno.test("a tenant that has all its channels makes no more, and goes on with those it has", async () => {
+Deno.test("a tenant at its limit can create no channels, and can still use those it has", async () => {
   await using store = await open();
   const { log } = store;
   await log.append([to(at(ANN, "1")), to(at(ANN, "2"))]);
@@ -56,7 +56,7 @@ Deno.test("a tenant that has all its channels makes no more, and goes on with th
   await log.append([to(at(BOB, "1"))]);
 });
 
-Deno.test("channels that are deleted make room, and those made again take it", async () => {
+Deno.test("deleting a channel makes room for another, and creating it again takes the room", async () => {
   await using store = await open();
   const { log } = store;
   await log.append([to(at(ANN, "1"))]);
@@ -73,7 +73,7 @@ Deno.test("channels that are deleted make room, and those made again take it", a
   await assert.rejects(log.append([to(at(ANN, "2"))]), { code: "tenant_limit" });
 });
 
-Deno.test("a publish over several channels is refused as a whole, others of its group are not", async () => {
+Deno.test("a publish to several channels is refused as a whole, and others of its group are not", async () => {
   await using store = await open();
   const { log } = store;
   const results = await Promise.allSettled([
@@ -85,7 +85,7 @@ Deno.test("a publish over several channels is refused as a whole, others of its 
   await log.append([to(at(ANN, "1")), to(at(ANN, "2"))]);
 });
 
-Deno.test("the system's own channels are beside the tenant's", async () => {
+Deno.test("channels of the system do not count", async () => {
   await using store = await open();
   const { log } = store;
   await log.append([to(at(ANN, "1")), to(at(ANN, "2"))]);

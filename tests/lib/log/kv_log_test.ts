@@ -15,7 +15,7 @@ for (const { name, ignore, open } of STORES) {
   rowTests(name, open, ignore);
 }
 
-/** What the log leaves in its store: nothing that nobody can come upon any more. */
+/** Tests that the log leaves no rows in its store which nothing refers to. */
 function rowTests(name: string, open: () => Promise<LogStore>, ignore: boolean) {
   const test = (behaviour: string, body: (store: LogStore) => Promise<void>) =>
     Deno.test(`${behaviour} (${name})`, { ignore }, async () => {
@@ -43,7 +43,7 @@ function rowTests(name: string, open: () => Promise<LogStore>, ignore: boolean) 
     assert.deepEqual(await rows(store, "orphan"), []);
   });
 
-  test("retention leaves a batch until it dropped all of it", async (store) => {
+  test("retention keeps a batch until it has dropped all of its events", async (store) => {
     const log = await store.isolate();
     await log.append(upTo(4).map((i) => draft("a", `${i}`, { id: `${i}` })));
     await log.configure(A, { events: 2 });
@@ -56,7 +56,7 @@ function rowTests(name: string, open: () => Promise<LogStore>, ignore: boolean) 
     assert.deepEqual(await rows(store, "seen"), []);
   });
 
-  test("retention deletes all of a life that ended", async (store) => {
+  test("retention deletes all rows of an epoch that has ended", async (store) => {
     const log = await store.isolate();
     await log.append([
       draft("a", "1", { id: "1" }),
@@ -97,7 +97,7 @@ function rowTests(name: string, open: () => Promise<LogStore>, ignore: boolean) 
     assert.deepEqual(sequencesOf(await readEvents(log, A)), [1, 2, 3]);
   });
 
-  test("chunks whose event never came are deleted after an hour", async (store) => {
+  test("chunks whose event was never committed are deleted after an hour", async (store) => {
     let time = Date.UTC(2026, 0, 1);
     const kv = failingKv(store.kv, (commit) => isOfEvents(commit) ? "disk is full" : undefined);
     const broken = await store.isolate({ kv, now: () => time });
@@ -118,7 +118,7 @@ function rowTests(name: string, open: () => Promise<LogStore>, ignore: boolean) 
   });
 }
 
-Deno.test("append() refuses when too many wait, and goes on when they are stored", async () => {
+Deno.test("append() refuses while too many events wait, and accepts once they are stored", async () => {
   await using store = await openEmbedded();
   const gate = Promise.withResolvers<void>();
   const log = await store.isolate({ kv: failingKv(store.kv, () => undefined, gate.promise) });
@@ -131,7 +131,7 @@ Deno.test("append() refuses when too many wait, and goes on when they are stored
   assert.equal(channels.reduce((sum, { last }) => sum + last, 0), 10_002);
 });
 
-Deno.test("append() refuses when too many bytes wait", async () => {
+Deno.test("append() refuses while too many bytes wait", async () => {
   await using store = await openEmbedded();
   const gate = Promise.withResolvers<void>();
   const kv = failingKv(store.kv, () => "disk is full", gate.promise);
@@ -147,7 +147,7 @@ Deno.test("append() refuses when too many bytes wait", async () => {
   await assert.rejects(log.append([draft("a", "1")]), problem("storage_full"));
 });
 
-Deno.test("append() says what is wrong with the store at once, where waiting won't help", async () => {
+Deno.test("append() reports an error of the store at once if waiting cannot help", async () => {
   await using store = await openEmbedded();
   let fault = "database or disk is full";
   const log = await store.isolate({ kv: failingKv(store.kv, () => fault) });
@@ -158,7 +158,7 @@ Deno.test("append() says what is wrong with the store at once, where waiting won
   await assert.rejects(log.append([draft("a", "1")]), problem("internal"));
 });
 
-Deno.test("append() says that the outcome is unknown where an earlier try may have arrived", async () => {
+Deno.test("append() reports an unknown outcome if an earlier attempt may have arrived", async () => {
   await using store = await openEmbedded();
   const faults = ["connection reset", "database or disk is full"];
   const log = await store.isolate({
@@ -168,7 +168,7 @@ Deno.test("append() says that the outcome is unknown where an earlier try may ha
   await assert.rejects(log.append([draft("a", "1")]), problem("commit_unknown"));
 });
 
-Deno.test("append() refuses names that are too long together for one commit", async () => {
+Deno.test("append() refuses names that are together too long for one commit", async () => {
   await using store = await openEmbedded();
   const log = await store.isolate();
   const drafts = upTo(99).map((i) => draft(`${i} `.padEnd(256, "c"), "1", { id: "i".repeat(256) }));
@@ -178,7 +178,7 @@ Deno.test("append() refuses names that are too long together for one commit", as
   assert.equal((await log.channels(DEFAULT_TENANT, "", 100)).length, 99);
 });
 
-Deno.test("append() tries again while the store fails in passing, and stores once", async () => {
+Deno.test("append() retries while the store fails temporarily, and stores each event once", async () => {
   await using store = await openEmbedded();
   for (const when of ["before", "after"] as const) {
     let failures = 3;
@@ -198,7 +198,7 @@ Deno.test("append() tries again while the store fails in passing, and stores onc
   assert.deepEqual(await data("b"), ["before 2", "before 3", "after 2", "after 3"]);
 });
 
-Deno.test("append() gives up where others are always first, and says so", async () => {
+Deno.test("append() gives up as contended if other isolates always commit first", async () => {
   await using store = await openEmbedded();
   const other = await store.isolate();
   const kv = failingKv(store.kv, () => undefined, async () => {
@@ -219,7 +219,7 @@ Deno.test("append() to quiet channels does not wait for contended ones", async (
   const log = await store.isolate({ kv, random: () => 0.5 });
   await log.append([draft("b", "1")]);
   const [, , mine] = [
-    log.append([draft("b", "2")]), // under way while the others gather
+    log.append([draft("b", "2")]), // its commit is under way while the others are gathered
     log.append([draft("a", "1")]).then(() => "stored"),
     log.append([draft("b", "3")]).then(() => "stored"),
   ];
@@ -230,12 +230,12 @@ Deno.test("append() to quiet channels does not wait for contended ones", async (
   assert.equal((await readEvents(other, A)).at(-1)?.data, "1");
 });
 
-Deno.test("read() never gives a head beyond what it could have read", async () => {
+Deno.test("read() never returns a head beyond the events that it has read", async () => {
   await using store = await openEmbedded();
   const log = await store.isolate();
   await log.append([draft("a", "1")]);
   const { epoch } = (await log.head(A)) ?? assert.fail();
-  // A reader whose look at the events comes before an append, and its look at the head after it.
+  // This reader lists the events before an append, and gets the head after it.
   const kv = overridingKv(store.kv, {
     get: async (key: Deno.KvKey) => {
       await log.append([draft("a", "2")]);
@@ -250,7 +250,7 @@ Deno.test("read() never gives a head beyond what it could have read", async () =
   }
 });
 
-Deno.test("read() loads only the large events that it gives", async () => {
+Deno.test("read() loads only the large events that it returns", async () => {
   await using store = await openEmbedded();
   const log = await store.isolate();
   await log.append(upTo(30).map(() => draft("a", new Uint8Array(100_000))));
@@ -267,7 +267,7 @@ Deno.test("read() loads only the large events that it gives", async () => {
   assert.equal(chunks, 2);
 });
 
-Deno.test("close() ends while the store does not answer", async () => {
+Deno.test("close() resolves while the store does not answer", async () => {
   await using store = await openEmbedded();
   const gate = Promise.withResolvers<void>();
   const failed = Promise.withResolvers<void>();
@@ -280,25 +280,25 @@ Deno.test("close() ends while the store does not answer", async () => {
   const outcome = assert.rejects(append, problem("commit_unknown"));
   await log.close();
   await outcome;
-  // What the store answers after all starts nothing, such as a timer.
+  // The late answer must not start a timer: the sanitizer would find it.
   gate.resolve();
   await failed.promise;
 });
 
-Deno.test("close() waits for what is being read", async () => {
+Deno.test("close() waits for reads under way", async () => {
   await using store = await openEmbedded();
   const gate = Promise.withResolvers<Deno.KvEntryMaybe<unknown>>();
   const log = await store.isolate({ kv: overridingKv(store.kv, { get: () => gate.promise }) });
   const order: string[] = [];
   const read = log.head(A).then(() => order.push("read"));
   const closed = log.close().then(() => order.push("closed"));
-  await new Promise((resolve) => setTimeout(resolve)); // a turn, for what is not waited for
+  await new Promise((resolve) => setTimeout(resolve)); // a turn, in which an early close() would resolve
   gate.resolve({ key: ["a"], value: null, versionstamp: null });
   await Promise.all([read, closed]);
   assert.deepEqual(order, ["read", "closed"]);
 });
 
-/** The last parts of the keys under `prefix`. */
+/** Returns the last parts of the keys under `prefix`. */
 async function rows({ kv }: LogStore, prefix: string): Promise<readonly unknown[]> {
   const found: unknown[] = [];
   for await (const { key } of kv.list({ prefix: [prefix] })) found.push(key.at(-1));

@@ -27,7 +27,7 @@ export interface ContractOptions {
   readonly tooManyChannels: number;
 }
 
-/** What {@link Log} promises, over a store that `open` makes. */
+/** Tests everything that {@link Log} promises, over the stores that `open` creates. */
 export function logContract(name: string, open: () => Promise<LogStore>, options: ContractOptions) {
   const { ignore } = options;
 
@@ -80,7 +80,7 @@ export function logContract(name: string, open: () => Promise<LogStore>, options
   });
 
   test(
-    "append() keeps the order of its calls where another isolate moved one of their channels",
+    "append() keeps the order of its calls when another isolate has moved one of their channels",
     async (store) => {
       const log = await store.isolate();
       const other = await store.isolate();
@@ -103,7 +103,7 @@ export function logContract(name: string, open: () => Promise<LogStore>, options
   );
 
   testLog(
-    "append() answers in the order given, with the offset as id where none was",
+    "append() returns results in the order of the drafts, with the offset as the default id",
     async (log) => {
       const [b, a, c] = await log.append([
         draft("b", "1", { id: "mine" }),
@@ -119,11 +119,11 @@ export function logContract(name: string, open: () => Promise<LogStore>, options
     },
   );
 
-  testLog("append() of nothing answers nothing", async (log) => {
+  testLog("append() of no drafts returns no results", async (log) => {
     assert.deepEqual(await log.append([]), []);
   });
 
-  testLog("append() keeps all that an event has", async (log, clock) => {
+  testLog("append() keeps all fields of an event", async (log, clock) => {
     await log.append([
       draft("a", "é\u2028\0\n😀", {
         id: "id 😀",
@@ -182,7 +182,7 @@ export function logContract(name: string, open: () => Promise<LogStore>, options
 
   // --- repeated ids ---
 
-  testLog("append() answers a repeated id with the first offset", async (log) => {
+  testLog("append() returns the first offset for a repeated id", async (log) => {
     const [first] = await log.append([draft("a", "1", { id: "x", ttlMs: 1_000 })]);
     await log.append([draft("a", "2")]);
     const [again] = await log.append([draft("a", "1", { id: "x" })]);
@@ -234,7 +234,7 @@ export function logContract(name: string, open: () => Promise<LogStore>, options
 
   testLog("append() knows an id that is repeated within a group of calls", async (log) => {
     const answers = await Promise.allSettled([
-      log.append([draft("a", "0")]), // under way while the others gather
+      log.append([draft("a", "0")]), // its commit is under way while the others are gathered
       log.append([draft("a", "1", { id: "x" })]),
       log.append([draft("a", "1", { id: "x" })]),
       log.append([draft("a", "2", { id: "x" }), draft("b", "2")]),
@@ -251,7 +251,7 @@ export function logContract(name: string, open: () => Promise<LogStore>, options
     assert.equal(await log.head(B), undefined);
   });
 
-  testLog("append() takes an id again once retention dropped its event", async (log) => {
+  testLog("append() accepts an id again after retention has dropped its event", async (log) => {
     await log.configure(A, { events: 1 });
     await log.append([draft("a", "1", { id: "x" }), draft("a", "2")]);
     await log.retain();
@@ -259,12 +259,12 @@ export function logContract(name: string, open: () => Promise<LogStore>, options
     assert.equal(again?.duplicate, false);
     const [third] = await log.append([draft("a", "other", { id: "x" })]);
     assert.deepEqual(third, { offset: again?.offset, id: "x", duplicate: true });
-    await log.retain(); // sweeps the first, and must leave the second its id
+    await log.retain(); // deletes the first event, but not the id of the second
     const [fourth] = await log.append([draft("a", "other", { id: "x" })]);
     assert.deepEqual(fourth, { offset: again?.offset, id: "x", duplicate: true });
   });
 
-  testLog("append() takes an id again once the channel was deleted", async (log) => {
+  testLog("append() accepts an id again after the channel was deleted", async (log) => {
     await log.append([draft("a", "1", { id: "x" })]);
     await log.delete(A);
     const [again] = await log.append([draft("a", "other", { id: "x" })]);
@@ -314,7 +314,7 @@ export function logContract(name: string, open: () => Promise<LogStore>, options
     assert.deepEqual(dataOf(await readEvents(log, A)), pieces);
   });
 
-  testLog("append() stores a call larger than one atomic of the store", async (log) => {
+  testLog("append() stores a call that is larger than one commit of the store", async (log) => {
     const sizes = [3 * MiB / 4, 10, 300_000, 4_096, 4_097, 200_000, 65_536, 0];
     const data = sizes.map((size, i) => i % 2 === 0 ? "é".repeat(size / 2) : new Uint8Array(size));
     const drafts = data.map((value, i) => draft(i % 3 === 0 ? "b" : "a", value));
@@ -329,7 +329,7 @@ export function logContract(name: string, open: () => Promise<LogStore>, options
     }
   });
 
-  testLog("append() stores a hundred events with the longest of names", async (log) => {
+  testLog("append() stores a hundred events with the longest names", async (log) => {
     const long = (i: number) => `${i} `.padEnd(252, "n") + "😀";
     const count = 9;
     const channels = upTo(count).map((i) => `${i} `.padEnd(252, "c") + "😀");
@@ -349,7 +349,7 @@ export function logContract(name: string, open: () => Promise<LogStore>, options
     assert.equal(head.last, 2 * Math.floor(100 / count));
   });
 
-  testLog("append() stores many small events with the longest of names at once", async (log) => {
+  testLog("append() stores many small events with the longest names at once", async (log) => {
     const long = (i: number) => `${i} `.padEnd(252, "n") + "😀";
     const channel = "€".repeat(85);
     const drafts = upTo(800).map((i) =>
@@ -364,22 +364,27 @@ export function logContract(name: string, open: () => Promise<LogStore>, options
 
   // --- read ---
 
-  testLog("read() begins after any position, and gives about as many as asked", async (log) => {
-    for (const size of [1, 5, 2, 12, 30]) {
-      await log.append(upTo(size).map((i) => draft("a", `${i}`)));
-    }
-    const { epoch } = await headOf(log);
-    const places = [0, ...upTo(50)].flatMap((after) => [1, 7, 100].map((limit) => [after, limit]));
-    await Promise.all(places.map(async ([after = 0, limit = 0]) => {
-      const { runs, head } = await log.read(A, { epoch, sequence: after }, limit);
-      const expected = upTo(50).slice(after, after + limit);
-      assert.deepEqual(sequencesOf(eventsOf(runs)), expected);
-      assert.ok(runs.every((run) => run.gap === undefined && run.epoch === epoch));
-      assert.equal(head?.last, 50);
-    }));
-  });
+  testLog(
+    "read() begins after any position, and returns about as many events as asked",
+    async (log) => {
+      for (const size of [1, 5, 2, 12, 30]) {
+        await log.append(upTo(size).map((i) => draft("a", `${i}`)));
+      }
+      const { epoch } = await headOf(log);
+      const places = [0, ...upTo(50)].flatMap((after) =>
+        [1, 7, 100].map((limit) => [after, limit])
+      );
+      await Promise.all(places.map(async ([after = 0, limit = 0]) => {
+        const { runs, head } = await log.read(A, { epoch, sequence: after }, limit);
+        const expected = upTo(50).slice(after, after + limit);
+        assert.deepEqual(sequencesOf(eventsOf(runs)), expected);
+        assert.ok(runs.every((run) => run.gap === undefined && run.epoch === epoch));
+        assert.equal(head?.last, 50);
+      }));
+    },
+  );
 
-  testLog("read() brings at least one event, and few of them if they are large", async (log) => {
+  testLog("read() returns at least one event, and only a few large ones", async (log) => {
     const large = new Uint8Array(500_000);
     await log.append(upTo(4).map(() => draft("a", large)));
     const { runs } = await log.read(A, ORIGIN, 100);
@@ -387,7 +392,7 @@ export function logContract(name: string, open: () => Promise<LogStore>, options
     assert.deepEqual(sequencesOf(await readEvents(log, A)), upTo(4));
   });
 
-  testLog("read() of a channel that isn't there brings nothing and no head", async (log) => {
+  testLog("read() of a channel that does not exist returns no events and no head", async (log) => {
     assert.deepEqual(await log.read(A, ORIGIN, 10), { runs: [], head: undefined });
     assert.equal(await log.head(A), undefined);
   });
@@ -401,7 +406,7 @@ export function logContract(name: string, open: () => Promise<LogStore>, options
     assert.equal(elsewhere.runs[0]?.gap, undefined);
   });
 
-  testLog("read() says what retention dropped before it", async (log) => {
+  testLog("read() returns a gap for events that retention has dropped", async (log) => {
     await log.configure(A, { events: 2 });
     await log.append(upTo(5).map((i) => draft("a", `${i}`)));
     await log.retain();
@@ -425,7 +430,7 @@ export function logContract(name: string, open: () => Promise<LogStore>, options
     assert.equal(fromOrigin[0]?.gap?.lost, 3);
   });
 
-  testLog("read() says a gap once where everything was dropped", async (log, clock) => {
+  testLog("read() returns one gap if all events were dropped", async (log, clock) => {
     await log.configure(A, { age: 1_000 });
     await log.append(upTo(3).map((i) => draft("a", `${i}`)));
     clock.advance(1_001);
@@ -446,7 +451,7 @@ export function logContract(name: string, open: () => Promise<LogStore>, options
     assert.deepEqual(sequencesOf(await readEvents(log, A, { epoch, sequence: 3 })), [4]);
   });
 
-  testLog("read() ahead of the log says so and begins anew", async (log) => {
+  testLog("read() from a position ahead of the log returns a gap and starts over", async (log) => {
     await log.append([draft("a", "1"), draft("a", "2")]);
     const { epoch } = await headOf(log);
     const { runs } = await log.read(A, { epoch, sequence: 3 }, 10);
@@ -459,26 +464,29 @@ export function logContract(name: string, open: () => Promise<LogStore>, options
     assert.deepEqual(sequencesOf(eventsOf(runs)), [1, 2]);
   });
 
-  testLog("read() of an earlier life says so and begins with the new one", async (log) => {
-    await log.append([draft("a", "1"), draft("a", "2")]);
-    const old = await headOf(log);
-    await log.delete(A);
-    await log.append([draft("a", "new")]);
-    const { epoch } = await headOf(log);
-    for (const sequence of [0, 1, 2, 9]) {
-      const { runs } = await log.read(A, { epoch: old.epoch, sequence }, 10);
-      assert.deepEqual(runs[0]?.gap, {
-        reason: "recreated",
-        requested: formatOffset(old.epoch, sequence),
-        firstAvailable: formatOffset(epoch, 1),
-        lost: null,
-      });
-      assert.deepEqual(dataOf(eventsOf(runs)), ["new"]);
-    }
-    assert.deepEqual(dataOf(eventsOf((await log.read(A, ORIGIN, 10)).runs)), ["new"]);
-  });
+  testLog(
+    "read() from an earlier epoch returns a gap and starts with the new epoch",
+    async (log) => {
+      await log.append([draft("a", "1"), draft("a", "2")]);
+      const old = await headOf(log);
+      await log.delete(A);
+      await log.append([draft("a", "new")]);
+      const { epoch } = await headOf(log);
+      for (const sequence of [0, 1, 2, 9]) {
+        const { runs } = await log.read(A, { epoch: old.epoch, sequence }, 10);
+        assert.deepEqual(runs[0]?.gap, {
+          reason: "recreated",
+          requested: formatOffset(old.epoch, sequence),
+          firstAvailable: formatOffset(epoch, 1),
+          lost: null,
+        });
+        assert.deepEqual(dataOf(eventsOf(runs)), ["new"]);
+      }
+      assert.deepEqual(dataOf(eventsOf((await log.read(A, ORIGIN, 10)).runs)), ["new"]);
+    },
+  );
 
-  testLog("read() of a deleted channel says so, and no head", async (log) => {
+  testLog("read() of a deleted channel returns a gap and no head", async (log) => {
     await log.append([draft("a", "1")]);
     const { epoch } = await headOf(log);
     await log.delete(A);
@@ -489,7 +497,7 @@ export function logContract(name: string, open: () => Promise<LogStore>, options
     assert.deepEqual((await log.read(A, ORIGIN, 10)).runs, []);
   });
 
-  test("read() finds what another isolate was told is stored", async (store) => {
+  test("read() finds the events that another isolate has stored", async (store) => {
     const [writer, reader] = [await store.isolate(), await store.isolate()];
     for (const i of upTo(20)) {
       await writer.append([draft("a", `${i}`)]);
@@ -501,7 +509,7 @@ export function logContract(name: string, open: () => Promise<LogStore>, options
 
   // --- time ---
 
-  testLog("an event past its time to live is a gap to readers", async (log, clock) => {
+  testLog("readers get a gap for an event that is past its time to live", async (log, clock) => {
     const ttl = 1_000;
     await log.append([
       draft("a", "1", { ttlMs: ttl }),
@@ -539,7 +547,7 @@ export function logContract(name: string, open: () => Promise<LogStore>, options
     clock.set(start + 3);
     await log.append([draft("a", "4")]);
     const events = await readEvents(log, A);
-    // The second's time to live counts from its time: at start + 3 it is still worth reading.
+    // The time to live of the second event starts at its own time, so at start + 3 it is still kept.
     assert.deepEqual(events.map(({ time }) => time - start), [0, 0, 5, 5]);
     assert.equal((await log.head(A))?.time, start + 5);
   });
@@ -547,7 +555,7 @@ export function logContract(name: string, open: () => Promise<LogStore>, options
   // --- delete, configure, channels ---
 
   testLog(
-    "delete() ends a life, and the next has a later epoch whatever the clock says",
+    "delete() ends an epoch, and the next epoch is later even if the clock goes backwards",
     async (log, clock) => {
       assert.equal(await log.delete(A), false);
       const epochs: string[] = [];
@@ -565,7 +573,7 @@ export function logContract(name: string, open: () => Promise<LogStore>, options
     },
   );
 
-  test("delete() in one isolate is seen by the appends of another", async (store) => {
+  test("appends notice that another isolate has deleted the channel", async (store) => {
     const [log, other] = [await store.isolate(), await store.isolate()];
     await log.append([draft("a", "1"), draft("a", "2")]);
     const before = await headOf(log);
@@ -577,7 +585,7 @@ export function logContract(name: string, open: () => Promise<LogStore>, options
     assert.deepEqual(dataOf(await readEvents(other, A)), ["new"]);
   });
 
-  testLog("configure() makes a channel and sets what it keeps", async (log, clock) => {
+  testLog("configure() creates a channel and sets its retention", async (log, clock) => {
     const head = await log.configure(A, { events: 3 });
     assert.deepEqual(head, await log.head(A));
     assert.deepEqual(head, {
@@ -597,7 +605,7 @@ export function logContract(name: string, open: () => Promise<LogStore>, options
     assert.deepEqual((await log.configure(A, {})).retention, {});
   });
 
-  testLog("channels() lists by name, page by page, without the deleted", async (log) => {
+  testLog("channels() lists by name, page by page, without deleted channels", async (log) => {
     const names = ["a", "a\u0020", "aa", "a:1", "b", "é", "😀", "z", "B", "a/2"];
     for (const name of names) await log.append([draft(name, "1")]);
     await log.append([draft("gone", "1")]);
@@ -685,7 +693,7 @@ export function logContract(name: string, open: () => Promise<LogStore>, options
     assert.equal((await headOf(log)).first, 6);
   });
 
-  testLog("retain() uses the log's defaults where a channel says nothing", async (log) => {
+  testLog("retain() uses the defaults for channels without retention of their own", async (log) => {
     await log.append(upTo(9).map((i) => draft("a", `${i}`)));
     await log.configure(B, { bytes: 1_000 });
     await log.append(upTo(9).map((i) => draft("b", `${i}`)));
@@ -737,7 +745,7 @@ export function logContract(name: string, open: () => Promise<LogStore>, options
 
   // --- listen ---
 
-  testLog("listen() brings this isolate's appends in order", async (log) => {
+  testLog("listen() delivers this isolate's appends in order", async (log) => {
     const recorder = new Recorder();
     using _listening = log.listen(A, recorder);
     await Promise.all(
@@ -755,7 +763,7 @@ export function logContract(name: string, open: () => Promise<LogStore>, options
     assert.throws(() => log.listen(A, recorder));
   });
 
-  testLog("listen() brings no event for a repeated id", async (log) => {
+  testLog("listen() delivers no event for a repeated id", async (log) => {
     const recorder = new Recorder();
     using _listening = log.listen(A, recorder);
     await log.append([draft("a", "1", { id: "x" })]);
@@ -764,7 +772,7 @@ export function logContract(name: string, open: () => Promise<LogStore>, options
     assert.deepEqual(sequencesOf(eventsOf(recorder.runs)), [1, 2]);
   });
 
-  testLog("listen() says nothing more once it is disposed", async (log) => {
+  testLog("listen() delivers nothing after it is disposed", async (log) => {
     const recorder = new Recorder();
     log.listen(A, recorder)[Symbol.dispose]();
     await log.append([draft("a", "1")]);
@@ -774,7 +782,7 @@ export function logContract(name: string, open: () => Promise<LogStore>, options
     assert.deepEqual(sequencesOf(eventsOf(recorder.runs)), [2]);
   });
 
-  test("listen() rings for what another isolate does", async (store) => {
+  test("listen() rings when another isolate changes the channel", async (store) => {
     const [log, other] = [await store.isolate(), await store.isolate()];
     const recorder = new Recorder();
     using _listening = log.listen(A, recorder);
@@ -799,7 +807,7 @@ export function logContract(name: string, open: () => Promise<LogStore>, options
     using stack = new DisposableStack();
     for (const [i, recorder] of recorders.entries()) {
       stack.use(log.listen(testChannelKey(`c${i}`), recorder));
-      // In between, so that listening starts while other channels ring already.
+      // In between, so that listening starts while other channels already ring.
       await other.append([draft(`c${i}`, "1")]);
     }
     await Promise.all(recorders.map((recorder) => recorder.until(() => recorder.changes > 0)));
@@ -810,7 +818,7 @@ export function logContract(name: string, open: () => Promise<LogStore>, options
     );
   });
 
-  test("listen() finds by and by what a dead doorbell missed", async (store) => {
+  test("listen() rings for what a failed doorbell has missed", async (store) => {
     const doorbell = {
       prepare() {},
       committed() {},
@@ -830,7 +838,7 @@ export function logContract(name: string, open: () => Promise<LogStore>, options
 
   // --- several isolates, and the end ---
 
-  test("appends of several isolates lose and repeat nothing", async (store) => {
+  test("appends of several isolates lose and repeat no event", async (store) => {
     const logs = [await store.isolate(), await store.isolate()];
     const channels = ["a", "b", "c"];
     const sent = new Map<string, string>(); // channel and data → offset

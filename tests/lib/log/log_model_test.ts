@@ -28,9 +28,9 @@ interface ModelEvent {
   readonly bytes: number;
 }
 
-/** A channel's life as plain arrays: event `i` has the sequence `i + 1`. */
-interface Life {
-  /** As the log says it with the first offset; unknown until then. */
+/** One epoch of a channel as plain arrays: event `i` has the sequence `i + 1`. */
+interface ModelChannel {
+  /** The epoch of the log's first offset; undefined until then. */
   epoch: Epoch | undefined;
   events: ModelEvent[];
   first: number;
@@ -58,7 +58,7 @@ const isolate = fc.nat(1);
 const nil = undefined;
 const plain = { noNullPrototype: true };
 
-/** Few ids and data, so that they repeat; few sizes, of which one needs chunks. */
+/** Few ids and data, so that they repeat; few sizes, one of which needs chunks. */
 const call: fc.Arbitrary<Call> = fc.array(
   fc.record({
     channel,
@@ -117,18 +117,18 @@ function dataOf(number: number): string {
   return number === 3 ? "€".repeat(25_000) : `"${"x".repeat(number * 5)}"`;
 }
 
-/** Does to the log and to plain arrays what the operations say, and compares after each. */
+/** Applies the operations to the log and to plain arrays, and compares both after each. */
 class Model {
   readonly #run: string;
   readonly #logs: readonly Log[];
   readonly #clock: FakeClock;
-  readonly #lives = new Map<Name, Life>();
-  /** Of each channel's last event, or of its creation: the next is not before it. */
+  readonly #models = new Map<Name, ModelChannel>();
+  /** The time of each channel's last event, or of its creation. The next event is not earlier. */
   readonly #times = new Map<Name, number>();
-  /** Positions that a reader may have kept, of this life and of earlier ones. */
+  /** Positions that a reader may have kept, of this epoch and of earlier ones. */
   readonly #kept = new Map<Name, Position[]>(CHANNELS.map((name) => [name, [ORIGIN]]));
 
-  /** @param run names the channels, so that no run meets what an earlier one left. */
+  /** @param run is part of the channels' names, so that runs do not share channels. */
   constructor(logs: readonly Log[], clock: FakeClock, run: string) {
     this.#run = run;
     this.#logs = logs;
@@ -143,19 +143,19 @@ class Model {
         return await this.#read(operation.channel, operation.from, operation.limit);
       case "configure":
         await this.#log(1).configure(this.#channelKey(operation.channel), operation.retention);
-        this.#life(operation.channel).retention = operation.retention;
+        this.#modelOf(operation.channel).retention = operation.retention;
         if (!this.#times.has(operation.channel)) {
           this.#times.set(operation.channel, this.#clock.now());
         }
         return;
       case "retain":
         await this.#log(0).retain();
-        for (const life of this.#lives.values()) this.#retain(life);
+        for (const model of this.#models.values()) this.#retain(model);
         return;
       case "delete": {
         const { channel } = operation;
         const isThere = await this.#log(operation.isolate).delete(this.#channelKey(channel));
-        assert.equal(isThere, this.#lives.delete(channel));
+        assert.equal(isThere, this.#models.delete(channel));
         if (isThere) this.#times.set(channel, this.#clock.now());
         return;
       }
@@ -164,28 +164,28 @@ class Model {
     }
   }
 
-  /** What holds after all: each channel reads as its array, from each position. */
+  /** Checks that each channel reads as its array from each position. */
   async check(): Promise<void> {
     for (const channel of CHANNELS) {
       for (const from of [0, 1, 4, 9]) await this.#read(channel, from, 1_000);
-      const life = this.#lives.get(channel);
+      const model = this.#models.get(channel);
       const head = await this.#log(0).head(this.#channelKey(channel));
-      assert.equal(head === undefined, life === undefined);
-      if (head === undefined || life === undefined) continue;
+      assert.equal(head === undefined, model === undefined);
+      if (head === undefined || model === undefined) continue;
       assert.deepEqual(
         { first: head.first, last: head.last, bytes: head.bytes, retention: head.retention },
         {
-          first: life.first,
-          last: life.events.length,
-          bytes: sumBytes(life.events.slice(life.first - 1)),
-          retention: life.retention,
+          first: model.first,
+          last: model.events.length,
+          bytes: sumBytes(model.events.slice(model.first - 1)),
+          retention: model.retention,
         },
       );
     }
     const channels = await this.#log(1).channels(DEFAULT_TENANT, "", 10);
     assert.deepEqual(
       channels.map(({ channel }) => channel),
-      [...this.#lives.keys()].toSorted().map((channel) => channel + this.#run),
+      [...this.#models.keys()].toSorted().map((channel) => channel + this.#run),
     );
   }
 
@@ -197,13 +197,14 @@ class Model {
     return this.#logs[isolate] ?? assert.fail();
   }
 
-  #life(name: Name): Life {
-    const life = this.#lives.get(name) ?? { epoch: undefined, events: [], first: 1, retention: {} };
-    this.#lives.set(name, life);
-    return life;
+  #modelOf(name: Name): ModelChannel {
+    const model = this.#models.get(name) ??
+      { epoch: undefined, events: [], first: 1, retention: {} };
+    this.#models.set(name, model);
+    return model;
   }
 
-  /** All calls at once: they go in groups, and still in order. */
+  /** Appends all calls at once: they are committed in groups, and in order. */
   async #append(log: Log, calls: readonly Call[]): Promise<void> {
     const answers = await Promise.allSettled(
       calls.map((call) =>
@@ -231,12 +232,12 @@ class Model {
     assert.equal(conflict, -1, "a conflict was stored");
     for (const [i, { channel, id, data, ttl }] of call.entries()) {
       const appended: AppendedEvent = answer.value[i] ?? assert.fail();
-      const life = this.#life(channel);
-      const repeated = this.#indexOf(life, id);
+      const model = this.#modelOf(channel);
+      const repeated = this.#indexOf(model, id);
       if (repeated === -1) {
         const time = Math.max(this.#clock.now(), this.#times.get(channel) ?? 0);
         this.#times.set(channel, time);
-        life.events.push({
+        model.events.push({
           data: dataOf(data),
           id: id === undefined ? undefined : `id ${id}`,
           time,
@@ -245,22 +246,22 @@ class Model {
         });
       }
       const { epoch, sequence } = parseOffset(appended.offset);
-      life.epoch ??= epoch;
-      assert.equal(epoch, life.epoch);
-      assert.equal(sequence, (repeated === -1 ? life.events.length - 1 : repeated) + 1);
+      model.epoch ??= epoch;
+      assert.equal(epoch, model.epoch);
+      assert.equal(sequence, (repeated === -1 ? model.events.length - 1 : repeated) + 1);
       assert.equal(appended.duplicate, repeated !== -1);
       assert.equal(appended.id, id === undefined ? appended.offset : `id ${id}`);
       this.#kept.get(channel)?.push({ epoch, sequence }, { epoch, sequence: sequence + 3 });
     }
   }
 
-  /** Index of the call's first event whose id has other data already; -1: of none. */
+  /** Returns the index of the call's first event whose id has different data; -1 if there is none. */
   #conflictOf(call: Call): number {
     const inCall = new Map<string, number>();
     return call.findIndex(({ channel, id, data }) => {
       if (id === undefined) return false;
-      const life = this.#lives.get(channel);
-      const stored = life === undefined ? undefined : life.events[this.#indexOf(life, id)]?.data;
+      const model = this.#models.get(channel);
+      const stored = model === undefined ? undefined : model.events[this.#indexOf(model, id)]?.data;
       const key = `${channel} ${id}`;
       const earlier = inCall.get(key);
       inCall.set(key, earlier ?? data);
@@ -269,20 +270,20 @@ class Model {
     });
   }
 
-  /** Of the kept event with this id. */
-  #indexOf(life: Life, id: number | undefined): number {
+  /** Returns the index of the kept event with this id; -1 if there is none. */
+  #indexOf(model: ModelChannel, id: number | undefined): number {
     if (id === undefined) return -1;
-    return life.events.findIndex((event, i) => i >= life.first - 1 && event.id === `id ${id}`);
+    return model.events.findIndex((event, i) => i >= model.first - 1 && event.id === `id ${id}`);
   }
 
-  #retain(life: Life): void {
-    const { age, events, bytes } = { ...KEEP_ALL, ...life.retention };
+  #retain(model: ModelChannel): void {
+    const { age, events, bytes } = { ...KEEP_ALL, ...model.retention };
     const isKept = (sequence: number) => {
-      const kept = life.events.slice(sequence - 1);
+      const kept = model.events.slice(sequence - 1);
       return kept.length <= events && sumBytes(kept) <= bytes &&
         (kept[0]?.time ?? Infinity) >= this.#clock.now() - age;
     };
-    while (life.first <= life.events.length && !isKept(life.first)) life.first++;
+    while (model.first <= model.events.length && !isKept(model.first)) model.first++;
   }
 
   async #read(channel: Name, from: number, limit: number): Promise<void> {
@@ -290,25 +291,25 @@ class Model {
     const after = kept[from % kept.length] ?? ORIGIN;
     const log = this.#log(from % 2);
     const runs = await readRuns(log, this.#channelKey(channel), after, limit);
-    const life = this.#lives.get(channel);
-    if (life === undefined) {
+    const model = this.#models.get(channel);
+    if (model === undefined) {
       assert.deepEqual(runs.flatMap(({ events }) => events), []);
       return;
     }
-    for (const run of runs) life.epoch ??= run.epoch;
-    const epoch = life.epoch ?? NO_EPOCH;
-    assert.deepEqual(joinGaps(itemsOf(runs)), this.#expected(life, epoch, after));
+    for (const run of runs) model.epoch ??= run.epoch;
+    const epoch = model.epoch ?? NO_EPOCH;
+    assert.deepEqual(joinGaps(itemsOf(runs)), this.#expected(model, epoch, after));
     let at = after;
     for (const run of runs) {
       assert.ok(run.gap !== undefined || (run.epoch === at.epoch || at.epoch === NO_EPOCH));
       assert.ok(run.gap !== undefined || run.after === at.sequence, "a hole that no gap says");
       at = { epoch: run.epoch, sequence: run.last };
     }
-    if (runs.length > 0) assert.equal(at.sequence, life.events.length);
+    if (runs.length > 0) assert.equal(at.sequence, model.events.length);
   }
 
-  #expected(life: Life, epoch: Epoch, after: Position): readonly Told[] {
-    const items: Told[] = [];
+  #expected(model: ModelChannel, epoch: Epoch, after: Position): readonly ReadItem[] {
+    const items: ReadItem[] = [];
     const sequence = after.epoch === NO_EPOCH ? 0 : after.sequence;
     const requested = formatOffset(after.epoch, after.sequence);
     let at = sequence;
@@ -317,20 +318,20 @@ class Model {
       | undefined;
     if (after.epoch !== epoch && after.epoch !== NO_EPOCH) {
       gap = { reason: "recreated", requested, lost: null };
-    } else if (sequence > life.events.length) {
+    } else if (sequence > model.events.length) {
       gap = { reason: "ahead", requested, lost: null };
-    } else if (sequence < life.first - 1) {
-      gap = { reason: "expired", requested, lost: life.first - 1 - sequence };
+    } else if (sequence < model.first - 1) {
+      gap = { reason: "expired", requested, lost: model.first - 1 - sequence };
     }
-    if (gap !== undefined) at = life.first - 1;
+    if (gap !== undefined) at = model.first - 1;
     const flush = () => {
       if (gap === undefined) return;
       const { reason, requested, lost } = gap;
       items.push({ reason, requested, firstAvailable: formatOffset(epoch, at + 1), lost });
       gap = undefined;
     };
-    for (; at < life.events.length; at++) {
-      const event = life.events[at] ?? assert.fail();
+    for (; at < model.events.length; at++) {
+      const event = model.events[at] ?? assert.fail();
       if ((event.expiresAt ?? Infinity) <= this.#clock.now()) {
         gap ??= { reason: "expired", requested: formatOffset(epoch, at), lost: 0 };
         if (gap.lost !== null) gap.lost++;
@@ -353,31 +354,31 @@ function pick({ data, id, time, expiresAt }: {
   return { data, id, time, expiresAt };
 }
 
-type Told = Gap | (ReturnType<typeof pick> & { readonly sequence: number });
+type ReadItem = Gap | (ReturnType<typeof pick> & { readonly sequence: number });
 
-/** A page ends by count or by bytes, so that one gap may come in pieces: here it is whole again. */
-function joinGaps(items: readonly Item[]): readonly Told[] {
-  const told: Told[] = [];
+/** Joins gaps that follow each other: a page may end within one, by its count or by its bytes. */
+function joinGaps(items: readonly Item[]): readonly ReadItem[] {
+  const joined: ReadItem[] = [];
   let last: Gap | undefined;
   for (const item of items) {
     if ("event" in item) {
-      told.push({ sequence: item.event.sequence, ...pick(item.event) });
+      joined.push({ sequence: item.event.sequence, ...pick(item.event) });
       last = undefined;
       continue;
     }
     const { gap } = item;
     if (last !== undefined) {
       assert.deepEqual([gap.reason, gap.requested], ["expired", before(last.firstAvailable)]);
-      told.pop();
+      joined.pop();
     }
     last = last === undefined ? gap : {
       ...last,
       firstAvailable: gap.firstAvailable,
       lost: last.lost === null || gap.lost === null ? null : last.lost + gap.lost,
     };
-    told.push(last);
+    joined.push(last);
   }
-  return told;
+  return joined;
 }
 
 function before(offset: string): string {
@@ -390,7 +391,7 @@ function sumBytes(events: readonly ModelEvent[]): number {
 }
 
 for (const { name, ignore, open } of STORES) {
-  Deno.test(`the log does what an array would, whatever is done to it (${name})`, {
+  Deno.test(`the log does what an array does, for any operations (${name})`, {
     ignore,
   }, async () => {
     await using store = await open();

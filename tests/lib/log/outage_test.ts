@@ -45,7 +45,7 @@ Deno.test(
     const publishers = upTo(24).map(publish);
     for (const kill of upTo(12)) {
       await progress.reaches(progress.count + 100);
-      // Each time at another moment of a commit: some die before it stands, some after.
+      // Each time at a different moment: some servers die before they have committed, some after.
       await new Promise((resolve) => setTimeout(resolve, kill % 6));
       await server.kill();
       await server.start();
@@ -66,19 +66,19 @@ Deno.test(
       assert.ok(runs.every(({ gap }) => gap === undefined));
       for (const { data, epoch, sequence } of events) {
         const key = `${channel} ${data}`;
-        assert.ok(!stored.has(key), `${key.slice(0, 30)} is there twice`);
+        assert.ok(!stored.has(key), `${key.slice(0, 30)} is stored twice`);
         stored.set(key, formatOffset(epoch, sequence));
       }
     }
     for (const [key, offset] of acknowledged) {
       assert.equal(stored.get(key), offset, `${key.slice(0, 30)} was acknowledged`);
     }
-    // What was neither acknowledged nor refused would have hung, and all else is nobody's.
+    // Every stored event was acknowledged or is one of a refused append.
     assert.ok(stored.size - acknowledged.size <= refused.length * CHANNELS.length);
   },
 );
 
-Deno.test("while the store is away its users are told so in seconds, and then it goes on", {
+Deno.test("an outage of the store is reported within seconds, and the log recovers after it", {
   ignore,
 }, async () => {
   await using server = await Denokv.start();
@@ -99,7 +99,7 @@ Deno.test("while the store is away its users are told so in seconds, and then it
     assert.rejects(log.configure(A, {}), problem("storage_unavailable")),
   ]);
   const took = performance.now() - start;
-  assert.ok(took < 15_000, `it took ${took} ms`);
+  assert.ok(took < 15_000, `took ${took} ms`);
   await other.close();
   assert.ok(performance.now() - start < 30_000, "a log closes without its store");
   await server.start();
@@ -110,12 +110,12 @@ Deno.test("while the store is away its users are told so in seconds, and then it
   await recorder.until(() => recorder.changes > changes);
   const data = (await readRuns(log, A)).flatMap(({ events }) => events).map(({ data }) => data);
   assert.equal(data[0], "before");
-  assert.ok(!data.includes("2"), "what was refused for sure is not there");
+  assert.ok(!data.includes("2"), "an event that was refused is not stored");
   assert.equal(data.at(-1), "rung");
   assert.equal(new Set(data).size, data.length);
 });
 
-/** The client of KV Connect takes its time to find that the server is back. */
+/** The client of KV Connect needs some time to notice that the server is back. */
 async function appendUntilStored(log: Log): Promise<void> {
   for (let i = 0;; i++) {
     try {
@@ -127,7 +127,7 @@ async function appendUntilStored(log: Log): Promise<void> {
   }
 }
 
-/** Counts, and lets a test wait for a count. */
+/** A counter for which a test can wait. */
 class Progress {
   count = 0;
   #goal = Infinity;

@@ -22,7 +22,7 @@ import type { LogEvent } from "../../../lib/shared/event.ts";
 const NOW = Date.UTC(2026, 0, 1);
 const COMMIT = "abcdef019007199254740991";
 
-/** Names of all widths, up to the 256 bytes that they may have. */
+/** Names with characters of all widths, up to their limit of 256 bytes. */
 const name = fc.oneof(
   fc.string({ minLength: 1, maxLength: 20 }),
   fc.constantFrom(
@@ -35,7 +35,7 @@ const name = fc.oneof(
 );
 const optional = <T>(arbitrary: fc.Arbitrary<T>) => fc.option(arbitrary, { nil: undefined });
 
-/** Data as large as a batch takes it, one byte or two a character, and all that is smaller. */
+/** Data up to the size that a batch takes, with one or two bytes per character. */
 const text = fc.tuple(
   fc.constantFrom("x", "é", "€", "😀", `${"x".repeat(99)}€`, "\0", "\ud800"),
   fc.oneof(fc.nat(20), fc.nat(500), fc.nat(MAX_INLINE_BYTES)),
@@ -64,7 +64,7 @@ const packed = fc.record({
 
 const events = fc.array(packed, { minLength: 1, maxLength: 60 }).map((all) =>
   all.map(({ stored, id, type, time, contentType, key, expiresAt }, i): PackedEvent => {
-    const data = isBlobRef(stored) ? stored.blob : stored; // stands for what the blob holds
+    const data = isBlobRef(stored) ? stored.blob : stored; // the blob's id stands for its data
     return {
       stored,
       bytes: dataBytes(stored),
@@ -73,7 +73,7 @@ const events = fc.array(packed, { minLength: 1, maxLength: 60 }).map((all) =>
   })
 );
 
-Deno.test("every batch fits into a value of the store and brings its events back", () => {
+Deno.test("every batch fits into a value of the store, and can be unpacked", () => {
   fc.assert(
     fc.property(events, fc.nat(1e9), (events, startBytes) => {
       check(packBatches(COMMIT, startBytes, events), events, startBytes);
@@ -82,7 +82,7 @@ Deno.test("every batch fits into a value of the store and brings its events back
   );
 });
 
-Deno.test("a batch of very many tiny events fits into a value of the store", () => {
+Deno.test("a batch of many tiny events fits into a value of the store", () => {
   for (const rest of [{}, { expiresAt: 8.64e15 }, { id: "1", key: "1" }, { type: "€" }]) {
     const events = Array.from({ length: 5_000 }, (_, i): PackedEvent => ({
       stored: "",
@@ -105,7 +105,7 @@ Deno.test("a batch of very many tiny events fits into a value of the store", () 
   }
 });
 
-Deno.test("narrowed() makes text that was cut from wider text narrow again, and changes nothing", () => {
+Deno.test("narrowed() narrows text that was cut from wider text, and changes no other data", () => {
   const cut = `😀${"x".repeat(50_000)}`.slice(2);
   assert.ok(serialize(cut).length > 100_000);
   assert.ok(serialize(narrowed(cut)).length < 50_100);
@@ -115,14 +115,14 @@ Deno.test("narrowed() makes text that was cut from wider text narrow again, and 
   }));
 });
 
-Deno.test("storedSize() is never below what the serialization takes", () => {
+Deno.test("storedSize() is never below the size of the serialization", () => {
   fc.assert(fc.property(fc.oneof(fc.string({ unit: "binary" }), text, bytes, blob), (data) => {
-    const value = narrowed(data); // as text comes from a decoder or a parser
+    const value = narrowed(data); // in the form in which decoders and parsers return text
     assert.ok(storedSize(value, dataBytes(value)) + 8 >= serialize(value).length);
   }));
 });
 
-Deno.test("chunks fit into values of the store and join to what was split", () => {
+Deno.test("chunks fit into values of the store, and can be joined again", () => {
   const large = fc.oneof(
     fc.nat(300_000).map((length) => new Uint8Array(length).map((_, i) => i)),
     fc.tuple(fc.constantFrom("x", "é", "€x", "😀", "\ufeff"), fc.nat(100_000))

@@ -4,12 +4,12 @@ import { draft, testChannelKey } from "../../support/drafts.ts";
 import { dataOf, readEvents } from "../../support/log_reading.ts";
 import { STORES } from "../../support/log_stores.ts";
 
-/** A row of its own for each test's run. */
+/** Returns the key of the row `name`. */
 function rowKey(name: string): Deno.KvKey {
   return ["row", name];
 }
 
-/** Sets the row to the event's offset, if the row is as `versionstamp` says. */
+/** Sets the row to the event's offset, if it has this versionstamp or, for null, does not exist. */
 function change(name: string, versionstamp: string | null): RowChange {
   const key = rowKey(name);
   return {
@@ -37,7 +37,7 @@ for (const { name, ignore, open } of STORES) {
     assert.deepEqual(dataOf(await readEvents(log, testChannelKey("a"))), ["1", "2"]);
   });
 
-  Deno.test(`an append whose rows have changed fails, and no other (${name})`, {
+  Deno.test(`only the append whose rows have changed fails (${name})`, {
     ignore,
   }, async () => {
     await using store = await open();
@@ -48,7 +48,7 @@ for (const { name, ignore, open } of STORES) {
     const answers = await Promise.allSettled(Array.from({ length: count }, (_, i) => {
       if (i % 5 === 0) return log.append([draft("a", `${i}`)]);
       const rows = isStale(i) ? change("taken", null) : change(`row ${i}`, null);
-      // All in one channel, and some in another too: a group is parted by channels.
+      // All in one channel, and some also in another: groups are split by channels.
       return log.append([draftWith(i % 3 === 0 ? "b" : "a", `${i}`, rows)]);
     }));
     const stale = answers.flatMap((answer, i) => answer.status === "rejected" ? [i] : []);
@@ -71,7 +71,7 @@ for (const { name, ignore, open } of STORES) {
   });
 
   Deno.test(
-    `appends of two isolates to the same rows: each change is one of one of them (${name})`,
+    `each change of a row that two isolates write is made by one of them (${name})`,
     {
       ignore,
     },
