@@ -1,17 +1,17 @@
-/** Bytes laid one after the other; a single part as it is. */
+/** Concatenates byte arrays. A single part is returned as it is, without a copy. */
 export function concat(parts: readonly Uint8Array[]): Uint8Array {
   const [only] = parts;
   if (only !== undefined && parts.length === 1) return only;
-  const whole = new Uint8Array(parts.reduce((length, part) => length + part.length, 0));
+  const bytes = new Uint8Array(parts.reduce((length, part) => length + part.length, 0));
   let at = 0;
   for (const part of parts) {
-    whole.set(part, at);
+    bytes.set(part, at);
     at += part.length;
   }
-  return whole;
+  return bytes;
 }
 
-/** Bytes of the units in which settings give sizes; none is bytes. */
+/** Bytes of each unit of size that settings may use. */
 export const SIZE_UNITS: Readonly<Record<string, number>> = {
   "": 1,
   B: 1,

@@ -11,27 +11,27 @@ import {
 import { Problem, quote } from "./problem.ts";
 
 /**
- * Where a subscription stands, as a client keeps it: the offset itself for one channel, a vector
- * for several. Opaque to clients, the same on every transport.
+ * A reader's positions as text: an offset for one channel, a vector for several. Opaque to clients
+ * and the same on every transport.
  */
 export type Cursor = string & { readonly __brand: "Cursor" };
 
-/** Channels under one cursor: they all stand in it. */
+/** Channels of one cursor, which has a position for each. */
 export const MAX_CURSOR_CHANNELS = 100;
 
-/** Where to start: after a cursor, at the first kept event, or behind the newest. */
+/** Where to start reading: after positions, at the first stored event, or after the newest. */
 export type After = "earliest" | "latest" | readonly Position[];
 
 /**
- * The vector's bytes: version 1 · 4 bytes of a hash of the sorted channel names · then for each
- * channel in that order the varints `epoch − previous epoch` (zigzag) and `sequence`; all as
- * unpadded base64url after a `v`. Channels made at about the same time cost a few bytes each.
+ * `v` and the vector's bytes in unpadded base64url: version 1; 4 bytes of a hash of the sorted
+ * channel names; for each channel in that order the varints `epoch − previous epoch` (zigzag) and
+ * `sequence`. Channels that were created at about the same time take a few bytes each.
  */
 const VECTOR = /^v[A-Za-z0-9_-]+$/;
 const VERSION = 1;
 const MAX_VECTOR_CHARS = 4096;
 
-/** The cursor for `positions`, which stand in the order of `channels` (sorted, without repeats). */
+/** Formats the positions of `channels`, which must be sorted and without repeats. */
 export function formatCursor(
   channels: readonly Channel[],
   positions: readonly Position[],
@@ -53,12 +53,12 @@ export function formatCursor(
 }
 
 /**
- * The positions that `text` holds for `channels` (sorted, without repeats).
+ * Parses the positions of `channels`, which must be sorted and without repeats.
  *
- * @throws {Problem} `bad_cursor`; `cursor_other_channels` where it was made for another list.
+ * @throws {Problem} `bad_cursor`; `cursor_other_channels` for the cursor of other channels.
  */
 export function parseCursor(text: string, channels: readonly Channel[]): readonly Position[] {
-  // An offset may begin with a "v" too, but 25 characters after it are no length of base64.
+  // An offset may start with "v" too, but base64 never has the 25 characters that follow.
   const isVector = VECTOR.test(text) && text.length <= MAX_VECTOR_CHARS && !isOffset(text);
   if (channels.length === 1) {
     if (isVector) throw otherChannels(text);
@@ -88,7 +88,11 @@ export function parseCursor(text: string, channels: readonly Channel[]): readonl
   return positions;
 }
 
-/** `after` as a client wrote it. @throws {Problem} as {@link parseCursor} */
+/**
+ * Parses the `after` of a client.
+ *
+ * @throws {Problem} as {@link parseCursor}.
+ */
 export function parseAfter(text: string, channels: readonly Channel[]): After {
   if (text === "earliest" || text === "latest") return text;
   return parseCursor(text, channels);
@@ -101,7 +105,7 @@ function timeEpoch(time: number): Epoch {
 }
 
 function malformed(text: string): Problem {
-  return new Problem("bad_cursor", `Cannot read ${quote(text)} as a cursor: it is damaged.`);
+  return new Problem("bad_cursor", `Cannot parse ${quote(text)} as a cursor: it is damaged.`);
 }
 
 function otherChannels(text: string): Problem {
@@ -109,11 +113,11 @@ function otherChannels(text: string): Problem {
     "cursor_other_channels",
     `The cursor ${
       quote(text)
-    } is of another list of channels: a cursor goes on only with the channels it was made for.`,
+    } belongs to other channels. Use a cursor with the channels that it was created for.`,
   );
 }
 
-/** FNV-1a over the names, each closed by a byte that no name has. */
+/** Returns a hash (FNV-1a) of the names, each followed by a byte that names don't contain. */
 function hashChannels(channels: readonly Channel[]): number[] {
   let hash = 0x811c9dc5;
   for (const channel of channels) {
@@ -132,7 +136,7 @@ function unzigzag(value: number): number {
   return value % 2 === 0 ? value / 2 : -(value + 1) / 2;
 }
 
-// Not by bit operators: they stop at 32 bits, and sequences go on to 53.
+// Bit operators have 32 bits, but sequences have 53.
 function pushVarint(bytes: number[], value: number): void {
   while (value >= 128) {
     bytes.push((value % 128) + 128);
@@ -158,6 +162,6 @@ function decodeBase64Url(text: string): Uint8Array | undefined {
     const binary = atob(text.replaceAll("-", "+").replaceAll("_", "/"));
     return Uint8Array.from(binary, (char) => char.charCodeAt(0));
   } catch {
-    return undefined; // the caller says what is wrong, with the cursor as it was sent
+    return undefined; // the caller throws, with the whole cursor
   }
 }

@@ -1,15 +1,13 @@
 import type { ChannelKey } from "./channel.ts";
 import { dataJson, formatTime } from "./event.ts";
 
-/**
- * Up to and including this many bytes of data is an ephemeral event. Met: memory and sockets that
- * fill with what no log holds back.
- */
+/** Bytes of data in an ephemeral event. Guards against memory and sockets filling up. */
 export const MAX_EPHEMERAL_BYTES = 16_384;
 
-/** What is delivered to who is there at the moment and kept nowhere. Milliseconds since 1970. */
+/** An event that is delivered to current subscribers and never stored. */
 export interface EphemeralEvent {
   readonly type: string;
+  /** Milliseconds since 1970. */
   readonly time: number;
   /** A JSON type or `text/*`. */
   readonly contentType: string;
@@ -17,17 +15,17 @@ export interface EphemeralEvent {
 }
 
 /**
- * Carries ephemeral events to the other isolates on the store: each once or not at all, in the order
- * of one sender mostly, and never to who began to receive noticeably later.
+ * Passes ephemeral events to the other isolates on the store. Each event arrives at most once, and
+ * never at those that subscribed noticeably later. Events of one isolate mostly keep their order.
  */
 export interface Relay {
   /** @throws {import("./problem.ts").Problem} `overloaded` */
   relay(channelKey: ChannelKey, event: EphemeralEvent): void;
-  /** Calls `onEvent` with what other isolates send to the channel. */
+  /** Calls `onEvent` with the events that other isolates relay for the channel. */
   subscribe(channelKey: ChannelKey, onEvent: (event: EphemeralEvent) => void): Disposable;
 }
 
-/** The members of an ephemeral event as JSON text, without the braces and on one line. */
+/** Formats the members of an ephemeral event as JSON, without braces and on one line. */
 export function ephemeralMembers(channelJson: string, event: EphemeralEvent): string {
   const { type, time, contentType } = event;
   return `"channel":${channelJson},"type":${JSON.stringify(type)},"time":"${

@@ -2,33 +2,33 @@ import type { Channel } from "./channel.ts";
 import { type Epoch, formatOffset, type Offset } from "./offset.ts";
 import { Problem, quote } from "./problem.ts";
 
-/** Up to and including this many bytes of data is an event. Met: one publish filling memory. */
+/** Bytes of data in an event. Guards against one publish filling the memory. */
 export const MAX_EVENT_BYTES = 1_048_576;
 
-/** Types, ids and keys stand in every frame and in keys of the store. */
+/** Bytes of a type, an id or a key. They are in every frame, and ids in keys of the store. */
 export const MAX_NAME_BYTES = 256;
 
-/** The type of an event that was published without one; what `EventSource.onmessage` gets. */
+/** The type of events that are published without one. `EventSource.onmessage` receives it. */
 export const DEFAULT_TYPE = "message";
 
 export const JSON_TYPE = "application/json";
 
-/** An event as the log keeps it. Time is in milliseconds since 1970. */
+/** An event as it is stored. Times are milliseconds since 1970. */
 export interface LogEvent {
-  /** 1, 2, 3 … dense within an epoch. */
+  /** 1, 2, 3 … without holes within an epoch. */
   readonly sequence: number;
-  /** As the publisher gave it; without one an event's id is its offset. */
+  /** The id that the producer chose. Without one the event's offset is its id. */
   readonly id: string | undefined;
   readonly type: string;
   readonly time: number;
   readonly contentType: string;
-  /** Text for JSON and `text/*`, exactly as published; else bytes. */
+  /** Text for JSON and `text/*`, exactly as published; otherwise bytes. */
   readonly data: string | Uint8Array;
   readonly key: string | undefined;
   readonly expiresAt: number | undefined;
 }
 
-/** Why events are missing from a stream, and how many (`null`: nobody can know). */
+/** Events that a reader can no longer get. `lost` is null if their number is unknown. */
 export interface Gap {
   readonly reason: "expired" | "recreated" | "ahead";
   readonly requested: Offset;
@@ -36,7 +36,7 @@ export interface Gap {
   readonly lost: number | null;
 }
 
-/** An event as clients get it, in JSON. */
+/** An event as clients receive it, in JSON. */
 export interface WireEvent {
   readonly channel: Channel;
   readonly offset: Offset;
@@ -45,7 +45,7 @@ export interface WireEvent {
   /** RFC 3339, UTC, milliseconds. */
   readonly time: string;
   readonly contentType: string;
-  /** The value for JSON types, a string for `text/*`, else base64. */
+  /** The value for JSON types, a string for `text/*`, otherwise base64. */
   readonly data: unknown;
   readonly encoding?: "base64";
   readonly key?: string;
@@ -61,8 +61,8 @@ export function isTextType(contentType: string): boolean {
 }
 
 /**
- * The members of a {@link WireEvent} as JSON text, without the braces and on one line: so a
- * transport can put its own members in front without building an object for each event.
+ * Formats the members of a {@link WireEvent} as JSON, without braces and on one line. A transport
+ * can put its own members in front without building an object for each event.
  */
 export function eventMembers(channelJson: string, epoch: Epoch, event: LogEvent): string {
   const offset = formatOffset(epoch, event.sequence);
@@ -80,26 +80,26 @@ export function eventMembers(channelJson: string, epoch: Epoch, event: LogEvent)
   return text;
 }
 
-/** The members of a gap notice as JSON text, without the braces. */
+/** Formats the members of a gap as JSON, without braces. */
 export function gapMembers(channelJson: string, gap: Gap): string {
   return `"channel":${channelJson},"reason":"${gap.reason}","requested":"${gap.requested}","firstAvailable":"${gap.firstAvailable}","lost":${gap.lost}`;
 }
 
-/** The data as text: itself where it is text, else base64. */
+/** Returns text data as it is, and other data in base64. */
 export function dataText(data: string | Uint8Array): string {
   return typeof data === "string" ? data : encodeBase64(data);
 }
 
-/** The data as JSON on one line: the value for JSON types, else a string. */
+/** Formats the data as JSON on one line: the value for JSON types, otherwise a string. */
 export function dataJson({ data, contentType }: Pick<LogEvent, "data" | "contentType">): string {
   if (typeof data === "string" && isJsonType(contentType)) {
-    // Line ends in JSON text are white space between tokens: strings hold them escaped.
+    // A line end in JSON text is white space between tokens, since strings escape theirs.
     return data.includes("\n") || data.includes("\r") ? data.replace(/[\r\n]+/g, " ") : data;
   }
   return JSON.stringify(dataText(data));
 }
 
-/** Standard base64 with padding (RFC 4648 §4). */
+/** Encodes bytes in standard base64 with padding (RFC 4648 §4). */
 export function encodeBase64(bytes: Uint8Array): string {
   let binary = "";
   for (let at = 0; at < bytes.length; at += 8192) {
@@ -111,7 +111,7 @@ export function encodeBase64(bytes: Uint8Array): string {
 let lastTime = NaN;
 let lastTimeText = "";
 
-/** RFC 3339. Events of one commit share their millisecond, so the last text is kept. */
+/** Formats milliseconds since 1970 as RFC 3339. Events of one commit share their time: it is cached. */
 export function formatTime(time: number): string {
   if (time !== lastTime) {
     lastTimeText = new Date(time).toISOString();
@@ -127,22 +127,22 @@ const CONTROL = /[\u0000-\u001f\u007f]/;
 /** @throws {Problem} `bad_event_type` */
 export function parseEventType(text: string): string {
   const fault = nameFault(text) ??
-    (text.startsWith("weir.") ? `types that start with "weir." are the system's own` : undefined);
-  if (fault !== undefined) throw nameProblem("bad_event_type", "an event type", text, fault);
+    (text.startsWith("weir.") ? `types that start with "weir." are reserved` : undefined);
+  if (fault !== undefined) throw nameProblem("bad_event_type", "type", text, fault);
   return text;
 }
 
 /** @throws {Problem} `bad_event_id` */
 export function parseEventId(text: string): string {
   const fault = nameFault(text);
-  if (fault !== undefined) throw nameProblem("bad_event_id", "an event id", text, fault);
+  if (fault !== undefined) throw nameProblem("bad_event_id", "id", text, fault);
   return text;
 }
 
 /** @throws {Problem} `bad_event_key` */
 export function parseEventKey(text: string): string {
   const fault = nameFault(text);
-  if (fault !== undefined) throw nameProblem("bad_event_key", "an event key", text, fault);
+  if (fault !== undefined) throw nameProblem("bad_event_key", "key", text, fault);
   return text;
 }
 
@@ -151,21 +151,21 @@ function nameFault(text: string): string | undefined {
   if (text.length > MAX_NAME_BYTES || utf8.encode(text).length > MAX_NAME_BYTES) {
     return "it is too long";
   }
-  if (CONTROL.test(text)) return "it has a control character";
-  if (!text.isWellFormed()) return "it is not well-formed Unicode";
+  if (CONTROL.test(text)) return "it contains a control character";
+  if (!text.isWellFormed()) return "it is not valid Unicode";
   return undefined;
 }
 
 function nameProblem(
   code: "bad_event_type" | "bad_event_id" | "bad_event_key",
-  what: string,
+  what: "type" | "id" | "key",
   text: string,
   fault: string,
 ): Problem {
   return new Problem(
     code,
-    `Cannot use ${
+    `Invalid event ${what} ${
       quote(text)
-    } as ${what}: ${fault}. It is 1–${MAX_NAME_BYTES} bytes of UTF-8 without control characters.`,
+    }: ${fault}. It must be 1–${MAX_NAME_BYTES} bytes of UTF-8 without control characters.`,
   );
 }

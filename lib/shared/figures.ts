@@ -1,53 +1,53 @@
 import type { Buckets } from "./histogram.ts";
 
-/** The type of the events of `$figures`; their data is a {@link Sample}. */
+/** The type of events in `$figures`, whose data is a {@link Sample}. */
 export const FIGURES_TYPE = "figures";
 
-/** Milliseconds between two samples of an isolate. */
+/** Time between two samples of an isolate. */
 export const SAMPLE_INTERVAL_MS = 1_000;
 
-/** What one isolate did in about a second, and how it stands at the end of it. */
+/** What one isolate did in about a second, and its state at the end. */
 export interface Sample {
-  /** Names the isolate from its start to its end. */
+  /** Identifies the isolate from its start to its end. */
   readonly isolate: string;
-  /** RFC 3339, UTC: when the isolate started. */
+  /** When the isolate started (RFC 3339, UTC). */
   readonly started: string;
-  /** RFC 3339, UTC: the end of the time that the sample is about. */
+  /** The end of the sampled time (RFC 3339, UTC). */
   readonly at: string;
-  /** How long that time is. All counts are of it; rates are counts by seconds. */
+  /** Length of the sampled time, which all counts are for. */
   readonly seconds: number;
 
-  /** Open at the end. Of long polls those that wait. */
+  /** Connections that are open at the end, and long polls that wait. */
   readonly connections: {
     readonly sse: number;
     readonly websocket: number;
     readonly longPoll: number;
   };
   /**
-   * At the end. `lag`: the most events that one of those that catch up has still to be given; full
-   * of what it has not taken, a slow client catches up too.
+   * Subscriptions at the end. `lag` is the number of events that the one furthest behind has not
+   * received. A slow client, whose buffers are full, is catching up too.
    */
   readonly subscriptions: {
     readonly live: number;
     readonly catchingUp: number;
     readonly lag: number;
   };
-  /** Requests and messages to publish, of whatever many events. */
+  /** Requests and messages that publish, each with one or more events. */
   readonly publishes: { readonly accepted: number; readonly refused: number };
-  /** Events that were stored: without repeats. */
+  /** Events that were stored, without repeats. */
   readonly events: number;
   /** Ephemeral events that were published. */
   readonly ephemeral: number;
-  /** Events that were given to subscribers, each counted once for each of them. */
+  /** Events that were delivered, counted once for each subscriber. */
   readonly deliveries: { readonly live: number; readonly caughtUp: number };
   readonly durations: {
-    /** From the log's being asked to its answer, of publishes. */
+    /** Appends to the log. */
     readonly publish: Buckets;
-    /** Of atomic commits of events. */
+    /** Commits of events to the store. */
     readonly commit: Buckets;
-    /** From when the isolate had an event to when it had been given to all who are live. */
+    /** From an event's arrival in the isolate to its delivery to all live subscriptions. */
     readonly delivery: Buckets;
-    /** By how much timers were late: how long the isolate was busy with something else. */
+    /** Lateness of timers, which shows how long the isolate was busy. */
     readonly eventLoop: Buckets;
   };
 }

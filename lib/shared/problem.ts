@@ -3,39 +3,39 @@ import { withoutSecrets } from "./secrets.ts";
 
 export type { ProblemCode };
 
-/** Characters of a sentence. Met: what was sent, given back in full and masked at a cost. */
-const MAX_DETAIL = 1_000;
+/** Characters of a detail. Guards against large input that is masked and sent back in full. */
+const MAX_DETAIL_CHARS = 1_000;
 
-/** What is left of a limit. */
+/** The state of a limit. */
 export interface Quota {
-  /** Which limit, such as `credential-publishes`. */
+  /** Names the limit, such as `credential-publishes`. */
   readonly policy: string;
-  /** What is allowed in a second, or of connections at once. */
+  /** What is allowed per second, or the number of open connections. */
   readonly limit: number;
   readonly remaining: number;
-  /** Milliseconds until there is room again; 0 if there is. */
+  /** Time until the limit has room again; 0 if it has. */
   readonly retryAfterMs: number;
 }
 
-/** The one error type that crosses Weir's boundaries: a stable code and a sentence for a person. */
+/** A refusal: a stable code, and a detail for people. Clients receive both. */
 export class Problem extends Error {
   override readonly name = "Problem";
 
-  /** Names the value that was refused and what is allowed. Never holds a payload or a secret. */
+  /** Says which value was refused and what is allowed. Never contains event data or a secret. */
   readonly detail: string;
 
   constructor(
     readonly code: ProblemCode,
     detail: string,
     options?: ErrorOptions & {
-      /** Where in a list of events the fault is, from 0. */
+      /** Index of the faulty event in a list of events. */
       readonly index?: number;
       /** The limit that was reached. */
       readonly quota?: Quota;
     },
   ) {
-    // Some sentences have a part of what was sent, such as the name of an unknown member.
-    const shown = withoutSecrets(detail.slice(0, MAX_DETAIL));
+    // Details may quote input, such as the name of an unknown member.
+    const shown = withoutSecrets(detail.slice(0, MAX_DETAIL_CHARS));
     super(`${code}: ${shown}`, options);
     this.detail = shown;
     this.index = options?.index;
@@ -47,10 +47,10 @@ export class Problem extends Error {
 }
 
 /**
- * `value` as it may stand in an error's sentence: quoted, control characters escaped, cut at 80,
- * and without what looks like a credential.
+ * Quotes input for an error's detail: control characters are escaped, more than 80 characters cut,
+ * and credentials masked.
  */
 export function quote(value: string): string {
-  const shown = withoutSecrets(value.slice(0, MAX_DETAIL));
+  const shown = withoutSecrets(value.slice(0, MAX_DETAIL_CHARS));
   return JSON.stringify(shown.length > 80 ? `${shown.slice(0, 80)}…` : shown);
 }

@@ -1,18 +1,18 @@
-/** Milliseconds: what is allowed in this time may also come at once. */
+/** The amount that is allowed in this time may also come at once. */
 const BURST_MS = 1_000;
-/** Milliseconds after which keys that are idle are dropped, about. */
+/** About how long idle keys are kept. */
 const GENERATION_MS = 1_000;
-/** Milliseconds that rounding may cost: the last of a burst is let through all the same. */
+/** Tolerates rounding errors, so that the last request of a burst is accepted. */
 const ROUNDING_MS = 1e-6;
 
-/** What became of a request for some of a limit. */
+/** The outcome of a request for a part of a limit. */
 export interface RateDecision {
   readonly ok: boolean;
-  /** What could be taken at once now. */
+  /** How much can be taken now. */
   readonly remaining: number;
   /**
-   * If refused, milliseconds until it would be let through; else until anything more would be, which
-   * is 0 but after a cost above the limit. Infinity where the limit is 0.
+   * After a refusal, the time until the request would be accepted; otherwise the time until any
+   * request would be, which is 0 unless the cost was above the limit. Infinity if the limit is 0.
    */
   readonly retryAfterMs: number;
 }
@@ -20,26 +20,25 @@ export interface RateDecision {
 const REFUSED: RateDecision = { ok: false, remaining: 0, retryAfterMs: Infinity };
 
 interface Bucket {
-  /** Milliseconds until, seen from `at`, nothing of what was taken counts any more. */
-  owed: number;
+  /** Time from `at` until the bucket is full again. */
+  owedMs: number;
   at: number;
 }
 
 export interface RateLimiterOptions {
-  /** Keys that are held at the most. @default 100_000 */
+  /** Maximum number of keys. @default 100_000 */
   readonly capacity?: number;
-  /** Milliseconds of a clock that never goes backwards. @default performance.now */
+  /** Returns milliseconds of a clock that never goes backwards. @default performance.now */
   readonly now?: () => number;
 }
 
 /**
- * Token buckets by key, each of which holds a second's worth (GCRA, ITU-T I.371: what is owed is a
- * time).
+ * Limits rates with a token bucket for each key, which holds the amount of one second (GCRA, ITU-T
+ * I.371: a debt is a time).
  *
- * A key that has its whole second's worth again is as one that never was, and is dropped: what is
- * held are the keys of about the last two seconds and those that still pay off. A key that pays off
- * is forgotten, and may take its second's worth anew, only where more than a quarter of `capacity`
- * do so at the same time.
+ * A key whose bucket is full again equals a new key and is dropped, so only the keys of about the
+ * last two seconds and those with a debt are kept. A key with a debt is dropped early only while
+ * more than a quarter of `capacity` have one.
  */
 export class RateLimiter {
   readonly #maxYoung: number;
@@ -53,55 +52,55 @@ export class RateLimiter {
     this.#now = now;
   }
 
-  /** Keys that are held. */
+  /** Number of keys. */
   get size(): number {
     return this.#young.size + this.#old.size;
   }
 
   /**
-   * Takes `cost` of the `perSecond` that `key` may take, or nothing at all. A cost above the limit
-   * is let through once the key is idle, and then keeps it waiting until it is paid off: one event
-   * of 1 MiB passes a limit of 64 KiB a second, and the next comes 16 s later.
+   * Takes `cost` of the `perSecond` that `key` may take, or nothing. A cost above the limit is
+   * accepted when the bucket is full, and leaves a debt: an event of 1 MiB passes a limit of 64 KiB
+   * per second, and the next one 16 s later.
    *
-   * @param perSecond may differ from one call to the next; 0 refuses everything.
+   * @param perSecond may differ between calls; 0 refuses everything.
    */
   take(key: string, perSecond: number, cost = 1, now: number = this.#now()): RateDecision {
     if (perSecond <= 0) return REFUSED;
     const bucket = this.#young.get(key) ?? this.#old.get(key);
-    const price = cost * BURST_MS / perSecond;
-    const owed = bucket === undefined ? 0 : owedAt(bucket, now);
-    const wait = owed + Math.min(price, BURST_MS) - BURST_MS;
-    if (wait > ROUNDING_MS) {
-      return { ok: false, remaining: amount(BURST_MS - owed, perSecond), retryAfterMs: wait };
+    const priceMs = cost * BURST_MS / perSecond;
+    const owedMs = bucket === undefined ? 0 : owedAt(bucket, now);
+    const waitMs = owedMs + Math.min(priceMs, BURST_MS) - BURST_MS;
+    if (waitMs > ROUNDING_MS) {
+      return { ok: false, remaining: amount(BURST_MS - owedMs, perSecond), retryAfterMs: waitMs };
     }
     if (bucket === undefined) {
-      this.#add(key, price, now);
+      this.#add(key, priceMs, now);
     } else {
-      bucket.owed = owed + price;
+      bucket.owedMs = owedMs + priceMs;
       bucket.at = now;
     }
-    const room = BURST_MS - owed - price;
-    return { ok: true, remaining: amount(room, perSecond), retryAfterMs: Math.max(0, -room) };
+    const roomMs = BURST_MS - owedMs - priceMs;
+    return { ok: true, remaining: amount(roomMs, perSecond), retryAfterMs: Math.max(0, -roomMs) };
   }
 
-  /** Gives back what {@link take} took, where it was not used after all. */
+  /** Gives back what {@link take} took and was not used. */
   refund(key: string, perSecond: number, cost = 1): void {
     const bucket = this.#young.get(key) ?? this.#old.get(key);
-    if (bucket !== undefined) bucket.owed -= cost * BURST_MS / perSecond;
+    if (bucket !== undefined) bucket.owedMs -= cost * BURST_MS / perSecond;
   }
 
-  #add(key: string, owed: number, now: number): void {
+  #add(key: string, owedMs: number, now: number): void {
     if (now >= this.#turnAt || this.#young.size >= this.#maxYoung) this.#turn(now);
-    this.#young.set(key, { owed, at: now });
+    this.#young.set(key, { owedMs, at: now });
   }
 
-  /** Drops the old keys, but for those that still pay off, and has the young ones be the old. */
+  /** Makes the young keys the old ones. Drops the old ones without a debt. */
   #turn(now: number): void {
     const kept = new Map<string, Bucket>();
-    // Half a generation: so the next turn is not due at once, however many pay off.
-    const most = this.#maxYoung >> 1;
+    // At most half a generation, so that the next turn is not due immediately.
+    const maxKept = this.#maxYoung >> 1;
     for (const [key, bucket] of this.#old) {
-      if (owedAt(bucket, now) > 0 && kept.size < most) kept.set(key, bucket);
+      if (owedAt(bucket, now) > 0 && kept.size < maxKept) kept.set(key, bucket);
     }
     this.#old = this.#young;
     this.#young = kept;
@@ -109,12 +108,12 @@ export class RateLimiter {
   }
 }
 
-function owedAt({ owed, at }: Bucket, now: number): number {
-  return Math.max(0, owed - (now - at));
+function owedAt({ owedMs, at }: Bucket, now: number): number {
+  return Math.max(0, owedMs - (now - at));
 }
 
-/** What may be taken in so many ms of the burst. */
-function amount(ms: number, perSecond: number): number {
-  const whole = Math.floor(((ms + ROUNDING_MS) * perSecond) / BURST_MS);
+/** Returns the whole amount that `roomMs` of the burst allows. */
+function amount(roomMs: number, perSecond: number): number {
+  const whole = Math.floor(((roomMs + ROUNDING_MS) * perSecond) / BURST_MS);
   return Math.min(perSecond, Math.max(0, whole));
 }

@@ -1,22 +1,23 @@
-/** What stands in a secret's place. */
+/** Replaces a secret. */
 const MASK = "[secret]";
 
-/** All characters that tokens, keys and tickets have. */
+/** The characters of tokens, API keys and tickets. */
 const WORD = /[\w.-]+/g;
-/** An API key with more than its id, or a ticket; also one that was cut. */
+/** An API key with more than its id, also if it was cut. */
 const KEY = /weir_[0-9A-Za-z]{13}/;
+/** A ticket, also if it was cut. */
 const TICKET = /wt_[0-9A-Za-z]{8}/;
-/** Whole words that Weir hands out as cursors (offsets, vectors), whatever their characters spell. */
+/** Offsets and vector cursors, which may contain the characters of a key or ticket by chance. */
 const CURSOR = /^(?:[0-9a-z]{9}_[0-9]{16}|vA[Q-Za-f][\w-]*)$/;
 
-/** Whether somewhere in `text` stands what looks like a token, an API key or a ticket. */
+/** Returns whether `text` contains a token, an API key or a ticket. */
 export function hasSecret(text: string): boolean {
   return withoutSecrets(text) !== text;
 }
 
 /**
- * `text` without tokens, API keys and tickets, also those that were cut, for where people or logs
- * see it. Each character is looked at a few times, whatever the text is.
+ * Masks tokens, API keys and tickets in `text`, also those that were cut, before people or logs see
+ * it. Takes linear time for any text.
  */
 export function withoutSecrets(text: string): string {
   return text.replace(WORD, (word) => {
@@ -25,7 +26,7 @@ export function withoutSecrets(text: string): string {
   });
 }
 
-/** Where in `word` a secret begins, or -1. */
+/** Returns the index in `word` at which a secret starts, or -1. */
 function secretIn(word: string): number {
   const token = word.indexOf("eyJ"); // `{"` in base64url, with which a JWT begins
   if (token !== -1 && word.includes(".", token)) return token;

@@ -311,7 +311,7 @@ Deno.test("a page explains an invalid query", async () => {
   await using weir = await openApp();
   for (
     const [path, says] of [
-      ["/?channel=$x", "are the system&#39;s own|are the system's own"],
+      ["/?channel=$x", "are reserved"],
       [`/?channel=${"x".repeat(300)}`, "it is too long"],
       ["/?chanel=demo", "Unknown query parameter &quot;chanel&quot;"],
     ] as const
