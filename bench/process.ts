@@ -39,7 +39,7 @@ export class Server implements AsyncDisposable {
   }
 
   /** `127.0.0.1:PORT` of the server. */
-  address = "";
+  host = "";
 
   get pid(): number {
     return this.#child.pid;
@@ -51,7 +51,7 @@ export class Server implements AsyncDisposable {
   }
 
   /**
-   * Starts `command` and resolves when `address` is known: read from the line
+   * Starts `command` and resolves when its host is known: read from the line
    * `… listening on http://127.0.0.1:PORT/`, or for a given `port`, when it takes connections.
    *
    * @throws {Error} With the last output, if that takes longer than 20 s or the process ends.
@@ -83,7 +83,7 @@ export class Server implements AsyncDisposable {
     }, START_MS);
     const ready = options.port === undefined ? printed.promise : answers(options.port);
     try {
-      server.address = await Promise.race([ready, ended, late.promise]);
+      server.host = await Promise.race([ready, ended, late.promise]);
     } catch (error) {
       await server[Symbol.asyncDispose]();
       throw error;
@@ -112,8 +112,8 @@ export class Server implements AsyncDisposable {
       rest = lines.pop() ?? "";
       for (const line of lines) {
         this.#output.push(line);
-        const address = /listening on http:\/\/([\d.]+:\d+)\//.exec(line)?.[1];
-        if (address !== undefined) ready.resolve(address);
+        const host = /listening on http:\/\/([\d.]+:\d+)\//.exec(line)?.[1];
+        if (host !== undefined) ready.resolve(host);
       }
       this.#output.splice(0, this.#output.length - KEPT_LINES);
     }

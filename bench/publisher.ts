@@ -1,7 +1,7 @@
 /** Publishes over raw keep-alive sockets, one request in flight on each, and checks every answer. */
 import { microseconds } from "./counter.ts";
 import type { LoadOptions } from "./options.ts";
-import { address, writeAll } from "./subscriber.ts";
+import { connectOptions, writeAll } from "./subscriber.ts";
 import { PublishRequest } from "./wire.ts";
 
 /** The result of a round of publishes. */
@@ -41,7 +41,7 @@ export class Publishers {
   static async open(options: LoadOptions): Promise<Publishers> {
     const publishers = new Publishers(options);
     for (let i = 0; i < options.inFlight; i++) {
-      const connection = await Deno.connect(address(options.publishAt));
+      const connection = await Deno.connect(connectOptions(options.publishAt));
       connection.setNoDelay(true);
       publishers.#connections.push(connection);
     }

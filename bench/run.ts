@@ -42,7 +42,7 @@ async function measure(
 
 async function onBare(load: Partial<LoadOptions>): Promise<LoadResult> {
   await using server = await startBare();
-  return await underLoad(load, server.address, server.address, [server]);
+  return await underLoad(load, server.host, server.host, [server]);
 }
 
 async function onWeir(
@@ -52,7 +52,7 @@ async function onWeir(
 ): Promise<LoadResult> {
   const { settings, tokens } = await makeAccess(access);
   await using server = await startWeir(`${folder}/weir.sqlite`, { flags, settings });
-  return await underLoad({ ...load, ...tokens }, server.address, server.address, [server]);
+  return await underLoad({ ...load, ...tokens }, server.host, server.host, [server]);
 }
 
 /** Runs the load. Adds the output of the servers to an error. */
@@ -92,8 +92,8 @@ async function onDenokv(
   if (binary === undefined) throw new Skipped("denokv is missing: cargo install denokv --locked");
   const token = crypto.randomUUID();
   await using store = await startDenokv(binary, `${folder}/denokv.sqlite`, token);
-  const kv = `http://${store.address}`;
+  const kv = `http://${store.host}`;
   await using first = await startWeir(kv, { token, flags });
   await using second = await startWeir(kv, { token, flags });
-  return await underLoad(load, first.address, second.address, [first, second, store]);
+  return await underLoad(load, first.host, second.host, [first, second, store]);
 }

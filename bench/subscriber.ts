@@ -37,7 +37,7 @@ export class Subscriber {
    * @throws {Error} If the server refuses, with its answer.
    */
   static async open(options: LoadOptions, tally: Tally, index: number): Promise<Subscriber> {
-    const connection = await Deno.connect(address(options.subscribeAt));
+    const connection = await Deno.connect(connectOptions(options.subscribeAt));
     try {
       const subscriber = new Subscriber(connection, options, tally, index);
       await subscriber.#handshake(options);
@@ -128,7 +128,7 @@ export class Subscriber {
 }
 
 /** Parses `127.0.0.1:PORT` into options of `Deno.connect`. */
-export function address(at: string): { hostname: string; port: number } {
+export function connectOptions(at: string): { hostname: string; port: number } {
   const colon = at.lastIndexOf(":");
   return { hostname: at.slice(0, colon), port: Number(at.slice(colon + 1)) };
 }

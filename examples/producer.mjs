@@ -5,17 +5,17 @@ import { argv, env, stdout } from "node:process";
 import { setTimeout as sleep } from "node:timers/promises";
 
 const ATTEMPTS = 8;
-/** Of answers that another attempt may change. */
-const PASSING = [408, 429, 500, 502, 503, 504, 507];
+/** Statuses after which a retry can succeed. */
+const RETRYABLE = [408, 429, 500, 502, 503, 504, 507];
 
-/** Resolves once the event is durable, with its channel, offset and id. */
+/** Publishes an event. Resolves with its channel, offset and id once it is durable. */
 export async function publish(channel, data) {
-  // The same in each attempt: however many of them arrive, one event is stored.
+  // The same for all attempts, so that the event is stored once.
   const id = randomUUID();
   for (let attempt = 1;; attempt++) {
     const answer = await send(channel, data, id).catch((cause) => cause);
     if (answer.ok) return await answer.json();
-    if (attempt === ATTEMPTS || (answer.status && !PASSING.includes(answer.status))) {
+    if (attempt === ATTEMPTS || (answer.status && !RETRYABLE.includes(answer.status))) {
       throw answer instanceof Error ? answer : new Error(await answer.text());
     }
     await answer.body?.cancel();
@@ -37,11 +37,11 @@ function send(channel, data, id) {
   });
 }
 
-/** Milliseconds: more with each attempt, and at random, so that producers don't come back together. */
+/** Returns a random delay in ms that grows with each attempt, so that producers spread out. */
 function backoff(attempt) {
   return Math.random() * Math.min(30_000, 200 * 2 ** attempt);
 }
 
 const [channel, data] = argv.slice(2);
-if (data === undefined) throw new Error("say which channel and which data");
+if (data === undefined) throw new Error("usage: node producer.mjs CHANNEL JSON");
 stdout.write(`${JSON.stringify(await publish(channel, JSON.parse(data)))}\n`);

@@ -11,13 +11,13 @@ import urllib.request
 import uuid
 
 ATTEMPTS = 8
-# Of answers that another attempt may change.
-PASSING = {408, 429, 500, 502, 503, 504, 507}
+# Statuses after which a retry can succeed.
+RETRYABLE = {408, 429, 500, 502, 503, 504, 507}
 
 
 def publish(channel, data):
-    """Returns once the event is durable, with its channel, offset and id."""
-    # The same in each attempt: however many of them arrive, one event is stored.
+    """Publishes an event. Returns its channel, offset and id once it is durable."""
+    # The same for all attempts, so that the event is stored once.
     request = request_for(channel, data, str(uuid.uuid4()))
     for attempt in range(1, ATTEMPTS + 1):
         wait = 0
@@ -25,13 +25,13 @@ def publish(channel, data):
             with urllib.request.urlopen(request, timeout=30) as answer:
                 return json.load(answer)
         except urllib.error.HTTPError as refusal:
-            if attempt == ATTEMPTS or refusal.code not in PASSING:
+            if attempt == ATTEMPTS or refusal.code not in RETRYABLE:
                 raise RuntimeError(refusal.read().decode()) from None
             wait = int(refusal.headers.get("Retry-After", 0))
         except OSError:  # no connection, or no answer in time
             if attempt == ATTEMPTS:
                 raise
-        # More with each attempt, and at random, so that producers don't come back together.
+        # A random delay that grows with each attempt, so that producers spread out.
         time.sleep(wait + random.random() * min(30, 0.2 * 2**attempt))
 
 

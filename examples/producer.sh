@@ -3,25 +3,25 @@
 # WEIR_URL: http://127.0.0.1:8000 if not set. WEIR_TOKEN: a token or an API key, if Weir has keys.
 set -eu
 
-channel=${1:?which channel?}
-data=${2:?which data?}
+channel=${1:?usage: sh producer.sh CHANNEL JSON}
+data=${2:?usage: sh producer.sh CHANNEL JSON}
 url=${WEIR_URL:-http://127.0.0.1:8000}
 
-# The same in each attempt: however many of them arrive, one event is stored.
+# The same for all attempts, so that the event is stored once.
 id=$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')
 
 answer=$(mktemp)
 trap 'rm -f "$answer"' EXIT
 
-# By the configuration, since arguments are seen by everyone on the machine.
+# Passed as configuration, because all users of the machine can see arguments.
 credential() {
   if [ -n "${WEIR_TOKEN:-}" ]; then
     printf 'header = "Authorization: Bearer %s"\n' "$WEIR_TOKEN"
   fi
 }
 
-# Of a channel with other characters than these, give the name percent-encoded.
-# Tries again after 429 and 5xx, as Retry-After says, and where there is no connection.
+# Percent-encode the channel name if it has characters other than a-z, A-Z, 0-9 and -_.~.
+# Retries after 429, 5xx (following Retry-After) and connection errors.
 status=0
 credential | curl --config - --silent --show-error --fail-with-body \
   --retry 8 --retry-connrefused --max-time 30 \

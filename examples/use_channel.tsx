@@ -16,20 +16,20 @@ import { useMemo, useSyncExternalStore } from "react";
 import type { Gap, Weir, WeirError, WeirEvent } from "weir-client";
 
 export interface ChannelView<T> {
-  /** The latest events, oldest first. A gap stands where events can't be had any more. */
+  /** The latest events, oldest first. A gap marks events that are no longer available. */
   readonly items: readonly (WeirEvent<T> | Gap)[];
-  /** Why nothing more comes, if so. */
+  /** The error that ended the subscription, if any. */
   readonly error: WeirError | undefined;
 }
 
 export interface UseChannelOptions {
   /** A cursor, `earliest` or `latest`. @default "latest" */
   readonly after?: string;
-  /** Items that are held. @default 100 */
+  /** How many items to keep. @default 100 */
   readonly keep?: number;
 }
 
-/** Follows the channel while a component that shows it is mounted. */
+/** Subscribes to the channel while the component is mounted. */
 export function useChannel<T>(
   weir: Weir,
   channel: string,
@@ -42,10 +42,10 @@ export function useChannel<T>(
   return useSyncExternalStore(store.subscribe, store.view, store.view);
 }
 
-/** What React asks for: a view that stays the same until it changes, and who to tell then. */
+/** An external store for React: a stable view, and listeners for its changes. */
 class ChannelStore<T> {
   #view: ChannelView<T> = { items: [], error: undefined };
-  /** Where it goes on when it is mounted again, as in Strict Mode: nothing is shown twice. */
+  /** Where to continue after a remount, as in Strict Mode, so that no event appears twice. */
   #after: string;
 
   constructor(

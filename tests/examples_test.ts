@@ -17,7 +17,7 @@ const PRODUCERS = [
     command: ["sh"],
     ignore: isMissing(
       ["curl", "--fail-with-body", "--version"],
-      "curl 7.76 or later is not installed: get it by `apt-get install curl`",
+      "curl 7.76 or later is not installed: run `apt-get install curl`",
     ),
   },
   {
@@ -41,7 +41,7 @@ for (const { file, command, ignore } of PRODUCERS) {
     return run(command[0], args, env);
   };
 
-  test("publishes with a token, and says what it is refused with", async () => {
+  test("publishes with a token, and prints the error if it is refused", async () => {
     await using weir = await guardedServer();
     const env = { WEIR_URL: weir.url, WEIR_TOKEN: await weir.token() };
     const done = await produce(env, "orders", { id: 7, "ü": "'\"" });
@@ -59,7 +59,7 @@ for (const { file, command, ignore } of PRODUCERS) {
     assert.match(refused.stdout + refused.stderr, /"code":"forbidden"/);
   });
 
-  test("tries again as Retry-After says, and stores one event", async () => {
+  test("retries after Retry-After, and stores one event", async () => {
     await using server = await WeirServer.start();
     await using gate = openGate(server.url);
     const done = await produce({ WEIR_URL: gate.url }, "orders", "once");
@@ -71,7 +71,7 @@ for (const { file, command, ignore } of PRODUCERS) {
     assert.equal(JSON.parse(done.stdout).duplicate, true);
   });
 
-  test("waits for a server that is away", async () => {
+  test("retries until the server is back", async () => {
     await using server = await WeirServer.start();
     await server.kill();
     const producing = produce({ WEIR_URL: server.url }, "orders", "late");
@@ -82,7 +82,7 @@ for (const { file, command, ignore } of PRODUCERS) {
   });
 }
 
-Deno.test("eventsource.html shows a channel, also after the server was away, and gaps", {
+Deno.test("eventsource.html shows a channel and its gaps, and reconnects", {
   ignore: CHROMIUM_MISSING,
 }, async () => {
   await using server = await WeirServer.start();
@@ -108,13 +108,13 @@ Deno.test("eventsource.html shows a channel, also after the server was away, and
   await call(server.url, `/v1/channels/${encodeURIComponent(channel)}`, { method: "DELETE" });
   await publish(server.url, channel, "third");
   await shows("#events li:last-child", `"third"`);
-  await shows("#events li:nth-child(3)", "some events can't be had any more: recreated");
+  await shows("#events li:nth-child(3)", "some events are no longer available: recreated");
 
   await page.goto(`${new URL("eventsource.html", EXAMPLES)}?${query}`);
   await shows("#state", "refused");
 });
 
-Deno.test("useChannel shows a channel and its gaps, and nothing twice", {
+Deno.test("useChannel shows a channel and its gaps, and no event twice", {
   ignore: CHROMIUM_MISSING,
 }, async () => {
   await using server = await WeirServer.start();
@@ -143,7 +143,7 @@ Deno.test("useChannel shows a channel and its gaps, and nothing twice", {
   assert.deepEqual(chromium.errors, []);
 });
 
-/** In Strict Mode, in which React mounts everything twice. */
+/** An app in Strict Mode, in which React mounts everything twice. */
 const REACT_APP = `
   import { createElement as h, StrictMode, useState } from "react";
   import { createRoot } from "react-dom/client";
@@ -170,7 +170,7 @@ const REACT_APP = `
   createRoot(document.querySelector("#app")).render(h(StrictMode, null, h(App)));
 `;
 
-/** Refuses a first publish, passes on the second without saying so, and passes on the others. */
+/** A proxy that refuses the first publish, hides the answer to the second and passes on others. */
 function openGate(target: string): AsyncDisposable & {
   readonly url: string;
   readonly times: readonly number[];
@@ -199,7 +199,7 @@ function openGate(target: string): AsyncDisposable & {
   };
 }
 
-/** The pages of a folder, as `python3 -m http.server` serves them. */
+/** Serves the pages of a folder, like `python3 -m http.server`. */
 function serve(folder: URL): AsyncDisposable & { readonly url: string } {
   return serveBy(async ({ url }) => {
     const { pathname } = new URL(url);
@@ -227,12 +227,12 @@ function serveBy(
   return { url, [Symbol.asyncDispose]: () => server.shutdown() };
 }
 
-/** Bare imports to files in Deno's npm cache. */
+/** Resolves bare imports to files in Deno's npm cache. */
 const npmByDeno: Plugin = {
   name: "npm-by-deno",
   setup({ onResolve }) {
     onResolve({ filter: /^[^./]/ }, async ({ path }) => {
-      if (import.meta.resolve(path).startsWith("npm:")) await import(path); // into the cache
+      if (import.meta.resolve(path).startsWith("npm:")) await import(path); // fills the cache
       return { path: decodeURIComponent(new URL(import.meta.resolve(path)).pathname) };
     });
   },

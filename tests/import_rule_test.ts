@@ -14,7 +14,7 @@ const PLUMBING = [
   "routes/query.ts",
 ];
 
-/** What a page's definition may import beside its island. */
+/** What a page's definition may import in addition to its island. */
 const PAGE = [
   "islands",
   "lib/auth",
@@ -25,9 +25,9 @@ const PAGE = [
 ];
 
 /**
- * What may import what: `routes → transports → hub → log → kv`, shared at the bottom, never upward.
- * A part is a folder or one file; the longest name that fits a file is its part. Files of one part
- * import each other freely, but for routes, of which each is a part of its own.
+ * What each part may import: `routes → transports → hub → log → kv`, shared at the bottom, never
+ * upward. A part is a folder or a file; the longest matching name is a file's part. Files of a part
+ * may import each other, except routes, of which each is a separate part.
  */
 const RULE: Readonly<Record<string, readonly string[]>> = {
   "main.ts": [
@@ -152,7 +152,7 @@ const RULE: Readonly<Record<string, readonly string[]>> = {
   "package": [],
 };
 
-/** Packages are for some parts only; the others have the platform and nothing else. */
+/** The packages that a part may import; other parts use only the platform. */
 const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   "routes": ["hono", "zod"],
   "routes/page.tsx": ["hono", "zod", "preact", "preact-render-to-string"],
@@ -177,12 +177,12 @@ const imports = await readImports([
   ...await sourceFiles("package"),
 ]);
 
-Deno.test("every file imports only what its place allows", () => {
+Deno.test("every file imports only what the rule for its part allows", () => {
   assert.ok(imports.length > 200, `only ${imports.length} imports were found`);
   assert.deepEqual(faults(imports), []);
 });
 
-Deno.test("the import rule refuses what it is there to refuse", () => {
+Deno.test("the import rule refuses imports upward, of unlisted packages and from unlisted folders", () => {
   const wrong: readonly Import[] = [
     { from: "lib/shared/offset.ts", to: "lib/log/log.ts" },
     { from: "lib/shared/offset.ts", to: "npm:zod" },
@@ -212,16 +212,14 @@ Deno.test("the import rule refuses what it is there to refuse", () => {
 
 Deno.test("no file imports itself through others", () => {
   const cycles = importCycles(imports).map((files) => [...files, files[0]].join(" → "));
-  assert.deepEqual(
-    cycles,
-    [],
-    `Import cycles: ${
-      cycles.join("; ")
-    }. Move what both need into a file of its own, or pass it as an argument.`,
+  assert.equal(
+    cycles.length,
+    0,
+    `Move what both need to a third file, or pass it as an argument:\n${cycles.join("\n")}`,
   );
 });
 
-Deno.test("import cycles are found, and each is reported once, by its shortest way", () => {
+Deno.test("each import cycle is reported once, by its shortest way", () => {
   const cyclic = [
     { from: "a.ts", to: "b.ts" },
     { from: "b.ts", to: "c.ts" },
@@ -237,7 +235,7 @@ Deno.test("import cycles are found, and each is reported once, by its shortest w
 function faults(imports: readonly Import[]): readonly string[] {
   return imports.flatMap(({ from, to }) => {
     const part = partOf(from, RULE);
-    if (part === undefined) return [`${from} is in no part: add its folder to the rule`];
+    if (part === undefined) return [`${from} belongs to no part: add its folder to the rule`];
     const allowed = to.startsWith("npm:")
       ? (PACKAGES[partOf(from, PACKAGES) ?? ""] ?? []).map((name) => `npm:${name}`)
       : RULE[part] ?? [];

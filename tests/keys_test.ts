@@ -12,7 +12,7 @@ interface Said {
   readonly stderr: string;
 }
 
-/** A folder for a Weir's data, and the commands of `deno task keys` on it. */
+/** A folder for a server's data, and the commands of `deno task keys` on it. */
 class Site implements AsyncDisposable {
   readonly data: string;
 
@@ -20,7 +20,7 @@ class Site implements AsyncDisposable {
     this.data = data;
   }
 
-  /** With keys made by `init`. */
+  /** Creates a folder with keys made by `init`. */
   static async make(): Promise<Site> {
     const site = await Site.empty();
     const { code, stderr } = await site.keys(["init"]);
@@ -55,14 +55,14 @@ class Site implements AsyncDisposable {
     return { code, stdout: decoder.decode(stdout), stderr: decoder.decode(stderr) };
   }
 
-  /** What a command that must succeed printed, without the last line's end. */
+  /** Runs a command that must succeed, and returns its output without the last newline. */
   async ok(args: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<string> {
     const { code, stdout, stderr } = await this.keys(args, env);
     assert.equal(code, 0, stderr);
     return stdout.trimEnd();
   }
 
-  /** A server on the data, with the setting that `init` has printed. */
+  /** Starts a server on the data, with the setting that `init` printed. */
   async server(env: Readonly<Record<string, string>> = {}): Promise<WeirServer> {
     return await WeirServer.start({
       env: { WEIR_DATA: this.data, WEIR_KV: `${this.data}/weir.db`, WEIR_JWKS: this.jwks, ...env },
@@ -183,7 +183,7 @@ Deno.test("token fails without a usable signing key", async () => {
   assert.ok(!broken.stderr.includes(body.slice(20, 30)));
 });
 
-/** Makes, lists, rotates and removes keys and revokes: the same whoever answers. */
+/** Makes, lists, rotates and removes keys and revokes, with or without a running server. */
 async function liveWithKeys(
   site: Site,
   where: readonly string[],
