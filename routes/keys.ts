@@ -78,7 +78,7 @@ export async function createKey(
 
 /**
  * `POST /v1/keys/{id}/rotate`: creates a key with the rights and the expiry of key `id`, which stays
- * valid for `grace` more seconds. Its connections are told before it expires.
+ * valid for `grace` more seconds. Its connections get a notice before it expires.
  */
 export async function rotateKey(
   c: AppContext,

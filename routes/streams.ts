@@ -9,7 +9,7 @@ const STREAM_ID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
 /**
  * `POST /v1/streams/{id}/token`: gives an open stream the credential of this request. Answers 204 if
- * this isolate has the stream, and 202 if the other isolates were told.
+ * this isolate has the stream, and 202 if it notified the other isolates.
  */
 export async function postStreamToken(
   c: AppContext,

@@ -4,7 +4,7 @@ import type { CloseReason } from "../hub/sink.ts";
 /** Clients reconnect spread over this time, so that a stopping server's don't return at once. */
 const SPREAD_MS = 3_000;
 
-/** Why Weir ends a connection, as its client is told. */
+/** Why Weir ends a connection. The client receives it. */
 export type GoodbyeReason =
   | CloseReason
   | EndReason

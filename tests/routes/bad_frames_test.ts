@@ -12,7 +12,7 @@ type Bad = readonly [what: string, frame: string | SocketMessage, code: ProblemC
 const BAD: readonly Bad[] = [
   ["a frame that isn't JSON", "hello", "bad_frame"],
   ["an empty frame", "", "bad_frame"],
-  ["JSON that is no object", "[]", "bad_op"],
+  ["JSON that is not an object", "[]", "bad_op"],
   ["null", "null", "bad_frame"],
   ["no op", "{}", "bad_op"],
   ["an op that doesn't exist", { op: "shout", ref: 7 }, "bad_op", /"shout".*subscribe/],
@@ -49,7 +49,7 @@ const BAD: readonly Bad[] = [
   ],
 ];
 
-Deno.test("a bad message is refused with its ref, and the socket goes on", async (t) => {
+Deno.test("a bad message is refused with its ref, and the socket stays open", async (t) => {
   await using server = await LocalServer.start();
   await using client = await SocketClient.open(server.url);
   for (const [what, frame, code, says = /./] of BAD) {
@@ -67,7 +67,7 @@ Deno.test("a bad message is refused with its ref, and the socket goes on", async
   }
 });
 
-Deno.test("a second subscription to the same channel is refused, the first goes on", async () => {
+Deno.test("a second subscription to the same channel is refused, and the first continues", async () => {
   await using server = await LocalServer.start();
   await using client = await SocketClient.open(server.url);
   client.send({ op: "subscribe", ref: 1, channel: "a" }, { op: "subscribe", ref: 2, channel: "a" });
@@ -78,7 +78,7 @@ Deno.test("a second subscription to the same channel is refused, the first goes 
   assert.equal((await client.until("event"))["data"], 1);
 });
 
-Deno.test("a binary frame is refused, and the socket goes on", async () => {
+Deno.test("a binary frame is refused, and the socket stays open", async () => {
   await using server = await LocalServer.start();
   await using client = await SocketClient.open(server.url);
   client.sendBytes(Uint8Array.of(1, 2, 3));
@@ -87,7 +87,7 @@ Deno.test("a binary frame is refused, and the socket goes on", async () => {
   assert.equal((await client.next()).op, "pong");
 });
 
-Deno.test("one bad message among others in a frame is refused alone", async () => {
+Deno.test("of the messages in a frame only the bad one is refused", async () => {
   await using server = await LocalServer.start();
   await using client = await SocketClient.open(server.url);
   client.sendText(`{"op":"ping","ref":1}\nnonsense\n{"op":"ping","ref":2}`);
@@ -95,14 +95,14 @@ Deno.test("one bad message among others in a frame is refused alone", async () =
   assert.deepEqual(messages.map(({ op }) => op), ["pong", "error", "pong"]);
 });
 
-Deno.test("a frame of too many messages is refused", async () => {
+Deno.test("a frame with too many messages is refused", async () => {
   await using server = await LocalServer.start();
   await using client = await SocketClient.open(server.url);
   client.sendText(Array(257).fill(`{"op":"ping"}`).join("\n"));
   assert.equal((await client.next())["code"], "bad_frame");
 });
 
-Deno.test("a frame that is too large is refused, and the socket closed with 4002", async () => {
+Deno.test("a frame that is too large is refused, and the socket is closed with 4002", async () => {
   await using server = await LocalServer.start();
   await using client = await SocketClient.open(server.url);
   client.sendText("x".repeat(2 * MiB + 1));
@@ -115,13 +115,13 @@ Deno.test("a frame far larger than memory should hold ends the connection", asyn
   using connection = await RawConnection.open(server.port);
   await connection.upgrade("/v1/socket");
   await connection.frame(); // the welcome
-  // The head of a frame of 1 TiB.
+  // The header of a frame of 1 TiB.
   await connection.write(Uint8Array.of(0x81, 0xff, 0, 0, 1, 0, 0, 0, 0, 0, 1, 2, 3, 4));
   const frame = await connection.frame();
   assert.ok(frame === undefined || frame.opcode === OPCODE.close);
 });
 
-Deno.test("a subprotocol that isn't spoken here is refused", async () => {
+Deno.test("an unknown subprotocol is refused", async () => {
   await using server = await LocalServer.start();
   const handshake = (protocol: Record<string, string>) => ({
     "Connection": "Upgrade",

@@ -13,7 +13,7 @@ type Bad = readonly [
   request: RequestInit & { readonly path: string },
   status: number,
   code: ProblemCode,
-  /** What the sentence must name. */
+  /** What the detail must mention. */
   says?: RegExp,
 ];
 
@@ -31,7 +31,7 @@ const BAD: readonly Bad[] = [
   // Channels
   ["a reserved channel", post("/v1/channels/$x/events", "1"), 400, "channel_reserved", /"\$x"/],
   ["a control character in a channel", post("/v1/channels/a%0Ab/events", "1"), 400, "bad_channel"],
-  ["a channel that is no UTF-8", post("/v1/channels/%ff/events", "1"), 400, "bad_channel"],
+  ["a channel that is not UTF-8", post("/v1/channels/%ff/events", "1"), 400, "bad_channel"],
   [
     "a channel that is too long",
     post(`/v1/channels/${"é".repeat(129)}/events`, "1"),
@@ -76,14 +76,20 @@ const BAD: readonly Bad[] = [
     "unknown_parameter",
     /"chanel".*channel/,
   ],
-  ["a query where none is", post(`${EVENTS}?wait=1`, "1"), 400, "unknown_parameter", /"wait"/],
+  [
+    "a query on a resource without one",
+    post(`${EVENTS}?wait=1`, "1"),
+    400,
+    "unknown_parameter",
+    /"wait"/,
+  ],
   ["a limit of 0", get(`${EVENTS}?limit=0`), 400, "bad_parameter", /"0" as limit.*1 to 1000/],
-  ["a limit past the last", get(`${EVENTS}?limit=1001`), 400, "bad_parameter", /1 to 1000/],
-  ["a limit that is none", get(`${EVENTS}?limit=1e2`), 400, "bad_parameter", /"1e2"/],
+  ["a limit above the maximum", get(`${EVENTS}?limit=1001`), 400, "bad_parameter", /1 to 1000/],
+  ["a limit that is not a number", get(`${EVENTS}?limit=1e2`), 400, "bad_parameter", /"1e2"/],
   ["a wait that is too long", get(`${EVENTS}?wait=61`), 400, "bad_parameter", /0 to 60/],
   ["a negative wait", get(`${EVENTS}?wait=-1`), 400, "bad_parameter", /"-1"/],
   [
-    "a parameter that stands twice",
+    "a repeated parameter",
     get(`${EVENTS}?limit=1&limit=2`),
     400,
     "bad_parameter",
@@ -98,19 +104,19 @@ const BAD: readonly Bad[] = [
     "bad_parameter",
   ],
   // Bodies
-  ["JSON that is none", post(EVENTS, "{"), 400, "bad_json"],
+  ["invalid JSON", post(EVENTS, "{"), 400, "bad_json"],
   ["an empty body as JSON", post(EVENTS, ""), 400, "bad_json"],
-  ["JSON that is no UTF-8", post(EVENTS, Uint8Array.of(34, 255, 34)), 400, "bad_encoding"],
-  ["text that is no UTF-8", post(EVENTS, Uint8Array.of(255), TEXT_BODY), 400, "bad_encoding"],
+  ["JSON that is not UTF-8", post(EVENTS, Uint8Array.of(34, 255, 34)), 400, "bad_encoding"],
+  ["text that is not UTF-8", post(EVENTS, Uint8Array.of(255), TEXT_BODY), 400, "bad_encoding"],
   [
-    "a charset that isn't read",
+    "an unsupported charset",
     post(EVENTS, "x", { "Content-Type": "text/plain; charset=latin1" }),
     415,
     "bad_content_type",
     /latin1/,
   ],
   [
-    "a Content-Type that is none",
+    "an invalid Content-Type",
     post(EVENTS, "x", { "Content-Type": "x" }),
     415,
     "bad_content_type",
@@ -121,7 +127,7 @@ const BAD: readonly Bad[] = [
     413,
     "event_too_large",
   ],
-  ["an event that is no object", post("/v1/events", "1"), 400, "bad_body"],
+  ["an event that is not an object", post("/v1/events", "1"), 400, "bad_body"],
   ["an event without data", post("/v1/events", `{"channel":"a"}`), 400, "bad_body", /data/],
   ["an event without a channel", post("/v1/events", `{"data":1}`), 400, "bad_body", /channel/],
   ["an unknown member", post("/v1/events", `{"channel":"a","data":1,"Type":"x"}`), 400, "bad_body"],
@@ -207,7 +213,7 @@ const BAD: readonly Bad[] = [
   ],
 ];
 
-Deno.test("bad input is refused by its name, and nothing of it is stored", async (t) => {
+Deno.test("bad input is refused with its code and not stored", async (t) => {
   await using server = await LocalServer.start();
   for (const [what, { path, ...init }, status, code, says = /./] of BAD) {
     await t.step(what, async () => {
@@ -218,7 +224,7 @@ Deno.test("bad input is refused by its name, and nothing of it is stored", async
   }
 });
 
-Deno.test("a method that a resource doesn't know is refused with those that it does", async () => {
+Deno.test("an unknown method is refused with the allowed ones", async () => {
   await using server = await LocalServer.start();
   const allowed = {
     [EVENTS]: "GET, HEAD, POST",
@@ -235,7 +241,7 @@ Deno.test("a method that a resource doesn't know is refused with those that it d
   }
 });
 
-Deno.test("a batch in which an event is bad says which, as a number", async () => {
+Deno.test("an error in a batch has the index of its event", async () => {
   await using server = await LocalServer.start();
   const { path, ...init } = batch(good, good, { ...good, type: "\n" });
   const problem = await (await fetch(`${server.url}${path}`, init)).json();

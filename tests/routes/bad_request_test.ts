@@ -8,7 +8,7 @@ const MiB = 1_048_576;
 const EVENTS = "/v1/channels/a/events";
 const TEXT_BODY = { "Content-Type": "text/plain" };
 
-Deno.test("a Host from elsewhere is refused, whatever the address", async () => {
+Deno.test("a foreign Host is refused on any IP", async () => {
   await using server = await LocalServer.start();
   for (const host of ["example.com", "example.com:8000", "127.0.0.1.example.com", "10.0.0.1"]) {
     const { status, body } = await raw(server, "GET", EVENTS, { Host: host });
@@ -20,7 +20,7 @@ Deno.test("a Host from elsewhere is refused, whatever the address", async () => 
   }
 });
 
-Deno.test("a body that is announced as too large is refused before it is sent", async () => {
+Deno.test("a body announced as too large is refused before it is sent", async () => {
   await using server = await LocalServer.start();
   const { status, body } = await raw(server, "POST", EVENTS, { "Content-Length": String(MiB + 1) });
   assert.equal(status, 413);
@@ -32,7 +32,7 @@ Deno.test("a chunked body is read up to the limit and no further", async () => {
   const chunk = `10000\r\n${"x".repeat(0x10000)}\r\n`;
   using connection = await RawConnection.open(server.port);
   await connection.write(head("POST", EVENTS, { "Transfer-Encoding": "chunked" }));
-  for (let i = 0; i < 17; i++) await connection.write(chunk); // a byte past 1 MiB would do
+  for (let i = 0; i < 17; i++) await connection.write(chunk); // one byte above 1 MiB would suffice
   assert.match(await connection.readUntil("\r\n\r\n"), /^HTTP\/1\.1 413 /);
   await assertNothingStored(server);
 });
@@ -43,7 +43,7 @@ for (
     ["chunked", { "Transfer-Encoding": "chunked" }, "5\r\n12345\r\n"],
   ] as const
 ) {
-  Deno.test(`a body that stops half-way is not stored (${how})`, async () => {
+  Deno.test(`a body that stops halfway is not stored (${how})`, async () => {
     await using server = await LocalServer.start();
     {
       using connection = await RawConnection.open(server.port);
@@ -65,7 +65,7 @@ async function assertNothingStored({ server }: LocalServer): Promise<void> {
   assert.deepEqual(await server.log.channels(DEFAULT_TENANT, "", 10), []);
 }
 
-/** A request as it stands, on a connection of its own. */
+/** Sends a raw request on a new connection. */
 async function raw(
   server: LocalServer,
   method: string,

@@ -6,7 +6,7 @@ import { head, RawConnection } from "../support/raw_connection.ts";
 import { readUrl } from "../support/readers.ts";
 import { WeirServer } from "../support/server.ts";
 
-Deno.test("EventSource of npm comes back over a restart, and sees each event once", async () => {
+Deno.test("npm's EventSource reconnects after a restart and receives each event once", async () => {
   await using server = await WeirServer.start();
   const channel = newChannel();
   await publishNumbers(server.url, channel, 3);
@@ -26,7 +26,7 @@ Deno.test("EventSource of npm comes back over a restart, and sees each event onc
   assert.deepEqual(seen, [1, 2, 3, 4, 5]);
 });
 
-Deno.test("EventSource of npm that has seen nothing yet misses nothing over a restart", async () => {
+Deno.test("npm's EventSource misses nothing when the server restarts before the first event", async () => {
   await using server = await WeirServer.start();
   const channel = newChannel();
   await publish(server.url, channel, "before");
@@ -34,7 +34,7 @@ Deno.test("EventSource of npm that has seen nothing yet misses nothing over a re
   const messages = new Queue<string>();
   source.addEventListener("message", ({ data }) => messages.put(data));
   await new Promise((resolve) => source.addEventListener("open", resolve, { once: true }));
-  // Open tells of the headers only: one event shows that the opening has come too.
+  // An open event means that the headers have arrived; an event shows the same of the stream's opening.
   await publish(server.url, channel, "first");
   assert.equal(await messages.take(), `"first"`);
   await server.kill("SIGKILL");

@@ -8,10 +8,10 @@ import { SseClient } from "../support/sse_client.ts";
 
 const CRASHES = 20;
 const PUBLISHERS = 8;
-/** Acknowledged events of a round before the server is killed, at least. */
+/** The minimum of acknowledged events in a round before the server is killed. */
 const ROUND = 40;
 
-Deno.test("20 crashes under load lose and repeat nothing", async () => {
+Deno.test("20 crashes under load neither lose nor repeat an event", async () => {
   await using server = await WeirServer.start();
   const channel = newChannel();
   const acknowledged = new Map<number, string>();
@@ -30,7 +30,7 @@ Deno.test("20 crashes under load lose and repeat nothing", async () => {
           if (acknowledged.size >= enough) resolve();
         }
       } catch {
-        // The crash. What was under way may be stored or not.
+        // The crash. Events without an answer may or may not be stored.
       }
     });
     await isUnderLoad;
@@ -61,7 +61,7 @@ Deno.test("20 crashes under load lose and repeat nothing", async () => {
   }
 });
 
-/** Comes back with its Last-Event-ID whenever the server has gone, as browsers do. */
+/** Reconnects with its Last-Event-ID whenever the server has gone, as browsers do. */
 class ReturningSubscriber {
   readonly seen: WireEvent[] = [];
   readonly #server: WeirServer;
@@ -94,13 +94,13 @@ class ReturningSubscriber {
         }
       } catch (cause) {
         if (cause instanceof assert.AssertionError) throw cause;
-        // The server is away: at once again, until it is back.
+        // The server is down: retry at once until it is back.
         await new Promise((resolve) => setTimeout(resolve, 5));
       }
     }
   }
 
-  /** Once `count` events have been seen: then it ends. */
+  /** Resolves once `count` events have arrived, and ends the reader. */
   async seenAll(count: number): Promise<void> {
     this.#expected = count;
     if (this.seen.length < count) await this.#all.promise;

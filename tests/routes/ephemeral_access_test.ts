@@ -13,7 +13,7 @@ const ALL = { publish: ["**"], subscribe: ["**"] };
 const JSON_BODY = { "Content-Type": "application/json" };
 const EPHEMERAL = { ...JSON_BODY, "Weir-Ephemeral": "1" };
 
-Deno.test("an ephemeral event needs the right to publish, on every way", async () => {
+Deno.test("an ephemeral event needs the right to publish, however it is published", async () => {
   await using weir = await guardedLocal();
   const token = await weir.token({ publish: ["mine"], subscribe: ["**"] });
   const headers = { ...bearer(token), ...EPHEMERAL };
@@ -36,7 +36,7 @@ Deno.test("an ephemeral event needs the right to publish, on every way", async (
   assert.deepEqual([op, ref, code], ["error", 2, "forbidden"]);
 });
 
-Deno.test("an ephemeral event is counted as a publish", async () => {
+Deno.test("an ephemeral event counts as a publish", async () => {
   await using weir = await guardedLocal();
   const token = await weir.token({ ...ALL, limits: { publishes: 0 } });
   const headers = { ...bearer(token), ...EPHEMERAL };
@@ -48,7 +48,7 @@ Deno.test("an ephemeral event is counted as a publish", async () => {
 });
 
 for (const [transport, open] of Object.entries(LISTENERS)) {
-  Deno.test(`${transport} brings no ephemeral event of another tenant`, async () => {
+  Deno.test(`${transport} delivers no ephemeral event of another tenant`, async () => {
     await using weir = await guardedLocal();
     const [ours, theirs] = await Promise.all(
       ["ours", "theirs"].map((tenant) => weir.token({ ...ALL, tenant })),
@@ -63,7 +63,7 @@ for (const [transport, open] of Object.entries(LISTENERS)) {
   });
 }
 
-Deno.test("who was revoked hears nothing more", async () => {
+Deno.test("a subscriber with a revoked credential receives no more ephemeral events", async () => {
   await using weir = await guardedLocal();
   const [ann, bob] = [await weir.token(ALL), await weir.token(ALL, { sub: "bob" })];
   const admin = await weir.token({ admin: true }, { sub: "root" });
@@ -88,7 +88,7 @@ Deno.test("who was revoked hears nothing more", async () => {
   await assert.rejects(socket.next());
 });
 
-Deno.test("who has lost the right to a channel hears nothing more of it", async () => {
+Deno.test("a subscriber that loses the right to a channel receives no more of its ephemeral events", async () => {
   await using weir = await guardedLocal();
   const [kept, lost] = [`kept:${crypto.randomUUID()}`, `lost:${crypto.randomUUID()}`];
   const token = await weir.token(ALL);
@@ -105,7 +105,7 @@ Deno.test("who has lost the right to a channel hears nothing more of it", async 
   assert.equal((await socket.until("ephemeral"))["data"], kept);
 });
 
-Deno.test("a socket hears what it sends itself", async () => {
+Deno.test("a socket receives its own ephemeral events", async () => {
   await using server = await LocalServer.start();
   await using socket = await SocketClient.open(server.url);
   socket.send({ op: "subscribe", ref: 1, channel: "a" });
@@ -122,7 +122,7 @@ Deno.test("a socket hears what it sends itself", async () => {
   });
 });
 
-Deno.test("a publish that says it isn't ephemeral is stored", async () => {
+Deno.test("a publish with ephemeral: false is stored", async () => {
   await using server = await LocalServer.start();
   const event = { channel: "a", data: 1, ephemeral: false };
   for (const body of [event, { events: [event] }]) {
@@ -131,7 +131,7 @@ Deno.test("a publish that says it isn't ephemeral is stored", async () => {
   }
 });
 
-Deno.test("an ephemeral event that can't be one is refused", async () => {
+Deno.test("an ephemeral event with an id, a key, a TTL or binary data is refused", async () => {
   await using server = await LocalServer.start();
   const post = (headers: Record<string, string>, body: string) =>
     call(server.url, "/v1/channels/a/events", {
@@ -177,7 +177,7 @@ Deno.test("an ephemeral event that can't be one is refused", async () => {
   assert.deepEqual(channels, []);
 });
 
-Deno.test("an ephemeral message that can't be one is refused, and the socket stays open", async () => {
+Deno.test("an invalid ephemeral message is refused, and the socket stays open", async () => {
   await using server = await LocalServer.start();
   await using socket = await SocketClient.open(server.url);
   const event = { op: "publish", channel: "a", data: 1, ephemeral: true } as const;

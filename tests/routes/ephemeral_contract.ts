@@ -8,12 +8,12 @@ import { READERS, readUrl, takeEvents } from "../support/readers.ts";
 import { SocketClient } from "../support/socket_client.ts";
 import { SseClient } from "../support/sse_client.ts";
 
-/** What is promised of ephemeral events, over any way to run Weir. */
+/** The promises about ephemeral events, for any way to run Weir. */
 export function ephemeralContract(kind: ClusterKind) {
   const test = clusterTest(kind);
 
   for (const [transport, open] of Object.entries(LISTENERS)) {
-    test(`${transport} brings an ephemeral event to who is there`, async (cluster) => {
+    test(`${transport} delivers an ephemeral event to current subscribers`, async (cluster) => {
       const channel = newChannel();
       for (const [x, url] of [cluster.publishUrl, cluster.readUrl].entries()) {
         await using listener = await open(cluster.readUrl, [channel]);
@@ -26,7 +26,7 @@ export function ephemeralContract(kind: ClusterKind) {
       }
     });
 
-    test(`${transport} stays at its cursor whatever ephemeral comes`, async (cluster) => {
+    test(`${transport} stays at its cursor when ephemeral events arrive`, async (cluster) => {
       const channel = newChannel();
       const { offset } = await publish(cluster.publishUrl, channel, "before");
       await using listener = await open(cluster.readUrl, [channel]);
@@ -41,7 +41,7 @@ export function ephemeralContract(kind: ClusterKind) {
       assert.equal(Number(next.slice(-16)), Number(offset.slice(-16)) + 1);
     });
 
-    test(`${transport} brings those of several channels under one cursor`, async (cluster) => {
+    test(`${transport} delivers ephemeral events of several channels under one cursor`, async (cluster) => {
       const [a, b, c] = [newChannel(), newChannel(), newChannel()].sort() as [
         string,
         string,
@@ -58,11 +58,11 @@ export function ephemeralContract(kind: ClusterKind) {
       assert.equal(listener.cursor, cursor);
     });
 
-    test(`${transport} brings nothing of what was sent before it came`, async (cluster) => {
+    test(`${transport} delivers no ephemeral event from before it subscribed`, async (cluster) => {
       const channel = newChannel();
       await using witness = await LISTENERS["WebSocket"]?.(cluster.readUrl, [channel]) ??
         assert.fail();
-      // By one socket, and so in order: behind the last there is none on its way.
+      // One socket sends them in order, so after the last one none is on its way.
       await using sender = await SocketClient.open(cluster.publishUrl);
       let isHeard = false;
       const first = nextEphemeral(witness).then(() => isHeard = true);
@@ -109,7 +109,7 @@ export function ephemeralContract(kind: ClusterKind) {
     }
   });
 
-  test("ephemeral events of one socket come once each, in their order", async (cluster) => {
+  test("ephemeral events of one socket arrive once each, in their order", async (cluster) => {
     const channel = newChannel();
     await using listener = await LISTENERS["WebSocket"]?.(cluster.readUrl, [channel]) ??
       assert.fail();
@@ -135,7 +135,7 @@ export function ephemeralContract(kind: ClusterKind) {
     }
   });
 
-  test("text and types come as they were sent, over every way to publish", async (cluster) => {
+  test("text and types arrive unchanged, however they are published", async (cluster) => {
     const channel = newChannel();
     const { publishUrl } = cluster;
     await using stream = await SseClient.open(readUrl(cluster.readUrl, [channel]));

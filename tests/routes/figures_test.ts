@@ -16,7 +16,7 @@ const FIGURES = "$figures";
 const FIGURES_PATH = `/v1/channels/${FIGURES}`;
 const SYSTEM = { publish: ["$**", "**"], subscribe: ["$**", "**"], manage: ["$**", "**"] };
 
-/** The samples of a stream, from its next event on, until what they say together is enough. */
+/** Takes the samples of a stream from its next event until their sum is enough. */
 async function samplesUntil(
   stream: SseClient,
   isEnough: (samples: readonly Sample[]) => boolean,
@@ -35,7 +35,7 @@ function sum(samples: readonly Sample[], read: (sample: Sample) => number): numb
 }
 
 for (const [name, open] of Object.entries(READERS)) {
-  Deno.test(`the figures are read over ${name}, and reading them makes them flow`, async () => {
+  Deno.test(`figures are published while they are read over ${name}`, async () => {
     await using server = await LocalServer.start();
     await using reader = await open(server.url, [FIGURES], "earliest");
     const { event } = await reader.next();
@@ -47,7 +47,7 @@ for (const [name, open] of Object.entries(READERS)) {
   });
 }
 
-Deno.test("the figures say what happened: connections, publishes, deliveries, durations", async () => {
+Deno.test("figures count connections, publishes, deliveries and durations", async () => {
   await using server = await LocalServer.start();
   const { url } = server;
   const channel = newChannel();
@@ -59,7 +59,7 @@ Deno.test("the figures say what happened: connections, publishes, deliveries, du
   const poll = call(url, readUrl("", [newChannel()], { wait: "60" }));
   const { meter: { open }, hub } = server.server;
   await until("the poll waits", () => open.longPoll === 1);
-  // What is published before is caught up with, and counts so.
+  // Events published earlier would count as caught up.
   await until("all are live", () => hub.subscriptions.live === 4);
   await publishNumbers(url, channel, 10);
   socket.send({ op: "publish", ref: 2, channel: "$no", data: 1 });
@@ -70,7 +70,7 @@ Deno.test("the figures say what happened: connections, publishes, deliveries, du
     body: "{",
   });
   assertRefused(refused, 400, "bad_json");
-  await call(url, readUrl("", [channel], { after: "earliest" })); // polls don't count
+  await call(url, readUrl("", [channel], { after: "earliest" })); // short polls don't count
   const samples = await samplesUntil(
     figures,
     (samples) =>
@@ -95,7 +95,7 @@ Deno.test("the figures say what happened: connections, publishes, deliveries, du
   await until("all have gone", () => open.sse === 0 && open.longPoll === 0);
 });
 
-Deno.test("an event to a subscriber that comes back counts as caught up", async () => {
+Deno.test("an event for a reconnected subscriber counts as caught up", async () => {
   await using server = await LocalServer.start();
   const { url } = server;
   const channel = newChannel();
@@ -112,13 +112,13 @@ Deno.test("an event to a subscriber that comes back counts as caught up", async 
   assert.deepEqual(hub.subscriptions, { live: 2, catchingUp: 0, lag: 0 });
 });
 
-Deno.test("nothing is written while nobody looks, whatever else is read", async () => {
+Deno.test("no figures are written while nobody reads them, even if other channels are read", async () => {
   await using local = await LocalServer.start();
   const { url, server } = local;
   const channel = newChannel();
   await publish(url, channel, 1);
   await call(url, readUrl("", [channel]));
-  await call(url, FIGURES_PATH); // the channel's settings are no figures
+  await call(url, FIGURES_PATH); // reading the channel's settings is not reading figures
   await using stream = await SseClient.open(readUrl(url, [channel]));
   for (let i = 0; i < 3; i++) {
     const { taken } = server.figures;
@@ -129,7 +129,7 @@ Deno.test("nothing is written while nobody looks, whatever else is read", async 
   assert.equal(await server.log.head(FIGURES_CHANNEL_KEY), undefined);
 });
 
-Deno.test("who may read the figures needs a pattern with a $, in the tenant default", async () => {
+Deno.test("reading figures needs a pattern with a $ in the tenant default", async () => {
   await using weir = await guardedLocal();
   const cases: readonly (readonly [Readonly<Record<string, unknown>>, number])[] = [
     [{ subscribe: ["$figures"] }, 200],
@@ -172,7 +172,7 @@ Deno.test("in another tenant the figures are hidden from lists and settings too"
   assert.deepEqual((await call(weir.url, "/v1/channels", { headers: other })).json.channels, []);
 });
 
-Deno.test("nobody publishes figures, sets or deletes their channel", async () => {
+Deno.test("clients cannot publish figures, or change or delete their channel", async () => {
   await using weir = await guardedLocal();
   const token = await weir.token({ ...SYSTEM, admin: true });
   const headers = bearer(token);
@@ -191,7 +191,7 @@ Deno.test("nobody publishes figures, sets or deletes their channel", async () =>
   assert.equal((await socket.next())["code"], "channel_reserved");
 });
 
-Deno.test("figures take none of a tenant's channels", async () => {
+Deno.test("figures don't count against a tenant's channels", async () => {
   await using weir = await guardedLocal({ WEIR_TENANT_CHANNELS: "1" });
   const headers = bearer(await weir.token(SYSTEM));
   await call(weir.url, readUrl("", [FIGURES]), { headers });
@@ -203,7 +203,7 @@ Deno.test("figures take none of a tenant's channels", async () => {
   assertRefused(await post("b"), 403, "tenant_limit");
 });
 
-Deno.test("a reader of figures misses none that are stored, across a kill of the server", async () => {
+Deno.test("a reader of figures misses none across a kill of the server", async () => {
   await using server = await WeirServer.start();
   let lastId: string | undefined;
   const isolates = new Set<string>();
@@ -234,7 +234,7 @@ Deno.test("a reader of figures misses none that are stored, across a kill of the
   assert.equal(new Set(stored).size, stored.length);
 });
 
-Deno.test("every isolate of the server writes its figures", async () => {
+Deno.test("every isolate publishes its own figures", async () => {
   await using server = await WeirServer.start({ by: "serve" });
   const stream = await SseClient.open(readUrl(server.url, [FIGURES]));
   const isolates = new Set<string>();

@@ -10,7 +10,7 @@ import { until } from "../support/until.ts";
 const ALL = { publish: ["**"], subscribe: ["**"], manage: ["**"] };
 const FEW = "credential.publishes=5 credential.subscribes=5 credential.connections=2";
 
-Deno.test("a publish says what is left once that is little, and past the limit when to come back", async () => {
+Deno.test("a publish answers with the remaining limit once half is used, and with Retry-After past it", async () => {
   await using weir = await guardedLocal({ WEIR_LIMITS: FEW });
   const headers = { ...bearer(await weir.token(ALL)), "Content-Type": "application/json" };
   const channel = newChannel();
@@ -21,7 +21,7 @@ Deno.test("a publish says what is left once that is little, and past the limit w
   for (const answer of headed) await answer.body?.cancel();
   const last = headed.map((answer) => answer.headers.get("ratelimit") ?? "").sort();
   assert.match(last.at(-1) ?? "", /^"credential-publishes";r=[12];t=\d+$/);
-  // The limit gives 5 a second back, and requests are faster than that.
+  // The limit refills by 5 a second, and requests are faster than that.
   const refused = await untilLimited(() => post(weir.url, channel, "1", headers));
   assert.equal(refused.headers.get("retry-after"), "1");
   assert.equal(refused.headers.get("ratelimit-policy"), `"credential-publishes";q=5;w=1`);
@@ -32,7 +32,7 @@ Deno.test("a publish says what is left once that is little, and past the limit w
   assert.equal(answer.status, 201, await answer.text());
 });
 
-Deno.test("what was announced and never comes is not charged", async () => {
+Deno.test("an announced body that never arrives is not counted", async () => {
   await using weir = await guardedLocal();
   const token = await weir.token(ALL);
   const connection = await Deno.connect({ hostname: "127.0.0.1", port: weir.server.port });
@@ -51,7 +51,7 @@ Deno.test("what was announced and never comes is not charged", async () => {
   assert.equal(answer.status, 201, await answer.text());
 });
 
-Deno.test("asking for what is forbidden counts too, as does asking for channels", async () => {
+Deno.test("forbidden requests and channel lists count too", async () => {
   await using weir = await guardedLocal({ WEIR_LIMITS: FEW });
   const nothing = bearer(await weir.token({}));
   await untilLimited(() => post(weir.url, "secret", "1", nothing), 403);
@@ -60,7 +60,7 @@ Deno.test("asking for what is forbidden counts too, as does asking for channels"
   await untilLimited(() => fetch(url, { headers: reader }), 404);
 });
 
-Deno.test("connections are counted while they are open, and no longer", async () => {
+Deno.test("connections count only while they are open", async () => {
   await using weir = await guardedLocal({ WEIR_LIMITS: FEW });
   const headers = bearer(await weir.token(ALL));
   const url = readUrl(weir.url, [newChannel()]);
@@ -78,7 +78,7 @@ Deno.test("connections are counted while they are open, and no longer", async ()
   });
 });
 
-Deno.test("a tenant has as many channels as it may, and is told so", async () => {
+Deno.test("a tenant is refused channels above its limit", async () => {
   await using weir = await guardedLocal({ WEIR_TENANT_CHANNELS: "2" });
   const headers = bearer(await weir.token({ ...ALL, tenant: "small" }));
   for (const name of ["a", "b"]) {
@@ -92,7 +92,7 @@ Deno.test("a tenant has as many channels as it may, and is told so", async () =>
   assert.equal(again.status, 201, await again.text());
 });
 
-Deno.test("a credential that is revoked while its body comes does nothing any more", async () => {
+Deno.test("a credential that is revoked while its body arrives has no effect", async () => {
   await using weir = await guardedLocal();
   const token = await weir.token(ALL, { sub: "eve" });
   const channel = newChannel();
@@ -115,7 +115,7 @@ Deno.test("a credential that is revoked while its body comes does nothing any mo
   assert.equal((await answer.json()).code, "token_revoked");
 });
 
-/** Once somebody's credential is looked at: the request that brought it has begun. */
+/** Resolves once a credential is verified: its request has begun. */
 function untilAsked(access: Access): Promise<void> {
   const verify = access.credentials.verify.bind(access.credentials);
   return new Promise((resolve) => {
@@ -127,7 +127,7 @@ function untilAsked(access: Access): Promise<void> {
   });
 }
 
-/** What the first answer that is 429 says; those before it have `status`. */
+/** Returns the first answer with 429. Those before it must have `status`. */
 async function untilLimited(ask: () => Promise<Response>, status: number = 201) {
   for (let i = 0; i < 1_000; i++) {
     const answer = await ask();
@@ -138,7 +138,7 @@ async function untilLimited(ask: () => Promise<Response>, status: number = 201) 
   throw new Error("there was no limit");
 }
 
-Deno.test("after too many refusals from an address nothing new is looked at, the known goes on", async () => {
+Deno.test("after too many refusals an IP's new credentials are refused, and verified ones still work", async () => {
   await using weir = await guardedLocal();
   const known = bearer(await weir.token(ALL));
   const channel = newChannel();

@@ -4,7 +4,7 @@ import { newChannel, post, publish, publishNumbers } from "../support/publishing
 import { readAll, READERS, readUrl, takeEvents } from "../support/readers.ts";
 import { WeirServer } from "../support/server.ts";
 
-Deno.test("streams stay open while the store is away, and go on when it is back", {
+Deno.test("streams stay open while the store is unreachable, and continue afterwards", {
   ignore: DENOKV_MISSING,
 }, async () => {
   await using denokv = await Denokv.start();
@@ -13,8 +13,8 @@ Deno.test("streams stay open while the store is away, and go on when it is back"
   await using reader = await WeirServer.start({ env });
   const channel = newChannel();
   await publishNumbers(publisher.url, channel, 3);
-  await using sse = await READERS["SSE"]!(reader.url, [channel], "earliest"); // it is there
-  await using socket = await READERS["WebSocket"]!(publisher.url, [channel], "earliest"); // too
+  await using sse = await READERS["SSE"]!(reader.url, [channel], "earliest"); // it is connected
+  await using socket = await READERS["WebSocket"]!(publisher.url, [channel], "earliest"); // also connected
   for (const each of [sse, socket]) await takeEvents(each, 3);
 
   await denokv.kill();
@@ -39,7 +39,7 @@ Deno.test("streams stay open while the store is away, and go on when it is back"
   for (const server of [publisher, reader]) await untilReady(server.url);
   await publish(publisher.url, channel, 4);
   await publish(reader.url, channel, 5);
-  // An answer that says "unknown" leaves both open; each such event is there once at the most.
+  // Events with a commit_unknown answer may or may not be stored, but each at most once.
   const stored = await readAll(reader.url, channel);
   assert.ok(stored.filter(({ data }) => data === "away").length <= away.length);
   const expected = stored.map(({ offset }) => offset);
@@ -53,7 +53,7 @@ Deno.test("streams stay open while the store is away, and go on when it is back"
   }
 });
 
-/** The client of KV Connect waits a while before it looks whether the store is back. */
+/** The client of KV Connect waits for a while before it retries. */
 async function untilReady(url: string): Promise<void> {
   while (true) {
     const response = await fetch(`${url}/readyz`);

@@ -15,7 +15,7 @@ import { testChannelKey } from "../support/drafts.ts";
 
 const RUNS = { numRuns: 2_000 };
 
-/** Text of every kind: also lone surrogates, controls, and what looks nearly right. */
+/** Text of every kind, including lone surrogates, control characters and nearly valid input. */
 const text = fc.oneof(
   fc.string({ unit: "binary", maxLength: 300 }),
   fc.array(fc.integer({ min: 0, max: 0xffff })).map((units) => String.fromCharCode(...units)),
@@ -44,12 +44,12 @@ const PARSERS: Readonly<Record<string, (text: string) => unknown>> = {
 };
 
 for (const [name, parse] of Object.entries(PARSERS)) {
-  Deno.test(`${name}() takes any text, or refuses it as a Problem`, () => {
+  Deno.test(`${name}() accepts any text or throws a Problem`, () => {
     fc.assert(fc.property(json, (text) => onlyProblems(() => parse(text))), RUNS);
   });
 }
 
-Deno.test("parseCursor() and parseAfter() take any text, or refuse it as a Problem", () => {
+Deno.test("parseCursor() and parseAfter() accept any text or throw a Problem", () => {
   fc.assert(
     fc.property(text, channels, (text, channels) => {
       onlyProblems(() => parseCursor(text, channels));
@@ -59,7 +59,7 @@ Deno.test("parseCursor() and parseAfter() take any text, or refuse it as a Probl
   );
 });
 
-Deno.test("parseCursor() takes any damaged vector, or refuses it as a Problem", () => {
+Deno.test("parseCursor() accepts any damaged cursor or throws a Problem", () => {
   const vector = fc.tuple(fc.uint8Array({ maxLength: 40 }), channels);
   fc.assert(
     fc.property(vector, ([bytes, channels]) => {
@@ -70,7 +70,7 @@ Deno.test("parseCursor() takes any damaged vector, or refuses it as a Problem", 
   );
 });
 
-Deno.test("draftOfBody() takes any bytes, or refuses them as a Problem", () => {
+Deno.test("draftOfBody() accepts any bytes or throws a Problem", () => {
   const type = fc.oneof(
     fc.constantFrom("application/json", "text/plain; charset=utf-8", "a/b+json", "image/png"),
     text,
@@ -87,7 +87,7 @@ Deno.test("draftOfBody() takes any bytes, or refuses them as a Problem", () => {
   );
 });
 
-Deno.test("parseMessage() never throws: every line is a message or a refusal", () => {
+Deno.test("parseMessage() returns a message or a refusal for any line", () => {
   const op = fc.constantFrom(
     "subscribe",
     "unsubscribe",
@@ -112,7 +112,7 @@ Deno.test("parseMessage() never throws: every line is a message or a refusal", (
   );
 });
 
-Deno.test("parseConfig() takes any environment, or refuses it as a ConfigError", () => {
+Deno.test("parseConfig() accepts any environment or throws a ConfigError", () => {
   const name = fc.constantFrom(
     "WEIR_HOST",
     "WEIR_PORT",

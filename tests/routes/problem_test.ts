@@ -9,7 +9,7 @@ const QUOTA: Quota = {
   retryAfterMs: 1_200,
 };
 
-Deno.test("a limit that was reached is answered with its fields and when to come back", async () => {
+Deno.test("a reached limit is answered with RateLimit headers and Retry-After", async () => {
   const response = problemResponse(new Problem("rate_limited", "Too many.", { quota: QUOTA }));
   assert.equal(response.status, 429);
   assert.equal(response.headers.get("retry-after"), "2");
@@ -25,7 +25,7 @@ Deno.test("a limit that was reached is answered with its fields and when to come
   });
 });
 
-Deno.test("when to come back is a whole number of seconds, from 1 to an hour", () => {
+Deno.test("Retry-After is in whole seconds, from 1 to an hour", () => {
   for (
     const [retryAfterMs, seconds] of [[0, 1], [1, 1], [1_000, 1], [1_001, 2], [Infinity, 3_600]]
   ) {
@@ -37,7 +37,7 @@ Deno.test("when to come back is a whole number of seconds, from 1 to an hour", (
   }
 });
 
-Deno.test("a limit of bytes or of connections says what it counts", () => {
+Deno.test("RateLimit-Policy names the unit of a limit of bytes or connections", () => {
   const policyOf = (policy: string) => rateLimitHeaders({ ...QUOTA, policy })["RateLimit-Policy"];
   assert.equal(policyOf("tenant-bytes"), `"tenant-bytes";q=2000;qu="content-bytes";w=1`);
   assert.equal(
@@ -46,7 +46,7 @@ Deno.test("a limit of bytes or of connections says what it counts", () => {
   );
 });
 
-Deno.test("a refusal without a limit has no fields of one, but when to come back if it may", () => {
+Deno.test("a refusal without a limit has no RateLimit headers, and Retry-After only if it is retryable", () => {
   for (const [code, seconds] of [["too_many_connections", "1"], ["overloaded", "1"]] as const) {
     const { headers } = problemResponse(new Problem(code, ""));
     assert.deepEqual([headers.get("retry-after"), headers.get("ratelimit")], [seconds, null]);

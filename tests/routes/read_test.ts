@@ -6,7 +6,7 @@ import { READERS, readUrl } from "../support/readers.ts";
 import { SseClient } from "../support/sse_client.ts";
 import { until } from "../support/until.ts";
 
-Deno.test("a short poll answers 304 until there is something new", async () => {
+Deno.test("a short poll answers 304 until something is new", async () => {
   await using server = await LocalServer.start();
   const channel = newChannel();
   await publish(server.url, channel, 1);
@@ -31,7 +31,7 @@ Deno.test("a short poll answers 304 until there is something new", async () => {
   await next.body?.cancel();
 });
 
-Deno.test("pages of a limit join to the whole log", async () => {
+Deno.test("consecutive pages make up the whole log", async () => {
   await using server = await LocalServer.start();
   const channels = [newChannel(), newChannel()].sort();
   for (const channel of channels) await publishNumbers(server.url, channel, 7);
@@ -50,7 +50,7 @@ Deno.test("pages of a limit join to the whole log", async () => {
   assert.deepEqual(seen.toSorted(), all);
 });
 
-Deno.test("a long poll without news answers 204 with its cursor", async () => {
+Deno.test("a long poll without events answers 204 with its cursor", async () => {
   await using server = await LocalServer.start();
   const channel = newChannel();
   const { offset } = await publish(server.url, channel, 1);
@@ -60,7 +60,7 @@ Deno.test("a long poll without news answers 204 with its cursor", async () => {
   assert.equal(await response.text(), "");
 });
 
-Deno.test("a long poll whose client has gone leaves nothing behind", async () => {
+Deno.test("a long poll whose client has gone leaves no subscription", async () => {
   await using server = await LocalServer.start();
   const abort = new AbortController();
   const poll = fetch(readUrl(server.url, [newChannel()], { wait: "60" }), { signal: abort.signal });
@@ -69,7 +69,7 @@ Deno.test("a long poll whose client has gone leaves nothing behind", async () =>
   await assert.rejects(poll);
 });
 
-Deno.test("HEAD answers as GET would, without a body, and ends", async () => {
+Deno.test("HEAD answers like GET without a body, and ends", async () => {
   await using server = await LocalServer.start();
   const channel = newChannel();
   const { offset } = await publish(server.url, channel, 1);
@@ -84,7 +84,7 @@ Deno.test("HEAD answers as GET would, without a body, and ends", async () => {
   assert.equal(server.server.hub.size, 0);
 });
 
-Deno.test("a stream is not to be stored or buffered on its way", async () => {
+Deno.test("a stream forbids caching and buffering", async () => {
   await using server = await LocalServer.start();
   await using client = await SseClient.open(readUrl(server.url, [newChannel()]));
   const { headers } = client.response;
@@ -94,7 +94,7 @@ Deno.test("a stream is not to be stored or buffered on its way", async () => {
   assert.equal(client.retry, 1_000);
 });
 
-Deno.test("SSE sends the data as published, or an envelope where it was asked for", async () => {
+Deno.test("SSE sends the data as published, or an envelope on request", async () => {
   await using server = await LocalServer.start();
   const [channel, other] = [newChannel(), newChannel()];
   await post(server.url, channel, "plain", { "Content-Type": "text/plain", "Weir-Type": "note" })
@@ -123,7 +123,7 @@ const awkward = fc.string({
   maxLength: 12,
 });
 
-Deno.test("whatever the data holds, it stays data on a stream", async () => {
+Deno.test("data cannot forge SSE fields or events", async () => {
   await using server = await LocalServer.start();
   await fc.assert(
     fc.asyncProperty(fc.array(awkward, { minLength: 1, maxLength: 8 }), async (texts) => {
@@ -148,7 +148,7 @@ Deno.test("whatever the data holds, it stays data on a stream", async () => {
 });
 
 for (const [transport, open] of Object.entries(READERS)) {
-  Deno.test(`${transport} says which events have expired, and goes on`, async () => {
+  Deno.test(`${transport} reports expired events as a gap and continues`, async () => {
     await using server = await LocalServer.start();
     const channel = newChannel();
     const acks = await publishNumbers(server.url, channel, 10);
@@ -171,7 +171,7 @@ for (const [transport, open] of Object.entries(READERS)) {
   });
 }
 
-Deno.test("pages of this machine may read, and are told so", async () => {
+Deno.test("pages of loopback origins may read and get CORS headers", async () => {
   await using server = await LocalServer.start({ WEIR_ORIGINS: "https://app.example.com" });
   const url = readUrl(server.url, [newChannel()]);
   for (const origin of ["http://localhost:5173", "https://127.0.0.1", "https://app.example.com"]) {

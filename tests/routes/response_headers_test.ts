@@ -4,7 +4,7 @@ import { problemResponse } from "../../routes/problem.ts";
 import { bearer, guardedLocal } from "../support/guarded.ts";
 import { post } from "../support/publishing.ts";
 
-/** All rights, those of an administrator too. */
+/** All rights, including those of an administrator. */
 const ALL = {
   publish: ["**"],
   subscribe: ["**", "$**"],
@@ -12,7 +12,7 @@ const ALL = {
   admin: true,
 };
 
-Deno.test("no answer is taken for another type than it says", async () => {
+Deno.test("every answer has nosniff", async () => {
   await using weir = await guardedLocal();
   const auth = bearer(await weir.token(ALL));
   const json = { ...auth, "Content-Type": "application/json" };
@@ -64,7 +64,7 @@ Deno.test("no answer is taken for another type than it says", async () => {
   }
 });
 
-Deno.test("who is not known is told how to say who it is (RFC 6750)", async () => {
+Deno.test("an unauthenticated request is answered with WWW-Authenticate (RFC 6750)", async () => {
   await using weir = await guardedLocal();
   const challenge = async (headers: Readonly<Record<string, string>>) => {
     const response = await fetch(`${weir.url}/v1/channels`, { headers });
@@ -76,7 +76,7 @@ Deno.test("who is not known is told how to say who it is (RFC 6750)", async () =
   assert.equal(await challenge(bearer("broken")), `Bearer error="invalid_token"`);
 });
 
-Deno.test("a limit says when there is room again, in whole seconds", () => {
+Deno.test("rate limit headers give the wait in whole seconds", () => {
   const headers = (retryAfterMs: number) => {
     const quota = { policy: "tenant-bytes", limit: 10, remaining: 0, retryAfterMs };
     return problemResponse(new Problem("rate_limited", "Too much.", { quota })).headers;

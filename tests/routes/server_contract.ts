@@ -7,12 +7,12 @@ import { switchContract } from "./switch_contract.ts";
 
 const MiB = 1_048_576;
 
-/** What clients are promised, over any way to run Weir. */
+/** The promises to clients, for any way to run Weir. */
 export function serverContract(kind: ClusterKind) {
   const test = clusterTest(kind);
 
   for (const [transport, open] of Object.entries(READERS)) {
-    test(`${transport} brings what is published, in its order`, async (cluster) => {
+    test(`${transport} delivers events in their order`, async (cluster) => {
       const channel = newChannel();
       await using reader = await open(cluster.readUrl, [channel]);
       const acks = await publishNumbers(cluster.publishUrl, channel, 20);
@@ -22,7 +22,7 @@ export function serverContract(kind: ClusterKind) {
       assert.ok(events.every((event) => event.channel === channel));
     });
 
-    test(`${transport} brings what was published where it is read`, async (cluster) => {
+    test(`${transport} delivers events that another server published`, async (cluster) => {
       const channel = newChannel();
       await using reader = await open(cluster.publishUrl, [channel]);
       await publishNumbers(cluster.readUrl, channel, 5);
@@ -30,7 +30,7 @@ export function serverContract(kind: ClusterKind) {
       assert.deepEqual(events.map(({ data }) => data), [1, 2, 3, 4, 5]);
     });
 
-    test(`${transport} keeps the order of events of many publishers`, async (cluster) => {
+    test(`${transport} delivers the events of many publishers in log order`, async (cluster) => {
       const channel = newChannel();
       await using reader = await open(cluster.readUrl, [channel]);
       const { publishUrl, readUrl } = cluster;
@@ -41,7 +41,7 @@ export function serverContract(kind: ClusterKind) {
       assert.deepEqual(offsets, acks.flat().map(({ offset }) => offset).sort());
     });
 
-    test(`${transport} goes on behind a cursor, and from the earliest event`, async (cluster) => {
+    test(`${transport} continues after a cursor, and from the earliest event`, async (cluster) => {
       const channel = newChannel();
       const acks = await publishNumbers(cluster.publishUrl, channel, 5);
       await using behind = await open(cluster.readUrl, [channel], acks[1]?.offset);
@@ -68,7 +68,7 @@ export function serverContract(kind: ClusterKind) {
       }
     });
 
-    test(`${transport} brings an event of 1 MiB, and bytes, as they were`, async (cluster) => {
+    test(`${transport} delivers an event of 1 MiB, and binary data, unchanged`, async (cluster) => {
       const channel = newChannel();
       await using reader = await open(cluster.readUrl, [channel]);
       const large = "é".repeat(MiB / 2 - 1);
@@ -85,7 +85,7 @@ export function serverContract(kind: ClusterKind) {
       assert.equal(third?.data, "last");
     });
 
-    test(`${transport} says that the log was made again, and goes on with it`, async (cluster) => {
+    test(`${transport} reports a recreated channel as a gap and continues with it`, async (cluster) => {
       const channel = newChannel();
       const acks = await publishNumbers(cluster.publishUrl, channel, 3);
       await remove(cluster.publishUrl, channel);
@@ -102,7 +102,7 @@ export function serverContract(kind: ClusterKind) {
       assert.equal((await takeEvents(reader, 1))[0]?.offset, again.offset);
     });
 
-    test(`${transport} says it to who was there when it happened`, async (cluster) => {
+    test(`${transport} reports a recreated channel to readers that were connected`, async (cluster) => {
       const channel = newChannel();
       await publish(cluster.publishUrl, channel, 1);
       await using reader = await open(cluster.readUrl, [channel]);
@@ -115,7 +115,7 @@ export function serverContract(kind: ClusterKind) {
       assert.equal((await takeEvents(reader, 1))[0]?.data, "again");
     });
 
-    test(`${transport} says that a cursor is ahead of the log`, async (cluster) => {
+    test(`${transport} reports a cursor that is ahead of the log`, async (cluster) => {
       const channel = newChannel();
       const { offset } = await publish(cluster.publishUrl, channel, 1);
       const ahead = offset.replace(/\d{4}$/, "0099");
@@ -134,7 +134,7 @@ export function serverContract(kind: ClusterKind) {
 
   switchContract(test);
 
-  test("SSE with Last-Event-ID goes on behind it, whatever the URL says", async (cluster) => {
+  test("Last-Event-ID takes precedence over the URL of an SSE stream", async (cluster) => {
     const channel = newChannel();
     const acks = await publishNumbers(cluster.publishUrl, channel, 4);
     const url = readUrl(cluster.readUrl, [channel], { after: "earliest" });
@@ -171,7 +171,7 @@ export function serverContract(kind: ClusterKind) {
     for (const other of others) assert.deepEqual(await page(cluster.readUrl, other), [other]);
   });
 
-  test("a repeated Idempotency-Key is the event that is there already", async (cluster) => {
+  test("a repeated Idempotency-Key is answered with the stored event", async (cluster) => {
     const channel = newChannel();
     const headers = { "Content-Type": "application/json", "Idempotency-Key": "key 1" };
     const first = await post(cluster.publishUrl, channel, `{"n":1}`, headers);
@@ -186,7 +186,7 @@ export function serverContract(kind: ClusterKind) {
     assert.deepEqual(await page(cluster.readUrl, channel), [{ n: 1 }]);
   });
 
-  test("the same key at once from many publishers makes one event", async (cluster) => {
+  test("the same Idempotency-Key from many publishers at once stores one event", async (cluster) => {
     const channel = newChannel();
     const headers = { "Content-Type": "application/json", "Idempotency-Key": "once" };
     const responses = await Promise.all(

@@ -8,12 +8,12 @@ import { head, RawConnection } from "../support/raw_connection.ts";
 import { resetConnections } from "../support/reset_connections.ts";
 
 const MAX_BYTES = 1_048_576;
-/** More than is read in one go. */
+/** More bytes than are read with one call. */
 const LARGE = 100_000;
-/** Of a body in the tests that wait for its end, in ms. */
+/** Milliseconds for a body in the tests that wait for its timeout. */
 const SHORT = 50;
 
-/** How a body is framed, and a byte of it. */
+/** How a body is framed, and one byte in that framing. */
 const FRAMINGS = [
   ["small and announced", { "Content-Length": "1000" }, "x"],
   ["large and announced", { "Content-Length": String(LARGE) }, "x"],
@@ -21,7 +21,7 @@ const FRAMINGS = [
 ] as const;
 
 for (const [how, framing, byte] of FRAMINGS) {
-  Deno.test(`a body that goes on for too long is given up, though bytes keep coming (${how})`, async () => {
+  Deno.test(`a body that takes too long is refused, even if bytes keep arriving (${how})`, async () => {
     await using server = new BodyServer(SHORT);
     using connection = await server.post(framing);
     let isAnswered = false;
@@ -34,7 +34,7 @@ for (const [how, framing, byte] of FRAMINGS) {
     assert.equal(await server.outcome, "request_timeout");
   });
 
-  Deno.test(`a body that stops is given up (${how})`, async () => {
+  Deno.test(`a body that stalls is refused (${how})`, async () => {
     await using server = new BodyServer(SHORT);
     using connection = await server.post(framing);
     await connection.write(byte);
@@ -42,7 +42,7 @@ for (const [how, framing, byte] of FRAMINGS) {
     assert.equal(await server.outcome, "request_timeout");
   });
 
-  Deno.test(`a body that breaks off is incomplete, not late (${how})`, async () => {
+  Deno.test(`a body that ends early is incomplete, not late (${how})`, async () => {
     await using server = new BodyServer();
     using connection = await server.post(framing);
     await connection.write(byte);
@@ -65,7 +65,7 @@ for (
     ]],
   ] as const
 ) {
-  Deno.test(`a body that comes in parts is read whole (${how})`, async () => {
+  Deno.test(`a body that arrives in parts is read completely (${how})`, async () => {
     await using server = new BodyServer();
     using connection = await server.post(framing);
     await connection.write(parts[0]);
@@ -76,7 +76,7 @@ for (
   });
 }
 
-Deno.test("a URL is refused from one character too many on", () => {
+Deno.test("a URL that is one character too long is refused", () => {
   const start = "http://localhost:8000/v1/events?channel=";
   const longest = start + "a".repeat(MAX_URL_CHARS - start.length);
   requireShortUrl(new Request(longest));
@@ -86,14 +86,14 @@ Deno.test("a URL is refused from one character too many on", () => {
   );
 });
 
-// What a head may hold is bounded by Deno itself. Where a version changes that, Weir has to.
+// Deno itself limits the headers. If a version of Deno changes that, Weir must limit them.
 for (
   const [what, lines] of [
     ["64 KiB of headers", { "X-Long": "a".repeat(65_536) }],
     ["129 headers", Object.fromEntries(Array.from({ length: 128 }, (_, i) => [`X-${i}`, "a"]))],
   ] as const
 ) {
-  Deno.test(`a head with ${what} is refused before Weir sees it`, async () => {
+  Deno.test(`a header section with ${what} is refused by the runtime`, async () => {
     await using server = await LocalServer.start();
     using connection = await RawConnection.open(server.port);
     assert.match(await connection.get("/healthz", lines), /^HTTP\/1\.1 400 /);
@@ -101,7 +101,7 @@ for (
   });
 }
 
-Deno.test("a head that never ends is cut at 64 KiB", async () => {
+Deno.test("an endless header section is cut at 64 KiB", async () => {
   await using server = await LocalServer.start();
   using connection = await RawConnection.open(server.port);
   await connection.write(`GET /healthz HTTP/1.1\r\nX-Long: ${"a".repeat(65_536)}`);
@@ -109,7 +109,7 @@ Deno.test("a head that never ends is cut at 64 KiB", async () => {
   assert.equal(await connection.read(), undefined);
 });
 
-Deno.test("a hundred senders that stop within the head keep nobody else waiting", async () => {
+Deno.test("a hundred clients that stall within the headers delay no other client", async () => {
   await using server = await LocalServer.start();
   using senders = new DisposableStack();
   for (let i = 0; i < 100; i++) {
@@ -121,7 +121,7 @@ Deno.test("a hundred senders that stop within the head keep nobody else waiting"
   await response.body?.cancel();
 });
 
-Deno.test("connections that are reset before the server takes them don't end it", async () => {
+Deno.test("connections reset before they are accepted don't end the server", async () => {
   await using server = await LocalServer.start();
   resetConnections(server.port, 50);
   const response = await fetch(`${server.url}/healthz`);
@@ -131,13 +131,13 @@ Deno.test("connections that are reset before the server takes them don't end it"
 
 /** Reads the body of one request. */
 class BodyServer implements AsyncDisposable {
-  /** Once the request's head is there. */
+  /** Resolves once the request's headers have arrived. */
   readonly asked: Promise<void>;
-  /** The body's length, or the code of its refusal. */
+  /** Resolves to the body's length or the code of its refusal. */
   readonly outcome: Promise<number | string>;
   readonly #server: Deno.HttpServer<Deno.NetAddr>;
 
-  /** @param time of a body, in ms; without it the default. */
+  /** @param time milliseconds for a body. @default as in {@link readBody} */
   constructor(time?: number) {
     const asked = Promise.withResolvers<void>();
     const outcome = Promise.withResolvers<number | string>();
@@ -157,7 +157,7 @@ class BodyServer implements AsyncDisposable {
     });
   }
 
-  /** A connection that has sent the head of a request. */
+  /** Opens a connection and sends the headers of a request. */
   async post(framing: Readonly<Record<string, string>>): Promise<RawConnection> {
     const connection = await RawConnection.open(this.#server.addr.port);
     await connection.write(head("POST", "/", framing));

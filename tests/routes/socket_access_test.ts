@@ -9,14 +9,14 @@ const ALL = { publish: ["**"], subscribe: ["**"] };
 const ONE_CONNECTION = ["credential", "address", "tenant"]
   .map((scope) => `${scope}.connections=1`).join(" ");
 
-/** Asks for a WebSocket with a token, as a client that isn't a browser can. */
+/** Requests a WebSocket with a token in a header, which browsers cannot. */
 async function upgrade(weir: Guarded<LocalServer>, token: string) {
   return await rawCall(weir.server.port, "/v1/socket", {
     headers: { ...UPGRADE, ...bearer(token) },
   });
 }
 
-Deno.test("a socket goes on with a fresh token also where no other connection may be opened", async () => {
+Deno.test("a socket takes a fresh token even when no further connection is allowed", async () => {
   await using weir = await guardedLocal({ WEIR_LIMITS: ONE_CONNECTION });
   await using socket = await SocketClient.open(weir.url, { token: await weir.token(ALL) });
   for (let ref = 1; ref <= 3; ref++) {
@@ -27,7 +27,7 @@ Deno.test("a socket goes on with a fresh token also where no other connection ma
   assertRefused(await upgrade(weir, await weir.token(ALL)), 429, "too_many_connections");
 });
 
-Deno.test("a socket whose credential was refused counts for whom it did before", async () => {
+Deno.test("a socket whose new credential is refused keeps counting for its old identity", async () => {
   await using weir = await guardedLocal({ WEIR_LIMITS: "tenant.connections=1" });
   const [a, b] = [{ ...ALL, tenant: "a" }, { ...ALL, tenant: "b" }];
   await using socket = await SocketClient.open(weir.url, { token: await weir.token(a) });
@@ -39,7 +39,7 @@ Deno.test("a socket whose credential was refused counts for whom it did before",
   await other.until("pong");
 });
 
-Deno.test("a socket of nobody stays one where who it would be has no connection left", async () => {
+Deno.test("an anonymous socket stays anonymous if its new identity has no connection left", async () => {
   await using weir = await guardedLocal({ WEIR_ANONYMOUS: "subscribe:public/**" });
   const token = await weir.token({ ...ALL, limits: { connections: 1 } });
   const channel = newChannel();
@@ -53,7 +53,7 @@ Deno.test("a socket of nobody stays one where who it would be has no connection 
   await second.until("subscribed");
 });
 
-Deno.test("each auth counts as a subscribe of who the socket is", async () => {
+Deno.test("each auth counts as a subscribe of the socket's identity", async () => {
   await using weir = await guardedLocal();
   const none = await weir.token({ ...ALL, limits: { subscribes: 0 } });
   await using socket = await SocketClient.open(weir.url, { token: none });
@@ -62,7 +62,7 @@ Deno.test("each auth counts as a subscribe of who the socket is", async () => {
   await socket.until("pong");
 });
 
-Deno.test("the first auth counts as a subscribe of its address", async () => {
+Deno.test("the first auth counts as a subscribe of its IP", async () => {
   await using weir = await guardedLocal({ WEIR_LIMITS: "address.subscribes=0" });
   await using socket = await SocketClient.open(weir.url);
   socket.send({ op: "auth", ref: 1, token: await weir.token(ALL) });
@@ -70,7 +70,7 @@ Deno.test("the first auth counts as a subscribe of its address", async () => {
   assert.equal((await socket.closed).code, 4401);
 });
 
-Deno.test("who hasn't said who it is sends frames that hold a credential, and none larger", async () => {
+Deno.test("before authentication a frame may hold a credential but nothing larger", async () => {
   await using weir = await guardedLocal();
   const longest = 8_192 + 1_024;
   {
@@ -86,11 +86,11 @@ Deno.test("who hasn't said who it is sends frames that hold a credential, and no
   await socket.until("pong");
 });
 
-Deno.test("who sends too much while its first credential is verified is sent away", async (t) => {
+Deno.test("a client that sends too much while its first credential is verified is disconnected", async (t) => {
   await using keys = new HeldKeys();
   await using weir = await guardedLocal({ WEIR_JWKS: keys.url });
   const publish = { op: "publish", ref: 1, channel: "a" };
-  // No more than it takes: what comes behind the server's close may cost the client its code.
+  // No more than necessary: data sent after the server's close may cost the client the close code.
   const floods = {
     "large messages": Array(8).fill(JSON.stringify({ ...publish, data: "x".repeat(8_192) })),
     "small messages": Array(2).fill(Array(150).fill(`{"op":"ping"}`).join("\n")),
@@ -106,7 +106,7 @@ Deno.test("who sends too much while its first credential is verified is sent awa
   }
 });
 
-Deno.test("a socket whose messages are refused again and again is closed with 4429", async (t) => {
+Deno.test("a socket with too many refused messages is closed with 4429", async (t) => {
   await using weir = await guardedLocal();
   const limits = { publishes: 0 };
   const publish = (ref: number) => ({ op: "publish", ref, channel: "a", data: 1 });
@@ -133,7 +133,7 @@ Deno.test("a socket whose messages are refused again and again is closed with 44
   assert.equal((await call(weir.url, "/healthz")).status, 200);
 });
 
-/** A URL of keys that answers only once it is disposed of. */
+/** A JWKS URL that answers only once it is disposed. */
 class HeldKeys implements AsyncDisposable {
   readonly #released = Promise.withResolvers<void>();
   readonly #server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen() {} }, async () => {

@@ -7,12 +7,12 @@ import { WeirServer } from "../support/server.ts";
 import { SocketClient } from "../support/socket_client.ts";
 import { SseClient } from "../support/sse_client.ts";
 
-/** How long a stop may take, in ms. */
+/** Milliseconds that a stop may take. */
 const STOP_LIMIT = 5_000;
 
 for (const signal of ["SIGTERM", "SIGINT"] as const) {
   for (const by of ["run", "serve"] as const) {
-    Deno.test(`${signal} says goodbye to every subscriber and ends within 5 s (${by})`, async () => {
+    Deno.test(`on ${signal} the server says goodbye to every subscriber and exits within 5 s (${by})`, async () => {
       await using server = await WeirServer.start({ by });
       const channel = newChannel();
       await publish(server.url, channel, 1);
@@ -39,7 +39,7 @@ for (const signal of ["SIGTERM", "SIGINT"] as const) {
         const { reason } = await client.until("goodbye");
         assert.equal(reason, "stopping");
         const { code } = await client.closed;
-        // `deno serve` closes sockets by itself at a signal, right behind the goodbye.
+        // On a signal `deno serve` closes sockets itself, right after the goodbye.
         assert.equal(code, by === "run" ? 4000 : 1001);
       }
       const answer = await poll;
@@ -60,7 +60,7 @@ async function roundTrips(url: string): Promise<void> {
   await Promise.all(Array.from({ length: 16 }, () => publishNumbers(url, newChannel(), 3)));
 }
 
-Deno.test("a subscriber that reads nothing does not hold up a stop", async () => {
+Deno.test("a subscriber that reads nothing does not delay a stop", async () => {
   await using server = await WeirServer.start();
   const channel = newChannel();
   using stuck = await RawConnection.open(server.port);
@@ -75,7 +75,7 @@ Deno.test("a subscriber that reads nothing does not hold up a stop", async () =>
   assert.ok(performance.now() - start < STOP_LIMIT);
 });
 
-Deno.test("a restart goes on with the same sequence, and streams with their cursor", async () => {
+Deno.test("after a restart sequences continue, and streams resume from their cursor", async () => {
   await using server = await WeirServer.start();
   const channel = newChannel();
   const acks = await publishNumbers(server.url, channel, 3);
@@ -90,7 +90,7 @@ Deno.test("a restart goes on with the same sequence, and streams with their curs
   assert.deepEqual([(await client.next()).data, (await client.next()).data], ["3", "4"]);
 });
 
-Deno.test("what is being published at a stop is answered, and kept if it was acknowledged", async () => {
+Deno.test("publishes during a stop are answered, and stored if acknowledged", async () => {
   await using server = await WeirServer.start();
   const channel = newChannel();
   const acknowledged: string[] = [];
@@ -99,7 +99,7 @@ Deno.test("what is being published at a stop is answered, and kept if it was ack
     try {
       while (true) acknowledged.push((await publish(server.url, channel, 1)).offset);
     } catch {
-      // It stops; what was acknowledged before counts.
+      // The server stops. Only acknowledged events count.
     }
   });
   while (acknowledged.length < 50) await publish(server.url, channel, 1);
@@ -122,7 +122,7 @@ Deno.test("a second process on the same SQLite file is refused", async () => {
   );
 });
 
-Deno.test("without keys, a public address is refused", async () => {
+Deno.test("without keys the server refuses to listen on a public IP", async () => {
   for (const host of ["0.0.0.0", "::", "192.0.2.1"]) {
     const { code, stderr } = await WeirServer.refused({ env: { WEIR_HOST: host } });
     assert.equal(code, 1);
@@ -130,7 +130,7 @@ Deno.test("without keys, a public address is refused", async () => {
   }
 });
 
-Deno.test("a port that is taken is refused", async () => {
+Deno.test("a port in use is refused", async () => {
   using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const port = String(listener.addr.port);
   const { code, stderr } = await WeirServer.refused({ env: { WEIR_PORT: port } });
@@ -138,7 +138,7 @@ Deno.test("a port that is taken is refused", async () => {
   assert.match(stderr, /WEIR_PORT/);
 });
 
-Deno.test("a store in a folder that can't be made is refused", async () => {
+Deno.test("a store in a folder that cannot be created is refused", async () => {
   const { code, stderr } = await WeirServer.refused({ env: { WEIR_KV: "/dev/null/weir.db" } });
   assert.equal(code, 1);
   assert.match(stderr, /WEIR_KV/);
@@ -157,7 +157,7 @@ const BAD_SETTINGS: readonly (readonly [name: string, value: string])[] = [
   ["WEIR_PROT", "8000"],
 ];
 
-Deno.test("a bad setting is refused by its name", async () => {
+Deno.test("an invalid setting is refused with its name", async () => {
   for (const [name, value] of BAD_SETTINGS) {
     const { code, stderr } = await WeirServer.refused({ env: { [name]: value } });
     assert.equal(code, 1);

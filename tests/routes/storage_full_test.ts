@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { WeirServer } from "../support/server.ts";
 
-Deno.test("a full disk is said by 507, what was acknowledged is kept, and reading goes on", async () => {
+Deno.test("a full disk is answered with 507, acknowledged events stay, and reads still work", async () => {
   await using server = await WeirServer.start({ maxFileBlocks: 1_200 });
   const url = `${server.url}/v1/channels/full/events`;
   let kept = 0;

@@ -4,18 +4,18 @@ import type { Cluster } from "../support/clusters.ts";
 import { newChannel, publish } from "../support/publishing.ts";
 import { READERS } from "../support/readers.ts";
 
-/** The subscriptions of one client, one after the other, each from the cursor of the one before. */
+/** Consecutive subscriptions of one client, each from the cursor of the previous one. */
 const legs = fc.array(
   fc.record({
     transport: fc.constantFrom(...Object.keys(READERS)),
-    /** Events that are read before the next switch. */
+    /** Events to read before the next switch. */
     events: fc.nat(8),
     atReader: fc.boolean(),
   }),
   { minLength: 2, maxLength: 8 },
 );
 
-/** A client may change the transport, and the server, as it likes. */
+/** A client may change its transport and its server at any time. */
 export function switchContract(
   test: (behaviour: string, body: (cluster: Cluster) => Promise<void>) => void,
 ) {
@@ -46,7 +46,7 @@ interface Leg {
   readonly atReader: boolean;
 }
 
-/** Reads leg after leg while someone publishes, then what is left. */
+/** Reads leg after leg while events are published, then the remaining events. */
 async function switchThrough(
   { publishUrl, readUrl }: Cluster,
   channels: readonly string[],

@@ -6,7 +6,7 @@ import { WeirServer } from "../support/server.ts";
 import { makeSigner } from "../support/tokens.ts";
 import { until } from "../support/until.ts";
 
-Deno.test("a server with a certificate serves HTTP/1.1 and HTTP/2, and reloads it without a stop", async () => {
+Deno.test("a server with a certificate serves HTTP/1.1 and HTTP/2, and reloads it without a restart", async () => {
   const [first, second] = [await makeCertificate(), await makeCertificate()];
   await using folder = await CertificateFolder.create(first);
   const signer = await makeSigner("EdDSA");
@@ -28,7 +28,7 @@ Deno.test("a server with a certificate serves HTTP/1.1 and HTTP/2, and reloads i
     assert.equal(answer.headers.get("strict-transport-security"), "max-age=31536000");
   }
 
-  // A stream that is open over HTTP/2 while the certificate changes goes on.
+  // A stream that is open over HTTP/2 continues while the certificate changes.
   using old = Deno.createHttpClient({ caCerts: [first.cert], http1: false });
   const stream = await request(`${path}?after=latest`, {
     client: old,
@@ -55,7 +55,7 @@ Deno.test("a server with a certificate serves HTTP/1.1 and HTTP/2, and reloads i
   await reader.cancel();
 });
 
-Deno.test("a session cookie over HTTPS is bound to the host", async () => {
+Deno.test("over HTTPS the session cookie is bound to the host", async () => {
   const certificate = await makeCertificate();
   await using folder = await CertificateFolder.create(certificate);
   const signer = await makeSigner("EdDSA");
@@ -78,7 +78,7 @@ Deno.test("a session cookie over HTTPS is bound to the host", async () => {
   }
 });
 
-Deno.test("a certificate that can't be used stops the start with a sentence", async () => {
+Deno.test("an unusable certificate ends the start with an error message", async () => {
   for (
     const [env, says] of [
       [{ WEIR_TLS_CERT: "/nowhere.pem", WEIR_TLS_KEY: "/nowhere.pem" }, /WEIR_TLS_CERT/],
@@ -91,7 +91,7 @@ Deno.test("a certificate that can't be used stops the start with a sentence", as
   }
 });
 
-/** TypeScript's library knows no `client`. */
+/** The option `client` is not in TypeScript's library. */
 function request(url: string, init: RequestInit & { readonly client: Deno.HttpClient }) {
   return fetch(url, init);
 }
