@@ -169,7 +169,7 @@ Deno.test("an API key may be any member, and must name it", async () => {
   assert.equal(await refusal(socket, { op: "enter", ref: 1, channel }), "bad_member");
 });
 
-Deno.test("a member whose credential loses the right leaves, and its socket is told", async () => {
+Deno.test("a member whose credential loses the right leaves, and its socket gets `left`", async () => {
   await using weir = await guardedLocal();
   const [kept, lost] = [newChannel(), newChannel()];
   const watcher = bearer(await weir.token(PRESENCE, { sub: "watcher" }));

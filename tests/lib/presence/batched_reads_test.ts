@@ -49,7 +49,7 @@ Deno.test("a failed batch rejects its own reads, and later batches continue", as
   const reads = new BatchedReads(counted);
   const [broken, whole] = await Promise.allSettled([
     reads.get(["broken"]),
-    ...Array.from({ length: 9 }, (_, i) => reads.get(["beside", `${i}`])),
+    ...Array.from({ length: 9 }, (_, i) => reads.get(["sibling", `${i}`])),
     reads.get(["whole"]),
   ]).then((all) => [all[0], all[10]]);
   assert.equal(broken?.status, "rejected");
