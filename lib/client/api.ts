@@ -1,4 +1,4 @@
-/** What an application sees of the client. `connect()` (client.ts) gives a {@link Weir}. */
+/** The types of the client's interface. `connect()` (client.ts) returns a {@link Weir}. */
 
 import type { EphemeralEvent, Gap, WeirEvent } from "./core/event.ts";
 import type { Link } from "./core/link.ts";
@@ -10,51 +10,51 @@ export type { EphemeralEvent, Gap, WeirEvent } from "./core/event.ts";
 export type { Observable } from "./core/observable.ts";
 export { type ConnectionState, type TransportName, TRANSPORTS } from "./core/state.ts";
 
-/** A token (JWT) or an API key; or a ticket, which is good for one connection. */
+/** A token (JWT) or an API key, or a ticket, which can be used once. */
 export type Credential = string | { readonly token: string } | { readonly ticket: string };
 
 export interface ConnectOptions {
   /**
-   * Gives the credential: asked for when there is none, before one expires, and when the server has
-   * refused it. Throwing closes the client with the error where none was accepted yet, or where it is
-   * a WeirError `auth_failed`, which says no for good; else `onError` is told, and it is asked again.
-   * Without it requests go out as they are (open mode, anonymous, or the session cookie).
+   * Returns the credential. Called when one is needed, before the current one expires, and after
+   * the server has refused it. If it throws before the server has accepted a credential, or throws
+   * a WeirError `auth_failed`, the client closes with that error. Otherwise the error goes to
+   * `onError` and `auth` is called again. Without `auth` the client sends no credential of its own:
+   * open mode, anonymous access, or a session cookie.
    */
   readonly auth?: (() => Credential | Promise<Credential>) | undefined;
-  /** Those that may be used, best first. @default {TRANSPORTS} */
+  /** Transports to use, best first. @default {TRANSPORTS} */
   readonly transports?: readonly TransportName[] | undefined;
   /** Closes the client when it aborts. */
   readonly signal?: AbortSignal | undefined;
-  /** Where cursors are kept between lives of the application. @default nowhere */
+  /** Stores cursors, so that subscriptions continue after a restart. @default undefined */
   readonly cursors?: CursorStore | undefined;
-  /** Publishes that may wait for their answer, and the bytes of their data. */
+  /** Limits for pending publishes: how many, and bytes of their data. */
   readonly outbox?: { readonly events?: number; readonly bytes?: number } | undefined;
   /** Shares one connection with other tabs: `sharedTabs()` of `weir-client/tabs`. */
   readonly tabs?: TabSharing | undefined;
   /**
-   * Told what nobody waits for and what ends nothing else: a cursor store that fails
-   * (`cursor_store_failed`), presence that was refused while it was kept up, `auth` that fails for
-   * now, a publish that is tried again.
+   * Receives errors that no call returns and that end nothing: a failing cursor store
+   * (`cursor_store_failed`), a presence that the server ended, a temporary failure of `auth`, a
+   * publish that is retried.
    */
   readonly onError?: ((error: WeirError) => void) | undefined;
 }
 
-/** The link to the Weir at `base` that tabs share; `open` gives the one that it goes by. */
+/** Returns the link that tabs share to the server at `base`. `open` opens a connection to it. */
 export type TabSharing = (base: URL, open: () => Link) => Link;
 
-/** Cursors by channel. What it throws or rejects with ends nothing: `onError` of connect is told. */
+/** Stores a cursor per channel. Its errors go to `onError` of `connect()` and end nothing. */
 export interface CursorStore {
   get(channel: string): string | undefined | Promise<string | undefined>;
   set(channel: string, cursor: string): void | Promise<void>;
 }
 
 export interface Weir extends AsyncDisposable {
-  /** What the connection does at the moment. */
+  /** The state of the connection. */
   readonly state: Observable<ConnectionState>;
   /**
-   * The channel's events after `after`, each once and in order, over whatever transport works.
-   * Gaps go to `onGap`, or where there is none stand between the events: then what is read is an
-   * event only where its `kind` says so.
+   * Reads the channel's events after `after`, each once and in order, over any transport that works.
+   * Gaps go to `onGap`. Without `onGap` they are among the items: check `kind`.
    */
   subscribe<T = unknown>(
     channel: string,
@@ -64,56 +64,60 @@ export interface Weir extends AsyncDisposable {
     channel: string,
     options?: SubscribeOptions<T>,
   ): Subscription<WeirEvent<T> | Gap>;
-  /** The same by callbacks, until `signal` aborts or the answer is closed. */
+  /** Calls back for each event, until `signal` aborts or the result is closed. */
   listen<T = unknown>(channel: string, options: ListenOptions<T>): Listening;
   /**
-   * Resolves once the event is durable. While there is no connection it waits in the outbox, and
-   * goes out once, in order.
+   * Publishes an event and resolves once it is durable. Without a connection it waits in the outbox.
+   * Each event is stored once, in the order of the calls.
    *
-   * @throws {WeirError} `outbox_full`, and what the server refuses it with
+   * @throws {WeirError} `outbox_full`, or the server's refusal.
    */
   publish(channel: string, data: unknown, options?: PublishOptions): Promise<Published>;
-  /** Events before `before` (an offset; none: the newest), oldest first. */
+  /** Reads the events before `before` (an offset), or the newest ones. Oldest first. */
   history<T = unknown>(channel: string, options?: HistoryOptions<T>): Promise<History<T>>;
   presence<T = unknown>(channel: string): Presence<T>;
   /**
-   * Ends all subscriptions. What waits in the outbox is refused. Resolves when connections are closed
-   * and cursors written, or after a second for each.
+   * Ends all subscriptions and rejects pending publishes. Resolves when connections are closed and
+   * cursors are written. It waits at most a second for each of the two.
    */
   close(): Promise<void>;
 }
 
-/** Waited for, as `onEvent`. `"throw"` ends the subscription with a {@link WeirError} `gap`. */
+/**
+ * Handles a gap. The next item waits for the returned promise. `"throw"` ends the subscription with
+ * a {@link WeirError} `gap`.
+ */
 export type GapDecision = ((gap: Gap) => unknown) | "throw";
 
 export interface SubscribeOptions<T> {
-  /** A cursor, `earliest` or `latest`. @default the kept cursor, if there is a store, else latest */
+  /** A cursor, `earliest` or `latest`. @default the stored cursor, or `latest` */
   readonly after?: string | undefined;
   readonly signal?: AbortSignal | undefined;
-  /** Checks and types the data (Zod, or any other of https://standardschema.dev). */
+  /** Validates and types the data (Zod, or another of https://standardschema.dev). */
   readonly schema?: StandardSchema<T> | undefined;
   readonly onGap?: GapDecision | undefined;
   readonly onEphemeral?: ((event: EphemeralEvent) => void) | undefined;
 }
 
 export interface ListenOptions<T> extends SubscribeOptions<T> {
-  /** The next comes when it has returned, or what it gave has resolved. */
+  /** Called for each event. The next one waits for the returned promise. */
   readonly onEvent: (event: WeirEvent<T>, cursor: string) => unknown;
-  /** A gap can't be overlooked: this one is required. */
+  /** Required, so that gaps are always handled. */
   readonly onGap: GapDecision;
-  /** Told why the subscription has ended, unless `signal` or `close()` ended it. */
+  /** Called with the reason if the subscription ends, unless `signal` or `close()` ended it. */
   readonly onError?: ((error: WeirError) => void) | undefined;
-  /** Reading has begun, or begun anew after a reconnect: behind `cursor`. */
+  /** Called when reading begins after `cursor`, and after each reconnect. */
   readonly onStart?: ((cursor: string) => void) | undefined;
 }
 
 /**
- * Ends by `break`, by `close()`, by its signal, or by throwing a {@link WeirError}. Can be read once.
+ * Items of a channel, which can be read once. Ends by `break`, by `close()`, by its signal, or by
+ * throwing a {@link WeirError}.
  */
 export interface Subscription<Item> extends AsyncIterable<Item> {
-  /** Behind the last item that was read; give it back as `after`. Undefined before reading began. */
+  /** The cursor of the last item read, to pass as `after`. Undefined before reading begins. */
   readonly cursor: string | undefined;
-  /** Who waits for the next item is told that there is none. */
+  /** Ends the subscription, also while the next item is awaited. */
   close(): void;
 }
 
@@ -127,9 +131,9 @@ export interface PublishOptions {
   /** The idempotency key. @default a random one */
   readonly id?: string | undefined;
   readonly key?: string | undefined;
-  /** Seconds that the event is worth reading. */
+  /** Time to live, in seconds. */
   readonly ttl?: number | undefined;
-  /** Delivered to who is there now and never stored. It does not wait for a connection. */
+  /** Delivers to current subscribers and never stores. It does not wait for a connection. */
   readonly ephemeral?: boolean | undefined;
   readonly signal?: AbortSignal | undefined;
 }
@@ -152,52 +156,52 @@ export interface HistoryOptions<T> {
 
 export interface History<T> {
   readonly events: readonly WeirEvent<T>[];
-  /** Whether nothing earlier can be had. */
+  /** Whether there are no earlier events. */
   readonly isComplete: boolean;
-  /** Give it back as `before` for the page in front of this one. */
+  /** Pass it as `before` to read the page before this one. */
   readonly before: string | undefined;
-  /** Behind the last event: where a subscription goes on without a hole. */
+  /** The cursor of the last event. A subscription after it continues without a gap. */
   readonly cursor: string;
 }
 
 export interface EnterOptions {
   readonly member?: string | undefined;
-  /** Ends the wait to be let in, and leaves. */
+  /** Stops entering, and leaves. */
   readonly signal?: AbortSignal | undefined;
 }
 
-/** Who is in a channel. */
+/** Who is present in a channel. */
 export interface Presence<T = unknown> {
-  /** Kept up to date while someone listens to it. In the order in which they came. */
+  /** Kept up to date while it has a listener. In the order in which the members joined. */
   readonly members: Observable<readonly Member<T>[]>;
   /**
-   * Is there from now on, again after each reconnect, until `leave()`. With other data it is an
-   * update.
+   * Makes this client a member until `leave()`, also after reconnects. Called again, it updates the
+   * data.
    *
    * @throws {WeirError}
    */
   enter(data?: T, options?: EnterOptions): Promise<void>;
-  /** The last one to leave takes the member out: several presences of a client may be the same. */
+  /** Leaves. A member that other presences of this client have entered stays until they leave. */
   leave(): Promise<void>;
 }
 
 export interface Member<T = unknown> {
   readonly member: string;
   readonly data: T;
-  /** RFC 3339, UTC: when the member came. */
+  /** When the member joined. RFC 3339, UTC. */
   readonly since: string;
 }
 
-/** What Weir asks of a schema: https://standardschema.dev, version 1. */
+/** The part of https://standardschema.dev, version 1, that Weir uses. */
 export interface StandardSchema<T> {
   readonly "~standard": {
     readonly version: 1;
     readonly vendor: string;
-    readonly validate: (value: unknown) => Outcome<T> | Promise<Outcome<T>>;
+    readonly validate: (value: unknown) => SchemaResult<T> | Promise<SchemaResult<T>>;
     readonly types?: { readonly input: unknown; readonly output: T } | undefined;
   };
 }
 
-type Outcome<T> =
+type SchemaResult<T> =
   | { readonly value: T; readonly issues?: undefined }
   | { readonly issues: readonly { readonly message: string }[] };
