@@ -28,31 +28,50 @@ const oneFirstLoad: Plugin = {
  * compares the list with the declarations.
  */
 export const INTERNAL_PROPERTIES = [
+  "accept",
   "baseMs",
+  "began",
   "candidates",
   "channels",
   "check",
   "clientId",
   "connectionEnded",
   "credentials",
+  "current",
+  "down",
+  "epoch",
   "flush",
   "forChannel",
   "format",
   "heard",
   "heartbeatMs",
+  "hello",
+  "host",
+  "idle",
   "isAccepted",
+  "isFirst",
   "isGoodbye",
+  "isIdle",
   "isInFlight",
+  "isLeading",
   "isLive",
   "isPaused",
   "isRenewable",
+  "isSent",
   "isStarted",
   "isTicket",
   "kept",
+  "lead",
+  "leader",
+  "leaderIsAlive",
+  "link",
   "listener",
   "makeCall",
   "makePresence",
   "maxMs",
+  "onBegan",
+  "onEnd",
+  "onLost",
   "onOpen",
   "openBetterTransport",
   "openEventStream",
@@ -64,17 +83,22 @@ export const INTERNAL_PROPERTIES = [
   "readers",
   "readHistory",
   "reading",
+  "receive",
   "release",
   "renew",
   "report",
   "resolveStarts",
   "resolveStartsWithRetry",
+  "retryMs",
   "savedCursor",
   "SavedCursors",
   "sendBatch",
+  "sequence",
+  "settle",
   "shouldTryNext",
   "socket",
   "startResolved",
+  "stop",
   "stopped",
   "timeoutMs",
   "timers",
@@ -85,6 +109,7 @@ export const INTERNAL_PROPERTIES = [
   "wake",
   "wanted",
   "wasAway",
+  "watchTab",
 ];
 
 /** Writes the readable and the minified modules of the package into `folder`. */
@@ -124,7 +149,8 @@ async function bundle(folder: URL, isMinified: boolean): Promise<void> {
   }
   mergeIntoEntry(modules, `weir${suffix}.js`);
   for (const [name, code] of modules) {
-    await Deno.writeTextFile(new URL(name, folder), BANNER + code);
+    const banner = name.includes("-") ? "" : BANNER;
+    await Deno.writeTextFile(new URL(name, folder), banner + code);
   }
 }
 

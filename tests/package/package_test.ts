@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { gzipSync } from "node:zlib";
+import { TRANSPORTS } from "../../lib/client/api.ts";
 import { INTERNAL_PROPERTIES } from "../../package/bundle.ts";
 import { emitDeclarations } from "../../package/declarations.ts";
 import { packClient } from "../../package/pack.ts";
@@ -8,16 +9,16 @@ import { LocalServer } from "../support/local_server.ts";
 import { isMissing } from "../support/programs.ts";
 import { newChannel } from "../support/publishing.ts";
 
-/** What a page has to load for the client, gzipped. */
+/** The client's first load. */
 const MAX_GZIP_BYTES = 9_216;
 
-const NODE_MISSING = isMissing(["node", "--version"], "Node is not there: it runs the package");
-const NPM_MISSING = isMissing(["npm", "--version"], "npm is not there: it makes the package");
+const NODE_MISSING = isMissing(["node", "--version"], "Node is missing: it runs the package");
+const NPM_MISSING = isMissing(["npm", "--version"], "npm is missing: it makes the package");
 const BUN = Deno.env.get("BUN") ?? "bun";
-const BUN_MISSING = isMissing([BUN, "--version"], "Bun is not there: it runs the package");
+const BUN_MISSING = isMissing([BUN, "--version"], "Bun is missing: it runs the package");
 const options = { ignore: NODE_MISSING || NPM_MISSING };
 
-/** Publishes, and reads what it published; then says over what. */
+/** Publishes, reads what it published, and prints the transport. */
 const PROGRAM = `
 import { connect, WeirError } from "weir-client";
 
@@ -41,6 +42,45 @@ console.log(JSON.stringify({
   refusal: refusal instanceof WeirError && refusal.code,
   hasWebSocket: globalThis.WebSocket !== undefined,
 }));
+`;
+
+/** Uses everything that the build may break by renaming properties, over each transport. */
+const MINIFIED_PROGRAM = `
+import { connect, TRANSPORTS } from "weir-client/weir.min.js";
+
+const [url, channel] = process.argv.slice(2);
+const results = {};
+for (const transport of TRANSPORTS) {
+  const room = channel + ":" + transport;
+  const saved = new Map();
+  const cursors = { get: (name) => saved.get(name), set: (name, at) => void saved.set(name, at) };
+  const weir = connect(url, { transports: [transport], cursors });
+  const batch = await Promise.all([1, 2, 3].map((n) => weir.publish(room, { n })));
+  const read = [];
+  for await (const item of weir.subscribe(room, { after: "earliest", onGap: "throw" })) {
+    if (read.push(item.data.n) === 3) break;
+  }
+  const { events } = await weir.history(room, { limit: 2 });
+  const { members, enter, leave } = weir.presence(room);
+  await new Promise((resolve) => {
+    const stop = members.subscribe(([member]) => member?.data.color === "red" && resolve(stop()));
+    enter({ color: "red" }, { member: "ann" });
+  });
+  await leave();
+  const resumed = new Promise((resolve) =>
+    weir.listen(room, { onEvent: ({ data }) => resolve(data.n), onGap: "throw" })
+  );
+  await weir.publish(room, { n: 4 });
+  results[transport] = {
+    read,
+    isInOrder: batch[0].offset < batch[2].offset,
+    history: events.map(({ data }) => data.n),
+    resumed: await resumed,
+    transport: weir.state.value.transport,
+  };
+  await weir.close();
+}
+console.log(JSON.stringify(results));
 `;
 
 /** Uses each type where an application would. */
@@ -80,7 +120,7 @@ export async function read(): Promise<number> {
 for await (const item of weir.subscribe("orders", { schema })) item.data.total;
 // @ts-expect-error -- the schema says number
 for await (const { data } of weir.subscribe("orders", { schema, onGap() {} })) data.total.trim();
-// @ts-expect-error -- a gap can't be overlooked
+// @ts-expect-error -- gaps must be handled
 weir.listen("orders", { onEvent() {} });
 `;
 
@@ -107,6 +147,24 @@ for (
   });
 }
 
+Deno.test("the minified modules publish, read, resume and enter over each transport", {
+  ignore: BUN_MISSING,
+}, async () => {
+  await using project = await Project.make();
+  await using server = await LocalServer.start();
+  await project.write("main.js", MINIFIED_PROGRAM);
+  const results = JSON.parse(await project.run([BUN, "main.js", server.url, newChannel()]));
+  for (const transport of TRANSPORTS) {
+    assert.deepEqual(results[transport], {
+      read: [1, 2, 3],
+      isInOrder: true,
+      history: [2, 3],
+      resumed: 3, // the event at which the loop ended
+      transport,
+    });
+  }
+});
+
 Deno.test("the package's types hold in a strict project, with a Zod schema", options, async () => {
   await using project = await Project.make();
   await project.write("main.ts", TYPED);
@@ -119,7 +177,7 @@ Deno.test("the package's types hold in a strict project, with a Zod schema", opt
 for (
   const [name, failures] of [
     ["a page without npm uses the minified file", 0],
-    ["what can't be loaded at first is asked for again, and a publish waits for it", 2],
+    ["a lazy chunk that fails to load is requested again, and a publish waits for it", 2],
   ] as const
 ) {
   Deno.test(
@@ -163,11 +221,11 @@ for (
 }
 
 Deno.test(
-  "a page loads 9 KB gzipped at the most before it connects, and no dependency",
+  "a page loads at most 9 KiB gzipped before it connects, and no dependency",
   options,
   async () => {
     await using project = await Project.make();
-    // What the page loads before anything runs: the module and what it imports, not `import()`.
+    // The module and its static imports.
     const texts = new Map<string, string>();
     const load = async (name: string) => {
       if (texts.has(name)) return;
@@ -204,7 +262,7 @@ Deno.test("no property that the build may rename is part of the package's types"
 
 let packing: Promise<URL> | undefined;
 
-/** The tarball, made once for all tests of this file. */
+/** Returns the tarball, which is made once for all tests. */
 function packed(): Promise<URL> {
   return packing ??= (async () => {
     const folder = await Deno.makeTempDir({ prefix: "weir_packed_" });
@@ -213,7 +271,7 @@ function packed(): Promise<URL> {
   })();
 }
 
-/** A folder in which the packed tarball was installed, and nothing else. */
+/** A folder with the package installed and nothing else. */
 class Project implements AsyncDisposable {
   readonly #folder: URL;
 
@@ -244,7 +302,7 @@ class Project implements AsyncDisposable {
     }
   }
 
-  /** A file of the installed package. */
+  /** Returns a file of the installed package. */
   client(name: string): URL {
     return this.file(`node_modules/weir-client/${name}`);
   }
@@ -257,13 +315,13 @@ class Project implements AsyncDisposable {
     await Deno.writeTextFile(this.file(path), text);
   }
 
-  /** A package of this repository, as if it were installed. */
+  /** Links a package of this repository as if it were installed. */
   async link(name: string): Promise<void> {
     const path = new URL(".", import.meta.resolve(name)).pathname;
     await Deno.symlink(path.replace(/\/$/, ""), this.file(`node_modules/${name}`));
   }
 
-  /** What it wrote. @throws {Error} where it failed. */
+  /** Runs a program and returns its output. @throws {Error} if it fails. */
   async run([program = "", ...args]: readonly string[]): Promise<string> {
     const { code, stdout, stderr } = await new Deno.Command(program, {
       args: [...args],

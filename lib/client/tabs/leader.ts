@@ -1,91 +1,100 @@
-import { offsetBefore } from "../core/offset.ts";
 import type { Feed, Link } from "../core/link.ts";
-import type { Message, News } from "./message.ts";
+import { offsetBefore } from "../core/offset.ts";
 import type { WeirError } from "../core/weir_error.ts";
+import type { FeedUpdate, TabMessage, TabMessageOf } from "./message.ts";
 
 /**
- * How long members stay whose tab has gone, in ms: as the server's grace time, so that a page that
- * is loaded anew neither leaves nor enters.
+ * How long members of a tab stay after it is gone. As long as the server's grace period, so that a
+ * page that is reloaded neither leaves nor joins.
  */
 const GRACE_MS = 10_000;
 
-type Wish<K> = Extract<Message, { kind: K }>;
-
+/** A feed of the connection for all reads that continue from the same position. */
 interface SharedFeed {
   readonly channel: string;
   readonly after: string;
-  /** What it has been told so far ends here. */
+  /** Where its reads are. Undefined until it has begun. */
   position: string | undefined;
-  /** Who reads, by id, and in which tab. */
+  /** The tab of each read, by the read's id. */
   readonly readers: Map<string, string>;
   feed: Feed | undefined;
 }
 
-/** The tab that has the connection, as the others see it: it does for them what they can't. */
+/** Serves all tabs by the connection of the tab that leads. */
 export class TabLeader {
   readonly #link: Link;
-  readonly #say: (message: Message) => unknown;
-  readonly #watch: (tab: string, gone: () => void) => void;
+  readonly #post: (message: TabMessage) => unknown;
+  readonly #watchTab: (tab: string, onGone: () => void) => void;
   readonly #feeds = new Set<SharedFeed>();
   readonly #tabs = new Set<string>();
-  /** By channel and member: the tabs that entered it. */
+  /** The tabs that entered each member, by {@link memberKey}. */
   readonly #entered = new Map<string, Set<string>>();
 
-  /** @param watch calls back when the tab has gone. */
+  /** @param watchTab calls back when the tab is gone. */
   constructor(
     link: Link,
-    say: (message: Message) => unknown,
-    watch: (tab: string, gone: () => void) => void,
+    post: (message: TabMessage) => unknown,
+    watchTab: (tab: string, onGone: () => void) => void,
   ) {
     this.#link = link;
-    this.#say = say;
-    this.#watch = watch;
+    this.#post = post;
+    this.#watchTab = watchTab;
   }
 
-  hear(message: Message): void {
+  receive(message: TabMessage): void {
     if (message.kind === "stop") this.#stop(message.id);
     if (message.kind !== "read" && message.kind !== "call") return;
     const { tab } = message;
-    if (!this.#tabs.has(tab)) this.#watch(tab, () => this.#forget(tab));
+    if (!this.#tabs.has(tab)) this.#watchTab(tab, () => this.#forgetTab(tab));
     this.#tabs.add(tab);
     if (message.kind === "read") this.#read(message);
     else void this.#call(message);
   }
 
-  /** One feed for all that go on from one place. Who was paused, or came late, has one of its own. */
-  #read({ tab, id, channel, after }: Wish<"read">): void {
-    const isOpen = this.#link.state.value.status === "open";
-    for (const one of this.#feeds) {
-      const { position, readers } = one;
-      // The latest is where the log ends now, or where one has begun that is not cut off from it.
-      const isSameStart = one.after === after && (!position || (after === "latest" && isOpen));
-      if (one.channel !== channel || (position !== after && !isSameStart)) continue;
+  /** Joins a feed that is at the read's position, or opens one. */
+  #read(read: TabMessageOf<"read">): void {
+    const { tab, id, channel, after } = read;
+    for (const shared of this.#feeds) {
+      if (shared.channel !== channel || !this.#canJoin(shared, after)) continue;
+      const { position, readers } = shared;
       readers.set(id, tab);
-      if (position) this.#tell([id], position, ["started", position]);
+      if (position) this.#deliver([id], position, ["started", position]);
       return;
     }
+    this.#openFeed(read);
+  }
+
+  #canJoin({ after: start, position }: SharedFeed, after: string): boolean {
+    if (position === after) return true;
+    if (start !== after) return false;
+    // A connected feed that began at the latest event is at the end of the log.
+    const isOpen = this.#link.state.value.status === "open";
+    return !position || (after === "latest" && isOpen);
+  }
+
+  #openFeed({ tab, id, channel, after }: TabMessageOf<"read">): void {
     const readers = new Map([[id, tab]]);
     const shared: SharedFeed = { channel, after, position: undefined, readers, feed: undefined };
-    const tell = (position: string | undefined, ...news: News) => {
+    const deliver = (position: string | undefined, ...update: FeedUpdate) => {
       shared.position = position;
-      this.#tell([...readers.keys()], position, news);
+      this.#deliver([...readers.keys()], position, update);
     };
     this.#feeds.add(shared);
     shared.feed = this.#link.feed(channel, after, {
-      started: (cursor) => tell(cursor, "started", cursor),
-      event: (event, size) => tell(event.offset, "event", event, size),
-      gap: (gap) => tell(offsetBefore(gap.firstAvailable), "gap", gap),
-      ephemeral: (event) => tell(shared.position, "ephemeral", event),
+      started: (cursor) => deliver(cursor, "started", cursor),
+      event: (event, size) => deliver(event.offset, "event", event, size),
+      gap: (gap) => deliver(offsetBefore(gap.firstAvailable), "gap", gap),
+      ephemeral: (event) => deliver(shared.position, "ephemeral", event),
       ended: (error) => {
         this.#feeds.delete(shared);
-        tell(undefined, "ended", { ...error });
+        deliver(undefined, "ended", { ...error });
       },
     });
-    if (readers.size === 0) shared.feed.close(); // stopped while it began
+    if (readers.size === 0) shared.feed.close(); // stopped while the feed was opening
   }
 
-  #tell(ids: readonly string[], position: string | undefined, news: News): void {
-    this.#say({ kind: "told", ids, position, news });
+  #deliver(ids: readonly string[], position: string | undefined, update: FeedUpdate): void {
+    this.#post({ kind: "deliver", ids, position, update });
   }
 
   #stop(id: string): void {
@@ -96,50 +105,50 @@ export class TabLeader {
     }
   }
 
-  async #call({ tab, id, call }: Wish<"call">): Promise<void> {
+  async #call({ tab, id, call }: TabMessageOf<"call">): Promise<void> {
     try {
-      const isShared = call.op === "leave" && this.#leave(nameOf(call), tab);
+      const isShared = call.op === "leave" && this.#left(memberKey(call), tab);
       const answer = isShared ? {} : await this.#link.call(call);
-      if (call.op === "enter") this.#enter(nameOf({ ...answer, ...call }), tab);
-      this.#say({ kind: "answer", id, answer });
+      if (call.op === "enter") this.#joined(memberKey({ ...answer, ...call }), tab);
+      this.#post({ kind: "answer", id, answer });
     } catch (cause) {
       const error = cause as WeirError; // links throw nothing else
-      this.#say({ kind: "answer", id, error: { ...error } });
+      this.#post({ kind: "answer", id, error: { ...error } });
     }
   }
 
-  #enter(name: string, tab: string): void {
-    const tabs = this.#entered.get(name) ?? new Set();
-    this.#entered.set(name, tabs.add(tab));
-    if (!this.#tabs.has(tab)) this.#forget(tab); // it has gone meanwhile
+  #joined(key: string, tab: string): void {
+    const tabs = this.#entered.get(key) ?? new Set();
+    this.#entered.set(key, tabs.add(tab));
+    if (!this.#tabs.has(tab)) this.#forgetTab(tab); // it went meanwhile
   }
 
-  /** Whether the member is there by another tab too. */
-  #leave(name: string, tab: string): boolean {
-    const tabs = this.#entered.get(name);
+  /** Notes that a tab has left. Returns whether another tab has entered the same member. */
+  #left(key: string, tab: string): boolean {
+    const tabs = this.#entered.get(key);
     tabs?.delete(tab);
-    if (tabs?.size === 0) this.#entered.delete(name);
-    return this.#entered.has(name);
+    if (tabs?.size === 0) this.#entered.delete(key);
+    return this.#entered.has(key);
   }
 
-  /** What a tab that has gone had of the leader. */
-  #forget(tab: string): void {
+  /** Ends the reads and, after the grace period, the members of a tab that is gone. */
+  #forgetTab(tab: string): void {
     this.#tabs.delete(tab);
     for (const { readers } of this.#feeds) {
       for (const [id, reader] of readers) if (reader === tab) this.#stop(id);
     }
-    for (const [name, tabs] of this.#entered) {
-      if (!tabs.has(tab) || this.#leave(name, tab)) continue;
+    for (const [key, tabs] of this.#entered) {
+      if (!tabs.has(tab) || this.#left(key, tab)) continue;
       setTimeout(() => {
-        if (this.#entered.has(name)) return;
-        // Refused or not: whom nobody renews leaves with the connection, or when the lease ends.
-        this.#link.call({ op: "leave", ...JSON.parse(name) }).catch(() => {});
+        if (this.#entered.has(key)) return;
+        // If this fails, the member leaves with the connection or when its lease ends.
+        this.#link.call({ op: "leave", ...JSON.parse(key) }).catch(() => {});
       }, GRACE_MS);
     }
   }
 }
 
-/** Of a member: what `leave` has of it. */
-function nameOf({ channel, member }: { readonly channel: string; readonly member?: unknown }) {
+/** Returns a member's channel and name as JSON, which are the arguments of `leave`. */
+function memberKey({ channel, member }: { readonly channel: string; readonly member?: unknown }) {
   return JSON.stringify({ channel, member });
 }

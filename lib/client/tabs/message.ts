@@ -1,15 +1,15 @@
-import type { ConnectionState } from "../core/state.ts";
-import type { Call, FeedListener } from "../core/link.ts";
 import type { JsonObject } from "../core/json_object.ts";
+import type { Call, FeedListener } from "../core/link.ts";
+import type { ConnectionState } from "../core/state.ts";
 import type { WeirError } from "../core/weir_error.ts";
 
-/** What the tabs of one name say to each other. All hear all; each takes what is for it. */
-export type Message =
-  /** Who leads? */
+/** A message between the tabs of one name. Every tab receives it, and handles it if addressed. */
+export type TabMessage =
+  /** Asks who leads. */
   | { readonly kind: "hello"; readonly tab: string }
-  /** Who says it leads, since when is its name, and that is the state of its connection. */
-  | { readonly kind: "lead"; readonly reign: string; readonly state: PlainState }
-  /** To the leader: tell me the channel's events behind `after`. */
+  /** The leader's state. `term` names the time since it took the lead. */
+  | { readonly kind: "lead"; readonly term: string; readonly state: PlainState }
+  /** Asks the leader to deliver the channel's events after `after`. */
   | {
     readonly kind: "read";
     readonly tab: string;
@@ -17,14 +17,16 @@ export type Message =
     readonly channel: string;
     readonly after: string;
   }
+  /** Ends a read. */
   | { readonly kind: "stop"; readonly id: string }
-  /** To those who read by these ids: what they are told, and where they stand then. */
+  /** Delivers to the reads with these ids. `position` is where they are afterwards. */
   | {
-    readonly kind: "told";
+    readonly kind: "deliver";
     readonly ids: readonly string[];
     readonly position: string | undefined;
-    readonly news: News;
+    readonly update: FeedUpdate;
   }
+  /** Asks the leader to make a call. */
   | { readonly kind: "call"; readonly tab: string; readonly id: string; readonly call: Call }
   | {
     readonly kind: "answer";
@@ -33,19 +35,21 @@ export type Message =
     readonly error?: PlainError;
   };
 
+export type TabMessageOf<Kind> = Extract<TabMessage, { kind: Kind }>;
+
 /** A method of a feed's listener, and its arguments. */
-export type News =
+export type FeedUpdate =
   | { [K in Exclude<keyof FeedListener, "ended">]: [K, ...Parameters<FeedListener[K]>] }[
     Exclude<keyof FeedListener, "ended">
   ]
   | ["ended", PlainError];
 
-/** A WeirError as `{ ...error }`: of errors only the message crosses to another tab. */
+/** A WeirError as `{ ...error }`: structured cloning keeps only the message of an error. */
 export type PlainError = Pick<WeirError, "code" | "detail" | "status" | "retryAfter" | "index">;
 
 type Reconnecting = Extract<ConnectionState, { readonly status: "reconnecting" }>;
 
-/** Of a connection that isn't closed: a leader whose is leads no longer. */
+/** The state of an open connection. A leader whose connection is closed no longer leads. */
 export type PlainState =
   | Exclude<ConnectionState, { readonly status: "reconnecting" | "closed" }>
   | (Omit<Reconnecting, "error"> & { readonly error: PlainError });

@@ -329,7 +329,7 @@ class Tabs {
 
   /** A leader that hears, but never answers. */
   async freeze(options: LockOptions = {}) {
-    const name = `weir/2:${this.#name}`;
+    const name = `weir/3:${this.#name}`;
     const channel = new BroadcastChannel(name);
     const gate = Promise.withResolvers<void>();
     const held = Promise.withResolvers<void>();
