@@ -18,8 +18,8 @@ export function ephemeralContract(kind: ClusterKind) {
       for (const [x, url] of [cluster.publishUrl, cluster.readUrl].entries()) {
         await using listener = await open(cluster.readUrl, [channel]);
         const before = Date.now();
-        const [note] = await publishUntilDelivered(url, channel, { x }, [listener]);
-        const { time, ...rest } = note ?? assert.fail();
+        const [event] = await publishUntilDelivered(url, channel, { x }, [listener]);
+        const { time, ...rest } = event ?? assert.fail();
         const contentType = "application/json";
         assert.deepEqual(rest, { channel, type: "message", contentType, data: { x } });
         assert.ok(Date.parse(time) >= before && Date.parse(time) <= Date.now(), time);
@@ -32,7 +32,7 @@ export function ephemeralContract(kind: ClusterKind) {
       await using listener = await open(cluster.readUrl, [channel]);
       const { cursor } = listener;
       assert.equal(cursor, offset);
-      await publishUntilDelivered(cluster.publishUrl, channel, "note", [listener]);
+      await publishUntilDelivered(cluster.publishUrl, channel, "ping", [listener]);
       assert.equal(listener.cursor, cursor);
       const { offset: next } = await publish(cluster.publishUrl, channel, "after");
       const event = await nextEvent(listener);
@@ -50,10 +50,10 @@ export function ephemeralContract(kind: ClusterKind) {
       await using listener = await open(cluster.readUrl, [a, b, c]);
       const { cursor } = listener;
       for (const channel of [b, a, c]) {
-        const [note] = await publishUntilDelivered(cluster.publishUrl, channel, channel, [
+        const [event] = await publishUntilDelivered(cluster.publishUrl, channel, channel, [
           listener,
         ]);
-        assert.equal(note?.channel, channel);
+        assert.equal(event?.channel, channel);
       }
       assert.equal(listener.cursor, cursor);
     });
@@ -85,7 +85,7 @@ export function ephemeralContract(kind: ClusterKind) {
       const channel = newChannel();
       await publish(cluster.publishUrl, channel, 1);
       await using witness = await LISTENERS["SSE"]?.(cluster.readUrl, [channel]) ?? assert.fail();
-      await publishUntilDelivered(cluster.publishUrl, channel, "note", [witness]);
+      await publishUntilDelivered(cluster.publishUrl, channel, "ping", [witness]);
       await publish(cluster.publishUrl, channel, 2);
       await using reader = await open(cluster.readUrl, [channel], "earliest");
       assert.deepEqual((await takeEvents(reader, 2)).map(({ data }) => data), [1, 2]);
@@ -97,7 +97,7 @@ export function ephemeralContract(kind: ClusterKind) {
     const path = `/v1/channels/${encodeURIComponent(channel)}`;
     await using witness = await LISTENERS["WebSocket"]?.(cluster.readUrl, [channel]) ??
       assert.fail();
-    await publishUntilDelivered(cluster.publishUrl, channel, "note", [witness]);
+    await publishUntilDelivered(cluster.publishUrl, channel, "ping", [witness]);
     for (const url of [cluster.publishUrl, cluster.readUrl]) {
       assert.equal((await call(url, path)).code, "channel_not_found");
       const before = encodeURIComponent(channel.slice(0, -1));
@@ -157,8 +157,8 @@ export function ephemeralContract(kind: ClusterKind) {
     assert.deepEqual([json.status, json.json], [202, { channel, ephemeral: true }]);
     const heard = [];
     while (heard.length < 2) {
-      const { time: _, channel: __, ...note } = await nextEphemeral(listener);
-      if (note.data !== "ready") heard.push(note);
+      const { time: _, channel: __, ...event } = await nextEphemeral(listener);
+      if (event.data !== "ready") heard.push(event);
     }
     assert.deepEqual(heard, [
       { type: "typing", contentType: "text/plain", data: text },
@@ -179,6 +179,6 @@ async function nextEvent(listener: Listener) {
   while (true) {
     const heard = await listener.next();
     if (heard.kind === "event") return heard.event;
-    assert.equal(heard.event.data, "note"); // a repeat that was still on its way
+    assert.equal(heard.event.data, "ping"); // a repeat that was still on its way
   }
 }

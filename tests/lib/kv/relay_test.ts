@@ -53,7 +53,7 @@ for (const { name, ignore, open } of KINDS) {
       await body(await open(stack, ISOLATES));
     });
 
-  test("each receiver is told each of its channel's once, in order, and no others", (relays) =>
+  test("each receiver gets each event of its channel once, in order, and no others", (relays) =>
     fc.assert(
       fc.asyncProperty(rounds, async (rounds) => {
         using stack = new DisposableStack();
@@ -70,11 +70,11 @@ for (const { name, ignore, open } of KINDS) {
         let number = 0;
         for (const { sends, joins } of rounds) {
           for (const { from, to } of sends) {
-            const event = note(++number);
+            const event = ephemeralEvent(++number);
             relays[from]?.relay(CHANNELS[to] ?? A, event);
             for (const one of receivers) one.expect(from, to, event.data);
           }
-          await until("all are told", () => receivers.every((one) => one.hasAll));
+          await until("all receivers have all events", () => receivers.every((one) => one.hasAll));
           for (const { isolate, channel } of joins) await join(isolate, channel);
         }
         for (const one of receivers) one.check();
@@ -82,7 +82,7 @@ for (const { name, ignore, open } of KINDS) {
       { numRuns: name === "one process" ? 25 : 8 },
     ));
 
-  test("who stops to receive is told no more", async (relays) => {
+  test("a disposed receiver gets no more events", async (relays) => {
     const [here, there] = relays as [Relay, Relay];
     const [gone, stays] = [new Ear(), new Ear()];
     const receiving = there.subscribe(A, gone.hear);
@@ -103,7 +103,7 @@ for (const { name, ignore, open } of KINDS) {
     const data = JSON.stringify(`${"x".repeat(16_379)}é`);
     const event = { type: "ü".repeat(128), time: Date.now(), contentType: "text/plain", data };
     here.relay(A, event);
-    await until("it is told", () => ear.last?.data === data);
+    await until("the event is relayed", () => ear.last?.data === data);
     assert.deepEqual(ear.last, event);
   });
 }
@@ -117,28 +117,28 @@ Deno.test("a commit that the client sends twice tells its events once", async ()
   using _receiving = there.subscribe(A, ear.hear);
   await sendUntil(here, A, () => ear.count > 0);
   for (let i = 0; i < 20; i++) {
-    here.relay(A, note(i));
-    await until("it is told", () => ear.last?.data === `${i}`);
+    here.relay(A, ephemeralEvent(i));
+    await until("the event is relayed", () => ear.last?.data === `${i}`);
   }
   const numbers = ear.heard.map(({ data }) => data).filter((data) => data !== "warm");
   assert.deepEqual(numbers, Array.from({ length: 20 }, (_, i) => `${i}`));
 });
 
-Deno.test("an event is told after a silence", async () => {
+Deno.test("an event is relayed after a silence", async () => {
   await using stack = new AsyncDisposableStack();
   const { here, ear } = await inEarshot(stack);
   using clock = new FakeClock({ start: Date.now(), replaces: ["Date"] });
   clock.advance(31_000);
-  here.relay(A, note("after a silence"));
-  await until("it is told", () => ear.last?.data === "after a silence");
+  here.relay(A, ephemeralEvent("after a silence"));
+  await until("the event is relayed", () => ear.last?.data === "after a silence");
 });
 
 for (const ahead of [-3_600_000, 0, 3_600_000]) {
-  Deno.test(`an event that was held up is not told, by a clock ${ahead} ms ahead`, async () => {
+  Deno.test(`a delayed event is not relayed, with a clock ${ahead} ms ahead`, async () => {
     await using stack = new AsyncDisposableStack();
     const { kv, ear } = await inEarshot(stack);
     for (const [turn, late] of [[1, 0], [2, 60_000], [3, 0], [4, 15_000]] as const) {
-      const event = note(turn, Date.now() + ahead - late);
+      const event = ephemeralEvent(turn, Date.now() + ahead - late);
       await writeRow(kv, {
         by: "another",
         addresses: [],
@@ -147,9 +147,9 @@ for (const ahead of [-3_600_000, 0, 3_600_000]) {
       });
     }
     // A warm one may come behind it: those are of another writer.
-    await until("the last is told", () => ear.heard.some(({ data }) => data === "4"));
-    const told = ear.heard.map(({ data }) => data).filter((data) => data !== "warm");
-    assert.deepEqual(told, ["1", "3", "4"]);
+    await until("the last event is relayed", () => ear.heard.some(({ data }) => data === "4"));
+    const relayed = ear.heard.map(({ data }) => data).filter((data) => data !== "warm");
+    assert.deepEqual(relayed, ["1", "3", "4"]);
   });
 }
 
@@ -161,7 +161,7 @@ Deno.test("an isolate whose clock was set back is heard again", async () => {
   await sendUntil(here, A, () => (ear.last?.time ?? Infinity) <= Date.now());
 });
 
-Deno.test("who comes when nobody listened is told nothing of before", async () => {
+Deno.test("the first receiver of a channel gets no earlier events", async () => {
   await using stack = new AsyncDisposableStack();
   const kv = stack.adopt(await Deno.openKv(":memory:"), (kv) => kv.close());
   const [here, there] = [doorbell(stack, kv), doorbell(stack, kv)];
@@ -174,8 +174,8 @@ Deno.test("who comes when nobody listened is told nothing of before", async () =
   const elsewhere = new Ear();
   using _elsewhere = there.subscribe(other, elsewhere.hear);
   await sendUntil(here, other, () => elsewhere.count > 0);
-  for (let i = 0; i < 5; i++) here.relay(A, note("before"));
-  here.relay(other, note("last before"));
+  for (let i = 0; i < 5; i++) here.relay(A, ephemeralEvent("before"));
+  here.relay(other, ephemeralEvent("last before"));
   await until("all are on their way", () => elsewhere.last?.data === "last before");
   const late = new Ear();
   using _late = there.subscribe(A, late.hear);
@@ -197,10 +197,10 @@ Deno.test("who has stopped to receive reads nothing of what is sent", async () =
   await sendUntil(here, A, () => ear.count > 0);
   receiving[Symbol.dispose]();
   let unread = 0;
-  await until("20 in a row are sent and heard without a read", async () => {
+  await until("20 events in a row are relayed without a read", async () => {
     const [heard, before] = [ear.count, reads];
-    here.relay(A, note("unheard"));
-    await until("the other has heard it", () => ear.count > heard);
+    here.relay(A, ephemeralEvent("unheard"));
+    await until("the other isolate has it", () => ear.count > heard);
     unread = reads === before ? unread + 1 : 0;
     return unread === 20;
   });
@@ -219,10 +219,10 @@ Deno.test("the rows of events are deleted after 10 s", async () => {
     }
     assert.fail(`there never were ${count} rows and ${timers} timers`);
   };
-  writer.write(A, note(1));
+  writer.write(A, ephemeralEvent(1));
   await have(1, 2); // to delete it, and to begin the next commit
   clock.advance(5_000);
-  writer.write(A, note(2));
+  writer.write(A, ephemeralEvent(2));
   await have(2, 2);
   clock.advance(5_000);
   await have(1, 1);
@@ -235,7 +235,7 @@ Deno.test("what waits for a store that is away is bounded, and the rest refused"
   const kv = stack.adopt(await Deno.openKv(":memory:"), (kv) => kv.close());
   const store = heldUp(kv);
   const here = doorbell(stack, store.kv);
-  const event = note("x".repeat(16_000));
+  const event = ephemeralEvent("x".repeat(16_000));
   let sent = 0;
   assert.throws(
     () => {
@@ -250,7 +250,7 @@ Deno.test("what waits for a store that is away is bounded, and the rest refused"
   store.release();
   await until("there is room again", () => {
     try {
-      here.relay(A, note("room"));
+      here.relay(A, ephemeralEvent("room"));
       return true;
     } catch {
       return false;
@@ -315,7 +315,7 @@ class Receiver implements Disposable {
   }
 }
 
-function note(data: unknown, time = Date.now()): EphemeralEvent {
+function ephemeralEvent(data: unknown, time = Date.now()): EphemeralEvent {
   return { type: "message", time, contentType: "text/plain", data: `${data}` };
 }
 
@@ -327,7 +327,7 @@ async function sendUntil(relay: Relay, to: ChannelKey, isHeard: () => boolean): 
   await until("it is heard", () => {
     if (isHeard()) return true;
     try {
-      relay.relay(to, note("warm"));
+      relay.relay(to, ephemeralEvent("warm"));
     } catch (cause) {
       if (!(cause instanceof Problem) || cause.code !== "overloaded") throw cause;
     }
