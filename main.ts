@@ -1,6 +1,7 @@
 import { KeysError } from "./lib/auth/access.ts";
 import { type Config, ConfigError, isLoopback, parseConfig } from "./lib/config.ts";
-import { listen, type Listener, ListenError } from "./lib/listener.ts";
+import { CertificateError } from "./lib/certificate.ts";
+import { listen, type Listener } from "./lib/listener.ts";
 import { createLogger, errorFields, logUncaught } from "./lib/logger.ts";
 import { StoreInUseError } from "./lib/kv/store.ts";
 import { Siblings } from "./lib/siblings.ts";
@@ -85,7 +86,7 @@ async function startListening(): Promise<Listener> {
       },
     });
   } catch (cause) {
-    if (cause instanceof ListenError) return exitWith(cause.message);
+    if (cause instanceof CertificateError) return exitWith(cause.message);
     if (cause instanceof Deno.errors.AddrInUse) {
       return exitWith(
         `Cannot listen on port ${port}: it is already in use. Set WEIR_PORT to another port.`,

@@ -1,4 +1,11 @@
-import { quote } from "./shared/problem.ts";
+import {
+  CertificateError,
+  explainTlsError,
+  type KeyPair,
+  readKeyPair,
+  textOf,
+  type TlsFiles,
+} from "./certificate.ts";
 
 /** Milliseconds between two reads of the certificate's files. */
 const POLL_INTERVAL_MS = 1_000;
@@ -8,13 +15,6 @@ const POLL_INTERVAL_MS = 1_000;
  * good, and its open connections stay.
  */
 const RELISTEN_DELAY_MS = 1_000;
-
-export interface TlsFiles {
-  /** PEM: the certificate, followed by the intermediate ones. */
-  readonly certPath: string;
-  /** PEM: the certificate's private key, not encrypted. */
-  readonly keyPath: string;
-}
 
 export interface ListenOptions {
   readonly hostname: string;
@@ -47,11 +47,6 @@ export interface Listener {
   shutdown(): Promise<void>;
 }
 
-/** A certificate or key cannot be used. The message names the setting, never its content. */
-export class ListenError extends Error {
-  override readonly name = "ListenError";
-}
-
 /**
  * Serves HTTP, or HTTPS with a certificate that is reloaded when its files change. The files are
  * polled, because a file watch misses replaced links (certbot, Kubernetes).
@@ -62,22 +57,16 @@ export class ListenError extends Error {
  * that wait to be accepted are reset (not on Linux with `net.ipv4.tcp_migrate_req=1`).
  * `Deno.serve` has no gentler way.
  *
- * @throws {ListenError}
+ * @throws {CertificateError}
  * @throws {Deno.errors.AddrInUse}
  */
 export async function listen(options: ListenOptions): Promise<Listener> {
   const { hostname, port, tls } = options;
   if (tls === undefined) return new ReloadingListener(options, undefined);
-  const pair = await readPair(tls);
+  const pair = await readKeyPair(tls);
   // Servers that share their port would share it with another Weir too: check that it is free.
   if (port !== 0) Deno.listen({ hostname, port }).close();
   return new ReloadingListener(options, pair);
-}
-
-/** A certificate and its key as PEM. */
-interface KeyPair {
-  readonly cert: string;
-  readonly key: string;
 }
 
 type HttpServer = Deno.HttpServer<Deno.NetAddr>;
@@ -149,7 +138,7 @@ class ReloadingListener implements Listener {
       this.#server = this.#serve(this.addr.port, pair);
     } catch (cause) {
       // If the files are not the reason, the next poll tries again.
-      if (!(cause instanceof ListenError)) this.#tried = textOf(this.#pair);
+      if (!(cause instanceof CertificateError)) this.#tried = textOf(this.#pair);
       throw cause;
     }
     this.#pair = pair;
@@ -164,15 +153,15 @@ class ReloadingListener implements Listener {
 
   /** Returns the files' pair if it is new and unchanged for two polls. */
   async #readChanged(tls: TlsFiles): Promise<KeyPair | undefined> {
-    const read = await readPair(tls).catch(listenError);
-    const text = read instanceof ListenError ? read.message : textOf(read);
+    const read = await readKeyPair(tls).catch(certificateErrorOf);
+    const text = read instanceof CertificateError ? read.message : textOf(read);
     if (text !== this.#polled) {
       this.#polled = text; // perhaps half written
       return undefined;
     }
     if (text === this.#tried) return undefined;
     this.#tried = text;
-    if (read instanceof ListenError) throw read;
+    if (read instanceof CertificateError) throw read;
     return text === textOf(this.#pair) ? undefined : read;
   }
 
@@ -212,55 +201,11 @@ function serveTls(
   try {
     return Deno.serve(options, handler);
   } catch (cause) {
-    throw asListenError(cause);
+    throw explainTlsError(cause);
   }
 }
 
-/** @throws {ListenError} */
-async function readPair({ certPath, keyPath }: TlsFiles): Promise<KeyPair> {
-  return {
-    cert: await readPem("WEIR_TLS_CERT", certPath),
-    key: await readPem("WEIR_TLS_KEY", keyPath),
-  };
-}
-
-async function readPem(setting: string, path: string): Promise<string> {
-  try {
-    const text = await Deno.readTextFile(path);
-    if (text.includes("-----BEGIN ")) return text;
-  } catch (cause) {
-    const why = cause instanceof Deno.errors.NotFound
-      ? "there is no such file"
-      : cause instanceof Deno.errors.PermissionDenied
-      ? "Weir has no permission to read it"
-      : cause instanceof Deno.errors.IsADirectory || cause instanceof Deno.errors.InvalidData
-      ? "it is not a text file"
-      : undefined;
-    if (why === undefined) throw cause;
-    throw new ListenError(`Cannot use ${quote(path)}, which ${setting} names: ${why}.`, { cause });
-  }
-  throw new ListenError(`Cannot use ${quote(path)}, which ${setting} names: it is not a PEM file.`);
-}
-
-function listenError(cause: unknown): ListenError {
-  if (cause instanceof ListenError) return cause;
+function certificateErrorOf(cause: unknown): CertificateError {
+  if (cause instanceof CertificateError) return cause;
   throw cause;
-}
-
-/** Explains an error of the TLS stack: its message shows which file it is about. */
-function asListenError(cause: unknown): unknown {
-  if (!(cause instanceof Error)) return cause;
-  const { message } = cause;
-  const sentence = message.includes("KeyMismatch")
-    ? "The key in WEIR_TLS_KEY does not belong to the certificate in WEIR_TLS_CERT."
-    : /\bcertificate/i.test(message)
-    ? "WEIR_TLS_CERT must name a PEM file: the certificate, then the intermediate ones."
-    : /\bkey/i.test(message)
-    ? "WEIR_TLS_KEY must name a PEM file with a private key that is not encrypted."
-    : undefined;
-  return sentence === undefined ? cause : new ListenError(sentence, { cause });
-}
-
-function textOf(pair: KeyPair | undefined): string {
-  return pair === undefined ? "" : `${pair.cert}\n${pair.key}`;
 }

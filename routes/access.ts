@@ -1,95 +1,16 @@
-import type { MiddlewareHandler } from "hono";
 import type { Access } from "../lib/auth/access.ts";
 import type { Authority } from "../lib/auth/authority.ts";
 import type { Caller, Requester } from "../lib/auth/caller.ts";
 import { clientIp } from "../lib/auth/client_ip.ts";
 import type { Action } from "../lib/auth/scope.ts";
-import { type Config, isLoopback } from "../lib/config.ts";
+import type { Config } from "../lib/config.ts";
 import type { Channel } from "../lib/shared/channel.ts";
-import { Problem, quote } from "../lib/shared/problem.ts";
+import { Problem } from "../lib/shared/problem.ts";
 import { kindOf } from "../lib/shared/problem_codes.ts";
 import type { Server } from "../lib/server.ts";
-import type { AppContext, AppEnv } from "./context.ts";
-import {
-  hostOf,
-  isHttps,
-  isOwnHost,
-  isOwnOrigin,
-  type PresentedCredential,
-  presentedIn,
-} from "./credentials.ts";
-import { requireShortUrl } from "./query.ts";
-
-const EXPOSED =
-  "ETag, RateLimit, RateLimit-Policy, Retry-After, Weir-Cursor, Weir-Heartbeat, Weir-Stream, WWW-Authenticate";
-const ALLOWED_HEADERS =
-  "Authorization, Content-Type, Idempotency-Key, If-None-Match, Last-Event-ID, Weir-Ephemeral, Weir-Type, Weir-Key, Weir-TTL";
-const ALLOWED_METHODS = "GET, HEAD, POST, PUT, DELETE";
-/** One year. Subdomains are not included: they may belong to others. */
-const HSTS = "max-age=31536000";
-
-/**
- * Accepts requests to one of Weir's own names, and from browsers only those of Weir's own pages and
- * of allowed origins. Guards against a web page of another origin that uses a Weir which its
- * visitor can reach, also under a name that resolves to Weir's address (DNS rebinding).
- */
-export function guardOrigin(config: Config): MiddlewareHandler<AppEnv> {
-  return async function guardOrigin(c, next) {
-    requireShortUrl(c.req.raw);
-    const { headers, method } = c.req.raw;
-    const host = hostOf(c.req.raw);
-    if (!isOwnHost(host, config)) throw forbiddenHost(host, config);
-    const origin = headers.get("origin");
-    if (origin !== null && !isAllowedOrigin(origin, c.req.raw, config)) {
-      throw forbiddenOrigin(origin, config);
-    }
-    if (origin !== null && method === "OPTIONS") {
-      return c.body(null, 204, {
-        ...corsHeaders(origin, config),
-        "Access-Control-Allow-Headers": ALLOWED_HEADERS,
-        "Access-Control-Allow-Methods": ALLOWED_METHODS,
-        "Access-Control-Max-Age": "600",
-        "Vary": "Origin",
-      });
-    }
-    await next();
-    if (c.res.status === 101) return; // an upgraded socket has no headers to add
-    if (isHttps(c.req.raw, config)) c.res.headers.set("Strict-Transport-Security", HSTS);
-    if (origin === null) return;
-    for (const [name, value] of Object.entries(corsHeaders(origin, config))) {
-      c.res.headers.set(name, value);
-    }
-    c.res.headers.set("Access-Control-Expose-Headers", EXPOSED);
-    c.res.headers.append("Vary", "Origin");
-  };
-}
-
-function corsHeaders(origin: string, config: Config): Readonly<Record<string, string>> {
-  const allow = { "Access-Control-Allow-Origin": origin };
-  // Open mode has no credentials.
-  return config.isOpen ? allow : { ...allow, "Access-Control-Allow-Credentials": "true" };
-}
-
-function isAllowedOrigin(origin: string, request: Request, config: Config): boolean {
-  if (config.origins.includes(origin) || isOwnOrigin(origin, request, config)) return true;
-  if (!config.isOpen || !URL.canParse(origin)) return false; // also for "null"
-  const { protocol, hostname } = new URL(origin);
-  return (protocol === "http:" || protocol === "https:") && isLoopback(hostname);
-}
-
-function forbiddenHost(host: string, { isOpen }: Config): Problem {
-  const why = isOpen
-    ? "without keys Weir serves only loopback names such as localhost"
-    : "add its origin to WEIR_PUBLIC_URL";
-  return new Problem("forbidden_host", `The host ${quote(host)} is not allowed: ${why}.`);
-}
-
-function forbiddenOrigin(origin: string, { isOpen }: Config): Problem {
-  const why = isOpen
-    ? "without keys Weir serves only loopback origins and those in WEIR_ORIGINS"
-    : "add it to WEIR_ORIGINS";
-  return new Problem("forbidden_origin", `The origin ${quote(origin)} is not allowed: ${why}.`);
-}
+import type { AppContext } from "./context.ts";
+import { type PresentedCredential, presentedIn } from "./credentials.ts";
+import { forbiddenOrigin, isOwnOrigin } from "./origin.ts";
 
 /**
  * Verifies the credential of the request.

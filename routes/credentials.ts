@@ -1,8 +1,9 @@
 import { deleteCookie, getCookie, setCookie } from "hono/cookie";
-import { type Config, isLoopback } from "../lib/config.ts";
+import type { Config } from "../lib/config.ts";
 import { Problem } from "../lib/shared/problem.ts";
 import { hasSecret } from "../lib/shared/secrets.ts";
 import type { AppContext } from "./context.ts";
+import { isHttps } from "./origin.ts";
 
 /** The credential of a request, and where it was. */
 export type PresentedCredential =
@@ -120,30 +121,4 @@ function cookieName(c: AppContext, config: Config): string {
 function cookieOptions(c: AppContext, config: Config) {
   const secure = isHttps(c.req.raw, config);
   return { path: "/", httpOnly: true, sameSite: "Strict", secure } as const;
-}
-
-/** Returns the requested host in lower case. HTTP/2 has it in the URL only. */
-export function hostOf({ headers, url }: Request): string {
-  return (headers.get("host") ?? new URL(url).host).toLowerCase();
-}
-
-/** Returns whether the client uses HTTPS, either to this server or to a proxy in front. */
-export function isHttps(request: Request, config: Config): boolean {
-  if (config.tls !== undefined) return true;
-  return config.publicUrls.length > 0 &&
-    config.publicUrls.includes(`https://${hostOf(request)}`);
-}
-
-/** Returns whether `host` is one of Weir's own names. */
-export function isOwnHost(host: string, { publicUrls }: Config): boolean {
-  if (isLoopback(host.replace(/:\d*$/, ""))) return true;
-  return publicUrls.some((url) => url.slice(url.indexOf("//") + 2) === host);
-}
-
-/** Returns whether `origin` is Weir's own. */
-export function isOwnOrigin(origin: string, request: Request, config: Config): boolean {
-  if (config.publicUrls.includes(origin)) return true;
-  const host = hostOf(request);
-  if (!isLoopback(host.replace(/:\d*$/, ""))) return false;
-  return origin === `${config.tls === undefined ? "http" : "https"}://${host}`;
 }

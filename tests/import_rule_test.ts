@@ -32,6 +32,7 @@ const PAGE = [
 const RULE: Readonly<Record<string, readonly string[]>> = {
   "main.ts": [
     "lib/auth/access.ts",
+    "lib/certificate.ts",
     "lib/config.ts",
     "lib/listener.ts",
     "lib/logger.ts",
@@ -53,9 +54,10 @@ const RULE: Readonly<Record<string, readonly string[]>> = {
     "lib/server.ts",
     "routes/context.ts",
     "routes/credentials.ts",
-    "routes/query.ts",
+    "routes/origin.ts",
   ],
-  "routes/credentials.ts": ["lib/config.ts", "lib/shared", "routes/context.ts"],
+  "routes/origin.ts": ["lib/config.ts", "lib/shared", "routes/context.ts", "routes/query.ts"],
+  "routes/credentials.ts": ["lib/config.ts", "lib/shared", "routes/context.ts", "routes/origin.ts"],
   "routes/members.ts": ["lib/auth", "lib/presence", "lib/shared", "lib/server.ts", ...PLUMBING],
   "routes/page.tsx": [
     "lib/assets.ts",
@@ -113,7 +115,8 @@ const RULE: Readonly<Record<string, readonly string[]>> = {
   "lib/config.ts": ["lib/auth", "lib/log/log.ts", "lib/pages.ts", "lib/shared"],
   "lib/logger.ts": [],
   "lib/siblings.ts": ["lib/shared"],
-  "lib/listener.ts": ["lib/shared"],
+  "lib/listener.ts": ["lib/certificate.ts"],
+  "lib/certificate.ts": ["lib/shared"],
   "lib/assets.ts": ["lib/pages.ts"],
   "lib/pages.ts": [],
 

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { listen, type Listener, ListenError, type ListenOptions } from "../../lib/listener.ts";
+import { CertificateError } from "../../lib/certificate.ts";
+import { listen, type Listener, type ListenOptions } from "../../lib/listener.ts";
 import { type Certificate, CertificateFolder, makeCertificate } from "../support/certificates.ts";
 import { Queue } from "../support/queue.ts";
 import { until } from "../support/until.ts";
@@ -54,24 +55,24 @@ Deno.test("a certificate or key that cannot be used is refused with the name of 
   ];
   for (const [sentence, certificate] of cases) {
     await using folder = await CertificateFolder.create(certificate);
-    await assert.rejects(Served.start({ tls: folder }), isListenError(sentence));
+    await assert.rejects(Served.start({ tls: folder }), isCertificateError(sentence));
   }
   await using folder = await CertificateFolder.create(right);
   const { certPath, keyPath } = folder;
   const missing = `${certPath}.missing`;
   await assert.rejects(
     Served.start({ tls: { certPath: missing, keyPath } }),
-    isListenError(/missing", which WEIR_TLS_CERT names: there is no such file/),
+    isCertificateError(/missing", which WEIR_TLS_CERT names: there is no such file/),
   );
   await assert.rejects(
     Served.start({ tls: { certPath, keyPath: missing } }),
-    isListenError(/missing", which WEIR_TLS_KEY names: there is no such file/),
+    isCertificateError(/missing", which WEIR_TLS_KEY names: there is no such file/),
   );
 });
 
-function isListenError(sentence: RegExp): (cause: unknown) => boolean {
+function isCertificateError(sentence: RegExp): (cause: unknown) => boolean {
   return (cause) => {
-    assert.ok(cause instanceof ListenError);
+    assert.ok(cause instanceof CertificateError);
     assert.match(cause.message, sentence);
     return true;
   };

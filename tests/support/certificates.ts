@@ -1,4 +1,4 @@
-import type { TlsFiles } from "../../lib/listener.ts";
+import type { TlsFiles } from "../../lib/certificate.ts";
 import { until } from "./until.ts";
 
 /** A certificate and its key, as PEM. */

@@ -1,0 +1,103 @@
+import type { MiddlewareHandler } from "hono";
+import { type Config, isLoopback } from "../lib/config.ts";
+import { Problem, quote } from "../lib/shared/problem.ts";
+import type { AppEnv } from "./context.ts";
+import { requireShortUrl } from "./query.ts";
+
+const EXPOSED =
+  "ETag, RateLimit, RateLimit-Policy, Retry-After, Weir-Cursor, Weir-Heartbeat, Weir-Stream, WWW-Authenticate";
+const ALLOWED_HEADERS =
+  "Authorization, Content-Type, Idempotency-Key, If-None-Match, Last-Event-ID, Weir-Ephemeral, Weir-Type, Weir-Key, Weir-TTL";
+const ALLOWED_METHODS = "GET, HEAD, POST, PUT, DELETE";
+/** One year. Subdomains are not included: they may belong to others. */
+const HSTS = "max-age=31536000";
+
+/**
+ * Accepts requests to one of Weir's own names, and from browsers only those of Weir's own pages and
+ * of allowed origins. Guards against a web page of another origin that uses a Weir which its
+ * visitor can reach, also under a name that resolves to Weir's IP (DNS rebinding).
+ */
+export function guardOrigin(config: Config): MiddlewareHandler<AppEnv> {
+  return async function guardOrigin(c, next) {
+    requireShortUrl(c.req.raw);
+    const { headers, method } = c.req.raw;
+    const host = hostOf(c.req.raw);
+    if (!isOwnHost(host, config)) throw forbiddenHost(host, config);
+    const origin = headers.get("origin");
+    if (origin !== null && !isAllowedOrigin(origin, c.req.raw, config)) {
+      throw forbiddenOrigin(origin, config);
+    }
+    if (origin !== null && method === "OPTIONS") {
+      return c.body(null, 204, {
+        ...corsHeaders(origin, config),
+        "Access-Control-Allow-Headers": ALLOWED_HEADERS,
+        "Access-Control-Allow-Methods": ALLOWED_METHODS,
+        "Access-Control-Max-Age": "600",
+        "Vary": "Origin",
+      });
+    }
+    await next();
+    if (c.res.status === 101) return; // an upgraded socket has no headers to add
+    if (isHttps(c.req.raw, config)) c.res.headers.set("Strict-Transport-Security", HSTS);
+    if (origin === null) return;
+    for (const [name, value] of Object.entries(corsHeaders(origin, config))) {
+      c.res.headers.set(name, value);
+    }
+    c.res.headers.set("Access-Control-Expose-Headers", EXPOSED);
+    c.res.headers.append("Vary", "Origin");
+  };
+}
+
+function corsHeaders(origin: string, config: Config): Readonly<Record<string, string>> {
+  const allow = { "Access-Control-Allow-Origin": origin };
+  // Open mode has no credentials.
+  return config.isOpen ? allow : { ...allow, "Access-Control-Allow-Credentials": "true" };
+}
+
+function isAllowedOrigin(origin: string, request: Request, config: Config): boolean {
+  if (config.origins.includes(origin) || isOwnOrigin(origin, request, config)) return true;
+  if (!config.isOpen || !URL.canParse(origin)) return false; // also for "null"
+  const { protocol, hostname } = new URL(origin);
+  return (protocol === "http:" || protocol === "https:") && isLoopback(hostname);
+}
+
+function forbiddenHost(host: string, { isOpen }: Config): Problem {
+  const why = isOpen
+    ? "without keys Weir serves only loopback names such as localhost"
+    : "add its origin to WEIR_PUBLIC_URL";
+  return new Problem("forbidden_host", `The host ${quote(host)} is not allowed: ${why}.`);
+}
+
+/** Creates the refusal of a request from a page of `origin`. */
+export function forbiddenOrigin(origin: string, { isOpen }: Config): Problem {
+  const why = isOpen
+    ? "without keys Weir serves only loopback origins and those in WEIR_ORIGINS"
+    : "add it to WEIR_ORIGINS";
+  return new Problem("forbidden_origin", `The origin ${quote(origin)} is not allowed: ${why}.`);
+}
+
+/** Returns the requested host in lower case. HTTP/2 has it in the URL only. */
+function hostOf({ headers, url }: Request): string {
+  return (headers.get("host") ?? new URL(url).host).toLowerCase();
+}
+
+/** Returns whether the client uses HTTPS, either to this server or to a proxy in front. */
+export function isHttps(request: Request, config: Config): boolean {
+  if (config.tls !== undefined) return true;
+  return config.publicUrls.length > 0 &&
+    config.publicUrls.includes(`https://${hostOf(request)}`);
+}
+
+/** Returns whether `host` is one of Weir's own names. */
+function isOwnHost(host: string, { publicUrls }: Config): boolean {
+  if (isLoopback(host.replace(/:\d*$/, ""))) return true;
+  return publicUrls.some((url) => url.slice(url.indexOf("//") + 2) === host);
+}
+
+/** Returns whether `origin` is Weir's own. */
+export function isOwnOrigin(origin: string, request: Request, config: Config): boolean {
+  if (config.publicUrls.includes(origin)) return true;
+  const host = hostOf(request);
+  if (!isLoopback(host.replace(/:\d*$/, ""))) return false;
+  return origin === `${config.tls === undefined ? "http" : "https"}://${host}`;
+}
