@@ -1,31 +1,31 @@
-/** Makes the token a session cookie. Do it again with a new token before that one expires. */
-export async function startSession(weir, token) {
-  const answer = await fetch(`${weir}/v1/tickets`, {
+/** Stores the token in a session cookie. Repeat with a new token before the last one expires. */
+export async function setSessionCookie(weir, token) {
+  const response = await fetch(`${weir}/v1/tickets`, {
     method: "POST",
     credentials: "include",
     headers: { "Authorization": `Bearer ${token}`, "Content-Type": "application/json" },
     body: JSON.stringify({ as: "cookie" }),
   });
-  if (!answer.ok) throw new Error((await answer.json()).detail);
+  if (!response.ok) throw new Error((await response.json()).detail);
 }
 
-/** Reconnects by itself, with the cookie that is there then. */
+/** EventSource reconnects by itself and sends the current cookie. */
 export function openStream(weir, channel) {
   const events = `${weir}/v1/channels/${encodeURIComponent(channel)}/events`;
   return new EventSource(events, { withCredentials: true });
 }
 
 export async function publish(weir, channel, data) {
-  const answer = await fetch(`${weir}/v1/channels/${encodeURIComponent(channel)}/events`, {
+  const response = await fetch(`${weir}/v1/channels/${encodeURIComponent(channel)}/events`, {
     method: "POST",
     credentials: "include",
     headers: { "Content-Type": "application/json" },
     body: JSON.stringify(data),
   });
-  if (!answer.ok) throw new Error((await answer.json()).detail);
+  if (!response.ok) throw new Error((await response.json()).detail);
 }
 
-/** At sign-out. */
-export async function endSession(weir) {
+/** Call it when the user signs out. */
+export async function deleteSessionCookie(weir) {
   await fetch(`${weir}/v1/tickets`, { method: "DELETE", credentials: "include" });
 }

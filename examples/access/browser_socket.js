@@ -1,5 +1,5 @@
 // deno-lint-ignore-file no-console
-/** Calls onEvent for each event of the channel. getToken asks your backend for a token. */
+/** Calls onEvent for each event of the channel. getToken fetches a token from your backend. */
 export async function openSocket(weir, channel, getToken, onEvent, after = "latest") {
   async function connect() {
     const token = await getToken();

@@ -18,7 +18,7 @@ claims=$(printf '{"sub":"%s","jti":"%s","iat":%d,"exp":%d,"weir":%s}' \
   "$user" "$(openssl rand -hex 16)" "$now" $((now + 600)) "$weir")
 text=$(printf %s "$header" | base64url).$(printf %s "$claims" | base64url)
 
-# pkeyutl wants a file: it asks for the size of what it signs.
+# pkeyutl needs a file, because it needs to know the size of its input.
 file=$(mktemp)
 trap 'rm -f "$file"' EXIT
 printf %s "$text" >"$file"

@@ -16,19 +16,19 @@ const PYTHON = Deno.env.get("PYTHON") ?? "python3";
 const NODE_MISSING = isMissing(["node", "--version"], "node is not installed");
 const OPENSSL_MISSING = isMissing(
   ["openssl", "pkeyutl", "-help"],
-  "openssl is not installed: get it by `apt-get install openssl`",
+  "openssl is not installed: install it with `apt-get install openssl`",
 );
 const PYTHON_MISSING = isMissing(
   [PYTHON, "-c", "import jwt, cryptography"],
-  `${PYTHON} has no PyJWT: get it by \`pip install "PyJWT[crypto]"\`, or name another in PYTHON`,
+  `${PYTHON} has no PyJWT: install it with \`pip install "PyJWT[crypto]"\`, or set PYTHON`,
 );
 
-Deno.test("docs/access.md has each file of examples/access as it is", async () => {
+Deno.test("docs/access.md contains each file of examples/access unchanged", async () => {
   const blocks = [...(await readPage()).matchAll(/^```\w+\n(.*?)^```$/gms)].map(([, text]) => text);
   let files = 0;
   for await (const { name } of Deno.readDir(EXAMPLES)) {
     const text = await Deno.readTextFile(new URL(name, EXAMPLES));
-    // What is for the gate only is not for the page.
+    // This line is for the linter only.
     const shown = text.replace(/^\/\/ deno-lint-ignore-file .*\n/, "");
     assert.ok(blocks.includes(shown), `${name} is not on the page, or differs`);
     files++;
@@ -36,7 +36,7 @@ Deno.test("docs/access.md has each file of examples/access as it is", async () =
   assert.equal(files, 7);
 });
 
-Deno.test("docs/access.md says of each pattern what it matches", async () => {
+Deno.test("the patterns in docs/access.md match the names in the table", async () => {
   const rows = rowsOf(await readPage(), "pattern");
   assert.ok(rows.length >= 10);
   for (const [pattern = [], matching = [], others = []] of rows) {
@@ -46,9 +46,17 @@ Deno.test("docs/access.md says of each pattern what it matches", async () => {
   }
 });
 
-Deno.test("docs/access.md says of each code what to do", async () => {
-  const codes = Object.keys(PROBLEMS);
-  const named = rowsOf(await readPage(), "status").flatMap(([, names = []]) => names);
+Deno.test("docs/access.md says for each error code what to do", async () => {
+  const [, section = ""] = /^## Errors and what to do\n(.*)/ms.exec(await readPage()) ?? [];
+  const named: [code: string, status: number][] = [];
+  for (const item of section.split(/^- /m).slice(1)) {
+    // Each status is followed by its codes; the advice comes after a colon.
+    const [heading = ""] = item.split(/:\s/);
+    for (const [, status, names = ""] of heading.matchAll(/(\d{3})((?:\s+`\w+`)+)/g)) {
+      for (const [, code = ""] of names.matchAll(/`(\w+)`/g)) named.push([code, Number(status)]);
+    }
+  }
+  const codes = Object.entries(PROBLEMS).map(([code, { status }]) => [code, status]);
   assert.ok(codes.length > 50);
   assert.deepEqual(named.toSorted(), codes.toSorted());
 });
@@ -61,7 +69,7 @@ const PROGRAMS = [
 ] as const;
 
 for (const { file, command, ignore } of PROGRAMS) {
-  Deno.test(`${file} prints a token that does what it says, and no more`, { ignore }, async () => {
+  Deno.test(`${file} prints a token with exactly the documented rights`, { ignore }, async () => {
     await using data = await makeKeys();
     await using server = await WeirServer.start({ env: { WEIR_JWKS: data.jwks } });
     const token = await run([...command, path(file), data.signingKey]);
@@ -79,13 +87,13 @@ for (const { file, command, ignore } of PROGRAMS) {
     assert.equal((await refused.json()).code, "forbidden");
   });
 
-  Deno.test(`${file} looks for the key where init makes it`, { ignore }, async () => {
+  Deno.test(`${file} finds the key that init created`, { ignore }, async () => {
     await using data = await makeKeys();
     assert.match(await run([...command, path(file)], data.directory), /^[\w-]+\.[\w-]+\.[\w-]+$/);
   });
 }
 
-Deno.test("the browser's snippets work on a page of another origin", {
+Deno.test("the browser snippets work on a page of another origin", {
   ignore: CHROMIUM_MISSING || NODE_MISSING,
 }, async (t) => {
   await using data = await makeKeys();
@@ -99,7 +107,7 @@ Deno.test("the browser's snippets work on a page of another origin", {
   const producer = bearer(await run(["node", path("node_token.mjs"), data.signingKey]));
 
   for (const file of ["browser_ticket.js", "browser_socket.js"]) {
-    await t.step(`${file} gets what is published, also after the server was away`, async () => {
+    await t.step(`${file} receives events, also after the server restarted`, async () => {
       const channel = `chat/${file}`;
       await page.evaluate(`open("/${file}", ${JSON.stringify([server.url, channel])})`);
       await publish(server.url, channel, "first", producer);
@@ -117,7 +125,7 @@ Deno.test("the browser's snippets work on a page of another origin", {
       `import("/browser_cookie.js").then((module) => Object.assign(self, module))`,
     );
     const weir = JSON.stringify(server.url);
-    await page.evaluate(`getToken().then((token) => startSession(${weir}, token))`);
+    await page.evaluate(`getToken().then((token) => setSessionCookie(${weir}, token))`);
     await page.evaluate(`new Promise((resolve) => {
       self.cookieStream = openStream(${weir}, "chat/cookie");
       cookieStream.onopen = resolve;
@@ -126,8 +134,11 @@ Deno.test("the browser's snippets work on a page of another origin", {
     assert.equal(await page.evaluate("document.cookie"), "");
     await page.evaluate(`publish(${weir}, "chat/cookie", "by cookie")`);
     await page.waitForFunction(`self.heard === '"by cookie"'`);
-    await page.evaluate(`endSession(${weir})`);
-    await assert.rejects(page.evaluate(`publish(${weir}, "chat/cookie", "late")`), /who you are/);
+    await page.evaluate(`deleteSessionCookie(${weir})`);
+    await assert.rejects(
+      page.evaluate(`publish(${weir}, "chat/cookie", "late")`),
+      /Authentication required/,
+    );
   });
 });
 
@@ -141,7 +152,7 @@ async function readPage(): Promise<string> {
   return await Deno.readTextFile(new URL("docs/access.md", ROOT));
 }
 
-/** The rows of the tables whose first column is `column`: what is set as code in each cell. */
+/** Returns the rows of the tables whose first column is `column`: the code spans of each cell. */
 function rowsOf(page: string, column: string): readonly (readonly string[][])[] {
   const tables = page.matchAll(new RegExp(`^\\| ${column} .*\\n\\| -.*\\n((?:\\|.*\\n)+)`, "gm"));
   return [...tables].flatMap(([, rows = ""]) => rows.trimEnd().split("\n")).map((row) =>
@@ -151,7 +162,7 @@ function rowsOf(page: string, column: string): readonly (readonly string[][])[] 
   );
 }
 
-/** What `deno task keys init` makes, in a directory of its own. */
+/** Runs `deno task keys init` in a new directory. */
 async function makeKeys(): Promise<Keys> {
   const directory = await Deno.makeTempDir({ prefix: "weir_access_" });
   const program = new URL("keys.ts", ROOT).pathname;
@@ -164,7 +175,7 @@ async function makeKeys(): Promise<Keys> {
   };
 }
 
-/** What the program prints, without the last line end. */
+/** Runs a program and returns its output without the last line end. */
 async function run([program = "", ...args]: readonly string[], cwd?: string): Promise<string> {
   const { success, stdout, stderr } = await new Deno.Command(program, {
     args,
@@ -202,7 +213,7 @@ interface App extends AsyncDisposable {
   readonly origin: string;
 }
 
-/** Somebody's app: a page, the snippets as its modules, and a backend that gives tokens. */
+/** Serves an app: a page, the snippets as its modules, and a backend that issues tokens. */
 function servePage(makeToken: () => Promise<string>): App {
   const server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen() {} }, async (request) => {
     const { pathname } = new URL(request.url);
