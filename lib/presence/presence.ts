@@ -162,31 +162,24 @@ export class Presence {
     for (const { member, sessionName } of this.#http.takeExpired()) {
       this.disconnect(sessionName, member);
     }
-    const { kv } = this.#options;
+    const writer = this.#writer;
     const nowMs = this.#monotonicNow();
-    const isReapDue = nowMs - this.#reapedAtMs >= REAP_INTERVAL_MS;
-    if (isReapDue) this.#reapedAtMs = nowMs;
-    const isLateJoinCheckDue = nowMs - this.#undidLateJoinsAtMs >= LATE_JOIN_INTERVAL_MS;
-    if (isLateJoinCheckDue) this.#undidLateJoinsAtMs = nowMs;
-    await Promise.all([
-      this.#runJob("failed to remove members", () => this.#writer.removeDue()),
-      this.#runJob(
-        "failed to renew the lease of this isolate's members",
-        () => this.#writer.renewLease(),
-      ),
-      isReapDue && this.#runJob("failed to check for members of dead isolates", () => {
-        return this.#reaper.reap(this.#writer.isolate);
-      }),
-      isReapDue && this.#members.size > 0 && this.#runJob("failed to end HTTP sessions", () => {
-        return takeLeaveRequests(
-          kv,
-          this.#writer.isolate,
-          (session) => this.#endOwnHttpSession(session),
-        );
-      }),
-      isLateJoinCheckDue &&
-      this.#runJob("failed to undo late joins", () => this.#writer.undoLateJoins()),
-    ]);
+    const jobs = [
+      this.#runJob("failed to remove members", () => writer.removeDue()),
+      this.#runJob("failed to renew the lease of members", () => writer.renewLease()),
+    ];
+    if (nowMs - this.#reapedAtMs >= REAP_INTERVAL_MS) {
+      this.#reapedAtMs = nowMs;
+      jobs.push(
+        this.#runJob("failed to reap dead isolates", () => this.#reaper.reap(writer.isolate)),
+        this.#runJob("failed to end HTTP sessions", () => this.#takeLeaveRequests()),
+      );
+    }
+    if (nowMs - this.#undidLateJoinsAtMs >= LATE_JOIN_INTERVAL_MS) {
+      this.#undidLateJoinsAtMs = nowMs;
+      jobs.push(this.#runJob("failed to undo late joins", () => writer.undoLateJoins()));
+    }
+    await Promise.all(jobs);
   }
 
   /**
@@ -208,6 +201,15 @@ export class Presence {
       this.#options.onWarning("failed to release the leases of presence", cause);
     });
     await waitAtMost(ended, CLOSE_TIMEOUT_MS);
+  }
+
+  /** Ends this isolate's HTTP sessions whose `DELETE` came to another isolate. */
+  async #takeLeaveRequests(): Promise<void> {
+    if (this.#members.size === 0) return;
+    const { kv } = this.#options;
+    await takeLeaveRequests(kv, this.#writer.isolate, (session) => {
+      return this.#endOwnHttpSession(session);
+    });
   }
 
   async #endOwnHttpSession(session: HttpSession): Promise<void> {
