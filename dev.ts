@@ -1,12 +1,12 @@
-// `deno task dev`: runs `deno task start`, and starts it again when a source changes. The start
-// task bundles the islands first if one of them changed. Every start is a new process, because a
-// store belongs to the process that opened it.
+// `deno task dev`: runs `deno task start`, and restarts it when a source changes. The start task
+// builds the islands first if one of them changed. Each start is a new process, because a store
+// belongs to the process that opened it.
 // deno-lint-ignore-file no-console
 
 const FOLDERS = ["lib", "routes", "islands", "package"];
 const SOURCE = /\.(?:tsx?|css|svg|json|lock)$/;
 
-/** Editors save in several steps, and tools change many files at once. */
+/** Waits for further changes: editors save in several steps, and tools change many files. */
 const SETTLE_MS = 100;
 
 let server = start();
@@ -38,9 +38,9 @@ function start(): Deno.ChildProcess {
 async function restart(): Promise<void> {
   const previous = server;
   await stop(previous);
-  // A further change during the stop has started the next one already.
+  // A change during the stop has already started the next one.
   if (isStopping || server !== previous) return;
-  console.error("A source changed: starting again");
+  console.error("A source changed: restarting");
   server = start();
 }
 
@@ -48,7 +48,7 @@ async function stop(process: Deno.ChildProcess): Promise<void> {
   try {
     process.kill("SIGTERM");
   } catch {
-    // It ended by itself, for example by a syntax error.
+    // It has exited by itself, for example after a syntax error.
   }
   await process.status;
 }
