@@ -27,6 +27,25 @@ Deno.test("a full sink is closed as slow after the timeout, and no other sink is
   assert.equal(quick.closedFor, "stopping");
 });
 
+Deno.test("a full sink counts as catching up, until it has drained and is live again", async () => {
+  await using store = await openEmbedded();
+  const log = await store.isolate();
+  const hub = new Hub({ log });
+  const [full, quick] = [new FakeSink(1), new FakeSink(Infinity)];
+  for (const sink of [full, quick]) await subscribe(hub, sink);
+  assert.deepEqual(hub.subscriptions, { live: 2, catchingUp: 0, lag: 0 });
+  for (let i = 0; i < 3; i++) await log.append([draft("a", `${i}`)]);
+  await until("one is behind", () => hub.subscriptions.catchingUp === 1);
+  await until("the other has all events", () => quick.events.length === 3);
+  const { live, lag } = hub.subscriptions;
+  assert.deepEqual([live, lag], [1, 3 - full.events.length]);
+  full.drain(10);
+  await until("it is live again", () => hub.subscriptions.catchingUp === 0);
+  assert.equal(full.events.length, 3);
+  await hub.close();
+  assert.deepEqual(hub.subscriptions, { live: 0, catchingUp: 0, lag: 0 });
+});
+
 Deno.test("1,000 subscribers that reconnect at once cost the store about one read", async () => {
   await using store = await openEmbedded();
   const log = await store.isolate();
