@@ -10,7 +10,7 @@ const DRAIN_TIMEOUT_MS = 1_000;
 /** A key without a value. */
 const FILLER_KEY: Deno.KvKey = ["-"];
 
-export interface PromptKv {
+interface PromptKv {
   /** The same store, with filler reads next to its requests. */
   readonly kv: Deno.Kv;
   /**

@@ -6,7 +6,7 @@ import { Problem, quote } from "./problem.ts";
 export const MAX_EVENT_BYTES = 1_048_576;
 
 /** Bytes of a type, an id or a key. They are in every frame, and ids in keys of the store. */
-export const MAX_NAME_BYTES = 256;
+const MAX_NAME_BYTES = 256;
 
 /** The type of events that are published without one. `EventSource.onmessage` receives it. */
 export const DEFAULT_TYPE = "message";

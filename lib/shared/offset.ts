@@ -52,7 +52,7 @@ export function positionOf(offset: string): Position {
 }
 
 /** Returns the epoch of `offset`. Without checks: see {@link isOffset}. */
-export function epochOf(offset: string): Epoch {
+function epochOf(offset: string): Epoch {
   return offset.slice(0, EPOCH_DIGITS) as Epoch;
 }
 

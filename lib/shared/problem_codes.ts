@@ -1,5 +1,5 @@
 /** What a refusal is about. */
-export type ProblemKind =
+type ProblemKind =
   /** The request itself. */
   | "request"
   /** The channel, or where to read it from. Other channels may be fine. */

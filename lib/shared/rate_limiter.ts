@@ -6,7 +6,7 @@ const GENERATION_MS = 1_000;
 const ROUNDING_MS = 1e-6;
 
 /** The outcome of a request for a part of a limit. */
-export interface RateDecision {
+interface RateDecision {
   readonly ok: boolean;
   /** How much can be taken now. */
   readonly remaining: number;
@@ -25,7 +25,7 @@ interface Bucket {
   at: number;
 }
 
-export interface RateLimiterOptions {
+interface RateLimiterOptions {
   /** Maximum number of keys. @default 100_000 */
   readonly capacity?: number;
   /** Returns milliseconds of a clock that never goes backwards. @default performance.now */

@@ -6,7 +6,7 @@
 const LINE_END = /\r\n|\r|\n/;
 
 /** Formats each line of `text` as a `data:` line. */
-export function dataLines(text: string): string {
+function dataLines(text: string): string {
   if (!text.includes("\n") && !text.includes("\r")) return `data: ${text}\n`;
   return text.split(LINE_END).map((line) => `data: ${line}\n`).join("");
 }

@@ -18,8 +18,8 @@ export async function delay(delayMs: number, options: DelayOptions = {}): Promis
 }
 
 /**
- * Resolves after `delayMs`, or as soon as `signal` aborts. For loops that check for themselves
- * whether they should go on; never rejects.
+ * Resolves after `delayMs`, or as soon as `signal` aborts. For loops that check the signal
+ * themselves. Never rejects.
  */
 export function pause(
   delayMs: number,

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { avoidDelayedAcks } from "../../../lib/kv/delayed_acks.ts";
 import { watchedKv } from "../../support/watched_kv.ts";
 
-Deno.test("a commit has company, and none any more once the store is quiet", async () => {
+Deno.test("a commit comes with filler reads, but not after drain()", async () => {
   const store = await Deno.openKv(":memory:");
   let reads = 0;
   const { kv, drain } = avoidDelayedAcks(
@@ -12,8 +12,8 @@ Deno.test("a commit has company, and none any more once the store is quiet", asy
   assert.ok(reads >= 1);
   await drain();
   reads = 0;
-  // As a commit does whose answer came when its log had closed. A timer would be told by the
-  // test's sanitizer.
+  // Like a commit whose answer came after its log had closed. The test's sanitizer would report a
+  // timer.
   await kv.atomic().set(["a"], 2).commit();
   await kv.set(["a"], 3);
   assert.equal(reads, 0);
@@ -21,16 +21,16 @@ Deno.test("a commit has company, and none any more once the store is quiet", asy
   store.close();
 });
 
-Deno.test("a store is quiet once every request is answered, and says where one is not", async () => {
+Deno.test("drain() returns true once all requests have answers, or false after its timeout", async () => {
   const store = await Deno.openKv(":memory:");
   const answer = Promise.withResolvers<void>();
   store.delete = () => answer.promise;
   const { kv, drain } = avoidDelayedAcks(store);
   const deleted = kv.delete(["a"]);
   assert.equal(await drain(10), false);
-  const isQuiet = drain(60_000);
+  const isIdle = drain(60_000);
   answer.resolve();
-  assert.equal(await isQuiet, true);
+  assert.equal(await isIdle, true);
   await deleted;
   store.close();
 });

@@ -21,7 +21,7 @@ const ISOLATES = 3;
 interface Kind {
   readonly name: string;
   readonly ignore: boolean;
-  /** Relays of so many isolates on one store. */
+  /** Opens the relays of several isolates on one store. */
   open(stack: AsyncDisposableStack, isolates: number): Promise<readonly Relay[]>;
 }
 
@@ -31,7 +31,7 @@ const KINDS: readonly Kind[] = [
   { name: "denokv", ignore: DENOKV_MISSING, open: openDenokv },
 ];
 
-/** In one round everyone sends, then who is to join does. */
+/** In each round events are relayed, and then subscribers join. */
 const rounds = fc.array(
   fc.record({
     sends: fc.array(
@@ -53,17 +53,17 @@ for (const { name, ignore, open } of KINDS) {
       await body(await open(stack, ISOLATES));
     });
 
-  test("each receiver gets each event of its channel once, in order, and no others", (relays) =>
+  test("each subscriber receives each event of its channel once, in order, and no others", (relays) =>
     fc.assert(
       fc.asyncProperty(rounds, async (rounds) => {
         using stack = new DisposableStack();
-        const receivers: Receiver[] = [];
+        const subscribers: Subscriber[] = [];
         const join = async (isolate: number, channel: number) => {
-          const receiver = stack.use(new Receiver(relays, isolate, channel));
-          await receiver.ready(relays);
-          receivers.push(receiver);
+          const subscriber = stack.use(new Subscriber(relays, isolate, channel));
+          await subscriber.ready(relays);
+          subscribers.push(subscriber);
         };
-        // So each isolate listens, and what is sent can be waited for.
+        // A subscriber for each channel of each isolate, so that all events can be waited for.
         for (let i = 0; i < ISOLATES; i++) {
           for (let c = 0; c < CHANNELS.length; c++) await join(i, c);
         }
@@ -72,71 +72,71 @@ for (const { name, ignore, open } of KINDS) {
           for (const { from, to } of sends) {
             const event = ephemeralEvent(++number);
             relays[from]?.relay(CHANNELS[to] ?? A, event);
-            for (const one of receivers) one.expect(from, to, event.data);
+            for (const one of subscribers) one.expect(from, to, event.data);
           }
-          await until("all receivers have all events", () => receivers.every((one) => one.hasAll));
+          await until("all have arrived", () => subscribers.every((one) => one.hasAll));
           for (const { isolate, channel } of joins) await join(isolate, channel);
         }
-        for (const one of receivers) one.check();
+        for (const one of subscribers) one.check();
       }),
       { numRuns: name === "one process" ? 25 : 8 },
     ));
 
-  test("a disposed receiver gets no more events", async (relays) => {
+  test("a subscriber that unsubscribes receives no more events", async (relays) => {
     const [here, there] = relays as [Relay, Relay];
-    const [gone, stays] = [new Ear(), new Ear()];
-    const receiving = there.subscribe(A, gone.hear);
-    using _stays = there.subscribe(A, stays.hear);
+    const [gone, stays] = [new Inbox(), new Inbox()];
+    const subscription = there.subscribe(A, gone.receive);
+    using _stays = there.subscribe(A, stays.receive);
     await sendUntil(here, A, () => gone.count > 0 && stays.count > 0);
-    receiving[Symbol.dispose]();
+    subscription[Symbol.dispose]();
     const { count } = gone;
     const { count: before } = stays;
     await sendUntil(here, A, () => stays.count > before);
     assert.equal(gone.count, count);
   });
 
-  test("an event of 16,384 bytes comes as it was", async (relays) => {
+  test("an event of 16,384 bytes arrives unchanged", async (relays) => {
     const [here, there] = relays as [Relay, Relay];
-    const ear = new Ear();
-    using _receiving = there.subscribe(A, ear.hear);
-    await sendUntil(here, A, () => ear.count > 0);
+    const inbox = new Inbox();
+    using _subscription = there.subscribe(A, inbox.receive);
+    await sendUntil(here, A, () => inbox.count > 0);
     const data = JSON.stringify(`${"x".repeat(16_379)}é`);
     const event = { type: "ü".repeat(128), time: Date.now(), contentType: "text/plain", data };
     here.relay(A, event);
-    await until("the event is relayed", () => ear.last?.data === data);
-    assert.deepEqual(ear.last, event);
+    await until("it has arrived", () => inbox.last?.data === data);
+    assert.deepEqual(inbox.last, event);
   });
 }
 
-Deno.test("a commit that the client sends twice tells its events once", async () => {
+Deno.test("the events of a commit that the client sends twice arrive once", async () => {
   await using stack = new AsyncDisposableStack();
   const kv = stack.adopt(await Deno.openKv(":memory:"), (kv) => kv.close());
   const there = doorbell(stack, kv);
   const here = doorbell(stack, committingTwice(kv));
-  const ear = new Ear();
-  using _receiving = there.subscribe(A, ear.hear);
-  await sendUntil(here, A, () => ear.count > 0);
+  const inbox = new Inbox();
+  using _subscription = there.subscribe(A, inbox.receive);
+  await sendUntil(here, A, () => inbox.count > 0);
   for (let i = 0; i < 20; i++) {
     here.relay(A, ephemeralEvent(i));
-    await until("the event is relayed", () => ear.last?.data === `${i}`);
+    await until("it has arrived", () => inbox.last?.data === `${i}`);
   }
-  const numbers = ear.heard.map(({ data }) => data).filter((data) => data !== "warm");
+  const numbers = inbox.events.map(({ data }) => data).filter((data) => data !== "warm");
   assert.deepEqual(numbers, Array.from({ length: 20 }, (_, i) => `${i}`));
 });
 
-Deno.test("an event is relayed after a silence", async () => {
+Deno.test("an event arrives after a long pause", async () => {
   await using stack = new AsyncDisposableStack();
-  const { here, ear } = await inEarshot(stack);
+  const { here, inbox } = await openPair(stack);
   using clock = new FakeClock({ start: Date.now(), replaces: ["Date"] });
   clock.advance(31_000);
   here.relay(A, ephemeralEvent("after a silence"));
-  await until("the event is relayed", () => ear.last?.data === "after a silence");
+  await until("it has arrived", () => inbox.last?.data === "after a silence");
 });
 
 for (const ahead of [-3_600_000, 0, 3_600_000]) {
-  Deno.test(`a delayed event is not relayed, with a clock ${ahead} ms ahead`, async () => {
+  Deno.test(`a delayed event is dropped, with a clock ${ahead} ms ahead`, async () => {
     await using stack = new AsyncDisposableStack();
-    const { kv, ear } = await inEarshot(stack);
+    const { kv, inbox } = await openPair(stack);
     for (const [turn, late] of [[1, 0], [2, 60_000], [3, 0], [4, 15_000]] as const) {
       const event = ephemeralEvent(turn, Date.now() + ahead - late);
       await writeRow(kv, {
@@ -146,72 +146,72 @@ for (const ahead of [-3_600_000, 0, 3_600_000]) {
         notes: [{ address: A, event }],
       });
     }
-    // A warm one may come behind it: those are of another writer.
-    await until("the last event is relayed", () => ear.heard.some(({ data }) => data === "4"));
-    const relayed = ear.heard.map(({ data }) => data).filter((data) => data !== "warm");
-    assert.deepEqual(relayed, ["1", "3", "4"]);
+    // A warm-up event of the other writer may come after it.
+    await until("the last has arrived", () => inbox.events.some(({ data }) => data === "4"));
+    const received = inbox.events.map(({ data }) => data).filter((data) => data !== "warm");
+    assert.deepEqual(received, ["1", "3", "4"]);
   });
 }
 
-Deno.test("an isolate whose clock was set back is heard again", async () => {
+Deno.test("the events of an isolate whose clock was set back arrive", async () => {
   await using stack = new AsyncDisposableStack();
-  const { here, ear } = await inEarshot(stack);
+  const { here, inbox } = await openPair(stack);
   using clock = new FakeClock({ start: Date.now(), replaces: ["Date"] });
   clock.advance(-3_600_000);
-  await sendUntil(here, A, () => (ear.last?.time ?? Infinity) <= Date.now());
+  await sendUntil(here, A, () => (inbox.last?.time ?? Infinity) <= Date.now());
 });
 
-Deno.test("the first receiver of a channel gets no earlier events", async () => {
+Deno.test("the first subscriber of a shard receives no earlier events", async () => {
   await using stack = new AsyncDisposableStack();
   const kv = stack.adopt(await Deno.openKv(":memory:"), (kv) => kv.close());
   const [here, there] = [doorbell(stack, kv), doorbell(stack, kv)];
-  const early = new Ear();
-  const receiving = there.subscribe(A, early.hear);
+  const early = new Inbox();
+  const subscription = there.subscribe(A, early.receive);
   await sendUntil(here, A, () => early.count > 0);
-  receiving[Symbol.dispose]();
-  // A channel of another shard is served alone from here on, and its watch leaves out the first's.
+  subscription[Symbol.dispose]();
+  // From here on only a channel of another shard has a subscriber, and only its shard is watched.
   const other = CHANNELS.find((channel) => shardOf(channel) !== shardOf(A)) ?? assert.fail();
-  const elsewhere = new Ear();
-  using _elsewhere = there.subscribe(other, elsewhere.hear);
+  const elsewhere = new Inbox();
+  using _elsewhere = there.subscribe(other, elsewhere.receive);
   await sendUntil(here, other, () => elsewhere.count > 0);
   for (let i = 0; i < 5; i++) here.relay(A, ephemeralEvent("before"));
   here.relay(other, ephemeralEvent("last before"));
-  await until("all are on their way", () => elsewhere.last?.data === "last before");
-  const late = new Ear();
-  using _late = there.subscribe(A, late.hear);
+  await until("all events are written", () => elsewhere.last?.data === "last before");
+  const late = new Inbox();
+  using _late = there.subscribe(A, late.receive);
   await sendUntil(here, A, () => late.count > 0);
-  assert.ok(late.heard.every(({ data }) => data === "warm"));
+  assert.ok(late.events.every(({ data }) => data === "warm"));
 });
 
-Deno.test("who has stopped to receive reads nothing of what is sent", async () => {
+Deno.test("a journal without subscribers is not read", async () => {
   await using stack = new AsyncDisposableStack();
   const kv = stack.adopt(await Deno.openKv(":memory:"), (kv) => kv.close());
   let reads = 0;
   const counted = watchedKv(kv, (name) => name === "list" && reads++);
   const [here, there, other] = [doorbell(stack, kv), doorbell(stack, counted), doorbell(stack, kv)];
-  const early = new Ear();
-  const receiving = there.subscribe(A, early.hear);
+  const early = new Inbox();
+  const subscription = there.subscribe(A, early.receive);
   await sendUntil(here, A, () => early.count > 0);
-  const ear = new Ear();
-  using _receiving = other.subscribe(A, ear.hear);
-  await sendUntil(here, A, () => ear.count > 0);
-  receiving[Symbol.dispose]();
+  const inbox = new Inbox();
+  using _subscription = other.subscribe(A, inbox.receive);
+  await sendUntil(here, A, () => inbox.count > 0);
+  subscription[Symbol.dispose]();
   let unread = 0;
-  await until("20 events in a row are relayed without a read", async () => {
-    const [heard, before] = [ear.count, reads];
-    here.relay(A, ephemeralEvent("unheard"));
-    await until("the other isolate has it", () => ear.count > heard);
+  await until("20 events in a row arrive without a read", async () => {
+    const [received, before] = [inbox.count, reads];
+    here.relay(A, ephemeralEvent("unread"));
+    await until("it has arrived", () => inbox.count > received);
     unread = reads === before ? unread + 1 : 0;
     return unread === 20;
   });
 });
 
-Deno.test("the rows of events are deleted after 10 s", async () => {
+Deno.test("rows of events are deleted after 10 s", async () => {
   await using stack = new AsyncDisposableStack();
   const kv = stack.adopt(await Deno.openKv(":memory:"), (kv) => kv.close());
   const writer = stack.adopt(new EphemeralWriter(kv, "here"), (writer) => writer.close());
   const clock = stack.use(new FakeClock({ replaces: ["timeouts", "performance"] }));
-  /** Waits for so many rows, and for the writer to have set its timers: it knows of them then. */
+  /** Waits for `count` rows and for the timers that the writer sets when it has written them. */
   const have = async (count: number, timers: number) => {
     for (const start = Date.now(); Date.now() - start < 60_000;) {
       const rows = await Array.fromAsync(kv.list({ prefix: ["changed"] }));
@@ -220,7 +220,7 @@ Deno.test("the rows of events are deleted after 10 s", async () => {
     assert.fail(`there never were ${count} rows and ${timers} timers`);
   };
   writer.write(A, ephemeralEvent(1));
-  await have(1, 2); // to delete it, and to begin the next commit
+  await have(1, 2); // to delete the row, and before the next commit
   clock.advance(5_000);
   writer.write(A, ephemeralEvent(2));
   await have(2, 2);
@@ -230,7 +230,7 @@ Deno.test("the rows of events are deleted after 10 s", async () => {
   await have(0, 0);
 });
 
-Deno.test("what waits for a store that is away is bounded, and the rest refused", async () => {
+Deno.test("events that wait for the store are limited, and more are refused", async () => {
   await using stack = new AsyncDisposableStack();
   const kv = stack.adopt(await Deno.openKv(":memory:"), (kv) => kv.close());
   const store = heldUp(kv);
@@ -244,9 +244,9 @@ Deno.test("what waits for a store that is away is bounded, and the rest refused"
     { code: "overloaded" },
   );
   assert.ok(sent > 20 && sent < 70, `${sent}`);
-  const ear = new Ear();
+  const inbox = new Inbox();
   const there = doorbell(stack, kv);
-  using _receiving = there.subscribe(A, ear.hear);
+  using _subscription = there.subscribe(A, inbox.receive);
   store.release();
   await until("there is room again", () => {
     try {
@@ -256,37 +256,37 @@ Deno.test("what waits for a store that is away is bounded, and the rest refused"
       return false;
     }
   });
-  await until("it works again", () => ear.last?.data === "room");
+  await until("it works again", () => inbox.last?.data === "room");
 });
 
-/** Counts what it is told. */
-class Ear {
-  readonly heard: EphemeralEvent[] = [];
-  readonly hear = (event: EphemeralEvent) => void this.heard.push(event);
+/** Records the events that it receives. */
+class Inbox {
+  readonly events: EphemeralEvent[] = [];
+  readonly receive = (event: EphemeralEvent) => void this.events.push(event);
 
   get count(): number {
-    return this.heard.length;
+    return this.events.length;
   }
 
   get last(): EphemeralEvent | undefined {
-    return this.heard.at(-1);
+    return this.events.at(-1);
   }
 }
 
-/** One receiver and what it must be told: by each isolate's sends, in their order. */
-class Receiver implements Disposable {
-  readonly #ear = new Ear();
-  readonly #receiving: Disposable;
+/** A subscriber, and the events of each isolate that it must receive, in their order. */
+class Subscriber implements Disposable {
+  readonly #inbox = new Inbox();
+  readonly #subscription: Disposable;
   readonly #expected: string[][] = Array.from({ length: ISOLATES }, () => []);
 
   constructor(relays: readonly Relay[], readonly isolate: number, readonly channel: number) {
-    this.#receiving = relays[isolate]?.subscribe(CHANNELS[channel] ?? A, this.#ear.hear) ??
+    this.#subscription = relays[isolate]?.subscribe(CHANNELS[channel] ?? A, this.#inbox.receive) ??
       assert.fail();
   }
 
   async ready(relays: readonly Relay[]): Promise<void> {
     const sender = relays[(this.isolate + 1) % ISOLATES] ?? assert.fail();
-    await sendUntil(sender, CHANNELS[this.channel] ?? A, () => this.#ear.count > 0);
+    await sendUntil(sender, CHANNELS[this.channel] ?? A, () => this.#inbox.count > 0);
   }
 
   expect(from: number, to: number, data: string): void {
@@ -307,11 +307,11 @@ class Receiver implements Disposable {
   }
 
   #numbers(): readonly string[] {
-    return this.#ear.heard.map(({ data }) => data).filter((data) => data !== "warm");
+    return this.#inbox.events.map(({ data }) => data).filter((data) => data !== "warm");
   }
 
   [Symbol.dispose](): void {
-    this.#receiving[Symbol.dispose]();
+    this.#subscription[Symbol.dispose]();
   }
 }
 
@@ -320,12 +320,12 @@ function ephemeralEvent(data: unknown, time = Date.now()): EphemeralEvent {
 }
 
 /**
- * One that has just begun to receive hears nothing before its watch stands. Until then more is sent,
- * as long as the store takes it.
+ * Relays events until one has arrived. A new subscriber receives nothing before its watch has
+ * started.
  */
-async function sendUntil(relay: Relay, to: ChannelKey, isHeard: () => boolean): Promise<void> {
-  await until("it is heard", () => {
-    if (isHeard()) return true;
+async function sendUntil(relay: Relay, to: ChannelKey, hasArrived: () => boolean): Promise<void> {
+  await until("an event has arrived", () => {
+    if (hasArrived()) return true;
     try {
       relay.relay(to, ephemeralEvent("warm"));
     } catch (cause) {
@@ -365,17 +365,17 @@ function doorbell(stack: AsyncDisposableStack, kv: Deno.Kv, watchKv = kv): Watch
   return stack.adopt(new WatchDoorbell(kv, watchKv), (doorbell) => doorbell.close());
 }
 
-/** A doorbell, and an ear at another on the same store, which hears it. */
-async function inEarshot(stack: AsyncDisposableStack) {
+/** Opens two doorbells on one store. The inbox receives what the first one relays. */
+async function openPair(stack: AsyncDisposableStack) {
   const kv = stack.adopt(await Deno.openKv(":memory:"), (kv) => kv.close());
   const [here, there] = [doorbell(stack, kv), doorbell(stack, kv)];
-  const ear = new Ear();
-  stack.use(there.subscribe(A, ear.hear));
-  await sendUntil(here, A, () => ear.count > 0);
-  return { kv, here, ear };
+  const inbox = new Inbox();
+  stack.use(there.subscribe(A, inbox.receive));
+  await sendUntil(here, A, () => inbox.count > 0);
+  return { kv, here, inbox };
 }
 
-/** As the KV Connect client does when an answer is lost. */
+/** Commits twice, like the KV Connect client when an answer is lost. */
 function committingTwice(kv: Deno.Kv): Deno.Kv {
   return withCommit(kv, async (commit) => {
     await commit();
@@ -383,7 +383,7 @@ function committingTwice(kv: Deno.Kv): Deno.Kv {
   });
 }
 
-/** Commits nothing until it is released. */
+/** Holds commits back until it is released. */
 function heldUp(kv: Deno.Kv): { readonly kv: Deno.Kv; release(): void } {
   const { promise, resolve } = Promise.withResolvers<void>();
   return {

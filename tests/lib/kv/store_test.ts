@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 const ISOLATES = 4;
 const FILES = 100;
 
-/** An isolate of this process, which opens the store that it is told to, or closes what it has. */
+/** An isolate of this process. It opens the store at the path of a message, and closes it on null. */
 const ISOLATE = `
   const { openStore } = await import("${import.meta.resolve("../../../lib/kv/store.ts")}");
   let store;
@@ -19,7 +19,7 @@ const ISOLATE = `
   postMessage("done");
 `;
 
-Deno.test("isolates that start at once all open a file that is new", async () => {
+Deno.test("isolates that start together all open a new file", async () => {
   const directory = await Deno.makeTempDir({ prefix: "weir_store_" });
   const url = URL.createObjectURL(new Blob([ISOLATE], { type: "text/javascript" }));
   const isolates = Array.from({ length: ISOLATES }, () => new Worker(url, { type: "module" }));
@@ -44,7 +44,7 @@ function ask(isolate: Worker, path: string | null): Promise<unknown> {
   return answered;
 }
 
-/** What the isolate says next. */
+/** Returns the next message of the isolate. */
 function answer(isolate: Worker): Promise<unknown> {
   return new Promise((resolve, reject) => {
     isolate.onmessage = ({ data }) => resolve(data);

@@ -16,7 +16,7 @@ for (const kind of ["memory", "denokv"] as const) {
       await body(isolates);
     });
 
-  test("a commit rings those who listen in another isolate, and not its own", async (isolates) => {
+  test("a commit rings the listeners of other isolates only", async (isolates) => {
     const [here, there] = [await isolates.add(), await isolates.add()];
     const own = new Bell();
     using _own = here.doorbell.listen(A, own.ring);
@@ -30,13 +30,13 @@ for (const kind of ["memory", "denokv"] as const) {
       await bell.rings(count + 1);
     }
     const { count } = own;
-    // What the other commits next comes after all that this one might have rung itself.
+    // A ring of its own commits would come before the ring of this one.
     await there.commit(A);
     await own.rings(count + 1);
     assert.ok(own.count <= 2, "once for what may have been before, once for the other's commit");
   });
 
-  test("a commit over channels of all shards rings each of them", async (isolates) => {
+  test("a commit with channels of all shards rings each channel", async (isolates) => {
     const [here, there] = [await isolates.add(), await isolates.add()];
     const channelKeys = Array.from({ length: 40 }, (_, i) => testChannelKey(`c${i}`));
     const bells = channelKeys.map(() => new Bell());
@@ -51,7 +51,7 @@ for (const kind of ["memory", "denokv"] as const) {
     await Promise.all(bells.slice(5).map((bell, i) => bell.rings((before[i + 5] ?? 0) + 1)));
   });
 
-  test("a disposed listener is not rung, and another of its channel is", async (isolates) => {
+  test("a disposed listener is not rung, but others of its channel are", async (isolates) => {
     const [here, there] = [await isolates.add(), await isolates.add()];
     const [gone, stays] = [new Bell(), new Bell()];
     const listening = there.doorbell.listen(A, gone.ring);
@@ -67,7 +67,7 @@ for (const kind of ["memory", "denokv"] as const) {
   });
 }
 
-Deno.test("only one watch is open, however many begin to listen meanwhile", async () => {
+Deno.test("only one watch is open at a time, however many listeners come", async () => {
   const kv = await Deno.openKv(":memory:");
   const open = new Set<number>();
   let watches = 0;
@@ -97,7 +97,7 @@ Deno.test("only one watch is open, however many begin to listen meanwhile", asyn
   kv.close();
 });
 
-Deno.test("the journal's rows are deleted along with later commits", async () => {
+Deno.test("later commits delete the rows of the journal", async () => {
   await using isolates = await Isolates.open("memory");
   const { doorbell, commit } = await isolates.add();
   using clock = new FakeClock({ start: Date.now(), replaces: ["Date"] });
@@ -109,7 +109,7 @@ Deno.test("the journal's rows are deleted along with later commits", async () =>
   await doorbell.close();
 });
 
-/** Counts its rings, and lets a test wait for more. */
+/** Counts rings, and waits for a number of them. */
 class Bell {
   count = 0;
   #waiting: { readonly count: number; readonly resolve: () => void }[] = [];

@@ -14,12 +14,12 @@ import {
 import { Problem } from "../../../lib/shared/problem.ts";
 import { problem } from "../../support/log_reading.ts";
 
-Deno.test("parseChannel() takes names of 1 to 256 bytes of UTF-8", () => {
+Deno.test("parseChannel() accepts names of 1 to 256 bytes of UTF-8", () => {
   const names = ["a", "orders:42", "a/b/c", "é", "😀", " ", "a$", "x".repeat(256), "😀".repeat(64)];
   for (const name of names) assert.equal(parseChannel(name), name);
 });
 
-Deno.test("parseChannel() refuses what is empty, too long, broken or has control characters", () => {
+Deno.test("parseChannel() rejects names that are empty, too long, malformed or contain control characters", () => {
   const names = ["", "x".repeat(257), "€".repeat(86), "\ud800", "a\udc00b"];
   const controls = ["\0", "\n", "\r", "\t", "\x1f", "\x7f", "\x85", "\x9f", "\u2028", "\u2029"];
   for (const name of [...names, ...controls, ...controls.map((c) => `a${c}b`)]) {
@@ -27,13 +27,13 @@ Deno.test("parseChannel() refuses what is empty, too long, broken or has control
   }
 });
 
-Deno.test("parseChannel() keeps names that start with $ for the system", () => {
+Deno.test("parseChannel() rejects reserved names, which start with $", () => {
   for (const name of ["$", "$presence"]) {
     assert.throws(() => parseChannel(name), problem("channel_reserved"));
   }
 });
 
-Deno.test("a channel's presence channel is read, and leads back to the channel", () => {
+Deno.test("watchedChannel() reverses presenceChannel()", () => {
   for (const name of ["a", "orders:42", "x".repeat(246)]) {
     const changes = presenceChannel(parseChannel(name));
     assert.equal(parseReadableChannel(changes), changes);
@@ -43,7 +43,7 @@ Deno.test("a channel's presence channel is read, and leads back to the channel",
   assert.equal(watchedChannel(parseChannel("presence:a")), undefined);
 });
 
-Deno.test("parseReadableChannel() refuses a presence channel of what is no channel", () => {
+Deno.test("parseReadableChannel() rejects the presence channel of an invalid channel", () => {
   for (const name of ["", "x".repeat(247), "a\n", "\ud800"]) {
     assert.throws(() => parseReadableChannel(`$presence:${name}`), problem("bad_channel"));
   }
@@ -52,7 +52,7 @@ Deno.test("parseReadableChannel() refuses a presence channel of what is no chann
   }
 });
 
-Deno.test("parseChannel() gives any text back as it is or throws a Problem without control characters", () => {
+Deno.test("parseChannel() returns any text unchanged or throws a Problem without control characters", () => {
   fc.assert(fc.property(fc.string({ unit: "binary", maxLength: 300 }), (text) => {
     try {
       const channel = parseChannel(text);
@@ -66,7 +66,7 @@ Deno.test("parseChannel() gives any text back as it is or throws a Problem witho
   }));
 });
 
-Deno.test("an address is a tenant and a channel, whatever the channel holds", () => {
+Deno.test("tenantOf() and channelOf() split a channel key of any channel", () => {
   for (const channel of ["a", "a/b", "/", "//"]) {
     const channelKey = channelKeyOf("default" as Tenant, parseChannel(channel));
     assert.equal(channelOf(channelKey), channel);

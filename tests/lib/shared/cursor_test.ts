@@ -38,7 +38,7 @@ const vector = (minLength: number) =>
     )
   );
 
-Deno.test("a cursor is read back as it was written, for any channels", () => {
+Deno.test("parseCursor() returns what formatCursor() was given, for any channels", () => {
   fc.assert(fc.property(vector(1), ([channels, positions]) => {
     const cursor = formatCursor(channels, positions);
     assert.match(cursor, /^[A-Za-z0-9_-]+$/);
@@ -47,20 +47,20 @@ Deno.test("a cursor is read back as it was written, for any channels", () => {
   }));
 });
 
-Deno.test("the cursor of one channel is its offset", () => {
+Deno.test("formatCursor() of one channel returns its offset", () => {
   const epoch = epochAt(NOW);
   const cursor = formatCursor(["a" as Channel], [{ epoch, sequence: 7 }]);
   assert.equal(cursor, formatOffset(epoch, 7));
 });
 
-Deno.test("an offset whose epoch begins like a vector is no vector", () => {
+Deno.test("parseCursor() parses an offset whose epoch starts like a vector", () => {
   const [one, two] = [["a"], ["a", "b"]].map((names) => names.map(parseChannel));
   const text = "v00000000_0000000000000007";
   assert.deepEqual(parseCursor(text, one ?? []), [{ epoch: "v00000000", sequence: 7 }]);
   assert.throws(() => parseCursor(text, two ?? []), problem("cursor_other_channels"));
 });
 
-Deno.test("a cursor goes on only with the channels it was made for", () => {
+Deno.test("parseCursor() rejects the cursor of other channels", () => {
   fc.assert(fc.property(vector(1), channelNames(1), ([channels, positions], others) => {
     fc.pre(channels.length + others.length > 2 && String(channels) !== String(others));
     const cursor = formatCursor(channels, positions);
@@ -68,7 +68,7 @@ Deno.test("a cursor goes on only with the channels it was made for", () => {
   }));
 });
 
-Deno.test("any text is read as a cursor or refused with a Problem", () => {
+Deno.test("parseCursor() parses any text or throws a Problem", () => {
   const channels = ["a", "b", "c"].map(parseChannel);
   const text = fc.oneof(
     fc.string({ unit: "binary" }),
@@ -88,7 +88,7 @@ Deno.test("any text is read as a cursor or refused with a Problem", () => {
   );
 });
 
-Deno.test("a damaged cursor is read as a cursor or refused with a Problem", () => {
+Deno.test("parseCursor() parses a damaged cursor or throws a Problem", () => {
   fc.assert(
     fc.property(
       vector(2),
@@ -110,20 +110,20 @@ Deno.test("a damaged cursor is read as a cursor or refused with a Problem", () =
   );
 });
 
-Deno.test("bytes after a cursor's last position are refused", () => {
+Deno.test("parseCursor() rejects bytes after the last position", () => {
   const channels = ["a", "b"].map(parseChannel);
   const cursor = formatCursor(channels, [ORIGIN, ORIGIN]);
   assert.throws(() => parseCursor(`${cursor}AAAA`, channels), problem("bad_cursor"));
 });
 
-Deno.test("parseAfter() knows the two ends of the log by name", () => {
+Deno.test("parseAfter() accepts earliest and latest", () => {
   assert.equal(parseAfter("earliest", ["a" as Channel]), "earliest");
   assert.equal(parseAfter("latest", ["a", "b"] as Channel[]), "latest");
 });
 
-// Each channel costs at most three bytes for its epoch and three for its sequence, which is 92
-// characters with what comes before; equal epochs or small sequences cost one or two.
-Deno.test("a cursor of ten channels made within a minute stays below 93 characters", () => {
+// Each channel takes at most three bytes for its epoch and three for its sequence: 92 characters with
+// the header. Equal epochs or small sequences take one or two bytes.
+Deno.test("the cursor of ten channels that were created within a minute has at most 92 characters", () => {
   const positions = fc.array(
     fc.record({
       epoch: fc.nat(60_000).map((after) => epochAt(NOW + after)),

@@ -21,7 +21,7 @@ const EPOCH = epochAt(Date.UTC(2026, 0, 1));
 const name = fc.string({ unit: "binary", minLength: 1, maxLength: 20 });
 const time = fc.integer({ min: 0, max: 8.64e15 });
 
-/** Text that tries to leave its place. */
+/** Text that tries to escape its field. */
 const nasty = fc.constantFrom(
   ...["\n", "\r", "\r\n", "\0", "\u2028", "\u2029", '"', "\\", "}", "</script>", "😀", "\ufeff"],
 );
@@ -29,7 +29,7 @@ const text = fc.array(fc.oneof(nasty, fc.string({ unit: "binary" }))).map((parts
   parts.join("")
 );
 
-/** JSON as people write it: with line ends between tokens. */
+/** JSON with line ends between its tokens. */
 const json = fc.tuple(fc.jsonValue(), fc.constantFrom(undefined, 1, "\t"), text).map(
   ([value, space, text]) => JSON.stringify({ value, text }, undefined, space),
 );
@@ -53,7 +53,7 @@ const event: fc.Arbitrary<LogEvent> = fc.record({
   expiresAt: fc.option(time, { nil: undefined }),
 }).map(({ content: [contentType, data], ...rest }) => ({ ...rest, contentType, data }));
 
-Deno.test("eventMembers() is one line of JSON that says all of the event", () => {
+Deno.test("eventMembers() formats all of an event as JSON on one line", () => {
   fc.assert(
     fc.property(name, event, (channel, event) => {
       const line = `{${eventMembers(JSON.stringify(channel), EPOCH, event)}}`;
@@ -81,7 +81,7 @@ Deno.test("eventMembers() is one line of JSON that says all of the event", () =>
   );
 });
 
-Deno.test("gapMembers() is one line of JSON that says all of the gap", () => {
+Deno.test("gapMembers() formats all of a gap as JSON on one line", () => {
   for (const lost of [3, null]) {
     const gap = {
       reason: "expired",
@@ -95,7 +95,7 @@ Deno.test("gapMembers() is one line of JSON that says all of the gap", () => {
   }
 });
 
-Deno.test("encodeBase64() writes any number of bytes", () => {
+Deno.test("encodeBase64() encodes any number of bytes", () => {
   fc.assert(fc.property(fc.uint8Array({ maxLength: 50 }), (bytes) => {
     assert.equal(encodeBase64(bytes), bytes.toBase64());
   }));
@@ -107,7 +107,7 @@ Deno.test("encodeBase64() writes any number of bytes", () => {
   assert.equal(dataText("as it is"), "as it is");
 });
 
-Deno.test("formatTime() gives the time that it is asked for, again and again", () => {
+Deno.test("formatTime() formats each time, also after others", () => {
   fc.assert(fc.property(fc.array(time, { maxLength: 5 }), (times) => {
     for (const time of [...times, ...times]) {
       assert.equal(formatTime(time), new Date(time).toISOString());
@@ -115,7 +115,7 @@ Deno.test("formatTime() gives the time that it is asked for, again and again", (
   }));
 });
 
-Deno.test("JSON and text are known by their content types", () => {
+Deno.test("isJsonType() and isTextType() recognize content types", () => {
   const json = ["application/json", "application/json;charset=utf-8", "application/a+JSON ; x=y"];
   for (const type of [...json, "text/json"]) assert.ok(isJsonType(type), type);
   for (const type of ["application/jsonl", "text/plain", "a/b;x=/json", "application/json5", ""]) {
@@ -132,7 +132,7 @@ for (
     [parseEventType, "bad_event_type"],
   ] as const
 ) {
-  Deno.test(`${parse.name}() takes 1 to 256 bytes of UTF-8 without control characters`, () => {
+  Deno.test(`${parse.name}() accepts 1 to 256 bytes of UTF-8 without control characters`, () => {
     for (const text of ["a", "order.placed", " x ", "x".repeat(256), "😀".repeat(64), "\u2028"]) {
       assert.equal(parse(text), text);
     }
@@ -152,7 +152,7 @@ for (
   });
 }
 
-Deno.test("parseEventType() keeps types that start with weir. for the system", () => {
+Deno.test("parseEventType() rejects reserved types, which start with weir.", () => {
   assert.throws(() => parseEventType("weir.gap"), problem("bad_event_type"));
   assert.equal(parseEventType("weir"), "weir");
 });

@@ -2,14 +2,14 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import { bucketOf, durationOf, Histogram, quantiles } from "../../../lib/shared/histogram.ts";
 
-/** What is counted as it is: between the first bucket and the last. */
+/** Durations between the first bucket and the last. */
 const durations = fc.array(fc.double({ min: 0.01, max: 60_000, noNaN: true }), {
   minLength: 1,
   maxLength: 300,
 });
 const WANTED = [0.01, 0.07, 0.5, 0.95, 0.99, 1];
 
-/** The nearest rank, as the textbook has it. */
+/** Returns the quantile by nearest rank. */
 function quantileOf(sorted: readonly number[], quantile: number): number {
   return sorted[Math.max(0, Math.ceil(quantile * sorted.length - 1e-9) - 1)] ?? NaN;
 }
@@ -19,7 +19,7 @@ function assertNear(actual: number | undefined, expected: number): void {
   assert.ok(error <= 0.0451, `${actual} is ${error * 100} % from ${expected}`);
 }
 
-Deno.test("a histogram's quantiles are within 4.5 % of those of the sorted durations", () => {
+Deno.test("quantiles() are within 4.5 % of the quantiles of the sorted durations", () => {
   fc.assert(fc.property(durations, (values) => {
     const histogram = new Histogram();
     for (const value of values) histogram.record(value);
@@ -29,7 +29,7 @@ Deno.test("a histogram's quantiles are within 4.5 % of those of the sorted durat
   }));
 });
 
-Deno.test("histograms that are added up are the histogram of all their durations", () => {
+Deno.test("the sum of histograms is the histogram of all their durations", () => {
   fc.assert(fc.property(durations, durations, (one, two) => {
     const sum = new Histogram();
     for (const values of [one, two]) {
@@ -43,7 +43,7 @@ Deno.test("histograms that are added up are the histogram of all their durations
   }));
 });
 
-Deno.test("a histogram counts a duration as often as it is told, and each once", () => {
+Deno.test("record() counts a duration once, or as often as its count", () => {
   const histogram = new Histogram();
   histogram.record(1, 99);
   histogram.record(100);
@@ -55,7 +55,7 @@ Deno.test("a histogram counts a duration as often as it is told, and each once",
   assert.deepEqual(quantiles([], [0.5]), []);
 });
 
-Deno.test("what is no duration, or beyond all, is in a bucket at the end", () => {
+Deno.test("durations that are invalid or beyond all buckets count in the first or last one", () => {
   for (const short of [NaN, -1, 0, 0.001, 0.01]) assert.equal(bucketOf(short), 0);
   assert.equal(bucketOf(Infinity), bucketOf(100_000));
   assert.ok(durationOf(bucketOf(Infinity)) > 60_000);

@@ -17,7 +17,7 @@ const NOW = Date.UTC(2026, 0, 1);
 const time = fc.integer({ min: 1, max: 36 ** 9 - 2 });
 const sequence = fc.maxSafeNat();
 
-Deno.test("an offset is read back as it was written", () => {
+Deno.test("parseOffset() returns what formatOffset() was given", () => {
   fc.assert(fc.property(time, sequence, (time, sequence) => {
     const position = { epoch: epochAt(time), sequence };
     const offset = offsetOf(position);
@@ -35,13 +35,13 @@ Deno.test("offsets sort as text in log order", () => {
   }));
 });
 
-Deno.test("an epoch has the time of its creation", () => {
+Deno.test("epochTime() returns the time of creation", () => {
   assert.equal(epochTime(epochAt(NOW)), NOW);
   assert.equal(epochAt(NOW).length, 9);
   assert.equal(epochAt(NOW + 0.9), epochAt(NOW));
 });
 
-Deno.test("an epoch is later than the one before, whatever the clock says", () => {
+Deno.test("an epoch is later than the one before, even if the clock was set back", () => {
   fc.assert(fc.property(time, fc.integer(), (before, now) => {
     const previous = epochAt(before);
     const epoch = epochAt(now, previous);
@@ -56,7 +56,7 @@ Deno.test("the origin is before every offset", () => {
   assert.deepEqual(parseOffset(offsetOf(ORIGIN)), ORIGIN);
 });
 
-Deno.test("parseOffset() throws bad_cursor at anything else", () => {
+Deno.test("parseOffset() throws bad_cursor for any other text", () => {
   const offset = formatOffset("0mwptawfq" as Epoch, 7);
   const texts = [
     "",

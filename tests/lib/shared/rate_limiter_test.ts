@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import * as fc from "fast-check";
 import { RateLimiter } from "../../../lib/shared/rate_limiter.ts";
 
-Deno.test("a second's worth may come at once, and then so much a second", () => {
+Deno.test("the amount of one second may come at once, and then that much per second", () => {
   let now = 0;
   const limiter = new RateLimiter({ now: () => now });
   for (let left = 3; left-- > 0;) {
@@ -26,7 +26,7 @@ Deno.test("a limit of 0 refuses everything", () => {
   assert.equal(limiter.size, 0);
 });
 
-Deno.test("a cost above the limit passes once the key is idle, and is then paid off", () => {
+Deno.test("a cost above the limit is accepted from an idle key, and leaves a debt", () => {
   let now = 0;
   const limiter = new RateLimiter({ now: () => now });
   const [limit, event] = [64 * 1024, 1024 * 1024];
@@ -46,7 +46,7 @@ Deno.test("a cost above the limit passes once the key is idle, and is then paid 
   assert.equal(limiter.take("a", limit, event).ok, true);
 });
 
-Deno.test("whole bursts pass where a price is no whole number of ms, at any time", () => {
+Deno.test("whole bursts are accepted at any time, even if a cost takes a fraction of a millisecond", () => {
   fc.assert(
     fc.property(
       fc.integer({ min: 1, max: 3_000 }),
@@ -64,7 +64,7 @@ Deno.test("whole bursts pass where a price is no whole number of ms, at any time
   );
 });
 
-Deno.test("what remains is whole, not nearly whole", () => {
+Deno.test("the remaining amount is an integer", () => {
   let now = 0;
   const limiter = new RateLimiter({ now: () => now });
   limiter.take("a", 1);
@@ -74,8 +74,8 @@ Deno.test("what remains is whole, not nearly whole", () => {
   assert.equal(limiter.take("a", 1, 0).remaining, 1);
 });
 
-Deno.test("a limiter answers as a token bucket for each key does", () => {
-  // Prices in whole ms, so that the model is exact.
+Deno.test("RateLimiter behaves like a token bucket for each key", () => {
+  // Costs take whole milliseconds, so that the model is exact.
   const limit = fc.constantFrom(1, 2, 5, 8, 10, 25, 100, 500, 1_000);
   const step = fc.record({
     after: fc.oneof(fc.constant(0), fc.nat(50), fc.nat(2_500)),
@@ -90,7 +90,7 @@ Deno.test("a limiter answers as a token bucket for each key does", () => {
       const models = new Map<string, ModelBucket>();
       for (const { after, key, cost } of steps) {
         now += after;
-        // Others come and go: none of them owes anything any more when the next one comes.
+        // Other keys come too. Each has lost its debt when the next one comes.
         limiter.take(`other ${now}`, 1_000, 0);
         const model = models.get(key) ?? new ModelBucket(limit);
         models.set(key, model);
@@ -109,7 +109,7 @@ Deno.test("a limiter answers as a token bucket for each key does", () => {
   assert.ok(taken > 10_000 && refused > 10_000, `${taken} taken, ${refused} refused`);
 });
 
-/** Tokens that come one by one up to a second's worth, in thousandths. */
+/** A token bucket that holds the amount of one second, in thousandths. */
 class ModelBucket {
   #level: number;
   #at = 0;
@@ -138,7 +138,7 @@ class ModelBucket {
   }
 }
 
-Deno.test("what was given back counts as never taken", () => {
+Deno.test("refund() counts as never taken", () => {
   let now = 0;
   const limiter = new RateLimiter({ now: () => now });
   limiter.take("a", 10, 3);
@@ -156,7 +156,7 @@ Deno.test("what was given back counts as never taken", () => {
   );
 });
 
-Deno.test("a million random keys take no more room than the capacity", () => {
+Deno.test("a million random keys stay within the capacity", () => {
   let now = 0;
   const limiter = new RateLimiter({ now: () => now, capacity: 10_000 });
   let largest = 0;
@@ -168,7 +168,7 @@ Deno.test("a million random keys take no more room than the capacity", () => {
   assert.ok(largest <= 10_000 && largest > 5_000, `${largest} keys`);
 });
 
-Deno.test("keys that are idle are dropped with time", () => {
+Deno.test("idle keys are dropped", () => {
   let now = 0;
   const limiter = new RateLimiter({ now: () => now });
   for (let i = 0; i < 1_000; i++) limiter.take(`key ${i}`, 1);
@@ -177,7 +177,7 @@ Deno.test("keys that are idle are dropped with time", () => {
   assert.ok(limiter.size <= 3, `${limiter.size} keys`);
 });
 
-Deno.test("a key that pays off is kept, whatever number of idle ones comes by", () => {
+Deno.test("a key with a debt is kept, however many idle keys come", () => {
   let now = 0;
   const limiter = new RateLimiter({ now: () => now, capacity: 100 });
   for (let i = 0; i < 25; i++) limiter.take(`limited ${i}`, 1, 1_000);
@@ -190,7 +190,7 @@ Deno.test("a key that pays off is kept, whatever number of idle ones comes by", 
   for (let i = 0; i < 25; i++) assert.equal(limiter.take(`limited ${i}`, 1).ok, true);
 });
 
-Deno.test("where more keys pay off than there is room for, some may take anew", () => {
+Deno.test("keys with a debt are dropped if they exceed the capacity", () => {
   const limiter = new RateLimiter({ now: () => 0, capacity: 100 });
   for (let i = 0; i < 1_000; i++) limiter.take(`limited ${i}`, 1, 1_000);
   assert.ok(limiter.size <= 100);

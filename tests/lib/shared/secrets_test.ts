@@ -10,7 +10,7 @@ const JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhbm4ifQ.c2lnbmF0dXJl";
 const KEY = `weir_${"a1B2c3D4e5F6".repeat(4)}xY`;
 const TICKET = `wt_${"Z9y8X7w6".repeat(4)}`;
 
-Deno.test("a token, an API key and a ticket are masked wherever they stand", () => {
+Deno.test("withoutSecrets() masks tokens, API keys and tickets anywhere in a text", () => {
   for (const secret of [JWT, KEY, TICKET]) {
     for (const text of [secret, `Bearer ${secret}`, `a=${secret}&b=1`, `"${secret}",`]) {
       assert.ok(hasSecret(text), text);
@@ -23,7 +23,7 @@ Deno.test("a token, an API key and a ticket are masked wherever they stand", () 
   }
 });
 
-Deno.test("what is no secret stays as it is", () => {
+Deno.test("withoutSecrets() keeps other text unchanged", () => {
   for (
     const text of [
       "",
@@ -41,7 +41,7 @@ Deno.test("what is no secret stays as it is", () => {
   }
 });
 
-Deno.test("no cursor is taken for a secret, however its characters fall", () => {
+Deno.test("withoutSecrets() keeps cursors, even if they look like a secret", () => {
   const endsInTicket = epochAt(parseInt("0mwqg8ewt", 36));
   const endsInKey = epochAt(parseInt("0mwqgweir", 36));
   const channels = ["a", "b"] as Channel[];
@@ -57,7 +57,7 @@ Deno.test("no cursor is taken for a secret, however its characters fall", () => 
   }));
 });
 
-Deno.test("long texts that nearly are a secret cost little more than reading them", () => {
+Deno.test("withoutSecrets() takes linear time for long text that resembles secrets", () => {
   const steps = new Set<number>();
   for (const part of ["eyJ", "weir_", "wt_", "eyJ.", "weir_a", "a.", "."]) {
     const text = part.repeat(1_000_000 / part.length);
@@ -65,11 +65,11 @@ Deno.test("long texts that nearly are a secret cost little more than reading the
     withoutSecrets(text);
     steps.add(performance.now() - start);
   }
-  // Quadratic work would take minutes: a bound that no machine comes near otherwise.
+  // Quadratic work would take minutes, so the limit holds on any machine.
   assert.ok(Math.max(...steps) < 5_000, `${Math.max(...steps)} ms`);
 });
 
-Deno.test("a sentence has an end, whatever was sent", () => {
+Deno.test("a detail has a maximum length", () => {
   assert.equal(new Problem("bad_body", "x".repeat(1_000_000)).detail.length, 1_000);
   assert.equal(quote("x".repeat(1_000_000)).length, 83);
 });

@@ -6,7 +6,7 @@ import { SSE_HEARTBEAT, sseEvent, sseNotice, sseOpening } from "../../../lib/sha
 
 const CURSOR = "0mwptawfq_0000000000000007";
 
-/** All that a client makes of `stream`. */
+/** Parses `stream` as a client does. */
 function parse(stream: string) {
   const events: EventSourceMessage[] = [];
   const comments: string[] = [];
@@ -50,7 +50,7 @@ const id = fc.stringMatching(/^[A-Za-z0-9_-]{1,60}$/);
 
 const normalized = (text: string) => text.replace(/\r\n|\r/g, "\n");
 
-Deno.test("sseEvent() is exactly one event to a client, whatever its data holds", () => {
+Deno.test("sseEvent() formats exactly one event from any data", () => {
   fc.assert(
     fc.property(id, fc.option(type, { nil: undefined }), data, (id, type, data) => {
       const { events, comments, retries, errors } = parse(sseEvent(id, type, data));
@@ -63,7 +63,7 @@ Deno.test("sseEvent() is exactly one event to a client, whatever its data holds"
   );
 });
 
-Deno.test("events one after the other stay apart, at whatever place the stream is cut", () => {
+Deno.test("events are parsed separately, wherever the stream is split into chunks", () => {
   fc.assert(
     fc.property(fc.array(data, { maxLength: 4 }), fc.nat(), (all, cut) => {
       const frames = all.map((data, i) => sseEvent(`${i}`, undefined, data) + SSE_HEARTBEAT);
@@ -80,7 +80,7 @@ Deno.test("events one after the other stay apart, at whatever place the stream i
   );
 });
 
-Deno.test("sseNotice() is one event without an id", () => {
+Deno.test("sseNotice() formats one event without an id", () => {
   fc.assert(fc.property(data, (data) => {
     const { events, errors } = parse(sseNotice("weir.gap", data));
     assert.deepEqual(events.map((event) => ({ ...event })), [
@@ -90,7 +90,7 @@ Deno.test("sseNotice() is one event without an id", () => {
   }));
 });
 
-Deno.test("sseOpening() sets the reconnection time and is no event", () => {
+Deno.test("sseOpening() sets the reconnection time and dispatches no event", () => {
   const { events, comments, retries, errors } = parse(sseOpening(1_500, CURSOR));
   assert.deepEqual([events, comments, retries, errors], [[], ["weir"], [1_500], []]);
 });
