@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { ASSETS_FOLDER } from "../../lib/assets.ts";
 import { PAGE_NAMES, type PageName } from "../../lib/pages.ts";
 
-/** Bytes of a page's script, gzipped. The dashboard's has the whole of uPlot in it. */
+/** Bytes of a page's script, gzipped. The dashboard's script contains uPlot. */
 const MAX_SCRIPT_BYTES: Readonly<Record<PageName, number>> = {
   console: 45 * 1_024,
   chat: 45 * 1_024,
@@ -10,7 +10,7 @@ const MAX_SCRIPT_BYTES: Readonly<Record<PageName, number>> = {
   lab: 45 * 1_024,
 };
 
-/** Bytes of the shared style sheet and a page's own, gzipped. */
+/** Bytes of the shared and the page's own style sheet, gzipped. */
 const MAX_STYLE_BYTES = 7 * 1_024;
 
 for (const page of PAGE_NAMES) {

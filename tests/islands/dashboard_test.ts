@@ -23,7 +23,7 @@ browserTest(
     await using _load = new Load(server.url, channel);
     await open(page, server);
     await until("the load shows", async () => Number(await headline(page, "Publishes")) > 0);
-    await until( // besides its own
+    await until( // in addition to the page's own
       "the stream is counted",
       async () => await headline(page, "Connections") === "2",
     );

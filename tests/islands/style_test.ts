@@ -3,7 +3,7 @@ import { PAGE_NAMES } from "../../lib/pages.ts";
 
 const ISLANDS = new URL("../../islands/", import.meta.url);
 const ROUTES = new URL("../../routes/", import.meta.url);
-/** Classes of uPlot, which draws the dashboard's charts. */
+/** Matches classes of uPlot, which draws the dashboard's charts. */
 const FOREIGN = /^(?:uplot|u-)/;
 
 Deno.test("style sheets of pages share no root classes", async () => {
@@ -22,13 +22,13 @@ Deno.test("every class in a style sheet is used by a page", async () => {
   const words = new Set(sources.flatMap((text) => text.match(/[\w-]+/g) ?? []));
   const style = (await textsIn(ISLANDS, /\.css$/)).map(withoutComments).join("\n");
   const unused = [...classesIn(style)].filter((name) =>
-    // `is-hue-${n}` has `is-hue-` for a word.
+    // `is-hue-${n}` in a source matches the class by its prefix `is-hue-`.
     !words.has(name) && !words.has(name.replace(/[^-]+$/, "")) && !FOREIGN.test(name)
   );
   assert.deepEqual(unused, []);
 });
 
-/** A page's style sheets as one text. */
+/** Reads a page's style sheets as one text. */
 async function styleOf(page: string): Promise<string> {
   return (await textsIn(new URL(`${page}/`, ISLANDS), /\.css$/)).map(withoutComments).join("\n");
 }
@@ -37,7 +37,7 @@ function withoutComments(style: string): string {
   return style.replaceAll(/\/\*[^]*?\*\//g, "");
 }
 
-/** What selectors begin with: the first class of each. */
+/** Returns the first class of each selector. */
 function rootsOf(style: string): ReadonlySet<string> {
   const selectors = (style.match(/[^{};]+(?=\{)/g) ?? []).flatMap((list) => list.split(","));
   return new Set(selectors.flatMap((selector) => /^\s*\.([\w-]+)/.exec(selector)?.[1] ?? []));

@@ -99,7 +99,7 @@ Deno.test("keys of storage events are recognized", () => {
   assert.equal(new ChatStorage("bob", () => storage).roomOf(keys[0] ?? null), undefined);
 });
 
-/** In memory, and full when the test says so. */
+/** Storage in memory that a test can fill up. */
 class Storage extends Map<string, string> {
   isFull = false;
 

@@ -41,7 +41,7 @@ Deno.test("consecutive other events of one type form one line", () => {
     [["a", 2], ["b", 1], "message"],
   );
   assert.deepEqual(appendLines(lines, [other(5, "b"), other(6, "b")]).length, 4);
-  // A message by its type alone is none.
+  // The type alone doesn't make a message.
   assert.equal(eventLine(event(1, "text", { type: "chat.message" }), me).kind, "other");
 });
 
@@ -101,7 +101,7 @@ function message(n: number, isMine = false) {
   } as const;
 }
 
-/** The `n`th event, which came in the second `n` of a day. */
+/** Makes the `n`th event, stored in the second `n` of a day. */
 function event(n: number, data: unknown, options: { id?: string; type?: string } = {}): WeirEvent {
   const { id = `e${n}`, type = "chat.message" } = options;
   const time = timeOf(n);

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import { linkedText } from "../../../islands/chat/linked_text.ts";
 
-/** The addresses of the links in `text`. */
+/** Returns the URLs of the links in `text`. */
 function links(text: string): readonly string[] {
   return linkedText(text).flatMap(({ href }) => href ?? []);
 }

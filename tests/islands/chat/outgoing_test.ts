@@ -75,7 +75,7 @@ class Kept extends Map<string, Message> implements UnsentStore {
   }
 }
 
-/** Publishes that are answered when the test says so, the oldest first. */
+/** A client whose publishes the test answers, oldest first. */
 class Publishes {
   readonly asked: string[] = [];
   readonly #waiting: PromiseWithResolvers<Published>[] = [];

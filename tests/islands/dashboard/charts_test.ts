@@ -20,7 +20,7 @@ function summaryOf(): Summary {
   return summarize(samples.all(), START, START + 1_000) ?? assert.fail();
 }
 
-/** A step for each: `?` unknown, `-` nothing happened, else its p50. */
+/** Makes a step per character: `?` unknown, `-` nothing happened, otherwise its p50. */
 function p50s(text: string): readonly (Summary | undefined)[] {
   return text.split("").map((sign) => {
     if (sign === "?") return undefined;

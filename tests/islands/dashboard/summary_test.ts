@@ -12,7 +12,7 @@ function samplesOf(...all: readonly Sample[]): Samples {
   return samples;
 }
 
-/** Samples of one isolate that follow each other, each of another length and with other counts. */
+/** Generates consecutive samples of one isolate with different lengths and counts. */
 const following = fc.array(
   fc.record({ ms: fc.integer({ min: 900, max: 1_400 }), events: fc.nat(1_000) }),
   { minLength: 3, maxLength: 60 },
