@@ -1,4 +1,3 @@
-import type { Context } from "hono";
 import { z } from "zod";
 import type { Caller } from "../lib/auth/caller.ts";
 import { HTTP_SESSION_MS, type HttpSession } from "../lib/presence/http_sessions.ts";
@@ -10,6 +9,7 @@ import { Problem, quote } from "../lib/shared/problem.ts";
 import type { Server } from "../lib/server.ts";
 import { requireRight } from "./access.ts";
 import { NO_STORE, readRequest } from "./admin.ts";
+import type { AppContext } from "./context.ts";
 import { parsePathChannel, parseQuery, splitUrl } from "./query.ts";
 
 /** Bytes of a body: a member's data, with room for white space and escapes. */
@@ -19,10 +19,16 @@ const SESSION_FORMAT = "1–64 of A–Z a–z 0–9 _ -";
 const sessionQuery = z.object({
   session: z.string().regex(/^[A-Za-z0-9_-]{1,64}$/, SESSION_FORMAT).optional(),
 });
+type MemberParts = Pick<Server, "access" | "presence">;
+
 const body = z.strictObject({ data: z.unknown().optional() });
 
 /** `GET /v1/channels/{channel}/members`: returns a snapshot, and the cursor of later changes. */
-export async function listMembers(c: Context, server: Server, caller: Caller): Promise<Response> {
+export async function listMembers(
+  c: AppContext,
+  server: MemberParts,
+  caller: Caller,
+): Promise<Response> {
   const { path, searchParams } = splitUrl(c.req.raw.url);
   parseQuery(searchParams, z.object({}));
   const channelKey = parseChannelKey(server, caller, path);
@@ -33,7 +39,11 @@ export async function listMembers(c: Context, server: Server, caller: Caller): P
 }
 
 /** `PUT /v1/channels/{channel}/members/{member}?session=`: joins, or renews the session. */
-export async function putMember(c: Context, server: Server, caller: Caller): Promise<Response> {
+export async function putMember(
+  c: AppContext,
+  server: MemberParts,
+  caller: Caller,
+): Promise<Response> {
   const session = parseSession(c, server, caller);
   const { limiter } = server.access;
   const { data } = await readRequest(c.req.raw, {
@@ -55,7 +65,11 @@ export async function putMember(c: Context, server: Server, caller: Caller): Pro
 }
 
 /** `DELETE /v1/channels/{channel}/members/{member}?session=`: ends the session. */
-export async function deleteMember(c: Context, server: Server, caller: Caller): Promise<Response> {
+export async function deleteMember(
+  c: AppContext,
+  server: MemberParts,
+  caller: Caller,
+): Promise<Response> {
   const session = parseSession(c, server, caller);
   server.access.limiter.publish(caller, 1, 0);
   await server.presence.endHttpSession(session);
@@ -63,7 +77,7 @@ export async function deleteMember(c: Context, server: Server, caller: Caller): 
 }
 
 /** Returns the session that the request names. @throws {Problem} if the caller may not use it */
-function parseSession(c: Context, server: Server, caller: Caller): HttpSession {
+function parseSession(c: AppContext, server: MemberParts, caller: Caller): HttpSession {
   const { path, searchParams } = splitUrl(c.req.raw.url);
   const { session } = parseQuery(searchParams, sessionQuery);
   if (session === undefined) {
@@ -75,7 +89,7 @@ function parseSession(c: Context, server: Server, caller: Caller): HttpSession {
 }
 
 /** Returns the channel of the path. @throws {Problem} if the caller has no right to its presence */
-function parseChannelKey(server: Server, caller: Caller, path: string): ChannelKey {
+function parseChannelKey(server: MemberParts, caller: Caller, path: string): ChannelKey {
   const channelKey = parsePathChannel(caller.authority.tenant, path);
   requireRight(server.access, caller, { action: "presence", channel: channelOf(channelKey) });
   return channelKey;

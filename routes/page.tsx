@@ -1,4 +1,3 @@
-import type { Context } from "hono";
 import type { ComponentType } from "preact";
 import { renderToString } from "preact-render-to-string";
 import type { z } from "zod";
@@ -8,6 +7,7 @@ import type { PageName } from "../lib/pages.ts";
 import { Problem } from "../lib/shared/problem.ts";
 import type { Server } from "../lib/server.ts";
 import { identify } from "./access.ts";
+import type { AppContext } from "./context.ts";
 import { presentedIn } from "./credentials.ts";
 import { Document, PAGE_PATHS, type PageView } from "./page_markup.tsx";
 import { statusOf } from "../lib/shared/problem_codes.ts";
@@ -53,7 +53,7 @@ const SIGN_IN_VIEW: PageView = {
 /** Returns a handler that renders the page with what the visitor may see. */
 export function pageHandler<Query extends z.ZodObject, Props extends object>(
   page: PageDefinition<Query, Props>,
-): (c: Context, server: Server) => Promise<Response> {
+): (c: AppContext, server: Server) => Promise<Response> {
   return async (c, server) => {
     const isBuilt = await readAsset(`${page.name}.js`) !== undefined;
     const view = await viewOf(c, server, page);
@@ -72,7 +72,7 @@ export function pageHandler<Query extends z.ZodObject, Props extends object>(
  * Authenticates the visitor and returns the view. @throws failures that are not the visitor's fault
  */
 async function viewOf<Query extends z.ZodObject, Props extends object>(
-  c: Context,
+  c: AppContext,
   server: Server,
   page: PageDefinition<Query, Props>,
 ): Promise<PageView> {
@@ -100,7 +100,7 @@ async function viewOf<Query extends z.ZodObject, Props extends object>(
 
 /** Returns the caller's view. @throws failures that are not the caller's fault */
 async function viewFor<Query extends z.ZodObject, Props extends object>(
-  c: Context,
+  c: AppContext,
   server: Server,
   caller: Caller,
   page: PageDefinition<Query, Props>,

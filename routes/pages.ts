@@ -1,14 +1,14 @@
-import type { Context } from "hono";
 import type { PageName } from "../lib/pages.ts";
 import type { Server } from "../lib/server.ts";
 import { chatPage } from "./chat_page.ts";
 import { consolePage } from "./console_page.ts";
+import type { AppContext } from "./context.ts";
 import { dashboardPage } from "./dashboard_page.ts";
 import { labPage } from "./lab_page.ts";
 import { pageHandler } from "./page.tsx";
 import { PAGE_PATHS } from "./page_markup.tsx";
 
-type PageHandler = (c: Context, server: Server) => Promise<Response>;
+type PageHandler = (c: AppContext, server: Server) => Promise<Response>;
 
 const HANDLERS: Readonly<Record<PageName, PageHandler>> = {
   console: pageHandler(consolePage),

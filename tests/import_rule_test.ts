@@ -71,6 +71,7 @@ const RULE: Readonly<Record<string, readonly string[]>> = {
   "routes/pages.ts": [
     "lib/pages.ts",
     "lib/server.ts",
+    "routes/context.ts",
     "routes/chat_page.ts",
     "routes/console_page.ts",
     "routes/dashboard_page.ts",

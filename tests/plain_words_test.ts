@@ -34,7 +34,6 @@ const EXEMPT: readonly string[] = [
   "islands",
   "keys.ts",
   "lib",
-  "routes",
   "tests/islands",
   "tests/lib",
   "tests/package",
