@@ -1,6 +1,6 @@
-// Prints `N passed, N failed` of the JUnit reports of several runs of the same tests: a test has
-// passed if it passed in every run, and one that was skipped or is missing in a run has failed. What
-// failed is said again with its message, since the output above may be long.
+// Prints `N passed, N failed` from the JUnit reports of several runs of the same tests. A test passes
+// if it passes in every run; a test that a run skips or lacks fails. Failures are printed again with
+// their messages, because the output above may be long.
 // deno-lint-ignore-file no-console
 
 const MESSAGE_CHARACTERS = 2_000;
@@ -18,7 +18,7 @@ for (const name of names) {
   console.log(`${name}: ${results.map(({ outcome }) => outcome).join(", then ")}`);
   for (const { message } of results) if (message !== "") console.log(message);
 }
-// A check before the tests, or a file that could not be loaded, is in no report.
+// A failed check before the tests, or a file that does not load, is in no report.
 const failed = names.size - passed || (status === "0" && passed > 0 ? 0 : 1);
 console.log(`${passed} passed, ${failed} failed`);
 Deno.exit(failed === 0 ? 0 : 1);
@@ -28,7 +28,7 @@ interface Result {
   readonly message: string;
 }
 
-/** How each test ended, by its file and name. Steps are parts of their test and don't count. */
+/** Reads the result of each test, by file and name. Steps belong to their test and do not count. */
 async function readRun(path: string): Promise<ReadonlyMap<string, Result>> {
   const results = new Map<string, Result>();
   const xml = await Deno.readTextFile(path).catch(() => "");

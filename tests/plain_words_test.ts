@@ -20,6 +20,10 @@ const IDIOMS: readonly { readonly idiom: RegExp; readonly instead: string }[] = 
   { idiom: /\b(?:is|are|was|were|be|been|being) told\b/gi, instead: "receives, is notified" },
   { idiom: /\bgo(?:es)? on\b/gi, instead: "continues" },
   { idiom: /\bsigns? of life\b/gi, instead: "heartbeat" },
+  { idiom: /\bin vain\b/gi, instead: "timed out" },
+  { idiom: /\bsees? to it\b/gi, instead: "makes sure" },
+  { idiom: /\bbut for (?:a|an|the|what)\b/gi, instead: "except" },
+  { idiom: /\bno Weir\b/g, instead: "not Weir" },
   { idiom: /\bmay so\b/gi, instead: "so … may" },
   { idiom: /\bbeside\b/gi, instead: "next to, in addition to, during" },
   {

@@ -29,15 +29,15 @@ export async function publishUntilDelivered(
   listeners: readonly Listener[],
   headers: Readonly<Record<string, string>> = {},
 ): Promise<readonly WireEphemeral[]> {
-  let isHeard = false;
-  const heard = Promise.all(listeners.map((listener) => nextOf(listener, channel, data)))
-    .finally(() => isHeard = true);
-  heard.catch(() => {}); // thrown below
-  while (!isHeard) {
+  let isDelivered = false;
+  const delivered = Promise.all(listeners.map((listener) => nextOf(listener, channel, data)))
+    .finally(() => isDelivered = true);
+  delivered.catch(() => {}); // thrown below
+  while (!isDelivered) {
     await publishEphemeral(url, channel, data, headers);
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
-  return await heard;
+  return await delivered;
 }
 
 /** Returns the first event with `data`; earlier events may still arrive, several times. */

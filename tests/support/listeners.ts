@@ -13,7 +13,7 @@ export interface WireEphemeral {
 }
 
 /** The next event of a listener. */
-export type Heard =
+export type ReceivedEvent =
   | { readonly kind: "event"; readonly event: WireEvent }
   | { readonly kind: "ephemeral"; readonly event: WireEphemeral };
 
@@ -21,7 +21,7 @@ export type Heard =
 export interface Listener extends AsyncDisposable {
   /** The cursor with which a client would reconnect now. */
   readonly cursor: string;
-  next(): Promise<Heard>;
+  next(): Promise<ReceivedEvent>;
 }
 
 export type OpenListener = (
@@ -103,7 +103,7 @@ async function listenByPolls(
   const first = await fetch(readUrl(url, channels, { after: "latest" }), { headers });
   await first.body?.cancel();
   let cursor = first.headers.get("weir-cursor") ?? "";
-  const heard: Heard[] = [];
+  const received: ReceivedEvent[] = [];
   const abort = new AbortController();
   const poll = async () => {
     const response = await fetch(readUrl(url, channels, { after: cursor, wait: "30" }), {
@@ -117,16 +117,16 @@ async function listenByPolls(
     if (next !== response.headers.get("weir-cursor")) throw new Error(`another cursor: ${next}`);
     if (events.length === 0 && next !== cursor) throw new Error(`the cursor moved: ${text}`);
     cursor = next;
-    for (const event of ephemeral) heard.push({ kind: "ephemeral", event });
-    for (const event of events) heard.push({ kind: "event", event });
+    for (const event of ephemeral) received.push({ kind: "ephemeral", event });
+    for (const event of events) received.push({ kind: "event", event });
   };
   return {
     get cursor() {
       return cursor;
     },
     async next() {
-      while (heard.length === 0) await poll();
-      return heard.shift() ?? Promise.reject(new Error("there is one"));
+      while (received.length === 0) await poll();
+      return received.shift() ?? Promise.reject(new Error("there is one"));
     },
     [Symbol.asyncDispose]: () => {
       abort.abort();
