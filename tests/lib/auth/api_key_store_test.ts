@@ -28,7 +28,7 @@ for (const { name, ignore, open } of STORES) {
       await body(store.kv, new FakeClock());
     });
 
-  test("a key that was made is found, with what it may do", async (kv, clock) => {
+  test("finds a created key and returns its rights", async (kv, clock) => {
     const store = new ApiKeyStore(kv, clock.now);
     const expiresAt = clock.now() + 1_000;
     const { key, info } = await store.create(A, { name: "shop", scope: SCOPE, expiresAt });
@@ -50,7 +50,7 @@ for (const { name, ignore, open } of STORES) {
     assert.deepEqual(await store.list(A, undefined, 10), { keys: [info], next: undefined });
   });
 
-  test("nothing that is stored holds a key or its secret", async (kv, clock) => {
+  test("the store contains no key and no secret", async (kv, clock) => {
     const store = new ApiKeyStore(kv, clock.now);
     const { key, info } = await store.create(A, { scope: SCOPE });
     const rotated = await store.rotate(A, info.id, { graceMs: 1_000 });
@@ -63,7 +63,7 @@ for (const { name, ignore, open } of STORES) {
     }
   });
 
-  test("a wrong secret and an unknown id are refused in the same words", async (kv, clock) => {
+  test("refuses a wrong secret and an unknown id with the same message", async (kv, clock) => {
     const store = new ApiKeyStore(kv, clock.now);
     const { info } = await store.create(A, { scope: SCOPE, expiresAt: clock.now() + 1_000 });
     await assert.rejects(store.find(newApiKey().text), refusal("key_invalid", UNKNOWN));
@@ -72,19 +72,22 @@ for (const { name, ignore, open } of STORES) {
     await assert.rejects(store.find(keyOf(info.id)), refusal("key_invalid", UNKNOWN));
   });
 
-  test("an expired key is refused as such, and is nowhere else any more", async (kv, clock) => {
-    const store = new ApiKeyStore(kv, clock.now);
-    const { key, info } = await store.create(A, { scope: SCOPE, expiresAt: clock.now() + 1_000 });
-    clock.advance(999);
-    await store.find(key);
-    clock.advance(1);
-    await assert.rejects(store.find(key), refusal("key_invalid", EXPIRED));
-    assert.deepEqual((await store.list(A, undefined, 10)).keys, []);
-    assert.equal(await store.rotate(A, info.id, { graceMs: 0 }), undefined);
-    assert.equal(await store.remove(A, info.id), false);
-  });
+  test(
+    "refuses an expired key with a message of its own and lists it no longer",
+    async (kv, clock) => {
+      const store = new ApiKeyStore(kv, clock.now);
+      const { key, info } = await store.create(A, { scope: SCOPE, expiresAt: clock.now() + 1_000 });
+      clock.advance(999);
+      await store.find(key);
+      clock.advance(1);
+      await assert.rejects(store.find(key), refusal("key_invalid", EXPIRED));
+      assert.deepEqual((await store.list(A, undefined, 10)).keys, []);
+      assert.equal(await store.rotate(A, info.id, { graceMs: 0 }), undefined);
+      assert.equal(await store.remove(A, info.id), false);
+    },
+  );
 
-  test("after a rotation the old key is good for its grace, the new one on", async (kv, clock) => {
+  test("after a rotation the old key stays valid for the grace period", async (kv, clock) => {
     const store = new ApiKeyStore(kv, clock.now);
     const old = await store.create(A, { name: "shop", scope: SCOPE });
     clock.advance(10);
@@ -101,7 +104,7 @@ for (const { name, ignore, open } of STORES) {
     assert.deepEqual((await store.list(A, undefined, 10)).keys, [next.info]);
   });
 
-  test("without grace a rotation ends the old key at once", async (kv, clock) => {
+  test("a rotation without grace ends the old key immediately", async (kv, clock) => {
     const store = new ApiKeyStore(kv, clock.now);
     const old = await store.create(A, { scope: SCOPE });
     const next = await store.rotate(A, old.info.id, { graceMs: 0 }) ?? assert.fail();
@@ -110,7 +113,7 @@ for (const { name, ignore, open } of STORES) {
   });
 
   test(
-    "a grace does not make a key live longer, nor a rotation its successor",
+    "a rotation extends neither the old key nor the new one beyond the old expiry",
     async (kv, clock) => {
       const store = new ApiKeyStore(kv, clock.now);
       const expiresAt = clock.now() + 500;
@@ -121,7 +124,7 @@ for (const { name, ignore, open } of STORES) {
     },
   );
 
-  test("of rotations of one key at once, one is done", async (kv, clock) => {
+  test("of concurrent rotations of one key, one succeeds", async (kv, clock) => {
     const store = new ApiKeyStore(kv, clock.now);
     const { info } = await store.create(A, { scope: SCOPE });
     const rotated = await Promise.all(
@@ -131,7 +134,7 @@ for (const { name, ignore, open } of STORES) {
     assert.equal((await store.list(A, undefined, 10)).keys.length, 2);
   });
 
-  test("a key is got by its id, by its own tenant, as it is now", async (kv, clock) => {
+  test("get() returns the current info of the tenant's own key", async (kv, clock) => {
     const store = new ApiKeyStore(kv, clock.now);
     const { key, info } = await store.create(A, { scope: SCOPE });
     assert.deepEqual(await store.get(A, info.id), info);
@@ -148,7 +151,7 @@ for (const { name, ignore, open } of STORES) {
   });
 
   test(
-    "a key is announced before it is stored, and not stored if that fails",
+    "announces a key before it stores it, and does not store it if that fails",
     async (kv, clock) => {
       const store = new ApiKeyStore(kv, clock.now);
       const fault = new Problem("storage_unavailable", "away");
@@ -170,7 +173,7 @@ for (const { name, ignore, open } of STORES) {
     },
   );
 
-  test("a removed key is gone", async (kv, clock) => {
+  test("a removed key no longer exists", async (kv, clock) => {
     const store = new ApiKeyStore(kv, clock.now);
     const { key, info } = await store.create(A, { scope: SCOPE });
     assert.equal(await store.remove(A, info.id), true);
@@ -179,7 +182,7 @@ for (const { name, ignore, open } of STORES) {
     assert.deepEqual((await store.list(A, undefined, 10)).keys, []);
   });
 
-  test("lists come in pages", async (kv, clock) => {
+  test("lists keys in pages", async (kv, clock) => {
     const store = new ApiKeyStore(kv, clock.now);
     await store.create(B, { scope: SCOPE });
     const made: KeyInfo[] = [];
@@ -192,7 +195,7 @@ for (const { name, ignore, open } of STORES) {
   });
 }
 
-Deno.test("what is no key by form or checksum is refused before the store is asked", async () => {
+Deno.test("refuses a malformed key without reading the store", async () => {
   const store = new ApiKeyStore(NO_STORE);
   const { text } = newApiKey();
   for (const typo of ["", "weir_", "hello", text.slice(0, -1), keyOf(randomBase62(12), "000000")]) {
@@ -201,7 +204,7 @@ Deno.test("what is no key by form or checksum is refused before the store is ask
   await assert.rejects(store.list(A, "é".repeat(3_000), 1), refusal("bad_parameter"));
 });
 
-Deno.test("ids of no form are of no key", async () => {
+Deno.test("a malformed id names no key", async () => {
   await using store = await openEmbedded();
   const keyStore = new ApiKeyStore(store.kv);
   for (const id of ["", "a", "x".repeat(5_000), "../../etc", "é".repeat(12)]) {
@@ -210,7 +213,7 @@ Deno.test("ids of no form are of no key", async () => {
   }
 });
 
-Deno.test("a tenant has at most 1,000 keys, however they are asked for, and others theirs", async () => {
+Deno.test("a tenant has at most 1,000 keys, also with concurrent requests, independently of other tenants", async () => {
   await using store = await openEmbedded();
   const clock = new FakeClock();
   const keyStore = new ApiKeyStore(store.kv, clock.now);
@@ -239,10 +242,10 @@ Deno.test("a tenant has at most 1,000 keys, however they are asked for, and othe
   await keyStore.create(A, { scope: SCOPE });
 });
 
-Deno.test("a scope is kept up to 16 KiB, in any script", async () => {
+Deno.test("accepts a scope of up to 16 KiB, in any script", async () => {
   await using store = await openEmbedded();
   const keyStore = new ApiKeyStore(store.kv);
-  // One character beyond Latin-1 makes the store take two bytes for each of a string.
+  // With one character beyond Latin-1 the store needs two bytes for each character of a string.
   const pattern = (i: number) => `${"a".repeat(150)}水${i}`;
   const scope = scopeSchema.parse({ publish: upTo(100).map(pattern) });
   const name = "n".repeat(MAX_KEY_BYTES - JSON.stringify({ name: "", scope }).length - 2 * 100);
@@ -251,7 +254,7 @@ Deno.test("a scope is kept up to 16 KiB, in any script", async () => {
   await assert.rejects(keyStore.create(A, { name: `${name}n`, scope }), refusal("bad_body"));
 });
 
-Deno.test("a store that is closed or away is said to be unavailable", async () => {
+Deno.test("reports a closed or failing store as unavailable", async () => {
   const kv = await Deno.openKv(":memory:");
   const keyStore = new ApiKeyStore(kv);
   const { key, info } = await keyStore.create(A, { scope: SCOPE });
@@ -264,7 +267,7 @@ Deno.test("a store that is closed or away is said to be unavailable", async () =
   await assert.rejects(keyStore.remove(A, info.id), unavailable);
 });
 
-Deno.test("a commit that is sent again when its answer was lost makes one key", async () => {
+Deno.test("a commit that is repeated after a lost answer creates one key", async () => {
   await using store = await openEmbedded();
   const keyStore = new ApiKeyStore(repeatingCommits(store.kv));
   const made = await keyStore.create(A, { scope: SCOPE });
@@ -276,7 +279,7 @@ Deno.test("a commit that is sent again when its answer was lost makes one key", 
   await keyStore.find(rotated.key);
 });
 
-Deno.test("a key that is removed while it is rotated stays removed", async () => {
+Deno.test("a key that is removed during its rotation stays removed", async () => {
   await using store = await openEmbedded();
   const keyStore = new ApiKeyStore(store.kv);
   const { key, info } = await keyStore.create(A, { scope: SCOPE });
@@ -289,7 +292,7 @@ Deno.test("a key that is removed while it is rotated stays removed", async () =>
   assert.deepEqual((await keyStore.list(A, undefined, 10)).keys, []);
 });
 
-Deno.test("a file that is opened again has its keys, and not those that were removed", async () => {
+Deno.test("a reopened file has its keys and not the removed ones", async () => {
   const directory = await Deno.makeTempDir({ prefix: "weir_keys_" });
   const path = `${directory}/kv.sqlite`;
   const before = await openStore(path);
@@ -308,7 +311,7 @@ Deno.test("a file that is opened again has its keys, and not those that were rem
   await Deno.remove(directory, { recursive: true });
 });
 
-Deno.test("what one process does with keys, another sees at once", {
+Deno.test("another process sees changes of keys immediately", {
   ignore: DENOKV_MISSING,
 }, async () => {
   await using denokv = await Denokv.start();
@@ -324,7 +327,7 @@ Deno.test("what one process does with keys, another sees at once", {
   await there.close();
 });
 
-Deno.test("keys are as a list of them would be, and no tenant reaches another's", async () => {
+Deno.test("keys behave like a list of them, and tenants are isolated", async () => {
   const tenant = fc.constantFrom(A, B);
   const step = fc.oneof(
     fc.record({ do: fc.constant("create" as const), tenant, life: fc.option(fc.nat(50)) }),
@@ -362,7 +365,7 @@ interface ModelKey {
   isReplaced: boolean;
 }
 
-/** A store of keys beside a plain list of them. */
+/** A store of keys, compared with a list of them. */
 class Model {
   readonly clock = new FakeClock();
   readonly #store: ApiKeyStore;
@@ -433,7 +436,7 @@ class Model {
 
 type Commit = () => Promise<Deno.KvCommitResult | Deno.KvCommitError>;
 
-/** The store, each commit of which goes through `through`. */
+/** Returns the store with a wrapper around each commit. */
 function withCommit(kv: Deno.Kv, through: (commit: Commit) => ReturnType<Commit>): Deno.Kv {
   return new Proxy(kv, {
     get(target, name) {
@@ -451,7 +454,7 @@ function withCommit(kv: Deno.Kv, through: (commit: Commit) => ReturnType<Commit>
   });
 }
 
-/** Sends each commit twice and answers as to the second, as a client whose connection broke. */
+/** Sends each commit twice and returns the second result, as a client that repeats a commit does. */
 function repeatingCommits(kv: Deno.Kv): Deno.Kv {
   return withCommit(kv, async (commit) => {
     await commit();
@@ -459,7 +462,7 @@ function repeatingCommits(kv: Deno.Kv): Deno.Kv {
   });
 }
 
-/** A key with this id, another secret and, unless it is given, the right checksum. */
+/** Returns a key with this id, another secret and, unless given, the right checksum. */
 function keyOf(id: string, checksum?: string): string {
   const alphabet = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
   const body = `weir_${id}${randomBase62(32)}`;

@@ -10,7 +10,7 @@ import {
 
 const BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
-Deno.test("a new key has its prefix, id, secret and checksum, and parses", () => {
+Deno.test("newApiKey() returns a key that parses, with prefix, id, secret and checksum", () => {
   const seen = new Set<string>();
   for (let i = 0; i < 1_000; i++) {
     const key = newApiKey();
@@ -29,7 +29,7 @@ Deno.test("the checksum is the body's CRC-32 in base62", () => {
   assert.equal(parseApiKey(`${body}3SiOPs`)?.id, "0".repeat(12));
 });
 
-Deno.test("one wrong character, or two in the wrong order, make it no key", () => {
+Deno.test("parseApiKey() rejects one wrong character and two swapped ones", () => {
   fc.assert(fc.property(
     fc.nat({ max: 54 }),
     fc.constantFrom(...BASE62, "_", "-", " ", "é"),
@@ -44,7 +44,7 @@ Deno.test("one wrong character, or two in the wrong order, make it no key", () =
   ));
 });
 
-Deno.test("other texts are no keys", () => {
+Deno.test("parseApiKey() rejects other texts", () => {
   const { text } = newApiKey();
   const others = ["", "weir_", `${text}\n`, ` ${text}`, `${text}a`, text.slice(0, -1)];
   for (const other of [...others, text.toUpperCase(), `x${text}`, `${text}\n${text}`]) {
@@ -56,7 +56,7 @@ Deno.test("other texts are no keys", () => {
   ));
 });
 
-Deno.test("only twelve characters of base62 are an id", () => {
+Deno.test("isApiKeyId() accepts exactly twelve characters of base62", () => {
   for (
     const id of ["", "a".repeat(11), "a".repeat(13), "a".repeat(11) + "-", "a".repeat(12) + "\n"]
   ) {
@@ -64,20 +64,20 @@ Deno.test("only twelve characters of base62 are an id", () => {
   }
 });
 
-Deno.test("what is stored in a key's place is its SHA-256", async () => {
+Deno.test("hashApiKey() returns the SHA-256", async () => {
   const { text } = newApiKey();
   const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text));
   assert.equal(hashApiKey(text), new Uint8Array(digest).toHex());
 });
 
-Deno.test("each character of base62 is as likely as any", () => {
+Deno.test("randomBase62() draws all characters equally often", () => {
   const EACH = 10_000;
   const counts = new Map<string, number>();
   for (let i = 0; i < EACH; i++) {
     for (const char of randomBase62(62)) counts.set(char, (counts.get(char) ?? 0) + 1);
   }
   assert.equal(counts.size, 62);
-  // Eight standard deviations; a plain modulo would be 21 % off for some.
+  // Eight standard deviations; a plain modulo would be off by 21 % for some.
   for (const count of counts.values()) assert.ok(Math.abs(count - EACH) < 0.08 * EACH);
 });
 

@@ -22,7 +22,7 @@ function recording(now: () => number) {
   return { audit, drafts, errors, fail: (cause: Error | undefined) => fault = cause };
 }
 
-Deno.test("an event goes to the $audit channel of its own tenant", async () => {
+Deno.test("records an event in the $audit channel of its tenant", async () => {
   const { audit, drafts } = recording(() => 0);
   await audit.record(OTHER, "key.created", { id: "x", name: undefined });
   const [draft] = drafts;
@@ -34,7 +34,7 @@ Deno.test("an event goes to the $audit channel of its own tenant", async () => {
   assert.deepEqual([draft.type, draft.data], ["key.created", `{"id":"x"}`]);
 });
 
-Deno.test("a flood of one tenant is counted, not written, and doesn't touch another's", async () => {
+Deno.test("counts a tenant's flood instead of recording it, without affecting other tenants", async () => {
   const clock = new FakeClock({ start: 0 });
   const { audit, drafts } = recording(clock.now);
   for (let i = 0; i < 1_000; i++) await audit.record(DEFAULT_TENANT, "access.denied", { i });
@@ -46,7 +46,7 @@ Deno.test("a flood of one tenant is counted, not written, and doesn't touch anot
   assert.equal(drafts.at(-1)?.data, `{"i":1000,"suppressed":980}`);
 });
 
-Deno.test("a store that is away is told, and fails only what an administrator does", async () => {
+Deno.test("a store failure is reported and fails only an administrator's actions", async () => {
   const { audit, errors, fail } = recording(() => 0);
   const fault = new Error("away");
   fail(fault);

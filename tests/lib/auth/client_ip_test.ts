@@ -5,7 +5,7 @@ import { clientIp, parseTrustedProxies } from "../../../lib/auth/client_ip.ts";
 const NOBODY = parseTrustedProxies("");
 const PROXIES = parseTrustedProxies("10.0.0.0/8, 192.0.2.7 fd00::/8");
 
-Deno.test("without trusted proxies it is the peer's", () => {
+Deno.test("without trusted proxies the peer's IP counts", () => {
   for (const forwarded of [null, "", "203.0.113.9", "x"]) {
     assert.equal(clientIp("198.51.100.1", forwarded, NOBODY), "198.51.100.1");
     assert.equal(clientIp("198.51.100.1", forwarded, PROXIES), "198.51.100.1");
@@ -13,7 +13,7 @@ Deno.test("without trusted proxies it is the peer's", () => {
   }
 });
 
-Deno.test("IPv6 is counted by its network of 64 bits", () => {
+Deno.test("an IPv6 address counts as its network of 64 bits", () => {
   const networks: readonly (readonly [string, string])[] = [
     ["2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"],
     ["2001:0DB8:0001:0002::", "2001:db8:1:2::/64"],
@@ -31,14 +31,14 @@ Deno.test("IPv6 is counted by its network of 64 bits", () => {
   }
 });
 
-Deno.test("IPv4 within IPv6 is counted as IPv4", () => {
+Deno.test("IPv4 mapped into IPv6 counts as IPv4", () => {
   for (const ip of ["::ffff:1.2.3.4", "::ffff:102:304", "0:0:0:0:0:FFFF:102:304"]) {
     assert.equal(clientIp(ip, null, NOBODY), "1.2.3.4");
   }
   assert.equal(clientIp("::ffff:10.0.0.1", "203.0.113.9", PROXIES), "203.0.113.9");
 });
 
-Deno.test("behind trusted proxies it is the last ip that is not one of theirs", () => {
+Deno.test("behind trusted proxies the last IP that is not a proxy counts", () => {
   const headers: readonly (readonly [string, string])[] = [
     ["203.0.113.9", "203.0.113.9"],
     ["198.51.100.1, 203.0.113.9", "203.0.113.9"],
@@ -59,11 +59,11 @@ Deno.test("behind trusted proxies it is the last ip that is not one of theirs", 
   }
 });
 
-Deno.test("where all are proxies it is the first of them", () => {
+Deno.test("if all entries are trusted proxies, the first one counts", () => {
   assert.equal(clientIp("10.0.0.1", "10.0.0.3, 10.0.0.2", PROXIES), "10.0.0.3");
 });
 
-Deno.test("what can't be read makes it the peer's", () => {
+Deno.test("an unreadable header makes the peer's IP count", () => {
   const headers = [
     "",
     ",",
@@ -88,7 +88,7 @@ Deno.test("what can't be read makes it the peer's", () => {
   }
 });
 
-Deno.test("nothing that a client says of itself changes what it is counted as", () => {
+Deno.test("entries written by the client never change its IP", () => {
   const said = fc.oneof(
     fc.string({ unit: "binary", maxLength: 40 }),
     fc.array(fc.oneof(fc.ipV4(), fc.ipV6(), fc.constant("10.0.0.1"))).map((list) => list.join(",")),
@@ -100,7 +100,7 @@ Deno.test("nothing that a client says of itself changes what it is counted as", 
   }));
 });
 
-Deno.test("any ip and header give an ip, and the same one when asked again", () => {
+Deno.test("any IP and header give an IP, and always the same one", () => {
   const text = fc.oneof(fc.string({ unit: fc.constantFrom(..."0123456789afF:.[],% ") }), fc.ipV6());
   fc.assert(fc.property(text, text, (remote, forwarded) => {
     const first = clientIp(remote, forwarded, PROXIES);
@@ -109,7 +109,7 @@ Deno.test("any ip and header give an ip, and the same one when asked again", () 
   }));
 });
 
-Deno.test("more addresses than are remembered are counted all the same", () => {
+Deno.test("IPs beyond the size of the cache count too", () => {
   const proxies = parseTrustedProxies("10.0.0.0/8");
   for (let i = 0; i < 25_000; i++) {
     const group = i.toString(16);
@@ -117,7 +117,7 @@ Deno.test("more addresses than are remembered are counted all the same", () => {
   }
 });
 
-Deno.test("trusted proxies are addresses and networks", () => {
+Deno.test("parseTrustedProxies() accepts IPs and networks", () => {
   const trusts = (setting: string, peer: string) =>
     clientIp(peer, "203.0.113.9", parseTrustedProxies(setting)) === "203.0.113.9";
   assert.ok(trusts("10.1.2.3/8", "10.255.0.1"));

@@ -8,7 +8,7 @@ import { FakeClock } from "../../support/clock.ts";
 
 const OTHER = "other" as Tenant;
 
-Deno.test("a session is warned once, a minute before its credential ends, and ended then", () => {
+Deno.test("warns a connection once, a minute before its credential expires, and then ends it", () => {
   const clock = new FakeClock({ start: 0 });
   const connections = new Connections(undefined, clock.now);
   const handler = new FakeHandler();
@@ -21,7 +21,7 @@ Deno.test("a session is warned once, a minute before its credential ends, and en
   assert.deepEqual([handler.warnings, handler.ends], [[60_000], ["expired"]]);
 });
 
-Deno.test("a session that is short from the start is warned half-way", () => {
+Deno.test("warns a connection with a short credential halfway", () => {
   const clock = new FakeClock({ start: 0 });
   const connections = new Connections(undefined, clock.now);
   const handler = new FakeHandler();
@@ -30,7 +30,7 @@ Deno.test("a session that is short from the start is warned half-way", () => {
   assert.deepEqual(handler.warnings, [5_000]);
 });
 
-Deno.test("another credential gives a session another end, and its holder is told", () => {
+Deno.test("another credential changes the expiry and notifies the handler", () => {
   const clock = new FakeClock({ start: 0 });
   const connections = new Connections(undefined, clock.now);
   const handler = new FakeHandler();
@@ -47,7 +47,7 @@ Deno.test("another credential gives a session another end, and its holder is tol
   assert.deepEqual(handler.ends, ["expired"]);
 });
 
-Deno.test("a session takes only a credential of its tenant and subject", () => {
+Deno.test("a connection accepts only a credential of its tenant and subject", () => {
   const connections = new Connections();
   const handler = new FakeHandler();
   using connection = connections.open("a", authorityOf(), handler);
@@ -63,7 +63,7 @@ Deno.test("a session takes only a credential of its tenant and subject", () => {
   assert.equal(connections.replace("b", authorityOf()), false);
 });
 
-Deno.test("who is nobody yet becomes anyone of the tenant", () => {
+Deno.test("an anonymous connection may switch to any subject of the tenant", () => {
   const connections = new Connections();
   const nobody = authorityOf({}, { kind: "anonymous", subject: undefined });
   using connection = connections.open("a", nobody, new FakeHandler());
@@ -71,7 +71,7 @@ Deno.test("who is nobody yet becomes anyone of the tenant", () => {
   assert.equal(connection.authority.grant.subject, "ann");
 });
 
-Deno.test("a revocation ends just the sessions that it means", () => {
+Deno.test("a revocation ends only the connections that it matches", () => {
   const connections = new Connections();
   const [ann, bob] = [new FakeHandler(), new FakeHandler()];
   using _ann = connections.open("a", authorityOf(), ann);
@@ -81,7 +81,7 @@ Deno.test("a revocation ends just the sessions that it means", () => {
   assert.deepEqual([ann.ends, bob.ends], [[], ["revoked"]]);
 });
 
-Deno.test("what is revoked while its session is opened ends with the next look", () => {
+Deno.test("a credential revoked while its connection opens ends it at the next sweep", () => {
   const connections = new Connections(({ subject }) => subject === "ann");
   const [ann, bob] = [new FakeHandler(), new FakeHandler()];
   using _ann = connections.open("a", authorityOf(), ann);
@@ -90,7 +90,7 @@ Deno.test("what is revoked while its session is opened ends with the next look",
   assert.deepEqual([ann.ends, bob.ends], [["revoked"], []]);
 });
 
-Deno.test("a credential is looked at once, and another that takes its place", () => {
+Deno.test("checks each credential of a connection for revocation once", () => {
   const asked: (string | undefined)[] = [];
   const connections = new Connections(({ tokenId }) => {
     asked.push(tokenId);
@@ -108,7 +108,7 @@ Deno.test("a credential is looked at once, and another that takes its place", ()
   assert.deepEqual([asked, handler.ends], [["1", "2", "3"], ["revoked"]]);
 });
 
-Deno.test("a connection that cannot be ended keeps no other open", () => {
+Deno.test("a connection that fails to end does not keep others open", () => {
   const connections = new Connections();
   const [bad, good] = [new FakeHandler(), new FakeHandler()];
   bad.end = () => {
@@ -120,7 +120,7 @@ Deno.test("a connection that cannot be ended keeps no other open", () => {
   assert.deepEqual(good.ends, ["revoked"]);
 });
 
-Deno.test("a credential that is given an earlier end ends its sessions then, a later one doesn't", () => {
+Deno.test("limit() makes connections expire earlier but never later", () => {
   const clock = new FakeClock({ start: 0 });
   const connections = new Connections(undefined, clock.now);
   const handler = new FakeHandler();
@@ -133,7 +133,7 @@ Deno.test("a credential that is given an earlier end ends its sessions then, a l
   assert.deepEqual(handler.ends, ["expired"]);
 });
 
-Deno.test("sessions leave nothing behind, and open mode has none to keep", () => {
+Deno.test("closed connections leave nothing behind, and open mode tracks none", () => {
   const connections = new Connections();
   const connection = connections.open("a", authorityOf(), new FakeHandler());
   using _open = connections.open("b", OPEN, new FakeHandler());

@@ -17,7 +17,7 @@ import { problem, upTo } from "../../support/log_reading.ts";
 import { until } from "../../support/until.ts";
 import { FakeClock } from "../../support/clock.ts";
 
-/** So long that no test sees a second look by the poll. */
+/** Long enough that no test sees a second poll. */
 const NEVER = 1_000_000;
 
 interface Note {
@@ -39,7 +39,7 @@ for (const kind of ["memory", "file", "denokv"] as const) {
       await body(isolates);
     });
 
-  test("an entry rings in every isolate, and is told in its own at once", async (isolates) => {
+  test("an entry reaches every isolate by the doorbell, and its own immediately", async (isolates) => {
     const [here, there] = [
       await isolates.add({ pollMs: NEVER }),
       await isolates.add({ pollMs: NEVER }),
@@ -52,7 +52,7 @@ for (const kind of ["memory", "file", "denokv"] as const) {
     }
   });
 
-  test("where no doorbell rings the poll finds an entry", async (isolates) => {
+  test("the poll finds an entry without the doorbell", async (isolates) => {
     const [here, there] = [
       await isolates.add({ doorbell: SILENT }),
       await isolates.add({ doorbell: SILENT, pollMs: 20 }),
@@ -65,7 +65,7 @@ for (const kind of ["memory", "file", "denokv"] as const) {
     assert.deepEqual(textsOf(there), ["a", "b"]);
   });
 
-  test("each isolate is told once of every entry, of others' in order", async (isolates) => {
+  test("each isolate receives every entry once, those of others in order", async (isolates) => {
     const all = [
       await isolates.add({ pollMs: 5 }),
       await isolates.add({ pollMs: 20 }),
@@ -78,7 +78,7 @@ for (const kind of ["memory", "file", "denokv"] as const) {
       }
     }));
     await Promise.all(all.map((isolate) => isolate.toldCount(texts.length)));
-    // What is written now comes after all that might have been told twice.
+    // This entry arrives after everything that might be delivered twice.
     await all[0]?.journal.write(note("end"), undefined);
     await Promise.all(all.map((isolate) => isolate.toldCount(texts.length + 1)));
     for (const [who, isolate] of all.entries()) {
@@ -89,7 +89,7 @@ for (const kind of ["memory", "file", "denokv"] as const) {
     }
   });
 
-  test("who opens the journal later is told all that stands, in order", async (isolates) => {
+  test("a journal that opens later receives all existing entries in order", async (isolates) => {
     const first = await isolates.add();
     const [gone, ...rest] = upTo(8).map((i) => `${i}`);
     const key = await first.journal.write(note(gone ?? ""), undefined);
@@ -101,7 +101,7 @@ for (const kind of ["memory", "file", "denokv"] as const) {
     assert.deepEqual(await isolates.rows(), second.told.map(({ key }) => key));
   });
 
-  test("an entry is forgotten at its time", async (isolates) => {
+  test("an entry expires", async (isolates) => {
     const clock = new FakeClock({ start: Date.now() });
     const { now } = clock;
     const first = await isolates.add({ now });
@@ -112,7 +112,7 @@ for (const kind of ["memory", "file", "denokv"] as const) {
     assert.deepEqual(textsOf(await isolates.add({ now })), ["long", "for good"]);
   });
 
-  test("a closed journal tells nothing more", async (isolates) => {
+  test("a closed journal delivers nothing", async (isolates) => {
     const [here, there] = [await isolates.add(), await isolates.add({ pollMs: 5 })];
     await here.journal.write(note("before"), undefined);
     await there.toldCount(1);
@@ -124,7 +124,7 @@ for (const kind of ["memory", "file", "denokv"] as const) {
   });
 }
 
-Deno.test("a journal of many batches is read whole", async () => {
+Deno.test("reads a journal of many batches completely", async () => {
   await using isolates = await Isolates.open("memory");
   const first = await isolates.add();
   const texts = upTo(2 * KV_LIMITS.list + 1).map((i) => `${i}`);
@@ -132,7 +132,7 @@ Deno.test("a journal of many batches is read whole", async () => {
   assert.deepEqual(textsOf(await isolates.add()), texts);
 });
 
-Deno.test("a file that is opened again has forgotten nothing", async () => {
+Deno.test("a reopened file has all entries", async () => {
   const directory = await Deno.makeTempDir({ prefix: "weir_control_" });
   for (const known of [[], ["1"], ["1", "2"]]) {
     const { kv, doorbell, close } = await openStore(`${directory}/kv.sqlite`);
@@ -179,7 +179,7 @@ Deno.test("one journal carries revocations and swaps of credentials", async () =
   await reader.close();
 });
 
-Deno.test("an entry that cannot be taken is said, and those behind it are told", async () => {
+Deno.test("reports an entry whose handler fails, and delivers the following ones", async () => {
   await using isolates = await Isolates.open("memory");
   const errors: unknown[] = [];
   const told: string[] = [];
@@ -198,7 +198,7 @@ Deno.test("an entry that cannot be taken is said, and those behind it are told",
   await second.close();
 });
 
-Deno.test("a store that cannot be read cannot be opened, nor one written that is closed", async () => {
+Deno.test("open() fails if the store cannot be read, and write() if it is closed", async () => {
   const kv = await Deno.openKv(":memory:");
   const options = { kv, doorbell: SILENT, onEntry: () => {}, onError: () => {} };
   const journal = await ControlJournal.open<Note>(options);
@@ -208,7 +208,7 @@ Deno.test("a store that cannot be read cannot be opened, nor one written that is
   await journal.close();
 });
 
-Deno.test("a store that fails again and again is said to fail once", async () => {
+Deno.test("reports a store that fails repeatedly once", async () => {
   const kv = await Deno.openKv(":memory:");
   let looks = 0;
   const errors: unknown[] = [];
@@ -224,14 +224,14 @@ Deno.test("a store that fails again and again is said to fail once", async () =>
   });
   kv.close();
   const before = looks;
-  await until("it was looked at five times", () => looks >= before + 5);
+  await until("the store was read five times", () => looks >= before + 5);
   await journal.close();
   assert.deepEqual(errors.map((each) => each instanceof Problem && each.code), [
     "storage_unavailable",
   ]);
 });
 
-Deno.test("however often it rings while a look waits for the store, one more follows", async () => {
+Deno.test("rings during a read cause one more read", async () => {
   await using isolates = await Isolates.open("memory");
   let looks = 0;
   let ring = () => {};
@@ -264,12 +264,12 @@ Deno.test("however often it rings while a look waits for the store, one more fol
   for (let i = 0; i < 10; i++) ring();
   assert.equal(looks, 2);
   open.resolve();
-  await until("the entry was told and nothing is under way", () => told.length === 1 && looks >= 3);
+  await until("the entry arrived and no read is running", () => told.length === 1 && looks >= 3);
   await journal.close();
   assert.equal(looks, 3);
 });
 
-Deno.test("an outage is said once, and entries that come after it are told", {
+Deno.test("reports an outage once, and delivers entries written after it", {
   ignore: DENOKV_MISSING,
 }, async () => {
   await using denokv = await Denokv.start();
@@ -306,7 +306,7 @@ Deno.test("an outage is said once, and entries that come after it are told", {
   await there.close();
 });
 
-/** A journal in an isolate of its own, and what it was told. */
+/** The journal of one isolate, and the entries that it received. */
 class Isolate {
   readonly told: { readonly entry: Note; readonly key: Deno.KvKey }[] = [];
   #waiting: { readonly count: number; readonly resolve: () => void }[] = [];
@@ -326,7 +326,7 @@ class Isolate {
     return this.#journal ?? assert.fail("it is open");
   }
 
-  /** Once it was told of so many entries. */
+  /** Resolves when it has received `count` entries. */
   toldCount(count: number): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#waiting.push({ count, resolve });
@@ -349,7 +349,7 @@ interface Connection {
   readonly doorbell: Doorbell;
 }
 
-/** Isolates on one store: in memory of this process, elsewhere each with a handle of its own. */
+/** Isolates on one store, each with its own handle unless the store is in memory. */
 class Isolates implements AsyncDisposable {
   readonly #resources = new AsyncDisposableStack();
   readonly #kv: Deno.Kv;
@@ -376,7 +376,7 @@ class Isolates implements AsyncDisposable {
     return isolate;
   }
 
-  /** The store as it is, with a doorbell that nobody hears. */
+  /** The store, with a doorbell that never rings elsewhere. */
   connect(): Connection {
     return { kv: this.#kv, doorbell: SILENT };
   }
@@ -391,7 +391,7 @@ class Isolates implements AsyncDisposable {
   }
 }
 
-/** Opens handles on one store of the kind. */
+/** Opens handles of one store of this kind. */
 async function connector(
   kind: "memory" | "file" | "denokv",
   stack: AsyncDisposableStack,
@@ -415,7 +415,7 @@ async function connector(
   return async () => stack.adopt(await openStore(target), (store) => store.close());
 }
 
-/** The store, of which each `list` goes through `through`. */
+/** Returns the store with a wrapper around each `list`. */
 function withList(
   kv: Deno.Kv,
   through: (list: () => Deno.KvListIterator<unknown>) => Deno.KvListIterator<unknown>,
@@ -431,7 +431,7 @@ function withList(
   });
 }
 
-/** Never heard: what it should have rung for is found by the poll alone. */
+/** Never rings elsewhere: only the poll finds entries. */
 const SILENT: Doorbell = {
   prepare() {},
   committed() {},

@@ -3,7 +3,7 @@ import { CredentialCache, MAX_CACHED_CREDENTIALS } from "../../../lib/auth/crede
 import { authorityOf } from "../../support/grants.ts";
 import { FakeClock } from "../../support/clock.ts";
 
-Deno.test("a token is known until it ends, a key for a minute or until it ends", () => {
+Deno.test("caches a token until it expires, an API key for at most a minute", () => {
   const clock = new FakeClock({ start: 0 });
   const verified = new CredentialCache(clock.now);
   verified.add("token", authorityOf({}, { expiresAt: 100_000 }));
@@ -19,7 +19,7 @@ Deno.test("a token is known until it ends, a key for a minute or until it ends",
   assert.deepEqual(known(), []);
 });
 
-Deno.test("of too many those that were used last are kept", () => {
+Deno.test("evicts the least recently used credentials", () => {
   const verified = new CredentialCache(() => 0);
   const authority = authorityOf();
   for (let i = 0; i < MAX_CACHED_CREDENTIALS; i++) verified.add(`t${i}`, authority);
@@ -36,7 +36,7 @@ Deno.test("of too many those that were used last are kept", () => {
   assert.equal(kept.filter((each) => each !== undefined).length, 0.75 * MAX_CACHED_CREDENTIALS - 1);
 });
 
-Deno.test("what is forgotten has to be verified anew", () => {
+Deno.test("forget() removes matching credentials", () => {
   const verified = new CredentialCache(() => 0);
   verified.add("a", authorityOf({}, { tokenId: "1" }));
   verified.add("b", authorityOf({}, { tokenId: "2" }));

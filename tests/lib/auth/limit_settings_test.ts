@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { DEFAULT_LIMITS, parseLimits } from "../../../lib/auth/limit_settings.ts";
 
-Deno.test("limits that a setting names take the place of the defaults", () => {
+Deno.test("parseLimits() replaces the defaults that the setting names", () => {
   assert.deepEqual(parseLimits(""), DEFAULT_LIMITS);
   assert.deepEqual(parseLimits(" ,\n"), DEFAULT_LIMITS);
   const { credential, address, tenant } = DEFAULT_LIMITS;
@@ -15,7 +15,7 @@ Deno.test("limits that a setting names take the place of the defaults", () => {
   assert.equal(parseLimits("tenant.bytes=1GiB").tenant.bytes, 2 ** 30);
 });
 
-Deno.test("a setting that is no list of limits is refused with what is allowed", () => {
+Deno.test("parseLimits() rejects other settings and says what is allowed", () => {
   const texts = [
     "x",
     "publishes=1",

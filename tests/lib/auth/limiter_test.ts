@@ -64,7 +64,7 @@ function quotaOf(run: () => unknown): Quota {
   throw new Error("it was let through");
 }
 
-Deno.test("each limit on publishing refuses on its own, by its name", () => {
+Deno.test("each limit on publishing refuses independently and is named", () => {
   const few: readonly (readonly [LimitScope, LimitName])[] = LIMIT_SCOPES.flatMap((scope) => [
     [scope, "publishes"],
     [scope, "bytes"],
@@ -84,7 +84,7 @@ Deno.test("each limit on publishing refuses on its own, by its name", () => {
   }
 });
 
-Deno.test("each limit on subscribing refuses on its own, by its name", () => {
+Deno.test("each limit on subscribing refuses independently and is named", () => {
   for (const scope of LIMIT_SCOPES) {
     const clock = new FakeClock({ start: 0 });
     const limiter = limiterOf({ [scope]: { subscribes: 10 } }, { clock });
@@ -97,7 +97,7 @@ Deno.test("each limit on subscribing refuses on its own, by its name", () => {
   }
 });
 
-Deno.test("a publish gives what is left of the caller's own limits, nothing of others'", () => {
+Deno.test("publish() returns what is left of the caller's own limits only", () => {
   const limiter = limiterOf({
     credential: { publishes: 100, bytes: 1_000 },
     address: { publishes: 50 },
@@ -109,7 +109,7 @@ Deno.test("a publish gives what is left of the caller's own limits, nothing of o
   assert.deepEqual(limiter.publish(caller(), 1, 500), bytes);
 });
 
-Deno.test("what one scope refuses counts in none of them", () => {
+Deno.test("a request refused in one scope counts in none", () => {
   const clock = new FakeClock({ start: 0 });
   const limiter = limiterOf({ credential: { publishes: 10 }, tenant: { publishes: 5 } }, { clock });
   const [ann, ben] = [caller(), caller({ subject: "ben", ip: "192.0.2.2" })];
@@ -121,7 +121,7 @@ Deno.test("what one scope refuses counts in none of them", () => {
   assert.equal(limiter.publish(ann, 1, 1)?.remaining, 9);
 });
 
-Deno.test("a credential's own limits take the place of the server's", () => {
+Deno.test("a credential's own limits replace the server's", () => {
   const limiter = limiterOf({ credential: { publishes: 10, connections: 1 } });
   limiter.publish(caller({ subject: "many", limits: { publishes: 100 } }), 100, 0);
   const none = caller({ subject: "none", limits: { publishes: 0 } });
@@ -137,7 +137,7 @@ Deno.test("a credential's own limits take the place of the server's", () => {
   assert.throws(() => limiter.connect(two), problem("too_many_connections"));
 });
 
-Deno.test("a subject's next token goes on with what the last one left", () => {
+Deno.test("a subject's next token shares the limits of the last one", () => {
   const limiter = limiterOf({ credential: { publishes: 10 } });
   const tokens = ["t1", "t2"].map((tokenId): Caller => {
     return { authority: authorityOf({}, { subject: "ann", tokenId }), ip: "" };
@@ -148,7 +148,7 @@ Deno.test("a subject's next token goes on with what the last one left", () => {
   }
 });
 
-Deno.test("anonymous callers are counted by address, none for the others", () => {
+Deno.test("anonymous callers count by IP, not by credential", () => {
   const limiter = limiterOf({
     credential: { publishes: 1, connections: 1 },
     address: { publishes: 10 },
@@ -167,7 +167,7 @@ Deno.test("anonymous callers are counted by address, none for the others", () =>
   for (let i = 0; i < 10; i++) limiter.connect(here);
 });
 
-Deno.test("an address that isn't known is not counted", () => {
+Deno.test("an unknown IP is not counted", () => {
   const limiter = limiterOf({ address: { publishes: 1, connections: 1 } });
   const nowhere = caller({ ip: "" });
   for (let i = 0; i < 10; i++) {
@@ -185,7 +185,7 @@ Deno.test("open mode has no limits", () => {
   using _connection = limiter.connect(open);
 });
 
-Deno.test("no tenant's publishes change what another may", () => {
+Deno.test("one tenant's publishes never change another's limits", () => {
   const step = fc.record({
     after: fc.nat(300),
     tenant: fc.constantFrom(ACME, OTHER),
@@ -193,7 +193,7 @@ Deno.test("no tenant's publishes change what another may", () => {
     events: fc.nat(8),
   });
   fc.assert(fc.property(fc.array(step, { maxLength: 50 }), (steps) => {
-    // Each tenant has addresses of its own: those are counted across tenants, on purpose.
+    // Each tenant has its own IPs, because IPs are counted across tenants.
     const run = (steps: readonly (typeof step extends fc.Arbitrary<infer T> ? T : never)[]) => {
       const clock = new FakeClock({ start: 0 });
       const limiter = limiterOf({ credential: { publishes: 5 }, tenant: { publishes: 8 } }, {
@@ -217,7 +217,7 @@ Deno.test("no tenant's publishes change what another may", () => {
   }));
 });
 
-Deno.test("connections are counted while they are open", () => {
+Deno.test("connections count while they are open", () => {
   for (const scope of LIMIT_SCOPES) {
     const limiter = limiterOf({ [scope]: { connections: 2 } });
     const first = limiter.connect(caller());
@@ -231,7 +231,7 @@ Deno.test("connections are counted while they are open", () => {
   }
 });
 
-Deno.test("a connection that one scope refuses counts in none of them", () => {
+Deno.test("a connection refused in one scope counts in none", () => {
   const limiter = limiterOf({ address: { connections: 3 }, tenant: { connections: 1 } });
   const open = limiter.connect(caller());
   for (let i = 0; i < 10; i++) {
@@ -242,7 +242,7 @@ Deno.test("a connection that one scope refuses counts in none of them", () => {
   limiter.connect(caller({ tenant: OTHER }));
 });
 
-Deno.test("a connection that takes another's place needs no room beside it", () => {
+Deno.test("a connection that replaces another needs no additional room", () => {
   for (const scope of LIMIT_SCOPES) {
     const limiter = limiterOf({ [scope]: { connections: 1 } });
     const first = limiter.connect(caller());
@@ -255,7 +255,7 @@ Deno.test("a connection that takes another's place needs no room beside it", () 
   }
 });
 
-Deno.test("a connection whose place can't be taken counts on, for whom it did", () => {
+Deno.test("a connection that cannot be replaced continues to count for its requester", () => {
   const limiter = limiterOf({ tenant: { connections: 1 } });
   const [acme, other] = [caller(), caller({ tenant: OTHER })];
   const first = limiter.connect(acme);
@@ -267,7 +267,7 @@ Deno.test("a connection whose place can't be taken counts on, for whom it did", 
   limiter.connect(acme);
 });
 
-Deno.test("who has no credential subscribes by address", () => {
+Deno.test("a subscribe without a credential counts by IP", () => {
   const limiter = limiterOf({ address: { subscribes: 2 }, tenant: { subscribes: 0 } });
   const nobody = { authority: undefined, ip: "192.0.2.1" };
   limiter.subscribe(nobody, 2);
@@ -275,7 +275,7 @@ Deno.test("who has no credential subscribes by address", () => {
   limiter.subscribe({ ...nobody, ip: "192.0.2.2" }, 1);
 });
 
-Deno.test("connections that have no credential yet count by address", () => {
+Deno.test("connections without a credential count by IP", () => {
   const limiter = limiterOf({ address: { connections: 2 } });
   const nobody = { authority: undefined, ip: "192.0.2.1" };
   limiter.connect(nobody);
@@ -284,7 +284,7 @@ Deno.test("connections that have no credential yet count by address", () => {
   limiter.connect({ ...nobody, ip: "192.0.2.2" });
 });
 
-Deno.test("credentials that are refused are counted by address", () => {
+Deno.test("refused credentials count by IP", () => {
   const clock = new FakeClock({ start: 0 });
   const limiter = limiterOf({}, { clock });
   for (let i = 0; i < FAILED_AUTHENTICATIONS_PER_SECOND; i++) {
@@ -297,7 +297,7 @@ Deno.test("credentials that are refused are counted by address", () => {
   assert.throws(() => limiter.countFailedAuthentication("a"), problem("rate_limited"));
 });
 
-Deno.test("a limit that is reached is told of, once a second for each tenant", () => {
+Deno.test("reports a reached limit once per second and tenant", () => {
   const clock = new FakeClock({ start: 0 });
   const told: unknown[] = [];
   const limiter = limiterOf(

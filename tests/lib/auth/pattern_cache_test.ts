@@ -9,7 +9,7 @@ function askAll(cache: PatternCache, ...patterns: readonly string[]): readonly b
   return NAMES.map((name) => cache.matches(cached, name));
 }
 
-Deno.test("those who have the same patterns share what is found out", () => {
+Deno.test("credentials with the same patterns share a set", () => {
   const cache = new PatternCache();
   const found = askAll(cache, "*a*b", "**x*y*", "made-up/1*/**");
   const { bytes } = cache;
@@ -18,7 +18,7 @@ Deno.test("those who have the same patterns share what is found out", () => {
   assert.deepEqual(askAll(cache, "*a*b", "**x*y*", "made-up/1*/**"), found);
 });
 
-Deno.test("patterns that differ, or stand together otherwise, have nothing in common", () => {
+Deno.test("other patterns and other groupings do not share a set", () => {
   const cache = new PatternCache();
   for (const patterns of [["a", "b"], ["ab"], ["a"], ["b"], []]) {
     const matched = ["a", "b", "ab"].filter((name) =>
@@ -28,13 +28,13 @@ Deno.test("patterns that differ, or stand together otherwise, have nothing in co
   }
 });
 
-Deno.test("who may do nothing takes nothing", () => {
+Deno.test("an empty list of patterns needs no set", () => {
   const cache = new PatternCache();
   assert.ok(askAll(cache).every((isMatch) => !isMatch));
   assert.deepEqual([cache.bytes, cache.size], [0, 0]);
 });
 
-Deno.test("what all sets take stays bounded, and answers are the same", () => {
+Deno.test("the memory of all sets stays bounded, and results are the same", () => {
   const one = new PatternCache();
   askAll(one, "made-up/0/**", "*a*b");
   const max = 10 * one.bytes;
@@ -48,7 +48,7 @@ Deno.test("what all sets take stays bounded, and answers are the same", () => {
   assert.ok(cache.size > 1);
 });
 
-Deno.test("what was asked last stays the longest", () => {
+Deno.test("evicts the least recently used sets", () => {
   const [first, second, third] = ["made-up/1/**", "made-up/22/**", "made-up/333/**"] as const;
   const bytesOf = (...patterns: readonly string[]) => {
     const cache = new PatternCache();
@@ -63,13 +63,13 @@ Deno.test("what was asked last stays the longest", () => {
   assert.equal(cache.bytes, bytesOf(first, third, "x"));
 });
 
-Deno.test("a set that alone is too large is not kept", () => {
+Deno.test("does not keep a set that is too large alone", () => {
   const cache = new PatternCache(100);
   assert.equal(cache.matches(cachedPatterns(["a*"]), "ab"), true);
   assert.deepEqual([cache.bytes, cache.size], [0, 0]);
 });
 
-Deno.test("a set that starts anew is counted right", () => {
+Deno.test("counts the memory of a set that was reset", () => {
   const cache = new PatternCache();
   const any = cachedPatterns(["**"]);
   for (let i = 0; i < 40_000; i++) cache.matches(any, String.fromCharCode(0x4e00 + i));

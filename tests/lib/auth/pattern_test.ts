@@ -7,7 +7,7 @@ import {
   PatternSet,
 } from "../../../lib/auth/pattern.ts";
 
-/** Pattern, names that it matches, names that it doesn't. */
+/** A pattern, names that it matches, names that it does not match. */
 const EXAMPLES: readonly (readonly [string, readonly string[], readonly string[]])[] = [
   ["a", ["a"], ["", "b", "aa", "A", "a:", "*"]],
   ["*", ["", "a", "orders", "*", "😀"], ["a:b", "a/b", ":", "/", "$a"]],
@@ -30,7 +30,7 @@ const EXAMPLES: readonly (readonly [string, readonly string[], readonly string[]
   ["é", ["é"], ["e\u0301", "É"]],
 ];
 
-Deno.test("a pattern matches what it says and nothing else", () => {
+Deno.test("a pattern matches the listed names only", () => {
   for (const [pattern, right, wrong] of EXAMPLES) {
     const set = new PatternSet([pattern]);
     for (const name of right) assert.ok(set.matches(name), `${pattern} matches ${name}`);
@@ -38,7 +38,7 @@ Deno.test("a pattern matches what it says and nothing else", () => {
   }
 });
 
-Deno.test("a set matches what any of its patterns matches", () => {
+Deno.test("a set matches if any of its patterns does", () => {
   const set = new PatternSet(["a:*", "b", "$audit"]);
   for (const name of ["a:1", "b", "$audit"]) assert.ok(set.matches(name), name);
   for (const name of ["a", "b:1", "", "$", "ab", "a:1b:"]) assert.ok(!set.matches(name), name);
@@ -49,14 +49,14 @@ Deno.test("an empty set matches nothing", () => {
   for (const name of ["", "a", "$", "*", "**"]) assert.ok(!set.matches(name), name);
 });
 
-Deno.test("a set matches as a matcher that tries one pattern after the other", () => {
+Deno.test("a set matches like a matcher that tries each pattern", () => {
   const text = (maxLength: number) =>
     fc.string({ unit: fc.constantFrom(..."ab:/*$"), maxLength, size: "max" });
   const patterns = fc.array(
     text(9).filter((pattern) => patternFault(pattern) === undefined),
     { maxLength: 5 },
   );
-  // Names at random, and such as the patterns are made to match: with some text for each wildcard.
+  // Random names, and names made from the patterns with a text for each wildcard.
   const names = fc.array(fc.oneof(text(7), fc.tuple(fc.nat(), text(3))), {
     maxLength: 30,
     size: "max",
@@ -79,7 +79,7 @@ Deno.test("a set matches as a matcher that tries one pattern after the other", (
   assert.ok(matched > 5_000, `only ${matched} names matched`);
 });
 
-Deno.test("a set matches the same after it has started anew", () => {
+Deno.test("a set matches the same after a reset", () => {
   const patterns = Array.from({ length: 20 }, (_, i) => `**:a${":*".repeat(i)}*b`);
   const set = new PatternSet(patterns);
   let [restarts, before] = [0, 0];
@@ -91,19 +91,19 @@ Deno.test("a set matches the same after it has started anew", () => {
   assert.ok(restarts > 0);
 });
 
-Deno.test("patterns full of wildcards cost no more than their length for each character", () => {
-  // One that tries all ways in which these can be parted would not come to its end.
+Deno.test("patterns full of wildcards cost at most their length per character", () => {
+  // A backtracking matcher would not finish.
   const patterns = ["*a*a*a*a*a*a*b", "**a**a**a**a**a**a**b", `${"*a".repeat(120)}*b`];
   const set = new PatternSet(patterns);
   for (const name of ["a".repeat(256), "ab".repeat(127) + "aa", "a".repeat(255) + ":"]) {
     assert.equal(set.matches(name), false);
     assert.equal(set.matches(name.slice(0, 255) + "b"), true);
-    // Where a wildcard is reached the places before it are needless: few stay for each pattern.
+    // A wildcard makes the positions before it redundant: few stay for each pattern.
     assert.ok(set.bytes < 200_000, `it takes ${set.bytes} bytes`);
   }
 });
 
-Deno.test("what a set keeps stays bounded whatever the names are", () => {
+Deno.test("the memory of a set stays bounded for any names", () => {
   const long = Array.from({ length: MAX_PATTERNS }, (_, i) => `**:a${":*".repeat(i)}`);
   const units = Array.from({ length: 100_000 }, (_, i) => String.fromCharCode(0x4e00 + i % 40_000));
   const cases: readonly (readonly [readonly string[], readonly string[]])[] = [
@@ -113,7 +113,7 @@ Deno.test("what a set keeps stays bounded whatever the names are", () => {
   ];
   for (const [patterns, names] of cases) {
     const set = new PatternSet(patterns);
-    // What it takes from the start, and one more state.
+    // The initial memory and one more state.
     const most = MAX_STATE_BYTES + 2 * set.bytes + 1_000;
     for (const name of names) {
       set.matches(name);
@@ -122,7 +122,7 @@ Deno.test("what a set keeps stays bounded whatever the names are", () => {
   }
 });
 
-Deno.test("a pattern is a channel's name, with no more than two * in a row", () => {
+Deno.test("patternFault() accepts channel names with at most two * in a row", () => {
   for (const pattern of ["a", "*", "**", "a:*/**", "$audit", "*a**b*", "x".repeat(256)]) {
     assert.equal(patternFault(pattern), undefined, pattern);
   }
@@ -144,7 +144,7 @@ function namesOf(alphabet: string, count: number): readonly string[] {
   return fc.sample(name, { numRuns: count, seed: 1 });
 }
 
-/** Whether `name` matches, by trying for each pair of places what may come there. */
+/** Returns whether `name` matches, by trying each pair of positions. */
 function modelMatches(pattern: string, name: string): boolean {
   if (name.startsWith("$") && !pattern.startsWith("$")) return false;
   const known = new Map<number, boolean>();

@@ -5,7 +5,7 @@ import { FakeClock } from "../../support/clock.ts";
 
 const grantOfKey = (keyId: string) => grantOf({}, { kind: "key", keyId });
 
-Deno.test("the latest end of a key is known for a minute, and is of no other", () => {
+Deno.test("keeps the latest expiry of each key for a minute", () => {
   const clock = new FakeClock({ start: 0 });
   const ends = new RecentKeyExpiries(clock.now);
   ends.add("a", 5);

@@ -25,12 +25,12 @@ const B = "tenant-b" as Tenant;
 const SECOND = 1_000;
 const MAX_TOKEN_LIFETIME = 100 * SECOND;
 const SKEW = 10 * SECOND;
-/** How long a revocation by `jti` or `sub` is remembered. */
+/** How long a revocation by `jti` or `sub` is kept. */
 const LIFETIME = MAX_TOKEN_LIFETIME + 2 * SKEW;
 const START = 1_700_000_000_000;
 const SCOPE = scopeSchema.parse({});
 
-Deno.test("a token is revoked by its jti, and no other is", async () => {
+Deno.test("jti revokes only the token with this id", async () => {
   const { revocations } = new World();
   await revocations.revoke(A, "jti", "t1");
   assert.ok(revocations.isRevoked(token({ tokenId: "t1" })));
@@ -39,11 +39,11 @@ Deno.test("a token is revoked by its jti, and no other is", async () => {
   assert.ok(!revocations.isRevoked(token({ tenant: B, tokenId: "t1" })));
 });
 
-Deno.test("a subject's tokens are revoked up to now, and later ones are good", async () => {
+Deno.test("sub revokes the subject's tokens issued until now", async () => {
   const { revocations, clock } = new World();
   clock.advance(600);
   await revocations.revoke(A, "sub", "ann");
-  // What was issued in the same second says so in whole seconds.
+  // A token issued in the same second has a time in whole seconds.
   assert.ok(revocations.isRevoked(token({ subject: "ann", issuedAt: START })));
   assert.ok(revocations.isRevoked(token({ subject: "ann", issuedAt: clock.now() })));
   assert.ok(revocations.isRevoked(token({ subject: "ann", issuedAt: undefined })));
@@ -51,7 +51,7 @@ Deno.test("a subject's tokens are revoked up to now, and later ones are good", a
   assert.ok(!revocations.isRevoked(token({ subject: "bob" })));
 });
 
-Deno.test("a key's tokens are revoked, also later ones, and not an API key of that id", async () => {
+Deno.test("kid revokes all tokens of a signing key, also later ones, but no API key with this id", async () => {
   const { revocations } = new World();
   await revocations.revoke(A, "kid", "k1");
   assert.ok(revocations.isRevoked(token({ keyId: "k1", issuedAt: START + 50 * SECOND })));
@@ -61,7 +61,7 @@ Deno.test("a key's tokens are revoked, also later ones, and not an API key of th
   assert.ok(!revocations.isRevoked(token({ keyId: "k2" })));
 });
 
-Deno.test("a tenant's credentials are revoked up to now, whatever the value names", async () => {
+Deno.test("tenant revokes the tenant's credentials issued until now, for any value", async () => {
   const { revocations } = new World();
   await revocations.revoke(A, "tenant", B);
   assert.deepEqual(revocations.list(A), [{ tenant: A, kind: "tenant", value: A, at: START }]);
@@ -73,7 +73,7 @@ Deno.test("a tenant's credentials are revoked up to now, whatever the value name
   }
 });
 
-Deno.test("who needs no credential is never revoked", async () => {
+Deno.test("never revokes open and anonymous grants", async () => {
   const { revocations } = new World();
   for (const kind of REVOCATION_KINDS) await revocations.revoke(A, kind, "x");
   for (const kind of ["open", "anonymous"] as const) {
@@ -83,7 +83,7 @@ Deno.test("who needs no credential is never revoked", async () => {
   }
 });
 
-Deno.test("a revocation by jti or sub ends with the last token that it may concern", async () => {
+Deno.test("a revocation by jti or sub is dropped with the last token that it can match", async () => {
   const { revocations, clock, rows } = new World();
   await revocations.revoke(A, "jti", "t1");
   await revocations.revoke(A, "sub", "ann");
@@ -101,7 +101,7 @@ Deno.test("a revocation by jti or sub ends with the last token that it may conce
   assert.ok(!revocations.isRevoked(token({ tokenId: "t1" })));
 });
 
-Deno.test("a repeated revocation takes the place of the first, and counts for no less", async () => {
+Deno.test("a repeated revocation replaces the first one and revokes no less", async () => {
   const { revocations, clock, rows } = new World();
   for (const kind of REVOCATION_KINDS) {
     for (let i = 0; i < 30; i++) {
@@ -117,7 +117,7 @@ Deno.test("a repeated revocation takes the place of the first, and counts for no
   assert.equal(rows.size, REVOCATION_KINDS.length);
 });
 
-Deno.test("rows that two isolates wrote at once both go with the next", async () => {
+Deno.test("a revocation deletes both rows that two isolates wrote concurrently", async () => {
   const world = new World();
   const others = world.join();
   world.isHeld = true; // each writes before it hears of the other
@@ -128,7 +128,7 @@ Deno.test("rows that two isolates wrote at once both go with the next", async ()
   assert.equal(world.rows.size, 1);
 });
 
-Deno.test("what is new is told, with what tells whom it concerns", async () => {
+Deno.test("onRevoked receives new revocations with a predicate", async () => {
   const { revocations, clock, told } = new World();
   await revocations.revoke(A, "sub", "ann");
   const [matches] = told;
@@ -144,7 +144,7 @@ Deno.test("what is new is told, with what tells whom it concerns", async () => {
   assert.equal(told.length, 2);
 });
 
-Deno.test("values that are empty or too long are refused", async () => {
+Deno.test("rejects empty and too long values", async () => {
   const { revocations, rows } = new World();
   for (const kind of ["jti", "sub", "kid", "key"] as const) {
     await assert.rejects(revocations.revoke(A, kind, ""), problem("bad_parameter"));
@@ -166,7 +166,7 @@ Deno.test("a revocation that could not be stored is not in force", async () => {
   assert.deepEqual(revocations.list(A), []);
 });
 
-Deno.test("a tenant that has 100,000 revocations can still revoke all, and others anything", async () => {
+Deno.test("a tenant with 100,000 revocations can still revoke all, and other tenants are unaffected", async () => {
   const { revocations, clock } = new World();
   for (let i = 0; i < MAX_PER_TENANT; i++) {
     const kind = i === 0 ? "kid" : "jti";
@@ -217,7 +217,7 @@ const grant: fc.Arbitrary<Grant> = fc.record({
   scope: fc.constant(SCOPE),
 });
 
-Deno.test("two isolates, and one that starts later, agree with a plain list", async () => {
+Deno.test("two isolates and one that starts later agree with a plain list", async () => {
   await fc.assert(fc.asyncProperty(
     fc.array(step, { maxLength: 30 }),
     fc.array(grant, { minLength: 20, maxLength: 20 }),
@@ -251,7 +251,7 @@ Deno.test("two isolates, and one that starts later, agree with a plain list", as
   ));
 });
 
-Deno.test("what one tenant revokes changes nothing for another with the same names", async () => {
+Deno.test("a tenant's revocation does not affect the same names in other tenants", async () => {
   await fc.assert(fc.asyncProperty(
     fc.array(step, { maxLength: 30 }),
     fc.array(grant, { minLength: 20, maxLength: 20 }),
@@ -281,7 +281,7 @@ Deno.test("what one tenant revokes changes nothing for another with the same nam
 for (const kind of ["file", "denokv"] as const) {
   for (const isRung of [true, false]) {
     const how = isRung ? "" : ", though no doorbell rings";
-    Deno.test(`what one isolate revokes another knows within 3 s${how} (${kind})`, {
+    Deno.test(`a revocation reaches other isolates within 3 s${how} (${kind})`, {
       ignore: kind === "denokv" && DENOKV_MISSING,
     }, async () => {
       await using place = await Place.make(kind);
@@ -303,7 +303,7 @@ for (const kind of ["file", "denokv"] as const) {
     });
   }
 
-  Deno.test(`a restart forgets no revocation, and repeating one leaves one row (${kind})`, {
+  Deno.test(`revocations survive a restart, and a repeated one leaves one row (${kind})`, {
     ignore: kind === "denokv" && DENOKV_MISSING,
   }, async () => {
     await using place = await Place.make(kind);
@@ -321,7 +321,7 @@ for (const kind of ["file", "denokv"] as const) {
   });
 }
 
-/** Meant by the words of the specification, one revocation at a time. */
+/** Implements the specification literally, one revocation at a time. */
 function isMeant({ tenant, kind, value, at }: Revocation, grant: Grant): boolean {
   if (grant.tenant !== tenant || !["token", "key"].includes(grant.kind)) return false;
   const isOld = (grant.issuedAt ?? -Infinity) <= at;
@@ -358,10 +358,10 @@ function apiKey(rest: Partial<Grant>): Grant {
 
 type OnRevoked = (matches: (grant: Grant) => boolean) => void;
 
-/** Isolates on a journal in memory that tells everyone at once, unless it is held. */
+/** Isolates on a journal in memory that delivers immediately, unless it is held. */
 class World {
   readonly clock = new FakeClock({ start: START });
-  /** What the first isolate was told. */
+  /** What the first isolate received. */
   readonly told: ((grant: Grant) => boolean)[] = [];
   /** By their key's versionstamp. */
   readonly rows = new Map<
@@ -374,7 +374,7 @@ class World {
   isHeld = false;
   #count = 0;
 
-  /** One more isolate, which is told first what stands. */
+  /** Adds an isolate, which receives the existing entries first. */
   join(onRevoked: OnRevoked = () => {}): Revocations {
     const revocations = new Revocations({
       write: (entry, expiresAt, replaces) => this.#write(entry, expiresAt, replaces),
@@ -390,7 +390,7 @@ class World {
     return revocations;
   }
 
-  /** Tells what was held back. */
+  /** Delivers what was held back. */
   release(): void {
     this.isHeld = false;
     for (const tell of this.#held.splice(0)) tell();
@@ -413,9 +413,9 @@ class World {
   }
 }
 
-/** A store on which isolates are opened, each with a handle of its own. */
+/** A store with isolates, each with its own handle. */
 class Place implements AsyncDisposable {
-  /** Told what any of the isolates is told. */
+  /** Receives what any of the isolates receives. */
   onRevoked: OnRevoked = () => {};
   readonly #target: string;
   readonly #resources: AsyncDisposableStack;
@@ -478,7 +478,7 @@ class Place implements AsyncDisposable {
   }
 }
 
-/** Never heard: what it should have rung for is found by the poll alone. */
+/** Never rings elsewhere: only the poll finds entries. */
 const SILENT: Doorbell = {
   prepare() {},
   committed() {},

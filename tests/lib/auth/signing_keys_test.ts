@@ -24,7 +24,7 @@ const [OLD, NEW, OTHER] = await Promise.all([
 const RSA = await makeSigner("RS256", "rsa");
 const SECRET = await makeSigner("HS256", "secret");
 
-Deno.test("keys of all four algorithms are found by kid, with or without an alg of their own", async () => {
+Deno.test("finds keys of all four algorithms by kid, with or without alg", async () => {
   for (const algorithm of ALGORITHMS) {
     const { jwk, kid } = await makeSigner(algorithm);
     const { alg: _, ...without } = jwk;
@@ -40,7 +40,7 @@ Deno.test("keys of all four algorithms are found by kid, with or without an alg 
   }
 });
 
-Deno.test("a key is for its own algorithm only, and a token without kid for the only such key", async () => {
+Deno.test("a key works with its algorithm only, and a token without kid uses the only such key", async () => {
   await using set = await Opened.inline(OLD.jwk, OTHER.jwk, NEW.jwk);
   await refuses(
     set.keys.find("HS256", "old"),
@@ -53,7 +53,7 @@ Deno.test("a key is for its own algorithm only, and a token without kid for the 
   assert.equal((await set.keys.find("ES256", undefined)).kid, "new");
 });
 
-Deno.test("a public key without kid has its thumbprint for one (RFC 8037, appendix A.3)", async () => {
+Deno.test("a public key without kid gets its thumbprint as kid (RFC 8037, appendix A.3)", async () => {
   await using set = await Opened.inline({
     kty: "OKP",
     crv: "Ed25519",
@@ -63,7 +63,7 @@ Deno.test("a public key without kid has its thumbprint for one (RFC 8037, append
   assert.equal(kid, "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k");
 });
 
-Deno.test("of a private key only the public part is taken, and the operator is warned", async () => {
+Deno.test("uses only the public part of a private key and warns the operator", async () => {
   for (const algorithm of ["RS256", "ES256", "EdDSA"] as const) {
     const { privateJwk, kid } = await makeSigner(algorithm);
     await using set = await Opened.inline({ ...privateJwk, key_ops: ["sign"] });
@@ -74,7 +74,7 @@ Deno.test("of a private key only the public part is taken, and the operator is w
   }
 });
 
-Deno.test("a secret stays in: it can't be exported, nor seen by inspection", async () => {
+Deno.test("a secret can be neither exported nor inspected", async () => {
   await using set = await Opened.inline(SECRET.jwk);
   const { key } = await set.keys.find("HS256", "secret");
   assert.equal(key.extractable, false);
@@ -112,20 +112,23 @@ const BAD_KEYS: Readonly<Record<string, readonly [unknown, RegExp]>> = {
   "none": [{ ...RSA.jwk, alg: "none" }, /"alg" is "none"/],
   "a key for encryption": [{ ...RSA.jwk, use: "enc" }, /"use" is "enc"/],
   "a key for other operations": [{ ...RSA.jwk, key_ops: ["wrapKey"] }, /"key_ops"/],
-  "a key that is cut off": [{ ...NEW.jwk, x: NEW.jwk.x?.slice(1) }, /"x"/],
-  "an RSA key of other characters": [{ ...RSA.jwk, n: "secret!" }, /not a valid key for RS256/],
-  "a secret of other characters": [{ ...SECRET.jwk, k: "secret!" }, /not a valid key for HS256/],
+  "a truncated key": [{ ...NEW.jwk, x: NEW.jwk.x?.slice(1) }, /"x"/],
+  "an RSA key with invalid characters": [{ ...RSA.jwk, n: "secret!" }, /not a valid key for RS256/],
+  "a secret with invalid characters": [
+    { ...SECRET.jwk, k: "secret!" },
+    /not a valid key for HS256/,
+  ],
   "an unknown kty": [{ kty: "secret", kid: "k" }, /must be oct, RSA, EC or OKP/],
-  "a kid that is no string": [{ ...RSA.jwk, kid: 1 }, /"kid"/],
-  "a kid without end": [{ ...RSA.jwk, kid: "k".repeat(257) }, /"kid"/],
-  "a kid that is empty": [{ ...RSA.jwk, kid: "" }, /"kid"/],
-  "a tenant that is no name": [{ ...RSA.jwk, weir_tenant: "a/b" }, /"weir_tenant"/],
+  "a kid that is not a string": [{ ...RSA.jwk, kid: 1 }, /"kid"/],
+  "a very long kid": [{ ...RSA.jwk, kid: "k".repeat(257) }, /"kid"/],
+  "an empty kid": [{ ...RSA.jwk, kid: "" }, /"kid"/],
+  "an invalid tenant": [{ ...RSA.jwk, weir_tenant: "a/b" }, /"weir_tenant"/],
   "no object": ["secret", /must be oct/],
   "null": [null, /must be oct/],
 };
 
 for (const [name, [jwk, fault]] of Object.entries(BAD_KEYS)) {
-  Deno.test(`text with ${name} stops the start, and at a URL it is passed over`, async () => {
+  Deno.test(`${name} in the setting prevents the start, and at a URL is skipped`, async () => {
     const text = JSON.stringify({ keys: [OLD.jwk, jwk] });
     await assert.rejects(SigningKeys.open({ kind: "inline", text }), (cause: Error) => {
       assert.match(cause.message, fault);
@@ -142,7 +145,7 @@ for (const [name, [jwk, fault]] of Object.entries(BAD_KEYS)) {
   });
 }
 
-Deno.test("a second key with the same kid is refused, and at a URL passed over", async () => {
+Deno.test("a second key with the same kid prevents the start, and at a URL is skipped", async () => {
   const text = JSON.stringify({ keys: [OLD.jwk, { ...NEW.jwk, kid: "old" }] });
   await assert.rejects(
     SigningKeys.open({ kind: "inline", text }),
@@ -157,16 +160,16 @@ const BAD_SETS: Readonly<Record<string, readonly [string, RegExp]>> = {
   "no JSON": [`{"keys": secret`, /not JSON/],
   "no set": [`{"kty":"oct","k":"secret"}`, /not {"keys": \[…\]} with 1–100 keys/],
   "an empty set": [`{"keys":[]}`, /with 1–100 keys/],
-  "keys that are no list": [`{"keys":{"secret":1}}`, /with 1–100 keys/],
+  "keys that are not a list": [`{"keys":{"secret":1}}`, /with 1–100 keys/],
   "too many keys": [
     JSON.stringify({ keys: Array.from({ length: MAX_SIGNING_KEYS + 1 }, () => OLD.jwk) }),
     /with 1–100 keys/,
   ],
-  "only keys of others": [`{"keys":[{"kty":"AKP"}]}`, /can(?:not)? be used/],
+  "only unknown keys": [`{"keys":[{"kty":"AKP"}]}`, /can(?:not)? be used/],
 };
 
 for (const [name, [text, fault]] of Object.entries(BAD_SETS)) {
-  Deno.test(`${name}: text and a file stop the start, a URL and a later file leave the keys`, async () => {
+  Deno.test(`${name} in the setting or a file prevents the start, at a URL or later keeps the keys`, async () => {
     const refused = (cause: Error) => {
       assert.match(cause.message, fault);
       assert.doesNotMatch(cause.message, /secret/);
@@ -192,7 +195,7 @@ for (const [name, [text, fault]] of Object.entries(BAD_SETS)) {
   });
 }
 
-Deno.test("as many keys as are allowed are taken", async () => {
+Deno.test("accepts the maximum number of keys", async () => {
   const keys = Array.from({ length: MAX_SIGNING_KEYS }, (_, i) => ({ ...OLD.jwk, kid: `k${i}` }));
   await using set = await Opened.inline(...keys);
   assert.equal(
@@ -201,7 +204,7 @@ Deno.test("as many keys as are allowed are taken", async () => {
   );
 });
 
-Deno.test("a file that isn't there, is a folder or has no end stops the start", async () => {
+Deno.test("a missing file, a folder and an endless file prevent the start", async () => {
   const folder = await Deno.makeTempDir();
   for (const path of [`${folder}/secret`, folder, "/dev/zero"]) {
     await assert.rejects(SigningKeys.open({ kind: "file", path }), (cause: Error) => {
@@ -213,7 +216,7 @@ Deno.test("a file that isn't there, is a folder or has no end stops the start", 
   await Deno.remove(folder);
 });
 
-Deno.test("open() takes any text, or refuses it with a sentence", async () => {
+Deno.test("open() accepts any text or rejects it with a sentence", async () => {
   const member = fc.constantFrom("kty", "crv", "k", "n", "e", "x", "y", "kid", "alg", "use", "d");
   const jwk = fc.tuple(
     fc.constantFrom<object>({}, OLD.jwk, NEW.jwk, RSA.jwk, SECRET.jwk),
@@ -239,7 +242,7 @@ Deno.test("open() takes any text, or refuses it with a sentence", async () => {
   );
 });
 
-Deno.test("a key is known by what it is, not by its kid alone", async () => {
+Deno.test("knows() compares the key, not only its kid", async () => {
   await using set = await Opened.inline(OLD.jwk, { ...NEW.jwk, kid: "same" });
   const { kid, fingerprint } = await set.keys.find("EdDSA", "old");
   assert.equal(set.keys.knows(kid, fingerprint), true);
@@ -253,7 +256,7 @@ Deno.test("a key is known by what it is, not by its kid alone", async () => {
   assert.doesNotMatch(fingerprint, new RegExp(OLD.jwk.x ?? ""));
 });
 
-Deno.test("a key that another isolate knows already is looked for, once in an interval", async () => {
+Deno.test("findOut() reads the source for an unknown key, once per interval", async () => {
   await using server = new JwksServer(jwksOf(OLD));
   await using set = await Opened.url(server);
   await set.keys.refresh(); // the first answer
@@ -270,7 +273,7 @@ Deno.test("a key that another isolate knows already is looked for, once in an in
 });
 
 for (const kind of ["file", "url"] as const) {
-  Deno.test(`a key rotates without a stop: both are good, then the old one is gone (${kind})`, async () => {
+  Deno.test(`rotates a key without downtime: both are valid, then only the new one (${kind})`, async () => {
     await using changing = await Changing.start(kind, jwksOf(OLD));
     const { keys, removed } = changing.set;
     const old = await keys.find("EdDSA", "old");
@@ -287,7 +290,7 @@ for (const kind of ["file", "url"] as const) {
     assert.deepEqual(changing.set.warnings, []);
   });
 
-  Deno.test(`another key under a known kid, or another tenant, has replaced it (${kind})`, async () => {
+  Deno.test(`a key with a known kid but another tenant or material replaces it (${kind})`, async () => {
     await using changing = await Changing.start(kind, jwksOf(OLD, NEW));
     const { keys, removed } = changing.set;
     const old = await keys.find("EdDSA", "old");
@@ -302,7 +305,7 @@ for (const kind of ["file", "url"] as const) {
   });
 }
 
-Deno.test("an unknown kid makes a file be read at once, and no sooner than its interval", async () => {
+Deno.test("an unknown kid reads a file again, but not before its interval", async () => {
   await using file = await KeyFile.write(jwksOf(OLD));
   await using set = await Opened.source(file.source);
   await file.replace(jwksOf(NEW));
@@ -312,7 +315,7 @@ Deno.test("an unknown kid makes a file be read at once, and no sooner than its i
   assert.equal((await set.keys.find("ES256", "new")).kid, "new");
 });
 
-Deno.test("a file that goes away leaves the keys, and is read when it is back", async () => {
+Deno.test("a file that disappears keeps the keys and is read when it is back", async () => {
   await using file = await KeyFile.write(jwksOf(OLD));
   await using set = await Opened.source(file.source);
   await Deno.remove(file.path);
@@ -324,7 +327,7 @@ Deno.test("a file that goes away leaves the keys, and is read when it is back", 
   assert.deepEqual(set.removed, [["old"]]);
 });
 
-Deno.test("a URL is asked again after its interval, by use alone and in the background", async () => {
+Deno.test("use fetches a URL again after its interval, in the background", async () => {
   await using server = new JwksServer(jwksOf(OLD));
   await using set = await Opened.url(server);
   await set.keys.find("EdDSA", "old");
@@ -334,21 +337,21 @@ Deno.test("a URL is asked again after its interval, by use alone and in the back
   assert.equal(server.requests, 1);
   set.clock.now += 1;
   assert.equal((await set.keys.find("EdDSA", "old")).kid, "old", "not waited for");
-  await until("the keys are new", () => set.removed.length > 0);
+  await until("the keys are replaced", () => set.removed.length > 0);
   assert.equal(server.requests, 2);
 });
 
-Deno.test("a URL is asked again without use: what its key has verified must end", async () => {
+Deno.test("a URL is fetched again without use, because removed keys end streams", async () => {
   await using server = new JwksServer(jwksOf(OLD));
   await using set = await Opened.url(server);
   await set.keys.find("EdDSA", "old");
   server.text = jwksOf(NEW);
   set.clock.now += URL_INTERVAL_MS;
-  await until("the timer has looked", () => set.removed.length > 0);
+  await until("the timer has fetched the keys", () => set.removed.length > 0);
   assert.deepEqual(set.removed, [["old"]]);
 });
 
-Deno.test("unknown kids ask the URL once in an interval, however many there are", async () => {
+Deno.test("any number of unknown kids fetch the URL once per interval", async () => {
   await using server = new JwksServer(jwksOf(OLD));
   await using set = await Opened.url(server);
   await set.keys.find("EdDSA", "old");
@@ -372,7 +375,7 @@ Deno.test("unknown kids ask the URL once in an interval, however many there are"
   assert.equal((await set.keys.find("ES256", "new")).kid, "new", "waited for");
 });
 
-Deno.test("a URL that is down doesn't stop the start: tokens are refused until it is up", async () => {
+Deno.test("a URL that is down does not prevent the start, but tokens are refused until it is up", async () => {
   const port = freePort();
   await using set = await Opened.source({ kind: "url", url: `http://127.0.0.1:${port}/secret` });
   await refuses(set.keys.find("EdDSA", "old"), "keys_unavailable", /Try again/);
@@ -387,7 +390,7 @@ Deno.test("a URL that is down doesn't stop the start: tokens are refused until i
   assert.equal(server.requests, 1);
 });
 
-Deno.test("a URL that goes down leaves the keys", async () => {
+Deno.test("a URL that goes down keeps the keys", async () => {
   await using set = await (async () => {
     await using server = new JwksServer(jwksOf(OLD));
     const set = await Opened.url(server);
@@ -401,7 +404,7 @@ Deno.test("a URL that goes down leaves the keys", async () => {
   assert.deepEqual(set.removed, []);
 });
 
-Deno.test("a URL that never answers is given up, and asked once by all who wait", async () => {
+Deno.test("a URL that never answers times out, and all waiting calls share one request", async () => {
   using silent = new SilentServer();
   await using set = await Opened.source({ kind: "url", url: silent.url }, { timeoutMs: 50 });
   const finds = Array.from(
@@ -409,12 +412,12 @@ Deno.test("a URL that never answers is given up, and asked once by all who wait"
     () => refuses(set.keys.find("EdDSA", "old"), "keys_unavailable", /Try again/),
   );
   await Promise.all(finds);
-  await until("it was asked", () => silent.connections > 0);
+  await until("it was requested", () => silent.connections > 0);
   assert.equal(silent.connections, 1);
   assert.match(set.warnings.join(), /it took more than 50 ms to answer/);
 });
 
-Deno.test("a URL that stops half-way is given up", async () => {
+Deno.test("a URL that stops halfway times out", async () => {
   await using server = new JwksServer("");
   server.answer = () =>
     new Response(
@@ -425,15 +428,15 @@ Deno.test("a URL that stops half-way is given up", async () => {
   assert.match(set.warnings.join(), /it took more than 50 ms to answer/);
 });
 
-Deno.test("closing gives up a URL that never answers, without a warning", async () => {
+Deno.test("close() aborts a request without a warning", async () => {
   using silent = new SilentServer();
   const set = await Opened.source({ kind: "url", url: silent.url });
-  await until("it is asked", () => silent.connections === 1);
+  await until("it was requested", () => silent.connections === 1);
   await set[Symbol.asyncDispose]();
   assert.deepEqual(set.warnings, []);
 });
 
-Deno.test("a body that is too long or has no end is cut off", async () => {
+Deno.test("a body that is too long or endless is cut off", async () => {
   const cancelled = Promise.withResolvers<void>();
   const endless = () =>
     new Response(
@@ -451,7 +454,7 @@ Deno.test("a body that is too long or has no end is cut off", async () => {
   await cancelled.promise;
   server.answer = () => new Response(padded);
   await set.pass(RETRY_INTERVAL_MS);
-  // 256 KiB and more, in a few hundred bytes.
+  // More than 256 KiB, compressed to a few hundred bytes.
   const zipped = await new Response(
     new Blob([padded]).stream().pipeThrough(new CompressionStream("gzip")),
   ).bytes();
@@ -465,7 +468,7 @@ Deno.test("a body that is too long or has no end is cut off", async () => {
   assert.equal(server.requests, 4);
 });
 
-Deno.test("a redirect is not followed, and another status is no set", async () => {
+Deno.test("does not follow a redirect and rejects other statuses", async () => {
   await using target = new JwksServer(jwksOf(NEW));
   await using server = new JwksServer("");
   server.answer = () => new Response(null, { status: 302, headers: { Location: target.url } });
@@ -494,7 +497,7 @@ async function refuses(
   });
 }
 
-/** A set with a clock that stands, and what it has said. */
+/** A set with a stopped clock, and what it reported. */
 class Opened implements AsyncDisposable {
   readonly warnings: string[] = [];
   readonly removed: (readonly string[])[] = [];
@@ -522,7 +525,7 @@ class Opened implements AsyncDisposable {
     return Opened.source(keySourceOf(server.url), options);
   }
 
-  /** Lets time pass, and what is due then be done. */
+  /** Advances the clock and waits for what is due. */
   async pass(milliseconds: number): Promise<void> {
     this.clock.now += milliseconds;
     await this.keys.refresh();
@@ -533,7 +536,7 @@ class Opened implements AsyncDisposable {
   }
 }
 
-/** A set and its file or URL, which changes. */
+/** A set whose file or URL can change. */
 class Changing implements AsyncDisposable {
   private constructor(
     readonly set: Opened,
@@ -573,7 +576,7 @@ class KeyFile implements AsyncDisposable {
     return { kind: "file", path: this.path };
   }
 
-  /** As deployments do it: another file takes the place of the old one. */
+  /** Replaces the file by another one, as deployments do. */
   async replace(text: string): Promise<void> {
     await Deno.writeTextFile(`${this.path}.new`, text);
     await Deno.rename(`${this.path}.new`, this.path);
@@ -584,7 +587,7 @@ class KeyFile implements AsyncDisposable {
   }
 }
 
-/** Serves a JWK set on this machine, and counts how often it is asked. */
+/** Serves a JWK set on this machine and counts the requests. */
 class JwksServer implements AsyncDisposable {
   requests = 0;
   answer: () => Response = () => new Response(this.text);
@@ -609,7 +612,7 @@ class JwksServer implements AsyncDisposable {
   }
 }
 
-/** Takes connections, and never says anything. */
+/** Accepts connections and never answers. */
 class SilentServer implements Disposable {
   connections = 0;
   readonly #listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });

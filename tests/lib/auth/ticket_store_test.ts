@@ -33,7 +33,7 @@ for (const { name, ignore, open } of STORES) {
       await body(store.kv, new FakeClock());
     });
 
-  test("a ticket is good for what it was made for, once", async (kv, clock) => {
+  test("a ticket returns its grant and origin once", async (kv, clock) => {
     const reused: Tenant[] = [];
     const store = new TicketStore(kv, { now: clock.now, onReused: (by) => reused.push(by) });
     const { ticket, expiresAt } = await store.issue(GRANT, ORIGIN);
@@ -46,13 +46,13 @@ for (const { name, ignore, open } of STORES) {
     assert.deepEqual(reused, [A, A]);
   });
 
-  test("a ticket without an origin has none", async (kv, clock) => {
+  test("a ticket without an origin returns none", async (kv, clock) => {
     const store = new TicketStore(kv, { now: clock.now });
     const { ticket } = await store.issue(GRANT, undefined);
     assert.equal((await store.redeem(ticket)).origin, undefined);
   });
 
-  test("a ticket ends after 30 s, used or not, and with its grant", async (kv, clock) => {
+  test("a ticket expires after 30 s, used or not, and with its grant", async (kv, clock) => {
     const reused: Tenant[] = [];
     const store = new TicketStore(kv, { now: clock.now, onReused: (by) => reused.push(by) });
     const brief = await store.issue({ ...GRANT, expiresAt: clock.now() + 500 }, ORIGIN);
@@ -73,7 +73,7 @@ for (const { name, ignore, open } of STORES) {
     assert.deepEqual(reused, []);
   });
 
-  test("nothing that is stored holds a ticket, nor a used one's grant", async (kv, clock) => {
+  test("the store contains no ticket, and no grant of a used one", async (kv, clock) => {
     const store = new TicketStore(kv, { now: clock.now });
     const { ticket } = await store.issue(GRANT, ORIGIN);
     assert.ok(!(await textOf(kv)).includes(ticket.slice(3)));
@@ -83,7 +83,7 @@ for (const { name, ignore, open } of STORES) {
     assert.ok(!text.includes(ticket.slice(3)) && !text.includes("ann"));
   });
 
-  test("an unknown ticket is refused in the same words as a used one", async (kv, clock) => {
+  test("refuses an unknown ticket and a used one with the same message", async (kv, clock) => {
     const store = new TicketStore(kv, {
       now: clock.now,
       onReused: () => assert.fail("nobody's ticket was used again"),
@@ -97,32 +97,38 @@ for (const { name, ignore, open } of STORES) {
 
 for (const kind of ["file", "denokv"] as const) {
   const ignore = kind === "denokv" && DENOKV_MISSING;
-  Deno.test(`of 50 who redeem a ticket at once one has it (${kind})`, { ignore }, async () => {
-    await using resources = new AsyncDisposableStack();
-    const target = await place(kind, resources);
-    const stores: Store[] = [];
-    for (let i = 0; i < 3; i++) {
-      stores.push(resources.adopt(await openStore(target), (store) => store.close()));
-    }
-    let reused = 0;
-    const tickets = stores.map(({ kv }) => new TicketStore(kv, { onReused: () => void reused++ }));
-    const issuer = tickets[0] ?? assert.fail();
-    for (let round = 1; round <= 5; round++) {
-      const { ticket } = await issuer.issue(GRANT, ORIGIN);
-      const outcomes = await Promise.allSettled(
-        upTo(50).map((i) => (tickets[i % 3] ?? issuer).redeem(ticket)),
-      );
-      const won = outcomes.filter((outcome) => outcome.status === "fulfilled");
-      assert.deepEqual(won.map(({ value }) => value), [{ grant: GRANT, origin: ORIGIN }]);
-      for (const outcome of outcomes) {
-        if (outcome.status === "rejected") refusal("ticket_invalid", INVALID)(outcome.reason);
+  Deno.test(
+    `of 50 concurrent redemptions of a ticket one succeeds (${kind})`,
+    { ignore },
+    async () => {
+      await using resources = new AsyncDisposableStack();
+      const target = await place(kind, resources);
+      const stores: Store[] = [];
+      for (let i = 0; i < 3; i++) {
+        stores.push(resources.adopt(await openStore(target), (store) => store.close()));
       }
-      assert.equal(reused, 49 * round);
-    }
-  });
+      let reused = 0;
+      const tickets = stores.map(({ kv }) =>
+        new TicketStore(kv, { onReused: () => void reused++ })
+      );
+      const issuer = tickets[0] ?? assert.fail();
+      for (let round = 1; round <= 5; round++) {
+        const { ticket } = await issuer.issue(GRANT, ORIGIN);
+        const outcomes = await Promise.allSettled(
+          upTo(50).map((i) => (tickets[i % 3] ?? issuer).redeem(ticket)),
+        );
+        const won = outcomes.filter((outcome) => outcome.status === "fulfilled");
+        assert.deepEqual(won.map(({ value }) => value), [{ grant: GRANT, origin: ORIGIN }]);
+        for (const outcome of outcomes) {
+          if (outcome.status === "rejected") refusal("ticket_invalid", INVALID)(outcome.reason);
+        }
+        assert.equal(reused, 49 * round);
+      }
+    },
+  );
 }
 
-Deno.test("what has not the form of a ticket is refused before the store is asked", async () => {
+Deno.test("refuses a malformed ticket without reading the store", async () => {
   const store = new TicketStore(NO_STORE);
   const right = `wt_${randomBase62(32)}`;
   const wrong = ["", "wt_", right.slice(0, -1), `${right}a`, `${right}\n`, right.slice(3)];
@@ -131,7 +137,7 @@ Deno.test("what has not the form of a ticket is refused before the store is aske
   }
 });
 
-Deno.test("who redeems a ticket has it, though the store's answer was lost", async () => {
+Deno.test("redeems a ticket although the store's answer was lost", async () => {
   await using store = await openEmbedded();
   const tickets = new TicketStore(repeatingCommits(store.kv), {
     onReused: () => assert.fail("it was used once"),
@@ -140,7 +146,7 @@ Deno.test("who redeems a ticket has it, though the store's answer was lost", asy
   assert.deepEqual(await tickets.redeem(ticket), { grant: GRANT, origin: ORIGIN });
 });
 
-Deno.test("a store that is closed or away is said to be unavailable", async () => {
+Deno.test("reports a closed or failing store as unavailable", async () => {
   const kv = await Deno.openKv(":memory:");
   const store = new TicketStore(kv);
   const { ticket } = await store.issue(GRANT, ORIGIN);
@@ -164,7 +170,7 @@ async function textOf(kv: Deno.Kv): Promise<string> {
   return JSON.stringify(rows.map(({ key, value }) => [key, value]));
 }
 
-/** Sends each commit twice and answers as to the second, as a client whose connection broke. */
+/** Sends each commit twice and returns the second result, as a client that repeats a commit does. */
 function repeatingCommits(kv: Deno.Kv): Deno.Kv {
   return new Proxy(kv, {
     get(target, name) {

@@ -13,12 +13,12 @@ import {
 import { Problem, type ProblemCode } from "../../../lib/shared/problem.ts";
 import { jwksOf, makeSigner, type Signer } from "../../support/tokens.ts";
 
-/** A time between two seconds, so that rounding shows. */
+/** A time between two seconds, to make rounding visible. */
 const NOW = 1_800_000_000_400;
 const SECOND = 1_000;
 const SKEW = 30 * SECOND;
 const MAX_LIFETIME = 3_600 * SECOND;
-/** The second that `NOW` is in. */
+/** The second of `NOW`. */
 const NOW_SECONDS = Math.floor(NOW / SECOND);
 
 const [HS256, RS256, ES256, EDDSA, STRANGER] = await Promise.all([
@@ -35,7 +35,7 @@ const sign = (claims: Readonly<Record<string, unknown>> = {}, signer: Signer = E
   signer.sign(claims, { now: NOW });
 
 for (const algorithm of ALGORITHMS) {
-  Deno.test(`${algorithm}: a token is verified, and says what it may do`, async () => {
+  Deno.test(`${algorithm}: verifies a token and returns its grant`, async () => {
     const signer = SIGNERS[algorithm];
     const token = await sign({
       sub: "ann",
@@ -63,7 +63,7 @@ for (const algorithm of ALGORITHMS) {
     });
   });
 
-  Deno.test(`${algorithm}: another signature, key or text is refused`, async () => {
+  Deno.test(`${algorithm}: rejects another signature, key or text`, async () => {
     const signer = SIGNERS[algorithm];
     const [header, payload, signature] = partsOf(await sign({}, signer));
     const stranger = await sign({}, await makeSigner(algorithm, signer.kid));
@@ -74,7 +74,7 @@ for (const algorithm of ALGORITHMS) {
     await refuses(`${header}.${payload}.AAAA`, "token_invalid", /its signature is wrong/);
   });
 
-  Deno.test(`${algorithm}: a signature has one text only`, async () => {
+  Deno.test(`${algorithm}: accepts only one text of a signature`, async () => {
     const token = await sign({}, SIGNERS[algorithm]);
     const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     for (const last of alphabet) {
@@ -88,7 +88,7 @@ for (const algorithm of ALGORITHMS) {
     }
   });
 
-  Deno.test(`${algorithm}: a mutated token is never accepted`, async () => {
+  Deno.test(`${algorithm}: never accepts a mutated token`, async () => {
     const token = await sign({ weir: { publish: ["a"] } }, SIGNERS[algorithm]);
     const mutation = fc.tuple(
       fc.nat(token.length - 1),
@@ -104,7 +104,7 @@ for (const algorithm of ALGORITHMS) {
   });
 }
 
-Deno.test("a token without a kid is verified by the only key of its algorithm", async () => {
+Deno.test("verifies a token without kid with the only key of its algorithm", async () => {
   const token = await EDDSA.sign({}, { now: NOW, header: { kid: undefined } });
   assert.equal((await verify(token)).keyId, "ed");
   await using two = await Keys.of(EDDSA, STRANGER);
@@ -113,7 +113,7 @@ Deno.test("a token without a kid is verified by the only key of its algorithm", 
   await refuses(token, "token_invalid", /no "kid", and no key is for EdDSA/, none.options);
 });
 
-Deno.test("a token by a key that isn't there, or under another's kid, is refused", async () => {
+Deno.test("rejects a token of an unknown key, or under another key's kid", async () => {
   await refuses(await sign({}, STRANGER), "token_invalid", /no key has the "kid" "stranger"/);
   const asOther = (kid: unknown) => STRANGER.sign({}, { now: NOW, header: { kid } });
   await refuses(await asOther("ed"), "token_invalid", /its signature is wrong/);
@@ -123,7 +123,7 @@ Deno.test("a token by a key that isn't there, or under another's kid, is refused
   await refuses(await asOther("\u0000\n".repeat(100)), "token_invalid", /"\\u0000\\n[^\n]*…"\.$/);
 });
 
-Deno.test("none and other algorithms than those of the list are refused", async () => {
+Deno.test('rejects "none" and algorithms that are not in the list', async () => {
   const [, payload, signature] = partsOf(await sign());
   const algs = ["none", "NONE", "None", "nOnE", "HS512", "PS256", "ES384", "RS1", "", "Ed25519"];
   for (const alg of algs) {
@@ -140,7 +140,7 @@ Deno.test("none and other algorithms than those of the list are refused", async 
   }
 });
 
-Deno.test("a public key is never taken for a secret", async () => {
+Deno.test("never uses a public key as a secret", async () => {
   const pem = await exportSPKI(await publicKey(RS256));
   const texts = [pem, pem.trim(), JSON.stringify(RS256.jwk), RS256.jwk.n ?? assert.fail()];
   const claims = JSON.stringify({ iat: NOW_SECONDS, exp: NOW_SECONDS + 60, weir: {} });
@@ -156,7 +156,7 @@ Deno.test("a public key is never taken for a secret", async () => {
   }
 });
 
-Deno.test("what a header names of keys elsewhere or in itself is not looked at", async () => {
+Deno.test("ignores keys that a header contains or refers to", async () => {
   let requests = 0;
   await using server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen() {} }, () => {
     requests++;
@@ -183,7 +183,7 @@ Deno.test("what a header names of keys elsewhere or in itself is not looked at",
   assert.equal(requests, 0);
 });
 
-Deno.test("critical extensions are refused, also in a token that is well signed", async () => {
+Deno.test("rejects critical extensions, even in a validly signed token", async () => {
   for (const header of [{ crit: ["x"], x: 1 }, { crit: ["b64"], b64: true }]) {
     const token = await EDDSA.sign({}, { now: NOW, header });
     await refuses(token, "token_invalid", /its header has "crit"/);
@@ -195,7 +195,7 @@ Deno.test("critical extensions are refused, also in a token that is well signed"
   }
 });
 
-Deno.test("what is no JWT is refused", async () => {
+Deno.test("rejects texts that are not JWTs", async () => {
   const token = await sign();
   const [header, payload, signature] = partsOf(token);
   const texts = [
@@ -221,7 +221,7 @@ Deno.test("what is no JWT is refused", async () => {
   }
 });
 
-Deno.test("a token of the greatest length is verified, a longer one not looked at", async () => {
+Deno.test("verifies a token of the maximum length and rejects a longer one", async () => {
   const withLength = async (length: number) => {
     const bare = (await sign({ pad: "" })).length;
     for (let i = 0; i < 4; i++) {
@@ -231,21 +231,21 @@ Deno.test("a token of the greatest length is verified, a longer one not looked a
     }
     return assert.fail("no such length");
   };
-  // Of four lengths in base64url there is one that is never met.
+  // Base64url texts cannot have one length in four.
   const longest = await withLength(MAX_TOKEN_CHARS).catch(() => withLength(MAX_TOKEN_CHARS - 1));
   assert.ok(await verify(longest));
   await refuses(await withLength(MAX_TOKEN_CHARS + 2), "token_invalid", /8194 characters/);
   await refuses("x".repeat(MAX_TOKEN_CHARS + 1), "token_invalid", /8193 characters; at most 8192/);
 });
 
-Deno.test("a payload that is no object of claims is refused", async () => {
+Deno.test("rejects a payload that is not an object of claims", async () => {
   for (const text of ["", "null", "[]", "1", `"weir"`, "{", "[{}]", "\u0000", "{}{}"]) {
     await refuses(await EDDSA.signText(text), "token_invalid", /not a readable JWT/);
   }
   await refuses(await EDDSA.signText("{}"), "token_invalid", /it has no "exp"/);
 });
 
-Deno.test("exp is needed, and the end is exact to the millisecond", async () => {
+Deno.test("requires exp, and expires exactly to the millisecond", async () => {
   const exp = NOW_SECONDS;
   const token = await sign({ iat: exp - 60, exp });
   const end = exp * SECOND + SKEW;
@@ -265,12 +265,12 @@ Deno.test("exp is needed, and the end is exact to the millisecond", async () => 
   }
 });
 
-Deno.test("a token that has expired and is wrongly signed is wrongly signed", async () => {
+Deno.test("reports the wrong signature of an expired token", async () => {
   const token = await STRANGER.sign({ exp: 1 }, { now: NOW, header: { kid: "ed" } });
   await refuses(token, "token_invalid", /its signature is wrong/);
 });
 
-Deno.test("nbf and iat may be ahead by as much as clocks may differ", async () => {
+Deno.test("nbf and iat may be in the future by the skew", async () => {
   for (const claim of ["nbf", "iat"]) {
     const at = NOW_SECONDS + 100;
     const token = await sign({ iat: undefined, exp: at + 60, [claim]: at });
@@ -286,7 +286,7 @@ Deno.test("nbf and iat may be ahead by as much as clocks may differ", async () =
   }
 });
 
-Deno.test("a token that is good for too long is refused", async () => {
+Deno.test("rejects a token that is valid for too long", async () => {
   const seconds = MAX_LIFETIME / SECOND;
   const iat = NOW_SECONDS - 10;
   assert.ok(await verify(await sign({ iat, exp: iat + seconds })));
@@ -295,7 +295,7 @@ Deno.test("a token that is good for too long is refused", async () => {
     "token_invalid",
     /too long: at most 3600 s/,
   );
-  // Without iat it counts from now, by a clock that may differ.
+  // Without iat the lifetime counts from now, with the skew.
   const longest = NOW_SECONDS + seconds + SKEW / SECOND;
   assert.ok(await verify(await sign({ iat: undefined, exp: longest })));
   const longer = await sign({ iat: undefined, exp: longest + 1 });
@@ -316,7 +316,7 @@ Deno.test("a token that is good for too long is refused", async () => {
   );
 });
 
-Deno.test("iss and aud are checked where they are configured", async () => {
+Deno.test("checks iss and aud if they are configured", async () => {
   const options = { issuer: "https://id.example", audience: "weir" };
   const good = { iss: "https://id.example", aud: "weir" };
   assert.ok(await verify(await sign(good), options));
@@ -366,19 +366,19 @@ const WRONG_CLAIMS: readonly (readonly [Readonly<Record<string, unknown>>, RegEx
 
 for (const [claims, detail] of WRONG_CLAIMS) {
   const name = JSON.stringify(claims) === "{}" ? "no weir" : JSON.stringify(claims).slice(0, 60);
-  Deno.test(`a claim that is wrong is named: ${name}`, async () => {
+  Deno.test(`names the invalid claim: ${name}`, async () => {
     await refuses(await sign(claims), "token_invalid", detail);
   });
 }
 
-Deno.test("claims that nobody asked for don't matter, and names may be of the greatest length", async () => {
+Deno.test("ignores other claims and accepts names of the maximum length", async () => {
   const token = await sign({ sub: "s".repeat(256), jti: "j".repeat(256), name: "Ann", roles: [] });
   const { subject, tokenId } = await verify(token);
   assert.equal(subject?.length, 256);
   assert.equal(tokenId?.length, 256);
 });
 
-Deno.test("without a tenant the token is of the default one, and without rights of no use", async () => {
+Deno.test("without a tenant uses the default one, and without rights allows nothing", async () => {
   const grant = await verify(await sign());
   assert.equal(grant.tenant, "default");
   assert.equal(grant.subject, undefined);
@@ -386,7 +386,7 @@ Deno.test("without a tenant the token is of the default one, and without rights 
   assert.throws(() => authority.requireAdmin(), /forbidden/);
 });
 
-Deno.test("a key that has a tenant signs for no other, and no word is said of it", async () => {
+Deno.test("a key bound to a tenant signs for no other, and the error does not name it", async () => {
   const text = jwksOf({ jwk: { ...EDDSA.jwk, weir_tenant: "secret" } }, ES256);
   await using set = await Keys.open(text);
   const own = await verify(await sign({ weir: { tenant: "secret" } }), set.options);
@@ -401,11 +401,11 @@ Deno.test("a key that has a tenant signs for no other, and no word is said of it
     );
     assert.doesNotMatch(detail, /secret|acme/);
   }
-  // Other keys are for all tenants.
+  // Other keys may sign for all tenants.
   assert.ok(await verify(await sign({ weir: { tenant: "secret" } }, ES256), set.options));
 });
 
-Deno.test("a key that goes while its token is verified no longer counts", async () => {
+Deno.test("rejects a token whose key is removed during the verification", async () => {
   const path = await Deno.makeTempFile();
   await Deno.writeTextFile(path, jwksOf(EDDSA, ES256));
   const clock = { now: 0 };
@@ -414,7 +414,7 @@ Deno.test("a key that goes while its token is verified no longer counts", async 
   assert.ok(await verify(token, { keys }));
   await Deno.writeTextFile(path, jwksOf(ES256));
   const found = await keys.find("EdDSA", "ed");
-  // The key as it was found before it went.
+  // The key that was found before the removal.
   const late = Object.create(keys, {
     find: { value: () => Promise.resolve(found) },
     knows: { value: keys.knows.bind(keys) },
@@ -428,7 +428,7 @@ Deno.test("a key that goes while its token is verified no longer counts", async 
   await Deno.remove(path);
 });
 
-Deno.test("no sentence or error holds anything of the token but its kid and alg", async () => {
+Deno.test("messages and errors contain nothing of the token except kid and alg", async () => {
   const secret = "sEcReT";
   const tokens = [
     await STRANGER.sign({ sub: secret }, { now: NOW, header: { kid: "ed", typ: secret } }),
@@ -449,7 +449,7 @@ Deno.test("no sentence or error holds anything of the token but its kid and alg"
   }
 });
 
-Deno.test("verify() takes any text, or refuses it as a Problem", async () => {
+Deno.test("verify() accepts any text or throws a Problem", async () => {
   const part = fc.oneof(
     fc.stringMatching(/^[\w-]{0,40}$/),
     fc.jsonValue().map(encode),
@@ -475,7 +475,7 @@ Deno.test("verify() takes any text, or refuses it as a Problem", async () => {
   );
 });
 
-Deno.test("claims of any JSON, well signed, are refused as a Problem", async () => {
+Deno.test("validly signed claims of any JSON throw a Problem", async () => {
   const claim = fc.oneof(fc.jsonValue(), fc.integer(), fc.constantFrom(NOW_SECONDS, "ann"));
   const claims = fc.oneof(
     fc.json(),
@@ -501,7 +501,7 @@ Deno.test("claims of any JSON, well signed, are refused as a Problem", async () 
   );
 });
 
-Deno.test("a weir claim of any JSON gives what its schema takes, or nothing", async () => {
+Deno.test("a weir claim of any JSON gives what its schema accepts, or nothing", async () => {
   const patterns = fc.array(
     fc.oneof(fc.constantFrom("a", "a:*", "**", "$audit", "***", ""), fc.jsonValue()),
     { maxLength: 3 },
@@ -556,7 +556,7 @@ function verify(token: string, options: Partial<TokenVerifierOptions> = {}) {
   }).verify(token);
 }
 
-/** The refusal of `token`. @param code of a token's refusal, if it doesn't matter which. */
+/** Returns the refusal of `token`. @param code by default any code of a token's refusal. */
 async function refuses(
   token: string,
   code: ProblemCode | undefined,
@@ -589,7 +589,7 @@ async function publicKey({ jwk }: Signer): Promise<CryptoKey> {
   return key instanceof Uint8Array ? assert.fail("a secret") : key;
 }
 
-/** A set of keys of a test's own. */
+/** Opens a set of keys for one test. */
 class Keys implements AsyncDisposable {
   private constructor(readonly keys: SigningKeys) {}
 
