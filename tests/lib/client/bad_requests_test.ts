@@ -178,7 +178,7 @@ test("a cursor store that is full, denied or broken is told of once, and reading
   }
 });
 
-test("a kept cursor that is rubbish is told of, and reading begins at the latest", async () => {
+test("an invalid stored cursor is reported, and reading begins at the latest event", async () => {
   await using server = await LocalServer.start();
   const told: string[] = [];
   await using weir = connect(server.url, {

@@ -5,7 +5,7 @@ import { QUICK_RETRIES } from "../../support/client_platform.ts";
 import { LocalServer } from "../../support/local_server.ts";
 import { until } from "../../support/until.ts";
 
-Deno.test("close() ends the calls that are under way over HTTP", async () => {
+Deno.test("close() ends pending calls over HTTP", async () => {
   await using server = await LocalServer.start();
   await using proxy = new FaultProxy(server.port);
   const weir = connect(proxy.url, { transports: ["sse"] }, QUICK_RETRIES);

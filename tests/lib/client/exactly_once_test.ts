@@ -149,7 +149,7 @@ async function doStep(world: ClientWorld, step: Step): Promise<void> {
   }
 }
 
-Deno.test("whatever breaks, an application sees each event once and in order, and its own are stored so", async () => {
+Deno.test("events are read and stored once and in order, despite random faults", async () => {
   const start = performance.now();
   const property = fc.asyncProperty(
     fc.array(step, { minLength: 5, maxLength: 40 }),
@@ -159,7 +159,7 @@ Deno.test("whatever breaks, an application sees each event once and in order, an
   await fc.assert(property, { numRuns: RUNS });
 });
 
-Deno.test("readers of one channel that begin at different places at once all begin", async () => {
+Deno.test("readers of one channel can begin at different positions at the same time", async () => {
   await run([
     { do: "read", channel: "b", start: "latest", style: "listen" },
     { do: "read", channel: "b", start: "earliest", style: "listen" },
@@ -171,7 +171,7 @@ Deno.test("readers of one channel that begin at different places at once all beg
 });
 
 for (const transport of TRANSPORTS) {
-  Deno.test(`${transport}: the reader that a channel was read for leaves, and one that came meanwhile begins`, async () => {
+  Deno.test(`${transport}: a reader that joins while the first one leaves is served`, async () => {
     await using server = await LocalServer.start();
     await using weir = connect(server.url, { transports: [transport] });
     const channel = newChannel();

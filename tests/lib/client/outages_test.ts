@@ -7,7 +7,7 @@ import { QUICK_RETRIES } from "../../support/client_platform.ts";
 import { LocalServer } from "../../support/local_server.ts";
 import { until } from "../../support/until.ts";
 
-Deno.test("a publish that meets one answer of a captive portal goes out, and onError is told", async () => {
+Deno.test("a publish answered by a captive portal is retried and reported to onError", async () => {
   await using server = await LocalServer.start();
   await using proxy = new FaultProxy(server.port);
   const text = answerOf("200 OK", "text/html", "<h1>Welcome to this hotel</h1>");
@@ -18,7 +18,7 @@ Deno.test("a publish that meets one answer of a captive portal goes out, and onE
   assert.deepEqual(told.map(({ code }) => code), ["bad_answer"]);
 });
 
-Deno.test("a publish that waits where nobody answers is told to onError", async () => {
+Deno.test("a publish without an answer is reported to onError", async () => {
   await using proxy = new FaultProxy(0);
   proxy.on(["publish"], { act: "refuse" });
   const told: WeirError[] = [];
@@ -31,7 +31,7 @@ Deno.test("a publish that waits where nobody answers is told to onError", async 
   await assert.rejects(published, { code: "closed" });
 });
 
-Deno.test("Retry-After may be a date, which counts from the answer's own", async () => {
+Deno.test("Retry-After may be a date, relative to the answer's own date", async () => {
   await using proxy = new FaultProxy(0);
   const answer = (head: string) =>
     `HTTP/1.1 503 Busy\r\n${head}Content-Length: 0\r\nConnection: close\r\n\r\n`;
@@ -50,7 +50,7 @@ Deno.test("Retry-After may be a date, which counts from the answer's own", async
   }
 });
 
-Deno.test("a clock that is set back while the client waits does not keep it waiting", async () => {
+Deno.test("a clock that is set back during a wait does not prolong it", async () => {
   const device = new FakePlatform();
   let error = 0;
   let tries = 0;

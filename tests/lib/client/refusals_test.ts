@@ -33,7 +33,7 @@ async function onEach(
   for (const transport of TRANSPORTS) await test(transport, guarded);
 }
 
-Deno.test("a URL that is none of a server closes the client, and says so to all who ask", async () => {
+Deno.test("an invalid URL closes the client, and all calls reject with it", async () => {
   for (const url of ["ws://localhost", "localhost:8000", "", "mailto:a@b.c", "http://"]) {
     const weir = connect(url);
     assert.equal((await closedBy(weir)).code, "bad_url");
@@ -49,7 +49,7 @@ Deno.test("a URL that is none of a server closes the client, and says so to all 
   }
 });
 
-Deno.test("a forbidden channel ends alone", () =>
+Deno.test("a forbidden channel ends only its own subscription", () =>
   onEach(async (transport, { url, token }) => {
     const given = await token({ publish: ["mine/*"], subscribe: ["mine/*"] });
     await using weir = connect(url, { transports: [transport], auth: () => given }, QUICK_RETRIES);
@@ -83,7 +83,7 @@ const WRONG: readonly ((guarded: Guarded<LocalServer>) => Credential | Promise<C
 ];
 
 for (const transport of TRANSPORTS) {
-  Deno.test(`${transport}: a credential that is refused is asked for once more, then the client is closed`, async () => {
+  Deno.test(`${transport}: after a refused credential auth is called once more, then the client closes`, async () => {
     for (const auth of WRONG) {
       await using guarded = await guardedLocal(); // each counts what it has refused
       let asked = 0;
@@ -101,7 +101,7 @@ for (const transport of TRANSPORTS) {
   });
 }
 
-Deno.test("without a credential where one is needed the client is closed", () =>
+Deno.test("the client closes if the server requires a credential and there is none", () =>
   onEach(async (transport, { url }) => {
     const weir = connect(url, { transports: [transport] }, QUICK_RETRIES);
     void failureOf(weir);
@@ -109,7 +109,7 @@ Deno.test("without a credential where one is needed the client is closed", () =>
     await weir.close();
   }));
 
-Deno.test("auth that throws closes the client, unless it is its network that fails", async () => {
+Deno.test("auth that throws closes the client, except for a network error", async () => {
   await using guarded = await guardedLocal();
   const cause = new Error("signed out");
   const closed = connect(guarded.url, { auth: () => Promise.reject(cause) }, QUICK_RETRIES);
@@ -129,7 +129,7 @@ Deno.test("auth that throws closes the client, unless it is its network that fai
   assert.equal(tries, 4);
 });
 
-Deno.test("a server that refuses the host or the page is not asked again", async () => {
+Deno.test("the client closes if the server refuses its host or origin", async () => {
   await using server = await LocalServer.start();
   for (const code of ["forbidden_host", "forbidden_origin"]) {
     await using proxy = new FaultProxy(server.port);
@@ -159,7 +159,7 @@ const GARBAGE: readonly (readonly [string, string])[] = [
 ];
 
 for (const [name, text] of GARBAGE) {
-  Deno.test(`a server that answers ${name} is given time, and is told apart from a Weir`, async () => {
+  Deno.test(`a server that answers ${name} is retried as bad_answer`, async () => {
     await using server = await LocalServer.start();
     await using proxy = new FaultProxy(server.port);
     proxy.on([...READS, "other", "publish"], { act: "answer", text });
@@ -187,7 +187,7 @@ for (const [name, text] of GARBAGE) {
   });
 }
 
-Deno.test("what a socket says that is no Weir's, or leaves events out, is not given on", async () => {
+Deno.test("invalid messages of a socket, and those that skip events, are not delivered", async () => {
   const offset = (n: number) => `0mwpu38co_${String(n).padStart(16, "0")}`;
   const event = (n: number) =>
     JSON.stringify({ op: "event", channel: "a", offset: offset(n), data: n });
@@ -231,7 +231,7 @@ Deno.test("what a socket says that is no Weir's, or leaves events out, is not gi
   }
 });
 
-Deno.test("a right that goes while it is used ends that channel alone", () =>
+Deno.test("a permission revoked during use ends only the subscriptions that need it", () =>
   onEach(async (transport, { url, token }) => {
     let tokens = 0;
     const auth = () =>

@@ -148,7 +148,7 @@ for (const { name, program, test, hint } of RUNTIMES) {
   for (const transport of TRANSPORTS) {
     if (transport === "websocket" && !hasWebSocket) continue; // there is nothing to test
     Deno.test(
-      `in ${name}, over ${transport}: cuts and silences lose and repeat nothing, and it ends`,
+      `in ${name}, over ${transport}: cuts and silence cause no loss or duplicates, and the process ends`,
       { ignore },
       async () => {
         await using server = await LocalServer.start({ WEIR_HEARTBEAT: "1s" });
@@ -191,7 +191,7 @@ for (const { name, program, test, hint } of RUNTIMES) {
     );
   }
 
-  Deno.test(`in ${name}, whatever breaks, each event comes once and in order`, {
+  Deno.test(`in ${name} each event arrives once and in order, despite random faults`, {
     ignore,
   }, async () => {
     await checkRandomFaults((url, channel) =>
@@ -199,7 +199,7 @@ for (const { name, program, test, hint } of RUNTIMES) {
     );
   });
 
-  Deno.test(`in ${name} a client finds the transport that gets through`, { ignore }, async () => {
+  Deno.test(`in ${name} the client finds a transport that works`, { ignore }, async () => {
     await using server = await LocalServer.start({ WEIR_HEARTBEAT: "1s" });
     await using proxy = new FaultProxy(server.port);
     proxy.on(["websocket"], { act: "refuse" });
@@ -214,7 +214,7 @@ for (const { name, program, test, hint } of RUNTIMES) {
   });
 
   Deno.test(
-    `in ${name} a server that isn't there is no unhandled rejection, and closing ends the process`,
+    `in ${name} a missing server causes no unhandled rejection, and closing ends the process`,
     { ignore },
     async () => {
       await using proxy = new FaultProxy(0);

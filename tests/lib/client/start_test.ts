@@ -8,7 +8,7 @@ import { newChannel } from "../../support/publishing.ts";
 import { until } from "../../support/until.ts";
 
 for (const transport of ["websocket", "sse"] as const) {
-  Deno.test(`${transport}: the start is told after a reconnect, when ephemeral events come again`, async () => {
+  Deno.test(`${transport}: onStart is called after a reconnect, once ephemeral events arrive again`, async () => {
     await using server = await LocalServer.start();
     await using proxy = new FaultProxy(server.port);
     await using weir = connect(proxy.url, { transports: [transport] }, QUICK_RETRIES);
@@ -30,7 +30,7 @@ for (const transport of ["websocket", "sse"] as const) {
   });
 }
 
-Deno.test("another transport that takes over is no start", async () => {
+Deno.test("onStart is not called when another transport takes over", async () => {
   await using server = await LocalServer.start();
   await using proxy = new FaultProxy(server.port);
   proxy.on(["websocket"], { act: "refuse" });

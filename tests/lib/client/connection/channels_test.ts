@@ -28,7 +28,7 @@ interface Reading {
   version: number;
 }
 
-Deno.test("however transports overlap and readers come and go, each is told each event once and in order", () => {
+Deno.test("each reader receives each event once and in order, however transports overlap", () => {
   fc.assert(
     fc.property(fc.array(step, { maxLength: 60, size: "max" }), (steps) => {
       const channels = new Channels(() => {});
@@ -106,7 +106,7 @@ function change(reader: Seen | undefined, what: string): void {
   }
 }
 
-Deno.test("a hole that nobody explains is no answer", () => {
+Deno.test("missing events without a gap are a bad answer", () => {
   const channels = new Channels(() => {});
   join(channels, 3);
   channels.started("a", offsetOf(3), offsetOf(3));
@@ -119,7 +119,7 @@ Deno.test("a hole that nobody explains is no answer", () => {
   assert.throws(() => channels.gap({ channel: "a", firstAvailable: "7" }), missing);
 });
 
-Deno.test("a gap is told to those that stand before it, each with what it lost", () => {
+Deno.test("readers before a gap receive it, each with the number of events it lost", () => {
   const channels = new Channels(() => {});
   const gaps: unknown[][] = [];
   for (const at of [2, 5, 9]) {
@@ -146,7 +146,7 @@ Deno.test("a gap is told to those that stand before it, each with what it lost",
   ]);
 });
 
-Deno.test("what comes of a frame whose last reader has paused is nothing that a later one could join", () => {
+Deno.test("a reader does not join a channel whose last reader paused during a frame", () => {
   let changes = 0;
   const channels = new Channels(() => changes++);
   const slow = join(channels, 1);
@@ -161,7 +161,7 @@ Deno.test("what comes of a frame whose last reader has paused is nothing that a 
   assert.deepEqual([slow.told, later.told], [[], [offsetOf(4)]]);
 });
 
-Deno.test("what was read only for who has left is not read on: it begins anew where the others are", () => {
+Deno.test("when a reader leaves, reading begins again where the others are", () => {
   const channels = new Channels(() => {});
   const live = join(channels, 100);
   channels.started("a", offsetOf(100), offsetOf(100));

@@ -14,7 +14,7 @@ function credentialsOf(auth: ConnectOptions["auth"]): Credentials {
   return new Credentials(auth, { platform: PLATFORM, closed, report() {}, fail: assert.fail });
 }
 
-Deno.test("a token serves until another is asked for, a ticket once", async () => {
+Deno.test("a token is used until it is renewed, a ticket once", async () => {
   let asked = 0;
   const tokens = credentialsOf(() => Promise.resolve(`token-${++asked}`));
   assert.deepEqual(await tokens.get(), { token: "token-1" });
@@ -31,7 +31,7 @@ Deno.test("a token serves until another is asked for, a ticket once", async () =
   assert.deepEqual(await credentialsOf(undefined).get(), {});
 });
 
-Deno.test("who asks while auth is asked gets the same token, and a ticket of its own", async () => {
+Deno.test("concurrent requests share a token, but each gets its own ticket", async () => {
   let asked = 0;
   const credentials = credentialsOf(async () => {
     await undefined;
@@ -47,7 +47,7 @@ Deno.test("who asks while auth is asked gets the same token, and a ticket of its
   ]);
 });
 
-Deno.test("many calls ask auth once, and once more where its token has ended", async () => {
+Deno.test("many calls share one call of auth, and one more after the token expired", async () => {
   await using guarded = await guardedLocal();
   let asked = 0;
   const auth = () => guarded.token(undefined, endingIn(asked++ === 0 ? -10 : 60));
@@ -59,7 +59,7 @@ Deno.test("many calls ask auth once, and once more where its token has ended", a
   assert.equal(asked, 2);
 });
 
-Deno.test("a good token is kept through an outage", async () => {
+Deno.test("a token is kept during an outage", async () => {
   await using guarded = await guardedLocal();
   await using proxy = new FaultProxy(guarded.server.port);
   let asked = 0;
@@ -84,7 +84,7 @@ Deno.test("a good token is kept through an outage", async () => {
 });
 
 for (const transport of TRANSPORTS) {
-  Deno.test(`${transport}: auth that fails once when the token ends is told, and asked again`, async () => {
+  Deno.test(`${transport}: auth that fails once at the token's end is reported and called again`, async () => {
     await using guarded = await guardedLocal();
     let asked = 0;
     const told: string[] = [];
@@ -113,7 +113,7 @@ for (const transport of TRANSPORTS) {
 }
 
 for (const transport of TRANSPORTS) {
-  Deno.test(`${transport}: tokens are changed before they end, and nothing is lost`, async () => {
+  Deno.test(`${transport}: tokens are renewed before they expire, and nothing is lost`, async () => {
     await using guarded = await guardedLocal();
     await using proxy = new FaultProxy(guarded.server.port);
     const rights = { subscribe: ["**"] };
@@ -144,7 +144,7 @@ for (const transport of TRANSPORTS) {
   });
 }
 
-Deno.test("tickets open a socket and streams, each one once; publishes go over the socket", async () => {
+Deno.test("each ticket opens one socket or stream, and publishes use the socket", async () => {
   await using guarded = await guardedLocal();
   await using proxy = new FaultProxy(guarded.server.port);
   const headers = bearer(await guarded.token());
@@ -176,7 +176,7 @@ Deno.test("tickets open a socket and streams, each one once; publishes go over t
   }
 });
 
-Deno.test("a revoked token is asked for anew, and reading goes on", async () => {
+Deno.test("auth is called again after its token was revoked, and reading continues", async () => {
   await using guarded = await guardedLocal();
   const admin = { publish: ["**"], subscribe: ["**"], admin: true };
   for (const transport of TRANSPORTS) {

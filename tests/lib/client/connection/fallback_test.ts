@@ -87,7 +87,7 @@ async function isState(
   return weir.state.value;
 }
 
-Deno.test("where upgrades are blocked events come by SSE, and by WebSocket once that works", async () => {
+Deno.test("events arrive by SSE while upgrades are blocked, and by WebSocket once it works", async () => {
   await using setting = await Setting.start();
   const { server, proxy, device } = setting;
   proxy.on(["websocket"], { act: "answer", text: answerOf("400 Bad Request", "text/html", "no") });
@@ -126,7 +126,7 @@ Deno.test("where upgrades are blocked events come by SSE, and by WebSocket once 
   await until("the stream is closed", () => proxy.open(["sse"]) === 0);
 });
 
-Deno.test("what does not open in time is passed over, down to short polls", async () => {
+Deno.test("transports that do not open in time are skipped, down to short polling", async () => {
   await using setting = await Setting.start();
   const { server, proxy, device } = setting;
   proxy.on(["websocket"], { act: "stall" });
@@ -150,7 +150,7 @@ Deno.test("what does not open in time is passed over, down to short polls", asyn
 });
 
 for (const transport of ["websocket", "sse"] as const) {
-  Deno.test(`${transport} that has gone silent is left after two heartbeats`, async () => {
+  Deno.test(`${transport} is given up after two silent heartbeats`, async () => {
     await using setting = await Setting.start();
     const { server, proxy, device } = setting;
     const weir = setting.connect({ transports: [transport, "short-poll"] });
@@ -172,7 +172,7 @@ for (const transport of ["websocket", "sse"] as const) {
   });
 }
 
-Deno.test("a quiet socket answers pings, and stays", async () => {
+Deno.test("an idle socket answers pings and stays open", async () => {
   await using setting = await Setting.start();
   const { device, server } = setting;
   const weir = setting.connect();
@@ -187,7 +187,7 @@ Deno.test("a quiet socket answers pings, and stays", async () => {
   assert.equal(setting.proxy.count(["websocket"]), 1);
 });
 
-Deno.test("who slept looks at once whether the socket is alive", async () => {
+Deno.test("after the machine slept the socket is checked immediately", async () => {
   await using setting = await Setting.start();
   const { proxy, device } = setting;
   const weir = setting.connect();
@@ -200,7 +200,7 @@ Deno.test("who slept looks at once whether the socket is alive", async () => {
   await isState(weir, "reconnecting");
 });
 
-Deno.test("a server that is away is asked ever more rarely, and found again by the best transport", async () => {
+Deno.test("retries to an absent server become rarer, and begin with the best transport", async () => {
   await using setting = await Setting.start();
   const { proxy, server, device } = setting;
   const weir = setting.connect();
@@ -232,7 +232,7 @@ Deno.test("a server that is away is asked ever more rarely, and found again by t
   await until("it came", () => found.length === 1);
 });
 
-Deno.test("events of the page end the wait, but not more often than once a second", async () => {
+Deno.test("events of the page end the wait, at most once a second", async () => {
   await using setting = await Setting.start();
   const { proxy, device } = setting;
   const weir = setting.connect();
@@ -256,7 +256,7 @@ Deno.test("events of the page end the wait, but not more often than once a secon
   await until("it tries", () => proxy.count(["websocket"]) === before + 1);
 });
 
-Deno.test("without a network it waits for one; a page that nobody looks at waits longer", async () => {
+Deno.test("without a network the client waits for it, and a hidden page waits longer", async () => {
   await using setting = await Setting.start();
   const { proxy, device } = setting;
   const weir = setting.connect();
@@ -282,7 +282,7 @@ Deno.test("without a network it waits for one; a page that nobody looks at waits
   await openBy(weir, "websocket");
 });
 
-Deno.test("Retry-After and goodbyes are obeyed, and nothing shortens them", async () => {
+Deno.test("Retry-After and goodbyes are respected, and nothing shortens them", async () => {
   await using setting = await Setting.start();
   const { proxy, device } = setting;
   const problem = JSON.stringify({ code: "overloaded", detail: "Too much." });
@@ -302,7 +302,7 @@ Deno.test("Retry-After and goodbyes are obeyed, and nothing shortens them", asyn
   await openBy(weir, "short-poll");
 });
 
-Deno.test("without a WebSocket in the runtime the next transport is the best", async () => {
+Deno.test("without a WebSocket in the runtime the next transport is used", async () => {
   await using setting = await Setting.start();
   const weir = setting.connect({}, { WebSocket: undefined });
   read(weir, newChannel());

@@ -5,7 +5,7 @@ import type { FeedListener } from "../../../../lib/client/core/link.ts";
 const OFFSET = "0mwpu38co_0000000000000003";
 const SILENT: FeedListener = { started() {}, event() {}, gap() {}, ephemeral() {}, ended() {} };
 
-Deno.test("who pauses before the answer comes is asked for again when it goes on", () => {
+Deno.test("a reader that paused before the answer is wanted again when it resumes", () => {
   let changes = 0;
   const channels = new Channels(() => changes++);
   const feed = channels.add("a", OFFSET, SILENT);

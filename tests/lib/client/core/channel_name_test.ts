@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { channelPathSegment } from "../../../../lib/client/core/channel_path.ts";
 import { channelNameError } from "../../../../lib/client/core/channel_name.ts";
 
-Deno.test("a name that can't be sent is refused, also where strings don't know that they are well-formed", () => {
+Deno.test("a name that cannot be sent is refused, also without String.isWellFormed()", () => {
   const known = Object.getOwnPropertyDescriptor(String.prototype, "isWellFormed");
   assert.ok(known !== undefined);
   try {
@@ -18,7 +18,7 @@ Deno.test("a name that can't be sent is refused, also where strings don't know t
   }
 });
 
-Deno.test("in a path there is no name that would make it another path", () => {
+Deno.test("names that would change a URL's path are refused", () => {
   assert.equal(channelPathSegment("a/../b?c#d"), "a%2F..%2Fb%3Fc%23d");
   for (const name of [".", "..", "", "a\ud800"]) {
     assert.throws(() => channelPathSegment(name), { code: "bad_channel" });

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { ObservableValue, runCallback } from "../../../../lib/client/core/observable.ts";
 import { nextUncaught } from "../../../support/uncaught.ts";
 
-Deno.test("listeners are told each change until they leave, and not what was before", () => {
+Deno.test("listeners receive each change until they unsubscribe, but not the current value", () => {
   const value = new ObservableValue(1);
   const told: string[] = [];
   const leaveA = value.subscribe((now) => told.push(`a${now}`));
@@ -16,7 +16,7 @@ Deno.test("listeners are told each change until they leave, and not what was bef
   assert.equal(value.value, 3);
 });
 
-Deno.test("a function that listens twice is told twice, and leaves once at a time", () => {
+Deno.test("a function that subscribes twice is called twice and unsubscribes separately", () => {
   const value = new ObservableValue(0);
   let calls = 0;
   const listener = () => calls++;
@@ -29,7 +29,7 @@ Deno.test("a function that listens twice is told twice, and leaves once at a tim
   assert.equal(calls, 3);
 });
 
-Deno.test("what a listener throws is an uncaught error of its own, and keeps nobody else from listening", async () => {
+Deno.test("an error of a listener is uncaught and does not affect other listeners", async () => {
   const thrown = new Error("of the application");
   const uncaught = nextUncaught();
   const value = new ObservableValue(0);
@@ -45,7 +45,7 @@ Deno.test("what a listener throws is an uncaught error of its own, and keeps nob
   assert.equal(told, 2);
 });
 
-Deno.test("a value that a listener sets is the last that all hear", () => {
+Deno.test("a value set by a listener is the last one that all listeners receive", () => {
   const value = new ObservableValue("open");
   const told: string[] = [];
   value.subscribe((now) => now === "reconnecting" && value.set("closed"));

@@ -14,7 +14,7 @@ const WORKER = `
   postMessage(heard);
 `;
 
-Deno.test("a Web Worker, which has no document, hears of the network", async () => {
+Deno.test("a Web Worker, which has no document, notices network changes", async () => {
   const url = URL.createObjectURL(new Blob([WORKER], { type: "text/javascript" }));
   const worker = new Worker(url, { type: "module" });
   const heard = await new Promise((resolve, reject) => {

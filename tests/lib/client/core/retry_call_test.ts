@@ -8,7 +8,7 @@ import { until } from "../../../support/until.ts";
 /** No wait that is not ended by something else ends within a test. */
 const random = () => 1e6;
 
-Deno.test("what is given up while there is no connection ends at once", async () => {
+Deno.test("aborting ends a wait for the connection immediately", async () => {
   const link = new FakeLink();
   link.lose();
   const ended = new AbortController();
@@ -17,7 +17,7 @@ Deno.test("what is given up while there is no connection ends at once", async ()
   await assert.rejects(given, { name: "AbortError" });
 });
 
-Deno.test("what is given up while it waits for another try ends at once", async () => {
+Deno.test("aborting ends a wait for the next try immediately", async () => {
   const link = new FakeLink();
   const ended = new AbortController();
   let tries = 0;
@@ -31,7 +31,7 @@ Deno.test("what is given up while it waits for another try ends at once", async 
   assert.equal(tries, 1);
 });
 
-Deno.test("what fails since the link is closed does not wait for another try", async () => {
+Deno.test("a call that fails because the link closed is not retried", async () => {
   const link = new FakeLink();
   const given = retryCall(link, async () => {
     await link.close();
@@ -40,7 +40,7 @@ Deno.test("what fails since the link is closed does not wait for another try", a
   await assert.rejects(given, { code: "closed" });
 });
 
-Deno.test("an answer that is no Weir's passes, unless it is a refusal by HTTP", () => {
+Deno.test("an invalid answer is retryable, unless its HTTP status is final", () => {
   const passes = (status?: number) =>
     isRetryable(new WeirError("bad_answer", "No Weir.", { status }));
   assert.deepEqual([undefined, 500, 502].map(passes), [true, true, true]);

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import { retryDelayMs } from "../../../../lib/client/core/retry_delay.ts";
 
-Deno.test("the wait is anywhere between nothing and a bound that doubles from 500 ms to 30 s", () => {
+Deno.test("the delay is random below a bound that doubles from 500 ms to 30 s", () => {
   const bounds = Array.from({ length: 10 }, (_, failures) => retryDelayMs(failures, () => 1));
   assert.deepEqual(
     bounds,

@@ -10,7 +10,7 @@ import { newChannel } from "../../../support/publishing.ts";
 import { until } from "../../../support/until.ts";
 
 for (const transports of [["websocket"], ["sse"], ["long-poll"]] satisfies TransportName[][]) {
-  Deno.test(`who comes, changes and goes is seen over ${transports[0]}`, async () => {
+  Deno.test(`joins, updates and leaves are visible over ${transports[0]}`, async () => {
     await using server = await LocalServer.start();
     await using ann = connect(server.url, { transports });
     await using bob = connect(server.url, { transports });
@@ -30,7 +30,7 @@ for (const transports of [["websocket"], ["sse"], ["long-poll"]] satisfies Trans
   });
 }
 
-Deno.test("a reconnect is neither a leave nor an enter", async () => {
+Deno.test("a reconnect causes neither a leave nor a join", async () => {
   await using server = await LocalServer.start();
   await using ann = connect(server.url, { transports: ["websocket"] });
   await using bob = connect(server.url, { transports: ["sse"] });
@@ -48,7 +48,7 @@ Deno.test("a reconnect is neither a leave nor an enter", async () => {
   seen.end();
 });
 
-Deno.test("a token's subject needs no name where there is no WebSocket", async () => {
+Deno.test("without a WebSocket the token's subject is the default member", async () => {
   await using guarded = await guardedLocal();
   const { url } = guarded.server;
   const token = await guarded.token({ presence: ["room:*"] });
@@ -64,7 +64,7 @@ Deno.test("a token's subject needs no name where there is no WebSocket", async (
   await assert.rejects(nobody.presence("room:1").enter(1), { code: "bad_parameter" });
 });
 
-Deno.test("a credential's subject needs no name, and who lacks the right is told", async () => {
+Deno.test("the credential's subject is the default member, and a missing permission rejects", async () => {
   await using guarded = await guardedLocal();
   const { url } = guarded.server;
   const token = await guarded.token({ presence: ["room:*"] });
@@ -80,7 +80,7 @@ Deno.test("a credential's subject needs no name, and who lacks the right is told
   assert.deepEqual(codes, ["forbidden"]);
 });
 
-Deno.test("who lost the right with a new token is told", async () => {
+Deno.test("a member whose new token lacks the permission is reported to onError", async () => {
   await using guarded = await guardedLocal();
   let asked = 0;
   const auth = () => {
@@ -95,7 +95,7 @@ Deno.test("who lost the right with a new token is told", async () => {
   assert.deepEqual([codes, weir.state.value.status], [["forbidden"], "open"]);
 });
 
-Deno.test("who came over HTTP, and has a WebSocket by now, leaves at once", async () => {
+Deno.test("a member that entered over HTTP and now has a WebSocket leaves immediately", async () => {
   await using server = await LocalServer.start();
   await using proxy = new FaultProxy(server.port);
   proxy.on(["websocket"], { act: "refuse" });
@@ -123,7 +123,7 @@ Deno.test("who came over HTTP, and has a WebSocket by now, leaves at once", asyn
   seen.end();
 });
 
-Deno.test("a member that no URL can name is refused where there is no WebSocket", async () => {
+Deno.test("without a WebSocket a member that URLs cannot carry is refused", async () => {
   await using server = await LocalServer.start();
   await using weir = connect(server.url, { transports: ["long-poll"] });
   const channel = newChannel();
@@ -133,7 +133,7 @@ Deno.test("a member that no URL can name is refused where there is no WebSocket"
   await weir.presence(channel).enter(1, { member: "..." });
 });
 
-Deno.test("where there can't be presence the listener is told", async () => {
+Deno.test("a channel that cannot have presence is reported to onError", async () => {
   await using server = await LocalServer.start();
   const errors: string[] = [];
   await using weir = connect(server.url, { onError: ({ code }) => errors.push(code) });

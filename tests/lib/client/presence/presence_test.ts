@@ -8,7 +8,7 @@ import { until } from "../../../support/until.ts";
 
 const at = (sequence: number) => formatOffset(epochAt(1), sequence);
 
-Deno.test("members are the snapshot and then the changes that are not in it", async () => {
+Deno.test("members are the snapshot plus the changes after it", async () => {
   const link = new FakeLink(() => snapshot([["ann", 1], ["bob", 4]], 3));
   const { members } = makePresence<string>(link, "room/1", unexpected);
   const seen: string[][] = [];
@@ -31,7 +31,7 @@ Deno.test("members are the snapshot and then the changes that are not in it", as
   await until("it stops reading", () => link.open.length === 0);
 });
 
-Deno.test("a gap in the changes, or a lost snapshot, is mended by another snapshot", async () => {
+Deno.test("after a gap, or a lost snapshot, the members are read again", async () => {
   let calls = 0;
   const link = new FakeLink(() => {
     calls++;
@@ -57,7 +57,7 @@ Deno.test("a gap in the changes, or a lost snapshot, is mended by another snapsh
   end();
 });
 
-Deno.test("an answer that is no snapshot is told of, and asked for again", async () => {
+Deno.test("an invalid snapshot is reported and requested again", async () => {
   const link: FakeLink = new FakeLink(() =>
     link.calls.length === 1 ? {} : snapshot([["ann", 1]], 1)
   );
@@ -69,7 +69,7 @@ Deno.test("an answer that is no snapshot is told of, and asked for again", async
   end();
 });
 
-Deno.test("an enter that is answered by no Weir is told of, and repeated", async () => {
+Deno.test("an invalid answer to enter is reported, and the call is repeated", async () => {
   const notWeir = new WeirError("bad_answer", "A page.");
   const link: FakeLink = new FakeLink(() => {
     if (link.calls.length === 1) throw notWeir;
@@ -81,7 +81,7 @@ Deno.test("an enter that is answered by no Weir is told of, and repeated", async
   assert.deepEqual([errors, link.calls.length], [["bad_answer"], 2]);
 });
 
-Deno.test("who listens again gets a new snapshot, and who may not is told", async () => {
+Deno.test("a new listener causes a new snapshot, and a refusal is reported", async () => {
   let isAllowed = true;
   const errors: WeirError[] = [];
   const link = new FakeLink(() => {
@@ -129,7 +129,7 @@ Deno.test("a member enters again after each reconnect, until it leaves", async (
   ]);
 });
 
-Deno.test("another member in its place leaves first", async () => {
+Deno.test("entering as another member leaves first", async () => {
   const link = new FakeLink();
   const presence = makePresence(link, "a", unexpected);
   await presence.enter(undefined, { member: "ann" });
@@ -142,7 +142,7 @@ Deno.test("another member in its place leaves first", async () => {
   ]);
 });
 
-Deno.test("a membership with an end is renewed before it, and not after leaving", async () => {
+Deno.test("a membership is renewed before it expires, but not after leaving", async () => {
   const link = new FakeLink(() => ({ expiresIn: 2 }));
   const presence = makePresence(link, "a", unexpected);
   await presence.enter();
@@ -153,7 +153,7 @@ Deno.test("a membership with an end is renewed before it, and not after leaving"
   assert.equal(link.calls.length, length);
 });
 
-Deno.test("entering waits for the connection, and is refused when that is for good", async () => {
+Deno.test("entering waits for the connection, and rejects once the client is closed", async () => {
   const refusals: WeirError[] = [];
   const link = new FakeLink(() => {
     for (const refusal of refusals) throw refusal;
@@ -194,7 +194,7 @@ Deno.test("an enter that opens the connection is sent once", async () => {
   assert.deepEqual(link.calls.map(({ op }) => op), ["enter", "leave"]);
 });
 
-Deno.test("two places of one member are one membership, to the last", async () => {
+Deno.test("presences of the same member share a membership until the last one leaves", async () => {
   const link = new FakeLink();
   const [header, sidebar] = [1, 2].map(() => makePresence(link, "a", unexpected)) as Two;
   await header.enter(1, { member: "ann" });
@@ -215,7 +215,7 @@ Deno.test("two places of one member are one membership, to the last", async () =
   ]);
 });
 
-Deno.test("two places that name no member are one, and so is who names whom they are", async () => {
+Deno.test("presences without a member share one, also with those that name that member", async () => {
   const link = new FakeLink(({ op }) => op === "enter" ? { member: "ann" } : {});
   const [header, sidebar] = [1, 2].map(() => makePresence(link, "a", unexpected)) as Two;
   await header.enter();
@@ -228,7 +228,7 @@ Deno.test("two places that name no member are one, and so is who names whom they
   assert.deepEqual(link.calls.at(-1), { op: "leave", channel: "a", member: "ann" });
 });
 
-Deno.test("one that is refused an update stays what it was", async () => {
+Deno.test("the previous data stays if an update is refused", async () => {
   const tooLarge = new WeirError("event_too_large", "Too large.", { status: 413 });
   const link = new FakeLink((call) => {
     if ("data" in call && call.data === "large") throw tooLarge;
@@ -242,7 +242,7 @@ Deno.test("one that is refused an update stays what it was", async () => {
   assert.deepEqual(said, ["small", "large", "small", "leave"]);
 });
 
-Deno.test("updates while one waits go out together, and are refused together", async () => {
+Deno.test("updates made while one is waiting are sent together and refused together", async () => {
   const link = new FakeLink((call) => {
     if ("data" in call && call.data === "large") throw new WeirError("event_too_large", "No.");
     return {};
@@ -260,7 +260,7 @@ Deno.test("updates while one waits go out together, and are refused together", a
   assert.deepEqual(said, ["large", "large", "c", "leave"]);
 });
 
-Deno.test("a leave that is refused for now is repeated, but not without a connection", async () => {
+Deno.test("a leave is retried after a temporary error, but not without a connection", async () => {
   const refusals = [
     new WeirError("rate_limited", "Slowly.", { status: 429, retryAfter: 1 }),
     new WeirError("overloaded", "Slowly.", { status: 503 }),
@@ -282,7 +282,7 @@ Deno.test("a leave that is refused for now is repeated, but not without a connec
   assert.equal(leaves(), 4);
 });
 
-Deno.test("who comes again while it leaves stays", async () => {
+Deno.test("a member that enters again while it is leaving stays", async () => {
   const link = new FakeLink();
   const presence = makePresence(link, "a", unexpected);
   await presence.enter(1);
@@ -295,7 +295,7 @@ Deno.test("who comes again while it leaves stays", async () => {
   assert.deepEqual(link.calls.map(({ op }) => op), ["enter", "enter", "enter"]);
 });
 
-Deno.test("who was there over HTTP and over a WebSocket leaves both", async () => {
+Deno.test("a member leaves its sessions over HTTP and over the WebSocket", async () => {
   const link: FakeLink = new FakeLink(() => link.calls.length === 1 ? { expiresIn: 60_000 } : {});
   const presence = makePresence(link, "a", unexpected);
   await presence.enter();
@@ -308,7 +308,7 @@ Deno.test("who was there over HTTP and over a WebSocket leaves both", async () =
   ]);
 });
 
-Deno.test("a member that the server has put out is told of, and does not come again", async () => {
+Deno.test("a member that the server removed is reported and does not enter again", async () => {
   const errors: string[] = [];
   const link = new FakeLink(({ op }) => op === "enter" ? { member: "ann" } : {});
   const presence = makePresence(link, "a", ({ code }) => errors.push(code));
@@ -325,7 +325,7 @@ Deno.test("a member that the server has put out is told of, and does not come ag
   assert.equal(link.calls.length, 1);
 });
 
-Deno.test("an enter that waits is ended by its signal", async () => {
+Deno.test("a signal ends an enter that is waiting", async () => {
   const link = new FakeLink();
   link.lose();
   const presence = makePresence(link, "a", unexpected);

@@ -4,7 +4,7 @@ import { newChannel } from "../../../support/publishing.ts";
 import { WeirServer } from "../../../support/server.ts";
 import { until } from "../../../support/until.ts";
 
-Deno.test("what is published while the server is killed is stored once, in order", async () => {
+Deno.test("events published while the server is killed are stored once, in order", async () => {
   await using server = await WeirServer.start();
   await using weir = connect(server.url);
   const channel = newChannel();
@@ -34,7 +34,7 @@ Deno.test("what is published while the server is killed is stored once, in order
   assert.deepEqual(events.map(({ data }) => data), expected);
 });
 
-Deno.test("one event that the server refuses is rejected, and no other of its batch", async () => {
+Deno.test("only the refused event of a batch is rejected", async () => {
   await using server = await WeirServer.start();
   await using weir = connect(server.url);
   const channel = newChannel();

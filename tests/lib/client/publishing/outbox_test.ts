@@ -76,7 +76,7 @@ function unknown(): WeirError {
 
 const NO_WAIT = { random: () => 0 };
 
-Deno.test("whatever fails, each publish is stored once, in the order of its channel", async () => {
+Deno.test("each publish is stored once and in the order of its channel, despite failures", async () => {
   const step = fc.record({
     channel: fc.constantFrom("a", "b"),
     isBad: fc.boolean(),
@@ -112,7 +112,7 @@ Deno.test("whatever fails, each publish is stored once, in the order of its chan
   );
 });
 
-Deno.test("what is published in one go leaves as one batch, what comes meanwhile as the next", async () => {
+Deno.test("publishes of synchronous code form one batch, and later ones the next", async () => {
   const model = new Model();
   const outbox = new Outbox(model.link, sendBatch);
   const first = [1, 2, 3].map((n) => outbox.publish("a", n));
@@ -123,7 +123,7 @@ Deno.test("what is published in one go leaves as one batch, what comes meanwhile
   assert.deepEqual(published.map(({ offset }) => offset), [1, 2, 3, 4, 5].map(offsetOf));
 });
 
-Deno.test("a batch has 100 events and a MiB of JSON at the most", async () => {
+Deno.test("a batch has at most 100 events and 1 MiB of JSON", async () => {
   const model = new Model();
   const outbox = new Outbox(model.link, sendBatch);
   const large = "x".repeat(400_000);
@@ -139,7 +139,7 @@ Deno.test("a batch has 100 events and a MiB of JSON at the most", async () => {
   assert.deepEqual(of("alone"), [1]);
 });
 
-Deno.test("without a connection nothing is called, and all goes out when it is back", async () => {
+Deno.test("without a connection nothing is sent, and everything once it is back", async () => {
   const model = new Model();
   model.link.lose();
   const outbox = new Outbox(model.link, sendBatch);
@@ -153,7 +153,7 @@ Deno.test("without a connection nothing is called, and all goes out when it is b
   assert.deepEqual(model.logs.get("a"), [{ data: { n: 1 }, id: "first", type: "created" }]);
 });
 
-Deno.test("a refused connection is tried again at once when the link is open again", async () => {
+Deno.test("a failed batch is sent again as soon as the link is open", async () => {
   let failures = 1;
   const link = new FakeLink(() => {
     if (failures-- > 0) throw new WeirError("unreachable", "Cut.");
@@ -168,7 +168,7 @@ Deno.test("a refused connection is tried again at once when the link is open aga
   assert.equal((await published).offset, offsetOf(1));
 });
 
-Deno.test("past its bounds the outbox refuses at once, and takes again what has room", async () => {
+Deno.test("a full outbox rejects immediately, and accepts events again once there is room", async () => {
   const model = new Model();
   model.link.lose();
   const outbox = new Outbox(model.link, sendBatch);
@@ -186,7 +186,7 @@ Deno.test("past its bounds the outbox refuses at once, and takes again what has 
   await Promise.all(large);
 });
 
-Deno.test("a signal takes out what waits, and not what is on its way", async () => {
+Deno.test("a signal removes a waiting event, but not one in flight", async () => {
   const gate = Promise.withResolvers<void>();
   const link = new FakeLink(async (call) => {
     await gate.promise;
@@ -210,7 +210,7 @@ Deno.test("a signal takes out what waits, and not what is on its way", async () 
   await assert.rejects(outbox.publish("a", 4, { signal }), { name: "AbortError" });
 });
 
-Deno.test("closing refuses what waits, also for its turn after a refusal", async () => {
+Deno.test("closing rejects pending events, also those that wait after a refusal", async () => {
   const model = new Model(["refused for now"]);
   const limited = new FakeLink(() => {
     throw new WeirError("rate_limited", "Slow down.", { retryAfter: 1e6 });
@@ -239,7 +239,7 @@ Deno.test("an ephemeral event is tried once and does not wait", async () => {
   });
 });
 
-Deno.test("data that is no JSON is refused before anything is sent", async () => {
+Deno.test("data that is not JSON is rejected before anything is sent", async () => {
   const link = new FakeLink();
   const outbox = new Outbox(link, sendBatch);
   const circle: unknown[] = [];

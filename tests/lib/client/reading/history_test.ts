@@ -12,7 +12,7 @@ import { newChannel, post, publish, publishNumbers } from "../../../support/publ
 const EPOCH = epochAt(1);
 const at = (sequence: number) => formatOffset(EPOCH, sequence);
 
-Deno.test("history reads back to the first event, and says where a subscription goes on", async () => {
+Deno.test("history pages back to the first event, and has the cursor for a subscription", async () => {
   await using server = await LocalServer.start();
   await using weir = connect(server.url);
   const channel = newChannel();
@@ -37,7 +37,7 @@ Deno.test("history reads back to the first event, and says where a subscription 
   }
 });
 
-Deno.test("a channel that is not there has no history, and one made again none of its old life", async () => {
+Deno.test("a missing channel has no history, and a recreated one has none of its previous epoch", async () => {
   await using server = await LocalServer.start();
   await using weir = connect(server.url);
   const channel = newChannel();
@@ -60,7 +60,7 @@ Deno.test("a channel that is not there has no history, and one made again none o
   assert.equal(events.at(-1), 2);
 });
 
-Deno.test("history has data as published: text, bytes, and what a schema makes of it", async () => {
+Deno.test("history has data as published: text, bytes, and the output of a schema", async () => {
   await using server = await LocalServer.start();
   await using weir = connect(server.url);
   const channel = newChannel();
@@ -80,7 +80,7 @@ Deno.test("history has data as published: text, bytes, and what a schema makes o
   await assert.rejects(weir.history(channel, { schema }), { code: "bad_data" });
 });
 
-Deno.test("what can't be a place or a number of events is refused", async () => {
+Deno.test("history refuses an invalid offset or limit", async () => {
   const link = new FakeLink();
   await assert.rejects(readHistory(link, "a", { before: "yesterday" }), { code: "bad_cursor" });
   for (const limit of [0, -1, NaN]) {
@@ -89,7 +89,7 @@ Deno.test("what can't be a place or a number of events is refused", async () => 
   assert.equal(link.calls.length, 0);
 });
 
-Deno.test("whatever is missing of a log, paging back gives all the rest once and in order", async () => {
+Deno.test("paging back through a log with gaps returns each remaining event once and in order", async () => {
   const log = fc.record({
     last: fc.nat(40),
     kept: fc.nat(40),

@@ -13,7 +13,7 @@ const unexpected = (error: WeirError) => {
   throw error;
 };
 
-Deno.test("cursors are kept in a web storage under their prefix", async () => {
+Deno.test("web storage holds cursors under the prefix", async () => {
   const items = new Map<string, string>();
   const storage = {
     getItem: (key: string) => items.get(key) ?? null,
@@ -26,7 +26,7 @@ Deno.test("cursors are kept in a web storage under their prefix", async () => {
   assert.equal(await webStorage(() => storage, "app:").get("a"), "c1");
 });
 
-Deno.test("a cursor is written at once, then once a second, and at the end", async () => {
+Deno.test("a cursor is written immediately, then once a second, and at the end", async () => {
   using clock = new FakeClock({ replaces: ["timeouts"] });
   const written: string[] = [];
   const cursors = new SavedCursors({
@@ -51,7 +51,7 @@ Deno.test("a cursor is written at once, then once a second, and at the end", asy
   assert.equal(clock.timers, 0);
 });
 
-Deno.test("no slow write is overtaken, by the next or by who reads what it writes", async () => {
+Deno.test("neither the next write nor a read overtakes a slow write", async () => {
   const done: string[] = [];
   const gates: PromiseWithResolvers<void>[] = [];
   const cursors = new SavedCursors({
@@ -100,7 +100,7 @@ Deno.test("close() waits for the last write", async () => {
   assert.equal(isWritten, true);
 });
 
-Deno.test("a write that never ends is waited for a second", async () => {
+Deno.test("close() waits a second for a write that never ends", async () => {
   using clock = new FakeClock({ replaces: ["timeouts"] });
   const hung = new SavedCursors({
     get: () => undefined,
@@ -114,7 +114,7 @@ Deno.test("a write that never ends is waited for a second", async () => {
   await written;
 });
 
-Deno.test("a store that throws is told once until it works again, and ends nothing", async () => {
+Deno.test("a failing store is reported once until it works again, and reading continues", async () => {
   let isFull = true;
   const store = {
     get: () => Promise.reject(new Error("denied")),
@@ -142,7 +142,7 @@ Deno.test("a store that throws is told once until it works again, and ends nothi
   assert.equal(codes.length, 2);
 });
 
-Deno.test("a subscription goes on behind what the last one took", async () => {
+Deno.test("a subscription continues after the last event that the previous one took", async () => {
   await using server = await LocalServer.start();
   const channel = newChannel();
   const kept = new Map<string, string>();
@@ -185,7 +185,7 @@ Deno.test("a subscription goes on behind what the last one took", async () => {
   assert.deepEqual(told, [1, 2, 2]);
 });
 
-Deno.test("a subscription that began at the end is kept though nothing came", async () => {
+Deno.test("the cursor of a subscription that received nothing is saved too", async () => {
   await using server = await LocalServer.start();
   const channel = newChannel();
   const [first] = await publishNumbers(server.url, channel, 1);
@@ -201,7 +201,7 @@ Deno.test("a subscription that began at the end is kept though nothing came", as
   assert.deepEqual(written, [first?.offset]);
 });
 
-Deno.test("what was kept and is no cursor is told, and reading begins at the end", async () => {
+Deno.test("an invalid stored cursor is reported, and reading begins at the latest event", async () => {
   await using server = await LocalServer.start();
   const channel = newChannel();
   await publishNumbers(server.url, channel, 2);

@@ -77,7 +77,7 @@ function keeping(cursor?: string) {
   return { saved, savedCursor: Promise.resolve(cursors.forChannel("a")) };
 }
 
-Deno.test("items come in order, and the cursor is behind the last that was read", async () => {
+Deno.test("items arrive in order, and the cursor is after the last one read", async () => {
   const { events, feed, next } = subscribe({ after: offsetOf(0) });
   assert.equal(feed.after, offsetOf(0));
   assert.equal(events.cursor, offsetOf(0));
@@ -96,7 +96,7 @@ Deno.test("items come in order, and the cursor is behind the last that was read"
   assert.equal(events.cursor, offsetOf(5));
 });
 
-Deno.test("a subscription without a place begins at the latest, and one with a store where that says", async () => {
+Deno.test("a subscription without `after` begins at the stored cursor, or at the latest event", async () => {
   assert.equal(subscribe().feed.after, "latest");
   const { savedCursor, saved } = keeping(offsetOf(7));
   const link = new FakeLink();
@@ -118,7 +118,7 @@ Deno.test("a subscription without a place begins at the latest, and one with a s
   assert.equal(events.cursor, offsetOf(9));
 });
 
-Deno.test("an event whose work throws is not kept as done", async () => {
+Deno.test("the cursor of an event whose processing throws is not saved", async () => {
   const { savedCursor, saved } = keeping();
   const link = new FakeLink();
   const events = subscribeTo({ link, channel: "a", savedCursor }, { after: offsetOf(0) });
@@ -132,7 +132,7 @@ Deno.test("an event whose work throws is not kept as done", async () => {
   assert.equal(saved.get("a"), offsetOf(0));
 });
 
-Deno.test("a callback that works on is waited for, and then its cursor is kept", async () => {
+Deno.test("the cursor is saved once the promise of a callback has resolved", async () => {
   const { savedCursor, saved } = keeping();
   const link = new FakeLink();
   const gates: PromiseWithResolvers<void>[] = [];
@@ -164,7 +164,7 @@ Deno.test("a callback that works on is waited for, and then its cursor is kept",
   assert.equal(gates.length, 3);
 });
 
-Deno.test("what a callback rejects with is an uncaught error of the application, and ends nothing", async () => {
+Deno.test("a rejection of a callback is an uncaught error and does not end the subscription", async () => {
   const uncaught = nextUncaught();
   const told: unknown[] = [];
   const { feed } = listen({
@@ -180,7 +180,7 @@ Deno.test("what a callback rejects with is an uncaught error of the application,
   assert.match(String(await uncaught), /of the application/);
 });
 
-Deno.test("return() and close() end it at once, whether it was read, is waited for or not begun", async () => {
+Deno.test("return() and close() end a subscription immediately, also before and during a read", async () => {
   const waited = subscribe();
   const waiting = waited.next.next();
   await waited.next.return?.();
@@ -199,7 +199,7 @@ Deno.test("return() and close() end it at once, whether it was read, is waited f
   assert.equal((await closed.next.next()).done, true);
 });
 
-Deno.test("gaps go to onGap in their place, or end the subscription", async () => {
+Deno.test("gaps go to onGap in order, or end the subscription", async () => {
   const seen: unknown[] = [];
   const { feed, next } = subscribe({ onGap: (gap) => void seen.push(gap) });
   feed.listener.event(event(1));
@@ -219,7 +219,7 @@ Deno.test("gaps go to onGap in their place, or end the subscription", async () =
   assert.equal(throwing.events.cursor, offsetOf(1)); // what is missing is still missing
 });
 
-Deno.test("a schema types the data, or ends the subscription", async () => {
+Deno.test("a schema converts the data, or ends the subscription", async () => {
   const schema = z.object({ a: z.coerce.number() });
   const { feed, next, events } = subscribe({ schema, onGap: "throw" });
   feed.listener.event(event(1, { a: "7" }));
@@ -243,7 +243,7 @@ Deno.test("a schema types the data, or ends the subscription", async () => {
   await assert.rejects(failing.next.next(), { code: "bad_data" });
 });
 
-Deno.test("a slow application holds 4,000 events or 4 MiB, and the rest stays in the log", async () => {
+Deno.test("at most 4,000 events or 4 MiB wait for a slow application; the rest stays in the log", async () => {
   const { feed, next } = subscribe();
   for (let n = 1; n <= 4_000; n++) {
     assert.equal(feed.isPaused, false);
@@ -262,7 +262,7 @@ Deno.test("a slow application holds 4,000 events or 4 MiB, and the rest stays in
   assert.equal(large.feed.isPaused, false);
 });
 
-Deno.test("a signal, before or while it waits, ends it without an error", async () => {
+Deno.test("a signal ends a subscription without an error, also if it has already aborted", async () => {
   const abort = new AbortController();
   const { feed, next } = subscribe({ signal: abort.signal });
   feed.listener.event(event(1));
@@ -282,7 +282,7 @@ Deno.test("a signal, before or while it waits, ends it without an error", async 
   assert.equal(link.feeds.length, 0);
 });
 
-Deno.test("what was there before an error is read before it is thrown; closing is none", async () => {
+Deno.test("items before an error are read before it is thrown, and closing is not an error", async () => {
   const { feed, next } = subscribe();
   feed.listener.event(event(1));
   feed.listener.ended(new WeirError("forbidden", "No."));
@@ -295,7 +295,7 @@ Deno.test("what was there before an error is read before it is thrown; closing i
   assert.deepEqual(await waiting, { done: true, value: undefined });
 });
 
-Deno.test("callbacks are told the same, and nothing after the end", async () => {
+Deno.test("callbacks receive the same items, and nothing after the end", async () => {
   const { feed, told, listener } = listen();
   feed?.listener.started(offsetOf(0));
   feed?.listener.event(event(1));
@@ -323,7 +323,7 @@ Deno.test("callbacks are told the same, and nothing after the end", async () => 
   assert.equal(feed?.isClosed, true);
 });
 
-Deno.test("callbacks are told why it ended, but not that they ended it", async () => {
+Deno.test("onError receives why the subscription ended, unless the application ended it", async () => {
   const { feed, told, link } = listen();
   feed?.listener.ended(new WeirError("forbidden", "No."));
   await until("it is told", () => told.length === 1);
@@ -334,7 +334,7 @@ Deno.test("callbacks are told why it ended, but not that they ended it", async (
   assert.deepEqual(other.told, []);
 });
 
-Deno.test("the start is told again after each reconnect", async () => {
+Deno.test("onStart is called again after each reconnect", async () => {
   const { feed, told, link, listener } = listen();
   feed?.listener.started(offsetOf(0));
   link.lose();

@@ -10,7 +10,7 @@ const CLIENT = new URL("../../../../lib/client/", import.meta.url).pathname;
 const options = { ignore: CHROMIUM_MISSING };
 
 Deno.test(
-  "tabs share one WebSocket, and when the one that has it closes under load, none misses anything",
+  "tabs share one WebSocket, and no event is lost when the leader closes under load",
   options,
   async () => {
     await using world = await World.make();
@@ -50,7 +50,7 @@ Deno.test(
   },
 );
 
-Deno.test("a tab that crashes is noticed by its lock", options, async () => {
+Deno.test("another tab takes over when the leader crashes", options, async () => {
   await using world = await World.make();
   const tabs = [await world.openTab(), await world.openTab()];
   await until("all read", () => tabs.every(({ isReading }) => isReading));

@@ -13,7 +13,7 @@ import { FakeClock } from "../../../support/clock.ts";
 const EPOCH = epochAt(1);
 const at = (sequence: number) => formatOffset(EPOCH, sequence);
 
-Deno.test("tabs of one name have one connection, and the next in line takes over", async () => {
+Deno.test("tabs of one name share a connection, and the next tab takes over", async () => {
   const tabs = new Tabs();
   const [a, b, c] = [await tabs.open(), await tabs.open(), await tabs.open()];
   assert.equal(tabs.links.length, 1);
@@ -25,7 +25,7 @@ Deno.test("tabs of one name have one connection, and the next in line takes over
   await c.close();
 });
 
-Deno.test("readers of one place share a feed, and each goes on from where it stands", async () => {
+Deno.test("readers at the same position share a feed, and each continues from its own position", async () => {
   const tabs = new Tabs();
   const [a, b, c] = [await tabs.open(), await tabs.open(), await tabs.open()];
   const [first] = tabs.links;
@@ -87,7 +87,7 @@ Deno.test("readers of one place share a feed, and each goes on from where it sta
   await c.close();
 });
 
-Deno.test("a feed nobody reads any more is closed, also when its tab has gone", async () => {
+Deno.test("a feed without readers is closed, also after its tab is gone", async () => {
   const tabs = new Tabs();
   const [a, b] = [await tabs.open(), await tabs.open()];
   const [link] = tabs.links;
@@ -101,7 +101,7 @@ Deno.test("a feed nobody reads any more is closed, also when its tab has gone", 
   await a.close();
 });
 
-Deno.test("gaps, ephemeral events and ends reach the tab that reads", async () => {
+Deno.test("gaps, ephemeral events and errors reach the tab that reads", async () => {
   const tabs = new Tabs();
   const [a, b] = [await tabs.open(), await tabs.open()];
   const reader = new Reader();
@@ -127,7 +127,7 @@ Deno.test("gaps, ephemeral events and ends reach the tab that reads", async () =
   await b.close();
 });
 
-Deno.test("calls are made by the leader, and fail as unreachable when it has gone", async () => {
+Deno.test("the leader makes calls, and they fail as unreachable when it is gone", async () => {
   const gate = Promise.withResolvers<void>();
   const tabs = new Tabs(async (op) => {
     if (op === "get") return { found: 1 };
@@ -154,7 +154,7 @@ Deno.test("calls are made by the leader, and fail as unreachable when it has gon
   await assert.rejects(b.call({ op: "get", path: "/" }), { code: "closed" });
 });
 
-Deno.test("a tab tells the connection's state as the leader has it, errors among it", async () => {
+Deno.test("every tab has the state of the leader's connection, with its errors", async () => {
   const tabs = new Tabs();
   const [a, b] = [await tabs.open(), await tabs.open()];
   tabs.links[0]?.lose();
@@ -166,7 +166,7 @@ Deno.test("a tab tells the connection's state as the leader has it, errors among
   await a.close();
 });
 
-Deno.test("a leader whose connection is refused for good is not the others' end", async () => {
+Deno.test("a leader whose connection is refused does not close other tabs", async () => {
   const tabs = new Tabs();
   const [a, b] = [await tabs.open(), await tabs.open()];
   const [ra, rb] = [new Reader(), new Reader()];
@@ -184,7 +184,7 @@ Deno.test("a leader whose connection is refused for good is not the others' end"
   await b.close();
 });
 
-Deno.test("a member that two tabs entered leaves with the second", async () => {
+Deno.test("a member that two tabs entered leaves with the last one", async () => {
   const tabs = new Tabs();
   const [a, b] = [await tabs.open(), await tabs.open()];
   const whom = { channel: "x", member: "ann" };
@@ -198,7 +198,7 @@ Deno.test("a member that two tabs entered leaves with the second", async () => {
   await b.close();
 });
 
-Deno.test("a publish, a read and a close before anybody leads are not lost", async () => {
+Deno.test("a publish, a read and a close before there is a leader are not lost", async () => {
   const tabs = new Tabs(() => Promise.resolve({ ok: true }));
   const early = tabs.link();
   const reader = new Reader();
@@ -214,7 +214,7 @@ Deno.test("a publish, a read and a close before anybody leads are not lost", asy
   assert.equal(tabs.links.length, 1);
 });
 
-Deno.test("what is subscribed to after close() ends with why it was closed", async () => {
+Deno.test("a subscription after close() ends with the reason of the close", async () => {
   const tabs = new Tabs();
   for (const why of [undefined, new WeirError("auth_failed", "Signed out.")]) {
     const tab = await tabs.open();
@@ -227,7 +227,7 @@ Deno.test("what is subscribed to after close() ends with why it was closed", asy
   }
 });
 
-Deno.test("`latest` is not where another stands that has lost its connection", async () => {
+Deno.test("a read from `latest` does not join a feed that lost its connection", async () => {
   const tabs = new Tabs();
   const [a, b] = [await tabs.open(), await tabs.open()];
   const [link] = tabs.links;
@@ -247,7 +247,7 @@ Deno.test("`latest` is not where another stands that has lost its connection", a
   await b.close();
 });
 
-Deno.test("a leader that gives no sign of life for 5 s loses the lead", async () => {
+Deno.test("a leader that does not respond for 5 s loses the lead", async () => {
   using clock = new FakeClock({ replaces: ["intervals"] });
   const tabs = new Tabs(() => Promise.resolve({ ok: true }));
   const frozen = await tabs.freeze();
@@ -275,7 +275,7 @@ Deno.test("a leader that gives no sign of life for 5 s loses the lead", async ()
   assert.equal(clock.timers, 0);
 });
 
-Deno.test("who has lost the lead reads on through the next, and may lead again", async () => {
+Deno.test("a tab that lost the lead continues through the new leader, and may lead again", async () => {
   const tabs = new Tabs(() => Promise.resolve({}));
   const tab = await tabs.open();
   const [reader, other] = [new Reader(), new Reader()];

@@ -55,7 +55,7 @@ function clean(text: string): string {
   return text.replace(/[\r\n\ufeff]/g, "").toWellFormed();
 }
 
-Deno.test("a stream gives the same events wherever it is cut, whatever its line ends are", () => {
+Deno.test("a stream yields the same events however it is cut and whichever line ends it has", () => {
   fc.assert(fc.property(stream, fc.array(fc.nat()), (text, cuts) => {
     const bytes = utf8.encode(text);
     assert.deepEqual(parse([bytes]), expected(text));
@@ -64,20 +64,20 @@ Deno.test("a stream gives the same events wherever it is cut, whatever its line 
   }));
 });
 
-Deno.test("a CRLF that is cut apart is one line end", () => {
+Deno.test("a CRLF split over two pieces is one line end", () => {
   const parser = new EventSourceParser();
   assert.deepEqual(parser.push(utf8.encode("data: a\r")), []);
   assert.deepEqual(parser.push(utf8.encode("\ndata: b\r\n\r")), []);
   assert.deepEqual(parser.push(utf8.encode("\n")), [{ type: "message", data: "a\nb" }]);
 });
 
-Deno.test("a byte order mark is no part of the stream, and an event that did not end is none", () => {
+Deno.test("a byte order mark and an unfinished event are ignored", () => {
   assert.deepEqual(parse([utf8.encode("\ufeffdata: a\n\ndata: b\n")]), [
     { type: "message", data: "a" },
   ]);
 });
 
-Deno.test("retry is taken where it is a number", () => {
+Deno.test("retry is used if it is a number", () => {
   const parser = new EventSourceParser();
   parser.push(utf8.encode("retry: soon\n\n"));
   assert.equal(parser.retryMs, undefined);
@@ -85,7 +85,7 @@ Deno.test("retry is taken where it is a number", () => {
   assert.equal(parser.retryMs, 1_500);
 });
 
-Deno.test("a line and an event without an end are refused instead of kept", () => {
+Deno.test("endless lines and events are refused", () => {
   const chunk = new Uint8Array(1024 ** 2).fill(97);
   const fill = (parser: EventSourceParser, text: string) => {
     for (let i = 0; i < 20; i++) {

@@ -11,7 +11,7 @@ import { until } from "../../../support/until.ts";
 /** Long enough for what a test does meanwhile, in ms. */
 const SLOW = { act: "delay", ms: 1_000 } as const;
 
-Deno.test("long-poll: who comes while the only other reader leaves gets a place, not its end", async () => {
+Deno.test("long-poll: a reader that joins while the only other one leaves is served", async () => {
   await using server = await LocalServer.start();
   await using proxy = new FaultProxy(server.port);
   await using weir = connect(proxy.url, { transports: ["long-poll"] });
@@ -38,7 +38,7 @@ Deno.test("long-poll: who comes while the only other reader leaves gets a place,
   assert.ok(found.every((one) => one === "meanwhile" || one === "last"));
 });
 
-Deno.test("long-poll: a slow reader pauses while another waits for its place, and goes on", async () => {
+Deno.test("long-poll: a slow reader pauses while another one waits for its offset, and continues", async () => {
   await using server = await LocalServer.start();
   await using proxy = new FaultProxy(server.port);
   await using weir = connect(proxy.url, { transports: ["long-poll"] });
@@ -58,7 +58,7 @@ Deno.test("long-poll: a slow reader pauses while another waits for its place, an
   for (let i = 0; i < 6; i++) assert.equal((await slow.next()).done, false);
 });
 
-Deno.test("long-poll: what answers in the server's place, and at once, is not asked again at once", async () => {
+Deno.test("long-poll: an early answer of a proxy is not followed by an immediate request", async () => {
   await using server = await LocalServer.start();
   await using proxy = new FaultProxy(server.port);
   proxy.on(["long-poll"], {
@@ -77,7 +77,7 @@ Deno.test("long-poll: what answers in the server's place, and at once, is not as
   }
 });
 
-Deno.test("over 400 channels leave connections for other requests, and all are read", async () => {
+Deno.test("more than 400 channels are all read, and leave connections for other requests", async () => {
   await using server = await LocalServer.start({ WEIR_LIMITS: "address.subscribes=1000000" });
   await using proxy = new FaultProxy(server.port);
   await using weir = connect(proxy.url, { transports: ["sse"] }, QUICK_RETRIES);

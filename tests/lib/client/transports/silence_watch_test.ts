@@ -16,7 +16,7 @@ function setUp({ canAsk = true } = {}) {
   return { device, clock, seen, watch };
 }
 
-Deno.test("silence is asked about after one heartbeat, and the end after two", () => {
+Deno.test("the other end is asked after one silent heartbeat, and considered gone after two", () => {
   const { device, seen } = setUp();
   device.clock.advance(HEARTBEAT - 1);
   assert.deepEqual(seen, { asked: 0, dead: 0 });
@@ -29,7 +29,7 @@ Deno.test("silence is asked about after one heartbeat, and the end after two", (
   assert.equal(device.clock.timers, 0);
 });
 
-Deno.test("whatever comes is a sign of life", () => {
+Deno.test("anything received counts as activity", () => {
   const { device, seen, watch } = setUp();
   for (let i = 0; i < 10; i++) {
     device.clock.advance(1.9 * HEARTBEAT);
@@ -40,7 +40,7 @@ Deno.test("whatever comes is a sign of life", () => {
   watch.stop();
 });
 
-Deno.test("a machine that slept asks at once, and gives the other end 5 s", () => {
+Deno.test("after the machine slept the other end is asked immediately and has 5 s to answer", () => {
   const { device, seen, watch } = setUp();
   device.clock.sleep(3_600_000);
   assert.deepEqual(seen, { asked: 1, dead: 0 });
@@ -53,7 +53,7 @@ Deno.test("a machine that slept asks at once, and gives the other end 5 s", () =
   assert.deepEqual(seen, { asked: 2, dead: 1 });
 });
 
-Deno.test("a clock that is set back hides a silence for a heartbeat at the most", () => {
+Deno.test("a clock that is set back hides silence for at most one heartbeat", () => {
   const { device, clock, seen } = setUp();
   device.clock.advance(HEARTBEAT / 2);
   clock.error = -3_600_000;
@@ -61,7 +61,7 @@ Deno.test("a clock that is set back hides a silence for a heartbeat at the most"
   assert.deepEqual(seen, { asked: 1, dead: 1 });
 });
 
-Deno.test("a check asks now; where nothing can be asked it looks for what is overdue", () => {
+Deno.test("a check asks immediately, or tests for overdue data if it cannot ask", () => {
   const asking = setUp();
   asking.device.clock.advance(1_000);
   asking.watch.check();

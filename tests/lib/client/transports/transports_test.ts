@@ -37,7 +37,7 @@ function readInto(weir: Weir, channel: string, after: string): unknown[] {
   return found;
 }
 
-onEach("brings what was there and what comes", async ({ server, weir }, transport) => {
+onEach("delivers existing events, then new ones", async ({ server, weir }, transport) => {
   const channel = newChannel();
   await publishNumbers(server.url, channel, 3);
   const events = weir.subscribe(channel, { after: "earliest", onGap: "throw" });
@@ -57,7 +57,7 @@ onEach("brings what was there and what comes", async ({ server, weir }, transpor
   assert.deepEqual(weir.state.value, { status: "open", transport });
 });
 
-onEach("text, bytes, types and keys arrive as they were published", async ({ server, weir }) => {
+onEach("delivers text, bytes, types and keys as published", async ({ server, weir }) => {
   const channel = newChannel();
   const text = await post(server.url, channel, "a\r\nb", {
     "Content-Type": "text/plain",
@@ -80,7 +80,7 @@ onEach("text, bytes, types and keys arrive as they were published", async ({ ser
 });
 
 onEach(
-  "many channels share what is open, also when some come and go",
+  "many channels share connections, also when some are added and removed",
   async ({ server, proxy, weir }, transport) => {
     const channels = Array.from({ length: 5 }, newChannel);
     const found = channels.map((channel) => readInto(weir, channel, "earliest"));
@@ -105,7 +105,7 @@ onEach(
 );
 
 onEach(
-  "readers of one channel each get all from where they begin",
+  "each reader of a channel receives everything after its start",
   async ({ server, weir }) => {
     const channel = newChannel();
     const acks = await publishNumbers(server.url, channel, 20);
@@ -134,7 +134,7 @@ onEach(
   },
 );
 
-onEach("what can't be had any more is a gap in its place", async ({ server, weir }) => {
+onEach("delivers a gap where events are no longer available", async ({ server, weir }) => {
   const channel = newChannel();
   const [first] = await publishNumbers(server.url, channel, 2);
   const path = `${server.url}/v1/channels/${encodeURIComponent(channel)}`;
@@ -147,7 +147,7 @@ onEach("what can't be had any more is a gap in its place", async ({ server, weir
   assert.deepEqual(found, [2, { reason: "recreated", lost: null }, "new life"]);
 });
 
-onEach("a channel that nobody may name ends alone", async ({ server, weir }) => {
+onEach("an invalid channel name ends only its own subscription", async ({ server, weir }) => {
   const channel = newChannel();
   const good = readInto(weir, channel, "earliest");
   const bad = readInto(weir, "a\nb", "earliest");
@@ -157,7 +157,7 @@ onEach("a channel that nobody may name ends alone", async ({ server, weir }) => 
   assert.deepEqual([good, bad, badCursor], [[1], ["bad_channel"], ["bad_cursor"]]);
 });
 
-onEach("names that a URL folds are names like others", async ({ weir }) => {
+onEach("channels named like dot segments of a URL work", async ({ weir }) => {
   const channels = [".", "..", newChannel()];
   for (const channel of channels) {
     await weir.publish(channel, 1);
@@ -168,7 +168,7 @@ onEach("names that a URL folds are names like others", async ({ weir }) => {
   }
 });
 
-Deno.test("over 100 channels are read by several requests", async () => {
+Deno.test("more than 100 channels are read by several requests", async () => {
   await using server = await LocalServer.start();
   await using proxy = new FaultProxy(server.port);
   await using weir = connect(proxy.url, { transports: ["sse"] });
@@ -182,7 +182,7 @@ Deno.test("over 100 channels are read by several requests", async () => {
   assert.deepEqual(found[0], []);
 });
 
-Deno.test("a socket has room for a thousand channels, and subscribes to them bit by bit", async () => {
+Deno.test("a socket reads a thousand channels, and subscribes to them in steps", async () => {
   await using server = await LocalServer.start();
   await using weir = connect(server.url, { transports: ["websocket"] });
   const channels = Array.from({ length: 1_000 }, newChannel);
@@ -193,7 +193,7 @@ Deno.test("a socket has room for a thousand channels, and subscribes to them bit
   await until("all are read", () => started === channels.length);
 });
 
-Deno.test("a client with nothing to do opens nothing, and closes at once", async () => {
+Deno.test("an unused client opens no connection and closes immediately", async () => {
   await using server = await LocalServer.start();
   await using proxy = new FaultProxy(server.port);
   const weir = connect(proxy.url);
@@ -203,7 +203,7 @@ Deno.test("a client with nothing to do opens nothing, and closes at once", async
   assert.equal(proxy.requests.length, 0);
 });
 
-Deno.test("a signal, before or while, closes the client and ends its subscriptions", async () => {
+Deno.test("a signal closes the client and its subscriptions, also if it has already aborted", async () => {
   await using server = await LocalServer.start();
   const early = connect(server.url, { signal: AbortSignal.abort() });
   assert.equal(early.state.value.status, "closed");
@@ -222,7 +222,7 @@ Deno.test("a signal, before or while, closes the client and ends its subscriptio
   await weir.close();
 });
 
-Deno.test("a base with a path of its own is kept in front of all paths", async () => {
+Deno.test("a base URL's path comes before all other paths", async () => {
   const asked: string[] = [];
   const server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen() {} }, ({ url }) => {
     asked.push(new URL(url).pathname);

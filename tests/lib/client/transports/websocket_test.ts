@@ -39,7 +39,7 @@ function sentAll(): Promise<unknown> {
   return new Promise((resolve) => setTimeout(resolve));
 }
 
-Deno.test("views that come and go at once leave room for those that stay", async () => {
+Deno.test("short-lived subscriptions leave room for those that stay", async () => {
   await using server = await LocalServer.start();
   await using weir = connect(server.url, { transports });
   const first = start(weir, newChannel());
@@ -54,7 +54,7 @@ Deno.test("views that come and go at once leave room for those that stay", async
   await until("the late one is read", () => late.isStarted);
 });
 
-Deno.test("leaving many channels at once takes as many frames as the server wants", async () => {
+Deno.test("unsubscribing from many channels respects the server's limit per frame", async () => {
   await using server = await LocalServer.start();
   const sent: string[] = [];
   await using weir = connect(server.url, { transports }, { ...PLATFORM, WebSocket: spied(sent) });
@@ -70,7 +70,7 @@ Deno.test("leaving many channels at once takes as many frames as the server want
   assert.ok(sent.every((frame) => frame.split("\n").length <= 256));
 });
 
-Deno.test("what no frame has room for is refused, and the connection stays", async () => {
+Deno.test("an event too large for a frame is refused, and the connection stays open", async () => {
   await using server = await LocalServer.start();
   await using proxy = new FaultProxy(server.port);
   await using weir = connect(proxy.url, { transports });
@@ -87,7 +87,7 @@ Deno.test("what no frame has room for is refused, and the connection stays", asy
   assert.equal(proxy.count(["websocket"]), 1);
 });
 
-Deno.test("who waits for a place that HTTP does not give holds up nobody else", async () => {
+Deno.test("a reader that waits for an offset over HTTP does not block others", async () => {
   await using server = await LocalServer.start();
   await using proxy = new FaultProxy(server.port);
   proxy.on(["short-poll"], { act: "refuse" });
