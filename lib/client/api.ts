@@ -170,7 +170,7 @@ export interface EnterOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** Who is present in a channel. */
+/** The members of a channel. */
 export interface Presence<T = unknown> {
   /** Kept up to date while it has a listener. In the order in which the members joined. */
   readonly members: Observable<readonly Member<T>[]>;

@@ -14,7 +14,7 @@ export interface ElectionOptions {
   readonly tab: string;
   /** Aborts when this tab no longer takes part. */
   readonly signal: AbortSignal;
-  /** Asks the leader for a sign of life. */
+  /** Asks the leader for a response. */
   readonly hello: () => void;
   readonly isLeading: () => boolean;
   /** Takes the lead. Resolves when this tab gives it up. */
@@ -26,7 +26,7 @@ export interface ElectionOptions {
 /** Decides which tab leads, by Web Locks: the leader holds the lock of the tabs' name. */
 export class Election {
   readonly #options: ElectionOptions;
-  /** Whether the leader was asked for a sign of life and has not given one. */
+  /** Whether the leader was asked for a response and has not given one. */
   #isAsked = false;
 
   constructor(options: ElectionOptions) {
@@ -42,7 +42,7 @@ export class Election {
     }).catch(() => lead()); // the page may not use locks: it connects by itself
   }
 
-  /** The leader has given a sign of life. */
+  /** The leader has given a response. */
   leaderIsAlive(): void {
     this.#isAsked = false;
   }
@@ -65,7 +65,7 @@ export class Election {
     });
   }
 
-  /** Takes the lead from a tab that gives no sign of life, if this tab is visible. */
+  /** Takes the lead from a tab that gives no response, if this tab is visible. */
   #checkLeader(): void {
     const { hello, isLeading } = this.#options;
     const isNeeded = !isLeading() && !PLATFORM.isHidden();

@@ -8,7 +8,7 @@ import { newChannel } from "../../support/publishing.ts";
 import { test } from "../../support/rejections.ts";
 import { until } from "../../support/until.ts";
 
-/** A client that tries again at once, and is patient with a slow machine. */
+/** A client that retries immediately and tolerates a slow machine. */
 const PROMPT = shortTimers({ maxMs: 5_000, random: () => 0 });
 
 for (
@@ -18,7 +18,7 @@ for (
     ["nothing", undefined, "unauthenticated"],
   ] as const
 ) {
-  test(`${name} in the place of a credential ends the client, and is not tried again`, async () => {
+  test(`${name} as a credential closes the client without a retry`, async () => {
     await using guarded = await guardedLocal();
     await using proxy = new FaultProxy(guarded.server.port);
     for (const transport of TRANSPORTS) {
@@ -38,7 +38,7 @@ for (
   });
 }
 
-test("an expired token that auth gives again and again ends the client", async () => {
+test("auth that keeps returning an expired token closes the client", async () => {
   await using guarded = await guardedLocal();
   await using proxy = new FaultProxy(guarded.server.port);
   const token = await guarded.token(undefined, endingIn(-10));
@@ -58,7 +58,7 @@ test("an expired token that auth gives again and again ends the client", async (
 });
 
 for (const transport of TRANSPORTS) {
-  test(`auth that says no when the token of a ${transport} ends closes the client with its error`, async () => {
+  test(`auth that refuses when the token of a ${transport} expires closes the client with its error`, async () => {
     await using guarded = await guardedLocal();
     let given = 0;
     await using weir = connect(guarded.url, {
@@ -75,7 +75,7 @@ for (const transport of TRANSPORTS) {
   });
 }
 
-test("auth that throws at once ends the client with what it threw", async () => {
+test("auth that throws the first time closes the client with its error", async () => {
   await using proxy = new FaultProxy(0);
   const thrown = new Error("nobody is signed in");
   for (
@@ -94,7 +94,7 @@ test("auth that throws at once ends the client with what it threw", async () => 
   assert.equal(proxy.requests.length, 0);
 });
 
-test("auth that can't reach its server for now is asked again, now and then", async () => {
+test("auth that cannot reach its server is called again from time to time", async () => {
   await using proxy = new FaultProxy(0);
   let asked = 0;
   const { error } = await endure(proxy.url, {
@@ -107,7 +107,7 @@ test("auth that can't reach its server for now is asked again, now and then", as
   assert.ok(asked > 3 && asked < MAX_TRIES, `asked ${asked} times`);
 });
 
-test("auth that never answers is given up, with words, and asked again now and then", async () => {
+test("auth that never settles times out with an error, and is called again from time to time", async () => {
   await using proxy = new FaultProxy(0);
   let asked = 0;
   const { error } = await endure(proxy.url, {
@@ -118,13 +118,13 @@ test("auth that never answers is given up, with words, and asked again now and t
   assert.equal(proxy.requests.length, 0);
 });
 
-test("a credential that is none in form ends the client, with words", async () => {
+test("a malformed credential closes the client with an explanation", async () => {
   await using guarded = await guardedLocal();
   const wrong: readonly unknown[] = [undefined, null, 17, {}, "", "two\nlines", "ü", { token: 7 }];
   for (const given of wrong) {
     for (const transport of TRANSPORTS) {
       await using weir = connect(guarded.url, {
-        auth: () => given as string, // what JavaScript lets through
+        auth: () => given as string, // JavaScript does not check the type
         transports: [transport],
       }, PROMPT);
       const error = await endOf(weir, "a");
@@ -138,7 +138,7 @@ test("a credential that is none in form ends the client, with words", async () =
 });
 
 for (const transport of TRANSPORTS) {
-  test(`a clock that is an hour off does not matter over ${transport}`, async () => {
+  test(`a clock that is an hour wrong does not matter over ${transport}`, async () => {
     await using guarded = await guardedLocal({ WEIR_HEARTBEAT: "1s" });
     await Promise.all([-3_600_000, 3_600_000].map(async (clockError) => {
       await using proxy = new FaultProxy(guarded.server.port);
@@ -156,7 +156,7 @@ for (const transport of TRANSPORTS) {
       });
       await weir.publish(channel, 1);
       await until("it has come", () => seen.length === 1);
-      // The token ends, and heartbeats pass.
+      // The token expires, and heartbeats pass.
       await until("the next token was asked for", () => given >= 2);
       await weir.publish(channel, 2);
       await until("it has come", () => seen.length === 2);

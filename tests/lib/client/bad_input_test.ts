@@ -19,7 +19,7 @@ import { freePort } from "../../support/free_port.ts";
 import { until } from "../../support/until.ts";
 
 for (const url of ["", "no url", "ftp://localhost/", "ws://localhost/", "javascript:0"]) {
-  test(`a URL such as ${JSON.stringify(url)} is refused at once, with words`, async () => {
+  test(`the URL ${JSON.stringify(url)} is refused immediately with an explanation`, async () => {
     await using weir = connect(url);
     const error = await endOf(weir, "a");
     assert.equal(error?.code, "bad_url");
@@ -30,13 +30,13 @@ for (const url of ["", "no url", "ftp://localhost/", "ws://localhost/", "javascr
   });
 }
 
-test("a host that isn't there is asked for now and then", async () => {
+test("a missing host is retried from time to time", async () => {
   const { error } = await endure(`http://weir.invalid/`);
   assert.equal(error.code, "unreachable");
   assert.match(error.detail, /weir\.invalid.*is the URL right/);
 });
 
-test("a port at which nobody is is asked for now and then", async () => {
+test("a closed port is retried from time to time", async () => {
   const { error, states } = await endure(`http://127.0.0.1:${freePort()}/`);
   assert.equal(error.code, "unreachable");
   const tries = states.filter(({ status }) => status === "connecting").length;
@@ -44,7 +44,7 @@ test("a port at which nobody is is asked for now and then", async () => {
 });
 
 for (const [name, text] of Object.entries(STRANGERS)) {
-  test(`where ${name} answers, on whatever transport, the client says so and asks seldom`, async () => {
+  test(`if ${name} answers, the client reports it and retries rarely, on every transport`, async () => {
     const allowed: readonly (readonly TransportName[])[] = [
       TRANSPORTS,
       ...TRANSPORTS.map((t) => [t]),
@@ -54,7 +54,7 @@ for (const [name, text] of Object.entries(STRANGERS)) {
       proxy.on(ALL, { act: "answer", text });
       const { error } = await endure(proxy.url, { transports });
       assert.match(error.code, /^(bad_answer|unreachable)$/, String(transports));
-      // What a redirect leads to is the runtime's request.
+      // The runtime follows redirects by itself.
       const asked = proxy.requests.filter(({ path }) => path !== "/elsewhere").length;
       const most = MAX_TRIES * transports.length;
       assert.ok(asked > 3 && asked < most, `${asked} requests over ${transports}`);
@@ -62,7 +62,7 @@ for (const [name, text] of Object.entries(STRANGERS)) {
   });
 }
 
-test("where every WebSocket is taken and echoed the client goes on over another transport", async () => {
+test("if WebSockets are only echoed, the client uses another transport", async () => {
   await using server = await LocalServer.start();
   await using echo = echoServer(server.port);
   await using weir = connect(echo.url, {}, shortTimers({ maxMs: 300 }));
@@ -77,7 +77,7 @@ test("where every WebSocket is taken and echoed the client goes on over another 
   });
 });
 
-test("a server that goes away is asked for now and then, and is back when it is", async () => {
+test("a server that goes away is retried from time to time, until it is back", async () => {
   const server = await LocalServer.start();
   await using proxy = new FaultProxy(server.port);
   const { platform, elapsed } = fastPlatform(FACTOR);
@@ -99,7 +99,7 @@ test("a server that goes away is asked for now and then, and is back when it is"
   assert.equal(await end, undefined);
 });
 
-/** Takes every WebSocket and says back what it hears; everything else goes to the Weir behind. */
+/** Echoes on every WebSocket and forwards all other requests to the server. */
 function echoServer(port: number): AsyncDisposable & { readonly url: string } {
   const sockets = new Set<WebSocket>();
   const server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen() {} }, (request) => {
@@ -122,7 +122,7 @@ function echoServer(port: number): AsyncDisposable & { readonly url: string } {
   };
 }
 
-test("where strangers answer a publish it is refused with words, at the latest when the client closes", async () => {
+test("a publish that another server answers is rejected, at the latest when the client closes", async () => {
   for (const [name, text] of Object.entries(STRANGERS)) {
     await using proxy = new FaultProxy(0);
     proxy.on(ALL, { act: "answer", text });

@@ -10,12 +10,12 @@ import { newChannel, publish } from "../../support/publishing.ts";
 import { test } from "../../support/rejections.ts";
 import { until } from "../../support/until.ts";
 
-/** A client that tries again at once, and is patient with a slow machine. */
+/** A client that retries immediately and tolerates a slow machine. */
 const PROMPT = shortTimers({ maxMs: 5_000, random: () => 0 });
 const MIB = 2 ** 20;
 
 for (const transport of TRANSPORTS) {
-  test(`a forbidden channel beside an allowed one ends alone over ${transport}`, async () => {
+  test(`a forbidden channel does not end an allowed one over ${transport}`, async () => {
     await using guarded = await guardedLocal();
     await using proxy = new FaultProxy(guarded.server.port);
     const all = await guarded.token();
@@ -36,16 +36,16 @@ for (const transport of TRANSPORTS) {
     for (let i = 0; i < 3; i++) {
       await publish(guarded.url, "open:a", i, { Authorization: `Bearer ${all}` });
     }
-    await until("the allowed one goes on", () => seen.length === 3);
+    await until("the allowed one continues", () => seen.length === 3);
     assert.equal((await endOf(weir, "closed:b"))?.code, "forbidden");
     const publishing = await refusal(weir.publish("closed:b", 1));
     assert.equal(publishing.code, "forbidden");
     await weir.publish("open:a", 3);
-    await until("and goes on", () => seen.length === 4);
+    await until("it continues", () => seen.length === 4);
     assert.ok(proxy.requests.length < 25, `${proxy.requests.length} requests`);
   });
 
-  test(`a channel's name that is none ends its subscription over ${transport}`, async () => {
+  test(`an invalid channel name ends its subscription over ${transport}`, async () => {
     await using server = await LocalServer.start();
     await using proxy = new FaultProxy(server.port);
     await using weir = connect(proxy.url, { transports: [transport] }, PROMPT);
@@ -67,11 +67,11 @@ for (const transport of TRANSPORTS) {
       );
     }
     await publish(server.url, channel, 1);
-    await until("the good one goes on", () => seen.length === 1);
+    await until("the good one continues", () => seen.length === 1);
     assert.ok(proxy.requests.length < 60, `${proxy.requests.length} requests`);
   });
 
-  test(`cursors that are none end the subscription over ${transport}`, async () => {
+  test(`an invalid cursor ends the subscription over ${transport}`, async () => {
     await using server = await LocalServer.start();
     await using proxy = new FaultProxy(server.port);
     await using weir = connect(proxy.url, { transports: [transport] }, PROMPT);
@@ -83,7 +83,7 @@ for (const transport of TRANSPORTS) {
     assert.ok(proxy.requests.length < 25, `${proxy.requests.length} requests`);
   });
 
-  test(`an event of 1 MiB comes whole over ${transport}, one more byte is refused`, async () => {
+  test(`an event of 1 MiB arrives over ${transport}, and one more byte is refused`, async () => {
     await using server = await LocalServer.start();
     await using proxy = new FaultProxy(server.port);
     await using weir = connect(proxy.url, { transports: [transport] }, PROMPT);
@@ -95,7 +95,7 @@ for (const transport of TRANSPORTS) {
       onGap: "throw",
     });
     await until("it is open", () => weir.state.value.status === "open");
-    const largest = "\n".repeat((MIB - 2) / 2); // twice as much in JSON
+    const largest = "\n".repeat((MIB - 2) / 2); // twice as large as JSON
     await weir.publish(channel, largest);
     assert.equal((await refusal(weir.publish(channel, `${largest}x`))).code, "event_too_large");
     await weir.publish(channel, "after");
@@ -109,7 +109,7 @@ for (const transport of TRANSPORTS) {
     assert.ok(proxy.requests.length < 25, `${proxy.requests.length} requests`);
   });
 
-  test(`a publish that is refused is refused once over ${transport}, and the next goes on`, async () => {
+  test(`a refused publish rejects once over ${transport}, and the next one succeeds`, async () => {
     await using server = await LocalServer.start();
     await using proxy = new FaultProxy(server.port);
     await using weir = connect(proxy.url, { transports: [transport] }, PROMPT);
@@ -144,7 +144,7 @@ for (const transport of TRANSPORTS) {
   });
 }
 
-test("a cursor store that is full, denied or broken is told of once, and reading goes on", async () => {
+test("a full, denied or broken cursor store is reported once, and reading continues", async () => {
   await using server = await LocalServer.start();
   const denied = () => {
     throw new DOMException("The operation is insecure.", "SecurityError");

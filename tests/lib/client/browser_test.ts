@@ -17,14 +17,14 @@ function test(name: string, work: () => Promise<void>): void {
   Deno.test(`in Chromium ${name}`, { ignore: CHROMIUM_MISSING }, work);
 }
 
-/** A page of another origin that reads a channel, in a browser of its own. */
+/** A page of another origin that reads a channel, in its own browser. */
 class Site implements RemoteClient {
   readonly page: Page;
   readonly data: string[] = [];
   readonly states: string[] = [];
   readonly #chromium: Chromium;
   readonly #server: Deno.HttpServer<Deno.NetAddr>;
-  /** What no script has caught. */
+  /** Uncaught errors. */
   readonly #uncaught: string[] = [];
 
   private constructor(chromium: Chromium, server: Deno.HttpServer<Deno.NetAddr>) {
@@ -58,7 +58,7 @@ class Site implements RemoteClient {
     return site;
   }
 
-  /** Puts publishes into the page's outbox, and answers when they are acknowledged. */
+  /** Publishes from the page and resolves once all publishes are acknowledged. */
   async publish(...data: readonly string[]): Promise<void> {
     await this.page.evaluate(
       (data) => (globalThis as unknown as PageGlobals).publish(data),
@@ -74,7 +74,7 @@ class Site implements RemoteClient {
     return this.page.context().newCDPSession(this.page);
   }
 
-  /** What the page is told of whether somebody looks at it. */
+  /** Sets whether the page is hidden. */
   async setHidden(isHidden: boolean): Promise<void> {
     await this.page.evaluate((state) => {
       Object.defineProperty(document, "visibilityState", { configurable: true, value: state });
@@ -82,7 +82,7 @@ class Site implements RemoteClient {
     }, isHidden ? "hidden" : "visible");
   }
 
-  /** Once `what` was read; in all it was what the log has, in order. */
+  /** Waits until `what` was read, and checks that it equals the log, in order. */
   async assertRead(url: string, channel: string, what: string): Promise<void> {
     await until(`${what} is read`, () => this.data.includes(what));
     const log = await readAll(url, channel);
@@ -126,7 +126,7 @@ const PAGE = `<!doctype html><title>Site</title><link rel="icon" href="data:,">
 </script>`;
 
 for (const transport of TRANSPORTS) {
-  test(`over ${transport}: cuts, silences and publishes through them lose and repeat nothing`, async () => {
+  test(`over ${transport}: cuts, silence and publishes meanwhile cause no loss or duplicates`, async () => {
     await using server = await LocalServer.start(HEARTBEAT);
     await using proxy = new FaultProxy(server.port);
     const channel = newChannel();
@@ -140,7 +140,7 @@ for (const transport of TRANSPORTS) {
     proxy.cut([transport]);
     await publish(server.url, channel, "after a cut within an answer");
     await until("it is read", () => site.data.length === 3);
-    // A long poll is not told of the server's heartbeat: its silence shows after 30 s.
+    // Long polls do not know the server's heartbeat, so silence is detected after 30 s.
     if (transport !== "long-poll") proxy.hush([transport]);
     proxy.next(["publish"], { act: "cut", way: "down", after: 12 });
     await site.publish("own 1", "own 2", "own 3");
@@ -148,15 +148,16 @@ for (const transport of TRANSPORTS) {
     await site.assertRead(server.url, channel, "last");
     assert.ok(proxy.requests.length < 120, `${proxy.requests.length} requests`);
     await site.close();
-    // Chromium waits for the server's answer to a WebSocket's close, which a silent one never gives.
+    // Chromium waits for the close frame of the server, which a silent one never sends.
     proxy.cut(["websocket"]);
     await until("every connection is closed", () => proxy.open() === 0);
   });
 }
 
-test("whatever breaks, each event comes once and in order", () => checkRandomFaults(Site.open));
+test("each event arrives once and in order, despite random faults", () =>
+  checkRandomFaults(Site.open));
 
-test("a page that was offline says so, and has and sends everything when it is back", async () => {
+test("an offline page reports it, and catches up and publishes when it is back online", async () => {
   await using server = await LocalServer.start(HEARTBEAT);
   await using proxy = new FaultProxy(server.port);
   const channel = newChannel();
@@ -181,7 +182,7 @@ test("a page that was offline says so, and has and sends everything when it is b
   );
 });
 
-test("a server that is killed and started again on its file is gone on with", async () => {
+test("reading continues after the server is killed and restarted on its file", async () => {
   await using server = await WeirServer.start({ env: HEARTBEAT });
   const channel = newChannel();
   await using site = await Site.open(server.url, channel);
@@ -198,7 +199,7 @@ test("a server that is killed and started again on its file is gone on with", as
   }
 });
 
-test("a hidden page asks seldom for a server that is gone, and at once when somebody looks", async () => {
+test("a hidden page rarely retries an absent server, and immediately when it is shown", async () => {
   const server = await LocalServer.start(HEARTBEAT);
   await using proxy = new FaultProxy(server.port);
   const channel = newChannel();
@@ -219,7 +220,7 @@ test("a hidden page asks seldom for a server that is gone, and at once when some
   await site.assertRead(again.url, channel, "x");
 });
 
-test("a page that was frozen, as by a sleeping laptop, goes on where it was", async () => {
+test("a page that was frozen, as by a sleeping laptop, continues where it was", async () => {
   await using server = await LocalServer.start(HEARTBEAT);
   await using proxy = new FaultProxy(server.port);
   const channel = newChannel();
@@ -227,7 +228,7 @@ test("a page that was frozen, as by a sleeping laptop, goes on where it was", as
   await until("it is open", () => site.states.includes("websocket"));
   const cdp = await site.cdp();
   await cdp.send("Page.setWebLifecycleState", { state: "frozen" });
-  // What the network does meanwhile the page can't know.
+  // The page cannot know what the network does meanwhile.
   proxy.hush();
   for (let n = 0; n < 20; n++) await publish(server.url, channel, `asleep ${n}`);
   await cdp.send("Page.setWebLifecycleState", { state: "active" });
@@ -235,7 +236,7 @@ test("a page that was frozen, as by a sleeping laptop, goes on where it was", as
   await site.assertRead(server.url, channel, "asleep 19");
 });
 
-test("a slow network is no silence", async () => {
+test("a slow network does not count as silence", async () => {
   await using server = await LocalServer.start(HEARTBEAT);
   await using proxy = new FaultProxy(server.port);
   const channel = newChannel();

@@ -9,7 +9,7 @@ import { newChannel, publish } from "../../support/publishing.ts";
 import { until } from "../../support/until.ts";
 
 const RUNS = 25;
-/** For all of them, in ms: a slow machine makes fewer. */
+/** Time for all runs, in ms. A slow machine makes fewer runs. */
 const TIME_LIMIT = 25_000;
 
 const channel = fc.constantFrom("a", "b", "c");
@@ -95,7 +95,7 @@ const step = fc.oneof(
     }),
   },
   { weight: 2, arbitrary: fc.record({ do: fc.constant("hold"), isHeld: fc.boolean() }) },
-  // More than waits for an application before its feed is paused.
+  // More events than fit into the queue before the feed is paused.
   {
     weight: 1,
     arbitrary: fc.record({ do: fc.constant("publish"), channel, count: fc.constant(1_100) }),
@@ -144,7 +144,7 @@ async function doStep(world: ClientWorld, step: Step): Promise<void> {
     case "hold":
       return world.hold(step.isHeld);
     case "pass":
-      // How far things get before the next fault is a part of the case.
+      // The progress before the next fault is part of the case.
       return await new Promise((resolve) => setTimeout(resolve, step.ms));
   }
 }
@@ -153,7 +153,7 @@ Deno.test("events are read and stored once and in order, despite random faults",
   const start = performance.now();
   const property = fc.asyncProperty(
     fc.array(step, { minLength: 5, maxLength: 40 }),
-    // Not by fast-check's own limit, which leaves a run where it is.
+    // fast-check's own limit would leave a run unfinished.
     async (steps) => performance.now() - start < TIME_LIMIT ? await run(steps) : undefined,
   );
   await fc.assert(property, { numRuns: RUNS });
@@ -184,6 +184,6 @@ for (const transport of TRANSPORTS) {
     first.close();
     await until("the other has begun", () => second.cursor !== undefined);
     await publish(server.url, channel, 1);
-    await until("it is told", () => seen.length === 1);
+    await until("it is reported", () => seen.length === 1);
   });
 }

@@ -24,7 +24,7 @@ Deno.test("a publish without an answer is reported to onError", async () => {
   const told: WeirError[] = [];
   const weir = connect(proxy.url, { onError: (error) => told.push(error) }, QUICK_RETRIES);
   const published = weir.publish("a", 1);
-  await until("it is told", () => told.length > 0);
+  await until("it is reported", () => told.length > 0);
   assert.equal(told[0]?.code, "unreachable");
   assert.equal(weir.state.value.status, "idle");
   await weir.close();
@@ -69,7 +69,7 @@ Deno.test("a clock that is set back during a wait does not prolong it", async ()
   await until("it waits", isWaiting);
   const before = tries;
   error = -3_600_000;
-  device.changed(); // the page is looked at again
+  device.changed(); // the page is visible again
   device.clock.advance(1_000);
   await until("it has tried again", () => tries > before && isWaiting());
   device.changed();

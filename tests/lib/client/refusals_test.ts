@@ -19,7 +19,7 @@ async function closedBy(weir: Weir): Promise<WeirError> {
   return state.error;
 }
 
-/** The next error that a subscription ends with. */
+/** Waits for the error that ends a subscription. */
 function failureOf(weir: Weir, channel = "a"): Promise<WeirError> {
   return new Promise((resolve) => {
     weir.listen(channel, { onEvent() {}, onGap: "throw", onError: resolve });
@@ -65,7 +65,7 @@ Deno.test("a forbidden channel ends only its own subscription", () =>
     assert.deepEqual([error.name, error.code], ["WeirError", "forbidden"]);
     await weir.publish(`mine/${transport}`, 1);
     await until("it came", () => found.length === 1);
-    // With a cursor there is nothing to ask for first: the one request is refused as a whole.
+    // With a cursor there is only one request, which is refused as a whole.
     const after = "000000000_0000000000000000";
     const other = new Promise<WeirError>((resolve) =>
       weir.listen("theirs/too", { after, onEvent() {}, onGap: "throw", onError: resolve })
@@ -78,14 +78,14 @@ Deno.test("a forbidden channel ends only its own subscription", () =>
 
 const WRONG: readonly ((guarded: Guarded<LocalServer>) => Credential | Promise<Credential>)[] = [
   () => "nonsense",
-  ({ token }) => token({}, { iat: 1_000, exp: 1_010 }), // a clock that is off
+  ({ token }) => token({}, { iat: 1_000, exp: 1_010 }), // the clock is wrong
   () => ({ ticket: "wt_0000000000000000000000" }),
 ];
 
 for (const transport of TRANSPORTS) {
   Deno.test(`${transport}: after a refused credential auth is called once more, then the client closes`, async () => {
     for (const auth of WRONG) {
-      await using guarded = await guardedLocal(); // each counts what it has refused
+      await using guarded = await guardedLocal(); // each counts its refusals
       let asked = 0;
       const weir = connect(guarded.url, {
         transports: [...new Set<TransportName>([transport, "short-poll"])],
@@ -148,7 +148,7 @@ const GARBAGE: readonly (readonly [string, string])[] = [
   ["a page", answerOf("200 OK", "text/html", "<h1>Welcome</h1>")],
   ["no page", answerOf("404 Not Found", "text/html", "<h1>Not found</h1>")],
   ["other JSON", answerOf("200 OK", "application/json", `{"hello":"world"}`)],
-  ["JSON that is no object", answerOf("200 OK", "application/json", "7")],
+  ["JSON other than an object", answerOf("200 OK", "application/json", "7")],
   ["a stream of something", answerOf("200 OK", "text/event-stream", "data: hello\n\n")],
   [
     "events without offsets",
@@ -250,6 +250,6 @@ Deno.test("a permission revoked during use ends only the subscriptions that need
     assert.equal((await failureOf(weir, "lost")).code, "forbidden");
     await until("the other is read", () => isOn);
     await weir.publish("kept", transport);
-    await until("the other goes on", () => found.length === 1);
+    await until("the other one continues", () => found.length === 1);
     assert.deepEqual(found, [transport]);
   }));

@@ -24,7 +24,7 @@ const RUNTIMES = [
   },
 ];
 
-/** Reads until it is told `stop`, publishes what it is told on stdin, and says what happens to it. */
+/** Reads until `stop` arrives on stdin, publishes the numbers it gets there, and prints events. */
 const SCRIPT = `
 import { createInterface } from "node:readline";
 import { connect } from "./weir.js";
@@ -60,7 +60,7 @@ interface Said {
   readonly error?: string;
 }
 
-/** The script in a process of its own. */
+/** A process that runs the script. */
 class RuntimeClient implements RemoteClient {
   readonly said: Said[] = [];
   readonly #process: Deno.ChildProcess;
@@ -103,12 +103,12 @@ class RuntimeClient implements RemoteClient {
     await until(`${lines.join()} are acknowledged`, () => lines.every(isPublished));
   }
 
-  /** Lets it publish them. */
+  /** Makes it publish the numbers. */
   async tell(...lines: readonly string[]): Promise<void> {
     await this.#stdin.write(new TextEncoder().encode(lines.map((line) => `${line}\n`).join("")));
   }
 
-  /** With what it ended by itself: 0, unless something was thrown that nobody caught. */
+  /** Returns the exit code: 0 without an uncaught error. */
   async code(): Promise<number | undefined> {
     let ended: number | undefined;
     void this.#process.status.then(({ code }) => ended = code);
@@ -120,10 +120,10 @@ class RuntimeClient implements RemoteClient {
     try {
       this.#process.kill("SIGKILL");
     } catch {
-      // It has ended, as it should.
+      // It has ended as expected.
     }
     await this.#process.status;
-    await this.#stdin.close().catch(() => {}); // with the process its end of the pipe has gone
+    await this.#stdin.close().catch(() => {}); // the process may have closed the pipe
     await this.#reading;
     await Deno.remove(this.#directory, { recursive: true });
   }
@@ -140,13 +140,13 @@ class RuntimeClient implements RemoteClient {
 
 for (const { name, program, test, hint } of RUNTIMES) {
   const ignore = isMissing([program, "-e", test], hint);
-  /** Node 20 has no WebSocket of its own, and later ones have. */
+  /** Node 20 has no WebSocket; later versions do. */
   const hasWebSocket = !ignore && new Deno.Command(program, {
     args: ["-e", "process.exit(typeof WebSocket === 'function' ? 0 : 1)"],
   }).outputSync().success;
 
   for (const transport of TRANSPORTS) {
-    if (transport === "websocket" && !hasWebSocket) continue; // there is nothing to test
+    if (transport === "websocket" && !hasWebSocket) continue; // nothing to test
     Deno.test(
       `in ${name}, over ${transport}: cuts and silence cause no loss or duplicates, and the process ends`,
       { ignore },
@@ -161,7 +161,7 @@ for (const { name, program, test, hint } of RUNTIMES) {
         const next = async (what: string) => {
           await publish(server.url, channel, what);
           sent++;
-          // A poll is silent for two heartbeats of 15 s before it is one too many.
+          // A poll may be silent for two heartbeats of 15 s.
           await until(`${what} is read`, () => client.data.length === sent, 60_000);
         };
         await next("live");
@@ -177,7 +177,7 @@ for (const { name, program, test, hint } of RUNTIMES) {
         await client.publish(...own);
         sent += own.length;
         await until("they are read", () => client.data.length === sent);
-        // A runtime waits for the server's answer to a WebSocket's close, which a silent one never gives.
+        // Runtimes wait for the close frame of the server, which a silent one never sends.
         proxy.cut(["websocket"]);
         await next("stop");
         assert.equal(await client.code(), 0);

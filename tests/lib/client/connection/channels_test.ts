@@ -1,12 +1,14 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { Channels, type WantedChannel } from "../../../../lib/client/connection/channels.ts";
-import type { Feed } from "../../../../lib/client/core/link.ts";
+import type { Feed, FeedListener } from "../../../../lib/client/core/link.ts";
 
 const EPOCH = "0mwpu38co";
 const offsetOf = (n: number) => `${EPOCH}_${String(n).padStart(16, "0")}`;
 
-interface Seen {
+const SILENT: FeedListener = { started() {}, event() {}, gap() {}, ephemeral() {}, ended() {} };
+
+interface TestReader {
   readonly from: number;
   readonly feed: Feed;
   readonly told: string[];
@@ -22,7 +24,7 @@ const step = fc.oneof(
   fc.record({ do: fc.constant("deliver"), which: fc.nat(), count: fc.integer({ min: 1, max: 7 }) }),
 );
 
-/** A transport that reads one channel from a place of its own, and may overlap with others. */
+/** A transport that reads one channel from its own position and may overlap with others. */
 interface Reading {
   at: number;
   version: number;
@@ -32,7 +34,7 @@ Deno.test("each reader receives each event once and in order, however transports
   fc.assert(
     fc.property(fc.array(step, { maxLength: 60, size: "max" }), (steps) => {
       const channels = new Channels(() => {});
-      const readers: Seen[] = [];
+      const readers: TestReader[] = [];
       let readings: Reading[] = [];
       let asked: WantedChannel | undefined;
       let last = 0;
@@ -48,7 +50,7 @@ Deno.test("each reader receives each event once and in order, however transports
           channels.started("a", asked.after, asked.after);
           asked = undefined;
         } else if (one.do === "deliver") {
-          // A transport that reads what is not wanted any more begins anew.
+          // A transport begins again if its version is no longer wanted.
           const [wanted] = channels.wanted();
           readings = readings.filter(({ version }) => version === wanted?.version);
           const reading = readings[one.which % readings.length];
@@ -57,7 +59,7 @@ Deno.test("each reader receives each event once and in order, however transports
             try {
               channels.event({ channel: "a", offset: offsetOf(reading.at), data: reading.at }, 1);
             } catch {
-              // A reader came in behind it, by another that overlaps with it: this one ends.
+              // A reader joined behind it by an overlapping transport, so this one ends.
               readings = readings.filter((other) => other !== reading);
               if (readings.length === 0) channels.stopped();
               break;
@@ -68,7 +70,7 @@ Deno.test("each reader receives each event once and in order, however transports
       for (const { from, told } of readers) {
         assert.deepEqual(told, told.map((_, i) => offsetOf(from + i + 1)));
       }
-      // With one transport that works, everybody gets to the end.
+      // With one working transport every reader reaches the end.
       for (const reader of readers) if (!reader.isClosed) change(reader, "resume");
       const [wanted] = channels.wanted();
       if (wanted === undefined) return;
@@ -84,7 +86,7 @@ Deno.test("each reader receives each event once and in order, however transports
   );
 });
 
-function join(channels: Channels, from: number): Seen {
+function join(channels: Channels, from: number): TestReader {
   const told: string[] = [];
   const feed = channels.add("a", offsetOf(from), {
     started: (cursor) => assert.equal(cursor, offsetOf(from)),
@@ -96,7 +98,7 @@ function join(channels: Channels, from: number): Seen {
   return { from, feed, told, isClosed: false };
 }
 
-function change(reader: Seen | undefined, what: string): void {
+function change(reader: TestReader | undefined, what: string): void {
   if (reader === undefined) return;
   if (what === "pause") reader.feed.pause();
   if (what === "resume") reader.feed.resume();
@@ -171,16 +173,29 @@ Deno.test("when a reader leaves, reading begins again where the others are", () 
   channels.started("a", offsetOf(3), offsetOf(3));
   channels.event({ channel: "a", offset: offsetOf(4), data: 0 }, 1);
   slow.feed.pause();
-  const [anew] = channels.wanted();
-  assert.notEqual(anew?.version, replay?.version);
-  assert.equal(anew?.after, offsetOf(100));
-  // Who comes before that is answered is not taken for read already.
+  const [restarted] = channels.wanted();
+  assert.notEqual(restarted?.version, replay?.version);
+  assert.equal(restarted?.after, offsetOf(100));
+  // A reader that joins before the answer is not treated as already covered.
   const between = join(channels, 50);
   const [both] = channels.wanted();
-  assert.notEqual(both?.version, anew?.version);
+  assert.notEqual(both?.version, restarted?.version);
   assert.equal(both?.after, offsetOf(50));
   channels.started("a", offsetOf(50), offsetOf(50));
   for (let n = 51; n <= 101; n++) channels.event({ channel: "a", offset: offsetOf(n), data: 0 }, 1);
   assert.deepEqual([slow.told, live.told], [[offsetOf(4)], [offsetOf(101)]]);
   assert.equal(between.told.length, 51);
+});
+
+Deno.test("a reader that paused before the answer is wanted again when it resumes", () => {
+  let changes = 0;
+  const channels = new Channels(() => changes++);
+  const feed = channels.add("a", offsetOf(3), SILENT);
+  feed.pause();
+  channels.started("a", offsetOf(3), offsetOf(3));
+  assert.deepEqual(channels.wanted(), []);
+  const before = changes;
+  feed.resume();
+  assert.equal(changes, before + 1);
+  assert.equal(channels.wanted().length, 1);
 });

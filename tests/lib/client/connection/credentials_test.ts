@@ -136,7 +136,7 @@ for (const transport of TRANSPORTS) {
     await publish(guarded.url, "a", ++sent, publisher);
     await until("all came", () => found.length >= sent);
     assert.deepEqual(found, Array.from({ length: sent }, (_, i) => i + 1));
-    // On a live connection the next token takes the place of the last.
+    // An open connection replaces its token by the next one.
     if (transport === "websocket" || transport === "sse") {
       assert.equal(proxy.count([transport]), 1);
     }

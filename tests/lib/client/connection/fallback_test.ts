@@ -10,7 +10,7 @@ import { until } from "../../../support/until.ts";
 
 const HEARTBEAT = 15_000;
 
-/** A server, a proxy in front of it, and time that the test moves. */
+/** A server behind a proxy, and a clock that the test controls. */
 class Setting implements AsyncDisposable {
   readonly device = new FakePlatform();
   readonly proxy: FaultProxy;
@@ -32,7 +32,7 @@ class Setting implements AsyncDisposable {
     return weir;
   }
 
-  /** Time passes until `isMet` holds. */
+  /** Lets time pass until `isMet` holds. */
   async passUntil(what: string, isMet: () => boolean): Promise<void> {
     await until(what, () => {
       if (!isMet()) this.device.clock.advance(100);
@@ -41,7 +41,7 @@ class Setting implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.proxy.cut(); // who is silent does not close by itself
+    this.proxy.cut(); // a silent peer does not close by itself
     await Promise.all(this.#clients.map((weir) => weir.close()));
     assert.equal(this.device.clock.timers, 0, "timers are left");
     await this.proxy[Symbol.asyncDispose]();
@@ -67,7 +67,7 @@ async function openBy(weir: Weir, transport: string): Promise<void> {
   });
 }
 
-/** The next time that it waits, after the `last`. */
+/** Waits for the next `reconnecting` state after `last`. */
 async function nextWait(
   weir: Weir,
   last?: ConnectionState,
@@ -102,22 +102,22 @@ Deno.test("events arrive by SSE while upgrades are blocked, and by WebSocket onc
   await isState(weir, "reconnecting");
   device.clock.advance(1_500);
   await openBy(weir, "sse");
-  assert.equal(proxy.count(["websocket"]), 1); // what works is remembered
+  assert.equal(proxy.count(["websocket"]), 1); // it remembers what works
 
-  // The stream's own signs of life come by the server's clock: events stand in for them.
+  // The server's heartbeats follow its own clock, so events take their place.
   const passAlive = async (seconds: number) => {
     for (let left = seconds; left > 0; left -= 10) {
       device.clock.advance(10_000);
       await publish(server.url, channel, found.length + 1);
       const count = found.length + 1;
-      await until("the other goes on", () => found.length === count);
+      await until("the other one continues", () => found.length === count);
     }
   };
   await passAlive(30);
   await until("the better one was tried", () => proxy.count(["websocket"]) === 2);
   proxy.off();
   await passAlive(50);
-  assert.equal(proxy.count(["websocket"]), 2); // it waits twice as long
+  assert.equal(proxy.count(["websocket"]), 2); // the wait has doubled
   device.clock.advance(10_000);
   await openBy(weir, "websocket");
   await publish(server.url, channel, found.length + 1);
@@ -181,7 +181,7 @@ Deno.test("an idle socket answers pings and stays open", async () => {
   await openBy(weir, "websocket");
   for (let i = 0; i < 5; i++) {
     device.clock.advance(HEARTBEAT);
-    await publish(server.url, channel, i); // the answer to the ping comes in front of it
+    await publish(server.url, channel, i); // the pong arrives before it
     await until("it came", () => found.length === i + 1);
   }
   assert.equal(setting.proxy.count(["websocket"]), 1);

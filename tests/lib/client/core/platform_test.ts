@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 
-/** A Web Worker as browsers have it: there is `navigator.onLine`, and no document. */
+/** A Web Worker as in browsers: with `navigator.onLine`, without a document. */
 const WORKER = `
   Object.defineProperty(Object.getPrototypeOf(navigator), "onLine", { value: true });
   const { PLATFORM } = await import("${

@@ -5,7 +5,7 @@ import { WeirError } from "../../../../lib/client/core/weir_error.ts";
 import { FakeLink } from "../../../support/fake_link.ts";
 import { until } from "../../../support/until.ts";
 
-/** No wait that is not ended by something else ends within a test. */
+/** Makes waits so long that only another event ends them. */
 const random = () => 1e6;
 
 Deno.test("aborting ends a wait for the connection immediately", async () => {

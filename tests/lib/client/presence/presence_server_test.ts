@@ -25,7 +25,7 @@ for (const transports of [["websocket"], ["sse"], ["long-poll"]] satisfies Trans
     await seen.until("ann:away", "bob:null");
     await of.leave();
     await seen.until("bob:null");
-    assert.ok(seen.changes <= 5, `${seen.changes} changes were told`);
+    assert.ok(seen.changes <= 5, `${seen.changes} changes`);
     seen.end();
   });
 }
@@ -76,7 +76,7 @@ Deno.test("the credential's subject is the default member, and a missing permiss
   seen.end();
   await assert.rejects(weir.presence("other").enter(), { code: "forbidden" });
   new Watcher(weir, "other");
-  await until("it was told", () => codes.length === 1);
+  await until("it is reported", () => codes.length === 1);
   assert.deepEqual(codes, ["forbidden"]);
 });
 
@@ -91,7 +91,7 @@ Deno.test("a member whose new token lacks the permission is reported to onError"
   const onError = ({ code }: WeirError) => codes.push(code);
   await using weir = connect(guarded.server.url, { auth, transports: ["websocket"], onError });
   await weir.presence("room").enter();
-  await until("it was told", () => codes.length > 0);
+  await until("it is reported", () => codes.length > 0);
   assert.deepEqual([codes, weir.state.value.status], [["forbidden"], "open"]);
 });
 
@@ -138,14 +138,14 @@ Deno.test("a channel that cannot have presence is reported to onError", async ()
   const errors: string[] = [];
   await using weir = connect(server.url, { onError: ({ code }) => errors.push(code) });
   weir.presence("x".repeat(256)).members.subscribe(() => {});
-  await until("it was told", () => errors.length > 0);
+  await until("it is reported", () => errors.length > 0);
   assert.deepEqual(errors, ["bad_channel"]);
 });
 
-/** What a client sees of a channel's members. */
+/** Collects a channel's members as a client sees them. */
 class Watcher {
   readonly end: () => void;
-  /** As it was after each change, the same state in a row once. */
+  /** The state after each change, without repetitions. */
   readonly histories: string[] = [""];
   changes = 0;
   #now: readonly Member[] = [];

@@ -17,12 +17,12 @@ Deno.test("members are the snapshot plus the changes after it", async () => {
   assert.deepEqual(link.calls, [{ op: "get", path: "/v1/channels/room%2F1/members" }]);
   const [feed] = link.open;
   assert.deepEqual([feed?.channel, feed?.after], ["$presence:room/1", at(3)]);
-  await until("the snapshot is told", () => seen.length === 1);
-  change(link, 4, "enter", "bob", "old"); // in the snapshot already
+  await until("the snapshot arrives", () => seen.length === 1);
+  change(link, 4, "enter", "bob", "old"); // already in the snapshot
   change(link, 5, "enter", "cy", "!");
   change(link, 6, "update", "ann", "?");
   change(link, 7, "leave", "bob");
-  await until("the changes are told", () => seen.length === 2);
+  await until("the changes arrive", () => seen.length === 2);
   assert.deepEqual(seen, [["ann1", "bob4"], ["ann?", "cy!"]]);
   assert.deepEqual(members.value.map(({ member }) => member), ["ann", "cy"]);
 
@@ -49,10 +49,10 @@ Deno.test("after a gap, or a lost snapshot, the members are read again", async (
     firstAvailable: at(5),
     lost: 3,
   });
-  await until("the snapshot was asked for in vain", () => calls === 2);
+  await until("the snapshot request failed", () => calls === 2);
   await new Promise((resolve) => setTimeout(resolve, 0));
   link.reconnect();
-  await until("it goes on", () => members.value[0]?.member === "bob");
+  await until("it continues", () => members.value[0]?.member === "bob");
   assert.deepEqual(link.open.map(({ after }) => after), [at(9)]);
   end();
 });
@@ -96,10 +96,10 @@ Deno.test("a new listener causes a new snapshot, and a refusal is reported", asy
   await until("it reads", () => link.open.length === 1);
   isAllowed = false;
   link.open[0]?.listener.ended(new WeirError("forbidden", "Not any more."));
-  await until("it was told", () => errors.length === 1);
+  await until("it is reported", () => errors.length === 1);
   end();
   members.subscribe(() => {});
-  await until("it was told again", () => errors.length === 2);
+  await until("it is reported again", () => errors.length === 2);
   assert.deepEqual(errors.map(({ code }) => code), ["forbidden", "forbidden"]);
 });
 
@@ -172,7 +172,7 @@ Deno.test("entering waits for the connection, and rejects once the client is clo
   refusals.push(new WeirError("presence_full", "Full.", { status: 403 }));
   link.lose();
   link.reconnect();
-  await until("the refusal is told", () => errors.length > 0);
+  await until("the refusal is reported", () => errors.length > 0);
   assert.deepEqual([errors, link.calls.length], [["presence_full"], calls + 1]);
   await assert.rejects(presence.enter(), { code: "presence_full" });
   link.lose();
@@ -190,7 +190,7 @@ Deno.test("an enter that opens the connection is sent once", async () => {
   link.state.set({ status: "idle" });
   const presence = makePresence(link, "a", unexpected);
   await presence.enter();
-  await presence.leave(); // in turn behind all that was asked for
+  await presence.leave(); // runs after all earlier calls
   assert.deepEqual(link.calls.map(({ op }) => op), ["enter", "leave"]);
 });
 

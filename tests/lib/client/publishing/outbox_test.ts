@@ -16,13 +16,13 @@ import { until } from "../../../support/until.ts";
 
 type Publish = Extract<Call, { op: "publish" }>;
 
-/** What may happen to a call. */
+/** How a call may end. */
 const FATES = ["well", "not sent", "answer lost", "unknown", "refused for now", "lost"] as const;
 type Fate = typeof FATES[number];
 
 const offsetOf = (n: number) => formatOffset(epochAt(0), n);
 
-/** A server as the protocol has it: one log a channel, each id once, all of a batch or nothing. */
+/** A model of the server: a log per channel, each id stored once, batches all or nothing. */
 class Model {
   readonly logs = new Map<string, Publication[]>();
   readonly #inFlight = new Set<string>();
@@ -145,7 +145,7 @@ Deno.test("without a connection nothing is sent, and everything once it is back"
   const outbox = new Outbox(model.link, sendBatch);
   const data = { n: 1 };
   const published = outbox.publish("a", data, { id: "first", type: "created" });
-  data.n = 2; // the application goes on with its object
+  data.n = 2; // the application changes its object
   await new Promise((resolve) => setTimeout(resolve, 0));
   assert.equal(model.link.calls.length, 0);
   model.link.reconnect();
@@ -159,7 +159,7 @@ Deno.test("a failed batch is sent again as soon as the link is open", async () =
     if (failures-- > 0) throw new WeirError("unreachable", "Cut.");
     return { events: [{ channel: "a", offset: offsetOf(1), id: "x" }] };
   });
-  // The wait after a failure would take longer than the test may.
+  // The wait after a failure would exceed the test's timeout.
   const outbox = new Outbox(link, sendBatch, { random: () => 1e6 });
   const published = outbox.publish("a", 1);
   await until("it has failed", () => failures === 0);

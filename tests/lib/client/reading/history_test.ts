@@ -110,12 +110,12 @@ Deno.test("paging back through a log with gaps returns each remaining event once
     } while (!pages[0]?.isComplete);
     assert.deepEqual(pages.flatMap(({ events }) => events.map(({ data }) => data)), there);
     assert.equal(pages.at(-1)?.cursor, at(last));
-    // A page is only empty where nothing is in front of it.
+    // Only the earliest page may be empty.
     for (const page of pages.slice(1)) assert.ok(page.events.length > 0);
   }));
 });
 
-/** Answers as a server whose log has these events left, and is kept from `first` to `last`. */
+/** Answers like a server whose log ranges from `first` to `last` and still has these events. */
 function serverOf(there: readonly number[], first: number, last: number): FakeLink {
   return new FakeLink((call) => {
     assert.ok(call.op === "get");

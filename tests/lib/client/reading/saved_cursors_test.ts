@@ -150,7 +150,7 @@ Deno.test("a subscription continues after the last event that the previous one t
     get: (channel: string) => kept.get(channel),
     set: (channel: string, cursor: string) => void kept.set(channel, cursor),
   };
-  /** Events until `last`, in a life of its own. */
+  /** Reads events until `last` with a new client. */
   const read = async (last: number, publishing?: () => Promise<unknown>) => {
     await using weir = connect(server.url, { cursors });
     const seen: unknown[] = [];
@@ -179,7 +179,7 @@ Deno.test("a subscription continues after the last event that the previous one t
   for (let life = 1; life <= 2; life++) {
     for await (const item of weir.subscribe(channel)) {
       told.push(item.kind === "event" && item.data);
-      if (told.at(-1) === 2) break; // with it the application was not done
+      if (told.at(-1) === 2) break; // so this item is not done
     }
   }
   assert.deepEqual(told, [1, 2, 2]);

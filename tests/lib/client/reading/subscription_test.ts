@@ -67,7 +67,7 @@ function listen<T>(options: Partial<ListenOptions<T>> = {}) {
   return { link, told, feed, listener };
 }
 
-/** A store, and the cursor of channel `a` in it. */
+/** Makes a store and its cursor of channel `a`. */
 function keeping(cursor?: string) {
   const saved = new Map(cursor === undefined ? [] : [["a", cursor]]);
   const cursors = new SavedCursors({
@@ -108,13 +108,13 @@ Deno.test("a subscription without `after` begins at the stored cursor, or at the
   feed?.listener.event(event(8));
   feed?.listener.event(event(9));
   for await (const item of events) {
-    // What is in the application's hands is not done with.
+    // The application is still processing this item.
     assert.equal(saved.get("a"), offsetOf(7));
     if (item.kind === "event" && item.data === 9) break;
     assert.deepEqual(item, event(8));
   }
-  // Nor is what it left the loop at.
-  await until("the last is kept", () => saved.get("a") === offsetOf(8));
+  // The item at which the loop ended is not done either.
+  await until("the last cursor is saved", () => saved.get("a") === offsetOf(8));
   assert.equal(events.cursor, offsetOf(9));
 });
 
@@ -160,7 +160,7 @@ Deno.test("the cursor is saved once the promise of a callback has resolved", asy
   await until("it works on the next", () => gates.length === 3);
   listener.close();
   gates[2]?.resolve();
-  await until("that is kept too", () => saved.get("a") === offsetOf(5));
+  await until("that cursor is saved too", () => saved.get("a") === offsetOf(5));
   assert.equal(gates.length, 3);
 });
 
@@ -176,7 +176,7 @@ Deno.test("a rejection of a callback is an uncaught error and does not end the s
   });
   feed?.listener.event(event(1));
   feed?.listener.event(event(2));
-  await until("both were told", () => told.length === 2);
+  await until("both arrive", () => told.length === 2);
   assert.match(String(await uncaught), /of the application/);
 });
 
@@ -216,7 +216,7 @@ Deno.test("gaps go to onGap in order, or end the subscription", async () => {
   await throwing.next.next();
   await assert.rejects(throwing.next.next(), { name: "WeirError", code: "gap" });
   assert.equal(throwing.feed.isClosed, true);
-  assert.equal(throwing.events.cursor, offsetOf(1)); // what is missing is still missing
+  assert.equal(throwing.events.cursor, offsetOf(1)); // before the gap
 });
 
 Deno.test("a schema converts the data, or ends the subscription", async () => {
@@ -270,7 +270,7 @@ Deno.test("a signal ends a subscription without an error, also if it has already
   const waiting = next.next();
   feed.listener.event(event(2));
   abort.abort();
-  // What waits when it ends is not given out.
+  // Queued items are dropped at the end.
   assert.deepEqual((await waiting).done, true);
   assert.equal(feed.isClosed, true);
 
@@ -308,7 +308,7 @@ Deno.test("callbacks receive the same items, and nothing after the end", async (
     time: "",
     data: "typing",
   });
-  await until("all were told", () => listener.cursor === offsetOf(5));
+  await until("all arrive", () => listener.cursor === offsetOf(5));
   assert.deepEqual(told, [
     offsetOf(0),
     { data: "typing" },
@@ -326,7 +326,7 @@ Deno.test("callbacks receive the same items, and nothing after the end", async (
 Deno.test("onError receives why the subscription ended, unless the application ended it", async () => {
   const { feed, told, link } = listen();
   feed?.listener.ended(new WeirError("forbidden", "No."));
-  await until("it is told", () => told.length === 1);
+  await until("it is reported", () => told.length === 1);
   assert.deepEqual(told, ["forbidden"]);
   const other = listen();
   await other.link.close();
@@ -339,9 +339,9 @@ Deno.test("onStart is called again after each reconnect", async () => {
   feed?.listener.started(offsetOf(0));
   link.lose();
   feed?.listener.event(event(1));
-  await until("it was told", () => listener.cursor === offsetOf(1));
+  await until("it is reported", () => listener.cursor === offsetOf(1));
   link.reconnect();
-  assert.deepEqual(told, [offsetOf(0), [1, offsetOf(1)]]); // it is open, but nothing is read yet
+  assert.deepEqual(told, [offsetOf(0), [1, offsetOf(1)]]); // onStart comes before events
   feed?.listener.started(offsetOf(1));
   assert.deepEqual(told, [offsetOf(0), [1, offsetOf(1)], offsetOf(1)]);
 });

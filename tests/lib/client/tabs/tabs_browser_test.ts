@@ -26,8 +26,8 @@ Deno.test(
     for (const tab of tabs.slice(1)) await tab.publish(30);
     await until("some are there", () => tabs.every(({ seen }) => seen.length > 50));
     await world.leader().page.close();
-    await until("another leads", () => world.sockets === 2);
-    await until("it goes on", () => published > 200);
+    await until("another tab leads", () => world.sockets === 2);
+    await until("it continues", () => published > 200);
     const [second, last] = tabs.slice(1).sort((a) => a === world.leader() ? -1 : 1);
     assert.ok(second !== undefined && last !== undefined);
     await second.published();
@@ -41,7 +41,7 @@ Deno.test(
     await until("the last tab has all", () => last.seen.length >= 460);
     assert.deepEqual(last.seen, log);
     assert.deepEqual(second.seen, log.slice(0, second.seen.length));
-    await until("the last leads", () => world.sockets === 3); // which all may have reached before
+    await until("the last leads", () => world.sockets === 3); // all tabs may have read everything before
     for (const name of [second.name, last.name]) {
       const own = log.filter((data) => data.startsWith(name));
       assert.deepEqual(own, Array.from({ length: 30 }, (_, i) => `${name} ${i}`));
@@ -59,9 +59,9 @@ Deno.test("another tab takes over when the leader crashes", options, async () =>
   const leader = world.leader();
   assert.equal(leader, tabs[0]);
   const session = await leader.page.context().newCDPSession(leader.page);
-  // The tab is gone before it could answer.
+  // The tab crashes before it can answer.
   void session.send("Page.crash").catch(() => {});
-  await until("another leads", () => world.sockets === 2);
+  await until("another tab leads", () => world.sockets === 2);
   await publish(world.url, world.channel, "after");
   await until("it is read", () => tabs[1]?.seen.at(-1) === "after");
   assert.deepEqual(await world.members(), ["follower"]);
@@ -79,7 +79,7 @@ class Tab {
     this.name = name;
   }
 
-  /** Puts so many publishes into the tab's outbox. */
+  /** Publishes this many events from the tab. */
   async publish(count: number): Promise<void> {
     await this.page.evaluate((count) => {
       const tab = globalThis as unknown as TabGlobals;
@@ -87,7 +87,7 @@ class Tab {
     }, count);
   }
 
-  /** Once all of them are acknowledged. */
+  /** Resolves once all publishes are acknowledged. */
   async published(): Promise<void> {
     await this.page.evaluate(() => (globalThis as unknown as TabGlobals).publishes);
   }
@@ -97,14 +97,14 @@ class Tab {
   }
 }
 
-/** What the page's script gives a test. */
+/** What the page's script exposes to a test. */
 interface TabGlobals {
   publishes: Promise<unknown>;
   send(n: number): Promise<unknown>;
   enter(): Promise<void>;
 }
 
-/** A Weir, and a site whose tabs read a channel of it over one connection. */
+/** A server, and a site whose tabs read a channel over one connection. */
 class World implements AsyncDisposable {
   readonly channel = newChannel();
   readonly tabs: Tab[] = [];
@@ -112,9 +112,9 @@ class World implements AsyncDisposable {
   readonly #site: Deno.HttpServer<Deno.NetAddr>;
   readonly #chromium: Chromium;
   readonly #context: BrowserContext;
-  /** What scripts threw and the console called errors. */
+  /** Uncaught errors and errors in the console. */
   readonly errors: string[] = [];
-  /** Of each WebSocket that was opened, in order. */
+  /** Each WebSocket that was opened, in order. */
   readonly #opened: Tab[] = [];
 
   private constructor(
@@ -154,7 +154,7 @@ class World implements AsyncDisposable {
     return this.#server.url;
   }
 
-  /** How many were opened. */
+  /** Number of WebSockets that were opened. */
   get sockets(): number {
     return this.#opened.length;
   }
@@ -179,7 +179,7 @@ class World implements AsyncDisposable {
     return leader;
   }
 
-  /** What is stored. */
+  /** Returns the stored events. */
   async log(): Promise<readonly string[]> {
     const path = `/v1/channels/${encodeURIComponent(this.channel)}/events?limit=1000`;
     const { events } = await (await fetch(`${this.url}${path}`)).json();

@@ -8,7 +8,7 @@ import { type FakeFeed, FakeLink } from "../../../support/fake_link.ts";
 import { until } from "../../../support/until.ts";
 import { FakeClock } from "../../../support/clock.ts";
 
-// Web Locks and BroadcastChannel are here as in a browser: a "tab" is a link of its own.
+// Deno has Web Locks and BroadcastChannel, so each link acts as a tab.
 
 const EPOCH = epochAt(1);
 const at = (sequence: number) => formatOffset(EPOCH, sequence);
@@ -20,7 +20,7 @@ Deno.test("tabs of one name share a connection, and the next tab takes over", as
   await b.close();
   assert.equal(tabs.links.length, 1);
   await a.close();
-  await until("another leads", () => tabs.links.length === 2);
+  await until("another tab leads", () => tabs.links.length === 2);
   assert.equal(tabs.links[0]?.state.value.status, "closed");
   await c.close();
 });
@@ -50,7 +50,7 @@ Deno.test("readers at the same position share a feed, and each continues from it
   await until("a has read", () => ra.last === at(7));
   feedB.resume();
   await settled();
-  assert.equal(first.open.length, 2); // the replay stands where b does
+  assert.equal(first.open.length, 2); // the replay is at b's position
   replay?.listener.event(event(7));
   await until("b and c have read", () => rb.last === at(7) && rc.last === at(7));
   const rd = new Reader();
@@ -60,9 +60,9 @@ Deno.test("readers at the same position share a feed, and each continues from it
   first.open[2]?.listener.event(event(4));
   await until("it has read", () => rd.last === at(4));
 
-  // From now on the other tabs read over the second link, from where each stands.
+  // From now on the other tabs read over the second link, each from its position.
   await a.close();
-  await until("another leads", () => tabs.links.length === 2);
+  await until("another tab leads", () => tabs.links.length === 2);
   const second = tabs.links[1];
   assert.ok(second !== undefined);
   await until("they read again", () => second.open.length === 2);
@@ -174,7 +174,7 @@ Deno.test("a leader whose connection is refused does not close other tabs", asyn
   b.feed("x", "latest", rb);
   await until("it is open", () => tabs.links[0]?.open.length === 1);
   await tabs.links[0]?.close(new WeirError("auth_failed", "Signed out."));
-  await until("another leads", () => tabs.links.length === 2);
+  await until("another tab leads", () => tabs.links.length === 2);
   await until("b reads on", () => tabs.links[1]?.open.length === 1);
   assert.deepEqual(ra.told, ["ended auth_failed"]);
   assert.deepEqual(rb.told, []);
@@ -266,8 +266,8 @@ Deno.test("a leader that does not respond for 5 s loses the lead", async () => {
   const other = await tabs.open();
   for (let i = 0; i < 10; i++) {
     clock.advance(5_000);
-    await settled(); // it has asked
-    await settled(); // it has its answer
+    await settled(); // it has sent a hello
+    await settled(); // it has the answer
   }
   assert.equal(tabs.links.length, 1); // this one answers
   await tab.close();
@@ -290,7 +290,7 @@ Deno.test("a tab that lost the lead continues through the new leader, and may le
   second.feed("x", at(2), other);
   thief.release();
   await until("it leads again", () => tabs.links[1]?.open.length === 1);
-  // The other's wish comes over the channel: before the first feed has begun, or after.
+  // The other tab's read may arrive before or after the first feed has begun.
   const served = new Set<FakeFeed>();
   await until("both have read on", () => {
     for (const feed of tabs.links[1]?.open ?? []) {
@@ -307,7 +307,7 @@ Deno.test("a tab that lost the lead continues through the new leader, and may le
   await second.close();
 });
 
-/** Links of one name, and those to the server that they opened. */
+/** Shared links of one name, and the links to the server that they opened. */
 class Tabs {
   readonly links: FakeLink[] = [];
   readonly #name = crypto.randomUUID();
@@ -327,7 +327,7 @@ class Tabs {
     });
   }
 
-  /** A leader that hears, but never answers. */
+  /** Makes a leader that receives messages but never answers. */
   async freeze(options: LockOptions = {}) {
     const name = `weir/3:${this.#name}`;
     const channel = new BroadcastChannel(name);
@@ -345,10 +345,10 @@ class Tabs {
     return frozen;
   }
 
-  /** Once it knows who leads. */
+  /** Opens a link and waits until there is a leader. */
   async open(): Promise<Link> {
     const link = this.link();
-    await until("somebody leads", () => link.state.value.status === "open");
+    await until("there is a leader", () => link.state.value.status === "open");
     return link;
   }
 }
@@ -383,7 +383,7 @@ class Reader implements FeedListener {
   }
 }
 
-/** Long enough for what tabs have said to be heard: a word of ours goes the same way. */
+/** Waits until messages of the tabs have arrived, by sending one the same way. */
 async function settled(): Promise<void> {
   const name = crypto.randomUUID();
   const [from, to] = [new BroadcastChannel(name), new BroadcastChannel(name)];

@@ -13,7 +13,7 @@ function parse(pieces: readonly Uint8Array[]): readonly StreamEvent[] {
   return pieces.flatMap((piece) => parser.push(piece));
 }
 
-/** What another parser makes of the whole, at once. */
+/** Parses the whole text with another parser. */
 function expected(text: string): readonly StreamEvent[] {
   const events: StreamEvent[] = [];
   const parser = createParser({
@@ -47,7 +47,7 @@ const line = fc.oneof(
   { weight: 3, arbitrary: fc.constant("") },
 );
 const stream = fc.array(fc.tuple(line, lineEnd), { maxLength: 30 }).map((lines) =>
-  // A line behind them, so that no CR is the last: whether an LF follows is not known then.
+  // Another line at the end, because after a CR it is unknown whether an LF follows.
   `${lines.map(([text, end]) => text + end).join("")}: end\n\n`
 );
 

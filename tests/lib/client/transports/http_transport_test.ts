@@ -8,7 +8,7 @@ import { LocalServer } from "../../../support/local_server.ts";
 import { newChannel, publish } from "../../../support/publishing.ts";
 import { until } from "../../../support/until.ts";
 
-/** Long enough for what a test does meanwhile, in ms. */
+/** Long enough for the rest of a test, in ms. */
 const SLOW = { act: "delay", ms: 1_000 } as const;
 
 Deno.test("long-poll: a reader that joins while the only other one leaves is served", async () => {
@@ -29,7 +29,7 @@ Deno.test("long-poll: a reader that joins while the only other one leaves is ser
     onEvent: ({ data }) => void found.push(data),
     onError: ({ code }) => void found.push(code),
   });
-  await until("its place is asked for", () => proxy.count(["short-poll"]) > polls);
+  await until("its offset is requested", () => proxy.count(["short-poll"]) > polls);
   first.close();
   await publish(server.url, channel, "meanwhile");
   await until("the second is read", () => started.length + found.length > 1);
@@ -52,9 +52,9 @@ Deno.test("long-poll: a slow reader pauses while another one waits for its offse
   proxy.next(["short-poll"], SLOW);
   let isStarted = false;
   weir.listen(newChannel(), { onGap: "throw", onEvent() {}, onStart: () => isStarted = true });
-  await until("its place is asked for", () => proxy.count(["short-poll"]) > polls);
+  await until("its offset is requested", () => proxy.count(["short-poll"]) > polls);
   for (let i = 0; i < 6; i++) await publish(server.url, channel, large);
-  await until("it has its place", () => isStarted);
+  await until("its offset is known", () => isStarted);
   for (let i = 0; i < 6; i++) assert.equal((await slow.next()).done, false);
 });
 

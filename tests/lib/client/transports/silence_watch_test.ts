@@ -7,7 +7,7 @@ const HEARTBEAT = 15_000;
 function setUp({ canAsk = true } = {}) {
   const device = new FakePlatform();
   const seen = { asked: 0, dead: 0 };
-  /** How far the clock is off, in ms. */
+  /** The error of the clock, in ms. */
   const clock = { error: 0 };
   const platform = device.platform({ now: () => device.clock.now() + clock.error });
   const shared = { platform, timing: { heartbeatMs: HEARTBEAT } };

@@ -13,7 +13,7 @@ interface World {
   readonly weir: Weir;
 }
 
-/** One test for each transport, on a server of its own. */
+/** Adds a test for each transport, each with its own server. */
 function onEach(name: string, test: (world: World, transport: TransportName) => Promise<void>) {
   for (const transport of TRANSPORTS) {
     Deno.test(`${transport}: ${name}`, async () => {
@@ -25,7 +25,7 @@ function onEach(name: string, test: (world: World, transport: TransportName) => 
   }
 }
 
-/** What arrives of the channel. */
+/** Collects the items of the channel. */
 function readInto(weir: Weir, channel: string, after: string): unknown[] {
   const found: unknown[] = [];
   weir.listen(channel, {
@@ -153,7 +153,7 @@ onEach("an invalid channel name ends only its own subscription", async ({ server
   const bad = readInto(weir, "a\nb", "earliest");
   const badCursor = readInto(weir, newChannel(), "yesterday");
   await publish(server.url, channel, 1);
-  await until("both are told", () => good.length === 1 && bad.length === 1);
+  await until("both are reported", () => good.length === 1 && bad.length === 1);
   assert.deepEqual([good, bad, badCursor], [[1], ["bad_channel"], ["bad_cursor"]]);
 });
 
@@ -176,7 +176,7 @@ Deno.test("more than 100 channels are read by several requests", async () => {
   const [first] = await publishNumbers(server.url, channels[0] ?? "", 1);
   const found = channels.map((channel) => readInto(weir, channel, first?.offset ?? ""));
   await until("both streams are there", () => proxy.open(["sse"]) === 2);
-  // Each has one event: behind an offset of another channel it is a new life to its readers.
+  // Each has one event. After an offset of another channel, readers see a new epoch.
   for (const channel of channels.slice(1)) await publish(server.url, channel, "x");
   await until("all are read", () => found.slice(1).every((list) => list.at(-1) === "x"));
   assert.deepEqual(found[0], []);

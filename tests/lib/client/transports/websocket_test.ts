@@ -10,7 +10,7 @@ import { until } from "../../../support/until.ts";
 
 const transports = ["websocket"] as const;
 
-/** Listens, and tells whether reading has begun. */
+/** Listens. Returns whether reading has begun. */
 function start(weir: Weir, channel: string, options: Partial<ListenOptions<unknown>> = {}) {
   const seen = { isStarted: false, errors: [] as string[], close: () => {} };
   const listening = weir.listen(channel, {
@@ -24,7 +24,7 @@ function start(weir: Weir, channel: string, options: Partial<ListenOptions<unkno
   return seen;
 }
 
-/** A socket that writes down what it sends. */
+/** A socket that records its frames. */
 function spied(sent: string[]): typeof WebSocket {
   return class extends WebSocket {
     override send(data: string): void {
@@ -34,7 +34,7 @@ function spied(sent: string[]): typeof WebSocket {
   };
 }
 
-/** Once all that was asked for so far has been sent. */
+/** Resolves once all requests so far have been sent. */
 function sentAll(): Promise<unknown> {
   return new Promise((resolve) => setTimeout(resolve));
 }
@@ -107,5 +107,5 @@ Deno.test("a reader that waits for an offset over HTTP does not block others", a
   assert.equal(latest.isStarted, false);
   proxy.off();
   device.clock.advance(2_000);
-  await until("it has its place", () => latest.isStarted);
+  await until("its offset is known", () => latest.isStarted);
 });
