@@ -16,7 +16,7 @@ const INPUTS = [
   "package/minify.ts",
 ];
 
-export interface BuildOptions {
+interface BuildOptions {
   /** Files and folders that the build reads. */
   readonly inputs: readonly URL[];
   /** The folder that the build fills. It ends with a slash. */

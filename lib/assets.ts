@@ -3,7 +3,7 @@ import type { PageName } from "./pages.ts";
 /** The folder into which `deno task build` writes what browsers load. */
 export const ASSETS_FOLDER: URL = new URL("../dist/", import.meta.url);
 
-export type AssetName = `${PageName}.js` | `${PageName}.css` | "base.css" | "icon.svg";
+type AssetName = `${PageName}.js` | `${PageName}.css` | "base.css" | "icon.svg";
 
 const SCRIPT = "text/javascript; charset=utf-8";
 const STYLE = "text/css; charset=utf-8";
@@ -22,7 +22,7 @@ const CONTENT_TYPES: Readonly<Record<AssetName, string>> = {
   "icon.svg": "image/svg+xml",
 };
 
-export interface Asset {
+interface Asset {
   readonly bytes: Uint8Array<ArrayBuffer>;
   readonly contentType: string;
   /** A strong validator (RFC 9110 §8.8.3). */

@@ -1,7 +1,7 @@
-export type LogLevel = "info" | "warn" | "error";
+type LogLevel = "info" | "warn" | "error";
 
 /** The fields of a log line. They never hold a token, a header or a payload. */
-export type LogFields = Readonly<Record<string, string | number | boolean | undefined>>;
+type LogFields = Readonly<Record<string, string | number | boolean | undefined>>;
 
 /** Writes structured log lines. */
 export interface Logger {
@@ -10,7 +10,7 @@ export interface Logger {
   error(message: string, fields?: LogFields): void;
 }
 
-export interface LoggerOptions {
+interface LoggerOptions {
   /** Whether lines are for a person at a terminal, instead of one JSON object each. */
   readonly isPretty: boolean;
   readonly write: (line: string) => void;

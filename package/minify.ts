@@ -1,6 +1,6 @@
 import { minify } from "terser";
 
-export interface MinifyOptions {
+interface MinifyOptions {
   /** Whether getters have no side effects, so that terser may remove those whose value is unused. */
   readonly hasPureGetters?: boolean;
 }

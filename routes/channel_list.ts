@@ -16,7 +16,7 @@ const HEADS_PER_SUBSCRIBE = 10;
 const AFTER_PRESENCE = "$presence;";
 
 /** A channel's figures, as clients receive them. */
-export interface ChannelFigures {
+interface ChannelFigures {
   readonly channel: Channel;
   readonly created: string;
   readonly changed: string;

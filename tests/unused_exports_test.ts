@@ -11,9 +11,6 @@ const ENTRY_POINTS: readonly string[] = [
   "lib/client/tabs/tabs.ts",
 ];
 
-/** Folders whose unused exports are still to be removed. */
-const EXEMPT: readonly string[] = ["islands", "lib", "package", "routes"];
-
 interface Source {
   readonly path: string;
   readonly text: string;
@@ -29,8 +26,7 @@ Deno.test("every export has an importer", async () => {
   const sources: Source[] = [];
   for (const path of await sourceFiles("")) sources.push({ path, text: await readSource(path) });
   const checked = sources.map(({ path }) => path).filter((path) =>
-    CHECKED.some((folder) => path.startsWith(`${folder}/`)) && !ENTRY_POINTS.includes(path) &&
-    !EXEMPT.some((folder) => path.startsWith(folder))
+    CHECKED.some((folder) => path.startsWith(`${folder}/`)) && !ENTRY_POINTS.includes(path)
   );
   const unused = unusedExports(sources, checked);
   assert.equal(

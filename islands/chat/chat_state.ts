@@ -12,7 +12,7 @@ import { Room } from "./room.ts";
 import { channelOf, FIRST_ROOM } from "./room_name.ts";
 import { TypingSender } from "./typing.ts";
 
-export interface ChatOptions {
+interface ChatOptions {
   readonly weir: Weir;
   readonly activity: ServerActivity;
   readonly storage: ChatStorage;

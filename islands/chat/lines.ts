@@ -18,7 +18,7 @@ export interface MessageLine {
 }
 
 /** Consecutive events of the room's channel that are not messages. */
-export interface OtherLine {
+interface OtherLine {
   readonly kind: "other";
   /** The offset of the first event. */
   readonly offset: string;
@@ -27,7 +27,7 @@ export interface OtherLine {
   readonly count: number;
 }
 
-export interface GapLine {
+interface GapLine {
   readonly kind: "gap";
   /** The offset of the first event after the gap. */
   readonly offset: string;

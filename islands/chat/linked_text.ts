@@ -1,5 +1,5 @@
 /** A part of a text: words or a link. */
-export interface TextPart {
+interface TextPart {
   readonly text: string;
   readonly href?: string;
 }

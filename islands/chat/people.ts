@@ -6,7 +6,7 @@ import { nameIn } from "./message.ts";
 import { reasonOf } from "./retry.ts";
 import { channelOf } from "./room_name.ts";
 
-export interface Person {
+interface Person {
   readonly member: string;
   readonly name: string;
   readonly isMe: boolean;

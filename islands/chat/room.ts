@@ -32,7 +32,7 @@ export type EarlierState =
   | { readonly status: "begins" | "forgotten" }
   | { readonly status: "failed"; readonly reason: string };
 
-export interface RoomContext {
+interface RoomContext {
   readonly weir: Weir;
   readonly storage: ChatStorage;
   readonly author: Author;

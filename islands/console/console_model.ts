@@ -36,7 +36,7 @@ export interface ConsoleProps {
 export type ChannelTab = "events" | "members" | "settings";
 export type SideTab = "publish" | "row";
 /** The column that a phone shows. */
-export type PhoneLevel = "channels" | "channel" | "side";
+type PhoneLevel = "channels" | "channel" | "side";
 
 /** The state of the console page. */
 export class ConsoleModel {

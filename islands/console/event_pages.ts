@@ -4,14 +4,14 @@ import type { Position } from "../../lib/shared/offset.ts";
 /** Log positions per page. Pages are read and evicted as a whole. */
 export const PAGE_EVENTS = 100;
 /** Events in memory. Guards against a page that is open for days. */
-export const MAX_EVENTS = 100_000;
+const MAX_EVENTS = 100_000;
 /** Bytes in memory by the estimate of {@link sizeOf}. Guards against large events. */
-export const MAX_BYTES = 64 * 1024 ** 2;
+const MAX_BYTES = 64 * 1024 ** 2;
 /** Estimated bytes of an event without its data. */
 const EVENT_BYTES = 400;
 
 /** What is known about a position: its event, `null` if that is gone, `undefined` if unread. */
-export type KnownEvent = WeirEvent | null | undefined;
+type KnownEvent = WeirEvent | null | undefined;
 
 interface EventPage {
   readonly known: KnownEvent[];

@@ -57,13 +57,13 @@ interface SequenceRange {
 }
 
 /** Positions that have to be read: `limit` of them before the offset `before`. */
-export interface UnreadRange {
+interface UnreadRange {
   readonly before: string;
   readonly limit: number;
 }
 
 /** A result of `weir.history()`. */
-export interface HistoryPage {
+interface HistoryPage {
   readonly events: readonly WeirEvent[];
   readonly before: string | undefined;
 }

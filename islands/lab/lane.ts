@@ -11,7 +11,7 @@ export interface LaneSpan {
   to: number | undefined;
 }
 
-export interface EventArrival {
+interface EventArrival {
   readonly at: number;
   /** Milliseconds since its publish, if this page has published it. */
   readonly latency: number | undefined;

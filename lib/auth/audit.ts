@@ -7,7 +7,7 @@ import { JSON_TYPE } from "../shared/event.ts";
 const MAX_PER_SECOND = 20;
 
 /** The stable names of what is audited: event types in `$audit`. */
-export const AUDIT_TYPES = [
+const AUDIT_TYPES = [
   "access.denied",
   "credential.revoked",
   "key.created",
@@ -17,7 +17,7 @@ export const AUDIT_TYPES = [
   "session.ended",
   "ticket.reused",
 ] as const;
-export type AuditType = typeof AUDIT_TYPES[number];
+type AuditType = typeof AUDIT_TYPES[number];
 
 /** What anyone can provoke, at any rate; the others need an administrator. */
 const PROVOKED: ReadonlySet<AuditType> = new Set<AuditType>([
@@ -28,7 +28,7 @@ const PROVOKED: ReadonlySet<AuditType> = new Set<AuditType>([
 ]);
 
 /** Names and counts; never a credential or a payload. */
-export type AuditDetails = Readonly<Record<string, string | number | boolean | undefined>>;
+type AuditDetails = Readonly<Record<string, string | number | boolean | undefined>>;
 
 const utf8 = new TextEncoder();
 

@@ -1,5 +1,5 @@
 /** A lease, as read from the store. */
-export interface LeaseReading {
+interface LeaseReading {
   readonly id: string;
   /** Changes with each renewal. */
   readonly versionstamp: string;
@@ -7,7 +7,7 @@ export interface LeaseReading {
   readonly leaseMs: number;
 }
 
-export interface LeaseWatchOptions {
+interface LeaseWatchOptions {
   /**
    * After a longer time without a check, all leases count as first seen: a sleeping machine or an
    * unreachable store also keeps the other isolates from renewing their leases.
@@ -17,7 +17,7 @@ export interface LeaseWatchOptions {
   readonly maxPauseMs?: number;
 }
 
-export interface LeaseCheck {
+interface LeaseCheck {
   /** The ids of leases that have not changed for {@link LeaseReading.leaseMs}. */
   readonly expired: ReadonlySet<string>;
   /** Whether the pause before this check was too long, so that no lease can have expired. */

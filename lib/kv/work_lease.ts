@@ -6,7 +6,7 @@ interface StoredWorkLease {
   readonly holder: string;
 }
 
-export interface WorkLeaseOptions {
+interface WorkLeaseOptions {
   readonly kv: Deno.Kv;
   /** Names the work. */
   readonly work: string;

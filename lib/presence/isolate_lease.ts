@@ -23,7 +23,7 @@ export interface StoredLease {
   readonly isCleared?: boolean;
 }
 
-export interface IsolateLeaseOptions {
+interface IsolateLeaseOptions {
   readonly kv: Deno.Kv;
   /** Returns milliseconds since 1970. */
   readonly now: () => number;

@@ -56,7 +56,7 @@ interface CountReading {
 }
 
 /** Decides whether one join may add a member to a channel. */
-export class Admission implements Disposable {
+class Admission implements Disposable {
   readonly #joins: ChannelJoins;
   readonly #read: () => Promise<number>;
   readonly #close: () => void;

@@ -15,7 +15,7 @@ import {
 } from "./member_change.ts";
 import { MemberCounts } from "./member_counts.ts";
 
-export interface MemberRowsOptions {
+interface MemberRowsOptions {
   readonly kv: Deno.Kv;
   readonly log: Pick<Log, "append">;
   /** Returns milliseconds since 1970. */

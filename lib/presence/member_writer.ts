@@ -11,7 +11,7 @@ import type { MemberRows } from "./member_rows.ts";
 /** Members that leave or rejoin at once. Guards against filling the log's queue. */
 const MAX_CONCURRENT_CHANGES = 100;
 
-export interface MemberWriterOptions {
+interface MemberWriterOptions {
   readonly kv: Deno.Kv;
   readonly rows: MemberRows;
   readonly members: LocalMembers;

@@ -22,7 +22,7 @@ const MAX_CLOCK_DRIFT_MS = 1_000;
 /** Members that are removed at once. Guards against filling the log's queue, which publishes share. */
 const MAX_CONCURRENT_REMOVALS = 100;
 
-export interface ReaperOptions {
+interface ReaperOptions {
   readonly kv: Deno.Kv;
   /** Whether all isolates of the store run on this machine, and so share its clock. */
   readonly isOneMachine: boolean;

@@ -1,5 +1,5 @@
 /** Called once a round. */
-export interface Heartbeat {
+interface Heartbeat {
   beat(): void;
 }
 

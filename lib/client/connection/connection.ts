@@ -38,7 +38,7 @@ const MAX_RETRY_AFTER_MS = 3_600_000;
 /** How long closing waits for the other end. */
 const CLOSE_TIMEOUT_MS = 1_000;
 
-export interface ConnectionOptions {
+interface ConnectionOptions {
   readonly auth?: (() => Credential | Promise<Credential>) | undefined;
   readonly transports?: readonly TransportName[] | undefined;
   /** Receives temporary errors that the application cannot see elsewhere. */

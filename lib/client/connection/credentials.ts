@@ -9,12 +9,12 @@ const AUTH_TIMEOUT_MS = 30_000;
 const SENDABLE = /^[\x21-\x7e]+$/;
 
 /** A credential as a request presents it: a token, a ticket, or neither. */
-export type PresentedCredential = { readonly token?: string; readonly ticket?: string };
+type PresentedCredential = { readonly token?: string; readonly ticket?: string };
 
 type Auth = () => Credential | Promise<Credential>;
 
 /** What credentials need from their connection. */
-export interface CredentialsHost {
+interface CredentialsHost {
   readonly platform: Platform;
   /** Ends the wait for `auth`. */
   readonly closed: AbortSignal;

@@ -6,7 +6,7 @@ import type { OpenTransport } from "./transport.ts";
 /** After this many short connections in a row, the next transport is tried. */
 const MAX_SHORT_CONNECTIONS = 3;
 
-export interface NamedTransport {
+interface NamedTransport {
   readonly name: TransportName;
   readonly open: OpenTransport;
 }

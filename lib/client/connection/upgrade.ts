@@ -8,7 +8,7 @@ const MAX_PROBE_INTERVAL_MS = 300_000;
 /** First wait if the server was away, so that the earlier failure says nothing. */
 const FIRST_PROBE_INTERVAL_MS = 2_000;
 
-export interface UpgradeOptions {
+interface UpgradeOptions {
   readonly platform: Platform;
   /** The attempt whose transport is in use. */
   readonly current: Attempt;

@@ -8,7 +8,7 @@ import type { ConnectionState } from "./state.ts";
 /** The longest delay of a timer: 25 days. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
 
-export interface RetryCallOptions {
+interface RetryCallOptions {
   readonly signal?: AbortSignal;
   /** Returns 0 ≤ random < 1. */
   readonly random?: () => number;

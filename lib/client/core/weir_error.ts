@@ -19,7 +19,7 @@ export type ClientCode =
   /** The cursor store threw. */
   | "cursor_store_failed";
 
-export interface WeirErrorOptions extends ErrorOptions {
+interface WeirErrorOptions extends ErrorOptions {
   readonly status?: number | undefined;
   readonly retryAfter?: number | undefined;
   readonly index?: number | undefined;

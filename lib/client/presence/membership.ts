@@ -7,7 +7,7 @@ import { retryReporting } from "./retry_reporting.ts";
 
 type OnError = (error: WeirError) => unknown;
 
-export interface MembershipOptions {
+interface MembershipOptions {
   readonly link: Link;
   readonly channel: string;
   /** Undefined: the server takes it from the credential. */

@@ -10,7 +10,7 @@ export const MAX_PENDING_EVENTS = 1_000;
 /** Bytes of JSON. Guards against the same with large events. */
 export const MAX_PENDING_BYTES = 4 * 1024 ** 2;
 
-export interface OutboxOptions {
+interface OutboxOptions {
   /** @default MAX_PENDING_EVENTS */
   readonly events?: number;
   /** @default MAX_PENDING_BYTES */
@@ -36,7 +36,7 @@ export interface PendingPublish {
  *
  * @throws {WeirError} a retryable error. All events are still pending then.
  */
-export type SendBatch = (
+type SendBatch = (
   link: Link,
   channel: string,
   pending: readonly PendingPublish[],

@@ -7,7 +7,7 @@ import { PLATFORM } from "../core/platform.ts";
  */
 const LEADER_TIMEOUT_MS = 5_000;
 
-export interface ElectionOptions {
+interface ElectionOptions {
   /** Name of the lock, shared by all tabs. */
   readonly name: string;
   /** Id of this tab. */

@@ -50,6 +50,6 @@ export type PlainError = Pick<WeirError, "code" | "detail" | "status" | "retryAf
 type Reconnecting = Extract<ConnectionState, { readonly status: "reconnecting" }>;
 
 /** The state of an open connection. A leader whose connection is closed no longer leads. */
-export type PlainState =
+type PlainState =
   | Exclude<ConnectionState, { readonly status: "reconnecting" | "closed" }>
   | (Omit<Reconnecting, "error"> & { readonly error: PlainError });

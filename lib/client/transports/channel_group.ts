@@ -25,7 +25,7 @@ export interface ChannelGroup {
   began(): void;
 }
 
-export interface ChannelGroupOptions {
+interface ChannelGroupOptions {
   readonly host: TransportHost;
   readonly channels: readonly string[];
   readonly signal: AbortSignal;

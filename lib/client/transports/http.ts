@@ -8,7 +8,7 @@ import { WeirError } from "../core/weir_error.ts";
 /** Guards against an answer that keeps the client away for good. */
 const MAX_RETRY_AFTER_MS = 3_600_000;
 
-export interface RequestOptions {
+interface RequestOptions {
   /** @default "GET" */
   readonly method?: string | undefined;
   /** The `Accept` header. @default "application/json" */

@@ -10,7 +10,7 @@ import { isChannelError, readOneEvent, resolveStarts } from "./resolve_starts.ts
 const MAX_OPEN_GROUPS = 4;
 
 /** Reads until the group's signal aborts or all its readers have left. @throws {WeirError} */
-export type ReadGroup = (group: ChannelGroup) => Promise<void>;
+type ReadGroup = (group: ChannelGroup) => Promise<void>;
 
 /**
  * Opens a transport over HTTP requests.

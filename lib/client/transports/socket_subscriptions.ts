@@ -13,7 +13,7 @@ const MAX_FRAME_MESSAGES = 256;
 
 export type OnAnswer = (answer: JsonObject, error?: WeirError) => void;
 
-export interface SocketSubscriptionsOptions {
+interface SocketSubscriptionsOptions {
   readonly host: TransportHost;
   /** Finds the offsets of `latest` and `earliest` over HTTP. */
   readonly resolveStarts: (host: TransportHost) => Promise<void>;

@@ -21,7 +21,7 @@ const END_DETAILS: Readonly<Record<EndReason, string>> = {
   revoked: "The credential was revoked while the poll waited.",
 };
 
-export interface LongPollOptions extends ReadOptions {
+interface LongPollOptions extends ReadOptions {
   /** Milliseconds to wait for an event. */
   readonly waitMs: number;
   /** Aborts when the client has gone. */

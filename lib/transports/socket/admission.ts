@@ -25,7 +25,7 @@ const MAX_WAITING_CHARS = 2 * MAX_EVENT_BYTES + MAX_UNAUTHENTICATED_WAITING_CHAR
  */
 const WAITING_COST_CHARS = 256;
 
-export interface SocketAdmissionOptions {
+interface SocketAdmissionOptions {
   /** Names the connection. */
   readonly id: string;
   readonly client: SocketClient;

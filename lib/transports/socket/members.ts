@@ -19,7 +19,7 @@ import type { SocketOutput } from "./output.ts";
 /** Members of one socket. Guards against one socket that fills the presence of all channels. */
 const MAX_MEMBERSHIPS = 100;
 
-export interface SocketMembersOptions {
+interface SocketMembersOptions {
   readonly presence: Pick<Presence, "join" | "leave" | "disconnect">;
   readonly client: Pick<SocketClient, "published">;
   readonly output: SocketOutput;

@@ -63,7 +63,7 @@ export interface ServerMessage {
 const OPS = Object.keys(operations).join(", ");
 
 /** Why a message is refused, and its `ref`, if that can be read. */
-export interface RefusedMessage {
+interface RefusedMessage {
   readonly ref: Ref | undefined;
   readonly problem: Problem;
 }

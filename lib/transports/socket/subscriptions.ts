@@ -22,7 +22,7 @@ import { startPositions } from "../read_positions.ts";
 /** Channels of one socket. Guards against a socket that makes the server follow all channels. */
 const MAX_SOCKET_CHANNELS = 1_000;
 
-export interface SocketSubscriptionsOptions {
+interface SocketSubscriptionsOptions {
   readonly hub: Hub;
   readonly client: Pick<SocketClient, "subscribed">;
   readonly output: SocketOutput;

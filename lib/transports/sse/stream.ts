@@ -37,7 +37,7 @@ const BYTE_LENGTH: QueuingStrategy<Uint8Array> = {
   size: (chunk) => chunk?.byteLength ?? 0,
 };
 
-export interface SseOptions {
+interface SseOptions {
   readonly hub: Hub;
   readonly wheel: TimerWheel;
   readonly connections: Connections;
