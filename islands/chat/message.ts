@@ -19,7 +19,7 @@ const UNNAMED = "Someone";
 // deno-lint-ignore no-control-regex -- matches control characters on purpose
 const CONTROLS = /[\u0000-\u001f\u007f-\u009f]+/g;
 
-/** Parses the data of an event, whoever published it. Returns undefined if it is not a message. */
+/** Parses the data of an event of any publisher. Returns undefined if it is not a message. */
 export function parseMessage(data: unknown): Message | undefined {
   if (typeof data !== "object" || data === null || !("text" in data)) return undefined;
   const { text } = data;

@@ -120,7 +120,7 @@ Deno.test("a socket of nobody that has subscribed stays in its tenant", async ()
   ]);
 });
 
-Deno.test("a stream of nobody goes on with a token of its tenant, and of no other", async () => {
+Deno.test("an anonymous stream accepts a token of its own tenant only", async () => {
   await using weir = await guardedLocal(ENV);
   await using stream = await SseClient.open(readUrl(weir.url, [PUBLIC]));
   const id = stream.response.headers.get("weir-stream");

@@ -142,7 +142,7 @@ function matches(patterns: unknown, name: string): boolean {
   });
 }
 
-Deno.test("whatever a signed token claims, it gets no more than that, in its tenant", async () => {
+Deno.test("a signed token with any claims gets only the rights it claims, in its tenant", async () => {
   await using weir = await guardedLocal(ENV);
   const vault = await weir.token({ ...ALL, tenant: "vault" });
   await publish(weir.url, "a", "gold", bearer(vault));

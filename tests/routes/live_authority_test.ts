@@ -8,7 +8,7 @@ import { SseClient } from "../support/sse_client.ts";
 /** Rights to all but the system's channels. */
 const ALL = { publish: ["**"], subscribe: ["**"] };
 
-Deno.test("an SSE stream is told before its token ends, and ends with it", async () => {
+Deno.test("an SSE stream gets a warning before its token expires, and ends with it", async () => {
   await using weir = await guardedLocal();
   const token = await weir.token(ALL, endingIn(3));
   await using stream = await SseClient.open(readUrl(weir.url, [newChannel()]), bearer(token));
@@ -24,7 +24,7 @@ Deno.test("an SSE stream is told before its token ends, and ends with it", async
   assert.equal(weir.server.server.access.connections.size, 0);
 });
 
-Deno.test("a stream that is given a new token in time goes on past the old one's end", async () => {
+Deno.test("a stream that gets a new token in time outlives the old one", async () => {
   await using weir = await guardedLocal();
   const channel = newChannel();
   const token = await weir.token(ALL, endingIn(2));
@@ -33,7 +33,7 @@ Deno.test("a stream that is given a new token in time goes on past the old one's
   const next = await weir.token(ALL, endingIn(4));
   const answer = await swap(weir.url, stream, next);
   assert.equal(answer.status, 204);
-  // Half-way through the new one's time the next warning comes: the old one has ended by then.
+  // The next warning comes halfway through the life of the new token, after the old one has expired.
   assert.equal((await stream.next()).event, "weir.token");
   await publish(weir.url, channel, 1, bearer(await weir.token()));
   assert.equal((await stream.next()).data, "1");
@@ -158,7 +158,7 @@ Deno.test("a socket's rights change with its token: wider at once, narrower wher
   assert.equal((await socket.until("event"))["data"], "plain");
 });
 
-Deno.test("a socket is told before its token ends, and closed with 4401", async () => {
+Deno.test("a socket gets a warning before its token expires, and closes with 4401", async () => {
   await using weir = await guardedLocal();
   await using socket = await SocketClient.open(weir.url, {
     token: await weir.token(ALL, endingIn(2)),

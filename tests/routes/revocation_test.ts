@@ -265,7 +265,7 @@ Deno.test("what waits behind an auth is not done for a socket that was revoked m
     return subscribe(...args);
   };
   verified.resolve();
-  // Behind whatever was set free by that.
+  // After all work that this has unblocked.
   access.credentials.verify = verify;
   await call(url, readUrl("", [channel]), { headers: bearer(next) });
   assert.deepEqual(appended.filter((address) => address === `default/${channel}`), []);

@@ -233,7 +233,7 @@ async function misplace(
   for (const url of urls) {
     for (const method of ["GET", "POST", "DELETE"]) {
       for (const headers of [{}, bearer(admin)]) {
-        // The admin may use any channel, and is told its name.
+        // The admin may use any channel, so answers contain its name.
         const isAllowed = Object.keys(headers).length > 0 && /^\/v1\/channels\//.test(url);
         if (isAllowed) continue;
         const answer = await call(server.url, url, { method, headers: from(headers) });

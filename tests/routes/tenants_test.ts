@@ -355,7 +355,7 @@ Deno.test("what one tenant does is live for its own readers only", async () => {
   assert.equal(gone.status, 204);
   await send(ann, "ann's second");
   await send(bob, "bob's");
-  // Whatever was ann's would have come before it.
+  // Events of ann would have arrived first.
   assert.equal(JSON.parse((await stream.next()).data), "bob's");
   assert.equal((await socket.next())["data"], "bob's");
   assert.deepEqual((await poll).json.events.map(({ data }: { data: string }) => data), ["bob's"]);
@@ -405,7 +405,7 @@ const WAYS: Readonly<
 /** Names of one length, so that answers differ in nothing else. */
 const FORBIDDEN = { own: "hidden:own", none: "hidden:non", foreign: "hidden:for" } as const;
 
-/** A tenant with channels, one of which is out of the visitor's sight, and a tenant beside it. */
+/** Makes a tenant with channels, one of which the visitor may not see, and a second tenant. */
 async function withHidden(weir: Guarded<LocalServer>): Promise<string> {
   const make = async (tenant: string, names: readonly string[]) => {
     const headers = bearer(await weir.token({ tenant, ...ALL }));

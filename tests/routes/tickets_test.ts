@@ -165,7 +165,7 @@ Deno.test("a ticket is for a token or an API key in the header only", async (t) 
   });
 });
 
-Deno.test("a ticket does nothing but read and open sockets, whatever its token may", async () => {
+Deno.test("a ticket only reads and opens sockets, even if its token allows more", async () => {
   await using weir = await guardedLocal();
   const token = await weir.token({ ...ALL, manage: ["**"], admin: true });
   const requests: readonly (readonly [string, string])[] = [
@@ -240,7 +240,7 @@ Deno.test("a token or a key in a URL is refused with the reason, and not repeate
         for (const name of names) {
           const query = new URLSearchParams({ [name]: secret });
           await assertInUrl(`${path}?${query}`);
-          // Also beside a header that is right.
+          // Also together with a valid header.
           await assertInUrl(`${path}?x=y&${query}`, bearer(secrets.token));
         }
         await assertInUrl(`${path}?${secret}`);
@@ -274,7 +274,7 @@ Deno.test("a token in a socket's URL is refused with the reason", async () => {
   }
 });
 
-Deno.test("parameters that are unknown beside a ticket are refused", async () => {
+Deno.test("unknown parameters next to a ticket are refused", async () => {
   await using weir = await guardedLocal();
   const token = await weir.token(ALL);
   for (const path of [EVENTS, "/v1/events", "/v1/socket"]) {

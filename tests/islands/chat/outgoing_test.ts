@@ -92,6 +92,6 @@ class Publishes {
     if (refusal === undefined) {
       waiting?.resolve({ channel: "", offset: "", id: "", duplicate: false });
     } else waiting?.reject(refusal);
-    await waiting?.promise.catch(() => {}); // whoever published is told in the same turn
+    await waiting?.promise.catch(() => {}); // the publisher learns of it in the same turn
   }
 }

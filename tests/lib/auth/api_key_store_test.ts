@@ -219,7 +219,7 @@ Deno.test("a tenant has at most 1,000 keys, also with concurrent requests, indep
   const keyStore = new ApiKeyStore(store.kv, clock.now);
   const { info } = await keyStore.create(A, { scope: SCOPE });
   for (let i = 0; i < MAX_API_KEYS - 5; i++) {
-    const id = randomBase62(12); // as any other, but for the time that making it would take
+    const id = randomBase62(12); // like a real key, without the time to make one
     await store.kv.set(keys.apiKeyInfo(A, id), { ...info, id } satisfies KeyInfo);
   }
   const asked = await Promise.allSettled(upTo(10).map(() => keyStore.create(A, { scope: SCOPE })));
