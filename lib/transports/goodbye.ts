@@ -1,10 +1,10 @@
 import type { EndReason } from "../auth/connections.ts";
 import type { CloseReason } from "../hub/sink.ts";
 
-/** Clients reconnect spread over this time, so that a stopping server's don't return at once. */
+/** Clients reconnect spread over this time, so that those of a stopped server don't come at once. */
 const SPREAD_MS = 3_000;
 
-/** Why Weir ends a connection. The client receives it. */
+/** The reason for which Weir ends a connection, as sent to the client. */
 export type GoodbyeReason =
   | CloseReason
   | EndReason

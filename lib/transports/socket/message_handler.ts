@@ -75,7 +75,7 @@ export class MessageHandler implements ConnectionHandler, Disposable {
     });
   }
 
-  /** Whether the client has authenticated, or may do without. */
+  /** Whether the client has an authority: it has authenticated, or needs no credential. */
   get isAuthenticated(): boolean {
     return this.#admission.isAuthenticated;
   }

@@ -23,7 +23,7 @@ export class SocketOutput {
     return this.#isClosed;
   }
 
-  /** Stops all output. Waits for room end. */
+  /** Stops all output, and ends all waits for room. */
   close(): void {
     this.#isClosed = true;
   }

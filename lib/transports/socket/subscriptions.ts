@@ -30,7 +30,7 @@ interface SocketSubscriptionsOptions {
   readonly close: (reason: CloseReason) => void;
 }
 
-/** What one `subscribe` asked for: one channel, or several under one cursor. */
+/** The subscriptions of one `subscribe`: to one channel, or to several under one cursor. */
 interface SubscriptionGroup {
   readonly channels: number;
   /** In the order of the channels, without those that the client may no longer read. */
