@@ -298,7 +298,9 @@ guardedBrowserTest("a refused message can be retried or discarded", {
   await say(page, "one");
   await say(page, "two");
   const refused = page.locator('[data-status="refused"]');
-  await refused.nth(1).filter({ hasText: "Not sent: This tenant may have 1 channels" }).waitFor();
+  await refused.nth(1).filter({
+    hasText: "Not sent: This tenant has reached its limit of 1 channels",
+  }).waitFor();
   await refused.first().getByRole("button", { name: "Discard" }).click();
 
   const made = await fetch(`${weir.url}/v1/channels/only`, { method: "DELETE", headers: admin });
