@@ -5,6 +5,7 @@ import {
   epochTime,
   formatOffset,
   isOffset,
+  NO_EPOCH,
   parseOffset,
   type Position,
 } from "./offset.ts";
@@ -101,7 +102,7 @@ export function parseAfter(text: string, channels: readonly Channel[]): After {
 const MAX_EPOCH_TIME = 36 ** 9 - 1;
 
 function timeEpoch(time: number): Epoch {
-  return time === 0 ? "000000000" as Epoch : epochAt(time);
+  return time === 0 ? NO_EPOCH : epochAt(time);
 }
 
 function malformed(text: string): Problem {

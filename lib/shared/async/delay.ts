@@ -1,9 +1,13 @@
-import type { Timers } from "./timers.ts";
+/** The timers of a clock. */
+interface Timers {
+  setTimeout(callback: () => void, delayMs: number): unknown;
+  clearTimeout(timer: unknown): void;
+}
 
 export interface DelayOptions {
   /** Ends the delay early. */
   readonly signal?: AbortSignal | undefined;
-  /** @default globalThis */
+  /** Timers of another clock. @default globalThis */
   readonly timers?: Timers | undefined;
 }
 
