@@ -161,7 +161,7 @@ async function stream(
     : values.envelope === "1";
   const { hub, wheel, meter, openResponses, access: { connections, limiter } } = server;
   const id = crypto.randomUUID();
-  const connection = meter.connected("sse", limiter.connect(caller));
+  const countedConnection = meter.connected("sse", limiter.connect(caller));
   openResponses.add(c.env?.completed);
   const body = await sseStream({
     hub,
@@ -169,7 +169,7 @@ async function stream(
     connections,
     id,
     authority: caller.authority,
-    connection,
+    countedConnection,
     channelKeys,
     after,
     isEnveloped,

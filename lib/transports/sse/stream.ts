@@ -45,7 +45,7 @@ interface SseOptions {
   readonly id: string;
   readonly authority: Authority;
   /** Disposed when the stream has ended. */
-  readonly connection: Disposable;
+  readonly countedConnection: Disposable;
   /** Sorted, without repeats. */
   readonly channelKeys: readonly ChannelKey[];
   readonly after: After;
@@ -209,7 +209,7 @@ class SseStream implements ConnectionHandler {
     this.#isClosed = true;
     this.#heartbeat?.[Symbol.dispose]();
     this.#connection[Symbol.dispose]();
-    this.#options.connection[Symbol.dispose]();
+    this.#options.countedConnection[Symbol.dispose]();
     for (const subscription of this.#subscriptions.values()) subscription.close();
     this.#wakeWaiters();
   }

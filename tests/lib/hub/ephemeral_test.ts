@@ -139,7 +139,7 @@ Deno.test("a stream that is not read does not queue ephemeral events", async () 
     connections: new Connections(),
     id: "stream",
     authority: OPEN,
-    connection: { [Symbol.dispose]() {} },
+    countedConnection: { [Symbol.dispose]() {} },
     channelKeys: [A],
     after: "latest",
     isEnveloped: false,

@@ -30,7 +30,7 @@ Deno.test("an SSE stream that nobody reads ends with its queued events and the r
     connections: new Connections(),
     id: "stream",
     authority: OPEN,
-    connection: { [Symbol.dispose]: () => void (isReleased = true) },
+    countedConnection: { [Symbol.dispose]: () => void (isReleased = true) },
     channelKeys: [A],
     after: "latest",
     isEnveloped: false,
