@@ -17,9 +17,9 @@ interface WorkLeaseOptions {
 }
 
 /**
- * Lets one isolate at a time do a background work. Another isolate takes over once the lease has not
- * changed for its time. If the holder was only delayed, two isolates may do the work for a moment,
- * so the work must tolerate that.
+ * Lets one isolate at a time do a background work. Another isolate takes over once the lease has
+ * not changed for its time. If the holder was only delayed, two isolates may do the work for a
+ * moment, so the work must tolerate that.
  */
 export class WorkLease {
   readonly #options: WorkLeaseOptions;

@@ -9,8 +9,8 @@ interface PendingRead {
 
 /**
  * Reads rows of the store in batches. Reads that are requested while a batch is under way form the
- * next batch, in which each row is read once. So a burst of joins costs a few round trips instead of
- * some for each join.
+ * next batch, in which each row is read once. So a burst of joins costs a few round trips instead
+ * of some for each join.
  */
 export class BatchedReads {
   readonly #kv: Deno.Kv;

@@ -6,8 +6,8 @@ import { SerialQueue } from "../shared/async/serial_queue.ts";
 /** How often an isolate renews its lease. */
 const RENEW_INTERVAL_MS = 5_000;
 /**
- * How long a lease lasts after its last renewal. Two renewals may fail, and once it expires, clients
- * of the dead isolate have had at least the grace period to reconnect elsewhere.
+ * How long a lease lasts after its last renewal. Two renewals may fail, and once it expires,
+ * clients of the dead isolate have had at least the grace period to reconnect elsewhere.
  */
 export const ISOLATE_LEASE_MS = 18_000;
 
@@ -53,7 +53,11 @@ export class IsolateLease {
     return this.#id;
   }
 
-  /** Takes or renews the lease if necessary. Call before writing a member. @throws {Problem} `storage_*` */
+  /**
+   * Takes or renews the lease if necessary. Call before writing a member.
+   *
+   * @throws {Problem} `storage_*`
+   */
   async ensureHeld(): Promise<void> {
     while (!this.#isFresh()) await this.#enqueue(() => this.#renew());
   }
@@ -64,8 +68,9 @@ export class IsolateLease {
   }
 
   /**
-   * Gives the lease up because there are no members. If a commit may still arrive, the lease is left
-   * to expire instead, so that other isolates reap what arrives, and this isolate takes a new id.
+   * Gives the lease up because there are no members. If a commit may still arrive, the lease is
+   * left to expire instead, so that other isolates reap what arrives, and this isolate takes a new
+   * id.
    *
    * @throws {Problem} `storage_*`
    */
@@ -78,7 +83,11 @@ export class IsolateLease {
     });
   }
 
-  /** Writes the lease for the last time, so that it expires in `leaseMs`. @throws {Problem} `storage_*` */
+  /**
+   * Writes the lease for the last time, so that it expires in `leaseMs`.
+   *
+   * @throws {Problem} `storage_*`
+   */
   async shorten(leaseMs: number): Promise<void> {
     await this.#enqueue(async () => {
       if (this.#isHeld) await this.#write(leaseMs);

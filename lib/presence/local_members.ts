@@ -26,8 +26,8 @@ export interface PendingJoin {
 }
 
 /**
- * Keeps the members of this isolate and their sessions, and decides what happens to them. Callers do
- * the writes.
+ * Keeps the members of this isolate and their sessions, and decides what happens to them. Callers
+ * do the writes.
  *
  * A member is _joining_ until a session is accepted, then _present_. Without a session it is in its
  * _grace period_ or _leaving_, and {@link due} once that time has come. It is _reaped_ when other
@@ -68,7 +68,9 @@ export class LocalMembers {
     if (local.sessions.size > 0) this.#leavesAtMs.delete(local);
   }
 
-  /** Removes a session that stays out. The member keeps what is left of its grace period, if any. */
+  /**
+   * Removes a session that stays out. The member keeps what is left of its grace period, if any.
+   */
   refuseJoin({ local, session, state }: PendingJoin, nowMs: number): void {
     const isOut = state.refuse();
     if (!isOut || local.sessions.get(session) !== state) return;
@@ -139,8 +141,8 @@ export class LocalMembers {
   }
 
   /**
-   * Returns whether the member was reaped and has a session to join again with. Without a session it
-   * no longer counts as reaped.
+   * Returns whether the member was reaped and has a session to join again with. Without a session
+   * it no longer counts as reaped.
    */
   mustRejoin(local: LocalMember): boolean {
     if (!this.#reaped.has(local)) return false;

@@ -17,8 +17,8 @@ interface ChannelJoins {
 
 /**
  * Limits the members of a channel. The commits that add and remove members also keep their count.
- * Isolates that add members at the same moment may exceed the limit by the joins that are pending in
- * the other isolates.
+ * Isolates that add members at the same moment may exceed the limit by the joins that are pending
+ * in the other isolates.
  */
 export class MemberCounts {
   readonly #reads: BatchedReads;

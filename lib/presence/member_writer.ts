@@ -66,7 +66,11 @@ export class MemberWriter {
     return this.#queues.run(local.id, () => this.#remove(local));
   }
 
-  /** Removes another isolate from the member's row. @throws {Problem} as {@link MemberRows.leave} */
+  /**
+   * Removes another isolate from the member's row.
+   *
+   * @throws {Problem} as {@link MemberRows.leave}
+   */
   reap(member: Member, isolate: string): Promise<void> {
     return this.#queues.run(memberId(member), () => this.#options.rows.leave(member, isolate));
   }
@@ -104,7 +108,11 @@ export class MemberWriter {
     await this.#queues.idle();
   }
 
-  /** Gives the lease up; with members it expires after the grace period. @throws {Problem} `storage_*` */
+  /**
+   * Gives the lease up; with members it expires after the grace period.
+   *
+   * @throws {Problem} `storage_*`
+   */
   async endLease(): Promise<void> {
     if (this.#options.members.size > 0) await this.#lease.shorten(GRACE_MS);
     else await this.#lease.release(() => true);

@@ -19,7 +19,9 @@ const WORK_LEASE_MS = 5_000;
 const LATE_COMMIT_MS = 10 * 60 * 1_000;
 /** How much a clock may drift from one check to the next without having been set. */
 const MAX_CLOCK_DRIFT_MS = 1_000;
-/** Members that are removed at once. Guards against filling the log's queue, which publishes share. */
+/**
+ * Members that are removed at once. Guards against filling the log's queue, which publishes share.
+ */
 const MAX_CONCURRENT_REMOVALS = 100;
 
 interface ReaperOptions {

@@ -121,7 +121,11 @@ export class SocketMembers {
   }
 }
 
-/** Returns the member that a message is about. @throws {Problem} if `authority` does not allow it */
+/**
+ * Returns the member that a message is about.
+ *
+ * @throws {Problem} if `authority` does not allow it
+ */
 function memberOf(
   authority: Authority,
   { channel, member }: Pick<MessageOf<"enter">, "channel" | "member">,
