@@ -11,7 +11,7 @@ const MAX_BATCH_EVENTS = 100;
 /** JSON of a batch of several events, well below the server's limit of 8 MiB. */
 const MAX_BATCH_BYTES = 1024 ** 2;
 
-/** @see {@link import("./outbox.ts").SendBatch} */
+/** Publishes the first pending events, and settles those that are answered. */
 export async function sendBatch(
   link: Link,
   channel: string,

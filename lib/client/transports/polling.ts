@@ -29,7 +29,7 @@ export function openShortPoll(host: TransportHost): Promise<Transport> {
   return openHttp(host, shortPoll, shortPoll);
 }
 
-/** @see {@link import("./http_transport.ts").ReadGroup} */
+/** Reads a group by requests that are answered immediately. */
 export function shortPoll(group: ChannelGroup): Promise<void> {
   return poll(group, false);
 }
