@@ -1,10 +1,10 @@
-import { isOffset } from "../../shared/offset.ts";
+import { isOffset, sequenceOf } from "../../shared/offset.ts";
 import { channelNameError } from "../core/channel_name.ts";
 import { badAnswerError } from "../core/errors.ts";
 import { type EphemeralEvent, type Gap, toEvent, type WeirEvent } from "../core/event.ts";
 import type { JsonObject } from "../core/json_object.ts";
 import type { Feed, FeedListener } from "../core/link.ts";
-import { isNextOffset, offsetBefore, sequenceOf } from "../core/offset.ts";
+import { isNextOffset, offsetBefore } from "../core/offset.ts";
 import { WeirError } from "../core/weir_error.ts";
 import {
   activePositions,

@@ -1,11 +1,16 @@
-import { type Epoch, formatOffset, isOffset } from "../../shared/offset.ts";
+import {
+  type Epoch,
+  formatOffset,
+  isOffset,
+  type Position,
+  positionOf,
+} from "../../shared/offset.ts";
 import type { History, HistoryOptions } from "../api.ts";
 import { channelNameError } from "../core/channel_name.ts";
 import { badAnswerError } from "../core/errors.ts";
 import { type Gap, toEvent, type WeirEvent } from "../core/event.ts";
 import type { JsonObject } from "../core/json_object.ts";
 import type { Link } from "../core/link.ts";
-import { toPosition } from "../core/position.ts";
 import { WeirError } from "../core/weir_error.ts";
 import { validateEvent } from "./schema.ts";
 
@@ -37,7 +42,7 @@ export async function readHistory<T>(
   const nameError = channelNameError(channel);
   if (nameError !== undefined) throw nameError;
   const readPage = makeReadPage(link, channel, signal);
-  const { epoch, sequence } = toPosition(before ?? (await readPage("latest", 1)).cursor);
+  const { epoch, sequence } = parsePosition(before ?? (await readPage("latest", 1)).cursor);
   const offsetAt = (sequence: number) => formatOffset(epoch, sequence);
   const last = Math.max(0, before === undefined ? sequence : sequence - 1);
   let found: readonly WeirEvent[] = [];
@@ -93,7 +98,7 @@ async function readRange(
     found.push(...inEpoch);
     // A gap at the start may consist of expired events, with older ones still available.
     isFirst ||= gap !== undefined && after === start && await isLogStart(readPage, epoch, start);
-    const next = toPosition(cursor);
+    const next = parsePosition(cursor);
     if (next.epoch !== epoch || next.sequence <= after) break;
     after = next.sequence;
   }
@@ -103,7 +108,13 @@ async function readRange(
 /** Whether the kept log begins after the position. */
 async function isLogStart(readPage: ReadPage, epoch: Epoch, sequence: number): Promise<boolean> {
   const { events: [first], cursor, gap } = await readPage("earliest", 1);
-  const earliest = toPosition(gap?.requested ?? String(first?.["offset"] ?? cursor));
+  const earliest = parsePosition(gap?.requested ?? String(first?.["offset"] ?? cursor));
   const isAfterFirst = gap === undefined && first !== undefined;
   return earliest.epoch !== epoch || earliest.sequence - Number(isAfterFirst) >= sequence;
+}
+
+/** @throws {WeirError} `bad_cursor` */
+function parsePosition(offset: string): Position {
+  if (isOffset(offset)) return positionOf(offset);
+  throw new WeirError("bad_cursor", `${JSON.stringify(offset)} is not an offset.`);
 }

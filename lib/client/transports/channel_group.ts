@@ -1,9 +1,8 @@
 import type { WantedChannel } from "../connection/channels.ts";
 import type { TransportHost } from "../connection/transport.ts";
-import { toPosition } from "../core/position.ts";
 import type { Channel } from "../../shared/channel.ts";
 import { formatCursor } from "../../shared/cursor.ts";
-import { isOffset } from "../../shared/offset.ts";
+import { isOffset, positionOf } from "../../shared/offset.ts";
 
 /** Channels of one request: what a cursor can hold. */
 const MAX_CHANNELS = 100;
@@ -49,7 +48,7 @@ export function makeChannelGroup(
       const names = requested.map(({ channel }) => channel);
       const cursor = formatCursor(
         names as Channel[], // the server validates them
-        requested.map(({ after }) => toPosition(after)),
+        requested.map(({ after }) => positionOf(after)),
       );
       const list = names.map((name) => `channel=${encodeURIComponent(name)}`).join("&");
       return `/v1/events?${list}&after=${cursor}&${query}`;
