@@ -183,7 +183,7 @@ Deno.test("token fails without a usable signing key", async () => {
   assert.ok(!broken.stderr.includes(body.slice(20, 30)));
 });
 
-/** Makes, lists, rotates and removes keys and revokes, with or without a running server. */
+/** Creates, lists, rotates and removes keys and revokes, with or without a running server. */
 async function liveWithKeys(
   site: Site,
   where: readonly string[],

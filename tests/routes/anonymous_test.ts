@@ -14,7 +14,7 @@ const PRIVATE = "private/news";
 const ALL = { publish: ["**"], subscribe: ["**"] };
 const pathOf = (channel: string) => `/v1/channels/${encodeURIComponent(channel)}`;
 
-Deno.test("without a credential one reads what the policy says, over every transport", async () => {
+Deno.test("anonymous clients read what the policy allows, over every transport", async () => {
   await using weir = await guardedLocal(ENV);
   const publisher = bearer(await weir.token(ALL));
   await using stream = await SseClient.open(readUrl(weir.url, [PUBLIC]));
@@ -31,7 +31,7 @@ Deno.test("without a credential one reads what the policy says, over every trans
   assert.equal((await call(weir.url, pathOf(PUBLIC))).json.events, 1);
 });
 
-Deno.test("without a credential there is nothing else", async (t) => {
+Deno.test("anonymous clients can do nothing else", async (t) => {
   await using weir = await guardedLocal(ENV);
   const publisher = bearer(await weir.token(ALL));
   await publish(weir.url, PUBLIC, 1, publisher);
@@ -58,13 +58,13 @@ Deno.test("without a credential there is nothing else", async (t) => {
       assertRefused(await call(weir.url, path, init), 403, "forbidden");
     });
   }
-  await t.step("a ticket, a cookie or another's stream", async () => {
+  await t.step("a ticket, a session cookie or another stream", async () => {
     const paths = ["/v1/tickets", `/v1/streams/${crypto.randomUUID()}/token`];
     for (const path of paths) {
       assertRefused(await call(weir.url, path, { method: "POST" }), 401, "unauthenticated");
     }
   });
-  await t.step("a list of what the policy says", async () => {
+  await t.step("lists only channels that the policy allows", async () => {
     const { json } = await call(weir.url, "/v1/channels");
     assert.deepEqual(json.channels.map(({ channel }: { channel: string }) => channel), [PUBLIC]);
   });
@@ -85,7 +85,7 @@ Deno.test("without a credential there is nothing else", async (t) => {
   assert.equal(json.events.length, 1);
 });
 
-Deno.test("a socket of nobody becomes one of any tenant while it has subscribed to nothing", async () => {
+Deno.test("an anonymous socket may switch to any tenant before it subscribes", async () => {
   await using weir = await guardedLocal(ENV);
   const token = await weir.token({ ...ALL, tenant: "other" });
   await publish(weir.url, PUBLIC, "other's", bearer(token));
@@ -93,12 +93,12 @@ Deno.test("a socket of nobody becomes one of any tenant while it has subscribed 
   socket.send({ op: "subscribe", ref: 1, channel: PUBLIC, after: "earliest" });
   await socket.until("subscribed");
   assert.equal((await socket.until("event"))["data"], "other's");
-  // From here on it is who it is.
+  // From now on it keeps its identity.
   socket.send({ op: "auth", ref: 2, token: await weir.token(ALL) });
   assert.equal((await socket.next())["code"], "forbidden");
 });
 
-Deno.test("a socket of nobody that has subscribed stays in its tenant", async () => {
+Deno.test("an anonymous socket that has subscribed stays in its tenant", async () => {
   await using weir = await guardedLocal(ENV);
   await using socket = await SocketClient.open(weir.url);
   socket.send(
@@ -132,7 +132,7 @@ Deno.test("an anonymous stream accepts a token of its own tenant only", async ()
   assert.equal((await swap(await weir.token(ALL))).status, 204);
 });
 
-Deno.test("nobody takes a stream over, also not that of a token without a subject", async () => {
+Deno.test("anonymous clients cannot take over a stream, even of a token without a subject", async () => {
   await using weir = await guardedLocal(ENV);
   const token = await weir.token(ALL, { sub: undefined });
   await using stream = await SseClient.open(readUrl(weir.url, [PRIVATE]), { ...bearer(token) });
@@ -143,7 +143,7 @@ Deno.test("nobody takes a stream over, also not that of a token without a subjec
   assert.equal((await stream.next()).data, `"still here"`);
 });
 
-Deno.test("a credential that is refused never falls back to none", async (t) => {
+Deno.test("a refused credential never falls back to anonymous access", async (t) => {
   await using weir = await guardedLocal(ENV);
   const stranger = await makeSigner("EdDSA", weir.signer.kid);
   const wrong: Readonly<Record<string, string>> = {
@@ -169,7 +169,7 @@ Deno.test("a credential that is refused never falls back to none", async (t) => 
       assert.equal((await socket.next()).op, "error");
     });
   }
-  await t.step("a ticket that there isn't", async () => {
+  await t.step("an unknown ticket", async () => {
     for (const ticket of ["", "x", `wt_${"A".repeat(32)}`]) {
       const answer = await call(weir.url, `${path}&ticket=${ticket}`);
       assertRefused(answer, 401, "ticket_invalid");
@@ -181,10 +181,10 @@ Deno.test("a credential that is refused never falls back to none", async (t) => 
   });
 });
 
-/** Of a network for documentation (RFC 5737): no machine has it, so that nothing is opened. */
+/** Reserved for documentation (RFC 5737): no machine has it, so that nothing is opened. */
 const NOWHERE = "192.0.2.1";
 
-Deno.test("a policy for anonymous access is as good as keys to listen elsewhere than on loopback", async () => {
+Deno.test("a policy for anonymous access allows to listen on other addresses than loopback", async () => {
   const open = await WeirServer.refused({ env: { WEIR_HOST: NOWHERE } });
   assert.match(open.stderr, /without keys/);
   const anonymous = await WeirServer.refused({ env: { WEIR_HOST: NOWHERE, ...ENV } });

@@ -29,7 +29,7 @@ async function readAudit(
   return json.events;
 }
 
-/** Once the tenant's audit channel has so many events. */
+/** Resolves when the tenant's audit channel has `count` events. */
 async function audited(
   weir: Guarded<LocalServer>,
   tenant: string,
@@ -43,14 +43,14 @@ async function audited(
   return events;
 }
 
-/** A request that is denied. */
+/** Sends a request that is denied. */
 async function beDenied(weir: Guarded<LocalServer>, tenant: string, sub: string): Promise<void> {
   const token = await weir.token({ tenant, subscribe: [] }, { sub });
   const answer = await call(weir.url, readUrl("", ["a"]), { headers: bearer(token) });
   assertRefused(answer, 403, "forbidden");
 }
 
-Deno.test("the audit channel is read over every transport, by who has the right to it", async () => {
+Deno.test("the audit channel can be read over every transport with the right to it", async () => {
   await using weir = await guardedLocal();
   for (const pattern of ["$audit", "$*", "$**"]) {
     const token = await weir.token({ subscribe: [pattern] }, { sub: "auditor" });
@@ -60,7 +60,7 @@ Deno.test("the audit channel is read over every transport, by who has the right 
     socket.send({ op: "subscribe", ref: 1, channel: AUDIT });
     await socket.until("subscribed");
     const poll = call(weir.url, readUrl("", [AUDIT], { wait: "60" }), { headers });
-    await until("all wait", () => weir.server.server.access.connections.size === 3);
+    await until("all connections are open", () => weir.server.server.access.connections.size === 3);
     await beDenied(weir, "default", "mallory");
     const { event, data } = await stream.next();
     assert.equal(event, "access.denied");
@@ -74,7 +74,7 @@ Deno.test("the audit channel is read over every transport, by who has the right 
   }
 });
 
-Deno.test("no pattern without a $ reaches the audit channel", async () => {
+Deno.test("patterns without a $ do not match the audit channel", async () => {
   await using weir = await guardedLocal();
   await beDenied(weir, "default", "mallory");
   await audited(weir, "default", 1);
@@ -93,7 +93,7 @@ Deno.test("no pattern without a $ reaches the audit channel", async () => {
   }
 });
 
-Deno.test("nobody writes to the audit channel, sets it or deletes it", async () => {
+Deno.test("nobody can publish to the audit channel, change it or delete it", async () => {
   await using weir = await guardedLocal();
   await beDenied(weir, "default", "mallory");
   const before = await audited(weir, "default", 1);
@@ -130,7 +130,7 @@ Deno.test("no right allows reading other system channels", async () => {
   }
 });
 
-Deno.test("what happens to a tenant stands in its own audit channel and in no other", async () => {
+Deno.test("audit events are in the tenant's own audit channel only", async () => {
   await using weir = await guardedLocal();
   const { url } = weir;
   await beDenied(weir, "one", "mallory");
@@ -155,7 +155,7 @@ Deno.test("what happens to a tenant stands in its own audit channel and in no ot
     type,
     ...{ kind, subject, revoked, value, reason, key },
   }));
-  const plain = JSON.parse(JSON.stringify(summary)); // without members that aren't there
+  const plain = JSON.parse(JSON.stringify(summary)); // without undefined members
   plain.sort((a: AuditEvent, b: AuditEvent) => a.type < b.type ? -1 : 1);
   assert.deepEqual(plain, [
     { type: "access.denied", kind: "token", subject: "mallory" },
@@ -168,7 +168,7 @@ Deno.test("what happens to a tenant stands in its own audit channel and in no ot
   for (const tenant of ["default", "two"]) assert.deepEqual(await readAudit(weir, tenant), []);
 });
 
-Deno.test("a refusal says who it was, from where, and what it wanted", async () => {
+Deno.test("a refusal is recorded with the client, its IP and the request", async () => {
   await using weir = await guardedLocal();
   const token = await weir.token({ publish: ["b"] }, { sub: "ann", jti: "j1" });
   const headers = bearer(token);
@@ -188,7 +188,7 @@ Deno.test("a refusal says who it was, from where, and what it wanted", async () 
   }
 });
 
-Deno.test("what a socket is denied stands in the audit channel too", async () => {
+Deno.test("denials of a socket are in the audit channel too", async () => {
   await using weir = await guardedLocal();
   const token = await weir.token({ tenant: "one", publish: ["b"] }, { sub: "ann" });
   await using socket = await SocketClient.open(weir.url, { token });
@@ -205,7 +205,7 @@ Deno.test("what a socket is denied stands in the audit channel too", async () =>
   }
 });
 
-Deno.test("a flood of refusals hides nothing that an admin does", async () => {
+Deno.test("a flood of refusals does not hide an administrator's actions", async () => {
   await using weir = await guardedLocal();
   const admin = await weir.token({ tenant: "one", admin: true }, { sub: "root" });
   await Promise.all(Array.from({ length: 60 }, () => beDenied(weir, "one", "mallory")));
@@ -219,7 +219,7 @@ Deno.test("a flood of refusals hides nothing that an admin does", async () => {
   assert.ok(events.some(({ type }) => type === "credential.revoked"));
 });
 
-Deno.test("what an admin does is not done without a record of it, and can be tried again", async () => {
+Deno.test("an administrator's action fails if it cannot be recorded, and can be repeated", async () => {
   await using weir = await guardedLocal();
   const { log, access } = weir.server.server;
   const headers = bearer(await weir.token({ admin: true }, { sub: "root" }));
@@ -231,7 +231,7 @@ Deno.test("what an admin does is not done without a record of it, and can be tri
     });
   const append = log.append.bind(log);
   const away = () => Promise.reject(new Problem("storage_unavailable", "The store is away."));
-  /** What comes of a request first while nothing can be recorded, and then when it can. */
+  /** Sends a request while nothing can be recorded, and again when it can. */
   const tryTwice = async (method: string, path: string, body?: unknown) => {
     log.append = away;
     assertRefused(await ask(method, path, body), 503, "storage_unavailable");
@@ -247,7 +247,7 @@ Deno.test("what an admin does is not done without a record of it, and can be tri
   assert.equal(keys.length, 2);
   assert.equal((await tryTwice("DELETE", `/v1/keys/${id}`)).status, 204);
   assert.equal((await tryTwice("POST", "/v1/revocations", { jti: "x" })).status, 201);
-  // A revocation waits for nobody: it is in force though it could not be recorded.
+  // The revocation is in force although it could not be recorded.
   log.append = away;
   assertRefused(await ask("POST", "/v1/revocations", { sub: "eve" }), 503, "storage_unavailable");
   log.append = append;
@@ -262,7 +262,7 @@ Deno.test("what an admin does is not done without a record of it, and can be tri
   ]);
 });
 
-Deno.test("asking for the admin API without the right to it counts too", async () => {
+Deno.test("requests to the admin API without the right count too", async () => {
   await using weir = await guardedLocal();
   const headers = bearer(await weir.token({ limits: { subscribes: 1 } }));
   assertRefused(await call(weir.url, "/v1/keys", { headers }), 403, "forbidden");

@@ -12,7 +12,7 @@ const ALL = { publish: ["**"], subscribe: ["**"], manage: ["**"], admin: true };
 const PATH = readUrl("", ["a"]);
 const RUNS = { numRuns: 400 };
 
-/** What can stand in a header's value. */
+/** Characters of a header's value. */
 const headerText = fc.string({
   unit: fc.integer({ min: 0x20, max: 0xff }).filter((c) => c < 0x7f || c > 0x9f)
     .map((c) => String.fromCharCode(c)),
@@ -48,15 +48,15 @@ function encode(value: unknown): string {
   return btoa(JSON.stringify(value)).replaceAll("+", "-").replaceAll("/", "_").replace(/=+$/, "");
 }
 
-let addresses = 0;
+let ips = 0;
 
-/** From an address of its own, so that the limit of refused ones doesn't hide what is refused. */
+/** Uses a different IP for each request, so that the limit of refused ones does not interfere. */
 function from(headers: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
-  const number = addresses++;
+  const number = ips++;
   return { "X-Forwarded-For": `10.1.${number >> 8 & 255}.${number & 255}`, ...headers };
 }
 
-Deno.test("no made-up Authorization header, cookie or ticket lets anyone in", async () => {
+Deno.test("no random Authorization header, cookie or ticket is accepted", async () => {
   await using weir = await guardedLocal(ENV);
   const scheme = fc.constantFrom(
     "Bearer ",
@@ -84,7 +84,7 @@ Deno.test("no made-up Authorization header, cookie or ticket lets anyone in", as
   );
 });
 
-Deno.test("a token of which one character is another is refused", async () => {
+Deno.test("a token with one changed character is refused", async () => {
   await using weir = await guardedLocal(ENV);
   const token = await weir.token(ALL);
   const place = fc.nat({ max: token.length - 1 });
@@ -92,7 +92,7 @@ Deno.test("a token of which one character is another is refused", async () => {
   await fc.assert(
     fc.asyncProperty(place, character, fc.boolean(), async (at, other, isInserted) => {
       const changed = token.slice(0, at) + other + token.slice(isInserted ? at : at + 1);
-      // Space around a credential is none of it.
+      // Space around a credential is ignored.
       fc.pre(changed.trim() !== token);
       const answer = await call(weir.url, PATH, { headers: from(bearer(changed)) });
       assert.deepEqual([answer.status, answer.code], [401, "token_invalid"], answer.text);
@@ -106,7 +106,7 @@ const pattern = fc.oneof(
   fc.constantFrom("a", "*", "**", "b", "a:*", "$**", "**a", "a**", "A", "", "***", "a\u0000"),
   fc.string({ maxLength: 5 }),
 );
-/** The claim `weir`, right, nearly right and wrong. */
+/** Values of the claim `weir`: valid, almost valid and invalid. */
 const claim: fc.Arbitrary<Readonly<Record<string, unknown>>> = fc.oneof(
   fc.record({
     tenant: fc.constantFrom("vault", "other"),
@@ -131,7 +131,7 @@ const claim: fc.Arbitrary<Readonly<Record<string, unknown>>> = fc.oneof(
   }, { requiredKeys: [] }),
 );
 
-/** Whether one of the patterns, if they are ones, is for `name`: by another way than Weir's. */
+/** Returns whether a pattern matches `name`, by another algorithm than Weir's. */
 function matches(patterns: unknown, name: string): boolean {
   if (!Array.isArray(patterns)) return false;
   return patterns.some((pattern) => {
@@ -167,7 +167,7 @@ Deno.test("a signed token with any claims gets only the rights it claims, in its
   assert.ok(accepted > 20, `only ${accepted} tokens were good`);
 });
 
-Deno.test("no claim of the wrong type or time is a yes or a fault of the server", async () => {
+Deno.test("claims of a wrong type or time are neither accepted nor a server error", async () => {
   await using weir = await guardedLocal(ENV);
   const time = fc.oneof(
     fc.jsonValue(),
@@ -205,7 +205,7 @@ Deno.test("no claim of the wrong type or time is a yes or a fault of the server"
   assert.ok(accepted > 20, `only ${accepted} tokens were good`);
 });
 
-Deno.test("no made-up frame makes a socket somebody's", async () => {
+Deno.test("no random frame authenticates a socket", async () => {
   await using weir = await guardedLocal();
   lookAtAll(weir);
   const token = fc.oneof(credential, fc.jsonValue());
@@ -239,7 +239,7 @@ Deno.test("no made-up frame makes a socket somebody's", async () => {
   assert.deepEqual(json.events, []);
 });
 
-/** Lets every credential be verified, however many were refused before it. */
+/** Turns off the limit of refused credentials. */
 function lookAtAll({ server }: Guarded<LocalServer>): void {
   const { limiter } = server.server.access;
   limiter.checkFailedAuthentications = limiter.countFailedAuthentication = () => {};

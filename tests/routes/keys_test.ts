@@ -4,7 +4,7 @@ import { WeirServer } from "../support/server.ts";
 import { SseClient, type SseEvent } from "../support/sse_client.ts";
 import { jwksOf, makeSigner, type Signer } from "../support/tokens.ts";
 
-/** A server that takes tokens of one key. */
+/** A server that accepts tokens of one signing key. */
 class Site implements AsyncDisposable {
   private constructor(readonly server: WeirServer, readonly signer: Signer) {}
 
@@ -17,7 +17,7 @@ class Site implements AsyncDisposable {
     return this.server.url;
   }
 
-  /** A token of the tenant; an administrator's if nothing else is said. */
+  /** Signs a token of the tenant; by default an administrator's. */
   token(tenant: string, weir: object = { admin: true }, claims: object = {}): Promise<string> {
     return this.signer.sign({ sub: "ann", ...claims, weir: { tenant, ...weir } });
   }
@@ -69,7 +69,7 @@ interface Answer {
 /** How long a goodbye may take before the test fails, in ms. */
 const GOODBYE_LIMIT = 20_000;
 
-/** What the stream says until its goodbye, that included. */
+/** Returns the stream's events up to its goodbye, included. */
 async function untilGoodbye(stream: SseClient): Promise<readonly SseEvent[]> {
   const late = new Error("the stream did not end");
   const timer = setTimeout(() => stream.events.end(late), GOODBYE_LIMIT);
@@ -87,7 +87,7 @@ function reasonOf(event: SseEvent | undefined): string {
   return JSON.parse(event?.data ?? "{}").reason;
 }
 
-Deno.test("a key does what it was made for, until it is rotated and its grace is over", async () => {
+Deno.test("a key works until it is rotated and its grace period is over", async () => {
   await using site = await Site.start();
   const admin = await site.token("acme");
   const made = await site.ask(admin, "POST", "/v1/keys", {
@@ -139,7 +139,7 @@ Deno.test("a key does what it was made for, until it is rotated and its grace is
   assert.deepEqual(ids(list), [newId]);
 });
 
-Deno.test("a key that is rotated without grace ends at once, its open streams too", async () => {
+Deno.test("a rotation without grace ends the key and its open streams immediately", async () => {
   await using site = await Site.start();
   const admin = await site.token("acme");
   const { id, key } = await site.create(admin, { publish: ["**"], subscribe: ["**"] });
@@ -151,7 +151,7 @@ Deno.test("a key that is rotated without grace ends at once, its open streams to
   assert.equal(reasonOf((await untilGoodbye(stream)).at(-1)), "expired");
 });
 
-Deno.test("a rotation says which key has the place of the old, once", async () => {
+Deno.test("a rotation names the replacement, once", async () => {
   await using site = await Site.start();
   const admin = await site.token("acme");
   const { id } = await site.create(admin, {});
@@ -165,7 +165,7 @@ Deno.test("a rotation says which key has the place of the old, once", async () =
   assertProblem(await site.ask(admin, "POST", path), 404, "key_not_found");
 });
 
-Deno.test("a key that is removed ends everywhere: a stream within a second", async () => {
+Deno.test("a removed key ends everywhere, its streams within a second", async () => {
   await using site = await Site.start();
   const admin = await site.token("acme");
   const { id, key } = await site.create(admin, { publish: ["**"], subscribe: ["**"] });
@@ -182,7 +182,7 @@ Deno.test("a key that is removed ends everywhere: a stream within a second", asy
   assert.deepEqual(ids(await site.ask(admin, "GET", "/v1/keys")), []);
 });
 
-Deno.test("keys are the tenant's own: another's administrator finds none of them", async () => {
+Deno.test("an administrator of another tenant finds none of the keys", async () => {
   await using site = await Site.start();
   const [ann, bob] = [await site.token("acme"), await site.token("brick")];
   const { id, key } = await site.create(ann, { publish: ["**"] });
@@ -193,7 +193,7 @@ Deno.test("keys are the tenant's own: another's administrator finds none of them
   assert.equal(theirs.text.replace(id, ""), nobodys.text.replace("0".repeat(id.length), ""));
   assertProblem(await site.ask(bob, "POST", `/v1/keys/${id}/rotate`), 404, "key_not_found");
   assert.equal((await site.ask(bob, "GET", "/v1/revocations")).body?.["total"], 0);
-  // Of a clock that is ahead: what brick revokes so far doesn't end it.
+  // Dated by a clock ahead of ours, so that brick's earlier revocations don't match it.
   const iat = Math.floor(Date.now() / 1_000) + 20;
   const later = await site.token("brick", { admin: true }, { sub: "bob", iat, exp: iat + 60 });
   for (const body of [{ key: id }, { sub: "ann" }, { all: true }, { kid: site.signer.kid }]) {
@@ -215,7 +215,7 @@ const REQUESTS = [
   ["POST", "/v1/revocations"],
 ] as const;
 
-Deno.test("keys and revocations are for who has the right, by token or API key", async () => {
+Deno.test("keys and revocations need the admin right, in a token or an API key", async () => {
   await using site = await Site.start();
   const all = { publish: ["**"], subscribe: ["**", "$**"], presence: ["**"], manage: ["**"] };
   const user = await site.token("acme", all);
@@ -232,7 +232,7 @@ Deno.test("keys and revocations are for who has the right, by token or API key",
   await site.create(key, { name: "made by a key" });
 });
 
-Deno.test("what is asked about keys and revocations counts against the caller's limits", async () => {
+Deno.test("requests about keys and revocations count against the caller's limits", async () => {
   await using site = await Site.start();
   const admin = await site.token("acme", { admin: true, limits: { subscribes: 0 } });
   for (const [method, path] of REQUESTS) {
@@ -240,7 +240,7 @@ Deno.test("what is asked about keys and revocations counts against the caller's 
   }
 });
 
-Deno.test("in open mode there are no keys to manage", async () => {
+Deno.test("open mode refuses to manage keys", async () => {
   await using server = await WeirServer.start();
   for (const [method, path] of REQUESTS) {
     const response = await fetch(`${server.url}${path}`, { method });
@@ -249,7 +249,7 @@ Deno.test("in open mode there are no keys to manage", async () => {
   }
 });
 
-Deno.test("a list of keys comes in pages", async () => {
+Deno.test("lists keys in pages", async () => {
   await using site = await Site.start();
   const admin = await site.token("acme");
   const made: string[] = [];
@@ -264,7 +264,7 @@ Deno.test("a list of keys comes in pages", async () => {
   assert.deepEqual(found, made.sort());
 });
 
-Deno.test("the text of a key is in no answer but the first, and in nothing that is logged", async () => {
+Deno.test("the text of a key is only in the first answer and never in the log", async () => {
   await using site = await Site.start();
   const admin = await site.token("acme", { admin: true, subscribe: ["$audit"] });
   const { id, key } = await site.create(admin, { name: "once", subscribe: ["**"] });
@@ -286,7 +286,7 @@ Deno.test("the text of a key is in no answer but the first, and in nothing that 
   assert.ok(texts.some((text) => text.includes(id)));
 });
 
-Deno.test("what is done to keys stands in the tenant's audit channel", async () => {
+Deno.test("changes of keys are in the tenant's audit channel", async () => {
   await using site = await Site.start();
   const admin = await site.token("acme", { admin: true, subscribe: ["$audit"] }, { jti: "t1" });
   const { id } = await site.create(admin, {});
@@ -314,14 +314,14 @@ Deno.test("what is done to keys stands in the tenant's audit channel", async () 
   assert.ok(!theirs.text.includes(id));
 });
 
-Deno.test("a key that a revocation ended is marked in the list", async () => {
+Deno.test("the list marks keys that were revoked", async () => {
   await using site = await Site.start();
   const admin = await site.token("acme");
   const { id } = await site.create(admin, {});
   const listed = keysOf(await site.ask(admin, "GET", "/v1/keys"));
   assert.deepEqual(listed.map(({ id, revoked }) => [id, revoked]), [[id, false]]);
   assert.equal((await site.ask(admin, "POST", "/v1/revocations", { all: true })).status, 201);
-  // Of a clock that is ahead: it was issued after what is revoked.
+  // Dated by a clock ahead of ours: issued after the revocation.
   const iat = Math.floor(Date.now() / 1_000) + 20;
   const later = await site.token("acme", { admin: true }, { iat, exp: iat + 60 });
   const { id: next } = await site.create(later, {});
@@ -356,7 +356,7 @@ function longPatterns(): readonly string[] {
   return Array.from({ length: 80 }, (_, i) => `${i}`.padEnd(250, "x"));
 }
 
-Deno.test("a key that is asked for wrongly is refused with the reason", async (t) => {
+Deno.test("an invalid request for a key is refused with the reason", async (t) => {
   await using site = await Site.start();
   const admin = await site.token("acme");
   for (const [name, body, code] of BAD_KEYS) {
@@ -379,7 +379,7 @@ Deno.test("a key that is asked for wrongly is refused with the reason", async (t
   assert.deepEqual(ids(await site.ask(admin, "GET", "/v1/keys")), [id]);
 });
 
-Deno.test("revocations by jti, sub, kid and key end what they name, and are listed", async () => {
+Deno.test("revocations by jti, sub, kid and key take effect and are listed", async () => {
   await using site = await Site.start();
   const admin = await site.token("acme");
   const { id, key } = await site.create(admin, { subscribe: ["**"] });
@@ -417,7 +417,7 @@ Deno.test("revocations by jti, sub, kid and key end what they name, and are list
   assertProblem(await site.ask(admin, "GET", "/v1/revocations"), 401, "token_revoked");
 });
 
-Deno.test("a whole tenant is revoked, and no other", async () => {
+Deno.test("revokes a whole tenant and no other", async () => {
   await using site = await Site.start();
   const admin = await site.token("acme");
   const reader = { subscribe: ["**"] };
@@ -433,7 +433,7 @@ Deno.test("a whole tenant is revoked, and no other", async () => {
   assert.equal((await theirs.next()).event, undefined);
 });
 
-Deno.test("a revocation that is asked for wrongly is refused", async (t) => {
+Deno.test("an invalid revocation is refused", async (t) => {
   await using site = await Site.start();
   const admin = await site.token("acme");
   const bad: readonly (readonly [name: string, body: unknown])[] = [

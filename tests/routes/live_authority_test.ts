@@ -5,7 +5,7 @@ import { readUrl } from "../support/readers.ts";
 import { SocketClient } from "../support/socket_client.ts";
 import { SseClient } from "../support/sse_client.ts";
 
-/** Rights to all but the system's channels. */
+/** Rights to all channels except system channels. */
 const ALL = { publish: ["**"], subscribe: ["**"] };
 
 Deno.test("an SSE stream gets a warning before its token expires, and ends with it", async () => {
@@ -39,7 +39,7 @@ Deno.test("a stream that gets a new token in time outlives the old one", async (
   assert.equal((await stream.next()).data, "1");
 });
 
-Deno.test("a narrower token ends just the channels that it has lost, with the reason", async () => {
+Deno.test("a narrower token ends only the channels that it lost, with the reason", async () => {
   await using weir = await guardedLocal();
   const [kept, lost] = [`kept:${crypto.randomUUID()}`, `lost:${crypto.randomUUID()}`];
   const token = await weir.token(ALL);
@@ -57,7 +57,7 @@ Deno.test("a narrower token ends just the channels that it has lost, with the re
   await stream.ended();
 });
 
-Deno.test("nobody else's token takes over a stream", async () => {
+Deno.test("another user's token cannot take over a stream", async () => {
   await using weir = await guardedLocal();
   const token = await weir.token(ALL);
   await using stream = await SseClient.open(readUrl(weir.url, [newChannel()]), bearer(token));
@@ -70,7 +70,7 @@ Deno.test("nobody else's token takes over a stream", async () => {
   }
 });
 
-Deno.test("a socket says who it is in its first frame, and what follows waits for that", async () => {
+Deno.test("a socket authenticates in its first frame, and later messages wait for it", async () => {
   await using weir = await guardedLocal();
   const channel = newChannel();
   await using socket = await SocketClient.open(weir.url);
@@ -86,7 +86,7 @@ Deno.test("a socket says who it is in its first frame, and what follows waits fo
   assert.equal((await socket.until("subscribed"))["ref"], 2);
 });
 
-Deno.test("a socket that doesn't say who it is may do nothing", async () => {
+Deno.test("a socket that has not authenticated may do nothing", async () => {
   await using weir = await guardedLocal();
   await using socket = await SocketClient.open(weir.url);
   socket.send({ op: "subscribe", ref: 1, channel: "a" }, {
@@ -101,11 +101,11 @@ Deno.test("a socket that doesn't say who it is may do nothing", async () => {
   }
 });
 
-Deno.test("a socket that never says who it is is closed with 4401 after 5 s", async () => {
+Deno.test("a socket that never authenticates is closed with 4401 after 5 s", async () => {
   await using weir = await guardedLocal();
   const start = performance.now();
   await using socket = await SocketClient.open(weir.url);
-  socket.send({ op: "ping" }); // says nothing of who it is
+  socket.send({ op: "ping" }); // does not authenticate
   assert.equal((await socket.until("goodbye"))["reason"], "unauthenticated");
   assert.equal((await socket.closed).code, 4401);
   assert.ok(performance.now() - start > 4_900);
@@ -120,7 +120,7 @@ Deno.test("a socket whose first credential is refused is closed with 4401", asyn
   assert.equal((await socket.closed).code, 4401);
 });
 
-Deno.test("a refused second credential leaves the socket as it was", async () => {
+Deno.test("a refused second credential does not change the socket", async () => {
   await using weir = await guardedLocal();
   const channel = newChannel();
   await using socket = await SocketClient.open(weir.url, { token: await weir.token(ALL) });
@@ -131,7 +131,7 @@ Deno.test("a refused second credential leaves the socket as it was", async () =>
   await socket.until("subscribed");
 });
 
-Deno.test("a socket's rights change with its token: wider at once, narrower where they are lost", async () => {
+Deno.test("a socket's rights change with its token", async () => {
   await using weir = await guardedLocal();
   const [a, b] = [`a:${crypto.randomUUID()}`, `b:${crypto.randomUUID()}`];
   await using socket = await SocketClient.open(weir.url, {
@@ -168,7 +168,7 @@ Deno.test("a socket gets a warning before its token expires, and closes with 440
   assert.equal((await socket.closed).code, 4401);
 });
 
-Deno.test("a long poll ends with its token", async () => {
+Deno.test("a long poll ends when its token expires", async () => {
   await using weir = await guardedLocal();
   const token = await weir.token(ALL, endingIn(2));
   const url = readUrl(weir.url, [newChannel()], { wait: "60" });
@@ -177,8 +177,8 @@ Deno.test("a long poll ends with its token", async () => {
   assert.equal((await answer.json()).code, "token_expired");
 });
 
-// The stream's farewell timer runs on: it is unref'd and finds nothing to do.
-Deno.test("rights that are lost while a stream catches up end the replay", {
+// The stream's timer for the goodbye keeps running: it is unref'd and does nothing.
+Deno.test("rights lost during a replay end it", {
   sanitizeOps: false,
   sanitizeResources: false,
 }, async () => {
@@ -186,7 +186,7 @@ Deno.test("rights that are lost while a stream catches up end the replay", {
   await using weir = await guardedLocal({ WEIR_LIMITS: limits.join(" ") });
   const channel = newChannel();
   const token = await weir.token(ALL);
-  // More than fits into all buffers on the way, so that the replay waits for its reader.
+  // More than all buffers hold, so that the replay waits for its reader.
   const body = "x".repeat(1_000_000);
   for (let i = 0; i < 30; i++) await publish(weir.url, channel, body, bearer(token));
   const response = await fetch(readUrl(weir.url, [channel], { after: "earliest" }), {

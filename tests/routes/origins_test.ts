@@ -11,7 +11,7 @@ const ENV = {
 };
 const ALL = { publish: ["**"], subscribe: ["**"], manage: ["**"] };
 
-/** Origins that are nearly one of the allowed. */
+/** Origins that resemble an allowed one. */
 const FOREIGN = [
   "http://app.example.com",
   "https://app.example.com:8443",
@@ -49,7 +49,7 @@ const FOREIGN = [
 
 const OWN = [ALLOWED, "http://dev.test:3000", `https://${PUBLIC}`] as const;
 
-Deno.test("with keys only names of WEIR_PUBLIC_URL and this machine's are served", async (t) => {
+Deno.test("with keys serves only hosts of WEIR_PUBLIC_URL and loopback names", async (t) => {
   await using weir = await guardedLocal(ENV);
   const { port } = weir.server;
   const statusOf = async (host: string) =>
@@ -74,7 +74,7 @@ Deno.test("with keys only names of WEIR_PUBLIC_URL and this machine's are served
   ];
   for (const host of foreign) {
     await t.step(`refuses ${host}`, async () => {
-      // Some of them are no host at all, which the HTTP server itself refuses.
+      // Some are not hosts at all, and the HTTP server itself refuses them.
       assert.ok([400, 403].includes(await statusOf(host)));
     });
   }
@@ -84,14 +84,14 @@ Deno.test("with keys only names of WEIR_PUBLIC_URL and this machine's are served
   assertRefused(answer, 403, "forbidden_host");
 });
 
-Deno.test("a request with no other name than the one in its target is judged by Host", async () => {
+Deno.test("a request with an absolute target is judged by its Host", async () => {
   await using weir = await guardedLocal(ENV);
   const headers = { Host: "evil.com" };
   const answer = await rawCall(weir.server.port, `http://${PUBLIC}/healthz`, { headers });
   assert.notEqual(answer.status, 200);
 });
 
-Deno.test("an origin is allowed exactly: scheme, host and port", async (t) => {
+Deno.test("scheme, host and port of an origin must match exactly", async (t) => {
   await using weir = await guardedLocal(ENV);
   const token = await weir.token(ALL);
   const { port } = weir.server;
@@ -145,7 +145,7 @@ Deno.test("an origin is allowed exactly: scheme, host and port", async (t) => {
   assert.equal(json.events.length, OWN.length);
 });
 
-Deno.test("pages of this machine's own names are Weir's own only under the port they came by", async () => {
+Deno.test("pages of loopback names are Weir's own only with the port of the request", async () => {
   await using weir = await guardedLocal();
   const { port } = weir.server;
   const ask = (host: string, origin: string) =>
@@ -162,7 +162,7 @@ Deno.test("pages of this machine's own names are Weir's own only under the port 
   for (const [host, origin] of foreign) assert.equal((await ask(host, origin)).status, 403);
 });
 
-Deno.test("no other site can act by the visitor's cookie", async (t) => {
+Deno.test("no other site can act with the session cookie", async (t) => {
   await using weir = await guardedLocal(ENV);
   const { port } = weir.server;
   const Cookie = `__Host-weir=${await weir.token({ ...ALL, admin: true })}`;
@@ -179,7 +179,7 @@ Deno.test("no other site can act by the visitor's cookie", async (t) => {
   ];
   const sites = [
     {},
-    { "Sec-Fetch-Site": "same-origin" }, // of a client that says what it likes, without Origin
+    { "Sec-Fetch-Site": "same-origin" }, // sent by any client, without Origin
     { "Sec-Fetch-Site": "none" },
     { "Sec-Fetch-Site": "cross-site" },
     { Origin: "https://evil.com" },
@@ -203,7 +203,7 @@ Deno.test("no other site can act by the visitor's cookie", async (t) => {
       }
     });
   }
-  await t.step("and Weir's own pages can", async () => {
+  await t.step("Weir's own pages can", async () => {
     const headers = { ...own, Origin: `https://${PUBLIC}` };
     const sent = await rawCall(port, EVENTS, { method: "POST", body: "1", headers });
     assert.equal(sent.status, 201, sent.text);
@@ -214,7 +214,7 @@ Deno.test("no other site can act by the visitor's cookie", async (t) => {
   assert.equal(json.events.length, 1);
 });
 
-Deno.test("a cookie reads for Weir's own pages, and not for what another site embeds", async () => {
+Deno.test("a session cookie reads for Weir's own pages but not for embeds of other sites", async () => {
   await using weir = await guardedLocal(ENV);
   const { port } = weir.server;
   const own = { Host: PUBLIC, Cookie: `__Host-weir=${await weir.token(ALL)}` };
@@ -235,7 +235,7 @@ Deno.test("a credential that a page sends itself needs no Origin", async () => {
   assert.equal(sent.status, 201, sent.text);
 });
 
-Deno.test("over HTTPS the session cookie is bound to the host, to HTTPS and to its own site", async () => {
+Deno.test("over HTTPS the session cookie is bound to the host, to HTTPS and to its site", async () => {
   await using weir = await guardedLocal(ENV);
   const { port } = weir.server;
   const { exp, ...claims } = endingIn(120);
@@ -264,7 +264,7 @@ Deno.test("over HTTPS the session cookie is bound to the host, to HTTPS and to i
   assert.match(forgotten.headers.get("set-cookie") ?? "", /^__Host-weir=; Max-Age=0; .*Secure/);
 });
 
-Deno.test("without HTTPS the cookie has no Secure, and all the rest", async () => {
+Deno.test("without HTTPS the session cookie has all attributes except Secure", async () => {
   await using weir = await guardedLocal();
   const token = await weir.token(ALL);
   const answer = await call(weir.url, "/v1/tickets", {
@@ -280,7 +280,7 @@ Deno.test("without HTTPS the cookie has no Secure, and all the rest", async () =
   assert.ok(!attributes.includes("Secure"));
 });
 
-Deno.test("a cookie of another name is no credential", async () => {
+Deno.test("ignores cookies with other names", async () => {
   await using weir = await guardedLocal(ENV);
   const token = await weir.token(ALL);
   const names = ["weir", "__Secure-weir", "__host-weir", "__Host-Weir", "token", " __Host-weir2"];
@@ -294,7 +294,7 @@ Deno.test("a cookie of another name is no credential", async () => {
   assertRefused(await call(plain.url, EVENTS, { headers }), 401, "unauthenticated");
 });
 
-Deno.test("a wrong cookie is refused, and isn't taken for none", async () => {
+Deno.test("an invalid session cookie is refused, not ignored", async () => {
   await using weir = await guardedLocal({ WEIR_ANONYMOUS: "subscribe:**" });
   for (
     const value of ["", "x", "a.b.c", `${await weir.token()}x`, `x; weir=${await weir.token()}`]
@@ -304,7 +304,7 @@ Deno.test("a wrong cookie is refused, and isn't taken for none", async () => {
   }
 });
 
-Deno.test("HSTS is said where Weir is reached over HTTPS, and only there", async () => {
+Deno.test("sends HSTS over HTTPS only", async () => {
   await using weir = await guardedLocal(ENV);
   const ask = (host: string, path: string) =>
     rawCall(weir.server.port, path, { headers: { Host: host } });

@@ -25,18 +25,18 @@ import { jwksOf, makeSigner, type Signer } from "../support/tokens.ts";
 import { until } from "../support/until.ts";
 
 const ALL = { publish: ["**"], subscribe: ["**"] };
-/** How long open connections may last after the revocation was answered, in ms. */
+/** How long connections may stay open after the revocation was answered, in ms. */
 const HERE = 1_000;
 const ELSEWHERE = 3_000;
 
 const ADMIN: Caller = { authority: authorityOf({ admin: true }, { subject: "root" }), ip: "" };
 
-/** Sent as cookies are, by a page of the server's own. */
+/** The headers of a request with a session cookie from the server's own page. */
 function cookie(url: string, token: string): Readonly<Record<string, string>> {
   return { Cookie: `weir=${token}`, Origin: new URL(url).origin };
 }
 
-/** The credential is refused by its name, however it is brought; an API key is none any more. */
+/** Asserts that the credential is refused with its code, however it is sent. */
 async function assertRevoked(url: string, token: string): Promise<void> {
   const code = token.startsWith("weir_") ? "key_invalid" : "token_revoked";
   const path = "/v1/channels/a/events";
@@ -59,7 +59,7 @@ async function ticketOf(url: string, token: string): Promise<string> {
   return answer.json.ticket;
 }
 
-/** One way to revoke, a token that it hits, and tokens that it leaves alone. */
+/** One kind of revocation, a token that it matches, and tokens that it does not match. */
 interface Case {
   readonly kind: RevocationKind;
   readonly value: (weir: Guarded<LocalServer>) => string;
@@ -106,7 +106,7 @@ const CASES: readonly Case[] = [
 ];
 
 for (const { kind, value, hit, spared } of CASES) {
-  Deno.test(`revoking by ${kind} ends what is open within 1 s, and spares the rest`, async () => {
+  Deno.test(`revoking by ${kind} ends matching connections within 1 s and no others`, async () => {
     await using weir = await guardedLocal();
     const { url, server: { server: { access } } } = weir;
     const token = await weir.token(ALL, hit);
@@ -136,7 +136,7 @@ for (const { kind, value, hit, spared } of CASES) {
   });
 }
 
-Deno.test("an API key that is revoked ends what it has opened, and is refused", async () => {
+Deno.test("a revoked API key ends its connections and is refused", async () => {
   await using weir = await guardedLocal();
   const { url, server: { server: { access } } } = weir;
   const { scope } = grantOf(ALL);
@@ -153,7 +153,7 @@ Deno.test("an API key that is revoked ends what it has opened, and is refused", 
   await kept.assertOpen(other);
 });
 
-Deno.test("an admin revokes over HTTP, in its own tenant only", async () => {
+Deno.test("an administrator revokes over HTTP in its own tenant only", async () => {
   await using weir = await guardedLocal();
   const { url } = weir;
   const ann = await weir.token({ ...ALL, tenant: "one" }, { jti: "x" });
@@ -178,7 +178,7 @@ Deno.test("an admin revokes over HTTP, in its own tenant only", async () => {
   await kept.assertOpen(stranger);
 });
 
-Deno.test("what is revoked can't be brought back by a swap", async () => {
+Deno.test("a revoked credential cannot replace a stream's credential", async () => {
   await using weir = await guardedLocal();
   const { url, server: { server: { access } } } = weir;
   const revoked = await weir.token(ALL, { jti: "gone" });
@@ -196,7 +196,7 @@ Deno.test("what is revoked can't be brought back by a swap", async () => {
   assert.equal((await socket.next())["code"], "token_revoked");
 });
 
-Deno.test("a stream lives by its last token: revoking the one before leaves it alone", async () => {
+Deno.test("a stream depends on its last token: revoking the one before does not end it", async () => {
   await using weir = await guardedLocal();
   const { url, server: { server: { access } } } = weir;
   const [before, now] = [await weir.token(ALL, { jti: "1" }), await weir.token(ALL, { jti: "2" })];
@@ -215,7 +215,7 @@ Deno.test("a stream lives by its last token: revoking the one before leaves it a
   assert.equal(JSON.parse((await stream.next()).data).reason, "revoked");
 });
 
-Deno.test("a long poll that is revoked while it looks at the log doesn't begin to wait", async () => {
+Deno.test("a long poll that is revoked while it reads the log does not start to wait", async () => {
   await using weir = await guardedLocal();
   const { url, server: { server: { access, hub } } } = weir;
   const token = await weir.token(ALL, { jti: "x" });
@@ -228,7 +228,7 @@ Deno.test("a long poll that is revoked while it looks at the log doesn't begin t
   assertRefused(await call(url, path, { headers: bearer(token) }), 401, "token_revoked");
 });
 
-Deno.test("what waits behind an auth is not done for a socket that was revoked meanwhile", async () => {
+Deno.test("messages queued behind an auth are not executed if the socket was revoked meanwhile", async () => {
   await using weir = await guardedLocal();
   const { url, server: { server: { access, hub, log } } } = weir;
   const token = await weir.token(ALL, { jti: "x" });
@@ -272,7 +272,7 @@ Deno.test("what waits behind an auth is not done for a socket that was revoked m
   assert.deepEqual(subscribed, []);
 });
 
-Deno.test("a key that is rotated while it is looked up is not remembered as it was", async () => {
+Deno.test("a key that is rotated during its verification is not cached as it was", async () => {
   await using weir = await guardedLocal();
   const { url, server: { server: { access } } } = weir;
   const tenant = "default" as Tenant;
@@ -292,7 +292,7 @@ Deno.test("a key that is rotated while it is looked up is not remembered as it w
   }
 });
 
-/** Half of a request has been sent, and the server has looked at who it is from. */
+/** A request that is half sent and already authenticated. */
 async function beginRequest(
   { server }: Guarded<LocalServer>,
   path: string,
@@ -312,7 +312,7 @@ async function beginRequest(
   await asked.promise;
   access.limiter.subscribe = count;
   return {
-    /** Sends the rest. The answer's status, and its code. */
+    /** Sends the rest and returns the answer's status and code. */
     async finish(): Promise<readonly [number, string]> {
       await connection.write(body.slice(1));
       const answer = await connection.readUntil("\r\n\r\n");
@@ -324,7 +324,7 @@ async function beginRequest(
   };
 }
 
-Deno.test("an admin that is revoked before the request's end changes nothing", async () => {
+Deno.test("an administrator revoked during its request changes nothing", async () => {
   await using weir = await guardedLocal();
   const { server: { server: { access } } } = weir;
   const { info } = await access.apiKeys.create("default" as Tenant, { scope: grantOf().scope });
@@ -345,7 +345,7 @@ Deno.test("an admin that is revoked before the request's end changes nothing", a
   assert.deepEqual(new Set(kinds), new Set(["sub"]));
 });
 
-Deno.test("an admin whose key or token has ended before the request's end changes nothing", async () => {
+Deno.test("an administrator whose credential expires during its request changes nothing", async () => {
   await using weir = await guardedLocal();
   const { server: { server: { access } } } = weir;
   const { scope } = grantOf({ admin: true });
@@ -371,7 +371,7 @@ function endOf(token: string): number {
   return JSON.parse(atob(token.split(".")[1] ?? "")).exp * 1_000;
 }
 
-Deno.test("a ticket ends with the API key that it was made by", async (t) => {
+Deno.test("a ticket ends with the API key that it was issued for", async (t) => {
   await using weir = await guardedLocal();
   const { url, server: { server: { access } } } = weir;
   const tenant = "default" as Tenant;
@@ -384,11 +384,11 @@ Deno.test("a ticket ends with the API key that it was made by", async (t) => {
     assert.equal(answer.status, 201, answer.text);
     return ticket;
   };
-  await t.step("at once", async () => {
+  await t.step("immediately", async () => {
     const answer = await call(url, `/v1/channels/a/events?ticket=${await rotate(0)}`);
     assertRefused(answer, 401, "ticket_invalid");
   });
-  await t.step("after its grace", async () => {
+  await t.step("after the grace period", async () => {
     const query = { ticket: await rotate(1) };
     await using stream = await SseClient.open(readUrl(url, [newChannel()], query));
     await until("the stream has ended", () => access.connections.size === 0);
@@ -397,7 +397,7 @@ Deno.test("a ticket ends with the API key that it was made by", async (t) => {
   });
 });
 
-Deno.test("revoking refuses what is a credential instead of the name of one", async () => {
+Deno.test("revoking refuses a credential instead of its id", async () => {
   await using weir = await guardedLocal();
   const { server: { server: { access } } } = weir;
   const { key } = await access.apiKeys.create("default" as Tenant, { scope: grantOf().scope });
@@ -429,7 +429,7 @@ async function startTwo(signer: Signer, env: Readonly<Record<string, string>> = 
 }
 
 Deno.test(
-  "a revocation reaches open connections of another process within 3 s, and outlives both",
+  "a revocation reaches connections of another process within 3 s and survives both",
   {
     ignore: DENOKV_MISSING,
   },
@@ -484,7 +484,7 @@ Deno.test(
   },
 );
 
-Deno.test("a new token that is sent to one process takes effect on a stream of another", {
+Deno.test("a new token sent to one process takes effect on a stream of another", {
   ignore: DENOKV_MISSING,
 }, async () => {
   await using two = await startTwo(await makeSigner("EdDSA"));
@@ -496,7 +496,7 @@ Deno.test("a new token that is sent to one process takes effect on a stream of a
   const id = stream.response.headers.get("weir-stream");
   const swap = (token: string) =>
     call(here.url, `/v1/streams/${id}/token`, { method: "POST", headers: bearer(token) });
-  // Of somebody else: it is passed on too, and changes nothing.
+  // Another subject's token is passed on too, but changes nothing.
   assert.equal((await swap(await here.token({}, { sub: "bob" }))).status, 202);
   assert.equal((await swap(await here.token({ subscribe: ["**"], tenant: "x" }))).status, 202);
   const answer = await swap(await here.token({ subscribe: ["kept:*"] }));
@@ -506,7 +506,7 @@ Deno.test("a new token that is sent to one process takes effect on a stream of a
   assert.deepEqual(JSON.parse(data), { channel: lost, reason: "forbidden" });
 });
 
-Deno.test("a signing key rotates without a stop: both are good, then the old one is gone", async () => {
+Deno.test("rotates a signing key without downtime: both are valid, then only the new one", async () => {
   const directory = await Deno.makeTempDir({ prefix: "weir_jwks_" });
   const path = `${directory}/jwks.json`;
   const [old, fresh] = await Promise.all([makeSigner("EdDSA"), makeSigner("ES256")]);
@@ -522,7 +522,7 @@ Deno.test("a signing key rotates without a stop: both are good, then the old one
     await using ended = await connectAll(url, oldToken, () => access.connections.size === 3);
 
     await Deno.writeTextFile(path, jwksOf(old, fresh));
-    await until("the new key is there", async () => await statusOf(freshToken) === 200);
+    await until("the new key is loaded", async () => await statusOf(freshToken) === 200);
     assert.equal(await statusOf(oldToken), 200);
     await using kept = await connectAll(url, freshToken, () => access.connections.size === 6);
 
@@ -541,7 +541,7 @@ Deno.test("a signing key rotates without a stop: both are good, then the old one
   }
 });
 
-Deno.test("a ticket doesn't outlast the signing key, though another has its kid", async () => {
+Deno.test("a ticket does not outlive its signing key, even if another key has the kid", async () => {
   const path = await Deno.makeTempFile({ prefix: "weir_jwks_" });
   const [old, fresh] = [await makeSigner("EdDSA", "k"), await makeSigner("EdDSA", "k")];
   await Deno.writeTextFile(path, jwksOf(old));
@@ -551,7 +551,7 @@ Deno.test("a ticket doesn't outlast the signing key, though another has its kid"
     const ticket = await ticketOf(url, await old.sign({ weir: ALL }));
     const kept = await fresh.sign({ weir: ALL });
     await Deno.writeTextFile(path, jwksOf(fresh));
-    await until("the new key is there", async () => {
+    await until("the new key is loaded", async () => {
       return (await call(url, "/v1/channels/a/events", { headers: bearer(kept) })).status === 200;
     });
     const late = await call(url, `/v1/channels/a/events?ticket=${ticket}`);

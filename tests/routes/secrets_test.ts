@@ -11,7 +11,7 @@ const MAIN = new URL("../../main.ts", import.meta.url).pathname;
 const READY = /^Weir listening on (http:\S+)\/$/m;
 const ALL = { publish: ["**"], subscribe: ["**", "$**"], manage: ["**"], admin: true };
 
-/** A server whose every output is kept. */
+/** A server whose whole output is recorded. */
 class LoudServer implements AsyncDisposable {
   readonly #process: Deno.ChildProcess;
   readonly #reading: Promise<unknown>;
@@ -47,7 +47,7 @@ class LoudServer implements AsyncDisposable {
     return Number(new URL(this.#url).port);
   }
 
-  /** All that it has said to the end. */
+  /** Its whole output. */
   async stop(): Promise<string> {
     this.#process.kill("SIGTERM");
     await this.#process.status;
@@ -63,20 +63,20 @@ class LoudServer implements AsyncDisposable {
     try {
       this.#process.kill("SIGKILL");
     } catch {
-      // It has ended by itself.
+      // It has exited by itself.
     }
     await this.#process.status;
     await this.#reading;
   }
 }
 
-/** What must appear nowhere: for a token its signature, for a key what follows its id. */
+/** Returns the part of a credential that must not appear: a token's signature, a key's secret. */
 function kernelOf(secret: string): string {
   if (secret.startsWith("weir_")) return secret.slice("weir_".length + 12);
   return secret.split(".").at(-1) || secret;
 }
 
-/** Everything that was said, and what must not be in it. */
+/** Checks the whole output for secrets. */
 class Witness {
   readonly said: string[] = [];
   readonly #secrets = new Set<string>();
@@ -97,7 +97,7 @@ class Witness {
   }
 }
 
-/** A text in which every character of `secret` stands as `%41`. */
+/** Encodes every character of `secret` like `%41`. */
 function spelledOut(secret: string): string {
   return [...secret].map((c) => `%${c.charCodeAt(0).toString(16)}`).join("");
 }
@@ -139,7 +139,7 @@ Deno.test("no credential appears in any answer, log or audit event", async () =>
   }
 });
 
-/** Credentials of every kind, right and wrong. */
+/** Credentials of every kind, valid and invalid. */
 async function credentials(server: LoudServer, signer: Signer, shared: Signer, admin: string) {
   const weir = { publish: ["mine"], subscribe: ["mine"] };
   const post = async (path: string, token: string, body: string) => {
@@ -169,7 +169,7 @@ async function credentials(server: LoudServer, signer: Signer, shared: Signer, a
   };
 }
 
-/** Where a credential belongs, as the caller of all that there is. */
+/** Sends a credential where it belongs, to every route. */
 async function present(server: LoudServer, witness: Witness, what: string, secret: string) {
   const requests: readonly (readonly [string, string, string])[] = [
     ["GET", "/v1/channels/mine/events", ""],
@@ -202,7 +202,7 @@ async function present(server: LoudServer, witness: Witness, what: string, secre
   }
 }
 
-/** Where it doesn't. */
+/** Sends it where it does not belong. */
 async function misplace(
   server: LoudServer,
   witness: Witness,
@@ -330,51 +330,55 @@ async function talk(
   witness.said.push(`${what}, a frame: ${JSON.stringify(await socket.next())}`);
 }
 
-let addresses = 0;
+let ips = 0;
 
-/** From an address of its own, so that no limit comes between. */
+/** Uses a different IP for each request, so that no limit interferes. */
 function from(headers: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
-  const number = addresses++;
+  const number = ips++;
   return { "X-Forwarded-For": `10.0.${number >> 8 & 255}.${number & 255}`, ...headers };
 }
 
-Deno.test("no credential appears where the store is away", { ignore: DENOKV_MISSING }, async () => {
-  await using denokv = await Denokv.start();
-  const signer = await makeSigner("EdDSA");
-  await using server = await LoudServer.start({
-    WEIR_KV: denokv.url,
-    WEIR_JWKS: jwksOf(signer),
-    WEIR_TOKEN_SKEW: "0s",
-  });
-  const witness = new Witness();
-  const token = await signer.sign({ sub: "ann", weir: ALL });
-  const init = { method: "POST", headers: bearer(token), body: JSON.stringify(ALL) };
-  const { key } = (await call(server.url, "/v1/keys", init)).json;
-  const { ticket } = (await call(server.url, "/v1/tickets", { ...init, body: "" })).json;
-  witness.add(token, key, ticket, Deno.env.get("DENO_KV_ACCESS_TOKEN") ?? assert.fail());
-  await denokv.kill();
-  const path = "/v1/channels/a/events";
-  const answers = await Promise.all([
-    call(server.url, path, { headers: bearer(token) }),
-    call(server.url, path, { ...init, body: "1" }),
-    call(server.url, path, { headers: bearer(key) }),
-    call(server.url, `${path}?ticket=${ticket}`),
-    call(server.url, "/v1/tickets", { ...init, body: "" }),
-    call(server.url, "/v1/keys", init),
-    call(server.url, "/v1/revocations", { ...init, body: `{"jti":"x"}` }),
-    call(server.url, "/v1/channels", { headers: bearer(token) }),
-  ]);
-  for (const answer of answers) {
-    assert.equal(answer.status, 503, answer.text);
-    witness.hear("away", answer);
-  }
-  const output = await server.stop();
-  assert.match(output, /the store failed/);
-  witness.said.push(output);
-  witness.assertNothing();
-});
+Deno.test(
+  "no credential appears while the store is unavailable",
+  { ignore: DENOKV_MISSING },
+  async () => {
+    await using denokv = await Denokv.start();
+    const signer = await makeSigner("EdDSA");
+    await using server = await LoudServer.start({
+      WEIR_KV: denokv.url,
+      WEIR_JWKS: jwksOf(signer),
+      WEIR_TOKEN_SKEW: "0s",
+    });
+    const witness = new Witness();
+    const token = await signer.sign({ sub: "ann", weir: ALL });
+    const init = { method: "POST", headers: bearer(token), body: JSON.stringify(ALL) };
+    const { key } = (await call(server.url, "/v1/keys", init)).json;
+    const { ticket } = (await call(server.url, "/v1/tickets", { ...init, body: "" })).json;
+    witness.add(token, key, ticket, Deno.env.get("DENO_KV_ACCESS_TOKEN") ?? assert.fail());
+    await denokv.kill();
+    const path = "/v1/channels/a/events";
+    const answers = await Promise.all([
+      call(server.url, path, { headers: bearer(token) }),
+      call(server.url, path, { ...init, body: "1" }),
+      call(server.url, path, { headers: bearer(key) }),
+      call(server.url, `${path}?ticket=${ticket}`),
+      call(server.url, "/v1/tickets", { ...init, body: "" }),
+      call(server.url, "/v1/keys", init),
+      call(server.url, "/v1/revocations", { ...init, body: `{"jti":"x"}` }),
+      call(server.url, "/v1/channels", { headers: bearer(token) }),
+    ]);
+    for (const answer of answers) {
+      assert.equal(answer.status, 503, answer.text);
+      witness.hear("away", answer);
+    }
+    const output = await server.stop();
+    assert.match(output, /the store failed/);
+    witness.said.push(output);
+    witness.assertNothing();
+  },
+);
 
-Deno.test("what a server can't start with is not repeated in its last words", async () => {
+Deno.test("a server that cannot start does not print the invalid setting", async () => {
   const secret = "c2VjcmV0".repeat(4);
   const key = (members: Readonly<Record<string, unknown>>) =>
     JSON.stringify({ keys: [{ kty: "oct", kid: "k", k: secret, ...members }] });

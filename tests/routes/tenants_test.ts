@@ -12,7 +12,7 @@ type ChannelName = typeof CHANNELS[number];
 /** Which of the two tenants. */
 type Side = 0 | 1;
 
-/** Rights to all but the system's channels. */
+/** Rights to all channels except system channels. */
 const ALL = { publish: ["**"], subscribe: ["**"], manage: ["**"] };
 const JSON_BODY = { "Content-Type": "application/json" };
 const DEFAULT_EVENTS = 100_000;
@@ -80,13 +80,13 @@ const operation: fc.Arbitrary<Operation> = fc.oneof(
 );
 const side = fc.constantFrom<Side>(0, 1);
 
-/** One channel as its own tenant must see it. */
+/** One channel, as its tenant must see it. */
 interface ModelChannel {
   readonly events: { readonly id: string | undefined; readonly data: number }[];
   keeps: number;
 }
 
-/** What one tenant must see: the other one is not in it. */
+/** What one tenant must see: nothing of the other one. */
 class Model {
   readonly channels = new Map<ChannelName, ModelChannel>();
 
@@ -96,7 +96,7 @@ class Model {
     return known;
   }
 
-  /** The status that publishing all of them together must have. */
+  /** The expected status of publishing all of them together. */
   publish(drafts: readonly Draft[]): 200 | 201 | 409 {
     const seen = new Map<string, number>();
     let fresh = 0;
@@ -120,11 +120,11 @@ class Model {
   }
 }
 
-/** One tenant's ways to the server. */
+/** One tenant's clients. */
 interface Party extends AsyncDisposable {
   readonly model: Model;
   readonly headers: Readonly<Record<string, string>>;
-  /** May read one channel only. */
+  /** Has the right to read one channel only. */
   readonly narrow: (channel: ChannelName) => Promise<Readonly<Record<string, string>>>;
   readonly socket: SocketClient;
 }
@@ -141,7 +141,7 @@ async function makeParty(weir: Guarded<LocalServer>, tenant: string): Promise<Pa
   };
 }
 
-Deno.test("two tenants with the same names never see, count or change each other's", async () => {
+Deno.test("two tenants with the same names never see, count or change each other's channels", async () => {
   await using weir = await guardedLocal();
   let runs = 0;
   await fc.assert(
@@ -243,7 +243,7 @@ async function publishBy(
   return answer.status;
 }
 
-/** All data of a channel; a poll shows by itself whether there is more than `count`. */
+/** Reads all data of a channel; a poll shows whether there is more than `count`. */
 async function readBy(
   url: string,
   { headers, socket }: Party,
@@ -264,7 +264,7 @@ async function readBy(
     socket.send({ op: "unsubscribe", ref: 2, channel });
     await socket.until("unsubscribed");
   } else {
-    // Only what is there already: a wait would take its whole time where there is nothing.
+    // Reads existing events only: a wait would take its whole time if there are none.
     const wait = by === "long poll" && count > 0 ? "30" : "0";
     const answer = await fetch(readUrl(url, [channel], { after: "earliest", wait }), { headers });
     const { events, upToDate } = await answer.json();
@@ -289,7 +289,7 @@ async function assertList(
   assert.equal(json.next, null);
 }
 
-/** The other's cursor of the channel does what one of a moment that never was does. */
+/** Asserts that the other tenant's cursor behaves like one of a time that never was. */
 async function assertCursorSaysNothing(
   url: string,
   own: Party,
@@ -297,12 +297,12 @@ async function assertCursorSaysNothing(
   channel: ChannelName,
 ): Promise<void> {
   const cursor = await cursorOf(url, foreign, channel, "latest");
-  // A deleted channel tells the epoch of its next life only to cursors of others: here one of 1970.
+  // A deleted channel reveals its next epoch only to other cursors: here one of 1970.
   const ownCursor = await cursorOf(url, own, channel, `000000001_${"0".repeat(16)}`);
   const [epoch, ownEpoch] = [cursor.slice(0, 9), ownCursor.slice(0, 9)];
-  if (epoch === ownEpoch) return; // made in the same millisecond: it is an own one too
+  if (epoch === ownEpoch) return; // created in the same millisecond: it is an own cursor too
   const made = (parseInt(epoch, 36) + (epoch < ownEpoch ? -1 : 1)).toString(36).padStart(9, "0");
-  if (!/^[0-9a-z]{9}$/.test(made)) return; // there is nothing before the first
+  if (!/^[0-9a-z]{9}$/.test(made)) return; // nothing comes before the first
   const [theirs, invented] = await Promise.all(
     [cursor, made + cursor.slice(9)].map(async (after) => {
       const path = readUrl("", [channel], { after });
@@ -313,7 +313,7 @@ async function assertCursorSaysNothing(
   assert.deepEqual(theirs, invented);
 }
 
-/** Where a reader of the channel stands once it has read what there is after `after`. */
+/** Returns the cursor of a reader that has read everything after `after`. */
 async function cursorOf(
   url: string,
   { headers }: Party,
@@ -332,7 +332,7 @@ async function assertSeesOwn(url: string, own: Party): Promise<void> {
   await perform(url, own, own, { op: "list", channel: "a" });
 }
 
-Deno.test("what one tenant does is live for its own readers only", async () => {
+Deno.test("live readers receive only events of their own tenant", async () => {
   await using weir = await guardedLocal();
   const [ann, bob] = await Promise.all(
     ["one", "two"].map((tenant) => weir.token({ tenant, ...ALL })),
@@ -361,7 +361,7 @@ Deno.test("what one tenant does is live for its own readers only", async () => {
   assert.deepEqual((await poll).json.events.map(({ data }: { data: string }) => data), ["bob's"]);
 });
 
-/** Every way to ask for something of a channel. */
+/** Every request that names a channel. */
 const WAYS: Readonly<
   Record<string, (channel: string) => RequestInit & { readonly path: string }>
 > = {
@@ -402,7 +402,7 @@ const WAYS: Readonly<
   }),
 };
 
-/** Names of one length, so that answers differ in nothing else. */
+/** Names of the same length, so that answers do not differ otherwise. */
 const FORBIDDEN = { own: "hidden:own", none: "hidden:non", foreign: "hidden:for" } as const;
 
 /** Makes a tenant with channels, one of which the visitor may not see, and a second tenant. */
@@ -424,7 +424,7 @@ async function withHidden(weir: Guarded<LocalServer>): Promise<string> {
   return await weir.token({ tenant: "one", publish: mine, subscribe: mine, manage: mine });
 }
 
-Deno.test("a forbidden channel is refused alike, whether it exists, is another tenant's or is none", async (t) => {
+Deno.test("a forbidden channel gets the same answer whether it exists, is another tenant's, or does not exist", async (t) => {
   await using weir = await guardedLocal();
   const token = await withHidden(weir);
   for (const [what, request] of Object.entries(WAYS)) {
@@ -446,7 +446,7 @@ Deno.test("a forbidden channel is refused alike, whether it exists, is another t
   }
 });
 
-Deno.test("a socket is refused a forbidden channel alike, whether it exists or not", async () => {
+Deno.test("a socket gets the same answer for a forbidden channel whether it exists or not", async () => {
   await using weir = await guardedLocal();
   await using socket = await SocketClient.open(weir.url, { token: await withHidden(weir) });
   const messages = (channel: string) => [
@@ -470,12 +470,12 @@ Deno.test("a socket is refused a forbidden channel alike, whether it exists or n
   for (const answer of answers) assert.deepEqual(answer, answers[0]);
 });
 
-Deno.test("a channel that only another tenant has is none", async (t) => {
+Deno.test("a channel of another tenant does not exist", async (t) => {
   await using weir = await guardedLocal();
   const token = await withHidden(weir);
   for (const [what, request] of Object.entries(WAYS)) {
-    // What makes the channel, or waits for it, answers nothing about whether it was there.
-    // The cursor of several has a mark of their names.
+    // Requests that create the channel or wait for it do not show whether it existed.
+    // A cursor of several channels contains a hash of their names.
     if (/publish|batch|settings|stream|long poll|several/.test(what)) continue;
     await t.step(what, async () => {
       const answers = await Promise.all(["theirs", "nobody"].map(async (channel) => {
@@ -491,7 +491,7 @@ Deno.test("a channel that only another tenant has is none", async (t) => {
   }
 });
 
-Deno.test("a forbidden request looks at nothing of the channel in the store", async (t) => {
+Deno.test("a forbidden request reads nothing of the channel from the store", async (t) => {
   await using weir = await guardedLocal();
   const token = await withHidden(weir);
   for (const [what, request] of Object.entries(WAYS)) {
@@ -504,14 +504,14 @@ Deno.test("a forbidden request looks at nothing of the channel in the store", as
         });
         assert.equal(answer.status, 403);
       });
-      // The refusal itself goes into the tenant's audit channel.
+      // The refusal itself is written to the tenant's audit channel.
       const own = keys.filter((key) => key.includes("hidden") || key.includes("mine"));
       assert.deepEqual(own, []);
     });
   }
 });
 
-Deno.test("the keys of a request that is allowed are seen by the test above", async () => {
+Deno.test("the test above would see the keys that an allowed request reads", async () => {
   await using weir = await guardedLocal();
   const token = await withHidden(weir);
   const keys = await recordKeys(async () => {
@@ -520,14 +520,14 @@ Deno.test("the keys of a request that is allowed are seen by the test above", as
   assert.ok(keys.some((key) => key.includes("mine")), keys.join());
 });
 
-/** Without what differs between any two answers. */
+/** Removes what differs between any two answers. */
 function comparable(headers: Headers, text: string, channel: string) {
   const rest = [...headers].filter(([name]) => name !== "date")
     .map(([name, value]) => [name, value.replaceAll(channel, "CHANNEL")]);
   return { headers: rest, text: text.replaceAll(channel, "CHANNEL") };
 }
 
-/** The keys, as text, that this process reads from the store while `work` runs. */
+/** Returns the keys, as text, that this process reads from the store during `work`. */
 async function recordKeys(work: () => Promise<void>): Promise<readonly string[]> {
   const { get, getMany, list } = Deno.Kv.prototype;
   const keys: string[] = [];
@@ -551,7 +551,7 @@ async function recordKeys(work: () => Promise<void>): Promise<readonly string[]>
   return keys;
 }
 
-Deno.test("a list's pages have no trace of channels that the reader may not see", async () => {
+Deno.test("pages of a list have no trace of channels that the reader may not see", async () => {
   await using weir = await guardedLocal();
   const all = bearer(await weir.token({ tenant: "one", ...ALL }));
   const create = (name: string) =>

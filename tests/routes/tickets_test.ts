@@ -41,14 +41,14 @@ async function apiKeyOf({ server }: Guarded<LocalServer>): Promise<string> {
   return (await server.server.access.apiKeys.create("default" as Tenant, { scope })).key;
 }
 
-/** The next audit events of a tenant, from the beginning. */
+/** Reads a tenant's audit events from the beginning. */
 async function auditOf(weir: Guarded<LocalServer>, tenant = "default"): Promise<SseClient> {
   const token = await weir.token({ tenant, subscribe: ["$audit"] }, { sub: "auditor" });
   const url = readUrl(weir.url, ["$audit"], { after: "earliest" });
   return await SseClient.open(url, { ...bearer(token) });
 }
 
-Deno.test("an EventSource and a socket are opened by a ticket", async () => {
+Deno.test("a ticket opens an EventSource and a socket", async () => {
   await using weir = await guardedLocal();
   const channel = newChannel();
   const token = await weir.token(ALL);
@@ -71,7 +71,7 @@ Deno.test("an EventSource and a socket are opened by a ticket", async () => {
   source.close();
 });
 
-Deno.test("a ticket is good once, and a second use stands in the audit channel", async () => {
+Deno.test("a ticket is valid once, and a second use is in the audit channel", async () => {
   await using weir = await guardedLocal();
   const token = await weir.token({ ...ALL, tenant: "one" });
   for (const path of [EVENTS, "/v1/socket"]) {
@@ -87,7 +87,7 @@ Deno.test("a ticket is good once, and a second use stands in the audit channel",
   for (let i = 0; i < 2; i++) assert.equal((await audit.next()).event, "ticket.reused");
 });
 
-Deno.test("of many who use a ticket at once one gets in", async () => {
+Deno.test("of many concurrent uses of a ticket one succeeds", async () => {
   await using weir = await guardedLocal();
   const ticket = await ticketOf(weir, await weir.token(ALL));
   const answers = await Promise.all(
@@ -98,7 +98,7 @@ Deno.test("of many who use a ticket at once one gets in", async () => {
   assert.equal(statuses.filter((status) => status === 401).length, 14, statuses.join());
 });
 
-Deno.test("a ticket that was never made is refused like a used one", async () => {
+Deno.test("an unknown ticket is refused like a used one", async () => {
   await using weir = await guardedLocal();
   const used = await ticketOf(weir, await weir.token(ALL));
   await call(weir.url, `${EVENTS}?ticket=${used}`);
@@ -112,7 +112,7 @@ Deno.test("a ticket that was never made is refused like a used one", async () =>
   for (const text of answers) assert.equal(text, answers[0]);
 });
 
-Deno.test("a ticket is good for pages of the origin that asked for it only", async (t) => {
+Deno.test("a ticket is valid only for pages of the origin that requested it", async (t) => {
   await using weir = await guardedLocal({ WEIR_ORIGINS: `${APP},${OTHER}` });
   const token = await weir.token(ALL);
   const own = new URL(weir.url).origin;
@@ -122,16 +122,16 @@ Deno.test("a ticket is good for pages of the origin that asked for it only", asy
     { from: APP, by: own, status: 401 },
     { from: APP, by: undefined, status: 401 },
     { from: own, by: own, status: 200 },
-    { from: own, by: undefined, status: 200 }, // a browser says no Origin then
+    { from: own, by: undefined, status: 200 }, // browsers send no Origin here
     { from: own, by: APP, status: 401 },
-    { from: undefined, by: APP, status: 200 }, // made by a server for its page
+    { from: undefined, by: APP, status: 200 }, // requested by a server for its page
     { from: undefined, by: undefined, status: 200 },
   ];
   const header = (origin: string | undefined) => ({
     ...origin !== undefined && { Origin: origin },
   });
   for (const { from, by, status } of cases) {
-    await t.step(`made for ${from}, used by ${by}: ${status}`, async () => {
+    await t.step(`requested by ${from}, used by ${by}: ${status}`, async () => {
       const ticket = await ticketOf(weir, token, header(from));
       const answer = await call(weir.url, `${EVENTS}?ticket=${ticket}`, { headers: header(by) });
       assert.equal(answer.status, status, answer.text);
@@ -140,26 +140,26 @@ Deno.test("a ticket is good for pages of the origin that asked for it only", asy
   }
 });
 
-Deno.test("a ticket is for a token or an API key in the header only", async (t) => {
+Deno.test("only a token or an API key in the header becomes a ticket", async (t) => {
   await using weir = await guardedLocal({ WEIR_ANONYMOUS: "subscribe:**" });
   const token = await weir.token(ALL);
-  await t.step("not for nobody", async () => {
+  await t.step("not without a credential", async () => {
     for (const body of ["", `{"as":"cookie"}`]) {
       assertRefused(await ask(weir.url, {}, body), 401, "unauthenticated");
     }
   });
-  await t.step("not for a cookie", async () => {
+  await t.step("not with a session cookie", async () => {
     const headers = { Cookie: `weir=${token}`, Origin: new URL(weir.url).origin };
     for (const body of ["", `{"as":"cookie"}`]) {
       assertRefused(await ask(weir.url, headers, body), 401, "unauthenticated");
     }
   });
-  await t.step("not for a ticket", async () => {
+  await t.step("not with a ticket", async () => {
     const ticket = await ticketOf(weir, token);
     const answer = await call(weir.url, `/v1/tickets?ticket=${ticket}`, { method: "POST" });
     assert.notEqual(answer.status, 201, answer.text);
   });
-  await t.step("for an API key", async () => {
+  await t.step("with an API key", async () => {
     const ticket = await ticketOf(weir, await apiKeyOf(weir));
     assert.equal((await call(weir.url, `${EVENTS}?ticket=${ticket}`)).status, 200);
   });
@@ -186,7 +186,7 @@ Deno.test("a ticket only reads and opens sockets, even if its token allows more"
   }
 });
 
-Deno.test("what a ticket opens has the token's end, rights and name", async () => {
+Deno.test("a ticket has the expiry, rights and subject of its token", async () => {
   await using weir = await guardedLocal();
   const token = await weir.token({ subscribe: ["mine"] }, { ...endingIn(2), jti: "x" });
   const refused = `/v1/channels/other/events?ticket=${await ticketOf(weir, token)}`;
@@ -203,11 +203,11 @@ Deno.test("what a ticket opens has the token's end, rights and name", async () =
   assert.equal((await socket.until("goodbye"))["reason"], "expired");
 });
 
-Deno.test("a ticket of somebody whom nothing vouches for any more opens nothing", async () => {
+Deno.test("a ticket whose credential no longer exists opens nothing", async () => {
   await using weir = await guardedLocal();
   const { tickets } = weir.server.server.access;
   const gone: readonly Grant[] = [
-    OPEN.grant, // made before there were keys
+    OPEN.grant, // issued in open mode
     grantOf(ALL, { kind: "anonymous" }),
     grantOf(ALL, { keyId: "a key that was taken out of the set" }),
     grantOf(ALL, { keyId: undefined }),
@@ -218,7 +218,7 @@ Deno.test("a ticket of somebody whom nothing vouches for any more opens nothing"
   }
 });
 
-Deno.test("a token or a key in a URL is refused with the reason, and not repeated", async (t) => {
+Deno.test("a token or a key in a URL is refused with the reason and not repeated", async (t) => {
   await using weir = await guardedLocal();
   const secrets = { token: await weir.token(ALL), key: await apiKeyOf(weir) };
   const names = [
@@ -297,7 +297,7 @@ Deno.test("unknown parameters next to a ticket are refused", async () => {
   assertRefused(await call(weir.url, `${EVENTS}?${query}`), 400, "bad_parameter");
 });
 
-Deno.test("only a token becomes a cookie, and not one that browsers would drop", async (t) => {
+Deno.test("only a token becomes a session cookie, and none that browsers would drop", async (t) => {
   await using weir = await guardedLocal();
   await t.step("not an API key", async () => {
     const answer = await ask(weir.url, bearer(await apiKeyOf(weir)), `{"as":"cookie"}`);
@@ -318,10 +318,10 @@ Deno.test("only a token becomes a cookie, and not one that browsers would drop",
     assertRefused(answer, 401, "token_invalid");
     assert.match(answer.detail ?? "", /too long.*3800/);
     assert.equal(answer.headers.get("set-cookie"), null);
-    // As a ticket it is no longer than any other.
+    // As a ticket it has the same length as any other.
     assert.match(await ticketOf(weir, long), /^wt_/);
   });
-  await t.step("and another body is no wish", async () => {
+  await t.step("not with another body", async () => {
     const token = bearer(await weir.token(ALL));
     for (const body of [`{"as":"Cookie"}`, `{"as":null}`, `{"x":1}`, "[]", "1", `"cookie"`]) {
       assertRefused(await ask(weir.url, token, body), 400, "bad_body");
@@ -331,7 +331,7 @@ Deno.test("only a token becomes a cookie, and not one that browsers would drop",
   });
 });
 
-Deno.test("a session cookie reads and opens sockets until the token ends", async () => {
+Deno.test("a session cookie reads and opens sockets until the token expires", async () => {
   await using weir = await guardedLocal();
   const token = await weir.token(ALL, endingIn(2));
   const made = await ask(weir.url, bearer(token), `{"as":"cookie"}`);
