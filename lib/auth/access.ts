@@ -73,13 +73,7 @@ export interface Access {
 export async function openAccess(options: AccessOptions): Promise<Access> {
   const { kv, doorbell, log, isOpen, tokens, limits, onWarning } = options;
   const audit = new Audit(log, (cause) => onWarning("an audit event was not stored", cause));
-  const limiter = new Limiter({
-    limits,
-    onLimited: ({ authority, ip }, limit, scope) => {
-      if (authority === undefined) return;
-      void audit.recordBy({ authority, ip }, "limit.exceeded", { limit, scope });
-    },
-  });
+  const limiter = createLimiter(limits, audit);
   const apiKeys = new ApiKeyStore(kv);
   const tickets = new TicketStore(kv, {
     onReused: (tenant) => void audit.record(tenant, "ticket.reused", {}),
@@ -88,87 +82,94 @@ export async function openAccess(options: AccessOptions): Promise<Access> {
     write: (entry, expiresAt, replaces) => journal.write(entry, expiresAt, replaces),
     maxTokenLifetimeMs: tokens.maxLifetimeMs,
     skewMs: tokens.skewMs,
-    onRevoked: endRevoked,
+    onRevoked: (matches) => endRevoked(access, matches),
   });
   const connections = new Connections((grant) => credentials.isRevoked(grant));
   const signingKeys = await openSigningKeys(tokens.jwks, {
     warn: (message) => onWarning(message),
     onRemoved: () => {
       credentials.signingKeysChanged();
-      endRevoked((grant) => !credentials.isSigned(grant));
+      endRevoked(access, (grant) => !credentials.isSigned(grant));
     },
   });
-  const credentials = new Credentials({
-    signingKeys,
-    tokens,
-    apiKeys,
-    tickets,
-    revocations,
-    limiter,
-  });
+  const parts = { signingKeys, tokens, apiKeys, tickets, revocations, limiter };
+  const credentials = new Credentials(parts);
   const announce = (entry: ControlEntry) => journal.write(entry, Date.now() + NOTICE_MS);
-  const swaps = new CredentialSwaps({ connections, credentials, audit, announce, onWarning });
-  const administration = new Administration({
-    apiKeys,
-    revocations,
-    audit,
-    announce,
-    apply: applyKeyChange,
-    onWarning,
-  });
-  const journal: ControlJournal = await ControlJournal.open({
-    kv,
-    doorbell,
-    onEntry: apply,
-    onError: (cause) => onWarning("the control journal was not read or not applied", cause),
-  }).catch(async (cause) => {
-    await signingKeys?.close();
-    throw cause;
-  });
-
-  function apply(entry: ControlEntry, row: Deno.KvKey): void {
-    switch (entry.type) {
-      case "revocation":
-        return revocations.apply(entry, row);
-      case "swap":
-        return swaps.apply(entry);
-      case "key":
-        return applyKeyChange(entry);
-    }
-  }
-
-  function applyKeyChange(entry: ApiKeyEntry): void {
-    const matches = ({ kind, tenant, keyId }: Grant) =>
-      kind === "key" && tenant === entry.tenant && keyId === entry.id;
-    credentials.apiKeyChanged(entry, matches);
-    connections.limit(matches, entry.expiresAt);
-  }
-
-  function endRevoked(matches: (grant: Grant) => boolean): void {
-    credentials.forget(matches);
-    for (const authority of connections.revoke(matches)) {
-      void audit.recordBy({ authority, ip: "" }, "session.ended", { reason: "revoked" });
-    }
-  }
-
-  return {
+  const access: Access = {
     isOpen,
     anonymous: anonymousAuthority(options),
     credentials,
     tickets,
     connections,
-    swaps,
+    swaps: new CredentialSwaps({ connections, credentials, audit, announce, onWarning }),
     limiter,
     audit,
-    administration,
+    administration: new Administration({
+      apiKeys,
+      revocations,
+      audit,
+      announce,
+      apply: (entry) => applyKeyChange(access, entry),
+      onWarning,
+    }),
     apiKeys,
     revocations,
     async close() {
       await signingKeys?.close();
       await journal.close();
-      await swaps.close();
+      await access.swaps.close();
     },
   };
+  const journal: ControlJournal = await ControlJournal.open({
+    kv,
+    doorbell,
+    onEntry: (entry, row) => applyEntry(access, entry, row),
+    onError: (cause) => onWarning("the control journal was not read or not applied", cause),
+  }).catch(async (cause) => {
+    await signingKeys?.close();
+    throw cause;
+  });
+  return access;
+}
+
+function createLimiter(limits: LimitTable, audit: Audit): Limiter {
+  return new Limiter({
+    limits,
+    onLimited: ({ authority, ip }, limit, scope) => {
+      if (authority === undefined) return;
+      void audit.recordBy({ authority, ip }, "limit.exceeded", { limit, scope });
+    },
+  });
+}
+
+/** Applies an entry of the control journal, of any isolate. */
+function applyEntry(access: Access, entry: ControlEntry, row: Deno.KvKey): void {
+  switch (entry.type) {
+    case "revocation":
+      return access.revocations.apply(entry, row);
+    case "swap":
+      return access.swaps.apply(entry);
+    case "key":
+      return applyKeyChange(access, entry);
+  }
+}
+
+function applyKeyChange({ credentials, connections }: Access, entry: ApiKeyEntry): void {
+  const matches = ({ kind, tenant, keyId }: Grant) =>
+    kind === "key" && tenant === entry.tenant && keyId === entry.id;
+  credentials.apiKeyChanged(entry, matches);
+  connections.limit(matches, entry.expiresAt);
+}
+
+/** Ends the connections whose credential is no longer valid, and removes it from the cache. */
+function endRevoked(
+  { credentials, connections, audit }: Access,
+  matches: (grant: Grant) => boolean,
+): void {
+  credentials.forget(matches);
+  for (const authority of connections.revoke(matches)) {
+    void audit.recordBy({ authority, ip: "" }, "session.ended", { reason: "revoked" });
+  }
 }
 
 function anonymousAuthority({ isOpen, anonymous }: AccessOptions): Authority | undefined {

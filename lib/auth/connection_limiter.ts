@@ -50,7 +50,7 @@ export class ConnectionLimiter {
   ): void {
     const key = scopeKeyOf(requester, scope);
     if (key === undefined) return;
-    const limit = limitOf(this.#options.limits, requester.authority, scope, "connections");
+    const limit = limitOf(this.#options.limits, requester, { scope, name: "connections" });
     const others = (this.#counts[scope].get(key) ?? 0) - (replaced?.countsFor(key, scope) ? 1 : 0);
     if (others < limit) return;
     this.#options.onLimited(requester, scope);

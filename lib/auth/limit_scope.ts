@@ -1,4 +1,3 @@
-import type { Authority } from "./authority.ts";
 import type { Requester } from "./caller.ts";
 import type { LimitScope, LimitTable } from "./limit_settings.ts";
 import type { LimitName } from "./limits.ts";
@@ -26,9 +25,8 @@ export function scopeKeyOf({ authority, ip }: Requester, scope: LimitScope): str
 /** Returns the limit for a requester: its credential's own, if that has one, or the server's. */
 export function limitOf(
   table: LimitTable,
-  authority: Authority | undefined,
-  scope: LimitScope,
-  name: LimitName,
+  { authority }: Requester,
+  { scope, name }: { readonly scope: LimitScope; readonly name: LimitName },
 ): number {
   const own = scope === "credential" ? authority?.grant.scope.limits[name] : undefined;
   return own ?? table[scope][name];

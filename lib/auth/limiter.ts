@@ -129,14 +129,14 @@ export class Limiter {
     let own: LimitScope | undefined;
     let tightest: Quota | undefined;
     for (const rate of rates) {
-      const { scope, name, policy } = rate;
+      const { scope, policy } = rate;
       const key = scopeKeyOf(requester, scope);
       if (key === undefined) continue;
-      const limit = limitOf(this.#limits, authority, scope, name);
+      const limit = limitOf(this.#limits, requester, rate);
       const taken = rate.limiter.take(key, limit, amountOf(rate, cost), now);
       const { remaining, retryAfterMs } = taken;
       if (!taken.ok) {
-        this.#refundBefore(rate, rates, requester, cost);
+        this.#refund(rates.slice(0, rates.indexOf(rate)), requester, cost);
         throw this.#limited(requester, rate, { policy, limit, remaining, retryAfterMs });
       }
       own ??= scope;
@@ -148,18 +148,11 @@ export class Limiter {
     return tightest;
   }
 
-  /** Gives back what the rates before the refusing one have taken. */
-  #refundBefore(
-    refusing: Rate,
-    rates: readonly Rate[],
-    requester: Requester,
-    cost: Cost,
-  ): void {
-    for (const rate of rates.slice(0, rates.indexOf(refusing))) {
+  #refund(rates: readonly Rate[], requester: Requester, cost: Cost): void {
+    for (const rate of rates) {
       const key = scopeKeyOf(requester, rate.scope);
       if (key === undefined) continue;
-      const limit = limitOf(this.#limits, requester.authority, rate.scope, rate.name);
-      rate.limiter.refund(key, limit, amountOf(rate, cost));
+      rate.limiter.refund(key, limitOf(this.#limits, requester, rate), amountOf(rate, cost));
     }
   }
 
