@@ -43,7 +43,7 @@ export function RoomPanel({ chat, room, go, leave }: RoomPanelProps): JSX.Elemen
       </nav>
       {others.length > 0 && (
         <nav aria-labelledby="others-title">
-          <h3 id="others-title">Others</h3>
+          <h3 id="others-title">Other rooms</h3>
           <ul class="list">
             {others.map((name) => <RoomLink key={name} name={name} go={go} />)}
           </ul>
