@@ -136,7 +136,7 @@ class World implements AsyncDisposable {
   static async make(): Promise<World> {
     const { outputFiles: [bundle] } = await build({
       stdin: {
-        contents: `export * from "../client.ts"; export * from "../tabs.ts";`,
+        contents: `export * from "./client.ts"; export * from "./tabs/tabs.ts";`,
         resolveDir: CLIENT,
       },
       bundle: true,
