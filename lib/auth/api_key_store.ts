@@ -1,17 +1,15 @@
 import { timingSafeEqual } from "node:crypto";
-import { ConflictError, retryConflicts, retryLocked } from "../kv/commit_retry.ts";
+import { retryLocked } from "../kv/commit_retry.ts";
 import { keys } from "../kv/keys.ts";
-import { STORE_TIMEOUT_MS } from "../kv/limits.ts";
 import { withStoreTimeout } from "../kv/storage_problem.ts";
 import type { Tenant } from "../shared/channel.ts";
 import { Problem, quote } from "../shared/problem.ts";
-import { type ApiKey, hashApiKey, isApiKeyId, newApiKey, parseApiKey } from "./api_key.ts";
+import { hashApiKey, isApiKeyId, newApiKey, parseApiKey } from "./api_key.ts";
+import { type AddedKey, type Announce, ApiKeyAdder } from "./api_key_adder.ts";
 import { ApiKeyRows, type KeyInfo, type StoredKey } from "./api_key_rows.ts";
 import type { Grant } from "./authority.ts";
 import type { Scope } from "./scope.ts";
 
-/** Keys per tenant. Guards against one tenant that fills the store and its lists. */
-export const MAX_API_KEYS = 1_000;
 /** Bytes of a key's name and scope as JSON. Guards against values too large for the store. */
 export const MAX_KEY_BYTES = 16_384;
 
@@ -38,33 +36,10 @@ interface RotatedKey extends CreatedKey {
   readonly oldEndsAt: number;
 }
 
-/** Called with a key before it is stored. The key is not stored if this fails. */
-type Announce = (info: KeyInfo) => Promise<void>;
-
 interface RotateOptions {
   /** How long the replaced key stays valid; 0 ends it immediately. */
   readonly graceMs: number;
   readonly announce?: Announce;
-}
-
-/** What storing a new key writes. */
-interface KeyPlan {
-  readonly info: KeyInfo;
-  /** The key that the new one replaces: its row before, and its info afterwards. */
-  readonly replaced?: {
-    readonly entry: Deno.KvEntry<StoredKey>;
-    readonly info: KeyInfo;
-    /** Milliseconds since 1970. */
-    readonly endsAt: number;
-  };
-}
-
-interface AddOptions {
-  readonly tenant: Tenant;
-  readonly key: ApiKey;
-  /** Plans the change; called again after each conflict. Undefined if there is nothing to do. */
-  readonly plan: () => Promise<KeyPlan | undefined>;
-  readonly announce: Announce | undefined;
 }
 
 /**
@@ -75,12 +50,14 @@ export class ApiKeyStore {
   readonly #kv: Deno.Kv;
   readonly #now: () => number;
   readonly #rows: ApiKeyRows;
+  readonly #adder: ApiKeyAdder;
 
   /** @param now milliseconds since 1970. */
   constructor(kv: Deno.Kv, now: () => number = Date.now) {
     this.#kv = kv;
     this.#now = now;
     this.#rows = new ApiKeyRows(kv, now);
+    this.#adder = new ApiKeyAdder(kv, this.#rows);
   }
 
   /**
@@ -98,7 +75,7 @@ export class ApiKeyStore {
     const info: KeyInfo = { id: key.id, name, scope, createdAt: this.#now(), expiresAt };
     requireSize(info);
     const plan = () => Promise.resolve({ info });
-    await withStoreTimeout(this.#add({ tenant, key, plan, announce }));
+    await withStoreTimeout(this.#adder.add({ tenant, key, plan, announce }));
     return { key: key.text, info };
   }
 
@@ -144,7 +121,7 @@ export class ApiKeyStore {
       const entry = await this.#rows.getOwn(tenant, id);
       return entry && this.#planRotation(entry, key.id, graceMs);
     };
-    const added = await withStoreTimeout(this.#add({ tenant, key, plan, announce }));
+    const added = await withStoreTimeout(this.#adder.add({ tenant, key, plan, announce }));
     if (added?.replaced === undefined) return undefined;
     return { key: key.text, info: added.info, oldEndsAt: added.replaced.endsAt };
   }
@@ -195,7 +172,7 @@ export class ApiKeyStore {
     entry: Deno.KvEntry<StoredKey>,
     newId: string,
     graceMs: number,
-  ): KeyPlan | undefined {
+  ): AddedKey | undefined {
     const { info } = entry.value;
     if (info.replacedBy !== undefined) return undefined;
     const now = this.#now();
@@ -204,64 +181,6 @@ export class ApiKeyStore {
       info: { ...info, id: newId, createdAt: now },
       replaced: { entry, info: { ...info, expiresAt: endsAt, replacedBy: newId }, endsAt },
     };
-  }
-
-  /**
-   * Stores a key as planned. Concurrent changes of the tenant's keys conflict, and the later one is
-   * planned again, so that the number of keys never exceeds the limit.
-   *
-   * @returns the plan that was carried out; undefined if nothing was planned.
-   */
-  async #add({ tenant, key, plan, announce }: AddOptions): Promise<KeyPlan | undefined> {
-    const start = performance.now();
-    let planned: KeyPlan | undefined;
-    let isAnnounced = false;
-    const add = async () => {
-      const turn = await this.#kv.get(keys.apiKeyTurn(tenant));
-      const existing = await this.#rows.list(tenant);
-      // The KV Connect client repeats a commit whose answer was lost, and then it conflicts.
-      if (existing.some(({ id }) => id === key.id)) return planned;
-      planned = await plan();
-      if (planned === undefined) return undefined;
-      this.#requireRoom(existing, planned);
-      if (!isAnnounced) await announce?.(planned.info);
-      isAnnounced = true;
-      // Guards against a key that replaces another after its caller has received a timeout.
-      if (performance.now() - start > STORE_TIMEOUT_MS) {
-        throw new Error("storing the API key took too long");
-      }
-      await this.#commit({ tenant, hash: hashApiKey(key.text), info: planned.info }, planned, turn);
-      return planned;
-    };
-    const contended = "Too many concurrent changes of this tenant's API keys; try again.";
-    return await retryConflicts(add, contended);
-  }
-
-  /** @throws {Problem} `tenant_limit` */
-  #requireRoom(existing: readonly KeyInfo[], { replaced }: KeyPlan): void {
-    const removed = replaced !== undefined && this.#rows.isExpired(replaced.info) ? 1 : 0;
-    if (existing.length - removed < MAX_API_KEYS) return;
-    throw new Problem("tenant_limit", `A tenant has at most ${MAX_API_KEYS} API keys.`);
-  }
-
-  /** @throws {ConflictError} if the tenant's keys have changed since `turn` was read. */
-  async #commit(
-    stored: StoredKey,
-    { replaced }: KeyPlan,
-    turn: Deno.KvEntryMaybe<unknown>,
-  ): Promise<void> {
-    const atomic = this.#kv.atomic()
-      .check(turn, { key: keys.apiKey(stored.info.id), versionstamp: null })
-      .set(turn.key, 0);
-    this.#rows.set(atomic, stored);
-    if (replaced !== undefined) {
-      this.#rows.set(atomic.check(replaced.entry), {
-        ...replaced.entry.value,
-        info: replaced.info,
-      });
-    }
-    const { ok } = await retryLocked(() => atomic.commit());
-    if (!ok) throw new ConflictError();
   }
 }
 
