@@ -33,7 +33,7 @@ for (const url of ["", "no url", "ftp://localhost/", "ws://localhost/", "javascr
 test("a missing host is retried from time to time", async () => {
   const { error } = await endure(`http://weir.invalid/`);
   assert.equal(error.code, "unreachable");
-  assert.match(error.detail, /weir\.invalid.*is the URL right/);
+  assert.match(error.detail, /weir\.invalid.*Is the URL right/);
 });
 
 test("a closed port is retried from time to time", async () => {
