@@ -97,6 +97,7 @@ export const INTERNAL_PROPERTIES = [
   "settle",
   "shouldTryNext",
   "socket",
+  "start",
   "startResolved",
   "stop",
   "stopped",

@@ -121,6 +121,6 @@ async function loadLazyChunk(): Promise<LazyChunk> {
   try {
     return (await import("./lazy_chunk.ts")).default;
   } catch (cause) {
-    throw unreachableError("Failed to load the client's lazy chunk.", cause);
+    throw unreachableError("Failed to load the lazy chunk.", cause);
   }
 }

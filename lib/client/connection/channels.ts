@@ -181,7 +181,7 @@ export class Channels {
 
   /** The server ended the subscription, because the credential no longer allows to read. */
   unsubscribed({ channel, reason }: JsonObject): void {
-    const detail = "Reading this channel is no longer allowed.";
+    const detail = "Reading is no longer allowed.";
     this.ended(String(channel), new WeirError(String(reason), detail));
   }
 

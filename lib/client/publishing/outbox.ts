@@ -149,6 +149,6 @@ function copyAsJson(
     if ("data" in copy) return [json, copy];
     throw new TypeError("undefined is not JSON");
   } catch (cause) {
-    throw new WeirError("bad_data", `Cannot write the data as JSON: ${cause}`, { cause });
+    throw new WeirError("bad_data", `The data is not JSON: ${cause}`, { cause });
   }
 }
