@@ -22,7 +22,7 @@ interface CachedRun {
 export class RunCache {
   readonly #maxBytes: number;
   /** In the order of their first sequence; they may overlap. */
-  readonly #byChannel = new Map<ChannelKey, Run[]>();
+  readonly #byChannel = new Map<ChannelKey, CachedRun[]>();
   /** In the order in which they were added. */
   readonly #order = new Set<CachedRun>();
   #bytes = 0;
@@ -35,8 +35,8 @@ export class RunCache {
     if (run.events.length === 0) return;
     const runs = this.#byChannel.get(run.channelKey) ?? [];
     this.#byChannel.set(run.channelKey, runs);
-    runs.splice(indexAfter(runs, run.after), 0, run);
     const cached = { run, bytes: sizeOf(run) };
+    runs.splice(indexAfter(runs, run.after), 0, cached);
     this.#order.add(cached);
     this.#bytes += cached.bytes;
     for (const oldest of this.#order) {
@@ -54,7 +54,7 @@ export class RunCache {
     let size = 0;
     let index = indexAfter(runs, at) - 1;
     while (index >= 0 && index < runs.length) {
-      const run = runs[index] as Run; // in bounds
+      const { run } = runs[index] as CachedRun; // in bounds
       if (run.after > at) break;
       if (run.last > at) {
         const part = run.from(at);
@@ -70,9 +70,9 @@ export class RunCache {
 
   /** Removes the runs of a channel that has a new epoch, or is no longer followed. */
   clear(channelKey: ChannelKey): void {
-    if (!this.#byChannel.delete(channelKey)) return;
-    for (const cached of this.#order) {
-      if (cached.run.channelKey !== channelKey) continue;
+    const runs = this.#byChannel.get(channelKey) ?? [];
+    this.#byChannel.delete(channelKey);
+    for (const cached of runs) {
       this.#order.delete(cached);
       this.#bytes -= cached.bytes;
     }
@@ -81,22 +81,23 @@ export class RunCache {
   #remove(cached: CachedRun): void {
     this.#order.delete(cached);
     this.#bytes -= cached.bytes;
-    const { channelKey } = cached.run;
-    const runs = this.#byChannel.get(channelKey);
-    const index = runs?.indexOf(cached.run) ?? -1;
-    if (runs === undefined || index === -1) return;
+    const { channelKey, after } = cached.run;
+    const runs = this.#byChannel.get(channelKey) ?? [];
+    let index = indexAfter(runs, after) - 1;
+    while (index >= 0 && runs[index] !== cached) index--; // runs may begin at the same sequence
+    if (index === -1) return;
     runs.splice(index, 1);
     if (runs.length === 0) this.#byChannel.delete(channelKey);
   }
 }
 
 /** Returns the index of the first run that begins after `sequence`. */
-function indexAfter(runs: readonly Run[], sequence: number): number {
+function indexAfter(runs: readonly CachedRun[], sequence: number): number {
   let low = 0;
   let high = runs.length;
   while (low < high) {
     const middle = (low + high) >> 1;
-    if ((runs[middle] as Run).after <= sequence) low = middle + 1; // in bounds
+    if ((runs[middle] as CachedRun).run.after <= sequence) low = middle + 1; // in bounds
     else high = middle;
   }
   return low;
