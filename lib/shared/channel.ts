@@ -3,7 +3,7 @@ import { Problem, quote } from "./problem.ts";
 /** A customer or application, named by the credential. Open mode has only the tenant `default`. */
 export type Tenant = string & { readonly __brand: "Tenant" };
 
-/** A channel's name: 1–256 bytes of UTF-8 without control characters. */
+/** A channel's name: 1–256 bytes of UTF-8 without control characters, and neither `.` nor `..`. */
 export type Channel = string & { readonly __brand: "Channel" };
 
 /** Tenant and channel as one string, `<tenant>/<channel>`, so that it can be a key of a Map. */
@@ -23,6 +23,12 @@ const PRESENCE_PREFIX = "$presence:";
 
 /** Channel names are in keys of the store, which have at most 2,048 bytes, and in log lines. */
 export const MAX_CHANNEL_BYTES = 256;
+
+/**
+ * Guards against paths that name something else: URL parsers remove these segments, even as `%2e`
+ * (WHATWG URL, "double-dot URL path segment"), so `/v1/channels/../events` becomes `/v1/events`.
+ */
+const DOT_SEGMENT_FAULT = `"." and ".." cannot be segments of a URL's path`;
 
 const utf8 = new TextEncoder();
 // deno-lint-ignore no-control-regex
@@ -91,6 +97,7 @@ export function watchedChannel(channel: Channel): Channel | undefined {
 /** Returns what is wrong with `name` as a channel name, or undefined if it is valid. */
 export function channelFault(name: string): string | undefined {
   if (name.length === 0) return "it is empty";
+  if (name === "." || name === "..") return DOT_SEGMENT_FAULT;
   // A UTF-16 unit takes at most three bytes of UTF-8, so short names need no counting.
   if (3 * name.length > MAX_CHANNEL_BYTES && utf8.encode(name).length > MAX_CHANNEL_BYTES) {
     return "it is too long";

@@ -20,6 +20,26 @@ Deno.test("a foreign Host is refused on any IP", async () => {
   }
 });
 
+Deno.test("the channels . and .. are refused, however their paths and queries are written", async () => {
+  await using server = await LocalServer.start();
+  const requests = [".", "..", "%2e", "%2E%2e"].flatMap((name) => [
+    ["POST", `/v1/channels/${name}/events`, "1"],
+    ["GET", `/v1/channels/${name}/events`],
+    ["GET", `/v1/events?channel=${name}`],
+    ["GET", `/v1/channels/${name}`],
+    ["PUT", `/v1/channels/${name}`, "{}"],
+    ["DELETE", `/v1/channels/${name}`],
+    ["PUT", `/v1/channels/${name}/members/ann?session=s`, "{}"],
+    ["POST", "/v1/events", JSON.stringify({ channel: decodeURIComponent(name), data: 1 })],
+  ]);
+  for (const [method = "", path = "", text] of requests) {
+    const { status, body } = await raw(server, method, path, {}, text);
+    assert.equal(status, 400, `${method} ${path}`);
+    assert.equal(JSON.parse(body).code, "bad_channel");
+  }
+  await assertNothingStored(server);
+});
+
 Deno.test("a body announced as too large is refused before it is sent", async () => {
   await using server = await LocalServer.start();
   const { status, body } = await raw(server, "POST", EVENTS, { "Content-Length": String(MiB + 1) });
@@ -76,6 +96,7 @@ async function raw(
   using connection = await RawConnection.open(server.port);
   const length = body === undefined ? {} : { "Content-Length": String(body.length) };
   await connection.write(head(method, path, { ...headers, ...length, Connection: "close" }));
+  if (body !== undefined) await connection.write(body);
   const answer = await connection.readUntil("\r\n\r\n");
   const announced = Number(/^content-length: (\d+)/im.exec(answer)?.[1] ?? 0);
   return {

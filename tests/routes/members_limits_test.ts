@@ -29,6 +29,7 @@ Deno.test("rejects invalid members, data and sessions", async (t) => {
     "a long member": [{ op: "enter", ref: 1, channel, member: "m".repeat(257) }, "bad_member"],
     "a control character": [{ op: "enter", ref: 1, channel, member: "a\nb" }, "bad_member"],
     "half a character": [{ op: "enter", ref: 1, channel, member: "\ud800" }, "bad_member"],
+    "a dot segment": [{ op: "enter", ref: 1, channel, member: ".." }, "bad_member"],
     "too much data": [
       { op: "enter", ref: 1, channel, member: "a", data: "x".repeat(1_023) },
       "event_too_large",

@@ -126,7 +126,7 @@ Deno.test("patternFault() accepts channel names with at most two * in a row", ()
   for (const pattern of ["a", "*", "**", "a:*/**", "$audit", "*a**b*", "x".repeat(256)]) {
     assert.equal(patternFault(pattern), undefined, pattern);
   }
-  for (const pattern of ["", "***", "a****", "a\n", "\ud800", "x".repeat(257)]) {
+  for (const pattern of ["", "***", "a****", "a\n", "\ud800", "x".repeat(257), ".", ".."]) {
     const fault = patternFault(pattern);
     assert.match(fault ?? "", /is not a channel pattern/);
     // deno-lint-ignore no-control-regex

@@ -15,7 +15,19 @@ import { Problem } from "../../../lib/shared/problem.ts";
 import { problem } from "../../support/log_reading.ts";
 
 Deno.test("parseChannel() accepts names of 1 to 256 bytes of UTF-8", () => {
-  const names = ["a", "orders:42", "a/b/c", "é", "😀", " ", "a$", "x".repeat(256), "😀".repeat(64)];
+  const names = [
+    "a",
+    "orders:42",
+    "a/b/c",
+    "é",
+    "😀",
+    " ",
+    "a$",
+    "...",
+    "a/..",
+    "x".repeat(256),
+    "😀".repeat(64),
+  ];
   for (const name of names) assert.equal(parseChannel(name), name);
 });
 
@@ -24,6 +36,13 @@ Deno.test("parseChannel() rejects names that are empty, too long, malformed or c
   const controls = ["\0", "\n", "\r", "\t", "\x1f", "\x7f", "\x85", "\x9f", "\u2028", "\u2029"];
   for (const name of [...names, ...controls, ...controls.map((c) => `a${c}b`)]) {
     assert.throws(() => parseChannel(name), problem("bad_channel"), JSON.stringify(name));
+  }
+});
+
+Deno.test("parseChannel() rejects . and .., which URL parsers remove from paths", () => {
+  for (const name of [".", ".."]) {
+    assert.throws(() => parseChannel(name), problem("bad_channel"));
+    assert.throws(() => parseReadableChannel(`$presence:${name}`), problem("bad_channel"));
   }
 });
 
