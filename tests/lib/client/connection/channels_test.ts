@@ -12,6 +12,7 @@ interface TestReader {
   readonly from: number;
   readonly feed: Feed;
   readonly told: string[];
+  isStarted: boolean;
   isClosed: boolean;
 }
 
@@ -21,6 +22,7 @@ const step = fc.oneof(
   fc.record({ do: fc.constantFrom("pause", "resume", "close"), which: fc.nat() }),
   fc.record({ do: fc.constant("ask") }),
   fc.record({ do: fc.constant("answer") }),
+  fc.record({ do: fc.constant("stop") }),
   fc.record({ do: fc.constant("deliver"), which: fc.nat(), count: fc.integer({ min: 1, max: 7 }) }),
 );
 
@@ -61,10 +63,13 @@ Deno.test("each reader receives each event once and in order, however transports
             } catch {
               // A reader joined behind it by an overlapping transport, so this one ends.
               readings = readings.filter((other) => other !== reading);
-              if (readings.length === 0) channels.stopped();
+              if (readings.length === 0) stop(channels, readers);
               break;
             }
           }
+        } else if (one.do === "stop") {
+          readings = [];
+          stop(channels, readers);
         } else change(readers[one.which % readers.length], one.do);
       }
       for (const { from, told } of readers) {
@@ -88,14 +93,28 @@ Deno.test("each reader receives each event once and in order, however transports
 
 function join(channels: Channels, from: number): TestReader {
   const told: string[] = [];
+  const reader = { from, told, isStarted: false, isClosed: false };
   const feed = channels.add("a", offsetOf(from), {
-    started: (cursor) => assert.equal(cursor, offsetOf(from)),
-    event: ({ offset }) => void told.push(offset),
+    started: (cursor) => {
+      assert.equal(cursor, offsetOf(from + told.length));
+      assert.equal(reader.isStarted, false, "once for each connection");
+      reader.isStarted = true;
+    },
+    event: ({ offset }) => {
+      assert.equal(reader.isStarted, true, "after started()");
+      told.push(offset);
+    },
     gap: () => assert.fail(),
     ephemeral: () => assert.fail(),
     ended: () => assert.fail(),
   });
-  return { from, feed, told, isClosed: false };
+  return Object.assign(reader, { feed });
+}
+
+/** Ends the last transport. `started()` is called again when another one reads. */
+function stop(channels: Channels, readers: readonly TestReader[]): void {
+  channels.stopped();
+  for (const reader of readers) reader.isStarted = false;
 }
 
 function change(reader: TestReader | undefined, what: string): void {
@@ -107,6 +126,20 @@ function change(reader: TestReader | undefined, what: string): void {
     reader.isClosed = true;
   }
 }
+
+Deno.test("after a reconnect, each reader learns where its reading begins again", () => {
+  const channels = new Channels(() => {});
+  const readers = [join(channels, 1), join(channels, 2)];
+  channels.started("a", offsetOf(1), offsetOf(1));
+  channels.event({ channel: "a", offset: offsetOf(2), data: 0 }, 1);
+  channels.event({ channel: "a", offset: offsetOf(3), data: 0 }, 1);
+  stop(channels, readers);
+  channels.started("a", offsetOf(3), offsetOf(3)); // join() checks the cursors
+  assert.deepEqual(readers.map(({ isStarted, told }) => [isStarted, told.length]), [
+    [true, 2],
+    [true, 1],
+  ]);
+});
 
 Deno.test("missing events without a gap are a bad answer", () => {
   const channels = new Channels(() => {});
