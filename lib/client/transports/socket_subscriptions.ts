@@ -3,13 +3,12 @@ import { retryDelayMs } from "../core/retry_delay.ts";
 import { isCredentialError, isRetryable } from "../core/errors.ts";
 import type { JsonObject } from "../core/json_object.ts";
 import type { WeirError } from "../core/weir_error.ts";
+import { MAX_FRAME_MESSAGES } from "../../shared/frame.ts";
 
 /** Guards against a server that refuses each of many subscriptions, again and again. */
 const MAX_PENDING = 100;
 /** Least time before a subscription is retried. */
 const MIN_RETRY_MS = 1_000;
-/** The server's limit for messages in one frame. */
-const MAX_FRAME_MESSAGES = 256;
 
 export type OnAnswer = (answer: JsonObject, error?: WeirError) => void;
 

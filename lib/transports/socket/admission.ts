@@ -1,6 +1,6 @@
 import type { Authority } from "../../auth/authority.ts";
 import type { Connection, ConnectionHandler, Connections } from "../../auth/connections.ts";
-import { MAX_EVENT_BYTES } from "../../shared/event.ts";
+import { MAX_FRAME_CHARS, MAX_FRAME_MESSAGES } from "../../shared/frame.ts";
 import { Problem } from "../../shared/problem.ts";
 import type { GoodbyeReason } from "../goodbye.ts";
 import type { SocketClient } from "./client.ts";
@@ -17,13 +17,16 @@ const AUTH_TIMEOUT_MS = 5_000;
  * fills memory while the keys for the verification load slowly.
  */
 const MAX_UNAUTHENTICATED_WAITING_CHARS = 64 * 2 ** 10;
-/** The same for a later credential: one frame of the largest size may wait too. */
-const MAX_WAITING_CHARS = 2 * MAX_EVENT_BYTES + MAX_UNAUTHENTICATED_WAITING_CHARS;
 /**
  * Characters that each waiting message counts in addition to its own. Guards against many tiny
  * messages.
  */
 const WAITING_COST_CHARS = 256;
+/**
+ * Characters of messages that wait while a later credential is verified: the largest frame with the
+ * most messages fits.
+ */
+const MAX_WAITING_CHARS = MAX_FRAME_CHARS + MAX_FRAME_MESSAGES * WAITING_COST_CHARS;
 
 interface SocketAdmissionOptions {
   /** Names the connection. */

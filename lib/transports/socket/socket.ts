@@ -1,5 +1,6 @@
 import { MAX_TOKEN_CHARS } from "../../auth/token_verifier.ts";
 import { MAX_EVENT_BYTES } from "../../shared/event.ts";
+import { MAX_FRAME_CHARS, MAX_FRAME_MESSAGES } from "../../shared/frame.ts";
 import { Problem } from "../../shared/problem.ts";
 import { type GoodbyeReason, reconnectDelay } from "../goodbye.ts";
 import type { SocketClient } from "./client.ts";
@@ -22,17 +23,10 @@ const CLOSE_CODES: Readonly<Record<GoodbyeReason, number>> = {
 const FRAME_TOO_LARGE = 4002;
 
 /**
- * Characters in a frame: one event of the largest size, escaped, fits. Guards against one frame
- * that fills memory.
- */
-const MAX_FRAME_CHARS = 2 * MAX_EVENT_BYTES;
-/**
  * Characters in a frame of a client that has not authenticated: a credential and some messages
  * after it fit. Guards against large frames from anyone.
  */
 const MAX_UNAUTHENTICATED_FRAME_CHARS = MAX_TOKEN_CHARS + 1_024;
-/** Messages in one frame. Guards against one frame that blocks all other clients. */
-const MAX_FRAME_MESSAGES = 256;
 /**
  * Bytes that wait for a client that keeps sending messages. Guards against clients that ask and
  * never read the answers.

@@ -60,9 +60,33 @@ Deno.test("messages sent after a credential are answered after it, even with sev
   }
 });
 
-Deno.test("one frame of messages may wait for a credential; more ends the socket", async (t) => {
+Deno.test("messages wait for a later credential up to a limit; more ends the socket", async (t) => {
   const publish = { op: "publish", channel: "a" };
-  await t.step("one frame", async () => {
+  await t.step("the largest frame with the most messages waits", async () => {
+    await using host = await hostOf(authorityOf());
+    await using socket = await SocketClient.open(host.url);
+    socket.send({ op: "auth", token: "next" });
+    const { resolve } = await host.verifications.take();
+    const pings = Array.from({ length: 255 }, (_, ref) => JSON.stringify({ op: "ping", ref }));
+    const large = JSON.stringify({ ...publish, ref: 255, data: "" });
+    const escaped = "\\u0041"; // six characters of the frame, one byte of the event
+    const count = Math.floor((2 * MiB - [...pings, large].join("\n").length) / escaped.length);
+    const frame = [...pings, large.replace(`""`, `"${escaped.repeat(count)}"`)].join("\n").padEnd(
+      2 * MiB,
+    );
+    assert.equal(frame.length, 2 * MiB);
+    socket.sendText(frame);
+    socket.send({ op: "nonsense" }); // it does not wait: its answer shows that the frame has arrived
+    assert.equal((await socket.next())["code"], "bad_op");
+    resolve(authorityOf());
+    await socket.until("authenticated");
+    for (let ref = 0; ref < 255; ref++) {
+      assert.deepEqual(await socket.next(), { op: "pong", ref });
+    }
+    const { op, ref } = await socket.next();
+    assert.deepEqual({ op, ref }, { op: "ack", ref: 255 });
+  });
+  await t.step("one large message and 499 small ones wait", async () => {
     await using host = await hostOf(authorityOf());
     await using socket = await SocketClient.open(host.url);
     socket.send({ op: "auth", token: "next" });
@@ -81,7 +105,7 @@ Deno.test("one frame of messages may wait for a credential; more ends the socket
     }
     assert.deepEqual(acknowledged, acknowledged.toSorted((a, b) => Number(a) - Number(b)));
   });
-  await t.step("more", async () => {
+  await t.step("more than the limit ends the socket", async () => {
     await using host = await hostOf(authorityOf());
     await using socket = await SocketClient.open(host.url);
     socket.send({ op: "auth", token: "next" });
