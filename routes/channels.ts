@@ -7,6 +7,7 @@ import {
   type Channel,
   type ChannelKey,
   channelOf,
+  MAX_CHANNEL_BYTES,
   parseReadableChannel,
 } from "../lib/shared/channel.ts";
 import { Problem, quote } from "../lib/shared/problem.ts";
@@ -30,6 +31,11 @@ const settings = z.strictObject({
   }).default({}),
 });
 
+/** Guards against a name that no key of the store has room for. */
+function fitsChannelName(after: string): boolean {
+  return new TextEncoder().encode(after).length <= MAX_CHANNEL_BYTES;
+}
+
 /** `GET /v1/channels`: lists the channels that the caller may see, by name. */
 export async function listChannels(
   c: AppContext,
@@ -37,7 +43,7 @@ export async function listChannels(
   caller: Caller,
 ): Promise<Response> {
   const schema = z.object({
-    after: z.string().default(""),
+    after: z.string().refine(fitsChannelName, `at most ${MAX_CHANNEL_BYTES} bytes`).default(""),
     limit: integer(1, MAX_CHANNELS).optional(),
   });
   const { searchParams } = splitUrl(c.req.raw.url);

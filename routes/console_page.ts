@@ -2,6 +2,7 @@ import { z } from "zod";
 import { Console } from "../islands/console/console.tsx";
 import type { ConsoleProps } from "../islands/console/console_model.ts";
 import type { Caller } from "../lib/auth/caller.ts";
+import { isDeeperThan, MAX_JSON_DEPTH } from "../lib/shared/json_depth.ts";
 import { type Channel, channelKeyOf, parseReadableChannel } from "../lib/shared/channel.ts";
 import type { WireEvent } from "../lib/shared/event.ts";
 import type { Position } from "../lib/shared/offset.ts";
@@ -77,7 +78,9 @@ async function contentOf(
     ? "earliest"
     : [{ epoch: head.epoch, sequence: Math.max(head.first - 1, head.last - HISTORY) }];
   const page = await readPage(server.hub, after, { channelKeys: [channelKey], limit: HISTORY });
-  const { events }: { readonly events: readonly WireEvent[] } = JSON.parse(page.body);
+  const { events: read }: { readonly events: readonly WireEvent[] } = JSON.parse(page.body);
+  // Rendering recurses. The browser reads the events that are left out when it shows them.
+  const events = read.filter(({ data }) => !isDeeperThan(data, MAX_JSON_DEPTH));
   const first = head === undefined ? null : figuresOf(channel, head, server.config).first;
   return { first, events, cursor: page.cursor };
 }

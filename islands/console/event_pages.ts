@@ -1,4 +1,5 @@
 import type { WeirEvent } from "../../lib/client/api.ts";
+import { textOf } from "./event_text.ts";
 import type { Position } from "../../lib/shared/offset.ts";
 
 /** Log positions per page. Pages are read and evicted as a whole. */
@@ -111,5 +112,5 @@ function sizeOf(event: WeirEvent): number {
 function dataSize(data: unknown): number {
   if (data instanceof Uint8Array) return data.length;
   if (typeof data === "string") return 2 * data.length;
-  return typeof data === "object" && data !== null ? 2 * JSON.stringify(data).length : 8;
+  return typeof data === "object" && data !== null ? 2 * textOf(data).length : 8;
 }

@@ -7,12 +7,24 @@ const PREVIEW_CHARS = 240;
 /** Bytes of a hex dump. Guards against laying out a megabyte of hex. */
 export const MAX_DUMP_BYTES = 4_096;
 const LINE_BYTES = 16;
+/** Stands for data that was stored before Weir limited its depth. */
+export const TOO_DEEP = "(nested too deeply to show)";
 
 /** Converts data to text for searches and previews: JSON, the text itself, or bytes in hex. */
 export function textOf(data: unknown): string {
   if (typeof data === "string") return data;
   if (data instanceof Uint8Array) return hexOf(data.subarray(0, PREVIEW_CHARS));
-  return JSON.stringify(data) ?? "";
+  return jsonOf(data) ?? TOO_DEEP;
+}
+
+/** Formats data as JSON; undefined if it is nested too deeply for the browser. */
+export function jsonOf(data: unknown, indent?: number): string | undefined {
+  try {
+    return JSON.stringify(data, null, indent) ?? "";
+  } catch (cause) {
+    if (cause instanceof RangeError) return undefined;
+    throw cause;
+  }
 }
 
 const previews = new WeakMap<object, string>();

@@ -4,7 +4,7 @@ import type { EphemeralEvent, WeirEvent } from "../../lib/client/api.ts";
 import { formatBytes } from "../format.ts";
 import { CopyButton } from "./copy_button.tsx";
 import { describeGap } from "./event_row.tsx";
-import { dumpOf, hexOf, MAX_DUMP_BYTES } from "./event_text.ts";
+import { dumpOf, hexOf, jsonOf, MAX_DUMP_BYTES, TOO_DEEP } from "./event_text.ts";
 import { linkTo } from "./console_model.ts";
 import { Snippets } from "./snippet_list.tsx";
 import { clientPublish, clientRead, curlPublish, curlRead } from "./snippets.ts";
@@ -155,7 +155,7 @@ function Data({ data }: { readonly data: unknown }): JSX.Element {
       </section>
     );
   }
-  const text = typeof data === "string" ? data : JSON.stringify(data, null, 2);
+  const text = typeof data === "string" ? data : jsonOf(data, 2) ?? TOO_DEEP;
   return (
     <section aria-label="Data">
       <div class="row">

@@ -1,4 +1,5 @@
 import type { WeirEvent } from "../../lib/client/api.ts";
+import { jsonOf } from "./event_text.ts";
 import { offsetOf, parsePosition } from "./timeline.ts";
 
 /** Characters of data in a command. Guards against commands too long for a shell. */
@@ -49,8 +50,8 @@ export function curlFirst(channel: string, target: SnippetTarget): string | unde
 }
 
 /**
- * Returns a command that publishes a copy of the event, or undefined if its data is too large or
- * its type or key can't be sent in a header.
+ * Returns a command that publishes a copy of the event, or undefined if its data is too large
+ * or too deep, or its type or key can't be sent in a header.
  */
 export function curlPublish(event: Publishable, target: SnippetTarget): string | undefined {
   const { data, contentType, type, key } = event;
@@ -59,7 +60,8 @@ export function curlPublish(event: Publishable, target: SnippetTarget): string |
     ? btoa(String.fromCharCode(...data.subarray(0, MAX_DATA_CHARS)))
     : typeof data === "string" && !isJson(contentType)
     ? data
-    : JSON.stringify(data);
+    : jsonOf(data);
+  if (text === undefined) return undefined;
   if ((isBytes ? data.length : text.length) > MAX_DATA_CHARS) return undefined;
   if (!isAscii(type + (key ?? ""))) return undefined;
   const curl = command([
@@ -89,13 +91,12 @@ for await (const item of events) {
 }`;
 }
 
-/** Returns a program that publishes a copy, or undefined if the data is bytes or too large. */
+/** Returns a program that publishes a copy, or undefined if the data is bytes, too large or too deep. */
 export function clientPublish(event: WeirEvent, target: SnippetTarget): string | undefined {
   const { channel, data, type, key, contentType } = event;
-  const text = JSON.stringify(data);
-  if (data instanceof Uint8Array || !isJson(contentType) || text.length > MAX_DATA_CHARS) {
-    return undefined;
-  }
+  const text = jsonOf(data);
+  if (text === undefined || text.length > MAX_DATA_CHARS) return undefined;
+  if (data instanceof Uint8Array || !isJson(contentType)) return undefined;
   const options = [
     ...type === DEFAULT_TYPE ? [] : [`type: ${JSON.stringify(type)}`],
     ...key === undefined ? [] : [`key: ${JSON.stringify(key)}`],

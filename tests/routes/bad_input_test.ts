@@ -186,6 +186,19 @@ const BAD: readonly Bad[] = [
   // Methods, media types and places
   ["an Accept that can't be met", get(EVENTS, { Accept: "text/html" }), 406, "bad_accept"],
   ["a path that isn't there", get("/v2/events"), 404, "not_found", /\/v2\/events/],
+  [
+    "a start of the channel list that is no channel's name",
+    get(`/v1/channels?after=${"x".repeat(2_050)}`),
+    400,
+    "bad_parameter",
+    /as after.*256 bytes/,
+  ],
+  [
+    "a start of the channel list with many bytes a character",
+    get(`/v1/channels?after=${"%E2%82%AC".repeat(86)}`),
+    400,
+    "bad_parameter",
+  ],
   ["a channel that isn't there", get("/v1/channels/none"), 404, "channel_not_found", /none/],
   ["an origin elsewhere", get(EVENTS, { Origin: "https://example.com" }), 403, "forbidden_origin"],
   ["an opaque origin", get(EVENTS, { Origin: "null" }), 403, "forbidden_origin", /null/],

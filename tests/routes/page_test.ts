@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { draft } from "../support/drafts.ts";
 import { until } from "../support/until.ts";
 import { cookie, dataOf, openApp, openGuardedApp, PATHS } from "../support/page_app.ts";
 
@@ -10,6 +11,19 @@ Deno.test("the console is rendered with a channel's newest events and a cursor",
   assert.equal(response.status, 200);
   assert.deepEqual(dataOf(text), Array.from({ length: 50 }, (_, i) => String(11 + i)));
   assert.match(text, /<code>[0-9a-z]{9}_…60<\/code>/);
+});
+
+Deno.test("an event that is nested too deeply to render is left to the browser", async () => {
+  await using weir = await openApp();
+  await weir.publish("demo", "1");
+  const data = "[".repeat(8_000) + "]".repeat(8_000); // as older versions have stored it
+  await weir.append([draft("demo", data)]);
+  await weir.publish("demo", "3");
+  const response = await weir.get("/");
+  assert.equal(response.status, 200);
+  const text = await response.text();
+  assert.deepEqual(dataOf(text), ["1", "3"]);
+  assert.match(text, /<code>[0-9a-z]{9}_…3<\/code>/);
 });
 
 Deno.test("the console shows the channel of the URL, or the one with the newest event", async () => {

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import type { Hono } from "hono";
 import { parseConfig } from "../../lib/config.ts";
+import type { Draft } from "../../lib/log/log.ts";
 import { createLogger } from "../../lib/logger.ts";
 import { openServer } from "../../lib/server.ts";
 import { createApp } from "../../routes/app.ts";
@@ -17,6 +18,8 @@ export const PATHS = ["/", "/chat", "/dashboard", "/lab"];
 export const ALL_RIGHTS = { publish: ["**"], subscribe: ["**"] };
 
 interface TestApp extends AsyncDisposable {
+  /** Appends to the log without the checks of a publish. */
+  append(drafts: readonly Draft[]): Promise<unknown>;
   get(path: string, headers?: Readonly<Record<string, string>>): Promise<Response>;
   publish(channel: string, json: string, token?: string): Promise<void>;
 }
@@ -60,6 +63,7 @@ export async function openApp(env: Readonly<Record<string, string>> = {}): Promi
   const app: Hono<AppEnv> = createApp(server);
   const url = (path: string) => `http://localhost${path}`;
   return {
+    append: (drafts) => server.log.append(drafts),
     get: async (path, headers = {}) =>
       await app.request(url(path), { headers: { ...HOST, ...headers } }),
     async publish(channel, json, token) {

@@ -1,5 +1,12 @@
 import assert from "node:assert/strict";
-import { dumpOf, eventOf, MAX_DUMP_BYTES, previewOf } from "../../../islands/console/event_text.ts";
+import {
+  dumpOf,
+  eventOf,
+  MAX_DUMP_BYTES,
+  previewOf,
+  textOf,
+  TOO_DEEP,
+} from "../../../islands/console/event_text.ts";
 import { RateMeter } from "../../../islands/console/rate_meter.ts";
 import type { Channel } from "../../../lib/shared/channel.ts";
 import type { Offset } from "../../../lib/shared/offset.ts";
@@ -56,4 +63,10 @@ Deno.test("a rate is the mean of the last seconds", () => {
     return meter.tick();
   });
   assert.deepEqual(rates, [10, 5, 5, 5, 5, 4, 5]);
+});
+
+Deno.test("data that is nested too deeply to format has a notice", () => {
+  const data = JSON.parse("[".repeat(100_000) + "]".repeat(100_000));
+  assert.equal(previewOf({ data }), TOO_DEEP);
+  assert.equal(textOf(data), TOO_DEEP);
 });
