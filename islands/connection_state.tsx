@@ -1,7 +1,7 @@
 import type { JSX } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import type { ConnectionState as State, TransportName, Weir } from "../lib/client/api.ts";
-import { useObservable } from "./observable.ts";
+import { useObservable } from "./use_observable.ts";
 
 /** How often the countdown to the next attempt is updated. */
 const TICK_MS = 100;

@@ -1,7 +1,7 @@
 import type { JSX } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import type { ConnectionState } from "../lib/client/api.ts";
-import { useObservable } from "./observable.ts";
+import { useObservable } from "./use_observable.ts";
 import { signOut } from "./sign_in.tsx";
 import { currentClient } from "./current_client.ts";
 

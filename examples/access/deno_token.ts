@@ -8,7 +8,7 @@ const { d: _private, ...publicKey } = await exportJWK(key);
 const kid = await calculateJwkThumbprint(publicKey);
 
 async function tokenFor(user: string): Promise<string> {
-  const weir = { subscribe: [`orders/${user}/**`, "chat/*"], publish: ["chat/*"] };
+  const weir = { subscribe: [`orders/${user}/**`, "chat:*"], publish: ["chat:*"] };
   return await new SignJWT({ weir })
     .setProtectedHeader({ alg: "EdDSA", kid })
     .setSubject(user)

@@ -15,7 +15,7 @@ function tokenFor(user) {
     jti: randomUUID(),
     iat: now,
     exp: now + 600,
-    weir: { subscribe: [`orders/${user}/**`, "chat/*"], publish: ["chat/*"] },
+    weir: { subscribe: [`orders/${user}/**`, "chat:*"], publish: ["chat:*"] },
   };
   const parts = [header, claims].map((part) => Buffer.from(JSON.stringify(part)));
   const text = parts.map((part) => part.toString("base64url")).join(".");

@@ -25,7 +25,7 @@ def token_for(user):
         "jti": str(uuid.uuid4()),
         "iat": now,
         "exp": now + 600,
-        "weir": {"subscribe": [f"orders/{user}/**", "chat/*"], "publish": ["chat/*"]},
+        "weir": {"subscribe": [f"orders/{user}/**", "chat:*"], "publish": ["chat:*"]},
     }
     return jwt.encode(claims, key, algorithm="EdDSA", headers={"kid": kid})
 

@@ -13,7 +13,7 @@ kid=$(printf %s "$jwk" | openssl dgst -sha256 -binary | base64url)
 
 now=$(date +%s)
 header=$(printf '{"alg":"EdDSA","kid":"%s"}' "$kid")
-weir=$(printf '{"subscribe":["orders/%s/**","chat/*"],"publish":["chat/*"]}' "$user")
+weir=$(printf '{"subscribe":["orders/%s/**","chat:*"],"publish":["chat:*"]}' "$user")
 claims=$(printf '{"sub":"%s","jti":"%s","iat":%d,"exp":%d,"weir":%s}' \
   "$user" "$(openssl rand -hex 16)" "$now" $((now + 600)) "$weir")
 text=$(printf %s "$header" | base64url).$(printf %s "$claims" | base64url)

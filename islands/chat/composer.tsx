@@ -2,7 +2,7 @@ import type { JSX, RefObject } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { ConnectionState } from "../connection_state.tsx";
 import { formatCount } from "../format.ts";
-import { useObservable } from "../observable.ts";
+import { useObservable } from "../use_observable.ts";
 import type { ChatState } from "./chat_state.ts";
 import { MAX_TEXT } from "./message.ts";
 import { NameForm, NameLine } from "./name_form.tsx";

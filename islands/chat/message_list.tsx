@@ -1,7 +1,7 @@
 import type { JSX } from "preact";
 import { useRef } from "preact/hooks";
 import { formatCount } from "../format.ts";
-import { useObservable } from "../observable.ts";
+import { useObservable } from "../use_observable.ts";
 import type { ChatState } from "./chat_state.ts";
 import { firstUnread } from "./lines.ts";
 import { MessageView, RowView } from "./message_row.tsx";

@@ -7,12 +7,13 @@ const MIN_DELAY_MS = 500;
 const MAX_DELAY_MS = 10_000;
 
 /**
- * Calls `ask` until it succeeds. After a transient failure it tries again once the connection
- * opens, or after a growing delay.
+ * Calls `ask` until it succeeds. After a temporary error it tries again once the connection opens,
+ * or after a growing delay. It differs from `lib/shared/async/retry.ts` in that the connection can
+ * end the delay.
  *
- * @throws a permanent failure, or the reason of `signal`
+ * @throws the first error that is not temporary, or the reason of `signal`
  */
-export async function retryWhileTransient<T>(
+export async function retryTemporaryErrors<T>(
   weir: Pick<Weir, "state">,
   ask: () => Promise<T>,
   signal: AbortSignal,

@@ -14,7 +14,7 @@ import {
 import type { ChatStorage } from "./chat_storage.ts";
 import { nameIn, TYPING_TYPE } from "./message.ts";
 import { Outgoing } from "./outgoing.ts";
-import { reasonOf, retryWhileTransient } from "./retry.ts";
+import { reasonOf, retryTemporaryErrors } from "./retry.ts";
 import { channelOf } from "./room_name.ts";
 import { Typists } from "./typing.ts";
 
@@ -144,7 +144,7 @@ export class Room implements Disposable {
     const { weir } = this.#context;
     const { signal } = this.#closing;
     const options = { before, limit: PAGE_EVENTS, signal };
-    return await retryWhileTransient(
+    return await retryTemporaryErrors(
       weir,
       () => weir.history(channelOf(this.name), options),
       signal,

@@ -259,7 +259,7 @@ export class ChannelFeed implements Disposable {
     try {
       for (;;) {
         const weir = this.#weir;
-        const range = this.#nextUnread();
+        const range = this.#nextUnloaded();
         if (range === undefined || weir === undefined) return;
         const page = await weir.history(this.channel, range);
         if (this.#isDisposed) return;
@@ -273,14 +273,14 @@ export class ChannelFeed implements Disposable {
     }
   }
 
-  #nextUnread() {
+  #nextUnloaded() {
     const [start, end] = this.#visibleRange;
-    if (this.#matches === undefined) return this.timeline.unread(start, end);
+    if (this.#matches === undefined) return this.timeline.unloaded(start, end);
     for (let index = start; index < end; index++) {
       const row = this.#matches.at(index);
-      if (row?.kind !== "unread") continue;
+      if (row?.kind !== "unloaded") continue;
       const line = this.timeline.indexOf(row.key);
-      return this.timeline.unread(line, line + 1);
+      return this.timeline.unloaded(line, line + 1);
     }
     return undefined;
   }

@@ -175,16 +175,16 @@ export class ConsoleModel {
   /** Selects the event with an offset before it is read. */
   #selectOffset(offset: string): void {
     if (parsePosition(offset) === undefined) return;
-    this.selected.value = { kind: "unread", key: offset };
+    this.selected.value = { kind: "unloaded", key: offset };
     this.side.value = "row";
   }
 
   /** Replaces a selection that was not read yet once its event is known. */
   #updateSelected(): void {
     const [row, position] = [this.selected.peek(), parsePosition(this.selected.peek()?.key ?? "")];
-    if (row?.kind !== "unread" || position === undefined) return;
+    if (row?.kind !== "unloaded" || position === undefined) return;
     const found = this.feed.peek()?.timeline.rowAt(position);
-    if (found !== undefined && found.kind !== "unread") this.selected.value = found;
+    if (found !== undefined && found.kind !== "unloaded") this.selected.value = found;
   }
 
   #url(): string {

@@ -11,7 +11,7 @@ const MAX_BYTES = 64 * 1024 ** 2;
 /** Estimated bytes of an event without its data. */
 const EVENT_BYTES = 400;
 
-/** What is known about a position: its event, `null` if that is gone, `undefined` if unread. */
+/** What is known about a position: its event, `null` if that is gone, `undefined` if not in memory. */
 type KnownEvent = WeirEvent | null | undefined;
 
 interface EventPage {

@@ -42,7 +42,7 @@ export function EventRow({ row }: { readonly row: TimelineRow }): JSX.Element {
           <span class="words">Expired or removed by retention.</span>
         </>
       );
-    case "unread":
+    case "unloaded":
       return (
         <>
           <span class="sequence">{sequenceOf(row.key)}</span>

@@ -71,7 +71,7 @@ export class FilteredRows implements TimelineRows {
     const found: (string | Notice)[] = [];
     while (this.#reached > 0) {
       const row = this.#timeline.at(this.#reached - 1);
-      if (row === undefined || row.kind === "unread") break;
+      if (row === undefined || row.kind === "unloaded") break;
       if (this.#isMatch(row)) found.push(refOf(row));
       this.#reached--;
     }

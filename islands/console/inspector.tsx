@@ -49,7 +49,7 @@ export function Inspector({ row, isGuarded }: InspectorProps): JSX.Element {
           This event expired or was removed by retention.
         </p>
       );
-    case "unread":
+    case "unloaded":
       return <p class="details">This event is not loaded yet, or is no longer stored.</p>;
     default:
       return <p class="empty hint">Select an event to see its details.</p>;

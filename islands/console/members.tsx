@@ -3,7 +3,7 @@ import { useMemo } from "preact/hooks";
 import type { Weir } from "../../lib/client/api.ts";
 import { currentClient } from "../current_client.ts";
 import { formatClock, formatCount, formatDate } from "../format.ts";
-import { useObservable } from "../observable.ts";
+import { useObservable } from "../use_observable.ts";
 import { previewOf } from "./event_text.ts";
 
 interface MembersProps {

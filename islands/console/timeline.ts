@@ -37,7 +37,7 @@ export type NewNotice =
 export type TimelineRow =
   | { readonly kind: "event"; readonly key: string; readonly event: WeirEvent }
   /** An event that is not in memory. */
-  | { readonly kind: "unread"; readonly key: string }
+  | { readonly kind: "unloaded"; readonly key: string }
   /** An event that retention or its time to live has removed. */
   | { readonly kind: "gone"; readonly key: string }
   | Notice;
@@ -57,7 +57,7 @@ interface SequenceRange {
 }
 
 /** Positions that have to be read: `limit` of them before the offset `before`. */
-interface UnreadRange {
+interface UnloadedRange {
   readonly before: string;
   readonly limit: number;
 }
@@ -122,7 +122,7 @@ export class Timeline implements TimelineRows {
   rowAt(position: Position): TimelineRow {
     const key = offsetOf(position);
     const known = this.#pages.get(position);
-    if (known === undefined) return { kind: "unread", key };
+    if (known === undefined) return { kind: "unloaded", key };
     return known === null ? { kind: "gone", key } : { kind: "event", key, event: known };
   }
 
@@ -172,7 +172,7 @@ export class Timeline implements TimelineRows {
    * Adds what was read for the positions before `before`. Positions without an event are gone. If
    * the channel starts later than known, its range shrinks. Returns the number of rows removed.
    */
-  fill(range: UnreadRange, { events, before }: HistoryPage): number {
+  fill(range: UnloadedRange, { events, before }: HistoryPage): number {
     const end = parsePosition(range.before);
     if (end === undefined) return 0;
     const { epoch } = end;
@@ -190,8 +190,8 @@ export class Timeline implements TimelineRows {
   }
 
   /** Returns what to read to show these rows, and marks them as recently used. */
-  unread(start: number, end: number): UnreadRange | undefined {
-    let found: UnreadRange | undefined;
+  unloaded(start: number, end: number): UnloadedRange | undefined {
+    let found: UnloadedRange | undefined;
     for (let index = start; index < Math.min(end, this.#length); index++) {
       const key = this.at(index)?.key ?? "";
       const position = parsePosition(key);
@@ -205,7 +205,7 @@ export class Timeline implements TimelineRows {
   }
 
   /** Returns the whole page around a position: its other rows will be needed next. */
-  #pageAround(position: Position): UnreadRange {
+  #pageAround(position: Position): UnloadedRange {
     const run = this.#parts.find((part) => includes(part, position));
     const pageEnd = Math.ceil(position.sequence / PAGE_EVENTS) * PAGE_EVENTS;
     const last = Math.min(pageEnd, run?.kind === "run" ? run.last : pageEnd);

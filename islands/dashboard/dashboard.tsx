@@ -9,7 +9,7 @@ import { PLATFORM } from "../../lib/client/core/platform.ts";
 import type { ConnectionModules } from "../../lib/client/connection/modules.ts";
 import { ConnectionState } from "../connection_state.tsx";
 import { formatCount, formatDuration, formatLocalTime, formatRate } from "../format.ts";
-import { useObservable } from "../observable.ts";
+import { useObservable } from "../use_observable.ts";
 import { signedOutReason } from "../sign_in_notice.tsx";
 import { Chart } from "./chart.tsx";
 import { CHARTS, spanMs, SPANS, type TimeSpan } from "./charts.ts";

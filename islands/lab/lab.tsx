@@ -6,7 +6,7 @@ import type { WeirError } from "../../lib/client/client.ts";
 import { formatCount } from "../format.ts";
 import { pageClient } from "../page_client.ts";
 import { randomId } from "../../lib/shared/random_id.ts";
-import { LabLane } from "./lab_lane.ts";
+import { Lane } from "./lane.ts";
 import { LanePanel } from "./lane_panel.tsx";
 
 /** What the server passes to the island: plain JSON. */
@@ -24,11 +24,11 @@ const MAX_REMEMBERED = 1_000;
 /** The transport lab: one channel over every transport, side by side. */
 export function Lab({ channel, mayRead, mayPublish }: LabProps): JSX.Element {
   const publisher = useRef(new Publisher(channel));
-  const [lanes, setLanes] = useState<readonly LabLane[]>([]);
+  const [lanes, setLanes] = useState<readonly Lane[]>([]);
   useEffect(() => {
     if (!mayRead) return;
     const opened = TRANSPORTS.map((transport) =>
-      new LabLane(transport, channel, (id) => publisher.current.publishedAt(id))
+      new Lane(transport, channel, (id) => publisher.current.publishedAt(id))
     );
     setLanes(opened);
     return () => {

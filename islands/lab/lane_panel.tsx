@@ -3,7 +3,7 @@ import { useEffect, useState } from "preact/hooks";
 import type { TransportName } from "../../lib/client/api.ts";
 import { ConnectionState, TRANSPORT_NAMES } from "../connection_state.tsx";
 import { formatBytes, formatCount, formatDuration } from "../format.ts";
-import type { LabLane } from "./lab_lane.ts";
+import type { Lane } from "./lane.ts";
 import { LaneTimeline } from "./timeline.tsx";
 
 /** How often the figures are updated, slow enough to be read. */
@@ -21,7 +21,7 @@ const DESCRIPTIONS: Readonly<Record<TransportName, string>> = {
 interface LanePanelProps {
   readonly transport: TransportName;
   /** Undefined until the page runs. */
-  readonly lab: LabLane | undefined;
+  readonly lab: Lane | undefined;
 }
 
 export function LanePanel({ transport, lab }: LanePanelProps): JSX.Element {
@@ -36,7 +36,7 @@ export function LanePanel({ transport, lab }: LanePanelProps): JSX.Element {
       <p class="lane-about">{DESCRIPTIONS[transport]}</p>
       <div class="timeline-frame">
         {lab !== undefined && (
-          <LaneTimeline lane={lab.lane} label={`The last 20 seconds of ${name}`} />
+          <LaneTimeline lane={lab.record} label={`The last 20 seconds of ${name}`} />
         )}
       </div>
       <Figures lab={lab} />
@@ -70,13 +70,13 @@ export function LanePanel({ transport, lab }: LanePanelProps): JSX.Element {
   );
 }
 
-function Figures({ lab }: { readonly lab: LabLane | undefined }): JSX.Element {
+function Figures({ lab }: { readonly lab: Lane | undefined }): JSX.Element {
   const [, draw] = useState(0);
   useEffect(() => {
     const timer = setInterval(() => draw((tick) => tick + 1), TICK_MS);
     return () => clearInterval(timer);
   }, []);
-  const lane = lab?.lane;
+  const lane = lab?.record;
   const duration = (ms: number | undefined) => ms === undefined ? NONE : formatDuration(ms);
   const bytesPerEvent = lane?.bytesPerEvent;
   return (

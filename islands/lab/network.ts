@@ -1,5 +1,5 @@
 import { PLATFORM, type Platform } from "../../lib/client/core/platform.ts";
-import type { Lane, LaneSpan } from "./lane.ts";
+import type { LaneRecord, LaneSpan } from "./lane_record.ts";
 import { DelayQueue } from "./delay_queue.ts";
 
 const utf8 = new TextEncoder();
@@ -11,14 +11,14 @@ const UNREACHABLE_PATH = "/v1/lab-cut";
  * can cut and throttle them as a bad network would.
  */
 export class LabNetwork implements Pick<Platform, "fetch" | "WebSocket" | "watch"> {
-  readonly #lane: Lane;
+  readonly #lane: LaneRecord;
   readonly #delays = new DelayQueue();
   /** Functions that end the open connections. */
   readonly #open = new Set<() => void>();
   readonly #watchers = new Set<() => void>();
   #isCut = false;
 
-  constructor(lane: Lane) {
+  constructor(lane: LaneRecord) {
     this.#lane = lane;
   }
 
@@ -75,18 +75,18 @@ export class LabNetwork implements Pick<Platform, "fetch" | "WebSocket" | "watch
 
   #makeSocketClass(): typeof WebSocket {
     // deno-lint-ignore no-this-alias -- the class below has a `this` of its own
-    const wire = this;
+    const network = this;
     return class LabSocket extends WebSocket {
       constructor(url: string | URL, protocols?: string | string[]) {
-        super(wire.#isCut ? new URL(UNREACHABLE_PATH, url) : url, protocols);
-        const closed = wire.#opened(() => this.close());
+        super(network.#isCut ? new URL(UNREACHABLE_PATH, url) : url, protocols);
+        const closed = network.#opened(() => this.close());
         this.addEventListener("close", closed);
         // Added first, so that it can hold messages back from other listeners.
-        this.addEventListener("message", (event) => wire.#hold(this, event));
+        this.addEventListener("message", (event) => network.#hold(this, event));
       }
 
       override send(data: Parameters<WebSocket["send"]>[0]): void {
-        if (typeof data === "string") wire.#lane.bytesOut += utf8.encode(data).length;
+        if (typeof data === "string") network.#lane.bytesOut += utf8.encode(data).length;
         super.send(data);
       }
     };

@@ -1,6 +1,6 @@
 import type { JSX } from "preact";
 import { useEffect, useRef } from "preact/hooks";
-import { type Lane, type LaneSpan, WINDOW_MS } from "./lane.ts";
+import { type LaneRecord, type LaneSpan, WINDOW_MS } from "./lane_record.ts";
 
 /** Sizes are in CSS pixels. */
 const BAR_HEIGHT = 10;
@@ -14,7 +14,7 @@ const MAX_LATENCY = 3_000;
 const DECADES = 4;
 
 interface LaneTimelineProps {
-  readonly lane: Lane;
+  readonly lane: LaneRecord;
   /** Describes the drawing for screen readers. */
   readonly label: string;
 }
@@ -35,7 +35,7 @@ export function LaneTimeline({ lane, label }: LaneTimelineProps): JSX.Element {
   return <canvas ref={canvas} class="timeline" role="img" aria-label={label}></canvas>;
 }
 
-function paint(canvas: HTMLCanvasElement, lane: Lane, now: number): void {
+function paint(canvas: HTMLCanvasElement, lane: LaneRecord, now: number): void {
   const { clientWidth, clientHeight } = canvas;
   const scale = devicePixelRatio;
   if (canvas.width !== Math.round(clientWidth * scale)) {

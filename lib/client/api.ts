@@ -16,10 +16,12 @@ export type Credential = string | { readonly token: string } | { readonly ticket
 export interface ConnectOptions {
   /**
    * Returns the credential. Called when one is needed, before the current one expires, and after
-   * the server has refused it. If it throws before the server has accepted a credential, or throws
-   * a WeirError `auth_failed`, the client closes with that error. Otherwise the error goes to
-   * `onError` and `auth` is called again. Without `auth` the client sends no credential of its own:
-   * open mode, anonymous access, or a session cookie.
+   * the server has refused it. While the client has a token, errors of `auth` go to `onError` and
+   * the token is used until it expires. Without one, the client closes with `auth_failed` if `auth`
+   * throws a WeirError `auth_failed`, or throws anything else before the server has accepted a
+   * credential. A TypeError (`fetch` without a network) and a timeout of 30 s never close it: they
+   * go to `onError`, and `auth` is called again. Without `auth` the client sends no credential of
+   * its own: open mode, anonymous access, or a session cookie.
    */
   readonly auth?: (() => Credential | Promise<Credential>) | undefined;
   /** Transports to use, best first. @default {TRANSPORTS} */
@@ -28,7 +30,11 @@ export interface ConnectOptions {
   readonly signal?: AbortSignal | undefined;
   /** Stores cursors, so that subscriptions continue after a restart. @default undefined */
   readonly cursors?: CursorStore | undefined;
-  /** Limits for pending publishes: how many, and bytes of their data. */
+  /**
+   * Limits for pending publishes: how many, and bytes of their JSON.
+   *
+   * @default { events: 1_000, bytes: 4 * 1024 ** 2 }
+   */
   readonly outbox?: { readonly events?: number; readonly bytes?: number } | undefined;
   /** Shares one connection with other tabs: `sharedTabs()` of `weir-client/tabs`. */
   readonly tabs?: TabSharing | undefined;

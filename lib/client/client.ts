@@ -27,7 +27,7 @@ type LazyChunk = typeof import("./lazy_chunk.ts").default;
 /** WebSockets are part of the first load. Everything else loads when it is needed. */
 const MODULES: ConnectionModules = {
   transports: {
-    "websocket": (host) => openWebSocket(host, lazily((chunk) => chunk.resolveStartsWithRetry)),
+    "websocket": (host) => openWebSocket(host, lazily((chunk) => chunk.resolveAnchorsWithRetry)),
     "sse": lazily((chunk) => chunk.openEventStream),
     "long-poll": lazily((chunk) => chunk.openLongPoll),
     "short-poll": lazily((chunk) => chunk.openShortPoll),

@@ -11,7 +11,7 @@ import { SavedCursors } from "./reading/saved_cursors.ts";
 import { makeCall } from "./transports/calls.ts";
 import { openEventStream } from "./transports/event_stream.ts";
 import { openLongPoll, openShortPoll } from "./transports/polling.ts";
-import { resolveStartsWithRetry } from "./transports/resolve_starts.ts";
+import { resolveAnchorsWithRetry } from "./transports/resolve_anchors.ts";
 
 /** One object, whose property names the build can shorten. */
 export default {
@@ -22,7 +22,7 @@ export default {
   openLongPoll,
   openShortPoll,
   readHistory,
-  resolveStartsWithRetry,
+  resolveAnchorsWithRetry,
   SavedCursors,
   sendBatch,
 } as const;

@@ -76,8 +76,8 @@ for (const { file, command, ignore } of PROGRAMS) {
     const headers = bearer(token);
     const json = { ...headers, "Content-Type": "application/json" };
 
-    await using stream = await SseClient.open(readUrl(server.url, ["chat/lobby"]), headers);
-    await publish(server.url, "chat/lobby", { text: "hello" }, headers);
+    await using stream = await SseClient.open(readUrl(server.url, ["chat:lobby"]), headers);
+    await publish(server.url, "chat:lobby", { text: "hello" }, headers);
     assert.equal((await stream.next()).data, '{"text":"hello"}');
     assert.equal(await statusOfRead(server, "orders/ann/7", headers), 200);
 
@@ -108,7 +108,7 @@ Deno.test("the browser snippets work on a page of another origin", {
 
   for (const file of ["browser_ticket.js", "browser_socket.js"]) {
     await t.step(`${file} receives events, also after the server restarted`, async () => {
-      const channel = `chat/${file}`;
+      const channel = `chat:${file}`;
       await page.evaluate(`open("/${file}", ${JSON.stringify([server.url, channel])})`);
       await publish(server.url, channel, "first", producer);
       await page.waitForFunction(`got.join() === '"first"' || got.join() === 'first'`);
@@ -127,16 +127,16 @@ Deno.test("the browser snippets work on a page of another origin", {
     const weir = JSON.stringify(server.url);
     await page.evaluate(`getToken().then((token) => setSessionCookie(${weir}, token))`);
     await page.evaluate(`new Promise((resolve) => {
-      self.cookieStream = openStream(${weir}, "chat/cookie");
+      self.cookieStream = openStream(${weir}, "chat:cookie");
       cookieStream.onopen = resolve;
       cookieStream.onmessage = ({ data }) => self.heard = data;
     })`);
     assert.equal(await page.evaluate("document.cookie"), "");
-    await page.evaluate(`publish(${weir}, "chat/cookie", "by cookie")`);
+    await page.evaluate(`publish(${weir}, "chat:cookie", "by cookie")`);
     await page.waitForFunction(`self.heard === '"by cookie"'`);
     await page.evaluate(`deleteSessionCookie(${weir})`);
     await assert.rejects(
-      page.evaluate(`publish(${weir}, "chat/cookie", "late")`),
+      page.evaluate(`publish(${weir}, "chat:cookie", "late")`),
       /Authentication required/,
     );
   });

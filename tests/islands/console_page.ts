@@ -58,7 +58,7 @@ export async function allRows(page: Page): Promise<readonly ShownRow[]> {
   for (;;) {
     await until(
       "the visible rows are loaded",
-      async () => (await allShown(page)).every(({ kind }) => kind !== "unread"),
+      async () => (await allShown(page)).every(({ kind }) => kind !== "unloaded"),
     );
     const rows = await allShown(page);
     const known = new Set(found.map(({ key }) => key));

@@ -9,12 +9,12 @@ import { WeirError } from "../core/weir_error.ts";
 import {
   activePositions,
   activeReaders,
+  type Anchor,
   firstPosition,
   goLive,
+  isAnchor,
   isCovered,
-  isStart,
   type Reader,
-  type Start,
   type TrackedChannel,
 } from "./tracked_channel.ts";
 
@@ -83,27 +83,29 @@ export class Channels {
   }
 
   /**
-   * Returns the starts whose offset must be found before their readers can be served.
+   * Returns the anchors whose offset must be found before their readers can be served.
    *
-   * @param needsOffsets whether the transport can only read from offsets. Else only readers of
-   * channels that are read already need theirs.
+   * @param needsOffsets whether the transport can only start at an offset. Otherwise it resolves the
+   * anchor where it starts, and only the other anchors are returned.
    */
-  unresolvedStarts(needsOffsets: boolean): readonly (readonly [channel: string, start: Start])[] {
+  unresolvedAnchors(
+    needsOffsets: boolean,
+  ): readonly (readonly [channel: string, anchor: Anchor])[] {
     return [...this.#channels.values()].flatMap((tracked) => {
       const positions = activePositions(tracked);
       const isResolvedByReading = !needsOffsets && tracked.reading === undefined;
       const resolved = isResolvedByReading ? firstPosition(positions) : undefined;
-      return positions.filter(isStart).filter((start) => start !== resolved)
-        .map((start) => [tracked.channel, start] as const);
+      return positions.filter(isAnchor).filter((anchor) => anchor !== resolved)
+        .map((anchor) => [tracked.channel, anchor] as const);
     });
   }
 
-  /** Sets the offset of `start` in the channel. */
-  startResolved(channel: string, start: Start, offset: string): void {
+  /** Sets the offset of `anchor` in the channel. */
+  anchorResolved(channel: string, anchor: Anchor, offset: string): void {
     const tracked = this.#channels.get(channel);
     if (!tracked) return;
     for (const reader of activeReaders(tracked)) {
-      if (reader.after !== start) continue;
+      if (reader.after !== anchor) continue;
       reader.after = offset;
       this.#join(tracked, reader);
     }
@@ -117,7 +119,7 @@ export class Channels {
     if (active.length === 0) return;
     tracked.reading = offset;
     for (const reader of active) {
-      if (reader.after === after && isStart(after)) reader.after = offset;
+      if (reader.after === after && isAnchor(after)) reader.after = offset;
       if (isCovered(reader, tracked)) goLive(reader);
     }
   }
@@ -211,13 +213,13 @@ export class Channels {
   /** Serves the reader by what is being read, or lets reading begin again at its position. */
   #join(tracked: TrackedChannel, reader: Reader): void {
     if (isCovered(reader, tracked)) return goLive(reader);
-    if (!isStart(reader.after)) tracked.version = ++this.#lastVersion;
+    if (!isAnchor(reader.after)) tracked.version = ++this.#lastVersion;
     this.#onChange();
   }
 
   #left(tracked: TrackedChannel): void {
     const { reading } = tracked;
-    // Others still need what is being read, unless all are past it. A start counts as past it.
+    // Reading goes on for active readers that are not past it. An anchor counts as past it.
     if (activeReaders(tracked).some(({ after }) => !reading || after <= reading)) return;
     tracked.reading = undefined;
     tracked.version = ++this.#lastVersion;
@@ -227,7 +229,7 @@ export class Channels {
 }
 
 function cursorError(after: string): WeirError | undefined {
-  if (isStart(after) || isOffset(after)) return undefined;
+  if (isAnchor(after) || isOffset(after)) return undefined;
   const detail = `${JSON.stringify(after)} is not a cursor, "earliest" or "latest".`;
   return new WeirError("bad_cursor", detail);
 }

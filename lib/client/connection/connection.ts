@@ -1,5 +1,5 @@
 import type { Credential } from "../api.ts";
-import { retryDelayMs } from "../core/retry_delay.ts";
+import { MAX_RETRY_AFTER_MS, retryDelayMs } from "../core/retry_delay.ts";
 import { deadline, isTimeoutError } from "../../shared/async/deadline.ts";
 import {
   closedError,
@@ -33,8 +33,6 @@ const STABLE_MS = 10_000;
 const MIN_RETRY_INTERVAL_MS = 1_000;
 /** Least wait of a page in the background. */
 const HIDDEN_DELAY_MS = 10_000;
-/** Guards against an answer that keeps the client away for good. */
-const MAX_RETRY_AFTER_MS = 3_600_000;
 /** How long closing waits for the other end. */
 const CLOSE_TIMEOUT_MS = 1_000;
 

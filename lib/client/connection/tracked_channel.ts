@@ -1,17 +1,17 @@
 import type { FeedListener } from "../core/link.ts";
 
-/** A place to begin whose offset is not known yet. */
-export type Start = "latest" | "earliest";
+/** A place to start reading whose offset is not known yet. */
+export type Anchor = "latest" | "earliest";
 
 /** One feed of a channel. */
 export interface Reader {
   readonly listener: FeedListener;
-  /** The offset after which it reads; a {@link Start} until that is known. */
+  /** The offset after which it reads; an {@link Anchor} until that is known. */
   after: string;
   isPaused: boolean;
-  /** Whether the transport reads for it: then `position` is an offset. */
+  /** Whether the transport reads for it: then `after` is an offset. */
   isLive: boolean;
-  /** Whether its listener knows that reading has begun. */
+  /** Whether its listener knows that reading has started. */
   isStarted: boolean;
 }
 
@@ -24,7 +24,7 @@ export interface TrackedChannel {
   version: number;
 }
 
-export function isStart(after: string): after is Start {
+export function isAnchor(after: string): after is Anchor {
   return after === "latest" || after === "earliest";
 }
 
@@ -37,15 +37,15 @@ export function activePositions(tracked: TrackedChannel): readonly string[] {
   return [...new Set(activeReaders(tracked).map(({ after }) => after))];
 }
 
-/** Returns where reading has to begin for all positions: at a start only if there is no offset. */
+/** Returns where reading has to start for all positions: at an anchor only if there is no offset. */
 export function firstPosition(positions: readonly string[]): string | undefined {
-  const [first] = positions.filter((position) => !isStart(position)).sort();
+  const [first] = positions.filter((position) => !isAnchor(position)).sort();
   return first ?? positions[0];
 }
 
 /** Whether the transport will read everything after the reader's position. */
 export function isCovered({ after }: Reader, { reading }: TrackedChannel): boolean {
-  return reading !== undefined && !isStart(after) && after >= reading;
+  return reading !== undefined && !isAnchor(after) && after >= reading;
 }
 
 export function goLive(reader: Reader): void {

@@ -49,8 +49,8 @@ export function isCredentialError({ code }: WeirError): boolean {
 export function isRetryable(cause: unknown): cause is WeirError {
   if (!(cause instanceof WeirError)) return false;
   const { code, status = 500 } = cause;
-  // A captive portal answers in the server's place for a while. An answer without a status
-  // looked like Weir's, so it is not one of those.
+  // A captive portal answers in the server's place for a while, with a page (a `bad_answer` has no
+  // status if the answer could not be parsed) or with a 5xx of its own.
   const minStatus = code === "bad_answer" ? 500 : 502;
   // Weir sends 408 and 429. 502 and above also come from proxies.
   return Object.hasOwn(RETRYABLE, code) || status === 408 || status === 429 || status >= minStatus;

@@ -13,10 +13,10 @@ const GRACE_MS = 10_000;
 interface SharedFeed {
   readonly channel: string;
   readonly after: string;
-  /** Where its reads are. Undefined until it has begun. */
+  /** Where its reads are. Undefined until it has started. */
   position: string | undefined;
   /** The tab of each read, by the read's id. */
-  readonly readers: Map<string, string>;
+  readonly reads: Map<string, string>;
   feed: Feed | undefined;
 }
 
@@ -56,8 +56,8 @@ export class TabLeader {
     const { tab, id, channel, after } = read;
     for (const shared of this.#feeds) {
       if (shared.channel !== channel || !this.#canJoin(shared, after)) continue;
-      const { position, readers } = shared;
-      readers.set(id, tab);
+      const { position, reads } = shared;
+      reads.set(id, tab);
       if (position) this.#deliver([id], position, ["started", position]);
       return;
     }
@@ -67,17 +67,17 @@ export class TabLeader {
   #canJoin({ after: start, position }: SharedFeed, after: string): boolean {
     if (position === after) return true;
     if (start !== after) return false;
-    // A connected feed that began at the latest event is at the end of the log.
+    // A connected feed that started at the latest event is at the end of the log.
     const isOpen = this.#link.state.value.status === "open";
     return !position || (after === "latest" && isOpen);
   }
 
   #openFeed({ tab, id, channel, after }: TabMessageOf<"read">): void {
-    const readers = new Map([[id, tab]]);
-    const shared: SharedFeed = { channel, after, position: undefined, readers, feed: undefined };
+    const reads = new Map([[id, tab]]);
+    const shared: SharedFeed = { channel, after, position: undefined, reads, feed: undefined };
     const deliver = (position: string | undefined, ...update: FeedUpdate) => {
       shared.position = position;
-      this.#deliver([...readers.keys()], position, update);
+      this.#deliver([...reads.keys()], position, update);
     };
     this.#feeds.add(shared);
     shared.feed = this.#link.feed(channel, after, {
@@ -90,7 +90,7 @@ export class TabLeader {
         deliver(undefined, "ended", { ...error });
       },
     });
-    if (readers.size === 0) shared.feed.close(); // stopped while the feed was opening
+    if (reads.size === 0) shared.feed.close(); // stopped while the feed was opening
   }
 
   #deliver(ids: readonly string[], position: string | undefined, update: FeedUpdate): void {
@@ -99,7 +99,7 @@ export class TabLeader {
 
   #stop(id: string): void {
     for (const shared of this.#feeds) {
-      if (!shared.readers.delete(id) || shared.readers.size > 0) continue;
+      if (!shared.reads.delete(id) || shared.reads.size > 0) continue;
       shared.feed?.close();
       this.#feeds.delete(shared);
     }
@@ -134,8 +134,8 @@ export class TabLeader {
   /** Ends the reads and, after the grace period, the members of a tab that is gone. */
   #forgetTab(tab: string): void {
     this.#tabs.delete(tab);
-    for (const { readers } of this.#feeds) {
-      for (const [id, reader] of readers) if (reader === tab) this.#stop(id);
+    for (const { reads } of this.#feeds) {
+      for (const [id, reader] of reads) if (reader === tab) this.#stop(id);
     }
     for (const [key, tabs] of this.#entered) {
       if (!tabs.has(tab) || this.#left(key, tab)) continue;

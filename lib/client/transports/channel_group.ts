@@ -21,18 +21,18 @@ export interface ChannelGroup {
   /** Returns the URL of a request from where the readers are; undefined if all have left. */
   path(query: string): string | undefined;
   /** Called when the request for the last `path()` is being answered. */
-  began(): void;
+  started(): void;
 }
 
 interface ChannelGroupOptions {
   readonly host: TransportHost;
   readonly channels: readonly string[];
   readonly signal: AbortSignal;
-  readonly onBegan: () => void;
+  readonly onStarted: () => void;
 }
 
 export function makeChannelGroup(
-  { host, channels, signal, onBegan }: ChannelGroupOptions,
+  { host, channels, signal, onStarted }: ChannelGroupOptions,
 ): ChannelGroup {
   let requested: readonly WantedChannel[] = [];
   return {
@@ -53,10 +53,10 @@ export function makeChannelGroup(
       const list = names.map((name) => `channel=${encodeURIComponent(name)}`).join("&");
       return `/v1/events?${list}&after=${cursor}&${query}`;
     },
-    began() {
+    started() {
       if (signal.aborted) return;
       for (const { channel, after } of requested) host.channels.started(channel, after, after);
-      onBegan();
+      onStarted();
     },
   };
 }

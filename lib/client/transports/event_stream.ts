@@ -50,11 +50,11 @@ async function readBody(
   const watch = new SilenceWatch(host, end);
   group.check = () => watch.check();
   try {
-    let hasBegun = false;
+    let hasStarted = false;
     for (let read; !(read = await reader.read()).done && !signal.aborted;) {
       watch.heard();
-      if (!hasBegun) group.began();
-      hasBegun = true;
+      if (!hasStarted) group.started();
+      hasStarted = true;
       for (const event of parser.push(read.value)) {
         if (signal.aborted) return;
         handle(host, event);

@@ -2,11 +2,9 @@ import { type ConnectionContext, urlOf } from "../connection/transport.ts";
 import { timeoutError } from "../../shared/async/deadline.ts";
 import { isCredentialError, isRetryable, toRequestError } from "../core/errors.ts";
 import { type JsonObject, parseJsonObject } from "../core/json_object.ts";
+import { MAX_RETRY_AFTER_MS } from "../core/retry_delay.ts";
 import { onAbort } from "../core/on_abort.ts";
 import { WeirError } from "../core/weir_error.ts";
-
-/** Guards against an answer that keeps the client away for good. */
-const MAX_RETRY_AFTER_MS = 3_600_000;
 
 interface RequestOptions {
   /** @default "GET" */

@@ -4,7 +4,7 @@ import type { WeirError } from "../core/weir_error.ts";
 import { isOffset } from "../../shared/offset.ts";
 import { type ChannelGroup, groupChannels, makeChannelGroup } from "./channel_group.ts";
 import { requestJson } from "./http.ts";
-import { isChannelError, readOneEvent, resolveStarts } from "./resolve_starts.ts";
+import { isChannelError, readOneEvent, resolveAnchors } from "./resolve_anchors.ts";
 
 /** Requests that stay open. Browsers open six connections to a server over HTTP/1.1. */
 const MAX_OPEN_GROUPS = 4;
@@ -37,7 +37,7 @@ class HttpTransport implements Transport {
   /** Identifies what is being read. */
   #signature = "";
   #abort = new AbortController();
-  #began = () => {};
+  #started = () => {};
   #isUpdating = false;
   #isStale = false;
 
@@ -50,10 +50,10 @@ class HttpTransport implements Transport {
 
   /** Resolves when the first group is answered, or with nothing to read, when the server answers. */
   async open(): Promise<void> {
-    const began = new Promise<void>((resolve) => this.#began = resolve);
+    const started = new Promise<void>((resolve) => this.#started = resolve);
     await this.#update();
     if (this.#host.signal.aborted) return;
-    if (this.#groups.length > 0) return await began;
+    if (this.#groups.length > 0) return await started;
     const { signal, timing } = this.#host;
     await requestJson(this.#host, "/healthz", { signal, timeoutMs: 2 * timing.heartbeatMs });
   }
@@ -73,7 +73,7 @@ class HttpTransport implements Transport {
     try {
       while (this.#isStale && !this.#host.signal.aborted) {
         this.#isStale = false;
-        await resolveStarts(this.#host, true);
+        await resolveAnchors(this.#host, true);
         this.#regroup();
       }
     } catch (cause) {
@@ -92,9 +92,9 @@ class HttpTransport implements Transport {
     this.#abort.abort();
     this.#abort = new AbortController();
     const { signal } = this.#abort;
-    const onBegan = () => this.#began();
+    const onStarted = () => this.#started();
     this.#groups = groupChannels(wanted).map((channels) =>
-      makeChannelGroup({ host, channels, signal, onBegan })
+      makeChannelGroup({ host, channels, signal, onStarted })
     );
     for (const [i, group] of this.#groups.entries()) {
       void this.#run(group, i < MAX_OPEN_GROUPS ? this.#read : this.#readMore);

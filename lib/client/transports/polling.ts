@@ -48,7 +48,7 @@ async function poll(group: ChannelGroup, isLong: boolean): Promise<void> {
     if (waitSeconds === 0 && typeof page["cursor"] !== "string") {
       throw badAnswerError("The answer has no cursor.");
     }
-    group.began();
+    group.started();
     const hasEvents = deliver(host, page, signal);
     const hasMore = page["upToDate"] === false;
     // A proxy may answer in the server's place instead of waiting.

@@ -15,7 +15,7 @@ export type OnAnswer = (answer: JsonObject, error?: WeirError) => void;
 interface SocketSubscriptionsOptions {
   readonly host: TransportHost;
   /** Finds the offsets of `latest` and `earliest` over HTTP. */
-  readonly resolveStarts: (host: TransportHost) => Promise<void>;
+  readonly resolveAnchors: (host: TransportHost) => Promise<void>;
   /** Returns the text of a message whose answer goes to `onAnswer`. */
   readonly format: (message: JsonObject, onAnswer: OnAnswer) => string;
   readonly send: (frame: string) => void;
@@ -55,8 +55,8 @@ export class SocketSubscriptions {
       messages.push(this.#subscribe(channel, after, version));
     }
     while (messages.length > 0) send(messages.splice(0, MAX_FRAME_MESSAGES).join("\n"));
-    if (!this.#isResolving && channels.unresolvedStarts(false).length > 0) {
-      void this.#resolveStarts();
+    if (!this.#isResolving && channels.unresolvedAnchors(false).length > 0) {
+      void this.#resolveAnchors();
     }
   }
 
@@ -80,11 +80,11 @@ export class SocketSubscriptions {
     return [...this.#channels.values()].filter(({ isLive }) => !isLive).length;
   }
 
-  async #resolveStarts(): Promise<void> {
+  async #resolveAnchors(): Promise<void> {
     this.#isResolving = true;
     try {
-      const { resolveStarts, host } = this.#options;
-      await resolveStarts(host);
+      const { resolveAnchors, host } = this.#options;
+      await resolveAnchors(host);
       this.#isResolving = false;
       this.update(); // the resolved readers, and those that have come meanwhile
     } catch {

@@ -19,13 +19,13 @@ const SUBPROTOCOL = "weir.v1";
 /**
  * Opens `GET /v1/socket` and authenticates.
  *
- * @param resolveStarts finds the offsets of `latest` and `earliest` over HTTP, for readers that join
+ * @param resolveAnchors finds the offsets of `latest` and `earliest` over HTTP, for readers that join
  * a channel which the socket reads already.
  * @see {@link import("../connection/transport.ts").OpenTransport}
  */
 export async function openWebSocket(
   host: TransportHost,
-  resolveStarts: (host: TransportHost) => Promise<void>,
+  resolveAnchors: (host: TransportHost) => Promise<void>,
 ): Promise<Transport> {
   const { base, credentials, platform } = host;
   const { token, ticket } = await credentials.get();
@@ -40,7 +40,7 @@ export async function openWebSocket(
       host,
       socket,
       token,
-      resolveStarts,
+      resolveAnchors,
       onOpen,
     });
   });
@@ -50,7 +50,7 @@ interface SocketTransportOptions {
   readonly host: TransportHost;
   readonly socket: WebSocket;
   readonly token: string | undefined;
-  readonly resolveStarts: (host: TransportHost) => Promise<void>;
+  readonly resolveAnchors: (host: TransportHost) => Promise<void>;
   /** Called once the server has accepted the credential. */
   readonly onOpen: () => void;
 }
@@ -68,7 +68,7 @@ class SocketTransport implements Transport {
   #lastRef = 0;
   #isOpen = false;
 
-  constructor({ host, socket, token, resolveStarts, onOpen }: SocketTransportOptions) {
+  constructor({ host, socket, token, resolveAnchors, onOpen }: SocketTransportOptions) {
     this.#host = host;
     this.#socket = socket;
     this.#token = token;
@@ -80,7 +80,7 @@ class SocketTransport implements Transport {
     );
     this.#subscriptions = new SocketSubscriptions({
       host,
-      resolveStarts,
+      resolveAnchors,
       format: this.#format,
       send: this.#send,
     });

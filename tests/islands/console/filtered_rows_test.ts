@@ -32,7 +32,7 @@ Deno.test("new rows are filtered too and keep their place", () => {
   assert.equal(matches.indexOf(eventAt(3).offset), 1);
 });
 
-Deno.test("a filter searches back to the first unread event and continues from there", () => {
+Deno.test("a filter searches back to the first event that is not in memory and continues from there", () => {
   const timeline = new Timeline();
   timeline.addRange(EPOCH, 1, 2_500);
   timeline.setEvents([typed(2_500, "message", "a"), typed(2_499, "message", "b")]);

@@ -10,13 +10,13 @@ Deno.test("a timeline has a row for every position and reads visible ones", () =
   timeline.addRange(EPOCH, 1, 1_000);
   timeline.setEvents([eventAt(999), eventAt(1_000)]);
   assert.equal(timeline.length, 1_000);
-  assert.equal(timeline.at(0)?.kind, "unread");
+  assert.equal(timeline.at(0)?.kind, "unloaded");
   assert.equal(timeline.at(999)?.kind, "event");
-  assert.deepEqual(timeline.unread(0, 40), {
+  assert.deepEqual(timeline.unloaded(0, 40), {
     before: offsetOf({ epoch: EPOCH, sequence: PAGE_EVENTS + 1 }),
     limit: PAGE_EVENTS,
   });
-  assert.equal(timeline.unread(998, 1_000), undefined);
+  assert.equal(timeline.unloaded(998, 1_000), undefined);
 });
 
 Deno.test("append() extends a timeline and detects events that it has", () => {
@@ -26,7 +26,7 @@ Deno.test("append() extends a timeline and detects events that it has", () => {
   assert.equal(timeline.append(eventAt(8)), false);
   assert.equal(timeline.append(eventAt(6)), false);
   assert.equal(timeline.append(eventAt(1, EARLIER_EPOCH)), true);
-  assert.deepEqual(sequencesOf(timeline), ["unread", 6, "unread", 8, 1]);
+  assert.deepEqual(sequencesOf(timeline), ["unloaded", 6, "unloaded", 8, 1]);
 });
 
 Deno.test("fill() marks positions without an event as gone", () => {
@@ -36,7 +36,7 @@ Deno.test("fill() marks positions without an event as gone", () => {
   const removed = timeline.fill(asked, { events: [eventAt(4), eventAt(6)], before: undefined });
   assert.equal(removed, 3);
   assert.deepEqual(sequencesOf(timeline), [4, "gone", 6, "gone", "gone", "gone", "gone"]);
-  assert.equal(timeline.unread(0, 10), undefined);
+  assert.equal(timeline.unloaded(0, 10), undefined);
 });
 
 Deno.test("a timeline drops only its oldest notices", () => {
@@ -84,7 +84,7 @@ Deno.test("a timeline has the same rows as a plain list", () => {
   }));
 });
 
-Deno.test("reading unread ranges repeatedly loads all events", () => {
+Deno.test("reading unloaded ranges repeatedly loads all events", () => {
   fc.assert(fc.property(
     fc.integer({ min: 1, max: 450 }),
     fc.uniqueArray(fc.integer({ min: 1, max: 450 })),
@@ -96,7 +96,7 @@ Deno.test("reading unread ranges repeatedly loads all events", () => {
       timeline.addRange(EPOCH, 1, last);
       let reads = 0;
       for (;;) {
-        const asked = timeline.unread(0, timeline.length);
+        const asked = timeline.unloaded(0, timeline.length);
         if (asked === undefined) break;
         assert.ok(++reads <= 10, "each read makes something known");
         const end = Number(asked.before.slice(10)) - 1;
@@ -110,7 +110,7 @@ Deno.test("reading unread ranges repeatedly loads all events", () => {
       }
       const shown = sequencesOf(timeline);
       assert.deepEqual(shown.filter((one) => typeof one === "number"), kept);
-      assert.ok(!shown.includes("unread"));
+      assert.ok(!shown.includes("unloaded"));
     },
   ));
 });

@@ -123,6 +123,13 @@ Deno.test("publishes of synchronous code form one batch, and later ones the next
   assert.deepEqual(published.map(({ offset }) => offset), [1, 2, 3, 4, 5].map(offsetOf));
 });
 
+Deno.test("the outbox holds as much by default as docs/client.md says", async () => {
+  assert.equal(MAX_PENDING_EVENTS, 1_000);
+  assert.equal(MAX_PENDING_BYTES, 4 * 1024 ** 2);
+  const page = await Deno.readTextFile(new URL("../../../../docs/client.md", import.meta.url));
+  assert.ok(page.includes("The outbox holds 1,000 events and 4 MiB of JSON"));
+});
+
 Deno.test("a batch has at most 100 events and 1 MiB of JSON", async () => {
   const model = new Model();
   const outbox = new Outbox(model.link, sendBatch);

@@ -36,11 +36,11 @@ export function isChannelError({ code }: WeirError): boolean {
  * @param needsOffsets whether the transport can only read from offsets.
  * @throws {WeirError} unless the error is about a channel, which ends its feeds.
  */
-export async function resolveStarts(host: TransportHost, needsOffsets: boolean): Promise<void> {
+export async function resolveAnchors(host: TransportHost, needsOffsets: boolean): Promise<void> {
   const { channels } = host;
   await Promise.all(
-    channels.unresolvedStarts(needsOffsets).map(async ([channel, start]) => {
-      const page = await readOneEvent(host, channel, start);
+    channels.unresolvedAnchors(needsOffsets).map(async ([channel, anchor]) => {
+      const page = await readOneEvent(host, channel, anchor);
       if (page === undefined) return;
       const { events, gap, cursor } = page as {
         readonly events?: readonly { readonly offset: string }[];
@@ -52,7 +52,7 @@ export async function resolveStarts(host: TransportHost, needsOffsets: boolean):
       if (offset === undefined || !isOffset(offset)) {
         throw badAnswerError("The answer has no cursor.");
       }
-      channels.startResolved(channel, start, offset);
+      channels.anchorResolved(channel, anchor, offset);
     }),
   );
 }
@@ -63,11 +63,11 @@ export async function resolveStarts(host: TransportHost, needsOffsets: boolean):
  *
  * @throws {DOMException} if the transport ends before.
  */
-export async function resolveStartsWithRetry(host: TransportHost): Promise<void> {
+export async function resolveAnchorsWithRetry(host: TransportHost): Promise<void> {
   const { channels, platform, signal } = host;
-  for (let failures = 0; channels.unresolvedStarts(false).length > 0;) {
+  for (let failures = 0; channels.unresolvedAnchors(false).length > 0;) {
     try {
-      await resolveStarts(host, false);
+      await resolveAnchors(host, false);
     } catch {
       // The transport reports errors of the credential and the server.
       const delayMs = MIN_RETRY_MS + retryDelayMs(failures++, platform.random);
