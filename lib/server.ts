@@ -74,7 +74,10 @@ async function openParts(store: Store, config: Config, logger: Logger): Promise<
   const { kv, doorbell, relay, traits } = store;
   const { isOpen, anonymous, tokens, limits } = config;
   const meter = new Meter();
-  const log = openLog(store, config, meter);
+  const onWarning = (message: string, cause?: unknown) => {
+    logger.warn(message, cause === undefined ? {} : errorFields(cause));
+  };
+  const log = openLog(store, config, meter, onWarning);
   const access = await openAccess({
     kv,
     doorbell,
@@ -83,9 +86,7 @@ async function openParts(store: Store, config: Config, logger: Logger): Promise<
     anonymous,
     tokens,
     limits,
-    onWarning: (message, cause) => {
-      logger.warn(message, cause === undefined ? {} : errorFields(cause));
-    },
+    onWarning,
   }).catch(async (cause) => {
     await log.close();
     await store.close();
@@ -95,7 +96,7 @@ async function openParts(store: Store, config: Config, logger: Logger): Promise<
     kv,
     log,
     isOneMachine: traits === EMBEDDED_TRAITS,
-    onWarning: (message, cause) => logger.warn(message, errorFields(cause)),
+    onWarning,
   });
   const hub = new Hub({ log, relay, observer: meter });
   const ephemeral = new EphemeralPublisher({ hub });
@@ -129,7 +130,12 @@ async function openParts(store: Store, config: Config, logger: Logger): Promise<
   };
 }
 
-function openLog({ kv, doorbell, traits }: Store, config: Config, observer: Meter): KvLog {
+function openLog(
+  { kv, doorbell, traits }: Store,
+  config: Config,
+  observer: Meter,
+  onWarning: (message: string, cause?: unknown) => void,
+): KvLog {
   const { retention, isOpen, tenantChannels } = config;
   return new KvLog({
     kv,
@@ -139,6 +145,7 @@ function openLog({ kv, doorbell, traits }: Store, config: Config, observer: Mete
     maxChannels: isOpen ? Infinity : tenantChannels,
     deleteWhenEmpty: (channelKey) => isPresenceWithoutMembers(kv, channelKey),
     observer,
+    onWarning,
   });
 }
 

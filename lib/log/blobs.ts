@@ -1,8 +1,8 @@
-import { retryLocked } from "../kv/commit_retry.ts";
 import { keys } from "../kv/keys.ts";
 import type { ChannelKey } from "../shared/channel.ts";
 import { getMany } from "./head_cache.ts";
 import { type BlobRef, isBlobRef, joinChunks, type StoredData } from "./record_batch.ts";
+import type { RowDeletion } from "./row_deletion.ts";
 
 /** Chunks in one commit. A chunk is nearly as large as a value may be, and a commit takes twelve. */
 const CHUNKS_PER_COMMIT = 10;
@@ -64,10 +64,15 @@ export function claimEarly(
   else atomic.set(marker, { time: written.time, blobs: left } satisfies OrphanMarker);
 }
 
-/** Deletes all chunks of a blob. */
-export async function deleteBlob(kv: Deno.Kv, channelKey: ChannelKey, blob: string): Promise<void> {
-  const found = kv.list({ prefix: keys.chunks(channelKey, blob) }, { batchSize: 8 });
-  for await (const { key } of found) await retryLocked(() => kv.delete(key));
+/** Adds all chunks of a blob to `deletion`. */
+export async function deleteBlob(
+  kv: Deno.Kv,
+  deletion: RowDeletion,
+  channelKey: ChannelKey,
+  blob: string,
+): Promise<void> {
+  const found = kv.list<Uint8Array>({ prefix: keys.chunks(channelKey, blob) }, { batchSize: 8 });
+  for await (const { key, value } of found) await deletion.add(key, value.length);
 }
 
 /**

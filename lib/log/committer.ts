@@ -3,6 +3,7 @@ import type { ChannelKey } from "../shared/channel.ts";
 import { Problem } from "../shared/problem.ts";
 import { channelKeysBytes, takeGroup } from "./append_group.ts";
 import { GroupCommit, type GroupCommitOptions } from "./group_commit.ts";
+import type { HeadCache } from "./head_cache.ts";
 import type { AppendedEvent, Draft } from "./log.ts";
 import { channelKeysOf, commitUnknown, type PendingAppend, settle } from "./pending_append.ts";
 import { ATOMIC_KEY_BYTES, storeDrafts } from "./stored_drafts.ts";
@@ -30,13 +31,18 @@ export class Committer {
   readonly #commit: GroupCommit;
   #queue: PendingAppend[] = [];
   #pendingBytes = 0;
+  readonly #heads: HeadCache;
+  /** Channels in a commit under way, or whose turn {@link exclusively} has. */
   readonly #busy = new Set<ChannelKey>();
+  /** Start the work that waits for its turn at a channel. */
+  readonly #turns = new Map<ChannelKey, (() => void)[]>();
   readonly #groups = new Set<readonly PendingAppend[]>();
   #timeouts: ReturnType<typeof setInterval> | undefined;
   #closing: PromiseWithResolvers<void> | undefined;
 
   constructor(options: CommitterOptions) {
     this.#traits = options.traits;
+    this.#heads = options.heads;
     this.#commit = new GroupCommit({
       ...options,
       isAbandoned: (group) => this.#isAbandoned(group),
@@ -85,6 +91,21 @@ export class Committer {
     return promise;
   }
 
+  /**
+   * Does `work`, which may change the channel's head, while no append of this isolate changes it.
+   * It precedes the appends that wait, so a busy channel cannot keep it from succeeding.
+   */
+  async exclusively<T>(channelKey: ChannelKey, work: () => Promise<T>): Promise<T> {
+    await this.#takeTurn(channelKey);
+    try {
+      return await work();
+    } finally {
+      this.#heads.forget(channelKey);
+      this.#endTurn(channelKey);
+      this.#commitNext();
+    }
+  }
+
   /** Refuses new appends. Resolves once those under way are answered. */
   close(): Promise<void> {
     this.#closing ??= Promise.withResolvers<void>();
@@ -129,13 +150,32 @@ export class Committer {
       for (const channelKey of channelKeys) this.#busy.add(channelKey);
       this.#groups.add(group);
       void this.#commit.run(group).finally(() => {
-        for (const channelKey of channelKeys) this.#busy.delete(channelKey);
+        for (const channelKey of channelKeys) this.#endTurn(channelKey);
         for (const { bytes } of group) this.#pendingBytes -= bytes;
         this.#groups.delete(group);
         this.#commitNext();
         this.#resolveClose();
       });
     }
+  }
+
+  /** Resolves once the channel is free, and takes it. */
+  async #takeTurn(channelKey: ChannelKey): Promise<void> {
+    if (this.#busy.has(channelKey)) {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      this.#turns.set(channelKey, [...this.#turns.get(channelKey) ?? [], resolve]);
+      await promise; // it passes the turn on, so the channel stays busy
+    }
+    this.#busy.add(channelKey);
+  }
+
+  /** Passes the channel on to the next work that waits for it, or frees it. */
+  #endTurn(channelKey: ChannelKey): void {
+    const [next, ...others] = this.#turns.get(channelKey) ?? [];
+    if (others.length > 0) this.#turns.set(channelKey, others);
+    else this.#turns.delete(channelKey);
+    if (next === undefined) this.#busy.delete(channelKey);
+    else next();
   }
 
   /** Answers callers that have waited too long. Appends that no commit has yet are dropped. */

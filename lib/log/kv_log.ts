@@ -48,6 +48,8 @@ export interface KvLogOptions {
   readonly safetyPollMs?: number;
   /** @default undefined */
   readonly observer?: LogObserver;
+  /** Receives what retention has skipped. @default does nothing */
+  readonly onWarning?: (message: string, cause?: unknown) => void;
 }
 
 /** The log on Deno KV. Does not own the store: its owner closes it after the log. */
@@ -86,8 +88,11 @@ export class KvLog implements Log {
     this.#retention = new RetentionJob({
       kv,
       doorbell,
+      maxChecks: traits.maxChecks,
       defaults: retention,
       now,
+      exclusively: (channelKey, work) => this.#committer.exclusively(channelKey, work),
+      onWarning: options.onWarning ?? (() => {}),
       deleteWhenEmpty: options.deleteWhenEmpty ?? (() => Promise.resolve(false)),
       deleteChannel: async (channelKey, { epoch, last }) => {
         await this.#changeHead(
@@ -225,7 +230,8 @@ export class KvLog implements Log {
       return head;
     };
     const contended = "Too many concurrent changes of this channel; try again.";
-    return await this.#inTime(retryConflicts(work, contended));
+    const attempt = () => this.#committer.exclusively(channelKey, work);
+    return await this.#inTime(retryConflicts(attempt, contended));
   }
 
   /** @throws {Problem} `tenant_limit` */

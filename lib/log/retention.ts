@@ -1,7 +1,8 @@
-import { retryLocked } from "../kv/commit_retry.ts";
+import { ConflictError, retryConflicts, retryLocked } from "../kv/commit_retry.ts";
 import type { Doorbell } from "../kv/doorbell.ts";
 import { keys } from "../kv/keys.ts";
-import { KV_LIMITS } from "../kv/limits.ts";
+import { type KeyPart, readableRows } from "../kv/readable_rows.ts";
+import { storageProblem } from "../kv/storage_problem.ts";
 import { WorkLease } from "../kv/work_lease.ts";
 import {
   type Channel,
@@ -12,36 +13,51 @@ import {
 } from "../shared/channel.ts";
 import type { Epoch } from "../shared/offset.ts";
 import { deleteBlob, type OrphanMarker } from "./blobs.ts";
-import type { StoredEventId } from "./earlier_events.ts";
+import { sweepEpoch } from "./epoch_sweep.ts";
+import { findFirstKept, type LogStart } from "./first_kept.ts";
 import type { StoredHead } from "./head.ts";
 import type { Retention } from "./log.ts";
-import { dataBytes, isBlobRef, type StoredBatch } from "./record_batch.ts";
-import { isKept, isWithinLimits, retentionOf } from "./retention_limits.ts";
+import { isWithinLimits, retentionOf } from "./retention_limits.ts";
+import { RowDeletion } from "./row_deletion.ts";
 
 /** How long another isolate waits for the one that does retention to renew its lease. */
 const LEASE_MS = 30_000;
 /** After this time no append still waits to commit the chunks that it has written. */
 const ORPHAN_MS = 60 * 60 * 1_000;
 
+/** Problems of one pass that are reported one by one. Guards the server's log against a flood. */
+const MAX_REPORTS = 10;
+
 interface RetentionOptions {
   readonly kv: Deno.Kv;
   readonly doorbell: Doorbell;
+  /** Checks that a commit of this store may have. */
+  readonly maxChecks: number;
   /** What channels keep that have no retention of their own. */
   readonly defaults: Retention;
   readonly now: () => number;
+  /** Does `work`, which changes the channel's head, while no append of this isolate does. */
+  readonly exclusively: <T>(channelKey: ChannelKey, work: () => Promise<T>) => Promise<T>;
   /** Returns whether to delete a channel that has no events left. */
   readonly deleteWhenEmpty: (channelKey: ChannelKey) => Promise<boolean>;
   /** Deletes a channel, unless its head has changed. */
   readonly deleteChannel: (channelKey: ChannelKey, head: StoredHead) => Promise<void>;
+  /** Receives what a pass has skipped, such as rows that cannot be read. */
+  readonly onWarning: (message: string, cause?: unknown) => void;
 }
 
 /**
  * Deletes events that channels need not keep. The head moves to the first kept event before the
  * batches are deleted, so that a reader which finds a hole learns from the head that it is one.
+ *
+ * A channel or row that fails is skipped, so that it does not keep the others from their retention.
  */
 export class RetentionJob {
   readonly #options: RetentionOptions;
   readonly #lease: WorkLease;
+  #heldAt = -Infinity;
+  /** What the running pass has skipped. */
+  #skipped = 0;
 
   constructor(options: RetentionOptions) {
     this.#options = options;
@@ -51,69 +67,74 @@ export class RetentionJob {
 
   /** Does one pass over all channels, unless another isolate holds the lease. */
   async pass(): Promise<void> {
-    if (!await this.#lease.hold()) return;
-    await this.#trimAll();
-    if (await this.#sweepAll()) await this.#deleteOrphans();
+    this.#heldAt = -Infinity;
+    this.#skipped = 0;
+    if (!await this.#hold()) return;
+    if (await this.#trimAll() && await this.#sweepAll()) await this.#deleteOrphans();
+    if (this.#skipped > MAX_REPORTS) {
+      this.#options.onWarning(`retention skipped ${this.#skipped} rows or channels in one pass`);
+    }
   }
 
   async release(): Promise<void> {
     await this.#lease.release();
   }
 
-  async #trimAll(): Promise<void> {
-    const heads = this.#options.kv.list<StoredHead>({ prefix: keys.allHeads() }, {
-      batchSize: 100,
-    });
-    for await (const entry of heads) {
-      const [, tenant, channel] = entry.key;
+  /** Renews the lease from time to time. Returns false if another isolate has it. */
+  async #hold(): Promise<boolean> {
+    const now = this.#options.now();
+    if (Math.abs(now - this.#heldAt) < LEASE_MS / 3) return true;
+    if (!await this.#lease.hold()) return false;
+    this.#heldAt = now;
+    return true;
+  }
+
+  /** Returns false if it has lost the lease before the end. */
+  async #trimAll(): Promise<boolean> {
+    const heads = this.#rows<StoredHead>(keys.allHeads(), ["string", "string"], 100);
+    for await (const { key, value: head } of heads) {
+      if (!await this.#hold()) return false;
+      const [, tenant, channel] = key;
       const channelKey = channelKeyOf(tenant as Tenant, channel as Channel);
-      if (entry.value.first > entry.value.last) await this.#deleteEmpty(channelKey, entry.value);
-      else await this.#trim(channelKey, entry);
+      await this.#attempt(key, async () => {
+        if (head.first > head.last) await this.#deleteEmpty(channelKey, head);
+        else await this.#trim(channelKey, head);
+      });
     }
+    return true;
   }
 
   /** Moves the head of a channel to the first event that its limits keep. */
-  async #trim(channelKey: ChannelKey, entry: Deno.KvEntry<StoredHead>): Promise<void> {
-    const { kv, now, defaults, doorbell } = this.#options;
+  async #trim(channelKey: ChannelKey, listed: StoredHead): Promise<void> {
+    const { kv, now, defaults, exclusively } = this.#options;
+    const limits = retentionOf(channelOf(channelKey), listed.retention, defaults);
+    if (isWithinLimits(listed, limits, now())) return;
+    const start = await findFirstKept({ kv, channelKey, head: listed, limits, now: now() });
+    if (start.first === listed.first && start.oldest === listed.oldest) return;
+    await retryConflicts(
+      () => exclusively(channelKey, () => this.#moveStart(channelKey, listed, start)),
+      "Appends always come before retention.",
+    );
+  }
+
+  /**
+   * Moves the first kept event to `start`, which was found for an earlier head: events that were
+   * appended since come after it.
+   */
+  async #moveStart(channelKey: ChannelKey, before: StoredHead, start: LogStart): Promise<void> {
+    const { kv, doorbell } = this.#options;
+    const entry = await kv.get<StoredHead>(keys.head(channelKey));
     const head = entry.value;
-    const limits = retentionOf(channelOf(channelKey), head.retention, defaults);
-    if (isWithinLimits(head, limits, now())) return;
-    const start = await this.#findFirstKept(channelKey, head, limits);
-    if (start.first === head.first && start.oldest === head.oldest) return;
+    if (head === null || head.epoch !== before.epoch || head.first !== before.first) return;
+    // Other limits may keep more.
+    if (!isSameRetention(head.retention, before.retention)) return;
     const atomic = kv.atomic().check(entry)
       .set(entry.key, { ...head, ...start } satisfies StoredHead)
       .set(keys.sweep(channelKey, head.epoch), 0);
     doorbell.prepare(atomic, [channelKey]);
     const result = await retryLocked(() => atomic.commit());
-    // After an append in between, the next pass trims the channel.
-    if (result.ok) doorbell.committed([channelKey], result.versionstamp);
-  }
-
-  /** Finds the first kept event, and returns what the head says of it. */
-  async #findFirstKept(
-    channelKey: ChannelKey,
-    head: StoredHead,
-    limits: Retention,
-  ): Promise<Pick<StoredHead, "first" | "oldest" | "startBytes">> {
-    const now = this.#options.now();
-    const batches = this.#options.kv.list<StoredBatch>({
-      start: keys.batch(channelKey, head.epoch, head.first),
-      end: keys.batch(channelKey, head.epoch, head.last + 1),
-    }, { batchSize: 8 });
-    for await (const { value: batch } of batches) {
-      const sizes = batch.data.map(dataBytes);
-      let startBytes = batch.endBytes - sizes.reduce((sum, size) => sum + size, 0);
-      for (const [i, size] of sizes.entries()) {
-        const sequence = batch.first + i;
-        const time = batch.time + (batch.delays?.[i] ?? 0);
-        const event = { sequence, time, startBytes };
-        if (sequence >= head.first && isKept(event, head, limits, now)) {
-          return { first: sequence, oldest: time, startBytes };
-        }
-        startBytes += size;
-      }
-    }
-    return { first: head.last + 1, oldest: head.time, startBytes: head.endBytes };
+    if (!result.ok) throw new ConflictError();
+    doorbell.committed([channelKey], result.versionstamp);
   }
 
   /** `head` was read before deleteWhenEmpty() decides, so that any later event saves the channel. */
@@ -125,62 +146,77 @@ export class RetentionJob {
 
   /** Returns false if it has lost the lease before the end. */
   async #sweepAll(): Promise<boolean> {
-    for await (const { key } of this.#options.kv.list({ prefix: keys.sweeps() })) {
-      if (!await this.#lease.hold()) return false;
-      const [, tenant, channel, epoch] = key;
-      await this.#sweep(channelKeyOf(tenant as Tenant, channel as Channel), epoch as Epoch);
+    const markers = this.#rows(keys.sweeps(), ["string", "string", "string"], 100);
+    for await (const marker of markers) {
+      if (!await this.#hold()) return false;
+      await this.#attempt(marker.key, () => this.#sweep(marker));
     }
     return true;
   }
 
-  /** Deletes the batches of an epoch before the first kept event; all of them if it has ended. */
-  async #sweep(channelKey: ChannelKey, epoch: Epoch): Promise<void> {
-    const { kv } = this.#options;
-    const marker = await kv.get(keys.sweep(channelKey, epoch));
-    const head = (await kv.get<StoredHead>(keys.head(channelKey))).value;
-    const end = head?.epoch === epoch ? head.first : Number.MAX_SAFE_INTEGER;
-    const batches = kv.list<StoredBatch>({
-      start: keys.batch(channelKey, epoch, 0),
-      end: keys.batch(channelKey, epoch, end),
-    }, { batchSize: 8 });
-    for await (const { key, value } of batches) {
-      for (const data of value.data) {
-        if (isBlobRef(data)) await deleteBlob(kv, channelKey, data.blob);
-      }
-      await this.#deleteIds(channelKey, epoch, value);
-      await retryLocked(() => kv.delete(key));
-    }
+  async #sweep(marker: Deno.KvEntry<unknown>): Promise<void> {
+    const { kv, maxChecks } = this.#options;
+    const [, tenant, channel, epoch] = marker.key;
+    const isDone = await sweepEpoch({
+      kv,
+      channelKey: channelKeyOf(tenant as Tenant, channel as Channel),
+      epoch: epoch as Epoch,
+      deletion: new RowDeletion(kv, maxChecks),
+      mayContinue: () => this.#hold(),
+      onUnreadable: (key, cause) => this.#skip(key, cause),
+    });
+    if (!isDone) return;
     // If the head has moved again meanwhile, the marker was set again, and stays.
     const finish = kv.atomic().check(marker).delete(marker.key);
     await retryLocked(() => finish.commit());
   }
 
-  async #deleteIds(channelKey: ChannelKey, epoch: Epoch, batch: StoredBatch): Promise<void> {
-    const { kv } = this.#options;
-    const named = (batch.ids ?? []).flatMap((id, i) =>
-      id === null ? [] : [{ key: keys.seen(channelKey, id), sequence: batch.first + i }]
-    );
-    for (let at = 0; at < named.length; at += KV_LIMITS.getMany) {
-      const part = named.slice(at, at + KV_LIMITS.getMany);
-      const entries = await kv.getMany<StoredEventId[]>(part.map(({ key }) => key));
-      for (const [i, entry] of entries.entries()) {
-        const [seenEpoch, sequence] = entry.value ?? [];
-        // A later event may have the same id.
-        if (seenEpoch !== epoch || sequence !== part[i]?.sequence) continue;
-        await retryLocked(() => kv.atomic().check(entry).delete(entry.key).commit());
-      }
+  /** Deletes chunks whose events were never committed. */
+  async #deleteOrphans(): Promise<void> {
+    const { kv, now, maxChecks } = this.#options;
+    for await (const entry of this.#rows<OrphanMarker>(keys.orphans(), ["string"], 100)) {
+      await this.#attempt(entry.key, async () => {
+        if (entry.value.time > now() - ORPHAN_MS) return;
+        const claim = kv.atomic().check(entry).delete(entry.key);
+        const { ok } = await retryLocked(() => claim.commit());
+        if (!ok) return; // the events were committed after all
+        const deletion = new RowDeletion(kv, maxChecks);
+        for (const [channelKey, blob] of entry.value.blobs) {
+          await deleteBlob(kv, deletion, channelKey, blob);
+        }
+        await deletion.flush();
+      });
     }
   }
 
-  /** Deletes chunks whose events were never committed. */
-  async #deleteOrphans(): Promise<void> {
-    const { kv, now } = this.#options;
-    for await (const entry of kv.list<OrphanMarker>({ prefix: keys.orphans() })) {
-      if (entry.value.time > now() - ORPHAN_MS) continue;
-      const claim = kv.atomic().check(entry).delete(entry.key);
-      const { ok } = await retryLocked(() => claim.commit());
-      if (!ok) continue; // the events were committed after all
-      for (const [channelKey, blob] of entry.value.blobs) await deleteBlob(kv, channelKey, blob);
+  /** Lists rows, without those that cannot be read. */
+  #rows<T>(prefix: Deno.KvKey, parts: readonly KeyPart[], batchSize: number) {
+    const onUnreadable = (key: Deno.KvKey, cause: unknown) => this.#skip(key, cause);
+    return readableRows<T>(this.#options.kv, { prefix, parts, batchSize, onUnreadable });
+  }
+
+  /** Does the work of one row. An error is reported and ends only that work. */
+  async #attempt(key: Deno.KvKey, work: () => Promise<void>): Promise<void> {
+    try {
+      await work();
+    } catch (cause) {
+      if (isFull(cause)) throw cause; // the other rows would fail too
+      this.#skip(key, cause);
     }
   }
+
+  #skip(key: Deno.KvKey, cause: unknown): void {
+    if (++this.#skipped > MAX_REPORTS) return;
+    this.#options.onWarning(`retention skipped ${key.join("/")}`, cause);
+  }
+}
+
+/** Returns whether the store accepts no commit at all. */
+function isFull(cause: unknown): boolean {
+  const { code } = storageProblem(cause);
+  return code === "storage_full" || code === "storage_read_only";
+}
+
+function isSameRetention(a: Partial<Retention>, b: Partial<Retention>): boolean {
+  return a.age === b.age && a.events === b.events && a.bytes === b.bytes;
 }

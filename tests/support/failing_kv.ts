@@ -12,9 +12,10 @@ export function overridingKv(
   });
 }
 
-/** The keys that a commit sets. */
+/** The keys that a commit sets and deletes. */
 export interface CommitKeys {
   readonly set: readonly Deno.KvKey[];
+  readonly deleted: readonly Deno.KvKey[];
 }
 
 /**
@@ -31,12 +32,14 @@ export function failingKv(
     atomic: () => {
       const atomic = kv.atomic();
       const set: Deno.KvKey[] = [];
+      const deleted: Deno.KvKey[] = [];
       const wrapped: object = new Proxy(atomic, {
         get: (target, name) => {
           if (name === "commit") return commit;
           const method = Reflect.get(target, name, target);
           return (...args: unknown[]) => {
             if (name === "set") set.push(args[0] as Deno.KvKey);
+            if (name === "delete") deleted.push(args[0] as Deno.KvKey);
             method.apply(target, args);
             return wrapped;
           };
@@ -45,8 +48,8 @@ export function failingKv(
       return wrapped;
 
       async function commit() {
-        await (typeof gate === "function" ? gate({ set }) : gate);
-        const message = fault({ set });
+        await (typeof gate === "function" ? gate({ set, deleted }) : gate);
+        const message = fault({ set, deleted });
         const result = message === undefined || when === "after"
           ? await atomic.commit()
           : undefined;

@@ -110,6 +110,45 @@ Deno.test("commits in flight have different channels", async () => {
   await fixture.committer.close();
 });
 
+Deno.test("exclusively() precedes the appends that wait, and none is sent meanwhile", async () => {
+  using fixture = await Fixture.open();
+  const first = fixture.append("a");
+  await fixture.sent(1);
+  const end = Promise.withResolvers<void>();
+  const starts: number[] = [];
+  const turns = upTo(2).map((turn) =>
+    fixture.committer.exclusively(testChannelKey("a"), () => {
+      starts.push(turn);
+      return end.promise;
+    })
+  );
+  const waiting = fixture.append("a");
+  const other = fixture.append("b");
+  assert.deepEqual(starts, [], "an append is under way");
+  fixture.letAll();
+  assert.equal(await first, 1);
+  assert.equal(await other, 1);
+  assert.deepEqual(starts, [1]);
+  assert.deepEqual(fixture.commits, ["a", "b"]);
+  end.resolve();
+  await Promise.all(turns);
+  assert.deepEqual(starts, [1, 2]);
+  assert.equal(await waiting, 2);
+  await fixture.committer.close();
+});
+
+Deno.test("exclusively() frees the channel when its work fails", async () => {
+  using fixture = await Fixture.open();
+  fixture.letAll();
+  const failed = fixture.committer.exclusively(testChannelKey("a"), () => {
+    return Promise.reject(new Error("fails"));
+  });
+  const append = fixture.append("a");
+  await assert.rejects(failed, /fails/);
+  assert.equal(await append, 1);
+  await fixture.committer.close();
+});
+
 Deno.test("runs of channels with a listener are passed on in the order of their sequences", async () => {
   using fixture = await Fixture.open();
   fixture.letAll();

@@ -4,7 +4,7 @@ import { ORIGIN } from "../../../lib/shared/offset.ts";
 import { draft, testChannelKey } from "../../support/drafts.ts";
 import { type CommitKeys, failingKv, overridingKv } from "../../support/failing_kv.ts";
 import { problem, readEvents, sequencesOf, upTo } from "../../support/log_reading.ts";
-import { type LogStore, openEmbedded, STORES } from "../../support/log_stores.ts";
+import { KEEP_ALL, type LogStore, openEmbedded, STORES } from "../../support/log_stores.ts";
 import { logContract } from "./log_contract.ts";
 
 const A = testChannelKey("a");
@@ -73,6 +73,60 @@ function rowTests(name: string, open: () => Promise<LogStore>, ignore: boolean) 
     for (const prefix of ["log", "seen", "chunk", "sweep"]) {
       assert.deepEqual(await rows(store, prefix), [], prefix);
     }
+  });
+
+  test("retention moves the start of a channel to which others always append", async (store) => {
+    const other = await store.isolate();
+    for (const i of upTo(10)) await other.append([draft("a", `${i}`)]);
+    let appends = 0;
+    const kv = failingKv(store.kv, () => undefined, async (commit) => {
+      if (!touches(commit, "a") || isOfEvents(commit) || appends === 3) return;
+      appends++;
+      await other.append([draft("a", "meanwhile")]);
+    });
+    const log = await store.isolate({ kv, retention: { ...KEEP_ALL, events: 4 } });
+    await log.retain();
+    assert.equal(appends, 3, "they came before its commits");
+    assert.deepEqual(await rows(store, "log"), [7, 8, 9, 10, 11, 12, 13]);
+  });
+
+  test("retention deletes many rows and ids in each commit", async (store) => {
+    const count = 120;
+    const other = await store.isolate();
+    for (const i of upTo(count + 1)) await other.append([draft("a", `${i}`, { id: `${i}` })]);
+    let commits = 0;
+    const counted = failingKv(store.kv, () => undefined, () => Promise.resolve(void commits++));
+    const kv = overridingKv(counted, {
+      delete: async (key: Deno.KvKey) => {
+        commits++;
+        await store.kv.delete(key);
+      },
+    });
+    const log = await store.isolate({ kv, retention: { ...KEEP_ALL, events: 1 } });
+    await log.retain();
+    assert.deepEqual(await rows(store, "log"), [count + 1]);
+    assert.deepEqual(await rows(store, "seen"), [`${count + 1}`]);
+    // In addition: the lease, the head and the end of the sweep.
+    const maxChecks = name === "denokv" ? 10 : 100;
+    assert.ok(commits <= Math.ceil(count / maxChecks) + 4, `${commits} commits`);
+  });
+
+  test("retention keeps an id that a later event takes just before its commit", async (store) => {
+    const other = await store.isolate();
+    for (const i of upTo(3)) await other.append([draft("a", `${i}`, { id: `${i}` })]);
+    let repeats = 0;
+    const kv = failingKv(store.kv, () => undefined, async ({ deleted }) => {
+      if (repeats > 0 || !deleted.some(([kind]) => kind === "seen")) return;
+      repeats++;
+      await other.append([draft("a", "another", { id: "1" })]);
+    });
+    const log = await store.isolate({ kv, retention: { ...KEEP_ALL, events: 1 } });
+    await log.retain();
+    assert.equal(repeats, 1);
+    assert.deepEqual(await rows(store, "log"), [3, 4]);
+    assert.deepEqual(await rows(store, "seen"), ["1", "3"]);
+    const [repeated] = await other.append([draft("a", "another", { id: "1" })]);
+    assert.equal(repeated?.duplicate, true);
   });
 
   test("a repeated large event leaves no chunks of its own", async (store) => {

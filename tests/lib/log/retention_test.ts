@@ -1,13 +1,16 @@
 import assert from "node:assert/strict";
 import type { Doorbell } from "../../../lib/kv/doorbell.ts";
 import { keys } from "../../../lib/kv/keys.ts";
+import { EMBEDDED_TRAITS } from "../../../lib/kv/limits.ts";
 import type { StoredHead } from "../../../lib/log/head.ts";
 import type { KvLog } from "../../../lib/log/kv_log.ts";
 import { RetentionJob } from "../../../lib/log/retention.ts";
 import type { ChannelKey } from "../../../lib/shared/channel.ts";
 import { draft, testChannelKey } from "../../support/drafts.ts";
+import { failingKv } from "../../support/failing_kv.ts";
 import { upTo } from "../../support/log_reading.ts";
 import { KEEP_ALL, type LogStore, openEmbedded } from "../../support/log_stores.ts";
+import { openDamaged } from "../../support/unreadable_rows.ts";
 import { watchedKv } from "../../support/watched_kv.ts";
 
 const A = testChannelKey("a");
@@ -23,14 +26,15 @@ class Fixture implements AsyncDisposable {
   /** What the job has rung, and deleted. */
   readonly rung: ChannelKey[] = [];
   readonly deleted: ChannelKey[] = [];
+  readonly warnings: string[] = [];
 
   private constructor(store: LogStore, log: KvLog) {
     this.#store = store;
     this.log = log;
   }
 
-  static async open(): Promise<Fixture> {
-    const store = await openEmbedded();
+  static async open(store?: LogStore): Promise<Fixture> {
+    store ??= await openEmbedded();
     const fixture: Fixture = new Fixture(
       store,
       await store.isolate({ now: () => fixture.time }),
@@ -49,6 +53,9 @@ class Fixture implements AsyncDisposable {
         prepare() {},
         committed: (channelKeys: readonly ChannelKey[]) => void this.rung.push(...channelKeys),
       } as Partial<Doorbell> as Doorbell, // all that retention uses
+      maxChecks: EMBEDDED_TRAITS.maxChecks,
+      exclusively: (_, work) => work(),
+      onWarning: (message) => this.warnings.push(message),
       defaults: KEEP_ALL,
       now: () => this.time,
       deleteWhenEmpty: () => Promise.resolve(false),
@@ -127,20 +134,11 @@ Deno.test("pass() moves the head before it deletes the batches", async () => {
   await using fixture = await Fixture.open();
   for (const i of upTo(3)) await fixture.append("a", `${i}`);
   const heads: number[] = [];
-  const kv = new Proxy(fixture.kv, {
-    get(target, name) {
-      if (name !== "delete") {
-        const value: unknown = Reflect.get(target, name, target);
-        return typeof value === "function" ? value.bind(target) : value;
-      }
-      return async (key: Deno.KvKey) => {
-        if (key[0] === "log") heads.push((await fixture.head(A)).first);
-        await target.delete(key);
-      };
-    },
+  const kv = failingKv(fixture.kv, () => undefined, async ({ deleted }) => {
+    if (deleted.some(([kind]) => kind === "log")) heads.push((await fixture.head(A)).first);
   });
   await fixture.job({ kv, defaults: { ...KEEP_ALL, events: 1 } }).pass();
-  assert.deepEqual(heads, [3, 3]);
+  assert.deepEqual(heads, [3]);
 });
 
 Deno.test("pass() empties a channel whose last event is too old", async () => {
@@ -219,4 +217,83 @@ Deno.test("pass() does nothing while another isolate holds the lease, until it r
   await first.release();
   await second.pass();
   assert.equal((await fixture.head(A)).first, 2);
+});
+
+Deno.test("pass() skips a channel whose head cannot be read, and reports it", async () => {
+  const store = await openDamaged();
+  await using fixture = await Fixture.open(store);
+  for (const channel of ["a", "b", "c"]) await fixture.append(channel, "1", "2");
+  await fixture.kv.set(keys.sweep(B, (await fixture.head(B)).epoch), 0);
+  await store.damage(keys.head(B));
+  await fixture.job({ defaults: { ...KEEP_ALL, events: 1 } }).pass();
+  assert.deepEqual(fixture.rung, [A, testChannelKey("c")]);
+  assert.equal(fixture.warnings.length, 2, "for the head and for the sweep");
+  assert.match(fixture.warnings[0] ?? "", /skipped head\/default\/b/);
+});
+
+Deno.test("pass() skips a head of an unknown form, and reports it", async () => {
+  await using fixture = await Fixture.open();
+  for (const channel of ["a", "b"]) await fixture.append(channel, "1", "2");
+  await fixture.kv.set(keys.head(A), null);
+  await fixture.job({ defaults: { ...KEEP_ALL, events: 1 } }).pass();
+  assert.deepEqual(fixture.rung, [B]);
+  assert.equal(fixture.warnings.length, 1);
+});
+
+Deno.test("pass() deletes a batch that cannot be read, and those of other channels", async () => {
+  const store = await openDamaged();
+  await using fixture = await Fixture.open(store);
+  for (const i of upTo(4)) {
+    await fixture.append("a", `${i}`);
+    await fixture.append("b", `${i}`);
+  }
+  const { epoch } = await fixture.head(A);
+  await store.damage(keys.batch(A, epoch, 2));
+  await fixture.job({ defaults: { ...KEEP_ALL, bytes: 1 } }).pass();
+  assert.deepEqual(await fixture.rows("log"), [4, 4]);
+  assert.deepEqual(await fixture.rows("sweep"), []);
+  assert.deepEqual(fixture.warnings, [`retention skipped ${keys.batch(A, epoch, 2).join("/")}`]);
+});
+
+Deno.test("pass() skips orphans and sweeps that cannot be read", async () => {
+  const store = await openDamaged();
+  await using fixture = await Fixture.open(store);
+  const { kv } = fixture;
+  await fixture.append("b", "1", "2");
+  const marker = keys.sweep(A, (await fixture.head(B)).epoch);
+  await kv.set(marker, 0);
+  await store.damage(marker);
+  for (const append of ["1", "2", "3"]) {
+    await kv.set(keys.orphan(append), { time: fixture.time - HOUR, blobs: [] });
+  }
+  await store.damage(keys.orphan("1"));
+  await kv.set(keys.orphan("2"), { time: fixture.time - HOUR });
+  await fixture.job({ defaults: { ...KEEP_ALL, events: 1 } }).pass();
+  const left = await kv.get(keys.orphan("3"));
+  assert.equal(left.versionstamp, null);
+  assert.equal((await fixture.head(B)).first, 2);
+  assert.equal(fixture.warnings.length, 3);
+});
+
+Deno.test("pass() reports few of many problems, and their number", async () => {
+  await using fixture = await Fixture.open();
+  for (const i of upTo(30)) await fixture.kv.set(keys.head(testChannelKey(`c${i}`)), null);
+  await fixture.append("z", "1", "2");
+  await fixture.job({ defaults: { ...KEEP_ALL, events: 1 } }).pass();
+  assert.deepEqual(fixture.rung, [testChannelKey("z")]);
+  assert.equal(fixture.warnings.length, 11);
+  assert.match(fixture.warnings.at(-1) ?? "", /skipped 30 /);
+});
+
+Deno.test("pass() ends at once if the store accepts no commits", async () => {
+  await using fixture = await Fixture.open();
+  for (const i of upTo(5)) await fixture.append(`c${i}`, "1", "2");
+  let commits = 0;
+  const kv = failingKv(fixture.kv, ({ set }) => {
+    if (!set.some(([kind]) => kind === "head")) return undefined;
+    commits++;
+    return "database or disk is full";
+  });
+  await assert.rejects(fixture.job({ kv, defaults: { ...KEEP_ALL, events: 1 } }).pass(), /full/);
+  assert.equal(commits, 1);
 });
