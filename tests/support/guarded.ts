@@ -51,15 +51,24 @@ export function guarded<Server extends AsyncDisposable & { readonly url: string 
   server: Server,
   signer: Signer,
 ): Guarded<Server> {
+  const signing = new Set<Promise<string>>();
   return {
     server,
     get url() {
       return server.url;
     },
     signer,
-    token: (weir = { publish: ["**"], subscribe: ["**"] }, claims = {}) =>
-      signer.sign({ sub: "ann", weir, ...claims }),
-    [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
+    token(weir = { publish: ["**"], subscribe: ["**"] }, claims = {}) {
+      const token = signer.sign({ sub: "ann", weir, ...claims });
+      signing.add(token);
+      const signed = () => void signing.delete(token);
+      token.then(signed, signed);
+      return token;
+    },
+    async [Symbol.asyncDispose]() {
+      await server[Symbol.asyncDispose]();
+      await Promise.allSettled(signing); // a client that is closed no longer waits for its token
+    },
   };
 }
 
