@@ -47,7 +47,7 @@ export function formatDuration(ms: number): string {
 }
 
 /**
- * Escapes characters that change the direction of text (UAX #9), so that a name can't look like
+ * Escapes characters that change the direction of text (UAX #9), so that a name cannot look like
  * another one.
  */
 export function formatName(text: string): string {

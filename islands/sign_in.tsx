@@ -21,11 +21,11 @@ const RESOURCE = "/v1/tickets";
 const HELP_ID = "sign-in-help";
 const PROBLEM_ID = "sign-in-problem";
 
-/** Exchanges a token for a session cookie, which scripts can't read, and reloads the page. */
+/** Exchanges a token for a session cookie, which scripts cannot read, and reloads the page. */
 export function SignIn({ problem }: SignInProps): JSX.Element {
   const field = useRef<HTMLInputElement>(null);
   const [refusal, setRefusal] = useState(problem);
-  // The form can't be sent without a script, so it is disabled until the page runs.
+  // The form cannot be sent without a script, so it is disabled until the page runs.
   const [isReady, setReady] = useState(false);
   useEffect(() => setReady(true), []);
 

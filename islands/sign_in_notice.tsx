@@ -7,7 +7,7 @@ import { currentClient } from "./current_client.ts";
 
 /** What the server passes to the notice: plain JSON. */
 export interface SignInNoticeProps {
-  /** Milliseconds until the session cookie expires; undefined if it doesn't. */
+  /** Milliseconds until the session cookie expires; undefined if it does not. */
   readonly expiresIn?: number | undefined;
 }
 

@@ -1,17 +1,23 @@
 // deno-lint-ignore-file no-console
-/** Calls onEvent for each event of the channel. getToken fetches a token from your backend. */
-export async function openSocket(weir, channel, getToken, onEvent, after = "latest") {
+/**
+ * Calls onEvent for each event of the channel, and onGap where events are missing. getToken fetches
+ * a token from your backend.
+ */
+export async function openSocket(weir, channel, { getToken, onEvent, onGap, after = "latest" }) {
   async function connect() {
     const token = await getToken();
     const socket = new WebSocket(`${weir.replace(/^http/, "ws")}/v1/socket`, "weir.v1");
     const send = (message) => socket.send(JSON.stringify(message));
     const handlers = {
       subscribed: ({ offset }) => after = offset,
-      event: ({ offset, data }) => {
-        after = offset;
-        onEvent(data);
+      event: (event) => {
+        after = event.offset;
+        onEvent(event);
       },
-      gap: ({ cursor }) => after = cursor,
+      gap: (gap) => {
+        after = gap.cursor;
+        onGap(gap);
+      },
       token: () => getToken().then((token) => send({ op: "auth", token })).catch(console.error),
       error: ({ code, detail }) => console.error(code, detail),
     };

@@ -1,6 +1,10 @@
 // deno-lint-ignore-file no-console
-/** Calls onEvent for each event of the channel. getToken fetches a token from your backend. */
-export async function openStream(weir, channel, getToken, onEvent) {
+/**
+ * Calls onEvent for each event whose type is in `types`, and onGap where events are missing. An
+ * EventSource needs to know the types: "message" is that of events without one. getToken fetches a
+ * token from your backend.
+ */
+export async function openStream(weir, channel, { getToken, types, onEvent, onGap }) {
   const events = `${weir}/v1/channels/${encodeURIComponent(channel)}/events`;
   const request = async (url, method) => {
     const headers = { Authorization: `Bearer ${await getToken()}` };
@@ -12,13 +16,17 @@ export async function openStream(weir, channel, getToken, onEvent) {
 
   async function connect() {
     const { ticket } = await (await request(`${weir}/v1/tickets`, "POST")).json();
-    const source = new EventSource(`${events}?ticket=${ticket}&after=${after}`);
-    source.onmessage = ({ data, lastEventId }) => {
-      after = lastEventId;
-      onEvent(data);
-    };
-    source.addEventListener("weir.token", ({ data }) => {
-      request(`${weir}/v1/streams/${JSON.parse(data).stream}/token`, "POST").catch(console.error);
+    // With envelope=1 the data is the whole event: id, type, time, data and more.
+    const source = new EventSource(`${events}?ticket=${ticket}&after=${after}&envelope=1`);
+    const on = (type, handle) =>
+      source.addEventListener(type, ({ data, lastEventId }) => {
+        after = lastEventId;
+        handle(JSON.parse(data));
+      });
+    for (const type of types) on(type, onEvent);
+    on("weir.gap", onGap);
+    on("weir.token", ({ stream }) => {
+      request(`${weir}/v1/streams/${stream}/token`, "POST").catch(console.error);
     });
     // EventSource would reconnect with the same ticket, which is used up.
     source.onerror = () => {

@@ -33,7 +33,7 @@ export class People implements Disposable {
     return this.#present;
   }
 
-  /** Why others can't see the visitor. */
+  /** Why others cannot see the visitor. */
   get problem(): ReadonlySignal<string | undefined> {
     return this.#problem;
   }

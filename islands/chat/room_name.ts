@@ -12,7 +12,7 @@ export function channelOf(room: string): string {
   return ROOM_PREFIX + room;
 }
 
-/** Parses the name of a room. Returns a sentence if there can't be a room with that name. */
+/** Parses the name of a room. Returns a sentence if there cannot be a room with that name. */
 export function parseRoom(text: string): { readonly room: string } | { readonly fault: string } {
   const room = text.trim().replaceAll(/\s+/g, " ").replace(/^#/, "");
   if (room === "") return { fault: "Enter a room name." };

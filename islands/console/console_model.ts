@@ -16,13 +16,13 @@ const URL_DELAY_MS = 200;
 /** What the server passes to the island: plain JSON. */
 export interface ConsoleProps {
   readonly channels: ChannelsPage;
-  /** Undefined if the visitor can't read any channel. */
+  /** Undefined if the visitor cannot read any channel. */
   readonly channel?: string;
   /** Whether the URL names the channel. */
   readonly isChosen: boolean;
   /** The offset of the event that the URL names. */
   readonly event?: string | undefined;
-  /** The channel's newest events; undefined if the visitor can't read it. */
+  /** The channel's newest events; undefined if the visitor cannot read it. */
   readonly content?: {
     readonly first: string | null;
     readonly events: readonly WireEvent[];

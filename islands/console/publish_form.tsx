@@ -12,7 +12,7 @@ export function PublishForm({ channel }: PublishFormProps): JSX.Element {
   const [outcome, setOutcome] = useState<FormOutcome>();
   const [isSending, setSending] = useState(false);
   const [isEphemeral, setEphemeral] = useState(false);
-  // Kept until the event is stored, so that a second try after a failure doesn't publish it twice.
+  // Kept until the event is stored, so that a second try after a failure does not publish it twice.
   const id = useRef("");
 
   async function submit(form: HTMLFormElement): Promise<void> {
@@ -111,7 +111,7 @@ interface FieldProps {
   readonly label: string;
   readonly placeholder?: string;
   readonly inputMode?: "numeric";
-  /** Whether the field doesn't apply: ephemeral events have no key, id or time to live. */
+  /** Whether the field does not apply: ephemeral events have no key, id or time to live. */
   readonly isDisabled?: boolean;
 }
 

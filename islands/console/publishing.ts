@@ -24,7 +24,7 @@ interface Acknowledgement {
 
 /**
  * Publishes what was typed byte for byte. Parsing it first would change numbers that JavaScript
- * can't represent.
+ * cannot represent.
  *
  * @param id used if none was typed. Pass the same one for each try of the same event.
  */

@@ -51,7 +51,7 @@ export function curlFirst(channel: string, target: SnippetTarget): string | unde
 
 /**
  * Returns a command that publishes a copy of the event, or undefined if its data is too large
- * or too deep, or its type or key can't be sent in a header.
+ * or too deep, or its type or key cannot be sent in a header.
  */
 export function curlPublish(event: Publishable, target: SnippetTarget): string | undefined {
   const { data, contentType, type, key } = event;

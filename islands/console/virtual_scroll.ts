@@ -47,7 +47,7 @@ export function topToShow(row: number, top: number, { rowHeight, window }: ListE
 }
 
 /**
- * Returns the row that a key selects, or undefined for keys that don't move the selection.
+ * Returns the row that a key selects, or undefined for keys that do not move the selection.
  *
  * @param at the selected row, or -1
  */

@@ -16,7 +16,7 @@ export interface ChartDefinition {
   readonly about: string;
   readonly lines: readonly ChartLine[];
   readonly format: (value: number) => string;
-  /** The scale goes up to at least this value, so that small values don't fill the chart. */
+  /** The scale goes up to at least this value, so that small values do not fill the chart. */
   readonly minScale: number;
   readonly isDuration?: boolean;
   /** Whether the area below each line is tinted. */

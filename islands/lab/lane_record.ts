@@ -60,7 +60,7 @@ export class LaneRecord {
     if (this.#latencies.length > MAX_LATENCIES) this.#latencies.shift();
   }
 
-  /** Handles a gap: events that the stream reports as gone don't count as missing. */
+  /** Handles a gap: events that the stream reports as gone do not count as missing. */
   skipped(firstAvailable: string): void {
     const { epoch, sequence } = positionOf(firstAvailable);
     this.#last = { epoch, sequence: sequence - 1 };

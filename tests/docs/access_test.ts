@@ -105,18 +105,25 @@ Deno.test("the browser snippets work on a page of another origin", {
   const { page } = chromium;
   await page.goto(app.origin);
   const producer = bearer(await run(["node", path("node_token.mjs"), data.signingKey]));
+  const manager = bearer(await runKeys(data.directory, "token", "--manage", "chat:*"));
 
   for (const file of ["browser_ticket.js", "browser_socket.js"]) {
-    await t.step(`${file} receives events, also after the server restarted`, async () => {
+    await t.step(`${file} receives events and gaps, also after the server restarted`, async () => {
       const channel = `chat:${file}`;
       await page.evaluate(`open("/${file}", ${JSON.stringify([server.url, channel])})`);
       await publish(server.url, channel, "first", producer);
-      await page.waitForFunction(`got.join() === '"first"' || got.join() === 'first'`);
+      await page.waitForFunction(`got.join() === "message first"`);
       await server.kill("SIGKILL");
       await server.start();
-      await publish(server.url, channel, "second", producer);
+      await publish(server.url, channel, "second", { ...producer, "Weir-Type": "order" });
       await page.waitForFunction("got.length === 2");
-      assert.match(String(await page.evaluate("got[1]")), /^"?second"?$/);
+      assert.equal(await page.evaluate("got[1]"), "order second");
+      const url = `${server.url}/v1/channels/${encodeURIComponent(channel)}`;
+      const deleted = await fetch(url, { method: "DELETE", headers: manager });
+      assert.equal(deleted.status, 204);
+      await page.waitForFunction(`gaps.join() === "recreated"`);
+      await publish(server.url, channel, "third", producer);
+      await page.waitForFunction(`got.join() === "message first,order second,message third"`);
     });
   }
 
@@ -165,14 +172,19 @@ function rowsOf(page: string, column: string): readonly (readonly string[][])[] 
 /** Runs `deno task keys init` in a new directory. */
 async function makeKeys(): Promise<Keys> {
   const directory = await Deno.makeTempDir({ prefix: "weir_access_" });
-  const program = new URL("keys.ts", ROOT).pathname;
-  await run([Deno.execPath(), "run", "-A", program, "init"], directory);
+  await runKeys(directory, "init");
   return {
     directory,
     jwks: `${directory}/data/keys/jwks.json`,
     signingKey: `${directory}/data/keys/signing.pem`,
     [Symbol.asyncDispose]: () => Deno.remove(directory, { recursive: true }),
   };
+}
+
+/** Runs `deno task keys` in a directory and returns its output. */
+async function runKeys(directory: string, ...args: readonly string[]): Promise<string> {
+  const program = new URL("keys.ts", ROOT).pathname;
+  return await run([Deno.execPath(), "run", "-A", program, ...args], directory);
 }
 
 /** Runs a program and returns its output without the last line end. */
@@ -204,8 +216,15 @@ const PAGE = `<!doctype html><script type="module">
   self.getToken = async () => await (await fetch("/token")).text();
   self.open = async (file, [weir, channel]) => {
     self.got = [];
+    self.gaps = [];
     const { openStream, openSocket } = await import(file);
-    await (openStream ?? openSocket)(weir, channel, getToken, (data) => got.push(data), "earliest");
+    await (openStream ?? openSocket)(weir, channel, {
+      getToken,
+      types: ["message", "order"],
+      after: "earliest",
+      onEvent: ({ type, data }) => got.push(type + " " + data),
+      onGap: ({ reason }) => gaps.push(reason),
+    });
   };
 </script>`;
 
