@@ -20,6 +20,9 @@ export class ChannelPlanBuilder {
   /** The head without the new events; a new one where the channel does not exist. */
   readonly head: StoredHead;
   readonly #events: PackedEvent[] = [];
+  /** This machine's clock, in ms since 1970. */
+  readonly #now: number;
+  /** The time of the new events: the channel's, if that is ahead of the clock. */
   readonly #time: number;
   #bytes = 0;
   /** Whether a channel that the commit creates is already in its tenant's count. */
@@ -28,6 +31,7 @@ export class ChannelPlanBuilder {
   constructor(readonly channelKey: ChannelKey, readonly before: HeadEntry, now: number) {
     const { head } = before;
     this.head = head === null ? newHead(now) : head.deleted ? { ...head, deleted: false } : head;
+    this.#now = now;
     this.#time = Math.max(now, this.head.time);
   }
 
@@ -42,7 +46,8 @@ export class ChannelPlanBuilder {
       contentType: draft.contentType,
       data: draft.data,
       key: draft.key,
-      expiresAt: draft.ttlMs === undefined ? undefined : this.#time + draft.ttlMs,
+      // Not from the channel's time: a clock that was once ahead must not prolong any life.
+      expiresAt: draft.ttlMs === undefined ? undefined : this.#now + draft.ttlMs,
     };
     this.#events.push({ event, stored, bytes: draft.bytes });
     this.#bytes += draft.bytes;

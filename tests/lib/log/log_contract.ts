@@ -541,15 +541,33 @@ export function logContract(name: string, open: () => Promise<LogStore>, options
     const start = clock.now();
     await log.append([draft("a", "1")]);
     clock.set(start - 60_000);
-    await log.append([draft("a", "2", { ttlMs: 500 })]);
+    await log.append([draft("a", "2")]);
     clock.set(start + 5);
     await log.append([draft("a", "3")]);
     clock.set(start + 3);
     await log.append([draft("a", "4")]);
     const events = await readEvents(log, A);
-    // The time to live of the second event starts at its own time, so at start + 3 it is still kept.
     assert.deepEqual(events.map(({ time }) => time - start), [0, 0, 5, 5]);
     assert.equal((await log.head(A))?.time, start + 5);
+  });
+
+  testLog("a clock that was once ahead does not prolong the time to live", async (log, clock) => {
+    const start = clock.now();
+    clock.set(start + 24 * 60 * 60 * 1_000);
+    await log.append([draft("a", "from tomorrow")]);
+    clock.set(start);
+    await log.append([draft("a", "short", { ttlMs: 500 }), draft("a", "long", { ttlMs: 5_000 })]);
+    clock.set(start + 499);
+    const before = await readEvents(log, A);
+    assert.deepEqual(before.map(({ data }) => data), ["from tomorrow", "short", "long"]);
+    assert.deepEqual(before.map(({ expiresAt }) => expiresAt), [
+      undefined,
+      start + 500,
+      start + 5_000,
+    ]);
+    clock.set(start + 500);
+    const after = await readEvents(log, A);
+    assert.deepEqual(after.map(({ data }) => data), ["from tomorrow", "long"]);
   });
 
   // --- delete, configure, channels ---

@@ -235,13 +235,14 @@ class Model {
       const model = this.#modelOf(channel);
       const repeated = this.#indexOf(model, id);
       if (repeated === -1) {
-        const time = Math.max(this.#clock.now(), this.#times.get(channel) ?? 0);
+        const now = this.#clock.now();
+        const time = Math.max(now, this.#times.get(channel) ?? 0);
         this.#times.set(channel, time);
         model.events.push({
           data: dataOf(data),
           id: id === undefined ? undefined : `id ${id}`,
           time,
-          expiresAt: ttl === undefined ? undefined : time + ttl,
+          expiresAt: ttl === undefined ? undefined : now + ttl,
           bytes: new TextEncoder().encode(dataOf(data)).length,
         });
       }
