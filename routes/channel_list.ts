@@ -3,7 +3,7 @@ import type { Caller } from "../lib/auth/caller.ts";
 import type { Config } from "../lib/config.ts";
 import type { ChannelInfo, Head } from "../lib/log/log.ts";
 import { retentionOf } from "../lib/log/retention_limits.ts";
-import { type Channel, watchedChannel } from "../lib/shared/channel.ts";
+import { type Channel, channelOfPresence } from "../lib/shared/channel.ts";
 import { formatTime } from "../lib/shared/event.ts";
 import { epochTime, formatOffset } from "../lib/shared/offset.ts";
 import type { Server } from "../lib/server.ts";
@@ -61,13 +61,13 @@ async function visibleChannels(
     visible.push(...found.filter(({ channel }) => maySee(authority, channel)));
     const channel = found.at(-1)?.channel;
     if (visible.length >= count || channel === undefined || found.length < batch) return visible;
-    last = watchedChannel(channel) === undefined ? channel : AFTER_PRESENCE;
+    last = channelOfPresence(channel) === undefined ? channel : AFTER_PRESENCE;
   }
 }
 
 /** Presence channels are not listed: each belongs to another channel. */
 function maySee(authority: Authority, channel: Channel): boolean {
-  if (watchedChannel(channel) !== undefined) return false;
+  if (channelOfPresence(channel) !== undefined) return false;
   return authority.mayRead(channel) || authority.may("manage", channel);
 }
 

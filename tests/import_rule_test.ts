@@ -199,15 +199,15 @@ Deno.test("the import rule refuses imports upward, of unlisted packages and from
     { from: "lib/client/core/link.ts", to: "lib/client/api.ts" },
     { from: "lib/client/connection/connection.ts", to: "lib/client/transports/websocket.ts" },
     { from: "lib/client/presence/presence.ts", to: "lib/client/reading/history.ts" },
-    { from: "routes/events.ts", to: "routes/publish.ts" },
-    { from: "routes/events.ts", to: "lib/kv/keys.ts" },
-    { from: "routes/events.ts", to: "routes/app.ts" },
+    { from: "routes/read_events.ts", to: "routes/publish_events.ts" },
+    { from: "routes/read_events.ts", to: "lib/kv/keys.ts" },
+    { from: "routes/read_events.ts", to: "routes/app.ts" },
     { from: "islands/console/live.tsx", to: "lib/hub/hub.ts" },
     { from: "lib/new_folder/file.ts", to: "lib/shared/offset.ts" },
   ];
   assert.equal(faults(wrong).length, wrong.length);
   const right: readonly Import[] = [
-    { from: "routes/events.ts", to: "routes/query.ts" },
+    { from: "routes/read_events.ts", to: "routes/query.ts" },
     { from: "lib/hub/hub.ts", to: "lib/hub/tail.ts" },
     { from: "islands/console/live.tsx", to: "npm:preact" },
   ];

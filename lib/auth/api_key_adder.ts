@@ -53,7 +53,7 @@ export class ApiKeyAdder {
     let planned: AddedKey | undefined;
     let isAnnounced = false;
     const add = async () => {
-      const turn = await this.#kv.get(keys.apiKeyTurn(tenant));
+      const lastAdded = await this.#kv.get(keys.lastAddedApiKey(tenant));
       const existing = await this.#rows.list(tenant);
       // The KV Connect client repeats a commit whose answer was lost, and then it conflicts.
       if (existing.some(({ id }) => id === key.id)) return planned;
@@ -66,7 +66,11 @@ export class ApiKeyAdder {
       if (performance.now() - start > STORE_TIMEOUT_MS) {
         throw new Error("storing the API key took too long");
       }
-      await this.#commit({ tenant, hash: hashApiKey(key.text), info: planned.info }, planned, turn);
+      await this.#commit(
+        { tenant, hash: hashApiKey(key.text), info: planned.info },
+        planned,
+        lastAdded,
+      );
       return planned;
     };
     const contended = "Too many concurrent changes of this tenant's API keys; try again.";
@@ -80,15 +84,15 @@ export class ApiKeyAdder {
     throw new Problem("tenant_limit", `A tenant has at most ${MAX_API_KEYS} API keys.`);
   }
 
-  /** @throws {ConflictError} if the tenant's keys have changed since `turn` was read. */
+  /** @throws {ConflictError} if the tenant's keys have changed since `lastAdded` was read. */
   async #commit(
     stored: StoredKey,
     { replaced }: AddedKey,
-    turn: Deno.KvEntryMaybe<unknown>,
+    lastAdded: Deno.KvEntryMaybe<unknown>,
   ): Promise<void> {
     const atomic = this.#kv.atomic()
-      .check(turn, { key: keys.apiKey(stored.info.id), versionstamp: null })
-      .set(turn.key, 0);
+      .check(lastAdded, { key: keys.apiKey(stored.info.id), versionstamp: null })
+      .set(lastAdded.key, 0);
     this.#rows.set(atomic, stored);
     if (replaced !== undefined) {
       this.#rows.set(atomic.check(replaced.entry), {

@@ -1,9 +1,9 @@
 import {
   type Channel,
+  channelOfPresence,
   DEFAULT_TENANT,
   FIGURES_CHANNEL,
   type Tenant,
-  watchedChannel,
 } from "../shared/channel.ts";
 import { Problem, quote } from "../shared/problem.ts";
 import { type CachedPatterns, cachedPatterns, PatternCache } from "./pattern_cache.ts";
@@ -70,19 +70,21 @@ export class Authority {
 
   /**
    * Returns whether it may read the channel. A presence channel needs the `presence` right on the
-   * channel that it watches, not the right to read it.
+   * channel whose members it is about, not the right to read it.
    */
   mayRead(channel: Channel): boolean {
-    const watched = watchedChannel(channel);
-    return watched === undefined ? this.may("subscribe", channel) : this.may("presence", watched);
+    const channelOfMembers = channelOfPresence(channel);
+    return channelOfMembers === undefined
+      ? this.may("subscribe", channel)
+      : this.may("presence", channelOfMembers);
   }
 
   /** @throws {Problem} `forbidden`: the same whether or not the channel exists. */
   requireRead(channel: Channel): void {
     if (this.mayRead(channel)) return;
-    const watched = watchedChannel(channel);
-    if (watched === undefined) this.require("subscribe", channel);
-    else this.require("presence", watched);
+    const channelOfMembers = channelOfPresence(channel);
+    if (channelOfMembers === undefined) this.require("subscribe", channel);
+    else this.require("presence", channelOfMembers);
   }
 
   /** @throws {Problem} `forbidden` */

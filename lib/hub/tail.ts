@@ -99,9 +99,9 @@ export class Tail {
   }
 
   /**
-   * Makes `subscriber` live, if it has all that the tail has taken in, and returns whether it is.
-   * From then on the tail pushes to it. It has the runs that still wait for their delivery already:
-   * the delivery leaves them out.
+   * Makes `subscriber` live if it has received everything that the tail has taken in, and returns
+   * whether it is live. From then on the tail pushes new runs to it. Runs that still wait for their
+   * delivery are skipped for this subscriber, since it has received them from the cache or the log.
    */
   goLive(subscriber: TailSubscriber): boolean {
     if (!isSame(subscriber.position, this.#position)) return false;

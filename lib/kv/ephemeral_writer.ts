@@ -39,7 +39,7 @@ export class EphemeralWriter {
   #waiting: JournalEvent[] = [];
   #waitingBytes = 0;
   /** Number of commits. Readers recognize by it a commit that was repeated. */
-  #turn = 0;
+  #commitNumber = 0;
   #writing: Promise<void> | undefined;
   readonly #closing = new AbortController();
 
@@ -82,7 +82,7 @@ export class EphemeralWriter {
         await pause(RETRY_DELAY_MS, this.#closing);
       }
     }
-    // In the same turn as the last check: an event that comes now starts the next loop.
+    // In the same turn of the event loop as the last check: an event that comes now starts the next loop.
     this.#writing = undefined;
   }
 
@@ -96,10 +96,10 @@ export class EphemeralWriter {
 
   async #commit(rows: ReadonlyMap<number, readonly JournalEvent[]>): Promise<void> {
     if (rows.size === 0) return;
-    const turn = ++this.#turn;
+    const commitNumber = ++this.#commitNumber;
     const atomic = this.#kv.atomic();
     for (const [shard, notes] of rows) {
-      const row: JournalRow = { by: this.#isolate, addresses: [], turn, notes };
+      const row: JournalRow = { by: this.#isolate, addresses: [], turn: commitNumber, notes };
       const key = [...keys.changes(shard), this.#kv.commitVersionstamp()];
       atomic.set(keys.wake(shard), 0).set(key, row, { expireIn: EXPIRE_MS });
     }

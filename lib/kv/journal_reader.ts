@@ -128,10 +128,12 @@ export class JournalReader {
     else onChanged(changed);
   }
 
-  #deliver({ by, turn = 0, notes }: JournalRow, dedup: EphemeralDedup): void {
+  #deliver({ by, turn: commitNumber = 0, notes }: JournalRow, dedup: EphemeralDedup): void {
     if (notes === undefined) return;
     const newest = notes.at(-1)?.event.time ?? 0;
-    if (!dedup.accepts(by, turn, performance.now() - newest, MAX_EPHEMERAL_DELAY_MS)) return;
+    if (!dedup.accepts(by, commitNumber, performance.now() - newest, MAX_EPHEMERAL_DELAY_MS)) {
+      return;
+    }
     for (const { address, event } of notes) this.#options.onEvent(address, event);
   }
 }

@@ -12,14 +12,15 @@ export const MAX_EPHEMERAL_DELAY_MS = 30_000;
 
 /**
  * A row of a shard's change journal. Isolates of other versions read it, so its members keep the
- * names they are stored under: an `address` is a channel key, `notes` are ephemeral events.
+ * names they are stored under: an `address` is a channel key, `notes` are ephemeral events, and `turn` is the number
+ * of a commit.
  */
 export interface JournalRow {
   /** The isolate that wrote the row, and skips it when reading. */
   readonly by: string;
   /** The channels in which a commit stored events. */
   readonly addresses: readonly ChannelKey[];
-  /** Numbers the isolate's rows with notes: 1, 2, 3 …. A repeated number is a repeated commit. */
+  /** Numbers the isolate's commits of notes: 1, 2, 3 …. A repeated number is a repeated commit. */
   readonly turn?: number;
   readonly notes?: readonly JournalEvent[];
 }

@@ -68,7 +68,7 @@ export const keys = {
   apiKeyInfo: (tenant: string, id: string) => ["api_key_info", tenant, id],
   apiKeyInfos: (tenant: string) => ["api_key_info", tenant],
   /** Written by each commit that adds an API key of the tenant, so that they don't overlap. */
-  apiKeyTurn: (tenant: string) => ["api_key_turn", tenant],
+  lastAddedApiKey: (tenant: string) => ["api_key_turn", tenant],
 
   /** → a ticket's grant, by the ticket's hash. */
   ticket: (hash: string) => ["ticket", hash],

@@ -2,9 +2,9 @@ import { keys } from "../kv/keys.ts";
 import {
   type ChannelKey,
   channelOf,
+  channelOfPresence,
   type Tenant,
   tenantOf,
-  watchedChannel,
 } from "../shared/channel.ts";
 import { Problem } from "../shared/problem.ts";
 import { getMany, type HeadCache } from "./head_cache.ts";
@@ -109,7 +109,7 @@ function countedByTenant(channelKeys: readonly ChannelKey[]): ReadonlyMap<Tenant
   const counts = new Map<Tenant, number>();
   for (const channelKey of channelKeys) {
     const channel = channelOf(channelKey);
-    if (channel.startsWith("$") && watchedChannel(channel) === undefined) continue;
+    if (channel.startsWith("$") && channelOfPresence(channel) === undefined) continue;
     const tenant = tenantOf(channelKey);
     counts.set(tenant, (counts.get(tenant) ?? 0) + 1);
   }

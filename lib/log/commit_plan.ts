@@ -94,11 +94,11 @@ function appendAll(
   { channels, earlier, unusedBlobs, rows }: OpenPlan,
 ): readonly AppendedEvent[] {
   return drafts.map((draft, i): AppendedEvent => {
-    const channel = channels.get(draft.channelKey) as ChannelPlanBuilder; // of each draft
+    const channel = channels.get(draft.channelKey) as ChannelPlanBuilder; // planCommit() made one for the channel of each draft
     const id = globalIdOf(draft);
     // An earlier draft of the same append may have the id.
     const repeated = id === undefined ? undefined : earlier.get(id);
-    const data = stored.data[i] ?? draft.data; // as many as drafts
+    const data = stored.data[i] ?? draft.data; // `stored.data` has an item for each draft
     if (repeated !== undefined && isBlobRef(data)) unusedBlobs.add(data.blob);
     const sequence = repeated?.sequence ?? channel.push(draft, data);
     if (id !== undefined && repeated === undefined) earlier.set(id, { ...draft, sequence });

@@ -35,7 +35,7 @@ export class Committer {
   /** Channels in a commit under way, or whose turn {@link exclusively} has. */
   readonly #busy = new Set<ChannelKey>();
   /** Start the work that waits for its turn at a channel. */
-  readonly #turns = new Map<ChannelKey, (() => void)[]>();
+  readonly #waiters = new Map<ChannelKey, (() => void)[]>();
   readonly #groups = new Set<readonly PendingAppend[]>();
   #timeouts: ReturnType<typeof setInterval> | undefined;
   #closing: PromiseWithResolvers<void> | undefined;
@@ -96,12 +96,12 @@ export class Committer {
    * It precedes the appends that wait, so a busy channel cannot keep it from succeeding.
    */
   async exclusively<T>(channelKey: ChannelKey, work: () => Promise<T>): Promise<T> {
-    await this.#takeTurn(channelKey);
+    await this.#takeChannel(channelKey);
     try {
       return await work();
     } finally {
       this.#heads.forget(channelKey);
-      this.#endTurn(channelKey);
+      this.#releaseChannel(channelKey);
       this.#commitNext();
     }
   }
@@ -150,7 +150,7 @@ export class Committer {
       for (const channelKey of channelKeys) this.#busy.add(channelKey);
       this.#groups.add(group);
       void this.#commit.run(group).finally(() => {
-        for (const channelKey of channelKeys) this.#endTurn(channelKey);
+        for (const channelKey of channelKeys) this.#releaseChannel(channelKey);
         for (const { bytes } of group) this.#pendingBytes -= bytes;
         this.#groups.delete(group);
         this.#commitNext();
@@ -160,25 +160,25 @@ export class Committer {
   }
 
   /** Resolves once the channel is free, and takes it. */
-  async #takeTurn(channelKey: ChannelKey): Promise<void> {
+  async #takeChannel(channelKey: ChannelKey): Promise<void> {
     if (this.#busy.has(channelKey)) {
       const { promise, resolve } = Promise.withResolvers<void>();
-      this.#turns.set(channelKey, [...this.#turns.get(channelKey) ?? [], resolve]);
-      await promise; // it passes the turn on, so the channel stays busy
+      this.#waiters.set(channelKey, [...this.#waiters.get(channelKey) ?? [], resolve]);
+      await promise; // it passes the channel on, so the channel stays busy
     }
     this.#busy.add(channelKey);
   }
 
   /** Passes the channel on to the next work that waits for it, or frees it. */
-  #endTurn(channelKey: ChannelKey): void {
-    const [next, ...others] = this.#turns.get(channelKey) ?? [];
-    if (others.length > 0) this.#turns.set(channelKey, others);
-    else this.#turns.delete(channelKey);
+  #releaseChannel(channelKey: ChannelKey): void {
+    const [next, ...others] = this.#waiters.get(channelKey) ?? [];
+    if (others.length > 0) this.#waiters.set(channelKey, others);
+    else this.#waiters.delete(channelKey);
     if (next === undefined) this.#busy.delete(channelKey);
     else next();
   }
 
-  /** Answers callers that have waited too long. Appends that no commit has yet are dropped. */
+  /** Answers callers that have waited too long. Drops appends that are not in a commit yet. */
   #timeOut(): void {
     const oldest = performance.now() - STORE_TIMEOUT_MS;
     for (const group of this.#groups) {

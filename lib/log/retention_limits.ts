@@ -1,4 +1,4 @@
-import { type Channel, watchedChannel } from "../shared/channel.ts";
+import { type Channel, channelOfPresence } from "../shared/channel.ts";
 import type { StoredHead } from "./head.ts";
 import type { Retention } from "./log.ts";
 
@@ -19,7 +19,7 @@ export function retentionOf(
   own: Partial<Retention>,
   defaults: Retention,
 ): Retention {
-  const presence = watchedChannel(channel) === undefined ? {} : PRESENCE_RETENTION;
+  const presence = channelOfPresence(channel) === undefined ? {} : PRESENCE_RETENTION;
   return { ...defaults, ...presence, ...own };
 }
 

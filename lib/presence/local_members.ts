@@ -81,7 +81,7 @@ export class LocalMembers {
   }
 
   /**
-   * Returns the member to store when the turn of a join has come. If it left in the meantime, it is
+   * Returns the member to store when a join is next in the queue. If it left in the meantime, it is
    * added again; without a session it is due at once.
    */
   resolveJoining(local: LocalMember, nowMs: number): LocalMember {

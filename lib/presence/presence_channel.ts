@@ -3,9 +3,9 @@ import {
   type ChannelKey,
   channelKeyOf,
   channelOf,
+  channelOfPresence,
   presenceChannel,
   tenantOf,
-  watchedChannel,
 } from "../shared/channel.ts";
 
 /**
@@ -25,9 +25,9 @@ export async function isPresenceWithoutMembers(
   kv: Deno.Kv,
   channelKey: ChannelKey,
 ): Promise<boolean> {
-  const watched = watchedChannel(channelOf(channelKey));
-  if (watched === undefined) return false;
-  const prefix = keys.members(channelKeyOf(tenantOf(channelKey), watched));
+  const present = channelOfPresence(channelOf(channelKey));
+  if (present === undefined) return false;
+  const prefix = keys.members(channelKeyOf(tenantOf(channelKey), present));
   for await (const _ of kv.list({ prefix }, { limit: 1 })) return false;
   return true;
 }

@@ -88,7 +88,7 @@ export function presenceChannel(channel: Channel): Channel {
 }
 
 /** Returns the channel whose presence changes are in `channel`, or undefined for other channels. */
-export function watchedChannel(channel: Channel): Channel | undefined {
+export function channelOfPresence(channel: Channel): Channel | undefined {
   return channel.startsWith(PRESENCE_PREFIX)
     ? channel.slice(PRESENCE_PREFIX.length) as Channel
     : undefined;

@@ -12,8 +12,8 @@ import {
 import { Problem, quote } from "./problem.ts";
 
 /**
- * A reader's positions as text: an offset for one channel, a vector for several. Opaque to clients
- * and the same on every transport.
+ * A reader's positions as text: an offset for one channel, a vector for several. The same on every
+ * transport. What clients may do with it: docs/protocol.md, "Offsets and cursors".
  */
 export type Cursor = string & { readonly __brand: "Cursor" };
 
@@ -59,7 +59,8 @@ export function formatCursor(
  * @throws {Problem} `bad_cursor`; `cursor_other_channels` for the cursor of other channels.
  */
 export function parseCursor(text: string, channels: readonly Channel[]): readonly Position[] {
-  // An offset may start with "v" too, but base64 never has the 25 characters that follow.
+  // An offset may start with "v" too. No vector has its length: after the "v" there would be 25
+  // characters, and no base64 text is 25 characters long.
   const isVector = VECTOR.test(text) && text.length <= MAX_VECTOR_CHARS && !isOffset(text);
   if (channels.length === 1) {
     if (isVector) throw otherChannels(text);

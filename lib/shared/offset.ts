@@ -3,7 +3,7 @@ import { Problem, quote } from "./problem.ts";
 /** Identifies one life of a channel's log: the milliseconds of its creation, in 9 digits of base 36. */
 export type Epoch = string & { readonly __brand: "Epoch" };
 
-/** `<epoch>_<sequence>` of fixed width: sorts as text in log order. Opaque to clients. */
+/** `<epoch>_<sequence>` of fixed width: sorts as text in log order. The form is part of the protocol: clients may compare offsets. */
 export type Offset = string & { readonly __brand: "Offset" };
 
 /** A position in one channel's log: right after the event with this sequence, 0 before the first. */

@@ -45,7 +45,7 @@ export class RateLimiter {
   readonly #now: () => number;
   #young = new Map<string, Bucket>();
   #old = new Map<string, Bucket>();
-  #turnAt = -Infinity;
+  #rotateAt = -Infinity;
 
   constructor({ capacity = 100_000, now = () => performance.now() }: RateLimiterOptions = {}) {
     this.#maxYoung = capacity >> 1;
@@ -90,21 +90,21 @@ export class RateLimiter {
   }
 
   #add(key: string, owedMs: number, now: number): void {
-    if (now >= this.#turnAt || this.#young.size >= this.#maxYoung) this.#turn(now);
+    if (now >= this.#rotateAt || this.#young.size >= this.#maxYoung) this.#rotate(now);
     this.#young.set(key, { owedMs, at: now });
   }
 
   /** Makes the young keys the old ones. Drops the old ones without a debt. */
-  #turn(now: number): void {
+  #rotate(now: number): void {
     const kept = new Map<string, Bucket>();
-    // At most half a generation, so that the next turn is not due immediately.
+    // At most half a generation, so that the next rotation is not due immediately.
     const maxKept = this.#maxYoung >> 1;
     for (const [key, bucket] of this.#old) {
       if (owedAt(bucket, now) > 0 && kept.size < maxKept) kept.set(key, bucket);
     }
     this.#old = this.#young;
     this.#young = kept;
-    this.#turnAt = now + GENERATION_MS;
+    this.#rotateAt = now + GENERATION_MS;
   }
 }
 

@@ -47,7 +47,7 @@ export class ReadPositions {
   }
 
   /** Advances the channel at `index` and returns the cursor for the new positions. */
-  advancedCursor(index: number, epoch: Epoch, sequence: number): Cursor {
+  advanceCursor(index: number, epoch: Epoch, sequence: number): Cursor {
     this.advance(index, epoch, sequence);
     return this.cursor;
   }

@@ -25,7 +25,7 @@ export class TimerWheel {
     const slot = this.#slots[(this.#at + this.#slots.length - 1) % this.#slots.length];
     slot?.add(heartbeat);
     this.#size++;
-    this.#timer ??= setInterval(() => this.#turn(), this.#tickMs);
+    this.#timer ??= setInterval(() => this.#tick(), this.#tickMs);
     return {
       [Symbol.dispose]: () => {
         if (!slot?.delete(heartbeat)) return;
@@ -43,7 +43,7 @@ export class TimerWheel {
     for (const slot of this.#slots) slot.clear();
   }
 
-  #turn(): void {
+  #tick(): void {
     const slot = this.#slots[this.#at];
     this.#at = (this.#at + 1) % this.#slots.length;
     for (const heartbeat of slot ?? []) heartbeat.beat();

@@ -31,7 +31,7 @@ export function encodersWithCursor(
 
 /** Encodes a run of the channel at `index`. Each message has the cursor over all channels. */
 function runTextWithCursor(run: Run, index: number, positions: ReadPositions): string {
-  const cursorAt = (sequence: number) => positions.advancedCursor(index, run.epoch, sequence);
+  const cursorAt = (sequence: number) => positions.advanceCursor(index, run.epoch, sequence);
   const lines = run.gap === undefined
     ? []
     : [`{"op":"gap",${run.encode(jsonGap)},"cursor":"${cursorAt(run.after)}"}`];

@@ -111,8 +111,7 @@ class SseStream implements ConnectionHandler {
     const positions = new ReadPositions(channels, starts);
     for (const [i, channelKey] of channelKeys.entries()) {
       const encode: Encoder<Uint8Array> = hasSharedCursor
-        ? (run) =>
-          encodeSseRun(run, isEnveloped, (at) => positions.advancedCursor(i, run.epoch, at))
+        ? (run) => encodeSseRun(run, isEnveloped, (at) => positions.advanceCursor(i, run.epoch, at))
         : (run) => run.encode(isEnveloped ? sseEnvelope : ssePlain);
       const start = starts[i] ?? (typeof after === "string" ? after : after[i] ?? "latest");
       const subscription = await hub.subscribe(channelKey, start, this.#sink(encode));

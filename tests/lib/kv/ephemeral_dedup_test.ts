@@ -3,9 +3,9 @@ import { EphemeralDedup } from "../../../lib/kv/ephemeral_dedup.ts";
 
 const MAX_DELAY_MS = 30_000;
 
-Deno.test("a turn is accepted once, and none after a later one", () => {
+Deno.test("a commit is accepted once, and none after a later one", () => {
   const dedup = new EphemeralDedup();
-  const accepts = (turn: number) => dedup.accepts("a", turn, 0, MAX_DELAY_MS);
+  const accepts = (commitNumber: number) => dedup.accepts("a", commitNumber, 0, MAX_DELAY_MS);
   assert.deepEqual([1, 1, 2, 5, 5, 4, 6].map(accepts), [
     true,
     false,
@@ -17,7 +17,7 @@ Deno.test("a turn is accepted once, and none after a later one", () => {
   ]);
 });
 
-Deno.test("turns of different isolates are independent", () => {
+Deno.test("commits of different isolates are independent", () => {
   const dedup = new EphemeralDedup();
   assert.ok(dedup.accepts("a", 7, 0, MAX_DELAY_MS));
   assert.ok(dedup.accepts("b", 1, 0, MAX_DELAY_MS));
@@ -25,15 +25,15 @@ Deno.test("turns of different isolates are independent", () => {
 });
 
 for (const clockDifferenceMs of [-3_600_000, 0, 3_600_000]) {
-  Deno.test(`a turn is late compared with the one before, with clocks ${clockDifferenceMs} ms apart`, () => {
+  Deno.test(`a commit is late compared with the one before, with clocks ${clockDifferenceMs} ms apart`, () => {
     const dedup = new EphemeralDedup();
-    const accepts = (turn: number, delayMs: number) =>
-      dedup.accepts("a", turn, clockDifferenceMs + delayMs, MAX_DELAY_MS);
+    const accepts = (commitNumber: number, delayMs: number) =>
+      dedup.accepts("a", commitNumber, clockDifferenceMs + delayMs, MAX_DELAY_MS);
     assert.ok(accepts(1, 0));
     assert.ok(accepts(2, MAX_DELAY_MS));
     assert.ok(accepts(3, 0));
     assert.ok(!accepts(4, MAX_DELAY_MS + 1));
-    assert.ok(accepts(5, MAX_DELAY_MS + 1)); // the clock was set, not the turn delayed
+    assert.ok(accepts(5, MAX_DELAY_MS + 1)); // the clock was set, not the commit delayed
   });
 }
 

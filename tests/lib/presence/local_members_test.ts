@@ -176,7 +176,7 @@ for (const { behaviour, steps } of CASES) {
   });
 }
 
-Deno.test("a join whose turn comes after its session left is due at once", () => {
+Deno.test("a join that is processed after its session left is due at once", () => {
   const members = new LocalMembers();
   const join = members.startJoin("a", ann);
   const local = members.leave("a", ann, 0);

@@ -3,13 +3,13 @@ import * as fc from "fast-check";
 import {
   channelKeyOf,
   channelOf,
+  channelOfPresence,
   MAX_CHANNEL_BYTES,
   parseChannel,
   parseReadableChannel,
   presenceChannel,
   type Tenant,
   tenantOf,
-  watchedChannel,
 } from "../../../lib/shared/channel.ts";
 import { Problem } from "../../../lib/shared/problem.ts";
 import { problem } from "../../support/log_reading.ts";
@@ -52,14 +52,14 @@ Deno.test("parseChannel() rejects reserved names, which start with $", () => {
   }
 });
 
-Deno.test("watchedChannel() reverses presenceChannel()", () => {
+Deno.test("channelOfPresence() reverses presenceChannel()", () => {
   for (const name of ["a", "orders:42", "x".repeat(246)]) {
     const changes = presenceChannel(parseChannel(name));
     assert.equal(parseReadableChannel(changes), changes);
-    assert.equal(watchedChannel(changes), name);
+    assert.equal(channelOfPresence(changes), name);
     assert.throws(() => parseChannel(changes), problem("channel_reserved"));
   }
-  assert.equal(watchedChannel(parseChannel("presence:a")), undefined);
+  assert.equal(channelOfPresence(parseChannel("presence:a")), undefined);
 });
 
 Deno.test("parseReadableChannel() rejects the presence channel of an invalid channel", () => {
