@@ -16,6 +16,7 @@ import { FIGURES_CHANNEL_KEY } from "./shared/channel.ts";
 import { OpenResponses } from "./transports/open_responses.ts";
 import { DrainPoller } from "./transports/socket/drain_poller.ts";
 import type { SocketOptions } from "./transports/socket/socket.ts";
+import { UnreadBudget } from "./transports/socket/unread_budget.ts";
 import { TimerWheel } from "./transports/timer_wheel.ts";
 
 /** Milliseconds between two passes of retention. */
@@ -159,6 +160,7 @@ function socketOptions(
     connections: access.connections,
     presence,
     drainPoller: new DrainPoller(),
+    unreadBudget: new UnreadBudget(),
     append: (drafts) => log.append(drafts),
     ephemeral,
     heartbeatMs: config.heartbeatMs,

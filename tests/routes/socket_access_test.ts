@@ -111,13 +111,12 @@ Deno.test("a socket with too many refused messages is closed with 4429", async (
   const limits = { publishes: 0 };
   const publish = (ref: number) => ({ op: "publish", ref, channel: "a", data: 1 });
   const floods = {
-    unauthenticated: undefined,
     forbidden: await weir.token({}),
     rate_limited: await weir.token({ ...ALL, limits }, { sub: "ben" }),
   };
   for (const [expected, token] of Object.entries(floods)) {
     await t.step(expected, async () => {
-      await using socket = await SocketClient.open(weir.url, token === undefined ? {} : { token });
+      await using socket = await SocketClient.open(weir.url, { token });
       for (let sent = 0; sent < 1_000; sent += 100) {
         socket.send(...Array.from({ length: 100 }, (_, i) => publish(sent + i)));
       }
@@ -131,6 +130,66 @@ Deno.test("a socket with too many refused messages is closed with 4429", async (
     });
   }
   assert.equal((await call(weir.url, "/healthz")).status, 200);
+});
+
+Deno.test("before authentication 16 messages are answered, and the next one ends the socket", async (t) => {
+  await using weir = await guardedLocal();
+  const floods = {
+    pong: { op: "ping" },
+    unauthenticated: { op: "publish", ref: 1, channel: "a", data: 1 },
+    bad_op: { op: "nonsense" },
+  };
+  for (const [expected, message] of Object.entries(floods)) {
+    await t.step(expected, async () => {
+      await using socket = await SocketClient.open(weir.url);
+      for (let i = 0; i < 16; i++) {
+        socket.send(message);
+        const { op, code } = await socket.next();
+        assert.equal(code ?? op, expected);
+      }
+      socket.send(message, message, message);
+      const { op, code } = await socket.next();
+      assert.equal(code ?? op, expected);
+      assert.equal((await socket.next())["reason"], "flooding");
+      assert.equal((await socket.closed).code, 4429);
+    });
+  }
+});
+
+Deno.test("more than 300 pings in ten seconds are refused, and a flood of them ends the socket", async () => {
+  await using weir = await guardedLocal();
+  await using socket = await SocketClient.open(weir.url, { token: await weir.token(ALL) });
+  const pings = Array.from({ length: 100 }, (_, ref) => ({ op: "ping", ref }));
+  for (let i = 0; i < 13; i++) socket.send(...pings);
+  for (let i = 0; i < 300; i++) assert.equal((await socket.next()).op, "pong");
+  for (let i = 0; i < 1_000; i++) {
+    const { code, ref } = await socket.next();
+    assert.deepEqual([code, ref], ["rate_limited", i % 100]);
+  }
+  socket.send({ op: "ping" });
+  assert.equal((await socket.next())["code"], "rate_limited");
+  assert.equal((await socket.next())["reason"], "flooding");
+  assert.equal((await socket.closed).code, 4429);
+});
+
+Deno.test("messages that are refused before any limit counts them end the socket too", async (t) => {
+  await using weir = await guardedLocal();
+  const floods = {
+    not_subscribed: { op: "unsubscribe", ref: 1, channel: "a" },
+    bad_channel: { op: "publish", ref: 1, channel: "", data: 1 },
+    bad_cursor: { op: "subscribe", ref: 1, channel: "a", after: "x" },
+  };
+  for (const [expected, message] of Object.entries(floods)) {
+    await t.step(expected, async () => {
+      await using socket = await SocketClient.open(weir.url, { token: await weir.token(ALL) });
+      for (let sent = 0; sent < 1_000; sent += 100) socket.send(...Array(100).fill(message));
+      for (let i = 0; i < 1_000; i++) assert.equal((await socket.next())["code"], expected);
+      socket.send(message);
+      assert.equal((await socket.next())["code"], expected);
+      assert.equal((await socket.next())["reason"], "flooding");
+      assert.equal((await socket.closed).code, 4429);
+    });
+  }
 });
 
 /** A JWKS URL that answers only once it is disposed. */

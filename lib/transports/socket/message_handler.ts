@@ -15,9 +15,20 @@ import { type ClientMessage, type MessageOf, parseMessage, type Ref } from "./me
 import type { SocketOutput } from "./output.ts";
 import { RefusalCounter } from "./refusal_counter.ts";
 import { SocketSubscriptions } from "./subscriptions.ts";
+import { WindowCounter } from "./window_counter.ts";
 
 /** Publishes of one socket that wait for their answer. Guards against a socket that fills the queue. */
 const MAX_PUBLISHES = 1_024;
+/**
+ * Pings of one socket in ten seconds. Guards against floods of pings, which count against no other
+ * limit.
+ */
+const MAX_PINGS = 300;
+/**
+ * Messages of a socket that are answered before its first `auth`. Guards against anyone who keeps
+ * the server busy without a credential.
+ */
+const MAX_UNAUTHENTICATED_ANSWERS = 16;
 
 /** The parts of the isolate that messages act on. */
 export interface MessageHandlerParts {
@@ -49,6 +60,8 @@ export class MessageHandler implements ConnectionHandler, Disposable {
   readonly #subscriptions: SocketSubscriptions;
   readonly #members: SocketMembers;
   #refusals: RefusalCounter | undefined;
+  #pings: WindowCounter | undefined;
+  #unauthenticatedAnswers = 0;
   #publishes = 0;
 
   constructor(options: MessageHandlerOptions) {
@@ -91,6 +104,7 @@ export class MessageHandler implements ConnectionHandler, Disposable {
   refuse(ref: Ref | undefined, { code, detail }: Problem): void {
     const { output, close } = this.#options;
     output.send({ op: "error", ...ref !== undefined && { ref }, code, detail });
+    if (!this.isAuthenticated) return this.#countUnauthenticated();
     this.#refusals ??= new RefusalCounter();
     if (this.#refusals.add(code, performance.now())) close("flooding");
   }
@@ -146,10 +160,27 @@ export class MessageHandler implements ConnectionHandler, Disposable {
       case "auth":
         return this.#admission.authenticate(message);
       case "ping":
-        this.#options.output.send({
-          op: "pong",
-          ...message.ref !== undefined && { ref: message.ref },
-        });
+        this.#pong(message);
+    }
+  }
+
+  /** @throws {Problem} `rate_limited` */
+  #pong({ ref }: MessageOf<"ping">): void {
+    if (this.isAuthenticated) {
+      this.#pings ??= new WindowCounter(MAX_PINGS);
+      if (this.#pings.add(performance.now())) {
+        throw new Problem("rate_limited", `A socket may send at most ${MAX_PINGS} pings in 10 s.`);
+      }
+    }
+    this.#options.output.send({ op: "pong", ...ref !== undefined && { ref } });
+    if (!this.isAuthenticated) this.#countUnauthenticated();
+  }
+
+  /** Counts an answer. Too many of them end the connection. */
+  #countUnauthenticated(): void {
+    this.#unauthenticatedAnswers++;
+    if (this.#unauthenticatedAnswers > MAX_UNAUTHENTICATED_ANSWERS) {
+      this.#options.close("flooding");
     }
   }
 

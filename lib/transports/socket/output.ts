@@ -1,35 +1,90 @@
 import type { EphemeralBatch } from "../../hub/ephemeral_batch.ts";
 import type { CloseReason, Sink } from "../../hub/sink.ts";
 import type { Encoder, Run } from "../../log/run.ts";
+import { MAX_EVENT_BYTES } from "../../shared/event.ts";
 import type { DrainPoller } from "./drain_poller.ts";
 import { ephemeralText } from "./encoding.ts";
 import type { ServerMessage } from "./message.ts";
+import type { UnreadBudget, UnreadOutput } from "./unread_budget.ts";
 
 /** Bytes that may wait for a socket. Above them it is full, and its subscriptions catch up later. */
 const QUEUE_BYTES = 128 * 1024;
+/**
+ * Bytes that wait in the runtime when further answers are held back and joined. Guards against many
+ * tiny frames, each of which takes the runtime almost a kilobyte.
+ */
+const ANSWER_QUEUE_BYTES = 8 * 1024;
+/** Bytes of answers that are held back. Guards against clients that ask and never read the answers. */
+const MAX_HELD_BYTES = MAX_EVENT_BYTES;
+/** Bytes that each answer counts in addition to its own. Guards against many tiny answers. */
+const ANSWER_COST_BYTES = 64;
 
-/** Sends everything that goes out over one WebSocket: answers, and the events of subscriptions. */
-export class SocketOutput {
-  readonly #socket: WebSocket;
-  readonly #drainPoller: DrainPoller;
+interface SocketOutputOptions {
+  readonly socket: Pick<WebSocket, "bufferedAmount" | "readyState" | "send">;
+  readonly drainPoller: Pick<DrainPoller, "waitForRoom">;
+  readonly unreadBudget: Pick<UnreadBudget, "watch" | "forget">;
+  /** Called when the client reads too slowly. Must close the output. */
+  readonly onSlow: () => void;
+  /** Called when the runtime has given up the socket without an event. Must close the output. */
+  readonly onLost: () => void;
+}
+
+/**
+ * Sends everything that goes out over one WebSocket: answers, and the events of subscriptions.
+ *
+ * All answers of one turn go out as one frame. While the client doesn't read, further answers are
+ * held back; too many of them end the connection.
+ */
+export class SocketOutput implements UnreadOutput {
+  readonly #options: SocketOutputOptions;
+  /** Answers that are not sent yet. */
+  #answers: string[] = [];
+  #answerBytes = 0;
+  #isFlushPlanned = false;
+  #isWaiting = false;
+  /** Bytes that were ever given to the runtime. */
+  #sentBytes = 0;
+  /** `#sentBytes` when the budget last looked. */
+  #lastSentBytes = 0;
+  #isWatched = false;
   #isClosed = false;
 
-  constructor(socket: WebSocket, drainPoller: DrainPoller) {
-    this.#socket = socket;
-    this.#drainPoller = drainPoller;
+  constructor(options: SocketOutputOptions) {
+    this.#options = options;
   }
 
   get isClosed(): boolean {
     return this.#isClosed;
   }
 
-  /** Stops all output, and ends all waits for room. */
+  /** Stops all output, drops the answers that are held back, and ends all waits for room. */
   close(): void {
     this.#isClosed = true;
+    this.#answers = [];
+    this.#answerBytes = 0;
+    this.#options.unreadBudget.forget(this);
   }
 
+  /** Sends an answer, together with others of the same turn. */
   send(message: ServerMessage): void {
-    if (this.#isOpen) this.#socket.send(JSON.stringify(message));
+    if (!this.#isOpen) return;
+    const text = JSON.stringify(message);
+    this.#answers.push(text);
+    this.#answerBytes += text.length + ANSWER_COST_BYTES;
+    if (this.#isFlushPlanned) return;
+    this.#isFlushPlanned = true;
+    queueMicrotask(() => {
+      this.#isFlushPlanned = false;
+      this.#flush();
+    });
+  }
+
+  /** Sends the last message immediately, and what was held back before it unless `isSlow`. */
+  sendLast(message: ServerMessage, { isSlow }: { readonly isSlow: boolean }): void {
+    if (!this.#isOpen) return;
+    if (isSlow) this.#answers = [];
+    this.#answers.push(JSON.stringify(message));
+    this.#sendAnswers();
   }
 
   /** Acts as {@link Sink.write}. `encode` turns a run into messages, one a line. */
@@ -39,25 +94,82 @@ export class SocketOutput {
     const text = runs.length === 1 && only !== undefined
       ? encode(only)
       : runs.map(encode).join("\n");
-    if (this.#isOpen) this.#socket.send(text);
+    this.#sendInOrder(text);
     return this.hasRoom();
   }
 
   /** Acts as {@link Sink.deliverEphemeral}. */
   deliverEphemeral(batch: EphemeralBatch): void {
-    if (this.#isOpen && this.hasRoom()) this.#socket.send(batch.encode(ephemeralText));
+    if (this.hasRoom()) this.#sendInOrder(batch.encode(ephemeralText));
   }
 
+  /** A socket that the runtime has given up never has room, so that its subscriptions stall. */
   hasRoom(): boolean {
-    return this.#isClosed || this.#socket.bufferedAmount < QUEUE_BYTES;
+    return this.#isClosed || (this.#isOpen && this.#options.socket.bufferedAmount < QUEUE_BYTES);
   }
 
   drained(): Promise<void> {
-    return this.#drainPoller.waitForRoom(() => this.hasRoom());
+    return this.#options.drainPoller.waitForRoom(() => this.hasRoom());
+  }
+
+  takeStaleBytes(): number | undefined {
+    this.#isWatched = false;
+    if (this.#isClosed) return undefined;
+    if (!this.#isOpen) {
+      this.#options.onLost();
+      return undefined;
+    }
+    const { bufferedAmount } = this.#options.socket;
+    const readBytes = this.#sentBytes - bufferedAmount;
+    const staleBytes = Math.max(0, this.#lastSentBytes - readBytes);
+    this.#lastSentBytes = this.#sentBytes;
+    if (bufferedAmount === 0 && this.#answerBytes === 0) return undefined;
+    this.#isWatched = true;
+    return staleBytes + this.#answerBytes;
+  }
+
+  endSlow(): void {
+    this.#options.onSlow();
   }
 
   get #isOpen(): boolean {
-    return !this.#isClosed && this.#socket.readyState === WebSocket.OPEN;
+    return !this.#isClosed && this.#options.socket.readyState === WebSocket.OPEN;
+  }
+
+  #flush(): void {
+    if (!this.#isOpen || this.#answers.length === 0) return;
+    const hasRoom = () => !this.#isOpen || this.#options.socket.bufferedAmount < ANSWER_QUEUE_BYTES;
+    if (hasRoom()) return this.#sendAnswers();
+    if (this.#answerBytes > MAX_HELD_BYTES) return this.#options.onSlow();
+    if (this.#isWaiting) return;
+    this.#isWaiting = true;
+    void this.#options.drainPoller.waitForRoom(hasRoom).then(() => {
+      this.#isWaiting = false;
+      this.#flush();
+    });
+  }
+
+  #sendInOrder(text: string): void {
+    if (!this.#isOpen) return;
+    if (this.#answers.length > 0) this.#sendAnswers();
+    this.#sendText(text);
+  }
+
+  #sendAnswers(): void {
+    const text = this.#answers.join("\n");
+    this.#answers = [];
+    this.#answerBytes = 0;
+    this.#sendText(text);
+  }
+
+  #sendText(text: string): void {
+    const { socket, unreadBudget } = this.#options;
+    const waitingBytes = socket.bufferedAmount;
+    socket.send(text);
+    this.#sentBytes += socket.bufferedAmount - waitingBytes;
+    if (this.#isWatched) return;
+    this.#isWatched = true;
+    unreadBudget.watch(this);
   }
 }
 

@@ -1,17 +1,23 @@
 import type { ProblemCode } from "../../shared/problem.ts";
+import { WindowCounter } from "./window_counter.ts";
 
 /** Refusals that one socket may cause in ten seconds. */
 export const MAX_REFUSALS = 1_000;
-const WINDOW_MS = 10_000;
 
-/** Refusals that count against no other limit. */
-const COUNTED: ReadonlySet<ProblemCode> = new Set<ProblemCode>([
-  "bad_frame",
-  "bad_message",
-  "bad_op",
-  "forbidden",
-  "rate_limited",
-  "unauthenticated",
+/** Refusals that the client did not cause, or that count against a limit of publishes. */
+const NOT_COUNTED: ReadonlySet<ProblemCode> = new Set<ProblemCode>([
+  "commit_unknown",
+  "contended",
+  "idempotency_conflict",
+  "internal",
+  "keys_unavailable",
+  "overloaded",
+  "presence_full",
+  "shutting_down",
+  "storage_full",
+  "storage_read_only",
+  "storage_unavailable",
+  "tenant_limit",
 ]);
 
 /**
@@ -19,8 +25,7 @@ const COUNTED: ReadonlySet<ProblemCode> = new Set<ProblemCode>([
  * each message costs parsing and an answer, and no other limit stops it.
  */
 export class RefusalCounter {
-  #count = 0;
-  #since = -Infinity;
+  readonly #window = new WindowCounter(MAX_REFUSALS);
 
   /**
    * Counts one refusal. Accepted messages between two refusals don't reset the count, since a rate
@@ -30,11 +35,6 @@ export class RefusalCounter {
    * @returns whether there were too many
    */
   add(code: ProblemCode, now: number): boolean {
-    if (!COUNTED.has(code)) return false;
-    if (now - this.#since >= WINDOW_MS) {
-      this.#since = now;
-      this.#count = 0;
-    }
-    return ++this.#count > MAX_REFUSALS;
+    return !NOT_COUNTED.has(code) && this.#window.add(now);
   }
 }

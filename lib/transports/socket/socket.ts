@@ -1,5 +1,4 @@
 import { MAX_TOKEN_CHARS } from "../../auth/token_verifier.ts";
-import { MAX_EVENT_BYTES } from "../../shared/event.ts";
 import { MAX_FRAME_CHARS, MAX_FRAME_MESSAGES } from "../../shared/frame.ts";
 import { Problem } from "../../shared/problem.ts";
 import { type GoodbyeReason, reconnectDelay } from "../goodbye.ts";
@@ -7,6 +6,7 @@ import type { SocketClient } from "./client.ts";
 import type { DrainPoller } from "./drain_poller.ts";
 import { MessageHandler, type MessageHandlerParts } from "./message_handler.ts";
 import { SocketOutput } from "./output.ts";
+import type { UnreadBudget } from "./unread_budget.ts";
 
 export const SUBPROTOCOL = "weir.v1";
 
@@ -27,15 +27,11 @@ const FRAME_TOO_LARGE = 4002;
  * after it fit. Guards against large frames from anyone.
  */
 const MAX_UNAUTHENTICATED_FRAME_CHARS = MAX_TOKEN_CHARS + 1_024;
-/**
- * Bytes that wait for a client that keeps sending messages. Guards against clients that ask and
- * never read the answers.
- */
-const MAX_UNREAD_BYTES = 16 * MAX_EVENT_BYTES;
 
 /** The parts that all sockets of an isolate share. */
 export interface SocketOptions extends MessageHandlerParts {
   readonly drainPoller: DrainPoller;
+  readonly unreadBudget: UnreadBudget;
   /** Milliseconds between two pings, which the runtime sends. */
   readonly heartbeatMs: number;
   /** All open sockets. */
@@ -50,11 +46,17 @@ export class Socket {
   readonly #messages: MessageHandler;
 
   constructor(socket: WebSocket, client: SocketClient, options: SocketOptions) {
-    const { sockets, drainPoller, heartbeatMs } = options;
+    const { sockets, drainPoller, unreadBudget, heartbeatMs } = options;
     this.#socket = socket;
     this.#sockets = sockets;
     const id = crypto.randomUUID();
-    const output = this.#output = new SocketOutput(socket, drainPoller);
+    const output = this.#output = new SocketOutput({
+      socket,
+      drainPoller,
+      unreadBudget,
+      onSlow: () => void this.close("slow"),
+      onLost: () => this.#leave(),
+    });
     this.#messages = new MessageHandler({
       id,
       client,
@@ -72,7 +74,8 @@ export class Socket {
   /** Says goodbye and closes. Resolves when the peer has closed too, never if it is silent. */
   close(reason: GoodbyeReason): Promise<void> {
     if (this.#output.isClosed) return Promise.resolve();
-    this.#output.send({ op: "goodbye", retry: reconnectDelay(), reason });
+    const goodbye = { op: "goodbye", retry: reconnectDelay(), reason };
+    this.#output.sendLast(goodbye, { isSlow: reason === "slow" });
     this.#leave();
     this.#socket.close(CLOSE_CODES[reason], reason);
     return new Promise((resolve) => this.#socket.addEventListener("close", () => resolve()));
@@ -87,7 +90,6 @@ export class Socket {
 
   #receive(frame: unknown): void {
     if (this.#output.isClosed) return;
-    if (this.#socket.bufferedAmount > MAX_UNREAD_BYTES) return void this.close("slow");
     if (typeof frame !== "string") return this.#refuse("Binary frames are not allowed: send text.");
     const maxChars = this.#messages.isAuthenticated
       ? MAX_FRAME_CHARS
@@ -110,7 +112,7 @@ export class Socket {
   #refuseFrame(maxChars: number): void {
     const until = this.#messages.isAuthenticated ? "" : " until its first auth is answered";
     const detail = `A frame may have at most ${maxChars} characters${until}.`;
-    this.#messages.refuse(undefined, new Problem("frame_too_large", detail));
+    this.#output.sendLast({ op: "error", code: "frame_too_large", detail }, { isSlow: false });
     this.#leave();
     this.#socket.close(FRAME_TOO_LARGE, "frame too large");
   }

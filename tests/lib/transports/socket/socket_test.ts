@@ -59,6 +59,17 @@ Deno.test("small messages pass while large ones of another channel are sent", as
   assert.ok(before.includes("pong"));
 });
 
+Deno.test("the answers to the messages of one frame come in one frame, one a line", async () => {
+  await using server = await LocalServer.start();
+  using connection = await RawConnection.open(server.port);
+  await connection.upgrade("/v1/socket");
+  await connection.frame(); // the welcome
+  await connection.sendText(Array(256).fill(`{"op":"ping"}`).join("\n"));
+  const frame = await connection.frame();
+  const lines = new TextDecoder().decode(frame?.payload).split("\n");
+  assert.deepEqual(lines, Array(256).fill(`{"op":"pong"}`));
+});
+
 Deno.test("after unsubscribe a channel sends nothing, and the others continue", async () => {
   await using server = await LocalServer.start();
   await using client = await SocketClient.open(server.url);

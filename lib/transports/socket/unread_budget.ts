@@ -1,0 +1,78 @@
+/**
+ * Bytes that may stay unread in all sockets of an isolate together. Guards against many clients of
+ * which each leaves as much unread as a single one may.
+ */
+export const MAX_UNREAD_BYTES = 128 * 2 ** 20;
+/** Milliseconds between two looks at the sockets that have something unread. */
+const LOOK_INTERVAL_MS = 5_000;
+
+/** What one socket has to send. */
+export interface UnreadOutput {
+  /**
+   * Returns the bytes that were unread at the last call too, and answers that are held back; and
+   * undefined if nothing is unread, so that it need not be watched.
+   */
+  takeStaleBytes(): number | undefined;
+  /** Ends the socket, whose client reads too slowly. */
+  endSlow(): void;
+}
+
+/**
+ * Bounds what the clients of an isolate leave unread. Only what a client has not read between two
+ * looks counts, so one that reads a large event, or reads all the time, is safe.
+ */
+export class UnreadBudget implements Disposable {
+  readonly #maxBytes: number;
+  readonly #watched = new Set<UnreadOutput>();
+  #timer: ReturnType<typeof setTimeout> | undefined;
+
+  /** @param maxBytes that may stay unread @default 128 MiB */
+  constructor(maxBytes: number = MAX_UNREAD_BYTES) {
+    this.#maxBytes = maxBytes;
+  }
+
+  /** Watches `output` until it has nothing unread. */
+  watch(output: UnreadOutput): void {
+    this.#watched.add(output);
+    this.#timer ??= setTimeout(() => {
+      this.#timer = undefined;
+      this.look();
+    }, LOOK_INTERVAL_MS);
+  }
+
+  forget(output: UnreadOutput): void {
+    this.#watched.delete(output);
+    if (this.#watched.size === 0) this[Symbol.dispose]();
+  }
+
+  /** Ends the sockets with the most unread bytes until the others are within the budget. */
+  look(): void {
+    let total = 0;
+    const unread: [output: UnreadOutput, bytes: number][] = [];
+    for (const output of [...this.#watched]) {
+      const bytes = output.takeStaleBytes();
+      if (bytes === undefined) {
+        this.#watched.delete(output);
+        continue;
+      }
+      total += bytes;
+      unread.push([output, bytes]);
+    }
+    if (total > this.#maxBytes) {
+      unread.sort(([, a], [, b]) => b - a);
+      for (const [output, bytes] of unread) {
+        if (total <= this.#maxBytes) break;
+        total -= bytes;
+        output.endSlow();
+      }
+    }
+    const [first] = this.#watched;
+    if (first !== undefined) this.watch(first);
+  }
+
+  /** Stops looking. */
+  [Symbol.dispose](): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+  }
+}

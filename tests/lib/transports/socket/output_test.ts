@@ -1,0 +1,159 @@
+import assert from "node:assert/strict";
+import { SocketOutput } from "../../../../lib/transports/socket/output.ts";
+import { MAX_UNREAD_BYTES, UnreadBudget } from "../../../../lib/transports/socket/unread_budget.ts";
+
+const KiB = 2 ** 10;
+
+/** A socket whose peer reads when the test says so, and its output. */
+class FakeConnection {
+  readonly frames: string[] = [];
+  readonly waits: (() => void)[] = [];
+  bufferedAmount = 0;
+  readyState: number = WebSocket.OPEN;
+  isSlow = false;
+  isLost = false;
+  readonly output: SocketOutput;
+
+  constructor(unreadBudget: Pick<UnreadBudget, "watch" | "forget"> = { watch() {}, forget() {} }) {
+    this.output = new SocketOutput({
+      socket: this as unknown as WebSocket,
+      drainPoller: {
+        waitForRoom: (hasRoom) =>
+          hasRoom() ? Promise.resolve() : new Promise((resolve) => this.waits.push(resolve)),
+      },
+      unreadBudget,
+      onSlow: () => {
+        this.isSlow = true;
+        this.output.close();
+      },
+      onLost: () => {
+        this.isLost = true;
+        this.output.close();
+      },
+    });
+  }
+
+  send(text: string): void {
+    this.frames.push(text);
+    this.bufferedAmount += text.length;
+  }
+
+  async read(): Promise<void> {
+    this.bufferedAmount = 0;
+    for (const resolve of this.waits.splice(0)) resolve();
+    await settled();
+  }
+}
+
+/** Resolves after everything that only waits for promises. */
+async function settled(): Promise<void> {
+  await new Promise((resolve) => setTimeout(resolve));
+}
+
+Deno.test("the answers of one turn are sent as one frame, in their order", async () => {
+  const { output, frames } = new FakeConnection();
+  for (let ref = 0; ref < 3; ref++) output.send({ op: "pong", ref });
+  await settled();
+  output.send({ op: "pong", ref: 3 });
+  await settled();
+  assert.deepEqual(frames, [
+    `{"op":"pong","ref":0}\n{"op":"pong","ref":1}\n{"op":"pong","ref":2}`,
+    `{"op":"pong","ref":3}`,
+  ]);
+});
+
+Deno.test("a client that does not read gets few frames, and the rest of its answers in one", async () => {
+  const connection = new FakeConnection();
+  const { output, frames } = connection;
+  for (let i = 0; i < 5_000; i++) {
+    output.send({ op: "pong" });
+    await Promise.resolve();
+  }
+  await settled();
+  assert.ok(frames.length < 1_000, `${frames.length} frames`);
+  const waiting = frames.length;
+  await connection.read();
+  assert.equal(frames.length, waiting + 1);
+  assert.equal(frames.join("\n").split("\n").length, 5_000);
+  assert.equal(connection.isSlow, false);
+});
+
+Deno.test("a client that keeps asking and reads nothing is too slow, and its answers are dropped", async () => {
+  const connection = new FakeConnection();
+  const answer = { op: "ack", ref: "x".repeat(64) };
+  let sent = 0;
+  for (; sent < 100_000 && !connection.isSlow; sent++) {
+    connection.output.send(answer);
+    await Promise.resolve();
+  }
+  assert.ok(connection.isSlow);
+  const bytes = sent * JSON.stringify(answer).length;
+  assert.ok(bytes < 1_024 * KiB, `${bytes} bytes waited`);
+  const given = connection.frames.length;
+  await connection.read();
+  assert.equal(connection.frames.length, given);
+});
+
+Deno.test("an answer is sent before the events that follow it", async () => {
+  const connection = new FakeConnection();
+  connection.bufferedAmount = 100 * KiB; // answers are held back, and events have room
+  connection.output.send({ op: "subscribed" });
+  await settled();
+  assert.deepEqual(connection.frames, []);
+  assert.equal(connection.output.write([], () => ""), true);
+  assert.equal(connection.frames[0], `{"op":"subscribed"}`);
+});
+
+Deno.test("the last message follows the answers, which a client that reads too slowly does not get", async () => {
+  for (const isSlow of [false, true]) {
+    const connection = new FakeConnection();
+    connection.bufferedAmount = 100 * KiB;
+    connection.output.send({ op: "ack" });
+    await settled();
+    connection.output.sendLast({ op: "goodbye" }, { isSlow });
+    assert.deepEqual(connection.frames, [`${isSlow ? "" : `{"op":"ack"}\n`}{"op":"goodbye"}`]);
+  }
+});
+
+Deno.test("when the sockets of an isolate leave too much unread, those with the most are ended", () => {
+  using budget = new UnreadBudget();
+  const text = "x".repeat(MAX_UNREAD_BYTES / 4);
+  const [a, b, c] = [1, 2, 3].map((messages) => {
+    const connection = new FakeConnection(budget);
+    for (let i = 0; i < messages; i++) {
+      connection.output.sendLast({ op: "event", text }, { isSlow: false });
+    }
+    return connection;
+  });
+  assert.ok(a && b && c);
+  // What has been sent since the last look may still be on its way.
+  budget.look();
+  assert.deepEqual([a, b, c].map(({ isSlow }) => isSlow), [false, false, false]);
+  budget.look();
+  assert.deepEqual([a, b, c].map(({ isSlow }) => isSlow), [false, false, true]);
+  for (const connection of [a, b]) connection.bufferedAmount = 0;
+  budget.look();
+});
+
+Deno.test("a client that reads steadily is never ended by the budget", () => {
+  using budget = new UnreadBudget(1);
+  const connection = new FakeConnection(budget);
+  for (let i = 0; i < 10; i++) {
+    connection.bufferedAmount = 0;
+    connection.output.sendLast({ op: "event", i }, { isSlow: false });
+    budget.look();
+  }
+  assert.equal(connection.isSlow, false);
+  budget.look();
+  assert.equal(connection.isSlow, true);
+});
+
+Deno.test("a socket that the runtime gave up without an event is noticed", () => {
+  using budget = new UnreadBudget();
+  const connection = new FakeConnection(budget);
+  connection.output.sendLast({ op: "event" }, { isSlow: false });
+  connection.readyState = WebSocket.CLOSING;
+  assert.equal(connection.output.hasRoom(), false);
+  budget.look();
+  assert.equal(connection.isLost, true);
+});
