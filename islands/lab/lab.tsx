@@ -65,7 +65,7 @@ export function Lab({ channel, mayRead, mayPublish }: LabProps): JSX.Element {
           </p>
           <div class="lanes">
             {TRANSPORTS.map((transport, i) => (
-              <LanePanel key={transport} transport={transport} lab={lanes[i]} />
+              <LanePanel key={transport} transport={transport} lane={lanes[i]} />
             ))}
           </div>
         </>

@@ -21,37 +21,37 @@ const DESCRIPTIONS: Readonly<Record<TransportName, string>> = {
 interface LanePanelProps {
   readonly transport: TransportName;
   /** Undefined until the page runs. */
-  readonly lab: Lane | undefined;
+  readonly lane: Lane | undefined;
 }
 
-export function LanePanel({ transport, lab }: LanePanelProps): JSX.Element {
+export function LanePanel({ transport, lane }: LanePanelProps): JSX.Element {
   const name = TRANSPORT_NAMES[transport];
   const title = `lane-${transport}`;
   return (
     <section class="card lane" aria-labelledby={title} data-transport={transport}>
       <header>
         <h2 id={title}>{name}</h2>
-        <ConnectionState weir={lab?.weir} />
+        <ConnectionState weir={lane?.weir} />
       </header>
       <p class="lane-about">{DESCRIPTIONS[transport]}</p>
       <div class="timeline-frame">
-        {lab !== undefined && (
-          <LaneTimeline lane={lab.record} label={`The last 20 seconds of ${name}`} />
+        {lane !== undefined && (
+          <LaneTimeline record={lane.record} label={`The last 20 seconds of ${name}`} />
         )}
       </div>
-      <Figures lab={lab} />
-      {lab?.problem.value !== undefined && (
-        <p class="outcome is-error" role="alert">{lab.problem.value}</p>
+      <Figures lane={lane} />
+      {lane?.problem.value !== undefined && (
+        <p class="outcome is-error" role="alert">{lane.problem.value}</p>
       )}
       <div class="lane-buttons">
-        {lab?.isCut.value
-          ? <button type="button" onClick={() => lab.resume()}>Resume</button>
+        {lane?.isCut.value
+          ? <button type="button" onClick={() => lane.resume()}>Resume</button>
           : (
             <button
               type="button"
               class="quiet"
-              disabled={lab === undefined}
-              onClick={() => lab?.cut()}
+              disabled={lane === undefined}
+              onClick={() => lane?.cut()}
             >
               Cut
             </button>
@@ -59,9 +59,9 @@ export function LanePanel({ transport, lab }: LanePanelProps): JSX.Element {
         <button
           type="button"
           class="quiet"
-          disabled={lab === undefined}
-          aria-pressed={lab?.isThrottled.value ?? false}
-          onClick={() => lab?.throttle(!lab.isThrottled.value)}
+          disabled={lane === undefined}
+          aria-pressed={lane?.isThrottled.value ?? false}
+          onClick={() => lane?.throttle(!lane.isThrottled.value)}
         >
           Throttle
         </button>
@@ -70,30 +70,30 @@ export function LanePanel({ transport, lab }: LanePanelProps): JSX.Element {
   );
 }
 
-function Figures({ lab }: { readonly lab: Lane | undefined }): JSX.Element {
+function Figures({ lane }: { readonly lane: Lane | undefined }): JSX.Element {
   const [, draw] = useState(0);
   useEffect(() => {
     const timer = setInterval(() => draw((tick) => tick + 1), TICK_MS);
     return () => clearInterval(timer);
   }, []);
-  const lane = lab?.record;
+  const record = lane?.record;
   const duration = (ms: number | undefined) => ms === undefined ? NONE : formatDuration(ms);
-  const bytesPerEvent = lane?.bytesPerEvent;
+  const bytesPerEvent = record?.bytesPerEvent;
   return (
     <dl class="lane-figures">
-      <Figure name="Latency" value={duration(lane?.latency)} id="latency" />
-      <Figure name="Median" value={duration(lane?.medianLatency)} />
-      <Figure name="Events" value={formatCount(lane?.received ?? 0)} id="received" />
-      <Figure name="Requests" value={formatCount(lane?.requests ?? 0)} id="requests" />
-      <Figure name="Bytes in" value={formatBytes(lane?.bytesIn ?? 0)} />
-      <Figure name="Bytes out" value={formatBytes(lane?.bytesOut ?? 0)} />
+      <Figure name="Latency" value={duration(record?.latency)} id="latency" />
+      <Figure name="Median" value={duration(record?.medianLatency)} />
+      <Figure name="Events" value={formatCount(record?.received ?? 0)} id="received" />
+      <Figure name="Requests" value={formatCount(record?.requests ?? 0)} id="requests" />
+      <Figure name="Bytes in" value={formatBytes(record?.bytesIn ?? 0)} />
+      <Figure name="Bytes out" value={formatBytes(record?.bytesOut ?? 0)} />
       <Figure
         name="Bytes per event"
         value={bytesPerEvent === undefined ? NONE : formatBytes(Math.round(bytesPerEvent))}
       />
       <Figure
         name="Missing, repeated"
-        value={`${formatCount(lane?.missing ?? 0)}, ${formatCount(lane?.repeated ?? 0)}`}
+        value={`${formatCount(record?.missing ?? 0)}, ${formatCount(record?.repeated ?? 0)}`}
         id="faults"
       />
     </dl>

@@ -11,27 +11,27 @@ const UNREACHABLE_PATH = "/v1/lab-cut";
  * can cut and throttle them as a bad network would.
  */
 export class LabNetwork implements Pick<Platform, "fetch" | "WebSocket" | "watch"> {
-  readonly #lane: LaneRecord;
+  readonly #record: LaneRecord;
   readonly #delays = new DelayQueue();
   /** Functions that end the open connections. */
   readonly #open = new Set<() => void>();
   readonly #watchers = new Set<() => void>();
   #isCut = false;
 
-  constructor(lane: LaneRecord) {
-    this.#lane = lane;
+  constructor(record: LaneRecord) {
+    this.#record = record;
   }
 
   /** Ends open connections and refuses new ones until {@link resume}. */
   cut(): void {
     this.#isCut = true;
-    this.#lane.cut(performance.now());
+    this.#record.cut(performance.now());
     for (const end of [...this.#open]) end();
   }
 
   resume(): void {
     this.#isCut = false;
-    this.#lane.resume(performance.now());
+    this.#record.resume(performance.now());
     for (const listener of this.#watchers) listener(); // as when the browser is online again
   }
 
@@ -53,7 +53,7 @@ export class LabNetwork implements Pick<Platform, "fetch" | "WebSocket" | "watch
     if (this.#isCut) throw new TypeError("the lab has cut this lane");
     const cutting = new AbortController();
     const closed = this.#opened(() => cutting.abort(new TypeError("the lab has cut this lane")));
-    if (typeof init.body === "string") this.#lane.bytesOut += utf8.encode(init.body).length;
+    if (typeof init.body === "string") this.#record.bytesOut += utf8.encode(init.body).length;
     const signals = init.signal ? [init.signal, cutting.signal] : [cutting.signal];
     const signal = AbortSignal.any(signals);
     signal.addEventListener("abort", closed);
@@ -86,7 +86,7 @@ export class LabNetwork implements Pick<Platform, "fetch" | "WebSocket" | "watch
       }
 
       override send(data: Parameters<WebSocket["send"]>[0]): void {
-        if (typeof data === "string") network.#lane.bytesOut += utf8.encode(data).length;
+        if (typeof data === "string") network.#record.bytesOut += utf8.encode(data).length;
         super.send(data);
       }
     };
@@ -95,7 +95,7 @@ export class LabNetwork implements Pick<Platform, "fetch" | "WebSocket" | "watch
   #hold(socket: WebSocket, event: MessageEvent): void {
     if (!event.isTrusted) return; // dispatched below
     event.stopImmediatePropagation();
-    this.#lane.bytesIn += utf8.encode(String(event.data)).length;
+    this.#record.bytesIn += utf8.encode(String(event.data)).length;
     this.#delays.run(() => {
       if (socket.readyState !== WebSocket.OPEN) return;
       socket.dispatchEvent(new MessageEvent("message", { data: event.data }));
@@ -104,7 +104,7 @@ export class LabNetwork implements Pick<Platform, "fetch" | "WebSocket" | "watch
 
   /** Registers a connection. Returns a function to call when it has ended. */
   #opened(end: () => void): () => void {
-    const span: LaneSpan = this.#lane.begin(performance.now());
+    const span: LaneSpan = this.#record.begin(performance.now());
     this.#open.add(end);
     return () => {
       this.#open.delete(end);
@@ -115,7 +115,7 @@ export class LabNetwork implements Pick<Platform, "fetch" | "WebSocket" | "watch
   #counted(closed: () => void): TransformStream<Uint8Array<ArrayBuffer>, Uint8Array<ArrayBuffer>> {
     return new TransformStream({
       transform: (chunk, controller) => {
-        this.#lane.bytesIn += chunk.length;
+        this.#record.bytesIn += chunk.length;
         this.#delays.run(() => {
           try {
             controller.enqueue(chunk);

@@ -14,7 +14,7 @@ const MAX_LATENCY = 3_000;
 const DECADES = 4;
 
 interface LaneTimelineProps {
-  readonly lane: LaneRecord;
+  readonly record: LaneRecord;
   /** Describes the drawing for screen readers. */
   readonly label: string;
 }
@@ -23,19 +23,19 @@ interface LaneTimelineProps {
  * Draws the last 20 s of a lane: connections and requests as bars and events as dots. A higher dot
  * arrived later.
  */
-export function LaneTimeline({ lane, label }: LaneTimelineProps): JSX.Element {
+export function LaneTimeline({ record, label }: LaneTimelineProps): JSX.Element {
   const canvas = useRef<HTMLCanvasElement>(null);
   useEffect(() => {
     let frame = requestAnimationFrame(function draw() {
-      if (canvas.current !== null) paint(canvas.current, lane, performance.now());
+      if (canvas.current !== null) paint(canvas.current, record, performance.now());
       frame = requestAnimationFrame(draw);
     });
     return () => cancelAnimationFrame(frame);
-  }, [lane]);
+  }, [record]);
   return <canvas ref={canvas} class="timeline" role="img" aria-label={label}></canvas>;
 }
 
-function paint(canvas: HTMLCanvasElement, lane: LaneRecord, now: number): void {
+function paint(canvas: HTMLCanvasElement, record: LaneRecord, now: number): void {
   const { clientWidth, clientHeight } = canvas;
   const scale = devicePixelRatio;
   if (canvas.width !== Math.round(clientWidth * scale)) {
@@ -44,7 +44,7 @@ function paint(canvas: HTMLCanvasElement, lane: LaneRecord, now: number): void {
   }
   const context = canvas.getContext("2d");
   if (context === null) return;
-  lane.trim(now);
+  record.trim(now);
   const style = getComputedStyle(canvas);
   const color = (token: string) => style.getPropertyValue(token);
   const x = (at: number) => clientWidth * (1 - (now - at) / WINDOW_MS);
@@ -55,12 +55,12 @@ function paint(canvas: HTMLCanvasElement, lane: LaneRecord, now: number): void {
   context.setTransform(scale, 0, 0, scale, 0, 0);
   context.clearRect(0, 0, clientWidth, clientHeight);
   context.fillStyle = color("--cut");
-  for (const cut of lane.cuts) bar(cut, 0, clientHeight);
+  for (const cut of record.cuts) bar(cut, 0, clientHeight);
   context.fillStyle = color("--bar");
-  for (const span of lane.spans) bar(span, clientHeight - BAR_HEIGHT, BAR_HEIGHT);
+  for (const span of record.spans) bar(span, clientHeight - BAR_HEIGHT, BAR_HEIGHT);
   context.fillStyle = color("--dot");
   const room = clientHeight - BAR_HEIGHT - 2 * DOT_RADIUS;
-  for (const { at, latency } of lane.arrivals) {
+  for (const { at, latency } of record.arrivals) {
     context.beginPath();
     context.arc(x(at), DOT_RADIUS + room * (1 - heightOf(latency)), DOT_RADIUS, 0, 2 * Math.PI);
     context.fill();
