@@ -1,16 +1,12 @@
 import { z } from "zod";
 import type { Caller } from "../lib/auth/caller.ts";
-import {
-  draftOfBody,
-  draftOfPublication,
-  MAX_EVENTS_PER_PUBLISH,
-  type Publication,
-  publication,
-} from "../lib/publish/draft.ts";
-import { decodeUtf8, parseJson } from "../lib/publish/json.ts";
+import { draftOfBody } from "../lib/publish/draft.ts";
+import { decodeUtf8 } from "../lib/publish/json.ts";
+import { parseJsonBody } from "../lib/publish/json_body.ts";
+import { largeTextTurn, TURN_CHARS } from "../lib/publish/large_text_turns.ts";
 import { ephemeralEventOf } from "../lib/publish/ephemeral_draft.ts";
 import type { AppendedEvent, Draft } from "../lib/log/log.ts";
-import { channelOf, type Tenant } from "../lib/shared/channel.ts";
+import { channelOf } from "../lib/shared/channel.ts";
 import { MAX_EPHEMERAL_BYTES } from "../lib/shared/ephemeral.ts";
 import { MAX_EVENT_BYTES } from "../lib/shared/event.ts";
 import { Problem, type Quota, quote } from "../lib/shared/problem.ts";
@@ -27,7 +23,6 @@ const MAX_BATCH_BYTES = 8 * MAX_EVENT_BYTES;
 type PublishParts = Pick<Server, "access" | "ephemeral" | "log">;
 
 const noQuery = z.object({});
-const batch = z.strictObject({ events: z.array(z.unknown()).min(1) });
 
 /** `POST /v1/channels/{channel}/events`: publishes the body as one event. */
 export async function publishBody(
@@ -54,6 +49,7 @@ export async function publishBody(
   const length = announcedLength(request, maxBytes);
   const early = length === undefined ? undefined : access.limiter.publish(caller, 1, length);
   const body = await readBody(request, maxBytes);
+  if (body.length > TURN_CHARS) await largeTextTurn();
   access.credentials.requireValid(authority); // it may have ended while the body arrived
   const quota = length === undefined ? access.limiter.publish(caller, 1, body.length) : early;
   const draft = draftOfBody(channelKey, headers.get("content-type") ?? undefined, body, names);
@@ -75,21 +71,17 @@ export async function publishJson(
   const length = announcedLength(request, MAX_BATCH_BYTES);
   // If the length is announced, limits apply before the body is read: a refusal then costs little.
   if (length !== undefined) access.limiter.publish(caller, 0, length);
-  const value = parseJson(decodeUtf8(await readBody(request, MAX_BATCH_BYTES)));
-  access.credentials.requireValid(caller.authority); // it may have ended while the body arrived
-  const isBatch = typeof value === "object" && value !== null && Object.hasOwn(value, "events");
   const { tenant } = caller.authority;
-  const single = isBatch ? undefined : parsePublication(value);
-  const drafts = single === undefined
-    ? parseBatch(tenant, value)
-    : [draftOfPublication(tenant, single)];
+  const text = decodeUtf8(await readBody(request, MAX_BATCH_BYTES));
+  const { drafts, isEphemeral } = await parseJsonBody(tenant, text);
+  access.credentials.requireValid(caller.authority); // it may have ended in the meantime
   for (const { channelKey } of drafts) {
     requireRight(access, caller, { action: "publish", channel: channelOf(channelKey) });
   }
   const bytes = length === undefined ? drafts.reduce((sum, draft) => sum + draft.bytes, 0) : 0;
   const quota = access.limiter.publish(caller, drafts.length, bytes);
   const [only] = drafts;
-  if (single?.ephemeral && only !== undefined) {
+  if (isEphemeral && only !== undefined) {
     return publishEphemeral(ephemeral, only, quota);
   }
   const appended = await log.append(drafts);
@@ -100,43 +92,6 @@ export async function publishJson(
   });
   const status = appended.every(({ duplicate }) => duplicate) ? 200 : 201;
   return answer(status, `{"events":[${events.join(",")}]}`, quota);
-}
-
-function parseBatch(tenant: Tenant, value: unknown): readonly Draft[] {
-  const parsed = batch.safeParse(value);
-  if (!parsed.success) {
-    throw new Problem("bad_body", `Cannot use the body: ${firstIssue(parsed.error)}.`);
-  }
-  const { events } = parsed.data;
-  if (events.length > MAX_EVENTS_PER_PUBLISH) {
-    throw new Problem(
-      "too_many_events",
-      `Cannot publish ${events.length} events at once: the maximum is ${MAX_EVENTS_PER_PUBLISH}.`,
-    );
-  }
-  return events.map((event, index) => draftOfBatched(tenant, event, index));
-}
-
-function draftOfBatched(tenant: Tenant, value: unknown, index: number): Draft {
-  const event = parsePublication(value, index);
-  if (event.ephemeral) {
-    throw new Problem("bad_body", `Event ${index}: an ephemeral event must be published alone.`, {
-      index,
-    });
-  }
-  try {
-    return draftOfPublication(tenant, event);
-  } catch (cause) {
-    if (!(cause instanceof Problem)) throw cause;
-    throw new Problem(cause.code, `Event ${index}: ${cause.detail}`, { index, cause });
-  }
-}
-
-function parsePublication(value: unknown, index?: number): Publication {
-  const parsed = publication.safeParse(value);
-  if (parsed.success) return parsed.data;
-  const [what, options] = index === undefined ? ["the event", {}] : [`event ${index}`, { index }];
-  throw new Problem("bad_body", `Cannot use ${what}: ${firstIssue(parsed.error)}.`, options);
 }
 
 /** @throws {Problem} `bad_parameter`, `bad_content_type`, `event_too_large`, `rate_limited`, `overloaded` */
@@ -156,13 +111,6 @@ function parseEphemeral(header: string | null): boolean {
     "bad_parameter",
     `Cannot use ${quote(header)} as Weir-Ephemeral: it must be 1.`,
   );
-}
-
-/** Describes the first issue, without the value, which may be a payload. */
-function firstIssue(error: z.ZodError): string {
-  const [issue] = error.issues;
-  const where = issue?.path.join(".") ?? "";
-  return `${where === "" ? "" : `${where}: `}${issue?.message ?? "its form is unknown"}`;
 }
 
 function parseTtl(header: string | null): number | undefined {

@@ -16,6 +16,13 @@ import { decodeUtf8, parsePlainJson } from "./json.ts";
 
 /** Maximum number of events in one publish. Guards against one request that delays all commits. */
 export const MAX_EVENTS_PER_PUBLISH = 100;
+/**
+ * The fewest bytes of a publication as JSON: its data, with room for its other members. Guards
+ * against parsing what is too large anyway.
+ */
+export const MAX_PUBLICATION_BYTES = MAX_EVENT_BYTES + 4_096;
+/** Members of an object from a client. Guards against a long search for those that are unknown. */
+const MAX_MEMBERS = 32;
 /** A year. Guards against times that a Date cannot hold. */
 const MAX_TTL_SECONDS = 31_536_000;
 
@@ -43,6 +50,18 @@ interface DraftNames {
   readonly key?: string | undefined;
   /** Seconds. */
   readonly ttl?: number | undefined;
+}
+
+/** Requires at most {@link MAX_MEMBERS} members in `value`, if it is an object. */
+export function requireFewMembers(
+  value: unknown,
+  what: string,
+  options?: { readonly index?: number },
+): void {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return;
+  const { length } = Object.keys(value);
+  if (length <= MAX_MEMBERS) return;
+  throw new Problem("bad_body", `Cannot use ${what}: it has ${length} members.`, options);
 }
 
 /**

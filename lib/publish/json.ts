@@ -1,4 +1,6 @@
 import { Problem } from "../shared/problem.ts";
+import { MAX_JSON_DEPTH } from "../shared/json_depth.ts";
+import { requireDepth } from "./json_scan.ts";
 
 const strictUtf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
@@ -14,10 +16,11 @@ const MARK = crypto.randomUUID();
 /**
  * Parses `text` as JSON. Numbers that a double cannot hold keep their digits, as raw JSON.
  *
- * @throws {Problem} `bad_json`
+ * @throws {Problem} `bad_json`, also if arrays and objects have more than `maxDepth` levels
  */
-export function parseJson(text: string): unknown {
-  if (!/\d{16}/.test(text)) return parsePlainJson(text);
+export function parseJson(text: string, maxDepth: number = MAX_JSON_DEPTH): unknown {
+  if (maxDepth < Infinity) requireDepth(text, maxDepth);
+  if (!/\d{16}/.test(text)) return parseChecked(text);
   const digits: string[] = [];
   const marked = text.replace(TOKEN, (token) => {
     if (token.startsWith('"') || !NUMBER.test(token) || String(Number(token)) === token) {
@@ -25,14 +28,14 @@ export function parseJson(text: string): unknown {
     }
     return `{"${MARK}":${digits.push(token) - 1}}`;
   });
-  if (digits.length === 0) return parsePlainJson(text);
+  if (digits.length === 0) return parseChecked(text);
   let value: unknown;
   try {
     value = JSON.parse(marked);
   } catch {
-    return parsePlainJson(text); // so that the error is about the original text
+    return parseChecked(text); // so that the error is about the original text
   }
-  return withDigits(value, digits);
+  return restore(value, digits);
 }
 
 /** Decodes UTF-8. @throws {Problem} `bad_encoding` */
@@ -44,8 +47,14 @@ export function decodeUtf8(bytes: Uint8Array): string {
   }
 }
 
-/** Parses `text` as `JSON.parse` does. @throws {Problem} `bad_json` */
+/** Parses `text` as `JSON.parse` does, if it is not too deep. @throws {Problem} `bad_json` */
 export function parsePlainJson(text: string): unknown {
+  requireDepth(text, MAX_JSON_DEPTH);
+  return parseChecked(text);
+}
+
+/** @throws {Problem} `bad_json` */
+function parseChecked(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch (cause) {
@@ -64,15 +73,6 @@ function describe(cause: unknown): string {
  * Puts the digits in place of their marks. A reviver with access to the source text does the same,
  * but takes several times as long.
  */
-function withDigits(value: unknown, digits: readonly string[]): unknown {
-  try {
-    return restore(value, digits);
-  } catch (cause) {
-    if (!(cause instanceof RangeError)) throw cause;
-    throw new Problem("bad_json", "Cannot read the JSON: it is nested too deeply.", { cause });
-  }
-}
-
 function restore(value: unknown, digits: readonly string[]): unknown {
   if (typeof value !== "object" || value === null) return value;
   if (Array.isArray(value)) {

@@ -128,6 +128,13 @@ const BAD: readonly Bad[] = [
     "event_too_large",
   ],
   ["an event that is not an object", post("/v1/events", "1"), 400, "bad_body"],
+  [
+    "data that is too deep",
+    post(EVENTS, `${"[".repeat(65)}${"]".repeat(65)}`),
+    400,
+    "bad_json",
+    /64/,
+  ],
   ["an event without data", post("/v1/events", `{"channel":"a"}`), 400, "bad_body", /data/],
   ["an event without a channel", post("/v1/events", `{"data":1}`), 400, "bad_body", /channel/],
   ["an unknown member", post("/v1/events", `{"channel":"a","data":1,"Type":"x"}`), 400, "bad_body"],
@@ -187,7 +194,7 @@ const BAD: readonly Bad[] = [
   ["an Accept that can't be met", get(EVENTS, { Accept: "text/html" }), 406, "bad_accept"],
   ["a path that isn't there", get("/v2/events"), 404, "not_found", /\/v2\/events/],
   [
-    "a start of the channel list that is no channel's name",
+    "a start of the channel list that is too long",
     get(`/v1/channels?after=${"x".repeat(2_050)}`),
     400,
     "bad_parameter",

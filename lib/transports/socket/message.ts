@@ -2,7 +2,15 @@ import { z } from "zod";
 import { MAX_TOKEN_CHARS } from "../../auth/token_verifier.ts";
 import { publication } from "../../publish/draft.ts";
 import { parseJson } from "../../publish/json.ts";
+import { MAX_JSON_DEPTH } from "../../shared/json_depth.ts";
 import { Problem, type ProblemCode, quote } from "../../shared/problem.ts";
+
+/** Levels of a message around its data. */
+const MESSAGE_LEVELS = 1;
+/** Members of a message. Guards against a long search for those that are unknown. */
+const MAX_MEMBERS = 32;
+/** Channels in a message, repeats included. Guards against one error for each of a million. */
+const MAX_LISTED_CHANNELS = 10_000;
 
 /** The client's own name for a message, by which it finds the answer. */
 const ref = z.union([z.number(), z.string().max(64)]);
@@ -72,11 +80,12 @@ interface RefusedMessage {
 export function parseMessage(line: string): ClientMessage | RefusedMessage {
   let value: unknown;
   try {
-    value = parseJson(line);
-  } catch {
+    value = parseJson(line, MAX_JSON_DEPTH + MESSAGE_LEVELS);
+  } catch (cause) {
+    const reason = cause instanceof Problem ? cause.detail : "it is not JSON.";
     return {
       ref: undefined,
-      problem: new Problem("bad_frame", "Cannot parse the frame: it is not JSON."),
+      problem: new Problem("bad_frame", `Cannot parse the frame: ${reason}`, { cause }),
     };
   }
   if (typeof value !== "object" || value === null) {
@@ -86,6 +95,10 @@ export function parseMessage(line: string): ClientMessage | RefusedMessage {
   if (typeof op !== "string" || !Object.hasOwn(operations, op)) {
     const reason = typeof op === "string" ? `Unknown op ${quote(op)}` : "The message has no op";
     return refused(value, "bad_op", `${reason}. Allowed: ${OPS}.`);
+  }
+  const fault = sizeFault(value);
+  if (fault !== undefined) {
+    return refused(value, "bad_message", `Cannot use the ${op} message: ${fault}.`);
   }
   const parsed = operations[op as Op].safeParse(value);
   if (parsed.success) return parsed.data;
@@ -98,6 +111,14 @@ export function parseMessage(line: string): ClientMessage | RefusedMessage {
       issue?.message ?? "its form is unknown"
     }.`,
   );
+}
+
+/** Returns why `value` has too much to be checked. The schema would look at all of it. */
+function sizeFault(value: object): string | undefined {
+  if (Object.keys(value).length > MAX_MEMBERS) return "it has too many members";
+  const { channels } = value as { channels?: unknown };
+  if (Array.isArray(channels) && channels.length > MAX_LISTED_CHANNELS) return "channels: too many";
+  return undefined;
 }
 
 function refused(value: unknown, code: ProblemCode, detail: string): RefusedMessage {

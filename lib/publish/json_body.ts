@@ -1,0 +1,170 @@
+import { z } from "zod";
+import type { Draft } from "../log/log.ts";
+import type { Tenant } from "../shared/channel.ts";
+import { MAX_EVENT_BYTES } from "../shared/event.ts";
+import { Problem } from "../shared/problem.ts";
+import {
+  draftOfPublication,
+  MAX_EVENTS_PER_PUBLISH,
+  MAX_PUBLICATION_BYTES,
+  type Publication,
+  publication,
+  requireFewMembers,
+} from "./draft.ts";
+import { parseJson } from "./json.ts";
+import { MAX_JSON_DEPTH } from "../shared/json_depth.ts";
+import { JsonScan, type TextPart } from "./json_scan.ts";
+import { largeTextTurn, TURN_CHARS } from "./large_text_turns.ts";
+
+/** Levels of a publication around its data. */
+const EVENT_LEVELS = 1;
+/** Levels of a batch around its publications. */
+const BATCH_LEVELS = 2;
+/** The depth that is allowed in a text that was scanned before. */
+const SCANNED = Infinity;
+const BATCH_START = /^\s*\{\s*"events"\s*:\s*\[/;
+const BATCH_END = /^\s*\}\s*$/;
+
+const batch = z.strictObject({ events: z.array(z.unknown()).min(1) });
+
+/** What a body of `POST /v1/events` publishes. */
+interface PublishedBody {
+  readonly drafts: readonly Draft[];
+  readonly isEphemeral: boolean;
+}
+
+/**
+ * Parses one event, or `{"events": […]}`. Long bodies are parsed event by event, each in a turn of
+ * the event loop.
+ *
+ * @throws {Problem} `bad_json`, `bad_body`, `bad_channel`, `bad_event_*`, `event_too_large`,
+ * `too_many_events`
+ */
+export async function parseJsonBody(tenant: Tenant, text: string): Promise<PublishedBody> {
+  const isBatch = BATCH_START.test(text);
+  const maxDepth = MAX_JSON_DEPTH + EVENT_LEVELS + (isBatch ? BATCH_LEVELS : 0);
+  if (text.length > TURN_CHARS) return await parseLarge(tenant, text, { isBatch, maxDepth });
+  const value = parseJson(text, maxDepth);
+  return isBatchValue(value)
+    ? { drafts: parseBatch(tenant, value), isEphemeral: false }
+    : parseSingle(tenant, value);
+}
+
+async function parseLarge(
+  tenant: Tenant,
+  text: string,
+  { isBatch, maxDepth }: { readonly isBatch: boolean; readonly maxDepth: number },
+): Promise<PublishedBody> {
+  const parts: TextPart[] = [];
+  const scan = new JsonScan(text, {
+    maxDepth,
+    ...isBatch && {
+      partDepth: BATCH_LEVELS,
+      onPart(part, index) {
+        requireCount(index + 1);
+        requireSize(part.bytes, index);
+        parts.push(part);
+      },
+    },
+  });
+  while (!scan.isDone) {
+    await largeTextTurn();
+    scan.scan(TURN_CHARS);
+    requireSize(scan.bytes);
+  }
+  await largeTextTurn();
+  if (!isBatch) {
+    const value = parseJson(text, SCANNED);
+    return isBatchValue(value)
+      ? { drafts: parseBatch(tenant, value), isEphemeral: false }
+      : parseSingle(tenant, value);
+  }
+  if (text[scan.partsEnd - 1] !== "]" || !BATCH_END.test(text.slice(scan.partsEnd))) {
+    throw new Problem("bad_body", `Cannot use the body: it must have only the member "events".`);
+  }
+  const drafts: Draft[] = [];
+  let chars = 0;
+  for (const [index, { start, end }] of parts.entries()) {
+    if ((chars += end - start) > TURN_CHARS) {
+      await largeTextTurn();
+      chars = end - start;
+    }
+    const value = parseJson(text.slice(start, end), SCANNED);
+    drafts.push(draftOfBatched(tenant, value, index));
+  }
+  return { drafts, isEphemeral: false };
+}
+
+function isBatchValue(value: unknown): boolean {
+  return typeof value === "object" && value !== null && Object.hasOwn(value, "events");
+}
+
+function requireCount(events: number): void {
+  if (events <= MAX_EVENTS_PER_PUBLISH) return;
+  throw new Problem(
+    "too_many_events",
+    `Cannot publish ${events} or more events at once: the maximum is ${MAX_EVENTS_PER_PUBLISH}.`,
+  );
+}
+
+function requireSize(bytes: number, index?: number): void {
+  if (bytes <= MAX_PUBLICATION_BYTES) return;
+  throw new Problem(
+    "event_too_large",
+    `${
+      index === undefined ? "The" : `Event ${index}: the`
+    } event is too large: its data may have at most ${MAX_EVENT_BYTES} bytes.`,
+    index === undefined ? {} : { index },
+  );
+}
+
+function parseSingle(tenant: Tenant, value: unknown): PublishedBody {
+  const event = parsePublication(value);
+  return { drafts: [draftOfPublication(tenant, event)], isEphemeral: event.ephemeral === true };
+}
+
+function parseBatch(tenant: Tenant, value: unknown): readonly Draft[] {
+  requireFewMembers(value, "the body");
+  const parsed = batch.safeParse(value);
+  if (!parsed.success) {
+    throw new Problem("bad_body", `Cannot use the body: ${firstIssue(parsed.error)}.`);
+  }
+  const { events } = parsed.data;
+  if (events.length > MAX_EVENTS_PER_PUBLISH) {
+    throw new Problem(
+      "too_many_events",
+      `Cannot publish ${events.length} events at once: the maximum is ${MAX_EVENTS_PER_PUBLISH}.`,
+    );
+  }
+  return events.map((event, index) => draftOfBatched(tenant, event, index));
+}
+
+function draftOfBatched(tenant: Tenant, value: unknown, index: number): Draft {
+  const event = parsePublication(value, index);
+  if (event.ephemeral) {
+    throw new Problem("bad_body", `Event ${index}: an ephemeral event must be published alone.`, {
+      index,
+    });
+  }
+  try {
+    return draftOfPublication(tenant, event);
+  } catch (cause) {
+    if (!(cause instanceof Problem)) throw cause;
+    throw new Problem(cause.code, `Event ${index}: ${cause.detail}`, { index, cause });
+  }
+}
+
+function parsePublication(value: unknown, index?: number): Publication {
+  const [what, options] = index === undefined ? ["the event", {}] : [`event ${index}`, { index }];
+  requireFewMembers(value, what, options);
+  const parsed = publication.safeParse(value);
+  if (parsed.success) return parsed.data;
+  throw new Problem("bad_body", `Cannot use ${what}: ${firstIssue(parsed.error)}.`, options);
+}
+
+/** Describes the first issue, without the value, which may be a payload. */
+function firstIssue(error: z.ZodError): string {
+  const [issue] = error.issues;
+  const where = issue?.path.join(".") ?? "";
+  return `${where === "" ? "" : `${where}: `}${issue?.message ?? "its form is unknown"}`;
+}

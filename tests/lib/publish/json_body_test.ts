@@ -1,0 +1,133 @@
+import assert from "node:assert/strict";
+import { clearImmediate, setImmediate } from "node:timers";
+import fc from "fast-check";
+import { parseJsonBody } from "../../../lib/publish/json_body.ts";
+import { TURN_CHARS } from "../../../lib/publish/large_text_turns.ts";
+import { DEFAULT_TENANT } from "../../../lib/shared/channel.ts";
+import { MAX_EVENT_BYTES } from "../../../lib/shared/event.ts";
+import { MAX_JSON_DEPTH } from "../../../lib/shared/json_depth.ts";
+
+const parse = (text: string) => parseJsonBody(DEFAULT_TENANT, text);
+const nested = (levels: number) => "[".repeat(levels) + "]".repeat(levels);
+const event = (data: string) => `{"channel":"a","data":${data}}`;
+const batch = (...events: readonly string[]) => `{"events":[${events.join(",")}]}`;
+/** Makes a body so long that it is parsed in parts. */
+const pad = (text: string) => " ".repeat(TURN_CHARS) + text;
+
+Deno.test("data of 64 levels is accepted however it is published, and no deeper data", async () => {
+  for (const wrap of [event, (data: string) => batch(event("1"), event(data))]) {
+    for (const size of [(text: string) => text, pad]) {
+      const deepest = size(wrap(nested(MAX_JSON_DEPTH)));
+      assert.equal((await parse(deepest)).drafts.at(-1)?.data, nested(MAX_JSON_DEPTH));
+      for (const levels of [MAX_JSON_DEPTH + 1, 1_000_000]) {
+        await assert.rejects(parse(size(wrap(nested(levels)))), { code: "bad_json" });
+      }
+    }
+  }
+});
+
+Deno.test("a long body is parsed as a short one is", async () => {
+  const brackets = fc.string({ unit: fc.constantFrom(...'[]{},:"\\ u0a'), maxLength: 12 });
+  const anything = fc.oneof(fc.jsonValue(), brackets);
+  const member = fc.record({ channel: fc.constant("a"), data: anything }, {
+    noNullPrototype: true,
+  });
+  const damage = fc.tuple(fc.nat(), fc.constantFrom(...'[]{},:"\\ 0'));
+  await fc.assert(fc.asyncProperty(
+    fc.array(member, { minLength: 1, maxLength: 4 }),
+    fc.option(damage),
+    async (events, damaged) => {
+      let text = JSON.stringify({ events });
+      if (damaged !== null) {
+        const at = damaged[0] % text.length;
+        text = text.slice(0, at) + damaged[1] + text.slice(at + 1);
+      }
+      const [short, long] = await Promise.allSettled([parse(text), parse(pad(text))]);
+      assert.equal(long.status, short.status, text);
+      if (long.status === "fulfilled") assert.deepEqual(long, short);
+    },
+  ));
+});
+
+Deno.test("others get a turn of the event loop for each part of a long body", async () => {
+  const data = JSON.stringify(Array.from({ length: 10_000 }, (_, i) => ({ i })));
+  const body = batch(...Array.from({ length: 50 }, () => event(data)));
+  using turns = new TurnCounter();
+  const { drafts } = await parse(body);
+  assert.equal(drafts.length, 50);
+  assert.ok(turns.count >= 50, `${turns.count} turns`);
+});
+
+Deno.test("two long bodies take turns", async () => {
+  const body = batch(...Array.from({ length: 20 }, () => event(`"${"x".repeat(TURN_CHARS)}"`)));
+  const small = batch(event("1"), event(`"${"x".repeat(TURN_CHARS)}"`));
+  const order: string[] = [];
+  await Promise.all([
+    parse(body).then(() => order.push("large")),
+    parse(small).then(() => order.push("small")),
+  ]);
+  assert.deepEqual(order, ["small", "large"]);
+});
+
+Deno.test("what is too large or too much is refused before it is parsed", async () => {
+  const tooMuch = MAX_EVENT_BYTES + 5_000;
+  const bodies: readonly (readonly [text: string, code: string])[] = [
+    [event(`[${"[],".repeat(tooMuch / 3)}1]`), "event_too_large"],
+    [batch(event("1"), event(`[${"1,".repeat(tooMuch / 2)}1]`)), "event_too_large"],
+    [batch(event(`"${"x".repeat(tooMuch)}"`)), "event_too_large"],
+    [event(`[${"12345678901234567,".repeat(tooMuch / 18)}1]`), "event_too_large"],
+    [`{"events":[${"1,".repeat(1_000_000)}1]}`, "too_many_events"],
+    [`{${Array.from({ length: 200_000 }, (_, i) => `"${i}":1`).join()}}`, "event_too_large"],
+  ];
+  for (const [text, code] of bodies) {
+    using parsed = new ParseCounter();
+    await assert.rejects(parse(text), { code });
+    assert.equal(parsed.chars, 0);
+  }
+});
+
+Deno.test("white space and escapes do not count as bytes of an event", async () => {
+  const escaped = `"${"\\u00e9".repeat(400_000)}"`;
+  assert.equal((await parse(event(escaped))).drafts[0]?.bytes, 800_002);
+  const spaced = batch(event(`[${"1, \n  ".repeat(500_000)}1]`));
+  assert.equal((await parse(spaced)).drafts[0]?.bytes, 1_000_003);
+});
+
+Deno.test("unknown members are refused without a list of all", async () => {
+  const members = Array.from({ length: 90_000 }, (_, i) => `"m${i}":1`).join();
+  for (const text of [`{"channel":"a","data":1,${members}}`, batch(`{${members}}`)]) {
+    await assert.rejects(parse(text), { code: "bad_body", detail: /it has 9\d{4} members/ });
+  }
+});
+
+/** Counts the turns of the event loop. */
+class TurnCounter implements Disposable {
+  count = 0;
+  #next = setImmediate(() => this.#turn());
+
+  #turn(): void {
+    this.count++;
+    this.#next = setImmediate(() => this.#turn());
+  }
+
+  [Symbol.dispose](): void {
+    clearImmediate(this.#next);
+  }
+}
+
+/** Counts the characters that `JSON.parse` is given. */
+class ParseCounter implements Disposable {
+  chars = 0;
+  readonly #parse = JSON.parse;
+
+  constructor() {
+    JSON.parse = (text, reviver) => {
+      this.chars += text.length;
+      return this.#parse(text, reviver);
+    };
+  }
+
+  [Symbol.dispose](): void {
+    JSON.parse = this.#parse;
+  }
+}
