@@ -219,7 +219,7 @@ export class Channels {
 
   #left(tracked: TrackedChannel): void {
     const { reading } = tracked;
-    // Reading goes on for active readers that are not past it. An anchor counts as past it.
+    // Reading continues for active readers that are not past it. An anchor counts as past it.
     if (activeReaders(tracked).some(({ after }) => !reading || after <= reading)) return;
     tracked.reading = undefined;
     tracked.version = ++this.#lastVersion;
