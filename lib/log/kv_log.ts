@@ -1,6 +1,7 @@
 import type { Doorbell } from "../kv/doorbell.ts";
 import { keys } from "../kv/keys.ts";
 import type { StoreTraits } from "../kv/limits.ts";
+import { readableRows } from "../kv/readable_rows.ts";
 import { ConflictError, retryConflicts, retryLocked } from "../kv/commit_retry.ts";
 import { withStoreTimeout } from "../kv/storage_problem.ts";
 import { SerialQueue } from "../shared/async/serial_queue.ts";
@@ -27,6 +28,8 @@ import { SafetyPoll } from "./safety_poll.ts";
 
 /** Default interval of {@link SafetyPoll}. */
 const SAFETY_POLL_MS = 3_000;
+/** Heads that a list of channels reads at once. */
+const LIST_BATCH = 100;
 /** How long the epoch of a deleted channel is kept. Clocks of machines differ by less. */
 const TOMBSTONE_MS = 24 * 60 * 60 * 1_000;
 
@@ -127,7 +130,15 @@ export class KvLog implements Log {
       // The 0 skips the name `after` itself: numbers sort after strings.
       const start = [...keys.heads(tenant), after, 0];
       const end = [...keys.heads(tenant), 0];
-      for await (const entry of this.#kv.list<StoredHead>({ start, end })) {
+      const heads = readableRows<StoredHead>(this.#kv, {
+        prefix: keys.heads(tenant),
+        parts: ["string"],
+        start,
+        end,
+        batchSize: LIST_BATCH,
+        onUnreadable: () => {}, // retention reports it
+      });
+      for await (const entry of heads) {
         if (entry.value.deleted) continue;
         infos.push({ channel: entry.key[2] as Channel, ...publicHead(entry.value) });
         if (infos.length === limit) break;

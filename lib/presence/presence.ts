@@ -73,6 +73,7 @@ export class Presence {
       monotonicNow,
       membersOf: (isolate) => rows.membersOf(isolate),
       removeMember: (member, isolate) => writer.reap(member, isolate),
+      onWarning,
     });
     const { tickIntervalMs = TICK_INTERVAL_MS } = options;
     if (tickIntervalMs > 0) this.#timer = setInterval(() => void this.tick(), tickIntervalMs);

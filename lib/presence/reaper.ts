@@ -1,6 +1,7 @@
 import { retryLocked } from "../kv/commit_retry.ts";
 import { keys } from "../kv/keys.ts";
 import { LeaseWatch } from "../kv/lease_watch.ts";
+import { readableRows } from "../kv/readable_rows.ts";
 import { WorkLease } from "../kv/work_lease.ts";
 import { pooledForEach } from "../shared/async/pooled_for_each.ts";
 import { ISOLATE_LEASE_MS, type StoredLease } from "./isolate_lease.ts";
@@ -36,6 +37,8 @@ interface ReaperOptions {
   readonly membersOf: (isolate: string) => Promise<readonly Member[]>;
   /** Removes a member from an isolate. */
   readonly removeMember: (member: Member, isolate: string) => Promise<void>;
+  /** Receives, once, what is skipped because a lease cannot be read. */
+  readonly onWarning: (message: string, cause: unknown) => void;
 }
 
 type LeaseEntry = Deno.KvEntry<StoredLease>;
@@ -52,6 +55,8 @@ export class Reaper {
   readonly #options: ReaperOptions;
   readonly #work: WorkLease;
   readonly #watch = new LeaseWatch({ maxPauseMs: MAX_PAUSE_MS });
+  /** Isolates whose unreadable lease was reported. */
+  readonly #skipped = new Set<string>();
   /** By how much the wall clock is ahead of the monotonic one. */
   #clockOffsetMs: number | undefined;
   #clockSetAtMs = -Infinity;
@@ -91,7 +96,12 @@ export class Reaper {
   async #findExpired(ownId: string): Promise<readonly LeaseEntry[]> {
     const { kv, monotonicNow } = this.#options;
     const startedMs = monotonicNow();
-    const all = await Array.fromAsync(kv.list<StoredLease>({ prefix: keys.isolates() }));
+    const all = await Array.fromAsync(readableRows<StoredLease>(kv, {
+      prefix: keys.isolates(),
+      parts: ["string"],
+      batchSize: 100,
+      onUnreadable: (key, cause) => this.#skip(String(key[1]), cause),
+    }));
     const endedMs = monotonicNow();
     this.#checkClock(endedMs);
     const others = all.filter(({ key }) => String(key[1]) !== ownId);
@@ -102,6 +112,13 @@ export class Reaper {
     return others.filter(({ key, value }) =>
       value.isOver || expired.has(String(key[1])) || (!isAfterPause && this.#isPast(value))
     );
+  }
+
+  /** The members of an isolate whose lease cannot be read stay, and those of others do not. */
+  #skip(isolate: string, cause: unknown): void {
+    if (this.#skipped.has(isolate)) return;
+    this.#skipped.add(isolate);
+    this.#options.onWarning(`presence skips isolate ${isolate}, whose lease cannot be read`, cause);
   }
 
   /** Returns whether the time in the lease has passed, if this machine's clock can tell. */

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { keys } from "../../../lib/kv/keys.ts";
 import { DEFAULT_TENANT } from "../../../lib/shared/channel.ts";
 import { ORIGIN } from "../../../lib/shared/offset.ts";
 import { draft, testChannelKey } from "../../support/drafts.ts";
@@ -6,6 +7,7 @@ import { type CommitKeys, failingKv, overridingKv } from "../../support/failing_
 import { problem, readEvents, sequencesOf, upTo } from "../../support/log_reading.ts";
 import { KEEP_ALL, type LogStore, openEmbedded, STORES } from "../../support/log_stores.ts";
 import { logContract } from "./log_contract.ts";
+import { openDamaged } from "../../support/unreadable_rows.ts";
 
 const A = testChannelKey("a");
 const HOUR = 60 * 60 * 1_000;
@@ -302,6 +304,17 @@ Deno.test("read() never returns a head beyond the events that it has read", asyn
     const last = runs.at(-1)?.last ?? sequence;
     assert.ok((head?.last ?? 0) <= last, `read to ${last}, head ${head?.last}`);
   }
+});
+
+Deno.test("channels() lists the channels around one whose head cannot be read", async () => {
+  await using store = await openDamaged();
+  const log = await store.isolate();
+  for (const channel of ["a", "b", "c", "d"]) await log.append([draft(channel, "1")]);
+  await store.damage(keys.head(testChannelKey("b")));
+  const list = async (after: string, limit: number) =>
+    (await log.channels(DEFAULT_TENANT, after, limit)).map(({ channel }) => channel);
+  assert.deepEqual(await list("", 100), ["a", "c", "d"]);
+  assert.deepEqual(await list("a", 1), ["c"]);
 });
 
 Deno.test("read() loads only the large events that it returns", async () => {

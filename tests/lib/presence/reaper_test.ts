@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { keys } from "../../../lib/kv/keys.ts";
 import { Problem } from "../../../lib/shared/problem.ts";
 import { FakeClock } from "../../support/clock.ts";
 import { problem } from "../../support/log_reading.ts";
@@ -15,6 +16,7 @@ import {
   refusing,
   room,
 } from "../../support/presence_isolates.ts";
+import { openDamaged } from "../../support/unreadable_rows.ts";
 import { until } from "../../support/until.ts";
 
 const HOUR = 60 * 60 * 1_000;
@@ -316,4 +318,20 @@ Deno.test("members of a stopped isolate have the grace period to reconnect elsew
   await pass(clock, 7, [next]);
   assert.deepEqual(await changes(next), ["enter ann", "enter bob", "leave ann"]);
   await next.presence.close();
+});
+
+Deno.test("a lease that cannot be read does not keep the members of other dead isolates", async () => {
+  await using store = await openDamaged();
+  const clock = new FakeClock();
+  const warnings: string[] = [];
+  const onWarning = (message: string) => void warnings.push(message);
+  const dead = await openIsolate(store, clock);
+  const other = await openIsolate(store, clock, { onWarning });
+  await dead.presence.join("s", ann);
+  await store.kv.set(keys.isolate("a damaged one"), 0);
+  await store.damage(keys.isolate("a damaged one"));
+  await pass(clock, 40, [other]);
+  assert.deepEqual(await changes(other), ["enter ann", "leave ann"]);
+  assert.equal(warnings.length, 1);
+  await other.presence.close();
 });
