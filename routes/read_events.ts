@@ -87,7 +87,8 @@ async function poll(
 ): Promise<Response> {
   const { hub, meter, openResponses, access: { limiter, connections } } = server;
   const after = parseAfter(values.after ?? "latest", channelKeys.map(channelOf));
-  using _connection = meter.connected("longPoll", limiter.connect(caller));
+  const counted = openResponses.untilSent(c.env?.completed, limiter.connect(caller));
+  using _connection = meter.connected("longPoll", counted);
   openResponses.add(c.env?.completed);
   const page = await longPoll(hub, after, {
     channelKeys,
@@ -161,7 +162,8 @@ async function stream(
     : values.envelope === "1";
   const { hub, wheel, meter, openResponses, access: { connections, limiter } } = server;
   const id = crypto.randomUUID();
-  const countedConnection = meter.connected("sse", limiter.connect(caller));
+  const counted = openResponses.untilSent(c.env?.completed, limiter.connect(caller));
+  const countedConnection = meter.connected("sse", counted);
   openResponses.add(c.env?.completed);
   const body = await sseStream({
     hub,

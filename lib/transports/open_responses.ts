@@ -12,6 +12,17 @@ export class OpenResponses {
     completed.then(forget, forget);
   }
 
+  /**
+   * Returns a handle that, once disposed of, disposes of `connection` as soon as the response is
+   * sent. Guards against clients that don't read answers, so that they hold more connections than
+   * they may.
+   */
+  untilSent(completed: unknown, connection: Disposable): Disposable {
+    if (!(completed instanceof Promise)) return connection;
+    const release = () => connection[Symbol.dispose]();
+    return { [Symbol.dispose]: () => void completed.then(release, release) };
+  }
+
   /** Resolves when all responses are sent, but after `timeoutMs` at the latest. */
   async allSent(timeoutMs: number): Promise<void> {
     await waitAtMost(Promise.allSettled(this.#responses), timeoutMs);

@@ -3,7 +3,9 @@ import { assertRefused, call, rawCall, UPGRADE } from "../support/calls.ts";
 import { bearer, type Guarded, guardedLocal } from "../support/guarded.ts";
 import type { LocalServer } from "../support/local_server.ts";
 import { newChannel } from "../support/publishing.ts";
+import { head, OPCODE, RawConnection } from "../support/raw_connection.ts";
 import { SocketClient } from "../support/socket_client.ts";
+import { until } from "../support/until.ts";
 
 const ALL = { publish: ["**"], subscribe: ["**"] };
 const ONE_CONNECTION = ["credential", "address", "tenant"]
@@ -51,6 +53,33 @@ Deno.test("an anonymous socket stays anonymous if its new identity has no connec
   await first[Symbol.asyncDispose]();
   second.send({ op: "auth", ref: 3, token }, { op: "subscribe", ref: 4, channel });
   await second.until("subscribed");
+});
+
+Deno.test("a socket that was sent away counts until its peer has closed", async () => {
+  await using weir = await guardedLocal({ WEIR_LIMITS: "address.connections=2" });
+  const ask = () => rawCall(weir.server.port, "/v1/socket", { headers: UPGRADE });
+  {
+    using stack = new DisposableStack();
+    for (let i = 0; i < 2; i++) {
+      const connection = stack.use(await RawConnection.open(weir.server.port));
+      await connection.upgrade("/v1/socket");
+      await connection.sendText(JSON.stringify({ op: "auth", token: "nonsense" }));
+      while ((await connection.frame())?.opcode !== OPCODE.close); // it doesn't close itself
+    }
+    await until("they are sent away", () => weir.server.server.sockets.sockets.size === 0);
+    assertRefused(await ask(), 429, "too_many_connections");
+  }
+  await until("they no longer count", async () => (await ask()).status === 101);
+});
+
+Deno.test("clients that leave during the handshake don't count any more", async () => {
+  await using weir = await guardedLocal({ WEIR_LIMITS: "address.connections=2" });
+  const ask = () => rawCall(weir.server.port, "/v1/socket", { headers: UPGRADE });
+  for (let i = 0; i < 20; i++) {
+    using connection = await RawConnection.open(weir.server.port);
+    await connection.write(head("GET", "/v1/socket", UPGRADE));
+  }
+  await until("another one is accepted", async () => (await ask()).status === 101);
 });
 
 Deno.test("each auth counts as a subscribe of the socket's identity", async () => {

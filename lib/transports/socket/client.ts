@@ -23,6 +23,6 @@ export interface SocketClient {
   subscribed(authority: Authority, channels: number): void;
   /** Records that `authority` asked for something that it has no right to. */
   denied(authority: Authority, detail: string): void;
-  /** Called once, when the socket has ended. */
+  /** Called when the connection is really closed, perhaps more than once. */
   left(): void;
 }

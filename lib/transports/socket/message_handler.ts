@@ -125,7 +125,6 @@ export class MessageHandler implements ConnectionHandler, Disposable {
   /** Ends the client's subscriptions and disconnects its members. */
   [Symbol.dispose](): void {
     this.#admission[Symbol.dispose]();
-    this.#options.client.left();
     this.#subscriptions.close();
     this.#members.close();
   }

@@ -41,6 +41,7 @@ export interface SocketOptions extends MessageHandlerParts {
 /** One WebSocket connection of `weir.v1` (docs/protocol.md): its frames, limits and end. */
 export class Socket {
   readonly #socket: WebSocket;
+  readonly #client: SocketClient;
   readonly #sockets: Set<Socket>;
   readonly #output: SocketOutput;
   readonly #messages: MessageHandler;
@@ -48,6 +49,7 @@ export class Socket {
   constructor(socket: WebSocket, client: SocketClient, options: SocketOptions) {
     const { sockets, drainPoller, unreadBudget, heartbeatMs } = options;
     this.#socket = socket;
+    this.#client = client;
     this.#sockets = sockets;
     const id = crypto.randomUUID();
     const output = this.#output = new SocketOutput({
@@ -65,10 +67,14 @@ export class Socket {
       close: (reason) => void this.close(reason),
     });
     sockets.add(this);
-    socket.onopen = () => output.send({ op: "welcome", session: id, heartbeat: heartbeatMs });
+    socket.onopen = () => {
+      // A close before it is open has no effect on the runtime's socket.
+      if (output.isClosed) return socket.close(CLOSE_CODES.stopping);
+      output.send({ op: "welcome", session: id, heartbeat: heartbeatMs });
+    };
     socket.onmessage = ({ data }) => this.#receive(data);
     // A peer that answers no ping causes an error, and perhaps never a close after it.
-    socket.onclose = socket.onerror = () => this.#leave();
+    socket.onclose = socket.onerror = () => this.#end();
   }
 
   /** Says goodbye and closes. Resolves when the peer has closed too, never if it is silent. */
@@ -79,6 +85,15 @@ export class Socket {
     this.#leave();
     this.#socket.close(CLOSE_CODES[reason], reason);
     return new Promise((resolve) => this.#socket.addEventListener("close", () => resolve()));
+  }
+
+  /**
+   * Ends the count of the connection. A socket that was sent away counts until its peer has closed
+   * too: until then it has its file descriptor.
+   */
+  #end(): void {
+    this.#leave();
+    this.#client.left();
   }
 
   #leave(): void {
