@@ -17,10 +17,16 @@ const MARK = crypto.randomUUID();
  * Parses `text` as JSON. Numbers that a double cannot hold keep their digits, as raw JSON.
  *
  * @throws {Problem} `bad_json`, also if arrays and objects have more than `maxDepth` levels
+ * @param keepsDigits whether numbers that are written in another way than JavaScript's keep their
+ * digits. A part of a text passes what its whole text has.
  */
-export function parseJson(text: string, maxDepth: number = MAX_JSON_DEPTH): unknown {
+export function parseJson(
+  text: string,
+  maxDepth: number = MAX_JSON_DEPTH,
+  keepsDigits: boolean = hasLongNumber(text),
+): unknown {
   if (maxDepth < Infinity) requireDepth(text, maxDepth);
-  if (!/\d{16}/.test(text)) return parseChecked(text);
+  if (!keepsDigits) return parseChecked(text);
   const digits: string[] = [];
   const marked = text.replace(TOKEN, (token) => {
     if (token.startsWith('"') || !NUMBER.test(token) || String(Number(token)) === token) {
@@ -36,6 +42,11 @@ export function parseJson(text: string, maxDepth: number = MAX_JSON_DEPTH): unkn
     return parseChecked(text); // so that the error is about the original text
   }
   return restore(value, digits);
+}
+
+/** Returns whether `text` may have a number that a double cannot hold. */
+export function hasLongNumber(text: string): boolean {
+  return /\d{16}/.test(text);
 }
 
 /** Decodes UTF-8. @throws {Problem} `bad_encoding` */

@@ -11,7 +11,7 @@ import {
   publication,
   requireFewMembers,
 } from "./draft.ts";
-import { parseJson } from "./json.ts";
+import { hasLongNumber, parseJson } from "./json.ts";
 import { MAX_JSON_DEPTH } from "../shared/json_depth.ts";
 import { JsonScan, type TextPart } from "./json_scan.ts";
 import { largeTextTurn, TURN_CHARS } from "./large_text_turns.ts";
@@ -82,6 +82,7 @@ async function parseLarge(
   if (text[scan.partsEnd - 1] !== "]" || !BATCH_END.test(text.slice(scan.partsEnd))) {
     throw new Problem("bad_body", `Cannot use the body: it must have only the member "events".`);
   }
+  const keepsDigits = hasLongNumber(text);
   const drafts: Draft[] = [];
   let chars = 0;
   for (const [index, { start, end }] of parts.entries()) {
@@ -89,7 +90,7 @@ async function parseLarge(
       await largeTextTurn();
       chars = end - start;
     }
-    const value = parseJson(text.slice(start, end), SCANNED);
+    const value = parseJson(text.slice(start, end), SCANNED, keepsDigits);
     drafts.push(draftOfBatched(tenant, value, index));
   }
   return { drafts, isEphemeral: false };

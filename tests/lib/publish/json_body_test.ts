@@ -49,6 +49,11 @@ Deno.test("a long body is parsed as a short one is", async () => {
   ));
 });
 
+Deno.test("numbers keep their digits in a long body as in a short one", async () => {
+  const text = batch(event("1.0"), event("12345678901234567"));
+  assert.deepEqual(await parse(pad(text)), await parse(text));
+});
+
 Deno.test("others get a turn of the event loop for each part of a long body", async () => {
   const data = JSON.stringify(Array.from({ length: 10_000 }, (_, i) => ({ i })));
   const body = batch(...Array.from({ length: 50 }, () => event(data)));
