@@ -1,14 +1,10 @@
-import type { Run } from "../log/run.ts";
+import { firstPieces, type Run } from "../log/run.ts";
 import type { ChannelKey } from "../shared/channel.ts";
 
 /** Approximate bytes of an event in addition to its data: objects and encodings. */
 const EVENT_BYTES = 300;
 /** Copies of the data in memory: the event itself and the encodings for the transports. */
 const DATA_COPIES = 3;
-
-/** Upper bounds of what {@link RunCache.take} returns, so that no write gets too large. */
-const TAKE_EVENTS = 2_048;
-const TAKE_BYTES = 128 * 1024;
 
 interface CachedRun {
   readonly run: Run;
@@ -45,27 +41,13 @@ export class RunCache {
     }
   }
 
-  /** Returns the runs that follow `sequence` without a hole. If empty, the log must be read. */
-  take(channelKey: ChannelKey, sequence: number): readonly Run[] {
+  /**
+   * Returns what follows `sequence` without a hole, as much as is written at once. If empty, the log
+   * must be read.
+   */
+  take(channelKey: ChannelKey, sequence: number, eventBytes: number): readonly Run[] {
     const runs = this.#byChannel.get(channelKey);
-    if (runs === undefined) return [];
-    const taken: Run[] = [];
-    let at = sequence;
-    let size = 0;
-    let index = indexAfter(runs, at) - 1;
-    while (index >= 0 && index < runs.length) {
-      const { run } = runs[index] as CachedRun; // in bounds
-      if (run.after > at) break;
-      if (run.last > at) {
-        const part = run.from(at);
-        taken.push(part);
-        at = part.last;
-        size += part.dataLength;
-        if (at - sequence >= TAKE_EVENTS || size >= TAKE_BYTES) break;
-      }
-      index++;
-    }
-    return taken;
+    return runs === undefined ? [] : firstPieces(following(runs, sequence), sequence, eventBytes);
   }
 
   /** Removes the runs of a channel that has a new epoch, or is no longer followed. */
@@ -88,6 +70,18 @@ export class RunCache {
     if (index === -1) return;
     runs.splice(index, 1);
     if (runs.length === 0) this.#byChannel.delete(channelKey);
+  }
+}
+
+/** Yields the runs with events after `sequence`, up to the first hole. */
+function* following(runs: readonly CachedRun[], sequence: number): Iterable<Run> {
+  let at = sequence;
+  for (let index = indexAfter(runs, at) - 1; index >= 0 && index < runs.length; index++) {
+    const { run } = runs[index] as CachedRun; // in bounds
+    if (run.after > at) return;
+    if (run.last <= at) continue;
+    yield run;
+    at = run.last;
   }
 }
 

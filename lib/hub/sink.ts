@@ -11,17 +11,24 @@ export type CloseReason =
 /** Where a subscription writes its events: all that the hub knows of a transport. */
 export interface Sink {
   /**
-   * Takes all of `runs`. They are in log order; each follows the one before or begins with a gap.
-   * Returns whether there is room for more: after false, nothing is written until
-   * {@link Sink.drained} resolves. Must not throw.
+   * Approximate bytes that an encoding adds to the data of each event. Of few values, since the
+   * pieces of a run are shared by the sinks with the same value.
    */
-  write(runs: readonly Run[]): boolean;
+  readonly eventBytes: number;
+  /**
+   * Takes all of `runs`. They are in log order; each follows the one before or begins with a gap.
+   * Called right after {@link Sink.hasRoom} returned true. Must not throw.
+   */
+  write(runs: readonly Run[]): void;
   /** Takes ephemeral events, or drops them if there is no room. Must not throw. */
   deliverEphemeral(batch: EphemeralBatch): void;
-  /** Returns whether there is room. The sinks of one connection share its room. */
-  hasRoom(): boolean;
-  /** Resolves once there is room, or the connection has ended. */
-  drained(): Promise<void>;
+  /**
+   * Returns whether there is room for a write of `bytes`: they fit, or nothing else waits. The sinks
+   * of one connection share its room.
+   */
+  hasRoom(bytes: number): boolean;
+  /** Resolves once there is room for a write of `bytes`, or the connection has ended. */
+  drained(bytes: number): Promise<void>;
   /** Sends the reason to the subscriber and ends. */
   close(reason: CloseReason): void;
 }

@@ -1,4 +1,4 @@
-import type { Run } from "../log/run.ts";
+import { type Run, sizeOfRuns } from "../log/run.ts";
 import { pause } from "../shared/async/delay.ts";
 import type { Position } from "../shared/offset.ts";
 import type { EphemeralBatch } from "./ephemeral_batch.ts";
@@ -6,6 +6,8 @@ import type { CloseReason, Sink } from "./sink.ts";
 import type { StallWatch } from "./stall_watch.ts";
 import type { Tail } from "./tail.ts";
 
+/** Precedes every sequence. */
+const BEFORE_ALL = -1;
 /** Between two attempts to read a store that does not answer. */
 const RETRY_DELAY_MS = 500;
 
@@ -81,11 +83,28 @@ export class Subscription {
     this.#sink.close(reason);
   }
 
-  /** Delivers new runs. The tail calls it while the subscription is live. */
-  push(runs: readonly Run[]): void {
-    if (this.#write(runs) || this.#isClosed) return;
-    this.#tail.leave(this);
-    void this.#catchUp();
+  /**
+   * Delivers a new run, and returns how many of its events the sink received. The tail calls it
+   * while the subscription is live. What the sink has no room for is read again later.
+   */
+  push(delivery: readonly [Run]): number {
+    const [run] = delivery;
+    const { eventBytes } = this.#sink;
+    let received = 0;
+    do {
+      const { epoch, sequence } = this.#position;
+      const piece = run.piece(epoch === run.epoch ? sequence : BEFORE_ALL, eventBytes);
+      if (!this.#sink.hasRoom(piece.sizeWith(eventBytes))) break;
+      this.#write(piece === run ? delivery : [piece]);
+      received += piece.events.length;
+    } while (this.#position.sequence < run.last && !this.#isClosed);
+    const hasAll = this.#position.epoch === run.epoch && this.#position.sequence >= run.last;
+    // Without room for another event it waits now, so that a silent channel's reader counts as slow.
+    if (!this.#isClosed && !(hasAll && this.#sink.hasRoom(eventBytes))) {
+      this.#tail.leave(this);
+      void this.#catchUp();
+    }
+    return received;
   }
 
   /** Delivers ephemeral events. The position does not change. */
@@ -98,25 +117,30 @@ export class Subscription {
     this.#wake?.();
   }
 
-  #write(runs: readonly Run[]): boolean {
+  #write(runs: readonly Run[]): void {
     const last = runs[runs.length - 1];
     if (last !== undefined) this.#position = { epoch: last.epoch, sequence: last.last };
-    return this.#sink.write(runs);
+    this.#sink.write(runs);
   }
 
   /** Writes what the log has to the sink, as fast as that drains, until there is nothing more. */
   async #catchUp(): Promise<void> {
     if (this.#isClosed) return;
     this.#onCatchUp(this);
-    await this.#drained();
+    const { eventBytes } = this.#sink;
+    await this.#drained(eventBytes);
     while (!this.#isClosed) {
-      let runs = this.#tail.cached(this.#position);
+      let runs = this.#tail.cached(this.#position, eventBytes);
       if (runs.length === 0) {
         // The only hand-over from replay to live. Between goLive()'s comparison of the positions
         // and the first push there is no await, so no event can fall between them.
         if (this.#tail.goLive(this)) {
           this.#onLive(this);
           return;
+        }
+        if (!this.#sink.hasRoom(eventBytes)) {
+          await this.#drained(eventBytes);
+          continue;
         }
         const before = this.#tail.position;
         const read = await this.#read();
@@ -125,16 +149,22 @@ export class Subscription {
         runs = read ?? [];
       }
       if (runs.length === 0) continue;
-      // Another channel of the same connection may have taken the room since drained().
-      if (this.#sink.hasRoom()) this.#tail.caughtUp(runs);
-      if (!this.#sink.hasRoom() || !this.#write(runs)) await this.#drained();
+      const bytes = sizeOfRuns(runs, eventBytes);
+      if (this.#sink.hasRoom(bytes)) {
+        this.#tail.caughtUp(runs);
+        this.#write(runs);
+      } else {
+        // Without the runs, which would be kept in memory for as long as the wait. Afterwards
+        // another channel of the same connection may have taken the room.
+        await this.#drained(bytes);
+      }
     }
   }
 
   /** Reads the next runs. After a failed read, returns undefined once the retry delay is over. */
   async #read(): Promise<readonly Run[] | undefined> {
     try {
-      return await this.#tail.read(this.#position);
+      return await this.#tail.read(this.#position, this.#sink.eventBytes);
     } catch {
       if (this.#isClosed) return undefined;
       const woken = new AbortController();
@@ -153,9 +183,9 @@ export class Subscription {
     this.#wake = undefined;
   }
 
-  async #drained(): Promise<void> {
+  async #drained(bytes: number): Promise<void> {
     this.#stalls.add(this);
-    await this.#sink.drained();
+    await this.#sink.drained(bytes);
     this.#stalls.remove(this);
   }
 }

@@ -1,5 +1,5 @@
 import type { Log } from "../log/log.ts";
-import { type Run, withoutExpired } from "../log/run.ts";
+import { firstPieces, type Run, withoutExpired } from "../log/run.ts";
 import { SerialQueue } from "../shared/async/serial_queue.ts";
 import type { ChannelKey } from "../shared/channel.ts";
 import type { EphemeralEvent, Relay } from "../shared/ephemeral.ts";
@@ -12,6 +12,8 @@ import { RunDelivery } from "./run_delivery.ts";
 
 /** Events in one read of the log. */
 const READ_EVENTS = 2_048;
+/** Precedes every sequence: a run that starts with a gap keeps it. */
+const BEFORE_ALL = -1;
 /** Upper bound of the delay between two attempts to read a store that does not answer. */
 const MAX_RETRY_DELAY_MS = 5_000;
 
@@ -28,7 +30,8 @@ interface TailOptions {
 interface TailSubscriber {
   /** The position after the last event that it received. */
   readonly position: Position;
-  push(runs: readonly Run[]): void;
+  /** Takes as many of the run's events as there is room for, and returns how many. */
+  push(delivery: readonly [Run]): number;
   deliverEphemeral(batch: EphemeralBatch): void;
   /** The tail has moved. */
   wake(): void;
@@ -121,36 +124,38 @@ export class Tail {
   }
 
   /**
-   * Reads what follows `position` from the cache or the log. Empty if there is nothing yet.
+   * Reads what follows `position` from the cache or the log, as much as is written at once. Empty if
+   * there is nothing yet.
    *
    * @throws {Problem} `storage_*`
    */
-  async read(position: Position): Promise<readonly Run[]> {
+  async read(position: Position, eventBytes: number): Promise<readonly Run[]> {
     // A position after the tail's comes from another isolate.
     if (isAfter(position, this.#position)) await this.#refresh();
     if (isSame(position, this.#position)) return [];
     const { log, now } = this.#options;
     if (position.epoch !== this.#position.epoch) {
-      return (await log.read(this.channelKey, position, READ_EVENTS)).runs;
+      const { runs } = await log.read(this.channelKey, position, READ_EVENTS);
+      return firstPieces(runs, BEFORE_ALL, eventBytes);
     }
-    const runs = this.cached(position);
+    const runs = this.cached(position, eventBytes);
     if (runs.length > 0) return runs;
     // One read of the store at a time: most that wait for it then find its events in the cache.
     return await this.#reads.run(async () => {
-      const meanwhile = this.cached(position);
+      const meanwhile = this.cached(position, eventBytes);
       if (meanwhile.length > 0) return meanwhile;
       const { runs } = await log.read(this.channelKey, position, READ_EVENTS);
       if (position.epoch === this.#position.epoch) {
         for (const run of runs) if (run.epoch === position.epoch) this.#options.cache.add(run);
       }
-      return withoutExpired(runs, now());
+      return withoutExpired(firstPieces(runs, BEFORE_ALL, eventBytes), now());
     });
   }
 
-  /** Returns what the cache has after `position`. */
-  cached(position: Position): readonly Run[] {
+  /** Returns what the cache has after `position`, as much as is written at once. */
+  cached(position: Position, eventBytes: number): readonly Run[] {
     if (position.epoch !== this.#position.epoch) return [];
-    const runs = this.#options.cache.take(this.channelKey, position.sequence);
+    const runs = this.#options.cache.take(this.channelKey, position.sequence, eventBytes);
     return withoutExpired(runs, this.#options.now());
   }
 
@@ -218,14 +223,12 @@ export class Tail {
   }
 
   #deliver(run: Run, since: number): void {
-    const whole = [run];
+    const delivery = [run] as const; // one for all, since most sinks are given it as it is
     let deliveries = 0;
     for (const subscriber of this.#live) {
       const { epoch, sequence } = subscriber.position;
       if (epoch !== run.epoch ? epoch > run.epoch : sequence >= run.last) continue;
-      const needed = epoch === run.epoch ? run.from(sequence) : run;
-      deliveries += needed.events.length;
-      subscriber.push(needed === run ? whole : [needed]);
+      deliveries += subscriber.push(delivery);
     }
     this.#options.observer?.flushed(this.channelKey, deliveries, performance.now() - since);
   }

@@ -2,6 +2,12 @@ import type { ChannelKey } from "../shared/channel.ts";
 import type { Gap, LogEvent } from "../shared/event.ts";
 import { type Epoch, formatOffset } from "../shared/offset.ts";
 
+/**
+ * Upper bound of the estimated size of a piece of a run that is written at once, unless it is a
+ * single event. Guards against a large publish that is queued for all subscribers.
+ */
+const PIECE_BYTES = 128 * 1024;
+
 /** Encodes a run for one transport. Each encoding has one encoder object. */
 export type Encoder<T> = (run: Run) => T;
 
@@ -17,6 +23,8 @@ export class Run {
   readonly dataLength: number;
   /** The last result of from(): subscribers that reconnect together ask for the same part. */
   #part: Run | undefined;
+  /** The pieces of a run that is too large for one, by `eventBytes`. */
+  #pieces: Map<number, readonly Run[]> | undefined;
 
   constructor(
     readonly channelKey: ChannelKey,
@@ -60,6 +68,75 @@ export class Run {
     }
     return this.#part;
   }
+
+  /** Returns the estimated size of an encoding that adds `eventBytes` to the data of each event. */
+  sizeWith(eventBytes: number): number {
+    return this.dataLength + this.events.length * eventBytes;
+  }
+
+  /**
+   * Returns the first events after `sequence` that are written at once, at least one. The run
+   * itself is cut in the same places for all subscribers, so that they share the encodings.
+   *
+   * @param eventBytes what the encoding adds to the data of each event. Each value has its own pieces.
+   */
+  piece(sequence: number, eventBytes: number): Run {
+    if (this.sizeWith(eventBytes) <= PIECE_BYTES) return this.from(sequence);
+    this.#pieces ??= new Map();
+    const pieces = this.#pieces.get(eventBytes) ?? this.#cut(eventBytes);
+    this.#pieces.set(eventBytes, pieces);
+    return (pieces.find((piece) => piece.last > sequence) ?? this).from(sequence);
+  }
+
+  #cut(eventBytes: number): readonly Run[] {
+    const pieces: Run[] = [];
+    let from = 0;
+    let size = 0;
+    const close = (to: number) => {
+      const gap = from === 0 ? this.gap : undefined;
+      const events = this.events.slice(from, to);
+      pieces.push(new Run(this.channelKey, this.epoch, this.after + from, events, gap));
+      from = to;
+      size = 0;
+    };
+    this.events.forEach((event, at) => {
+      const added = event.data.length + eventBytes;
+      if (at > from && size + added > PIECE_BYTES) close(at);
+      size += added;
+    });
+    close(this.events.length);
+    return pieces;
+  }
+}
+
+/** Returns the estimated size of encodings that add `eventBytes` to the data of each event. */
+export function sizeOfRuns(runs: readonly Run[], eventBytes: number): number {
+  let size = 0;
+  for (const run of runs) size += run.sizeWith(eventBytes);
+  return size;
+}
+
+/**
+ * Returns the first events of `runs` after `sequence` that are written at once, at least one event
+ * or gap. Each run follows the one before, overlaps it, or begins with a gap.
+ */
+export function firstPieces(
+  runs: Iterable<Run>,
+  sequence: number,
+  eventBytes: number,
+): readonly Run[] {
+  const taken: Run[] = [];
+  let at = sequence;
+  let size = 0;
+  for (const run of runs) {
+    const piece = run.piece(at, eventBytes);
+    size += piece.sizeWith(eventBytes);
+    if (taken.length > 0 && size > PIECE_BYTES) break;
+    taken.push(piece);
+    at = piece.last;
+    if (at < run.last) break;
+  }
+  return taken;
 }
 
 /** Joins consecutive runs into one. Only the first may have a gap. */

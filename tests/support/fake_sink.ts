@@ -22,8 +22,11 @@ export class FakeSink implements Sink {
   #waiters: (() => void)[] = [];
   #fault: unknown;
 
-  /** @param room how many events it takes before it is full. */
-  constructor(room: number) {
+  /**
+   * @param room how many events it takes before it is full.
+   * @param eventBytes its `eventBytes`: many cause small pieces.
+   */
+  constructor(room: number, readonly eventBytes = 64) {
     this.#room = room;
   }
 
@@ -46,14 +49,13 @@ export class FakeSink implements Sink {
     for (const wake of this.#waiters.splice(0)) wake();
   }
 
-  write(runs: readonly Run[]): boolean {
+  write(runs: readonly Run[]): void {
     if (this.#room <= 0) this.overruns++;
     try {
       for (const run of runs) this.#take(run);
     } catch (cause) {
       this.#fault ??= cause; // a sink must not throw
     }
-    return this.#room > 0;
   }
 
   deliverEphemeral({ events }: EphemeralBatch): void {

@@ -4,12 +4,15 @@ import type { Hub } from "../../hub/hub.ts";
 import type { EphemeralBatch } from "../../hub/ephemeral_batch.ts";
 import type { Sink } from "../../hub/sink.ts";
 import type { Subscription } from "../../hub/subscription.ts";
+import { sizeOfRuns } from "../../log/run.ts";
 import type { After } from "../../shared/cursor.ts";
 import { Problem } from "../../shared/problem.ts";
 import { jsonEphemeralMembers } from "../json_encoding.ts";
+import { eventBytesWith } from "../room.ts";
 import {
   type ChannelRuns,
   makePage,
+  PAGE_BYTES,
   type ReadOptions,
   type ReadPage,
   readPage,
@@ -20,6 +23,9 @@ const END_DETAILS: Readonly<Record<EndReason, string>> = {
   expired: "The credential expired while the poll waited.",
   revoked: "The credential was revoked while the poll waited.",
 };
+
+/** @see {@link Sink.eventBytes} */
+const EVENT_BYTES = eventBytesWith("");
 
 interface LongPollOptions extends ReadOptions {
   /** Milliseconds to wait for an event. */
@@ -63,16 +69,17 @@ export async function longPoll(
   const page = await readPage(hub, after, options);
   if (!page.isEmpty || options.signal.aborted) return page;
   using collector = new PollCollector(() => ended.resolve());
-  await collect(hub, page, { ...options, collector, ended: ended.promise });
+  const isAll = await collect(hub, page, { ...options, collector, ended: ended.promise });
   const { found, ephemeral } = collector;
   const { limit } = options;
-  const answer = found.length === 0
-    ? page
-    : makePage(page.positions, found, { limit, isAll: true });
+  const answer = found.length === 0 ? page : makePage(page.positions, found, { limit, isAll });
   return ephemeral.length === 0 ? answer : withEphemeral(answer, ephemeral);
 }
 
-/** Subscribes `collector` to the channels behind `page` until `ended`, the timeout or an abort. */
+/**
+ * Subscribes `collector` to the channels behind `page` until `ended`, the timeout or an abort.
+ * Returns whether it then has all events.
+ */
 async function collect(
   hub: Hub,
   page: ReadPage,
@@ -80,7 +87,7 @@ async function collect(
     readonly collector: PollCollector;
     readonly ended: Promise<void>;
   },
-): Promise<void> {
+): Promise<boolean> {
   const subscriptions: Subscription[] = [];
   const timer = setTimeout(collector.end, waitMs);
   signal.addEventListener("abort", collector.end, { once: true });
@@ -99,6 +106,7 @@ async function collect(
     signal.removeEventListener("abort", collector.end);
     for (const subscription of subscriptions) subscription.close();
   }
+  return subscriptions.every(({ lag }) => lag === 0);
 }
 
 /** Takes the first runs of each channel, and ephemeral events, and calls `end` once it has some. */
@@ -107,6 +115,7 @@ class PollCollector implements Disposable {
   readonly ephemeral: EphemeralBatch[] = [];
   readonly end: () => void;
   readonly #disposed = Promise.withResolvers<void>();
+  #foundBytes = 0;
   #gatheredChars = 0;
   #gathering: ReturnType<typeof setTimeout> | undefined;
 
@@ -115,17 +124,20 @@ class PollCollector implements Disposable {
   }
 
   sink(index: number): Sink {
-    const hasRoom = () => !this.found.some((of) => of.index === index);
+    const hasRoom = (bytes: number) =>
+      this.found.length === 0 ||
+      (this.#foundBytes + bytes <= PAGE_BYTES && !this.found.some((of) => of.index === index));
     return {
+      eventBytes: EVENT_BYTES,
       write: (runs) => {
         this.found.push({ index, runs });
+        this.#foundBytes += sizeOfRuns(runs, EVENT_BYTES);
         this.end();
-        return false;
       },
       deliverEphemeral: (batch) => this.#gather(batch),
       hasRoom,
       // The sink is full after its first runs: later ones belong to the next poll.
-      drained: () => hasRoom() ? Promise.resolve() : this.#disposed.promise,
+      drained: (bytes) => hasRoom(bytes) ? Promise.resolve() : this.#disposed.promise,
       close: this.end,
     };
   }

@@ -6,6 +6,11 @@ import { ORIGIN } from "../../shared/offset.ts";
 import { jsonGap, jsonMembers } from "../json_encoding.ts";
 import { ReadPositions, startPositions } from "../read_positions.ts";
 
+/**
+ * Data in a page with more than one event. Guards against pages of large events from many channels.
+ */
+export const PAGE_BYTES = 256 * 1024;
+
 /** The answer to a poll. It has at most one gap, which comes before all events. */
 export interface ReadPage {
   /** `{events, cursor, upToDate, gap?, ephemeral?}` as JSON text. */
@@ -102,7 +107,10 @@ interface PageEvent {
   readonly at: number;
 }
 
-/** Returns the first `limit` events by time. The events of one channel keep their order. */
+/**
+ * Returns the first events by time, at most `limit` and at most {@link PAGE_BYTES}, but at least
+ * one. The events of one channel keep their order.
+ */
 function takeByTime(
   parts: readonly { readonly index: number; readonly run: Run }[],
   limit: number,
@@ -112,5 +120,10 @@ function takeByTime(
     const timeOf = ({ run, at }: PageEvent) => run.events[at]?.time ?? 0;
     all.sort((a, b) => timeOf(a) - timeOf(b)); // stable, and time never falls within a channel
   }
-  return all.slice(0, limit);
+  let bytes = 0;
+  const end = all.findIndex(({ run, at }, count) => {
+    bytes += run.events[at]?.data.length ?? 0;
+    return count > 0 && bytes > PAGE_BYTES;
+  });
+  return all.slice(0, Math.min(limit, end === -1 ? all.length : end));
 }

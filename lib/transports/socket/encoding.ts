@@ -4,6 +4,7 @@ import { type ChannelKey, channelOf } from "../../shared/channel.ts";
 import { formatOffset, type Position } from "../../shared/offset.ts";
 import { jsonEphemeralMembers, jsonGap, jsonMembers } from "../json_encoding.ts";
 import { ReadPositions } from "../read_positions.ts";
+import { eventBytesWith } from "../room.ts";
 
 /** Encodes a run of one channel as messages, one a line: the same text for every subscriber. */
 const runText: Encoder<string> = (run) => {
@@ -13,20 +14,34 @@ const runText: Encoder<string> = (run) => {
   return [`{"op":"gap",${run.encode(jsonGap)},"cursor":"${cursor}"}`, ...lines].join("\n");
 };
 
-/** Encodes a run for a subscription to one channel. The run keeps the text. */
-export const sharedRunText: Encoder<string> = (run) => run.encode(runText);
+/** Encodes a run for a subscription as messages, one a line. */
+export interface SocketEncoding {
+  readonly encode: Encoder<string>;
+  /** @see {@link import("../../hub/sink.ts").Sink.eventBytes} */
+  readonly eventBytes: number;
+}
+
+/** For a subscription to one channel. The run keeps the text. */
+export const SHARED_ENCODING: SocketEncoding = {
+  encode: (run) => run.encode(runText),
+  eventBytes: eventBytesWith(""),
+};
 
 /** Encodes ephemeral events as messages, one a line: the same text for every subscriber. */
 export const ephemeralText: EphemeralEncoder<string> = (batch) =>
   batch.encode(jsonEphemeralMembers).map((members) => `{"op":"ephemeral",${members}}`).join("\n");
 
-/** Returns an encoder for each channel of a subscription to several, which share one cursor. */
-export function encodersWithCursor(
+/** Returns an encoding for each channel of a subscription to several, which share one cursor. */
+export function encodingsWithCursor(
   channelKeys: readonly ChannelKey[],
   starts: readonly Position[],
-): readonly Encoder<string>[] {
+): readonly SocketEncoding[] {
   const positions = new ReadPositions(channelKeys.map(channelOf), starts);
-  return channelKeys.map((_, index) => (run) => runTextWithCursor(run, index, positions));
+  const eventBytes = eventBytesWith(positions.cursor);
+  return channelKeys.map((_, index) => ({
+    encode: (run) => runTextWithCursor(run, index, positions),
+    eventBytes,
+  }));
 }
 
 /** Encodes a run of the channel at `index`. Each message has the cursor over all channels. */

@@ -2,13 +2,12 @@ import type { EphemeralBatch } from "../../hub/ephemeral_batch.ts";
 import type { CloseReason, Sink } from "../../hub/sink.ts";
 import type { Encoder, Run } from "../../log/run.ts";
 import { MAX_EVENT_BYTES } from "../../shared/event.ts";
+import { Room } from "../room.ts";
 import type { DrainPoller } from "./drain_poller.ts";
-import { ephemeralText } from "./encoding.ts";
+import { ephemeralText, type SocketEncoding } from "./encoding.ts";
 import type { ServerMessage } from "./message.ts";
 import type { UnreadBudget, UnreadOutput } from "./unread_budget.ts";
 
-/** Bytes that may wait for a socket. Above them it is full, and its subscriptions catch up later. */
-const QUEUE_BYTES = 128 * 1024;
 /**
  * Bytes that wait in the runtime when further answers are held back and joined. Guards against many
  * tiny frames, each of which takes the runtime almost a kilobyte.
@@ -37,6 +36,9 @@ interface SocketOutputOptions {
  */
 export class SocketOutput implements UnreadOutput {
   readonly #options: SocketOutputOptions;
+  readonly #room = new Room(() => this.#options.socket.bufferedAmount);
+  /** Whether the poller waits for room in the name of the sinks. */
+  #isPolled = false;
   /** Answers that are not sent yet. */
   #answers: string[] = [];
   #answerBytes = 0;
@@ -88,28 +90,31 @@ export class SocketOutput implements UnreadOutput {
   }
 
   /** Acts as {@link Sink.write}. `encode` turns a run into messages, one a line. */
-  write(runs: readonly Run[], encode: Encoder<string>): boolean {
-    if (this.#isClosed) return true;
+  write(runs: readonly Run[], encode: Encoder<string>): void {
+    if (!this.#isOpen) return;
     const [only] = runs;
     const text = runs.length === 1 && only !== undefined
       ? encode(only)
       : runs.map(encode).join("\n");
     this.#sendInOrder(text);
-    return this.hasRoom();
   }
 
   /** Acts as {@link Sink.deliverEphemeral}. */
   deliverEphemeral(batch: EphemeralBatch): void {
-    if (this.hasRoom()) this.#sendInOrder(batch.encode(ephemeralText));
+    const text = batch.encode(ephemeralText);
+    if (this.hasRoom(text.length)) this.#sendInOrder(text);
   }
 
   /** A socket that the runtime has given up never has room, so that its subscriptions stall. */
-  hasRoom(): boolean {
-    return this.#isClosed || (this.#isOpen && this.#options.socket.bufferedAmount < QUEUE_BYTES);
+  hasRoom(bytes: number): boolean {
+    return this.#isClosed || (this.#isOpen && this.#room.has(bytes));
   }
 
-  drained(): Promise<void> {
-    return this.#options.drainPoller.waitForRoom(() => this.hasRoom());
+  drained(bytes: number): Promise<void> {
+    if (this.hasRoom(bytes)) return Promise.resolve();
+    const waited = this.#room.wait(bytes);
+    if (!this.#isPolled) void this.#poll();
+    return waited;
   }
 
   takeStaleBytes(): number | undefined {
@@ -134,6 +139,15 @@ export class SocketOutput implements UnreadOutput {
 
   get #isOpen(): boolean {
     return !this.#isClosed && this.#options.socket.readyState === WebSocket.OPEN;
+  }
+
+  async #poll(): Promise<void> {
+    this.#isPolled = true;
+    await this.#options.drainPoller.waitForRoom(() =>
+      this.#isClosed || (this.#isOpen && this.#room.isDue)
+    );
+    this.#isPolled = false;
+    this.#room.wake();
   }
 
   #flush(): void {
@@ -176,32 +190,36 @@ export class SocketOutput implements UnreadOutput {
 /** Takes the events of one subscription. A class, because closures for so many need more memory. */
 export class SocketSink implements Sink {
   readonly #output: SocketOutput;
-  readonly #encode: Encoder<string>;
+  readonly #encoding: SocketEncoding;
   readonly close: (reason: CloseReason) => void;
 
   constructor(
     output: SocketOutput,
-    encode: Encoder<string>,
+    encoding: SocketEncoding,
     close: (reason: CloseReason) => void,
   ) {
     this.#output = output;
-    this.#encode = encode;
+    this.#encoding = encoding;
     this.close = close;
   }
 
-  write(runs: readonly Run[]): boolean {
-    return this.#output.write(runs, this.#encode);
+  get eventBytes(): number {
+    return this.#encoding.eventBytes;
+  }
+
+  write(runs: readonly Run[]): void {
+    this.#output.write(runs, this.#encoding.encode);
   }
 
   deliverEphemeral(batch: EphemeralBatch): void {
     this.#output.deliverEphemeral(batch);
   }
 
-  hasRoom(): boolean {
-    return this.#output.hasRoom();
+  hasRoom(bytes: number): boolean {
+    return this.#output.hasRoom(bytes);
   }
 
-  drained(): Promise<void> {
-    return this.#output.drained();
+  drained(bytes: number): Promise<void> {
+    return this.#output.drained(bytes);
   }
 }

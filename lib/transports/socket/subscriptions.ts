@@ -14,7 +14,7 @@ import { formatCursor, MAX_CURSOR_CHANNELS, parseAfter } from "../../shared/curs
 import { offsetOf, type Position } from "../../shared/offset.ts";
 import { Problem, quote } from "../../shared/problem.ts";
 import type { SocketClient } from "./client.ts";
-import { encodersWithCursor, sharedRunText } from "./encoding.ts";
+import { encodingsWithCursor, SHARED_ENCODING } from "./encoding.ts";
 import type { MessageOf } from "./message.ts";
 import { type SocketOutput, SocketSink } from "./output.ts";
 import { startPositions } from "../read_positions.ts";
@@ -141,9 +141,9 @@ export class SocketSubscriptions {
     positions: readonly Position[],
   ): Promise<void> {
     const { hub, output, close } = this.#options;
-    const encoders = hasCursor ? encodersWithCursor(channelKeys, positions) : [sharedRunText];
+    const encodings = hasCursor ? encodingsWithCursor(channelKeys, positions) : [SHARED_ENCODING];
     for (const [i, channelKey] of channelKeys.entries()) {
-      const sink = new SocketSink(output, encoders[i] ?? sharedRunText, close);
+      const sink = new SocketSink(output, encodings[i] ?? SHARED_ENCODING, close);
       const subscription = await hub.subscribe(channelKey, positions[i] ?? "latest", sink);
       group.subscriptions.set(channelOf(channelKey), subscription);
       if (group.isEnded) subscription.close(); // unsubscribed or disconnected in the meantime

@@ -24,9 +24,8 @@ import {
 } from "./encoding.ts";
 import type { TimerWheel } from "../timer_wheel.ts";
 import { ReadPositions, startPositions } from "../read_positions.ts";
+import { eventBytesWith, QUEUE_BYTES, Room } from "../room.ts";
 
-/** Bytes that may wait for a subscriber. Above them it is full, and catches up later. */
-const QUEUE_BYTES = 128 * 1024;
 /** Milliseconds that a client waits before it reconnects. */
 const RETRY_MS = 1_000;
 
@@ -72,8 +71,8 @@ class SseStream implements ConnectionHandler {
   readonly #subscriptions = new Map<Channel, Subscription>();
   #controller!: ReadableStreamDefaultController<Uint8Array>; // set by start(), before the constructor ends
   #heartbeat: Disposable | undefined;
-  /** Resolve the promises that wait for room. */
-  #waiters: (() => void)[] = [];
+  /** What the runtime has taken out of the queue is at most one write and 64 KiB more. */
+  readonly #room = new Room(() => QUEUE_BYTES - (this.#controller.desiredSize ?? -Infinity));
   #isClosed = false;
   readonly readable: ReadableStream<Uint8Array>;
 
@@ -84,7 +83,9 @@ class SseStream implements ConnectionHandler {
       start: (controller) => {
         this.#controller = controller;
       },
-      pull: () => this.#wakeWaiters(),
+      pull: () => {
+        if (this.#room.isDue) this.#room.wake();
+      },
       cancel: () => this.#leave(),
     }, BYTE_LENGTH);
   }
@@ -114,7 +115,8 @@ class SseStream implements ConnectionHandler {
         ? (run) => encodeSseRun(run, isEnveloped, (at) => positions.advanceCursor(i, run.epoch, at))
         : (run) => run.encode(isEnveloped ? sseEnvelope : ssePlain);
       const start = starts[i] ?? (typeof after === "string" ? after : after[i] ?? "latest");
-      const subscription = await hub.subscribe(channelKey, start, this.#sink(encode));
+      const sink = this.#sink(encode, eventBytesWith(hasSharedCursor ? positions.cursor : ""));
+      const subscription = await hub.subscribe(channelKey, start, sink);
       if (this.#isClosed) return subscription.close();
       this.#subscriptions.set(channelOf(channelKey), subscription);
     }
@@ -123,48 +125,41 @@ class SseStream implements ConnectionHandler {
     this.#controller.enqueue(utf8.encode(sseOpening(RETRY_MS, cursor)));
   }
 
-  #sink(encode: Encoder<Uint8Array>): Sink {
+  #sink(encode: Encoder<Uint8Array>, eventBytes: number): Sink {
     return {
+      eventBytes,
       write: (runs) => this.#write(runs, encode),
       deliverEphemeral: (batch) => this.#deliverEphemeral(batch),
-      hasRoom: () => this.#hasRoom(),
-      drained: () => this.#drained(),
+      hasRoom: (bytes) => this.#hasRoom(bytes),
+      drained: (bytes) => this.#drained(bytes),
       close: (reason) => this.#close(reason),
     };
   }
 
-  #write(runs: readonly Run[], encode: Encoder<Uint8Array>): boolean {
-    if (this.#isClosed) return true;
+  #write(runs: readonly Run[], encode: Encoder<Uint8Array>): void {
+    if (this.#isClosed) return;
     const [only] = runs;
     const bytes = runs.length === 1 && only !== undefined
       ? encode(only)
       : concat(runs.map((run) => encode(run)));
     this.#controller.enqueue(bytes);
-    return this.#hasRoom();
   }
 
   #deliverEphemeral(batch: EphemeralBatch): void {
-    if (this.#isClosed || !this.#hasRoom()) return;
+    if (this.#isClosed) return;
     const encode: EphemeralEncoder<Uint8Array> = this.#options.isEnveloped
       ? sseEnvelopeEphemeral
       : ssePlainEphemeral;
-    this.#controller.enqueue(batch.encode(encode));
+    const bytes = batch.encode(encode);
+    if (this.#hasRoom(bytes.byteLength)) this.#controller.enqueue(bytes);
   }
 
-  #hasRoom(): boolean {
-    return this.#isClosed || (this.#controller.desiredSize ?? 0) > 0;
+  #hasRoom(bytes: number): boolean {
+    return this.#isClosed || this.#room.has(bytes);
   }
 
-  #drained(): Promise<void> {
-    if (this.#hasRoom()) return Promise.resolve();
-    return new Promise((resolve) => this.#waiters.push(resolve));
-  }
-
-  #wakeWaiters(): void {
-    if (this.#waiters.length === 0) return;
-    const waiters = this.#waiters;
-    this.#waiters = [];
-    for (const wake of waiters) wake();
+  #drained(bytes: number): Promise<void> {
+    return this.#hasRoom(bytes) ? Promise.resolve() : this.#room.wait(bytes);
   }
 
   /**
@@ -172,7 +167,7 @@ class SseStream implements ConnectionHandler {
    * written since the last one: otherwise a stream could be silent for almost two heartbeats.
    */
   #beat(): void {
-    if (this.#hasRoom()) this.#controller.enqueue(HEARTBEAT);
+    if (this.#hasRoom(HEARTBEAT.length)) this.#controller.enqueue(HEARTBEAT);
   }
 
   expiring(expiresIn: number): void {
@@ -210,7 +205,7 @@ class SseStream implements ConnectionHandler {
     this.#connection[Symbol.dispose]();
     this.#options.countedConnection[Symbol.dispose]();
     for (const subscription of this.#subscriptions.values()) subscription.close();
-    this.#wakeWaiters();
+    this.#room.wake();
   }
 
   #close(reason: GoodbyeReason): void {

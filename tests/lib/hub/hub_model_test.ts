@@ -41,6 +41,8 @@ function subscribe() {
     do: fc.constant("subscribe"),
     after: fc.oneof(fc.constant("earliest"), fc.constant("latest"), fc.nat()),
     room: fc.integer({ min: 1, max: 20 }),
+    // With many, runs are cut into pieces of a few events.
+    eventBytes: fc.constantFrom(64, 50_000, 200_000),
   });
 }
 
@@ -103,7 +105,7 @@ class ModelRun {
       this.#appends.push(appended);
       if (each.isAwaited) await appended;
     } else if ("after" in each) {
-      await this.#subscribe(each.after, each.room);
+      await this.#subscribe(each);
     } else if ("room" in each) {
       this.#member(each.member)?.sink.drain(each.room);
     } else if ("member" in each) {
@@ -156,7 +158,9 @@ class ModelRun {
     appended.forEach(({ offset }, i) => this.#model.set(offset, String(drafts[i]?.data)));
   }
 
-  async #subscribe(after: string | number, room: number): Promise<void> {
+  async #subscribe(
+    { after, room, eventBytes }: { after: string | number; room: number; eventBytes: number },
+  ): Promise<void> {
     const known = [...this.#model.keys()];
     const offset = typeof after === "number" ? known[after % known.length] : undefined;
     const start = after === "latest" || after === "earliest"
@@ -164,7 +168,7 @@ class ModelRun {
       : offset === undefined
       ? ORIGIN
       : parseOffset(offset);
-    const sink = new FakeSink(room);
+    const sink = new FakeSink(room, eventBytes);
     const subscription = await this.#hub.subscribe(A, start, sink);
     sink.startAt(subscription.position);
     this.#members.push({ sink, subscription });

@@ -75,7 +75,8 @@ Deno.test("the channels of one connection share its room", async () => {
   let writes = 0;
   let most = 1;
   const sink: Sink = {
-    write: () => ++writes < most,
+    eventBytes: 64,
+    write: () => void writes++,
     deliverEphemeral() {},
     hasRoom: () => writes < most,
     drained: () => writes < most ? Promise.resolve() : room.promise,

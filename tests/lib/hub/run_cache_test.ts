@@ -31,9 +31,9 @@ Deno.test("RunCache.clear() gives the room of its channel to others, and keeps t
   cache.add(run(B, 0));
   cache.clear(A);
   for (const after of [1, 2]) cache.add(run(B, after));
-  assert.deepEqual(cache.take(A, 0), []);
-  assert.equal(cache.take(B, 0).length, 3);
+  assert.deepEqual(cache.take(A, 0, 64), []);
+  assert.equal(cache.take(B, 0, 64).length, 3);
   cache.add(run(B, 3));
-  assert.deepEqual(cache.take(B, 0), [], "the oldest run had to go");
-  assert.equal(cache.take(B, 1).length, 3);
+  assert.deepEqual(cache.take(B, 0, 64), [], "the oldest run had to go");
+  assert.equal(cache.take(B, 1, 64).length, 3);
 });

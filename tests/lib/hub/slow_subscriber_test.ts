@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { memoryOf } from "../../support/memory.ts";
 import { newChannel, publish } from "../../support/publishing.ts";
 import { RawConnection } from "../../support/raw_connection.ts";
 import { readUrl } from "../../support/readers.ts";
@@ -65,9 +66,3 @@ Deno.test("a subscriber that does not read 200 MB costs no memory and gets all o
     return offsets;
   }
 });
-
-/** Returns the resident memory in bytes. */
-async function memoryOf(pid: number): Promise<number> {
-  const status = await Deno.readTextFile(`/proc/${pid}/status`);
-  return Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1]) * 1_024;
-}

@@ -4,7 +4,9 @@ import { OPEN } from "../../../../lib/auth/authority.ts";
 import { Connections } from "../../../../lib/auth/connections.ts";
 import { Hub } from "../../../../lib/hub/hub.ts";
 import { longPoll } from "../../../../lib/transports/poll/long_poll.ts";
-import { testChannelKey } from "../../../support/drafts.ts";
+import type { After } from "../../../../lib/shared/cursor.ts";
+import { ORIGIN } from "../../../../lib/shared/offset.ts";
+import { draft, testChannelKey } from "../../../support/drafts.ts";
 import { openEmbedded } from "../../../support/log_stores.ts";
 import { FakeClock } from "../../../support/clock.ts";
 
@@ -70,4 +72,38 @@ Deno.test("a poll gathers ephemeral events for 50 ms, but at most 128 Ki charact
   } finally {
     await hub.close();
   }
+});
+
+Deno.test("a poll's pages stay small when much is published at once", async () => {
+  await using store = await openEmbedded();
+  const log = await store.isolate();
+  const hub = new Hub({ log });
+  const channels = ["a", "b", "c"];
+  const data = JSON.stringify("x".repeat(82_000));
+  let after: After = "latest";
+  const poll = async () => {
+    const page = await longPoll(hub, after, {
+      channelKeys: channels.map(testChannelKey),
+      limit: 1_000,
+      waitMs: 60_000,
+      signal: new AbortController().signal,
+      connections: new Connections(),
+      authority: OPEN,
+    });
+    const { events, upToDate } = JSON.parse(page.body);
+    assert.ok(events.length <= 3, `${events.length} events`);
+    after = channels.map((_, i) => page.positions.at(i) ?? ORIGIN);
+    for (const { channel, offset } of events) offsets.push(`${channel} ${offset}`);
+    return upToDate;
+  };
+  const offsets: string[] = [];
+  const first = poll();
+  while (channels.some((channel) => !hub.isFollowed(testChannelKey(channel)))) await setImmediate();
+  const drafts = Array.from({ length: 12 }, (_, i) => draft(channels[i % 3] ?? "a", data));
+  const appended = await log.append(drafts);
+  assert.equal(await first, false);
+  while (!await poll());
+  const expected = appended.map(({ offset }, i) => `${channels[i % 3]} ${offset}`);
+  assert.deepEqual(offsets.sort(), expected.sort());
+  await hub.close();
 });
