@@ -100,6 +100,7 @@ Deno.test("an answer is sent before the events that follow it", async () => {
   connection.output.send({ op: "subscribed" });
   await settled();
   assert.deepEqual(connection.frames, []);
+  assert.equal(connection.output.hasRoom(1), true);
   connection.output.write([], () => "");
   assert.equal(connection.frames[0], `{"op":"subscribed"}`);
 });
