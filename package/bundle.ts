@@ -90,6 +90,7 @@ export const INTERNAL_PROPERTIES = [
   "resolveAnchors",
   "resolveAnchorsWithRetry",
   "retryMs",
+  "revision",
   "savedCursor",
   "SavedCursors",
   "sendBatch",

@@ -120,7 +120,8 @@ export function formatTime(time: number): string {
   return lastTimeText;
 }
 
-const utf8 = new TextEncoder();
+// Pure, so that the client does not contain it: it uses only constants of this file.
+const utf8 = /* @__PURE__ */ new TextEncoder();
 // deno-lint-ignore no-control-regex
 const CONTROL = /[\u0000-\u001f\u007f]/;
 

@@ -23,8 +23,8 @@ export interface WantedChannel {
   readonly channel: string;
   /** An offset; `latest` or `earliest` if the offset is not known yet. */
   readonly after: string;
-  /** A new version means that reading has to begin again, at `after`. */
-  readonly version: number;
+  /** A new revision means that reading has to begin again, at `after`. */
+  readonly revision: number;
 }
 
 /**
@@ -35,7 +35,7 @@ export class Channels {
   readonly #onChange: () => void;
   readonly #channels = new Map<string, TrackedChannel>();
   /** Never reused, not even for a channel that is dropped and read again. */
-  #lastVersion = 0;
+  #lastRevision = 0;
   /** Grows with each event that a reader receives. */
   progress = 0;
 
@@ -47,7 +47,7 @@ export class Channels {
   /** @see {@link import("../core/link.ts").Link.feed} */
   add(channel: string, after: string, listener: FeedListener): Feed {
     const tracked: TrackedChannel = this.#channels.get(channel) ??
-      { channel, readers: new Set(), reading: undefined, version: ++this.#lastVersion };
+      { channel, readers: new Set(), reading: undefined, revision: ++this.#lastRevision };
     const { readers } = tracked;
     const reader = { listener, after, isPaused: false, isLive: false, isStarted: false };
     const error = channelNameError(channel) ?? cursorError(after);
@@ -76,9 +76,9 @@ export class Channels {
   /** Returns the channels that have active readers. */
   wanted(): readonly WantedChannel[] {
     return [...this.#channels.values()].flatMap((tracked) => {
-      const { channel, version } = tracked;
+      const { channel, revision } = tracked;
       const after = firstPosition(activePositions(tracked));
-      return after === undefined ? [] : { channel, version, after };
+      return after === undefined ? [] : { channel, revision, after };
     });
   }
 
@@ -213,7 +213,7 @@ export class Channels {
   /** Serves the reader by what is being read, or lets reading begin again at its position. */
   #join(tracked: TrackedChannel, reader: Reader): void {
     if (isCovered(reader, tracked)) return goLive(reader);
-    if (!isAnchor(reader.after)) tracked.version = ++this.#lastVersion;
+    if (!isAnchor(reader.after)) tracked.revision = ++this.#lastRevision;
     this.#onChange();
   }
 
@@ -222,7 +222,7 @@ export class Channels {
     // Reading continues for active readers that are not past it. An anchor counts as past it.
     if (activeReaders(tracked).some(({ after }) => !reading || after <= reading)) return;
     tracked.reading = undefined;
-    tracked.version = ++this.#lastVersion;
+    tracked.revision = ++this.#lastRevision;
     if (tracked.readers.size === 0) this.#channels.delete(tracked.channel);
     this.#onChange();
   }

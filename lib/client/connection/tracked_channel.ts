@@ -21,7 +21,7 @@ export interface TrackedChannel {
   readonly readers: Set<Reader>;
   /** How far the transport has read. Undefined while no transport reads the channel. */
   reading: string | undefined;
-  version: number;
+  revision: number;
 }
 
 export function isAnchor(after: string): after is Anchor {

@@ -86,7 +86,7 @@ class HttpTransport implements Transport {
     const host = this.#host;
     if (host.signal.aborted) return;
     const wanted = host.channels.wanted().filter(({ after }) => isOffset(after));
-    const signature = JSON.stringify(wanted.map(({ channel, version }) => [channel, version]));
+    const signature = JSON.stringify(wanted.map(({ channel, revision }) => [channel, revision]));
     if (signature === this.#signature) return;
     this.#signature = signature;
     this.#abort.abort();

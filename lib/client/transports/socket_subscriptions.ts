@@ -22,7 +22,7 @@ interface SocketSubscriptionsOptions {
 }
 
 interface SocketSubscription {
-  readonly version: number;
+  readonly revision: number;
   isLive: boolean;
 }
 
@@ -47,12 +47,12 @@ export class SocketSubscriptions {
     for (const channel of this.#channels.keys()) {
       if (!names.has(channel)) messages.push(this.#unsubscribe(channel));
     }
-    for (const { channel, after, version } of wanted) {
+    for (const { channel, after, revision } of wanted) {
       const current = this.#channels.get(channel);
-      if (current?.version === version) continue;
+      if (current?.revision === revision) continue;
       if (this.#pending >= MAX_PENDING || this.#retryTimer !== undefined) break;
       if (current !== undefined) messages.push(this.#unsubscribe(channel));
-      messages.push(this.#subscribe(channel, after, version));
+      messages.push(this.#subscribe(channel, after, revision));
     }
     while (messages.length > 0) send(messages.splice(0, MAX_FRAME_MESSAGES).join("\n"));
     if (!this.#isResolving && channels.unresolvedAnchors(false).length > 0) {
@@ -92,9 +92,9 @@ export class SocketSubscriptions {
     }
   }
 
-  #subscribe(channel: string, after: string, version: number): string {
+  #subscribe(channel: string, after: string, revision: number): string {
     const { host, format } = this.#options;
-    const subscribed: SocketSubscription = { version, isLive: false };
+    const subscribed: SocketSubscription = { revision, isLive: false };
     this.#channels.set(channel, subscribed);
     return format({ op: "subscribe", channel, after }, ({ offset }, error) => {
       if (host.signal.aborted || this.#channels.get(channel) !== subscribed) return;

@@ -29,7 +29,7 @@ const step = fc.oneof(
 /** A transport that reads one channel from its own position and may overlap with others. */
 interface Reading {
   at: number;
-  version: number;
+  revision: number;
 }
 
 Deno.test("each reader receives each event once and in order, however transports overlap", () => {
@@ -46,15 +46,15 @@ Deno.test("each reader receives each event once and in order, however transports
         else if (one.do === "ask") [asked] = channels.wanted();
         else if (one.do === "answer") {
           const [wanted] = channels.wanted();
-          if (asked === undefined || asked.version !== wanted?.version) continue;
+          if (asked === undefined || asked.revision !== wanted?.revision) continue;
           const at = Number(asked.after.slice(10));
-          readings = [...readings.slice(-1), { at, version: asked.version }];
+          readings = [...readings.slice(-1), { at, revision: asked.revision }];
           channels.started("a", asked.after, asked.after);
           asked = undefined;
         } else if (one.do === "deliver") {
-          // A transport begins again if its version is no longer wanted.
+          // A transport begins again if its revision is no longer wanted.
           const [wanted] = channels.wanted();
-          readings = readings.filter(({ version }) => version === wanted?.version);
+          readings = readings.filter(({ revision }) => revision === wanted?.revision);
           const reading = readings[one.which % readings.length];
           for (let i = 0; reading !== undefined && i < one.count && reading.at < last; i++) {
             reading.at++;
@@ -207,12 +207,12 @@ Deno.test("when a reader leaves, reading begins again where the others are", () 
   channels.event({ channel: "a", offset: offsetOf(4), data: 0 }, 1);
   slow.feed.pause();
   const [restarted] = channels.wanted();
-  assert.notEqual(restarted?.version, replay?.version);
+  assert.notEqual(restarted?.revision, replay?.revision);
   assert.equal(restarted?.after, offsetOf(100));
   // A reader that joins before the answer is not treated as already covered.
   const between = join(channels, 50);
   const [both] = channels.wanted();
-  assert.notEqual(both?.version, restarted?.version);
+  assert.notEqual(both?.revision, restarted?.revision);
   assert.equal(both?.after, offsetOf(50));
   channels.started("a", offsetOf(50), offsetOf(50));
   for (let n = 51; n <= 101; n++) channels.event({ channel: "a", offset: offsetOf(n), data: 0 }, 1);
