@@ -88,7 +88,8 @@ export class Hub {
 
   /**
    * Subscribes `sink` to every event after `after`, until the subscription is closed. Nothing is
-   * written before its {@link Subscription.start}.
+   * written before its {@link Subscription.start}. `latest` is after all events that any isolate has
+   * acknowledged before the call.
    *
    * @throws {Problem} `storage_*`, `shutting_down`
    */
@@ -102,12 +103,8 @@ export class Hub {
     const channel = this.#follow(channelKey);
     channel.subscribing++;
     try {
-      const tail = await channel.tail;
-      const position = after === "latest"
-        ? tail.position
-        : after === "earliest"
-        ? await this.earliest(channelKey)
-        : after;
+      // Not the position of the tail, which may not have heard yet of events of other isolates.
+      const [tail, position] = await Promise.all([channel.tail, this.#resolve(channelKey, after)]);
       this.#refuseIfClosed();
       const subscription = new Subscription({
         tail,
@@ -146,7 +143,11 @@ export class Hub {
     return head === undefined ? ORIGIN : { epoch: head.epoch, sequence: head.first - 1 };
   }
 
-  /** Returns the position after the last event. @throws {Problem} `storage_*` */
+  /**
+   * Returns the position after the last event that any isolate has acknowledged before the call.
+   *
+   * @throws {Problem} `storage_*`
+   */
   async latest(channelKey: ChannelKey): Promise<Position> {
     const head = await this.#log.head(channelKey);
     return head === undefined ? ORIGIN : { epoch: head.epoch, sequence: head.last };
@@ -170,6 +171,14 @@ export class Hub {
     }
     // subscribe() throws the error of a tail that failed to open.
     await Promise.all(channels.map(({ tail }) => tail.then((opened) => opened.close(), () => {})));
+  }
+
+  #resolve(
+    channelKey: ChannelKey,
+    after: "earliest" | "latest" | Position,
+  ): Position | Promise<Position> {
+    if (after === "latest") return this.latest(channelKey);
+    return after === "earliest" ? this.earliest(channelKey) : after;
   }
 
   #refuseIfClosed(): void {

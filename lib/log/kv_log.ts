@@ -5,6 +5,7 @@ import { readableRows } from "../kv/readable_rows.ts";
 import { ConflictError, retryConflicts, retryLocked } from "../kv/commit_retry.ts";
 import { withStoreTimeout } from "../kv/storage_problem.ts";
 import { SerialQueue } from "../shared/async/serial_queue.ts";
+import { SharedReads } from "../shared/async/shared_reads.ts";
 import { type Channel, type ChannelKey, channelOf, type Tenant } from "../shared/channel.ts";
 import type { Position } from "../shared/offset.ts";
 import { Committer } from "./committer.ts";
@@ -66,6 +67,8 @@ export class KvLog implements Log {
   readonly #retaining = new SerialQueue();
   readonly #listeners = new Map<ChannelKey, LogListener>();
   readonly #poll: SafetyPoll;
+  /** Reads of heads, shared by subscribers that come at once. */
+  readonly #heads: SharedReads<ChannelKey, Deno.KvEntryMaybe<StoredHead>>;
   /** Reads and head changes under way; close() waits for them. */
   readonly #working = new Set<Promise<unknown>>();
   #isClosed = false;
@@ -75,6 +78,9 @@ export class KvLog implements Log {
     this.#kv = kv;
     this.#doorbell = doorbell;
     this.#now = now;
+    this.#heads = new SharedReads((channelKey) => {
+      return withStoreTimeout(kv.get<StoredHead>(keys.head(channelKey)));
+    });
     this.#counts = new ChannelCounts(kv, options.maxChannels ?? Infinity, now);
     this.#committer = new Committer({
       kv,
@@ -116,7 +122,7 @@ export class KvLog implements Log {
   }
 
   async head(channelKey: ChannelKey): Promise<Head | undefined> {
-    const { value } = await this.#inTime(this.#kv.get<StoredHead>(keys.head(channelKey)));
+    const { value } = await this.#inTime(this.#heads.get(channelKey));
     return value === null || value.deleted ? undefined : publicHead(value);
   }
 

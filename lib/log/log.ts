@@ -112,7 +112,11 @@ export interface Log {
    */
   append(drafts: readonly Draft[]): Promise<readonly AppendedEvent[]>;
 
-  /** @throws {Problem} `storage_*` */
+  /**
+   * Returns the head as it is at some time after the call. Calls at the same time share a read.
+   *
+   * @throws {Problem} `storage_*`
+   */
   head(channelKey: ChannelKey): Promise<Head | undefined>;
 
   /**

@@ -53,6 +53,20 @@ export function serverContract(kind: ClusterKind) {
       assert.deepEqual((await takeEvents(latest, 1)).map(({ data }) => data), [6]);
     });
 
+    test(`${transport} starts after all events that any server has acknowledged`, async (cluster) => {
+      const [channel, other] = [newChannel(), newChannel()];
+      await using _follower = await open(cluster.readUrl, [channel]);
+      for (let i = 0; i < 5; i++) {
+        await publish(cluster.publishUrl, channel, "before both");
+        await using alone = await open(cluster.readUrl, [channel], "latest");
+        const between = await publish(cluster.publishUrl, channel, "between");
+        await using together = await open(cluster.readUrl, [channel, other].sort(), "latest");
+        const after = await publish(cluster.publishUrl, channel, "after both");
+        assert.equal((await takeEvents(alone, 1))[0]?.offset, between.offset);
+        assert.equal((await takeEvents(together, 1))[0]?.offset, after.offset);
+      }
+    });
+
     test(`${transport} reads several channels under one cursor`, async (cluster) => {
       const channels = [newChannel(), newChannel(), newChannel()].sort();
       await using reader = await open(cluster.readUrl, channels);

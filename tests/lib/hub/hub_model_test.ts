@@ -88,7 +88,12 @@ class ModelRun {
   readonly #foreign: Log;
   /** The data of every event by its offset. */
   readonly #model = new Map<string, string>();
-  readonly #members: { readonly sink: FakeSink; readonly subscription: Subscription }[] = [];
+  readonly #members: {
+    readonly sink: FakeSink;
+    readonly subscription: Subscription;
+    /** The offsets of the events that the sink must not receive. */
+    readonly earlier: ReadonlySet<string>;
+  }[] = [];
   readonly #left = new Set<Subscription>();
   readonly #appends: Promise<void>[] = [];
   #count = 0;
@@ -138,8 +143,9 @@ class ModelRun {
           sink.position.epoch === head?.epoch && sink.position.sequence === head.last
         ),
     );
-    for (const { sink } of this.#members) {
+    for (const { sink, earlier } of this.#members) {
       assert.ok(sink.position);
+      assert.ok(!sink.events.some(({ offset }) => earlier.has(offset)));
       assert.equal(sink.overruns, 0);
       assert.equal(sink.closedFor, undefined);
       for (const { offset, event } of sink.events) {
@@ -171,7 +177,7 @@ class ModelRun {
     const sink = new FakeSink(room, eventBytes);
     const subscription = await this.#hub.subscribe(A, start, sink);
     sink.startAt(subscription.position);
-    this.#members.push({ sink, subscription });
+    this.#members.push({ sink, subscription, earlier: new Set(after === "latest" ? known : []) });
     subscription.start();
   }
 }
