@@ -3,7 +3,7 @@ import { type Config, ConfigError, isLoopback, parseConfig } from "./lib/config.
 import { CertificateError } from "./lib/certificate.ts";
 import { listen, type Listener } from "./lib/listener.ts";
 import { createLogger, errorFields, logUncaught } from "./lib/logger.ts";
-import { StoreInUseError } from "./lib/kv/store.ts";
+import { StoreEmptiedError, StoreInUseError } from "./lib/kv/store.ts";
 import { Siblings } from "./lib/siblings.ts";
 import { openServer, type Server } from "./lib/server.ts";
 import { createApp } from "./routes/app.ts";
@@ -55,9 +55,10 @@ async function openOrExit(): Promise<Server> {
     }
     return await openServer(config, logger);
   } catch (cause) {
-    if (cause instanceof StoreInUseError || cause instanceof KeysError) {
-      return exitWith(cause.message);
-    }
+    const isExplained = [StoreInUseError, StoreEmptiedError, KeysError].some((each) =>
+      cause instanceof each
+    );
+    if (isExplained) return exitWith((cause as Error).message);
     logger.error("the store could not be opened", errorFields(cause));
     return exitWith("Cannot open the store. Check WEIR_KV.");
   }

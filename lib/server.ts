@@ -28,6 +28,8 @@ const GOODBYE_TIMEOUT_MS = 1_000;
 interface ServerParts {
   readonly config: Config;
   readonly logger: Logger;
+  /** @throws {import("./shared/problem.ts").Problem} `storage_*` if nothing can be stored. */
+  readonly requireWritable: () => void;
   readonly log: Log;
   readonly hub: Hub;
   readonly ephemeral: EphemeralPublisher;
@@ -63,10 +65,14 @@ type Store = Awaited<ReturnType<typeof openStore>>;
  * Opens the store and everything that works on it.
  *
  * @throws {import("./kv/store.ts").StoreInUseError}
+ * @throws {import("./kv/store.ts").StoreEmptiedError}
  * @throws {import("./auth/access.ts").KeysError}
  */
 export async function openServer(config: Config, logger: Logger): Promise<Server> {
-  const store = await openStore(config.kv);
+  const store = await openStore(config.kv, {
+    onTrouble: (message) => logger.error(message),
+    onRecovered: (message) => logger.info(message),
+  });
   const parts = await openParts(store, config, logger);
   return { ...parts, ...lifecycleOf(parts, store) };
 }
@@ -118,6 +124,7 @@ async function openParts(store: Store, config: Config, logger: Logger): Promise<
   return {
     config,
     logger,
+    requireWritable: store.requireWritable,
     log,
     hub,
     ephemeral,
@@ -150,7 +157,10 @@ function openLog(
   });
 }
 
-type SocketParts = Omit<ServerParts, "wheel" | "sockets" | "openResponses" | "figures">;
+type SocketParts = Omit<
+  ServerParts,
+  "requireWritable" | "wheel" | "sockets" | "openResponses" | "figures"
+>;
 
 function socketOptions(
   { config, logger, meter, log, access, presence, hub, ephemeral }: SocketParts,

@@ -11,12 +11,13 @@ export function healthz(c: AppContext): Response {
   return c.json({ status: "ok" });
 }
 
-/** `GET /readyz`: answers if the store answers and the server isn't stopping. */
+/** `GET /readyz`: answers if the store answers and takes events, and the server isn't stopping. */
 export async function readyz(
   c: AppContext,
-  server: Pick<Server, "isStopping" | "log">,
+  server: Pick<Server, "isStopping" | "log" | "requireWritable">,
 ): Promise<Response> {
   if (server.isStopping()) throw new Problem("shutting_down", "This server is stopping.");
+  server.requireWritable();
   await server.log.head(PROBE);
   return c.json({ status: "ok" });
 }

@@ -1,15 +1,15 @@
-import { pause } from "../shared/async/delay.ts";
 import type { Relay } from "../shared/ephemeral.ts";
 import { BroadcastDoorbell } from "./broadcast_doorbell.ts";
 import { avoidDelayedAcks } from "./delayed_acks.ts";
 import type { Doorbell } from "./doorbell.ts";
+import { FileLock } from "./file_lock.ts";
 import { EMBEDDED_TRAITS, KV_CONNECT_TRAITS, type StoreTraits } from "./limits.ts";
 import { retryLocked } from "./commit_retry.ts";
+import { StoreFile } from "./store_file.ts";
+import { guardWrites, StoreGuard, type StoreReports } from "./store_guard.ts";
 import { WatchDoorbell } from "./watch_doorbell.ts";
 
-/** How long an isolate waits until another isolate of its process says that it has the file. */
-const SIBLING_TIMEOUT_MS = 2_000;
-const SIBLING_CHECK_INTERVAL_MS = 20;
+export { StoreInUseError } from "./file_lock.ts";
 
 /** An open store, with the parts that depend on its kind. */
 export interface Store {
@@ -18,12 +18,14 @@ export interface Store {
   /** Passes ephemeral events to the other isolates on the store. */
   readonly relay: Relay;
   readonly traits: StoreTraits;
+  /** @throws {Problem} `storage_*` if it is known that nothing can be stored. */
+  requireWritable(): void;
   close(): Promise<void>;
 }
 
-/** Another process has the file open. */
-export class StoreInUseError extends Error {
-  override readonly name = "StoreInUseError";
+/** The store's file has lost its content. */
+export class StoreEmptiedError extends Error {
+  override readonly name = "StoreEmptiedError";
 }
 
 /**
@@ -32,21 +34,60 @@ export class StoreInUseError extends Error {
  *
  * @throws {StoreInUseError} if another process has the file open. Doorbells don't reach other
  * processes on a file, so its subscribers would miss events.
+ * @throws {StoreEmptiedError} if the file is empty, but was not.
  */
-export async function openStore(target: string | undefined): Promise<Store> {
+export async function openStore(
+  target: string | undefined,
+  reports: StoreReports = {},
+): Promise<Store> {
   if (target === undefined || /^https?:/.test(target)) return await openShared(target);
   if (target === ":memory:") {
     const kv = await Deno.openKv(target);
-    return embedded(kv, crypto.randomUUID(), () => {});
+    return { ...embedded(kv, crypto.randomUUID()), requireWritable() {} };
   }
-  const lock = await lockFile(`${target}.lock`);
-  try {
-    // Isolates that start together create the tables together, and lock each other out.
-    const kv = await retryLocked(() => Deno.openKv(target));
-    return embedded(kv, await Deno.realPath(target), () => lock?.close());
-  } catch (cause) {
-    lock?.close();
-    throw cause;
+  return await openFile(target, reports);
+}
+
+async function openFile(path: string, reports: StoreReports): Promise<Store> {
+  await using undo = new AsyncDisposableStack();
+  const lock = await FileLock.take(path);
+  if (lock !== undefined) {
+    undo.adopt(lock, (lock) => lock.close());
+    await checkBeforeOpening(path, lock, reports);
+    lock.announce();
+  }
+  // Isolates that start together create the tables together, and lock each other out.
+  const kv = await retryLocked(() => Deno.openKv(path));
+  const realPath = await Deno.realPath(path);
+  const store = embedded(kv, realPath);
+  undo.defer(() => store.close());
+  await lock?.recordOpened();
+  const file = new StoreFile(path, realPath);
+  // One isolate of the process reports for all.
+  const guard = undo.use(new StoreGuard({ path, file, lock, ...(lock && reports) }));
+  guardWrites(store.kv, guard);
+  const resources = undo.move();
+  return {
+    ...store,
+    requireWritable: () => guard.requireFile(),
+    close: () => resources.disposeAsync(),
+  };
+}
+
+/** @throws {StoreEmptiedError} if the store was truncated: SQLite would begin an empty one. */
+async function checkBeforeOpening(
+  path: string,
+  lock: FileLock,
+  { onTrouble }: StoreReports,
+): Promise<void> {
+  if (!await lock.hasOpened()) return;
+  const size = await Deno.stat(path).then(({ size }) => size, () => undefined);
+  if (size === undefined) {
+    onTrouble?.(`there is no store at ${path}, although there was one: an empty one is created`);
+  } else if (size === 0) {
+    throw new StoreEmptiedError(
+      `Cannot open ${path}: it was truncated and has lost all events. Put a backup in its place, or remove it to start with an empty store.`,
+    );
   }
 }
 
@@ -63,6 +104,7 @@ async function openShared(target: string | undefined): Promise<Store> {
     doorbell,
     relay: doorbell,
     traits: KV_CONNECT_TRAITS,
+    requireWritable() {},
     async close() {
       await doorbell.close();
       const isIdle = await drain();
@@ -72,7 +114,7 @@ async function openShared(target: string | undefined): Promise<Store> {
   };
 }
 
-function embedded(kv: Deno.Kv, name: string, unlock: () => void): Store {
+function embedded(kv: Deno.Kv, name: string): Omit<Store, "requireWritable"> {
   const doorbell = new BroadcastDoorbell(name);
   return {
     kv,
@@ -82,33 +124,6 @@ function embedded(kv: Deno.Kv, name: string, unlock: () => void): Store {
     async close() {
       await doorbell.close();
       kv.close();
-      unlock();
     },
   };
-}
-
-/**
- * Reserves the file for this process. One isolate holds the lock and tells the others through the
- * environment, which is shared within a process only.
- *
- * @returns the lock, or undefined if another isolate of this process holds it.
- */
-async function lockFile(path: string): Promise<Deno.FsFile | undefined> {
-  const file = await Deno.open(path, { create: true, write: true });
-  const name = `WEIR_INTERNAL_LOCK_${path}`;
-  const own = String(Deno.pid); // a child process that inherits the environment has another id
-  if (await file.tryLock(true)) {
-    Deno.env.set(name, own);
-    return file;
-  }
-  file.close();
-  for (const end = performance.now() + SIBLING_TIMEOUT_MS; performance.now() < end;) {
-    if (Deno.env.get(name) === own) return undefined;
-    await pause(SIBLING_CHECK_INTERVAL_MS);
-  }
-  throw new StoreInUseError(
-    `Cannot open ${
-      path.slice(0, -".lock".length)
-    }: another process has it open. Stop that process, or let both use a KV Connect server (WEIR_KV=https://…).`,
-  );
 }

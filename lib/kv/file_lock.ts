@@ -1,0 +1,93 @@
+import { pause } from "../shared/async/delay.ts";
+
+/** How long an isolate waits until another isolate of its process says that it has the file. */
+const SIBLING_TIMEOUT_MS = 2_000;
+const SIBLING_CHECK_INTERVAL_MS = 20;
+
+/** What the lock's file contains once a store was opened. */
+const OPENED = new TextEncoder().encode("opened\n");
+
+/** Another process has the file open. */
+export class StoreInUseError extends Error {
+  override readonly name = "StoreInUseError";
+}
+
+/** Reserves a store's file for this process, with a file next to it that one isolate locks. */
+export class FileLock {
+  readonly #path: string;
+  #file: Deno.FsFile;
+
+  private constructor(path: string, file: Deno.FsFile) {
+    this.#path = path;
+    this.#file = file;
+  }
+
+  /**
+   * Reserves the store at `storePath` for this process.
+   *
+   * @returns the lock, or undefined if another isolate of this process holds it and has called
+   * {@link announce}.
+   * @throws {StoreInUseError} if another process holds it.
+   */
+  static async take(storePath: string): Promise<FileLock | undefined> {
+    const path = `${storePath}.lock`;
+    const file = await tryLock(path);
+    if (file !== undefined) return new FileLock(path, file);
+    for (const end = performance.now() + SIBLING_TIMEOUT_MS; performance.now() < end;) {
+      if (Deno.env.get(variableOf(path)) === processId()) return undefined;
+      await pause(SIBLING_CHECK_INTERVAL_MS);
+    }
+    throw new StoreInUseError(
+      `Cannot open ${storePath}: another process has it open. Stop that process, or let both use a KV Connect server (WEIR_KV=https://…).`,
+    );
+  }
+
+  /** Lets the other isolates of this process open the store. They share its environment. */
+  announce(): void {
+    Deno.env.set(variableOf(this.#path), processId());
+  }
+
+  /** Returns whether a store was opened here before. */
+  async hasOpened(): Promise<boolean> {
+    return (await this.#file.stat()).size > 0;
+  }
+
+  /** Records that a store was opened here. */
+  async recordOpened(): Promise<void> {
+    if (await this.hasOpened()) return;
+    await this.#file.write(OPENED).catch(() => {}); // the disk is full: only a check is lost
+  }
+
+  /** Locks the path again if the lock's file was removed. Returns false if another process did. */
+  async renew(): Promise<boolean> {
+    const found = await Deno.stat(this.#path).catch(() => undefined);
+    const { dev, ino } = await this.#file.stat();
+    if (found?.dev === dev && found.ino === ino) return true;
+    const file = await tryLock(this.#path);
+    if (file === undefined) return false;
+    this.#file.close();
+    this.#file = file;
+    await this.recordOpened();
+    return true;
+  }
+
+  close(): void {
+    this.#file.close();
+  }
+}
+
+async function tryLock(path: string): Promise<Deno.FsFile | undefined> {
+  const file = await Deno.open(path, { create: true, write: true });
+  if (await file.tryLock(true)) return file;
+  file.close();
+  return undefined;
+}
+
+function variableOf(path: string): string {
+  return `WEIR_INTERNAL_LOCK_${path}`;
+}
+
+/** Distinguishes this process from a child that inherits its environment. */
+function processId(): string {
+  return String(Deno.pid);
+}
