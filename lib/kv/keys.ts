@@ -17,6 +17,8 @@ const leaveRequests = (isolate: string) => ["parting", isolate];
 export const keys = {
   /** → the channel's head. */
   head: (channelKey: ChannelKey) => ["head", tenantOf(channelKey), channelOf(channelKey)],
+  /** → the head of a deleted channel, or 0 since the channel exists again. */
+  life: (channelKey: ChannelKey) => ["life", tenantOf(channelKey), channelOf(channelKey)],
   heads: (tenant: string) => ["head", tenant],
   allHeads: () => ["head"],
 

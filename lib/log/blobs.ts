@@ -1,6 +1,6 @@
 import { keys } from "../kv/keys.ts";
 import type { ChannelKey } from "../shared/channel.ts";
-import { getMany } from "./head_cache.ts";
+import { getMany } from "./get_many.ts";
 import { type BlobRef, isBlobRef, joinChunks, type StoredData } from "./record_batch.ts";
 import type { RowDeletion } from "./row_deletion.ts";
 

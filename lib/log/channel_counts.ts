@@ -7,7 +7,8 @@ import {
   tenantOf,
 } from "../shared/channel.ts";
 import { Problem } from "../shared/problem.ts";
-import { getMany, type HeadCache } from "./head_cache.ts";
+import { getMany } from "./get_many.ts";
+import type { HeadCache } from "./head_cache.ts";
 import type { StoredHead } from "./head.ts";
 
 /** How long a count is used after it was read. */

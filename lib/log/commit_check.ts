@@ -4,7 +4,8 @@ import type { ChannelCounts } from "./channel_counts.ts";
 import type { CheckOutcome } from "./commit_decision.ts";
 import type { CommitPlan } from "./commit_plan.ts";
 import { movedBy } from "./commit_writes.ts";
-import { getMany, type HeadCache } from "./head_cache.ts";
+import { getMany } from "./get_many.ts";
+import type { HeadCache } from "./head_cache.ts";
 import { StaleRowsError } from "./log.ts";
 import { channelKeysOf, type PendingAppend, settle } from "./pending_append.ts";
 import type { StoredBatch } from "./record_batch.ts";
@@ -74,10 +75,10 @@ async function reloadHeads(
 ): Promise<ReadonlySet<ChannelKey>> {
   const channelKeys = [...channelKeysOf(group)];
   counts.forget(channelKeys); // the next plan counts the channels that it creates again
-  const before = channelKeys.map((channelKey) => heads.peek(channelKey)?.versionstamp);
+  const before = channelKeys.map((channelKey) => heads.peek(channelKey)?.row.versionstamp);
   await heads.reload(channelKeys);
   return new Set(
-    channelKeys.filter((channelKey, i) => heads.peek(channelKey)?.versionstamp !== before[i]),
+    channelKeys.filter((channelKey, i) => heads.peek(channelKey)?.row.versionstamp !== before[i]),
   );
 }
 

@@ -10,8 +10,10 @@ import {
   readEarlierEvents,
   repeatedEvent,
 } from "./earlier_events.ts";
-import { getMany, type HeadCache } from "./head_cache.ts";
+import { getMany } from "./get_many.ts";
+import type { HeadCache } from "./head_cache.ts";
 import { type AppendedEvent, type RowChange, StaleRowsError } from "./log.ts";
+import { withoutLife } from "./life.ts";
 import type { AppendOutcome, PendingAppend } from "./pending_append.ts";
 import { isBlobRef } from "./record_batch.ts";
 
@@ -57,7 +59,7 @@ export async function planCommit(
   for (const { channelKeys } of group) {
     for (const channelKey of channelKeys) {
       if (channels.has(channelKey)) continue;
-      const head = heads.peek(channelKey) ?? { head: null, versionstamp: null };
+      const head = heads.peek(channelKey) ?? withoutLife(channelKey);
       channels.set(channelKey, new ChannelPlanBuilder(channelKey, head, now));
     }
   }

@@ -4,6 +4,7 @@ import { isNew, sumChannels } from "./channel_counts.ts";
 import type { ChannelPlan } from "./channel_plan.ts";
 import type { CommitPlan } from "./commit_plan.ts";
 import type { StoredEventId } from "./earlier_events.ts";
+import { beginLife } from "./life.ts";
 import { lastOf, packBatches } from "./record_batch.ts";
 
 /** Returns the plans of the channels that get new events. */
@@ -38,9 +39,10 @@ function writeChannel(
   { channelKey, before, head, startBytes, events }: ChannelPlan,
 ): void {
   // Repeats need the check too: it makes sure that the events which they repeat are still kept.
-  atomic.check({ key: keys.head(channelKey), versionstamp: before.versionstamp });
+  atomic.check(before.row);
   if (events.length === 0) return;
   atomic.set(keys.head(channelKey), head);
+  if (isNew(before.head)) beginLife(atomic, channelKey);
   for (const batch of packBatches(commitId, startBytes, events)) {
     atomic.set(keys.batch(channelKey, head.epoch, lastOf(batch)), batch);
   }

@@ -5,7 +5,7 @@ import type { Epoch } from "../shared/offset.ts";
 import { Problem, quote } from "../shared/problem.ts";
 import { loadData } from "./blobs.ts";
 import type { ChannelPlanBuilder } from "./channel_plan.ts";
-import { getMany } from "./head_cache.ts";
+import { getMany } from "./get_many.ts";
 import type { Draft } from "./log.ts";
 import type { PendingAppend } from "./pending_append.ts";
 import { type StoredBatch, unpackEvent } from "./record_batch.ts";

@@ -3,7 +3,7 @@ import { readableRows } from "../kv/readable_rows.ts";
 import type { ChannelKey } from "../shared/channel.ts";
 import type { Epoch } from "../shared/offset.ts";
 import type { StoredEventId } from "./earlier_events.ts";
-import { getMany } from "./head_cache.ts";
+import { getMany } from "./get_many.ts";
 import type { StoredHead } from "./head.ts";
 import { dataBytes, isBlobRef, type StoredBatch } from "./record_batch.ts";
 import type { RowDeletion } from "./row_deletion.ts";

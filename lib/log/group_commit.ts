@@ -1,5 +1,6 @@
 import { COMMIT_BACKOFF } from "../kv/commit_retry.ts";
 import type { Doorbell } from "../kv/doorbell.ts";
+import { keys } from "../kv/keys.ts";
 import { storageProblem } from "../kv/storage_problem.ts";
 import { backoffMs } from "../shared/async/backoff.ts";
 import { pause } from "../shared/async/delay.ts";
@@ -153,7 +154,7 @@ export class GroupCommit {
     const moved = movedBy(plan);
     for (const { channelKey, head } of moved) {
       if (versionstamp === undefined) heads.forget(channelKey);
-      else heads.set(channelKey, { head, versionstamp });
+      else heads.set(channelKey, { head, row: { key: keys.head(channelKey), versionstamp } });
     }
     const end = performance.now();
     for (const [pending, outcome] of plan.outcomes) {

@@ -20,10 +20,12 @@ export interface StoredHead {
   readonly deleted: boolean;
 }
 
-/** A head and its versionstamp; both are null if there is no head. */
+/** What was read of a channel. */
 export interface HeadEntry {
+  /** Null if there is no channel, nor a deleted one whose epoch is still kept. */
   readonly head: StoredHead | null;
-  readonly versionstamp: string | null;
+  /** The row that changes whenever the channel does. */
+  readonly row: Deno.AtomicCheck;
 }
 
 /** Creates the head of an empty log, with an epoch after `previous`. */

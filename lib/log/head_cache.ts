@@ -1,7 +1,6 @@
-import { keys } from "../kv/keys.ts";
-import { KV_LIMITS } from "../kv/limits.ts";
 import type { ChannelKey } from "../shared/channel.ts";
-import type { HeadEntry, StoredHead } from "./head.ts";
+import type { HeadEntry } from "./head.ts";
+import { readHeads } from "./life.ts";
 
 /**
  * Keeps heads that this isolate has recently read or written. They may be outdated: each commit
@@ -44,25 +43,4 @@ export class HeadCache {
     const entries = await readHeads(this.#kv, channelKeys);
     channelKeys.forEach((channelKey, i) => this.set(channelKey, entries[i] as HeadEntry)); // same length
   }
-}
-
-/** Reads heads, in the order of `channelKeys`. */
-export async function readHeads(
-  kv: Deno.Kv,
-  channelKeys: readonly ChannelKey[],
-): Promise<readonly HeadEntry[]> {
-  return (await getMany<StoredHead>(kv, channelKeys.map(keys.head)))
-    .map(({ value, versionstamp }) => ({ head: value, versionstamp }));
-}
-
-/** Reads any number of keys, as `kv.getMany` does for up to ten. */
-export async function getMany<T>(
-  kv: Deno.Kv,
-  all: readonly Deno.KvKey[],
-): Promise<readonly Deno.KvEntryMaybe<T>[]> {
-  const parts: Promise<Deno.KvEntryMaybe<T>[]>[] = [];
-  for (let at = 0; at < all.length; at += KV_LIMITS.getMany) {
-    parts.push(kv.getMany<T[]>(all.slice(at, at + KV_LIMITS.getMany)));
-  }
-  return (await Promise.all(parts)).flat();
 }

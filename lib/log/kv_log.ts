@@ -12,6 +12,7 @@ import { Committer } from "./committer.ts";
 import { ChannelCounts, isNew, sumChannels } from "./channel_counts.ts";
 import { HeadCache } from "./head_cache.ts";
 import { newHead, publicHead, type StoredHead } from "./head.ts";
+import { beginLife, endLife, readHead } from "./life.ts";
 import type { LogObserver } from "./log_observer.ts";
 import type {
   AppendedEvent,
@@ -31,8 +32,6 @@ import { SafetyPoll } from "./safety_poll.ts";
 const SAFETY_POLL_MS = 3_000;
 /** Heads that a list of channels reads at once. */
 const LIST_BATCH = 100;
-/** How long the epoch of a deleted channel is kept. Clocks of machines differ by less. */
-const TOMBSTONE_MS = 24 * 60 * 60 * 1_000;
 
 export interface KvLogOptions {
   readonly kv: Deno.Kv;
@@ -145,7 +144,7 @@ export class KvLog implements Log {
         onUnreadable: () => {}, // retention reports it
       });
       for await (const entry of heads) {
-        if (entry.value.deleted) continue;
+        if (entry.value.deleted) continue; // by a version that kept it there
         infos.push({ channel: entry.key[2] as Channel, ...publicHead(entry.value) });
         if (infos.length === limit) break;
       }
@@ -227,17 +226,21 @@ export class KvLog implements Log {
     change: (head: StoredHead | null) => StoredHead | undefined,
   ): Promise<StoredHead | undefined> {
     const work = async () => {
-      const entry = await this.#kv.get<StoredHead>(keys.head(channelKey));
-      const head = change(entry.value);
+      const { head: before, row } = await readHead(this.#kv, channelKey);
+      const head = change(before);
       if (head === undefined) return undefined;
-      const atomic = this.#kv.atomic().check(entry);
-      if (isNew(entry.value) !== isNew(head)) {
-        if (isNew(entry.value)) await this.#countNew(channelKey);
+      const atomic = this.#kv.atomic().check(row);
+      if (isNew(before) !== isNew(head)) {
+        if (isNew(before)) await this.#countNew(channelKey);
         sumChannels(atomic, [channelKey], isNew(head) ? -1 : 1);
       }
-      atomic.set(entry.key, head, head.deleted ? { expireIn: TOMBSTONE_MS } : {});
-      if (entry.value !== null && entry.value.epoch !== head.epoch) {
-        atomic.set(keys.sweep(channelKey, entry.value.epoch), 0);
+      if (head.deleted) endLife(atomic, channelKey, head);
+      else {
+        atomic.set(keys.head(channelKey), head);
+        if (isNew(before)) beginLife(atomic, channelKey);
+      }
+      if (before !== null && before.epoch !== head.epoch) {
+        atomic.set(keys.sweep(channelKey, before.epoch), 0);
       }
       this.#doorbell.prepare(atomic, [channelKey]);
       const result = await retryLocked(() => atomic.commit());

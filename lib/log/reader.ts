@@ -5,6 +5,7 @@ import type { Gap, LogEvent } from "../shared/event.ts";
 import { type Epoch, formatOffset, NO_EPOCH, offsetOf, type Position } from "../shared/offset.ts";
 import { loadData } from "./blobs.ts";
 import { publicHead, type StoredHead } from "./head.ts";
+import { readHead } from "./life.ts";
 import type { ReadResult } from "./log.ts";
 import {
   isBlobRef,
@@ -70,7 +71,7 @@ export async function readLog(
       ? undefined
       : listEvents({ kv, channelKey, epoch: after.epoch, after: after.sequence, limit }),
   ]);
-  const head = entry.value;
+  const head = entry.value ?? (await readHead(kv, channelKey)).head;
   if (head === null) return { runs: [], head: undefined };
   const { epoch } = head;
   const start = readStartOf(after, head);

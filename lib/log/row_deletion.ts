@@ -1,6 +1,6 @@
 import { ConflictError, retryConflicts, retryLocked } from "../kv/commit_retry.ts";
 import { KV_LIMITS } from "../kv/limits.ts";
-import { getMany } from "./head_cache.ts";
+import { getMany } from "./get_many.ts";
 
 /** Rows that one commit deletes at most: publishes wait while the store does it. */
 const MAX_ROWS = 500;

@@ -1,6 +1,7 @@
+import { keys } from "../kv/keys.ts";
 import { withStoreTimeout } from "../kv/storage_problem.ts";
 import type { ChannelKey } from "../shared/channel.ts";
-import { readHeads } from "./head_cache.ts";
+import { getMany } from "./get_many.ts";
 import type { LogListener } from "./log.ts";
 
 interface SafetyPollOptions {
@@ -42,7 +43,7 @@ export class SafetyPoll {
     const { kv, listeners } = this.#options;
     const channelKeys = [...listeners.keys()];
     try {
-      const heads = await withStoreTimeout(readHeads(kv, channelKeys));
+      const heads = await withStoreTimeout(getMany(kv, channelKeys.map(keys.head)));
       channelKeys.forEach((channelKey, i) => {
         const versionstamp = heads[i]?.versionstamp ?? null;
         const before = this.#polled.get(channelKey);

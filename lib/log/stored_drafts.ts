@@ -73,9 +73,12 @@ export function storeDrafts(drafts: readonly Draft[]): StoredDrafts {
   return { data, chunks: [], atomicBytes: 0, keyBytes, early };
 }
 
-/** Returns an upper bound of the key bytes that a channel adds: its head, twice, and its batch. */
+/**
+ * Returns an upper bound of the key bytes that a channel adds: its head and its batch, and a check
+ * of the head or, for a new channel, of its life, which is written too.
+ */
 export function channelKeyBytes(channelKey: ChannelKey): number {
-  return 3 * (nameBytes(channelKey) + 36);
+  return 4 * (nameBytes(channelKey) + 16);
 }
 
 /** Returns an upper bound of the UTF-8 bytes; for short names without encoding them. */

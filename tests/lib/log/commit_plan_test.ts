@@ -37,7 +37,10 @@ async function plan(
 ): Promise<CommitPlan> {
   const cache = new HeadCache(kv);
   for (const [channelKey, head] of heads) {
-    cache.set(channelKey, { head, versionstamp: "00000000000000010000" });
+    cache.set(channelKey, {
+      head,
+      row: { key: keys.head(channelKey), versionstamp: "00000000000000010000" },
+    });
   }
   const counts = new ChannelCounts(kv, maxChannels, () => NOW);
   await counts.load(group.flatMap(({ channelKeys }) => channelKeys), cache);
@@ -74,7 +77,10 @@ Deno.test("planCommit() numbers the events of a new channel from 1, over all app
   assert.deepEqual(sequencesOf(planned, A), [1, 2, 3]);
   assert.deepEqual(sequencesOf(planned, B), [1]);
   const [first] = planned.channels;
-  assert.deepEqual(first?.before, { head: null, versionstamp: null });
+  assert.deepEqual(first?.before, {
+    head: null,
+    row: { key: keys.life(A), versionstamp: null },
+  });
   const { epoch, last, endBytes } = first?.head ?? assert.fail();
   assert.deepEqual([epoch, first?.head.first, last, endBytes], [epochAt(NOW), 1, 3, 3]);
   assert.deepEqual(

@@ -1,8 +1,11 @@
 import assert from "node:assert/strict";
+import { keys } from "../../../lib/kv/keys.ts";
+import { newHead, type StoredHead } from "../../../lib/log/head.ts";
 import type { Draft, Log } from "../../../lib/log/log.ts";
 import { DEFAULT_TENANT } from "../../../lib/shared/channel.ts";
 import { formatOffset, NO_EPOCH, ORIGIN, parseOffset } from "../../../lib/shared/offset.ts";
 import { draft, testChannelKey } from "../../support/drafts.ts";
+import { failingKv, overridingKv } from "../../support/failing_kv.ts";
 import {
   dataOf,
   eventsOf,
@@ -646,6 +649,106 @@ export function logContract(name: string, open: () => Promise<LogStore>, options
     assert.equal((await log.channels(DEFAULT_TENANT, "no such", 1))[0]?.channel, "z");
   });
 
+  test("channels() and retain() read no rows of deleted channels", async (store) => {
+    const listed: Deno.KvKey[] = [];
+    const log = await store.isolate({ kv: listingKv(store.kv, (key) => listed.push(key)) });
+    const names = upTo(40).map((i) => `c${i}`);
+    await Promise.all(names.map((name) => log.append([draft(name, "1")])));
+    await log.retain();
+    await Promise.all(names.slice(2).map((name) => log.delete(testChannelKey(name))));
+    await log.retain(); // sweeps what the deleted channels have left
+    for (const list of [() => log.channels(DEFAULT_TENANT, "", 100), () => log.retain()]) {
+      listed.length = 0;
+      await list();
+      const kept = names.slice(0, 2).map((name) => keys.head(testChannelKey(name)));
+      assert.deepEqual(listed.toSorted(), kept.toSorted());
+    }
+  });
+
+  for (const isKnown of [false, true]) {
+    test(
+      `a channel that was created and deleted since ${
+        isKnown ? "it was found deleted" : "it was not found"
+      } is not created with an earlier epoch`,
+      async (store) => {
+        const { now } = new FakeClock(); // stands still, so that epochs differ only by their order
+        const other = await store.isolate({ now });
+        const live = async () => {
+          const [appended] = await other.append([draft("a", "deleted")]);
+          await other.delete(A);
+          return parseOffset(appended?.offset ?? "").epoch;
+        };
+        if (isKnown) await live();
+        let last = "";
+        const kv = failingKv(store.kv, () => undefined, async () => {
+          if (last === "") last = await live(); // after the commit was planned
+        });
+        const log = await store.isolate({ kv, now });
+        const [appended] = await log.append([draft("a", "kept")]);
+        const { epoch, sequence } = parseOffset(appended?.offset ?? "");
+        assert.equal(sequence, 1);
+        assert.ok(epoch > last, `${epoch} is after ${last}`);
+        await other.retain(); // deletes the events of the earlier lives
+        assert.deepEqual(dataOf(await readEvents(other, A)), ["kept"]);
+        const sweeps = await Array.fromAsync(store.kv.list({ prefix: keys.sweeps() }));
+        assert.deepEqual(sweeps, []);
+      },
+    );
+  }
+
+  test("two isolates that create a channel at the same time create the same one", async (store) => {
+    const { now } = new FakeClock();
+    const other = await store.isolate({ now });
+    const isDone = new Set<string>();
+    const kv = failingKv(store.kv, () => undefined, async ({ set }) => {
+      for (const [kind, , channel] of set) {
+        if (kind !== "head" || isDone.has(String(channel))) continue;
+        isDone.add(String(channel));
+        if (channel === "a") await other.append([draft("a", "theirs")]);
+        else await other.configure(B, { events: 5 });
+      }
+    });
+    const log = await store.isolate({ kv, now });
+    await log.append([draft("a", "mine")]);
+    await log.append([draft("b", "mine")]);
+    assert.deepEqual(dataOf(await readEvents(other, A)), ["theirs", "mine"]);
+    assert.deepEqual(dataOf(await readEvents(other, B)), ["mine"]);
+    assert.deepEqual((await headOf(other, B)).retention, { events: 5 });
+  });
+
+  testLog("channels of a store without rows of lives continue", async (log, clock, store) => {
+    await log.append([draft("a", "1"), draft("b", "1"), draft("c", "1")]);
+    const [a, b, c] = await Promise.all(["a", "b", "c"].map(async (name) => {
+      const { value } = await store.kv.get<StoredHead>(keys.head(testChannelKey(name)));
+      return value ?? assert.fail();
+    })) as [StoredHead, StoredHead, StoredHead];
+    // The earlier form of a deleted channel: its head says so.
+    const next = { ...newHead(clock.now(), b.epoch), deleted: true };
+    await store.kv.set(keys.head(B), next);
+    for (const name of ["a", "b", "c"]) await store.kv.delete(keys.life(testChannelKey(name)));
+    const old = await store.isolate({ now: clock.now });
+
+    const names = async () =>
+      (await old.channels(DEFAULT_TENANT, "", 9)).map(({ channel }) => channel);
+    assert.deepEqual(await names(), ["a", "c"]);
+    assert.equal(await old.head(B), undefined);
+    assert.equal(await old.delete(B), false);
+    const { runs } = await old.read(B, { epoch: b.epoch, sequence: 1 }, 10);
+    assert.equal(runs[0]?.gap?.reason, "recreated");
+    const [again] = await old.append([draft("b", "2")]);
+    assert.equal(again?.offset, formatOffset(next.epoch, 1));
+
+    assert.deepEqual((await old.append([draft("a", "2")]))[0]?.offset, formatOffset(a.epoch, 2));
+    for (const channelKey of [B, testChannelKey("c")]) {
+      assert.equal(await old.delete(channelKey), true);
+      assert.equal(await old.delete(channelKey), false);
+    }
+    assert.deepEqual(await names(), ["a"]);
+    const created = await old.append([draft("b", "3"), draft("c", "3")]);
+    const epochs = created.map(({ offset }) => parseOffset(offset).epoch);
+    assert.ok((epochs[0] ?? "") > next.epoch && (epochs[1] ?? "") > c.epoch);
+  });
+
   // --- retention ---
 
   testLog("retain() keeps the newest events up to a count", async (log) => {
@@ -923,4 +1026,16 @@ function equalData(a: string | Uint8Array | undefined, b: string | Uint8Array | 
 function compareBytes(a: Uint8Array, b: Uint8Array): number {
   const at = a.findIndex((byte, i) => byte !== b[i]);
   return at === -1 ? a.length - b.length : (a[at] ?? 0) - (b[at] ?? 0);
+}
+
+/** Returns `kv`, which calls `onRow` with the key of each row that it lists. */
+function listingKv(kv: Deno.Kv, onRow: (key: Deno.KvKey) => void): Deno.Kv {
+  return overridingKv(kv, {
+    async *list(...args: Parameters<Deno.Kv["list"]>) {
+      for await (const entry of kv.list(...args)) {
+        onRow(entry.key);
+        yield entry;
+      }
+    },
+  });
 }
