@@ -44,7 +44,7 @@ export async function readRequest<T>(
     readonly maxBytes: number;
   },
 ): Promise<T> {
-  const body = await readBody(request, maxBytes);
+  const body = await readBody(request, { maxBytes, caller });
   access.credentials.requireValid(caller.authority); // it may have ended while the body arrived
   const { data, error } = schema.safeParse(body.length === 0 ? {} : parseJson(decodeUtf8(body)));
   if (error === undefined) return data;

@@ -1,6 +1,8 @@
+import type { Caller } from "../lib/auth/caller.ts";
 import { deadline, isTimeoutError } from "../lib/shared/async/deadline.ts";
 import { concat } from "../lib/shared/bytes.ts";
 import { Problem } from "../lib/shared/problem.ts";
+import { BodyBudget } from "./body_budget.ts";
 
 /**
  * Milliseconds in which a body must arrive. Guards against a client that sends a byte now and then
@@ -9,20 +11,32 @@ import { Problem } from "../lib/shared/problem.ts";
 const BODY_TIMEOUT_MS = 30_000;
 /**
  * Bodies of an announced length up to this are read with one call. That takes a third of the time,
- * but cannot be cancelled: what has arrived stays in memory until the client leaves.
+ * but cannot be cancelled. Guards against late bodies that stay in memory until their clients leave.
  */
-const MAX_ONE_CALL_BYTES = 65_536;
+const MAX_ONE_CALL_BYTES = 16_384;
+/** Bytes of the first buffer of a longer body, and of each after a part that came slowly. */
+const MIN_BUFFER_BYTES = 8_192;
 /**
- * Bytes of longer bodies that this isolate reads at once. Guards against many large, slow bodies
- * that fill memory.
+ * Bytes of a buffer of a body that comes quickly. Guards against late bodies whose last buffer the
+ * runtime keeps until the client leaves.
  */
-const MAX_HELD_BYTES = 128 * 1024 * 1024;
-let heldBytes = 0;
+const MAX_BUFFER_BYTES = 32_768;
 /**
  * A body that has already arrived resolves within this many microtasks (measured: 4). It needs no
  * timer, which would cost as much as reading it.
  */
 const MICROTASKS = 8;
+
+const budget = new BodyBudget();
+
+interface BodyOptions {
+  /** The longest body that is read. */
+  readonly maxBytes: number;
+  /** Its IP address shares the memory for bodies with others. */
+  readonly caller: Caller;
+  /** Milliseconds in which the body must arrive. @default 30_000 */
+  readonly timeoutMs?: number;
+}
 
 /**
  * Reads the request's body. Stops reading once it is longer than `maxBytes`.
@@ -30,18 +44,15 @@ const MICROTASKS = 8;
  * @throws {Problem} `event_too_large`; `body_incomplete` if the client stopped halfway;
  * `request_timeout` after `timeoutMs`; `overloaded`
  */
-export async function readBody(
-  request: Request,
-  maxBytes: number,
-  timeoutMs: number = BODY_TIMEOUT_MS,
-): Promise<Uint8Array> {
+export async function readBody(request: Request, options: BodyOptions): Promise<Uint8Array> {
+  const { maxBytes } = options;
   const announced = announcedLength(request, maxBytes);
   try {
     // The runtime accepts no more bytes than were announced.
     if (announced !== undefined && announced <= MAX_ONE_CALL_BYTES) {
-      return await withinTime(request.bytes(), timeoutMs);
+      return await readWhole(request, options);
     }
-    return await readParts(request, maxBytes, timeoutMs);
+    return await readParts(request, announced, options);
   } catch (cause) {
     if (cause instanceof Problem) throw cause;
     throw new Problem("body_incomplete", "The body ended before it was complete.", { cause });
@@ -60,13 +71,122 @@ export function announcedLength({ headers }: Request, maxBytes: number): number 
   return Number(length);
 }
 
-/** Resolves to what `reading` does. @throws {Problem} `request_timeout` after `timeoutMs` */
-async function withinTime<T>(reading: Promise<T>, timeoutMs: number): Promise<T> {
+/** @throws {Problem} `request_timeout`, `overloaded` */
+async function readWhole(request: Request, options: BodyOptions): Promise<Uint8Array> {
+  const reading = request.bytes();
   let isSettled = false;
   const settle = () => void (isSettled = true);
   reading.then(settle, settle);
   for (let i = 0; i < MICROTASKS && !isSettled; i++) await undefined;
   if (isSettled) return await reading;
+  using _counted = budget.open(ipOf(options.caller));
+  return await withinTime(reading, options);
+}
+
+/** @throws {Problem} `event_too_large`, `request_timeout`, `overloaded` */
+async function readParts(
+  request: Request,
+  announced: number | undefined,
+  options: BodyOptions,
+): Promise<Uint8Array> {
+  const { maxBytes, caller } = options;
+  const { body } = request;
+  if (body === null) return new Uint8Array();
+  using arriving = budget.open(ipOf(caller));
+  const reader = readerOf(body);
+  if (reader === undefined) { // it has arrived
+    const bytes = await request.bytes();
+    if (bytes.length > maxBytes) throw tooLarge(maxBytes);
+    return bytes;
+  }
+  const parts = new BodyParts(reader, (bytes) => arriving.add(bytes));
+  try {
+    return await withinTime(parts.read(announced, maxBytes), options);
+  } finally {
+    parts.abandon();
+  }
+}
+
+/** Returns undefined for the body of a request that the runtime had received completely. */
+function readerOf(body: ReadableStream<Uint8Array>): ReadableStreamBYOBReader | undefined {
+  try {
+    return body.getReader({ mode: "byob" });
+  } catch {
+    return undefined;
+  }
+}
+
+/** Collects a body in buffers that are filled before there is another, however small its parts. */
+class BodyParts {
+  readonly #reader: ReadableStreamBYOBReader;
+  readonly #allocate: (bytes: number) => void;
+  #full: Uint8Array[] = [];
+  #fullBytes = 0;
+  #buffer = new Uint8Array();
+  /** Bytes of `#buffer` that are filled. */
+  #filled = 0;
+  #nextBytes = MIN_BUFFER_BYTES;
+  #isAbandoned = false;
+
+  /** @param allocate called before the bytes of a buffer are taken; what it throws ends the body */
+  constructor(reader: ReadableStreamBYOBReader, allocate: (bytes: number) => void) {
+    this.#reader = reader;
+    this.#allocate = allocate;
+  }
+
+  /** @throws {Problem} `event_too_large`; what `allocate` throws */
+  async read(announced: number | undefined, maxBytes: number): Promise<Uint8Array> {
+    try {
+      while (true) {
+        if (this.#filled === this.#buffer.length) this.#nextBuffer();
+        const { value, done } = await this.#reader.read(this.#buffer.subarray(this.#filled));
+        if (value === undefined || this.#isAbandoned) return new Uint8Array();
+        this.#take(value);
+        const length = this.#fullBytes + this.#filled;
+        if (length > maxBytes) throw tooLarge(maxBytes);
+        if (done || length === announced) return this.#all();
+      }
+    } finally {
+      this.#reader.cancel().catch(() => {}); // the read has reported that the body ended early
+    }
+  }
+
+  /**
+   * Drops what has arrived. A read that waits continues until the client sends another byte or leaves,
+   * which then ends the connection: if it were cancelled, the runtime would keep its buffer forever.
+   */
+  abandon(): void {
+    this.#isAbandoned = true;
+    this.#full = [];
+  }
+
+  #take(part: Uint8Array<ArrayBuffer>): void {
+    this.#buffer = new Uint8Array(part.buffer);
+    this.#nextBytes = part.length === this.#buffer.length
+      ? Math.min(2 * part.length, MAX_BUFFER_BYTES)
+      : MIN_BUFFER_BYTES;
+    this.#filled += part.length;
+  }
+
+  #all(): Uint8Array {
+    const rest = this.#buffer.subarray(0, this.#filled);
+    return this.#full.length === 0 ? rest.slice() : concat([...this.#full, rest]);
+  }
+
+  #nextBuffer(): void {
+    this.#allocate(this.#nextBytes);
+    if (this.#filled > 0) this.#full.push(this.#buffer);
+    this.#fullBytes += this.#filled;
+    this.#buffer = new Uint8Array(this.#nextBytes);
+    this.#filled = 0;
+  }
+}
+
+/** Resolves to what `reading` does. @throws {Problem} `request_timeout` after `timeoutMs` */
+async function withinTime<T>(
+  reading: Promise<T>,
+  { timeoutMs = BODY_TIMEOUT_MS }: BodyOptions,
+): Promise<T> {
   try {
     return await deadline(reading, timeoutMs);
   } catch (cause) {
@@ -74,51 +194,12 @@ async function withinTime<T>(reading: Promise<T>, timeoutMs: number): Promise<T>
   }
 }
 
-async function readParts(
-  { body }: Request,
-  maxBytes: number,
-  timeoutMs: number,
-): Promise<Uint8Array> {
-  if (body === null) return new Uint8Array();
-  const reader = body.getReader();
-  const parts: Uint8Array[] = [];
-  let length = 0;
-  let isLate = false;
-  const timer = setTimeout(() => {
-    isLate = true;
-    void cancel(reader); // ends the read that waits
-  }, timeoutMs);
-  try {
-    for (let part = await reader.read(); !part.done; part = await reader.read()) {
-      length += part.value.length;
-      heldBytes += part.value.length;
-      if (length > maxBytes) throw tooLarge(maxBytes);
-      if (heldBytes > MAX_HELD_BYTES) throw overloaded();
-      parts.push(part.value);
-    }
-    if (isLate) throw tooSlow(timeoutMs);
-    return concat(parts);
-  } finally {
-    heldBytes -= length;
-    clearTimeout(timer);
-    void cancel(reader);
-  }
-}
-
-async function cancel(reader: ReadableStreamDefaultReader<Uint8Array>): Promise<void> {
-  try {
-    await reader.cancel();
-  } catch {
-    // The body has ended early, which the pending read reports.
-  }
+function ipOf({ authority, ip }: Caller): string {
+  return authority.grant.kind === "open" ? "" : ip; // open mode has no limits for one IP
 }
 
 function tooLarge(maxBytes: number): Problem {
   return new Problem("event_too_large", `The body is too large: the maximum is ${maxBytes} bytes.`);
-}
-
-function overloaded(): Problem {
-  return new Problem("overloaded", "Too many large bodies arrive at once. Try again.");
 }
 
 function tooSlow(timeoutMs: number): Problem {

@@ -72,7 +72,9 @@ export async function putChannel(
   caller: Caller,
 ): Promise<Response> {
   const channelKey = managedChannel(c, server.access, caller);
-  const body = parseJson(decodeUtf8(await readBody(c.req.raw, MAX_BODY_BYTES)));
+  const body = parseJson(
+    decodeUtf8(await readBody(c.req.raw, { maxBytes: MAX_BODY_BYTES, caller })),
+  );
   server.access.credentials.requireValid(caller.authority); // it may have ended while the body arrived
   const parsed = settings.safeParse(body);
   if (!parsed.success) {

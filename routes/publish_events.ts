@@ -48,7 +48,7 @@ export async function publishBody(
   // If the length is announced, limits apply before the body is read: a refusal then costs little.
   const length = announcedLength(request, maxBytes);
   const early = length === undefined ? undefined : access.limiter.publish(caller, 1, length);
-  const body = await readBody(request, maxBytes);
+  const body = await readBody(request, { maxBytes, caller });
   if (body.length > TURN_CHARS) await largeTextTurn();
   access.credentials.requireValid(authority); // it may have ended while the body arrived
   const quota = length === undefined ? access.limiter.publish(caller, 1, body.length) : early;
@@ -72,7 +72,7 @@ export async function publishJson(
   // If the length is announced, limits apply before the body is read: a refusal then costs little.
   if (length !== undefined) access.limiter.publish(caller, 0, length);
   const { tenant } = caller.authority;
-  const text = decodeUtf8(await readBody(request, MAX_BATCH_BYTES));
+  const text = decodeUtf8(await readBody(request, { maxBytes: MAX_BATCH_BYTES, caller }));
   const { drafts, isEphemeral } = await parseJsonBody(tenant, text);
   access.credentials.requireValid(caller.authority); // it may have ended in the meantime
   for (const { channelKey } of drafts) {

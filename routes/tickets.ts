@@ -30,7 +30,7 @@ export async function postTicket(
   const { access, config } = server;
   const caller = await authenticate(c, server);
   parseQuery(splitUrl(c.req.raw.url).searchParams, noQuery);
-  const body = await readBody(c.req.raw, MAX_BODY_BYTES);
+  const body = await readBody(c.req.raw, { maxBytes: MAX_BODY_BYTES, caller });
   access.credentials.requireValid(caller.authority); // it may have ended while the body arrived
   const parsed = request.safeParse(body.length === 0 ? {} : parseJson(decodeUtf8(body)));
   if (!parsed.success) {

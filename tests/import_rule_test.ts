@@ -7,6 +7,7 @@ const PLUMBING = [
   "routes/access.ts",
   "routes/admin.ts",
   "routes/body.ts",
+  "routes/body_budget.ts",
   "routes/channel_list.ts",
   "routes/context.ts",
   "routes/credentials.ts",
