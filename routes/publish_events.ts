@@ -3,7 +3,6 @@ import type { Caller } from "../lib/auth/caller.ts";
 import { draftOfBody } from "../lib/publish/draft.ts";
 import { decodeUtf8 } from "../lib/publish/json.ts";
 import { parseJsonBody } from "../lib/publish/json_body.ts";
-import { largeTextTurn, TURN_CHARS } from "../lib/publish/large_text_turns.ts";
 import { ephemeralEventOf } from "../lib/publish/ephemeral_draft.ts";
 import type { AppendedEvent, Draft } from "../lib/log/log.ts";
 import { channelOf } from "../lib/shared/channel.ts";
@@ -49,10 +48,10 @@ export async function publishBody(
   const length = announcedLength(request, maxBytes);
   const early = length === undefined ? undefined : access.limiter.publish(caller, 1, length);
   const body = await readBody(request, { maxBytes, caller });
-  if (body.length > TURN_CHARS) await largeTextTurn();
-  access.credentials.requireValid(authority); // it may have ended while the body arrived
   const quota = length === undefined ? access.limiter.publish(caller, 1, body.length) : early;
-  const draft = draftOfBody(channelKey, headers.get("content-type") ?? undefined, body, names);
+  const contentType = headers.get("content-type") ?? undefined;
+  const draft = await draftOfBody(channelKey, contentType, body, names);
+  access.credentials.requireValid(authority); // it may have ended in the meantime
   if (isEphemeral) return publishEphemeral(ephemeral, draft, quota);
   const [appended] = await log.append([draft]);
   if (appended === undefined) throw new Error("the log returned no result for the draft");

@@ -1,4 +1,5 @@
 import { keys } from "../kv/keys.ts";
+import type { SerialQueue } from "../shared/async/serial_queue.ts";
 import type { ChannelKey } from "../shared/channel.ts";
 import { getMany } from "./get_many.ts";
 import { type BlobRef, isBlobRef, joinChunks, type StoredData } from "./record_batch.ts";
@@ -33,8 +34,22 @@ export interface OrphanMarker {
   readonly blobs: readonly (readonly [ChannelKey, string])[];
 }
 
+interface EarlyWriteOptions {
+  readonly kv: Deno.Kv;
+  /**
+   * Runs the commits of chunks, of all appends of the isolate. Guards against several large appends
+   * behind whose chunks every other commit would wait.
+   */
+  readonly queue: SerialQueue;
+  /** Milliseconds since 1970. */
+  readonly now: number;
+}
+
 /** Writes the marker and then the chunks, unless they are written. */
-export async function writeEarly(kv: Deno.Kv, early: EarlyChunks, now: number): Promise<void> {
+export async function writeEarly(
+  early: EarlyChunks,
+  { kv, queue, now }: EarlyWriteOptions,
+): Promise<void> {
   if (early.written !== undefined) return;
   const marker: OrphanMarker = { time: now, blobs: early.blobs };
   const { versionstamp } = await kv.set(early.marker, marker);
@@ -43,7 +58,7 @@ export async function writeEarly(kv: Deno.Kv, early: EarlyChunks, now: number): 
     for (const { key, value } of early.chunks.slice(at, at + CHUNKS_PER_COMMIT)) {
       atomic.set(key, value);
     }
-    await atomic.commit();
+    await queue.run(() => atomic.commit());
   }
   early.written = { versionstamp, time: now };
 }

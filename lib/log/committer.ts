@@ -37,6 +37,8 @@ export class Committer {
   /** Start the work that waits for its turn at a channel. */
   readonly #waiters = new Map<ChannelKey, (() => void)[]>();
   readonly #groups = new Set<readonly PendingAppend[]>();
+  /** Groups of {@link #groups} that count towards the commits in flight. */
+  #inFlight = 0;
   #timeouts: ReturnType<typeof setInterval> | undefined;
   #closing: PromiseWithResolvers<void> | undefined;
 
@@ -142,14 +144,18 @@ export class Committer {
   }
 
   #commitNext(): void {
-    while (this.#groups.size < this.#traits.maxCommitsInFlight) {
+    while (this.#inFlight < this.#traits.maxCommitsInFlight) {
       const { group, queue } = takeGroup(this.#queue, this.#busy, this.#traits.maxChecks);
       if (group.length === 0) break;
       this.#queue = queue;
       const channelKeys = channelKeysOf(group);
       for (const channelKey of channelKeys) this.#busy.add(channelKey);
       this.#groups.add(group);
+      // Early chunks take many commits, so an append that has some does not keep others waiting.
+      const counts = group.every(({ stored }) => stored.early === undefined);
+      if (counts) this.#inFlight++;
       void this.#commit.run(group).finally(() => {
+        if (counts) this.#inFlight--;
         for (const channelKey of channelKeys) this.#releaseChannel(channelKey);
         for (const { bytes } of group) this.#pendingBytes -= bytes;
         this.#groups.delete(group);

@@ -4,6 +4,7 @@ import { keys } from "../kv/keys.ts";
 import { storageProblem } from "../kv/storage_problem.ts";
 import { backoffMs } from "../shared/async/backoff.ts";
 import { pause } from "../shared/async/delay.ts";
+import { SerialQueue } from "../shared/async/serial_queue.ts";
 import type { ChannelKey } from "../shared/channel.ts";
 import { writeEarly } from "./blobs.ts";
 import type { ChannelCounts } from "./channel_counts.ts";
@@ -57,6 +58,7 @@ export class GroupCommit {
   readonly #options: GroupCommitOptions;
   readonly #isolate = crypto.randomUUID().slice(0, 8);
   #commits = 0;
+  readonly #earlyWrites = new SerialQueue();
   /** Ends all pauses. */
   readonly #hurry = new AbortController();
 
@@ -119,7 +121,8 @@ export class GroupCommit {
     let sent: SentCommit | undefined;
     try {
       for (const { stored } of group) {
-        if (stored.early !== undefined) await writeEarly(kv, stored.early, now());
+        if (stored.early === undefined) continue;
+        await writeEarly(stored.early, { kv, queue: this.#earlyWrites, now: now() });
       }
       const channelKeys = channelKeysOf(group);
       await heads.load(channelKeys);

@@ -13,6 +13,8 @@ import {
 import { Problem, quote } from "../shared/problem.ts";
 import type { Draft } from "../log/log.ts";
 import { decodeUtf8, parsePlainJson } from "./json.ts";
+import { compactLargeJson } from "./large_json.ts";
+import { TURN_CHARS } from "./large_text_turns.ts";
 
 /** Maximum number of events in one publish. Guards against one request that delays all commits. */
 export const MAX_EVENTS_PER_PUBLISH = 100;
@@ -43,6 +45,11 @@ export const publication = z.strictObject({
 });
 export type Publication = z.infer<typeof publication>;
 
+/** The event of a batch that a problem is about. */
+interface ProblemPlace {
+  readonly index?: number;
+}
+
 /** The fields of an event apart from its data, as they were sent. */
 interface DraftNames {
   readonly type?: string | undefined;
@@ -53,23 +60,24 @@ interface DraftNames {
 }
 
 /** Requires at most {@link MAX_MEMBERS} members in `value`, if it is an object. */
-export function requireFewMembers(
-  value: unknown,
-  what: string,
-  options?: { readonly index?: number },
-): void {
+export function requireFewMembers(value: unknown, what: string, options?: ProblemPlace): void {
   if (typeof value !== "object" || value === null || Array.isArray(value)) return;
-  const { length } = Object.keys(value);
-  if (length <= MAX_MEMBERS) return;
-  throw new Problem("bad_body", `Cannot use ${what}: it has ${length} members.`, options);
+  requireFew(Object.keys(value).length, what, options);
+}
+
+/** Requires that an object with so many members is searched. @throws {Problem} `bad_body` */
+export function requireFew(members: number, what: string, options?: ProblemPlace): void {
+  if (members <= MAX_MEMBERS) return;
+  throw new Problem("bad_body", `Cannot use ${what}: it has ${members} members.`, options);
 }
 
 /**
  * Creates the draft of an event that was published as JSON.
  *
+ * @param dataText the data as it is stored. @default `from.data` as JSON
  * @throws {Problem} `bad_channel`, `bad_event_*`, `bad_body`, `event_too_large`
  */
-export function draftOfPublication(tenant: Tenant, from: Publication): Draft {
+export function draftOfPublication(tenant: Tenant, from: Publication, dataText?: string): Draft {
   if (from.data === undefined) {
     throw new Problem(
       "bad_body",
@@ -77,28 +85,33 @@ export function draftOfPublication(tenant: Tenant, from: Publication): Draft {
     );
   }
   const channelKey = channelKeyOf(tenant, parseChannel(from.channel));
-  const data = JSON.stringify(from.data);
+  const data = dataText ?? JSON.stringify(from.data);
   return makeDraft(channelKey, JSON_TYPE, data, utf8.encode(data).length, from);
 }
 
 /**
- * Creates the draft of an event whose data is the request body.
+ * Creates the draft of an event whose data is the request body. A long body is checked in several
+ * turns of the event loop.
  *
  * @throws {Problem} `bad_json`, `bad_encoding`, `bad_content_type`, `bad_event_*`,
  * `event_too_large`
  */
-export function draftOfBody(
+export async function draftOfBody(
   channelKey: ChannelKey,
   contentType: string | undefined,
   body: Uint8Array,
   names: DraftNames,
-): Draft {
+): Promise<Draft> {
   const type = parseContentType(contentType);
   if (!isJsonType(type) && !isTextType(type)) {
     return makeDraft(channelKey, type, body, body.length, names);
   }
   const text = decodeUtf8(body);
-  if (isJsonType(type)) parsePlainJson(text); // checks it; the text is stored as it was published
+  if (isJsonType(type)) {
+    // Only checked: the text is stored as it was published.
+    if (text.length > TURN_CHARS) await compactLargeJson(text);
+    else parsePlainJson(text);
+  }
   return makeDraft(channelKey, type, text, body.length, names);
 }
 

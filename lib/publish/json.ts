@@ -1,6 +1,7 @@
 import { Problem } from "../shared/problem.ts";
 import { MAX_JSON_DEPTH } from "../shared/json_depth.ts";
 import { requireDepth } from "./json_scan.ts";
+import { badJson } from "./json_text.ts";
 
 const strictUtf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
@@ -69,15 +70,10 @@ function parseChecked(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch (cause) {
-    throw new Problem("bad_json", `Cannot read the JSON: ${describe(cause)}.`, { cause });
+    // Not V8's message, which quotes the text: payloads do not belong in logs.
+    const position = cause instanceof Error ? /position (\d+)/.exec(cause.message)?.[1] : undefined;
+    throw badJson(position === undefined ? undefined : Number(position), cause);
   }
-}
-
-/** Shortens V8's message, which quotes the text: payloads do not belong in logs. */
-function describe(cause: unknown): string {
-  const message = cause instanceof Error ? cause.message : "";
-  const place = /position \d+/.exec(message)?.[0];
-  return place === undefined ? "it is incomplete or not JSON" : `unexpected at ${place}`;
 }
 
 /**

@@ -9,9 +9,11 @@ import {
   MAX_PUBLICATION_BYTES,
   type Publication,
   publication,
+  requireFew,
   requireFewMembers,
 } from "./draft.ts";
 import { hasLongNumber, parseJson } from "./json.ts";
+import { readLargePublication } from "./large_json.ts";
 import { MAX_JSON_DEPTH } from "../shared/json_depth.ts";
 import { JsonScan, type TextPart } from "./json_scan.ts";
 import { largeTextTurn, TURN_CHARS } from "./large_text_turns.ts";
@@ -73,6 +75,14 @@ async function parseLarge(
     requireSize(scan.bytes);
   }
   await largeTextTurn();
+  if (!isBatch && scan.bytes > TURN_CHARS) {
+    const { event, dataText } = await readLargePublication(text, {
+      keepsDigits: hasLongNumber(text),
+      onMembers: (members) => requireFew(members, "the event"),
+    });
+    if (isBatchValue(event)) throw onlyEvents();
+    return parseSingle(tenant, event, dataText);
+  }
   if (!isBatch) {
     const value = parseJson(text, SCANNED);
     return isBatchValue(value)
@@ -80,20 +90,32 @@ async function parseLarge(
       : parseSingle(tenant, value);
   }
   if (text[scan.partsEnd - 1] !== "]" || !BATCH_END.test(text.slice(scan.partsEnd))) {
-    throw new Problem("bad_body", `Cannot use the body: it must have only the member "events".`);
+    throw onlyEvents();
   }
   const keepsDigits = hasLongNumber(text);
   const drafts: Draft[] = [];
   let chars = 0;
-  for (const [index, { start, end }] of parts.entries()) {
-    if ((chars += end - start) > TURN_CHARS) {
-      await largeTextTurn();
-      chars = end - start;
+  for (const [index, { start, end, bytes }] of parts.entries()) {
+    const part = text.slice(start, end);
+    if (bytes > TURN_CHARS) {
+      const { event, dataText } = await readLargePublication(part, {
+        keepsDigits,
+        onMembers: (members) => requireFew(members, `event ${index}`, { index }),
+      });
+      drafts.push(draftOfBatched(tenant, event, index, dataText));
+      continue;
     }
-    const value = parseJson(text.slice(start, end), SCANNED, keepsDigits);
-    drafts.push(draftOfBatched(tenant, value, index));
+    if ((chars += part.length) > TURN_CHARS) {
+      await largeTextTurn();
+      chars = part.length;
+    }
+    drafts.push(draftOfBatched(tenant, parseJson(part, SCANNED, keepsDigits), index));
   }
   return { drafts, isEphemeral: false };
+}
+
+function onlyEvents(): Problem {
+  return new Problem("bad_body", `Cannot use the body: it must have only the member "events".`);
 }
 
 function isBatchValue(value: unknown): boolean {
@@ -119,9 +141,10 @@ function requireSize(bytes: number, index?: number): void {
   );
 }
 
-function parseSingle(tenant: Tenant, value: unknown): PublishedBody {
+function parseSingle(tenant: Tenant, value: unknown, dataText?: string): PublishedBody {
   const event = parsePublication(value);
-  return { drafts: [draftOfPublication(tenant, event)], isEphemeral: event.ephemeral === true };
+  const draft = draftOfPublication(tenant, event, dataText);
+  return { drafts: [draft], isEphemeral: event.ephemeral === true };
 }
 
 function parseBatch(tenant: Tenant, value: unknown): readonly Draft[] {
@@ -140,7 +163,12 @@ function parseBatch(tenant: Tenant, value: unknown): readonly Draft[] {
   return events.map((event, index) => draftOfBatched(tenant, event, index));
 }
 
-function draftOfBatched(tenant: Tenant, value: unknown, index: number): Draft {
+function draftOfBatched(
+  tenant: Tenant,
+  value: unknown,
+  index: number,
+  dataText?: string,
+): Draft {
   const event = parsePublication(value, index);
   if (event.ephemeral) {
     throw new Problem("bad_body", `Event ${index}: an ephemeral event must be published alone.`, {
@@ -148,7 +176,7 @@ function draftOfBatched(tenant: Tenant, value: unknown, index: number): Draft {
     });
   }
   try {
-    return draftOfPublication(tenant, event);
+    return draftOfPublication(tenant, event, dataText);
   } catch (cause) {
     if (!(cause instanceof Problem)) throw cause;
     throw new Problem(cause.code, `Event ${index}: ${cause.detail}`, { index, cause });

@@ -1,5 +1,18 @@
 import { MAX_JSON_DEPTH } from "../shared/json_depth.ts";
-import { Problem } from "../shared/problem.ts";
+import {
+  CLOSE_ARRAY,
+  CLOSE_OBJECT,
+  COLON,
+  COMMA,
+  isDigit,
+  LOWER_U,
+  OPEN_ARRAY,
+  OPEN_OBJECT,
+  positionOf,
+  QUOTE,
+  SPACE,
+  tooDeep,
+} from "./json_text.ts";
 
 /** A part of a text. */
 export interface TextPart {
@@ -112,7 +125,7 @@ export class JsonScan {
       } else {
         if (!isInWord) bytes++;
         isInWord = char !== COLON;
-        digits = char >= ZERO && char <= NINE ? digits + 1 : 0;
+        digits = isDigit(char) ? digits + 1 : 0;
         if (digits >= KEPT_DIGITS) bytes += digits === KEPT_DIGITS ? KEPT_DIGITS - 1 : 1;
       }
     }
@@ -146,30 +159,8 @@ export class JsonScan {
   }
 }
 
-function positionOf(text: string, char: string, from: number): number {
-  const position = text.indexOf(char, from);
-  return position === -1 ? text.length : position;
-}
-
-function tooDeep(maxDepth: number): Problem {
-  const detail = `Cannot read the JSON: it has more than ${maxDepth} levels of arrays and objects.`;
-  return new Problem("bad_json", detail);
-}
-
 /** Numbers with so many digits in a row are stored as they were written. */
 const KEPT_DIGITS = 16;
-const ZERO = "0".charCodeAt(0);
-const NINE = "9".charCodeAt(0);
-const SPACE = " ".charCodeAt(0);
-const QUOTE = '"'.charCodeAt(0);
-const LOWER_U = "u".charCodeAt(0);
-const OPEN_ARRAY = "[".charCodeAt(0);
-const CLOSE_ARRAY = "]".charCodeAt(0);
-const OPEN_OBJECT = "{".charCodeAt(0);
-const CLOSE_OBJECT = "}".charCodeAt(0);
-const COMMA = ",".charCodeAt(0);
-const COLON = ":".charCodeAt(0);
-
 /** Matches texts that may be deeper than {@link MAX_JSON_DEPTH}; most are not, which costs little. */
 const MANY_OPENED = new RegExp(`^(?:[^[{]*[[{]){${MAX_JSON_DEPTH + 1}}`);
 

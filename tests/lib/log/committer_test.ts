@@ -81,6 +81,30 @@ class Fixture implements Disposable {
   }
 }
 
+Deno.test("appends with early chunks let others commit, and write their chunks in turn", async () => {
+  using fixture = await Fixture.open();
+  const large = ["a", "b"].map((channel) => fixture.append(channel, "x".repeat(1_000_000)));
+  await fixture.sent(1);
+  const small = fixture.append("c");
+  await fixture.sent(2);
+  assert.deepEqual(fixture.commits, ["", "c"], "chunks of one append, and the small append");
+  fixture.letAll();
+  assert.deepEqual(await Promise.all([...large, small]), [1, 1, 1]);
+  const stored = fixture.commits.filter((channels) => channels !== "");
+  assert.deepEqual(stored.toSorted(), ["a", "b", "c"]);
+  await fixture.committer.close();
+});
+
+Deno.test("an append with early chunks keeps its place in its channel", async () => {
+  using fixture = await Fixture.open();
+  const large = fixture.append("a", "x".repeat(1_000_000));
+  await fixture.sent(1);
+  const small = fixture.append("a");
+  fixture.letAll();
+  assert.deepEqual(await Promise.all([large, small]), [1, 2]);
+  await fixture.committer.close();
+});
+
 Deno.test("appends that arrive during a commit go together into the next one", async () => {
   using fixture = await Fixture.open();
   const first = fixture.append("a");

@@ -1,11 +1,14 @@
 import assert from "node:assert/strict";
 import { clearImmediate, setImmediate } from "node:timers";
 import fc from "fast-check";
+import { draftOfBody } from "../../../lib/publish/draft.ts";
 import { parseJsonBody } from "../../../lib/publish/json_body.ts";
 import { TURN_CHARS } from "../../../lib/publish/large_text_turns.ts";
 import { DEFAULT_TENANT } from "../../../lib/shared/channel.ts";
 import { MAX_EVENT_BYTES } from "../../../lib/shared/event.ts";
 import { MAX_JSON_DEPTH } from "../../../lib/shared/json_depth.ts";
+
+import { testChannelKey } from "../../support/drafts.ts";
 
 const parse = (text: string) => parseJsonBody(DEFAULT_TENANT, text);
 const nested = (levels: number) => "[".repeat(levels) + "]".repeat(levels);
@@ -74,6 +77,64 @@ Deno.test("two long bodies take turns", async () => {
   assert.deepEqual(order, ["small", "large"]);
 });
 
+Deno.test("the data of a large event is not parsed as a whole", async () => {
+  const data = `[${"[],".repeat(300_000)}{"a" : 1.0}]`;
+  const names = `"type":"t","id":"i","channel":"a"`;
+  for (
+    const body of [
+      `{${names},"data":${data}}`,
+      batch(event("1"), `{"data":${data},${names}}`),
+      ` {"data":1,"data":[ ${data.slice(1)},${names}}`,
+    ]
+  ) {
+    using parsed = new ParseCounter();
+    const { drafts } = await parse(body);
+    assert.ok(parsed.longest <= TURN_CHARS, `${parsed.longest} characters at once`);
+    const { channelKey, type, id, data: stored, bytes } = drafts.at(-1) ?? assert.fail();
+    const compact = data.replace('{"a" : 1.0}', '{"a":1}');
+    assert.deepEqual([channelKey, type, id, bytes], ["default/a", "t", "i", compact.length]);
+    assert.equal(stored, compact);
+  }
+  const key = testChannelKey("a");
+  const bytes = new TextEncoder().encode(data);
+  using parsed = new ParseCounter();
+  assert.equal((await draftOfBody(key, "application/json", bytes, {})).data, data);
+  assert.equal(parsed.chars, 0);
+  const broken = bytes.slice(0, -1);
+  await assert.rejects(draftOfBody(key, "application/json", broken, {}), { code: "bad_json" });
+});
+
+Deno.test("a large event is refused for the same reasons as a small one", async () => {
+  const large = `[${"[],".repeat(30_000)}1]`;
+  for (const data of ["[[],1]", large]) {
+    const bodies: readonly (readonly [text: string, code: string, detail: RegExp])[] = [
+      [
+        `{"channel":"a","data":1,"type":${data}}`,
+        "bad_body",
+        /type: .*expected string, received array/,
+      ],
+      [`{"channel":"a","data":1,"other":${data}}`, "bad_body", /other/],
+      [`{"other":{"a":${data}},"data":1,"channel":"a"}`, "bad_body", /other/],
+      [`{"channel":"a","dat":${data}}`, "bad_body", /data/],
+      [`{"channel":1,"data":${data}}`, "bad_body", /channel/],
+      [`{"channel":"..","data":${data}}`, "bad_channel", /\.\./],
+      [`[${data}]`, "bad_body", /expected object, received array/],
+      [`{"other":1,"events":${data}}`, "bad_body", /other|events/],
+      [`{"channel":"a","data":${data},}`, "bad_json", /Cannot read the JSON/],
+      [`{"channel":"a","data":${data}} 1`, "bad_json", /Cannot read the JSON/],
+      [`{"channel":"a","data":${data.replace("[]", "[}")}}`, "bad_json", /Cannot read the JSON/],
+      [`{"channel":"a","data":${data}`, "bad_json", /Cannot read the JSON/],
+    ];
+    for (const [text, code, detail] of bodies) {
+      await assert.rejects(parse(text), { code, detail }, text.slice(0, 60));
+      const batched = { code, detail: code === "bad_json" ? detail : /event 1/i };
+      if (text.startsWith("{") && code !== "bad_json") {
+        await assert.rejects(parse(batch(event("1"), text)), batched, text.slice(0, 60));
+      }
+    }
+  }
+});
+
 Deno.test("what is too large or too much is refused before it is parsed", async () => {
   const tooMuch = MAX_EVENT_BYTES + 5_000;
   const bodies: readonly (readonly [text: string, code: string])[] = [
@@ -123,11 +184,14 @@ class TurnCounter implements Disposable {
 /** Counts the characters that `JSON.parse` is given. */
 class ParseCounter implements Disposable {
   chars = 0;
+  /** The most characters of one call. */
+  longest = 0;
   readonly #parse = JSON.parse;
 
   constructor() {
     JSON.parse = (text, reviver) => {
       this.chars += text.length;
+      this.longest = Math.max(this.longest, text.length);
       return this.#parse(text, reviver);
     };
   }
