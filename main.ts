@@ -1,5 +1,5 @@
 import { KeysError } from "./lib/auth/access.ts";
-import { type Config, ConfigError, isLoopback, parseConfig } from "./lib/config.ts";
+import { type Config, ConfigError, isLoopback, parseConfig, storeFolder } from "./lib/config.ts";
 import { CertificateError } from "./lib/certificate.ts";
 import { listen, type Listener } from "./lib/listener.ts";
 import { createLogger, errorFields, logUncaught } from "./lib/logger.ts";
@@ -50,9 +50,8 @@ function readConfig(): Config {
 
 async function openOrExit(): Promise<Server> {
   try {
-    if (config.kv !== undefined && !/^(https?:|:memory:)/.test(config.kv)) {
-      await Deno.mkdir(dirname(config.kv), { recursive: true });
-    }
+    const folder = storeFolder(config.kv);
+    if (folder !== undefined) await Deno.mkdir(folder, { recursive: true });
     return await openServer(config, logger);
   } catch (cause) {
     const isExplained = [StoreInUseError, StoreEmptiedError, KeysError].some((each) =>
@@ -147,8 +146,4 @@ function exitWith(reason: string): never {
 
 function write(to: typeof Deno.stdout | typeof Deno.stderr, line: string): void {
   to.writeSync(new TextEncoder().encode(`${line}\n`));
-}
-
-function dirname(path: string): string {
-  return path.includes("/") ? path.slice(0, path.lastIndexOf("/")) || "/" : ".";
 }

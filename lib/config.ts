@@ -207,6 +207,12 @@ function tlsOf(certPath: string | undefined, keyPath: string | undefined): Confi
   );
 }
 
+/** Returns the folder of the file at `kv`, or undefined if the store is not a file. */
+export function storeFolder(kv: Config["kv"]): string | undefined {
+  if (kv === undefined || /^(https?:|:memory:)/.test(kv)) return undefined;
+  return kv.includes("/") ? kv.slice(0, kv.lastIndexOf("/")) || "/" : ".";
+}
+
 /** Returns whether `host`, a name or an IP address without a port, is a loopback one. */
 export function isLoopback(host: string): boolean {
   return host === "localhost" || host.endsWith(".localhost") || host === "::1" ||

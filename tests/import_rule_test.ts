@@ -45,6 +45,8 @@ const RULE: Readonly<Record<string, readonly string[]>> = {
 
   "dev.ts": [],
 
+  "permissions.ts": ["lib/config.ts", "lib/permissions.ts"],
+
   "keys.ts": ["lib/auth", "lib/config.ts", "lib/keys_cli", "lib/shared", "routes/app.ts"],
 
   "routes/app.ts": ["routes", "lib/auth", "lib/logger.ts", "lib/shared", "lib/server.ts"],
@@ -114,6 +116,7 @@ const RULE: Readonly<Record<string, readonly string[]>> = {
     "lib/server.ts",
   ],
   "lib/server.ts": ["lib"],
+  "lib/permissions.ts": ["lib/assets.ts", "lib/auth/key_source.ts", "lib/config.ts"],
   "lib/config.ts": ["lib/auth", "lib/log/log.ts", "lib/pages.ts", "lib/shared"],
   "lib/logger.ts": [],
   "lib/siblings.ts": ["lib/shared"],
@@ -175,6 +178,7 @@ const PACKAGES: Readonly<Record<string, readonly string[]>> = {
 const imports = await readImports([
   "main.ts",
   "dev.ts",
+  "permissions.ts",
   "keys.ts",
   ...await sourceFiles("routes"),
   ...await sourceFiles("lib"),

@@ -1,3 +1,5 @@
+import { parseConfig } from "../../lib/config.ts";
+import { permissionFlags } from "../../lib/permissions.ts";
 import { hasSecret, withoutSecrets } from "../../lib/shared/secrets.ts";
 
 const READY = /^Weir listening on (https?):\S+:(\d+)\/$/m;
@@ -138,9 +140,12 @@ export class WeirServer implements AsyncDisposable {
 
   #spawn(): Deno.ChildProcess {
     const { by = "run", env = {}, maxFileBlocks } = this.#options;
+    const port = String(this.#port);
+    const settings = { WEIR_PORT: port, WEIR_KV: `${this.#directory}/weir.db`, ...env };
+    const permissions = permissionsFor(settings);
     const args = by === "run"
-      ? ["run", "-A", MAIN, "--listen"]
-      : ["serve", "-A", "--parallel", "--host", "127.0.0.1", "--port", String(this.#port), MAIN];
+      ? ["run", ...permissions, MAIN, "--listen"]
+      : ["serve", ...permissions, "--parallel", "--host", "127.0.0.1", "--port", port, MAIN];
     const limit = maxFileBlocks === undefined ? "" : `trap "" XFSZ; ulimit -f ${maxFileBlocks}; `;
     // The shell only redirects stderr to a file: `exec` replaces it by Deno.
     this.#process = new Deno.Command("/bin/sh", {
@@ -149,9 +154,7 @@ export class WeirServer implements AsyncDisposable {
         DENO_NO_UPDATE_CHECK: "1",
         NO_COLOR: "1",
         DENO_JOBS: "2", // isolates; the tests may have another setting
-        WEIR_PORT: String(this.#port),
-        WEIR_KV: `${this.#directory}/weir.db`,
-        ...env,
+        ...settings,
         WEIR_INTERNAL_STDERR: this.#stderrPath,
       },
       stdin: "null",
@@ -159,5 +162,14 @@ export class WeirServer implements AsyncDisposable {
       stderr: "null",
     }).spawn();
     return this.#process;
+  }
+}
+
+/** Returns the permissions that `deno task start` gives. Some tests start with wrong settings. */
+function permissionsFor(settings: Readonly<Record<string, string>>): readonly string[] {
+  try {
+    return permissionFlags(parseConfig({ ...Deno.env.toObject(), ...settings }));
+  } catch {
+    return ["-A"];
   }
 }

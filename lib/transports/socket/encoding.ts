@@ -6,7 +6,7 @@ import { jsonEphemeralMembers, jsonGap, jsonMembers } from "../json_encoding.ts"
 import { ReadPositions } from "../read_positions.ts";
 import { eventBytesWith } from "../room.ts";
 
-/** Encodes a run of one channel as messages, one a line: the same text for every subscriber. */
+/** Encodes a run of one channel as messages, one per line: the same text for every subscriber. */
 const runText: Encoder<string> = (run) => {
   const lines = run.encode(jsonMembers).map((members) => `{"op":"event",${members}}`);
   if (run.gap === undefined) return lines.join("\n");
@@ -14,7 +14,7 @@ const runText: Encoder<string> = (run) => {
   return [`{"op":"gap",${run.encode(jsonGap)},"cursor":"${cursor}"}`, ...lines].join("\n");
 };
 
-/** Encodes a run for a subscription as messages, one a line. */
+/** Encodes a run for a subscription as messages, one per line. */
 export interface SocketEncoding {
   readonly encode: Encoder<string>;
   /** @see {@link import("../../hub/sink.ts").Sink.eventBytes} */
@@ -27,7 +27,7 @@ export const SHARED_ENCODING: SocketEncoding = {
   eventBytes: eventBytesWith(""),
 };
 
-/** Encodes ephemeral events as messages, one a line: the same text for every subscriber. */
+/** Encodes ephemeral events as messages, one per line: the same text for every subscriber. */
 export const ephemeralText: EphemeralEncoder<string> = (batch) =>
   batch.encode(jsonEphemeralMembers).map((members) => `{"op":"ephemeral",${members}}`).join("\n");
 

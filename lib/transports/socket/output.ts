@@ -89,7 +89,7 @@ export class SocketOutput implements UnreadOutput {
     this.#sendAnswers();
   }
 
-  /** Acts as {@link Sink.write}. `encode` turns a run into messages, one a line. */
+  /** Acts as {@link Sink.write}. `encode` turns a run into messages, one per line. */
   write(runs: readonly Run[], encode: Encoder<string>): void {
     if (!this.#isOpen) return;
     const [only] = runs;

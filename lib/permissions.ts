@@ -1,0 +1,53 @@
+import { keySourceOf } from "./auth/key_source.ts";
+import { ASSETS_FOLDER } from "./assets.ts";
+import { type Config, storeFolder } from "./config.ts";
+
+/**
+ * Returns the flags of `deno run` with the permissions that a server with this configuration needs:
+ * its own address and the key set's host, its own files, and the environment. Guards against a
+ * dependency that reads other files, starts programs or sends data elsewhere.
+ *
+ * A KV Connect server names the hosts of its data, and hosts that change, so with one the server may
+ * connect to any host. A path with a comma or a space cannot be a flag, so such a path allows all
+ * paths.
+ */
+export function permissionFlags(config: Config): readonly string[] {
+  return [
+    "--no-prompt",
+    "--allow-env",
+    flagOf("net", netOf(config)),
+    flagOf("read", [...readOf(config), ...writeOf(config)]),
+    flagOf("write", writeOf(config)),
+  ];
+}
+
+function flagOf(name: string, values: readonly string[] | "all"): string {
+  if (values === "all" || values.some((value) => /[\s,]/.test(value))) return `--allow-${name}`;
+  return `--allow-${name}=${[...new Set(values)].join(",")}`;
+}
+
+function netOf({ host, port, kv, tokens: { jwks } }: Config): readonly string[] | "all" {
+  if (kv === undefined || /^https?:/.test(kv)) return "all";
+  const name = host.includes(":") && !host.startsWith("[") ? `[${host}]` : host;
+  // After a new certificate, Weir listens again on the free port that it was given.
+  const own = port === 0 ? name : `${name}:${port}`;
+  const source = jwks === undefined ? undefined : keySourceOf(jwks);
+  if (source?.kind !== "url") return [own];
+  const { protocol, hostname, port: keyPort } = new URL(source.url);
+  return [own, `${hostname}:${keyPort || (protocol === "https:" ? 443 : 80)}`];
+}
+
+function readOf({ tls, tokens: { jwks } }: Config): readonly string[] {
+  const source = jwks === undefined ? undefined : keySourceOf(jwks);
+  return [
+    decodeURIComponent(ASSETS_FOLDER.pathname),
+    ...(source?.kind === "file" ? [source.path] : []),
+    ...(tls === undefined ? [] : [tls.certPath, tls.keyPath]),
+  ];
+}
+
+/** The folder of the store too: SQLite and the lock have files next to it. */
+function writeOf({ dataFolder, kv }: Config): readonly string[] {
+  const folder = storeFolder(kv);
+  return folder === undefined ? [dataFolder] : [dataFolder, folder];
+}

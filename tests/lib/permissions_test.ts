@@ -1,0 +1,39 @@
+import assert from "node:assert/strict";
+import { parseConfig } from "../../lib/config.ts";
+import { permissionFlags } from "../../lib/permissions.ts";
+
+const DIST = decodeURIComponent(new URL("../../dist/", import.meta.url).pathname);
+
+function flagsOf(env: Readonly<Record<string, string>>): readonly string[] {
+  return permissionFlags(parseConfig(env)).map((flag) => flag.replace(DIST, "dist"));
+}
+
+Deno.test("by default a server may use its address, its folders and the environment", () => {
+  assert.deepEqual(flagsOf({}), [
+    "--no-prompt",
+    "--allow-env",
+    "--allow-net=127.0.0.1:8000",
+    "--allow-read=dist,./data",
+    "--allow-write=./data",
+  ]);
+});
+
+Deno.test("a server may use the files and hosts that its settings name", () => {
+  const tls = { WEIR_TLS_CERT: "/tls/cert.pem", WEIR_TLS_KEY: "/tls/key.pem" };
+  const cases: readonly (readonly [Readonly<Record<string, string>>, string])[] = [
+    [{ WEIR_HOST: "::1" }, "--allow-net=[::1]:8000"],
+    [{ WEIR_PORT: "0" }, "--allow-net=127.0.0.1"],
+    [{ WEIR_JWKS: "https://id.example/keys" }, "--allow-net=127.0.0.1:8000,id.example:443"],
+    [{ WEIR_JWKS: "http://[::1]/keys" }, "--allow-net=127.0.0.1:8000,[::1]:80"],
+    [{ WEIR_KV: "http://127.0.0.1:4512" }, "--allow-net"],
+    [{ WEIR_JWKS: "./jwks.json" }, "--allow-read=dist,./jwks.json,./data"],
+    [tls, "--allow-read=dist,/tls/cert.pem,/tls/key.pem,./data"],
+    [{ WEIR_KV: "/srv/weir.db" }, "--allow-read=dist,./data,/srv"],
+    [{ WEIR_KV: "/srv/weir.db" }, "--allow-write=./data,/srv"],
+    [{ WEIR_KV: ":memory:", WEIR_DATA: "/srv" }, "--allow-write=/srv"],
+    [{ WEIR_DATA: "/my data" }, "--allow-write"],
+  ];
+  for (const [env, flag] of cases) {
+    assert.ok(flagsOf(env).includes(flag), `${flag} is not in ${flagsOf(env).join(" ")}`);
+  }
+});
