@@ -15,6 +15,7 @@ import { waitAtMost } from "./shared/async/deadline.ts";
 import { FIGURES_CHANNEL_KEY } from "./shared/channel.ts";
 import { OpenResponses } from "./transports/open_responses.ts";
 import { DrainPoller } from "./transports/socket/drain_poller.ts";
+import { FrameBudget } from "./transports/socket/frame_lane.ts";
 import type { SocketOptions } from "./transports/socket/socket.ts";
 import { UnreadBudget } from "./transports/socket/unread_budget.ts";
 import { TimerWheel } from "./transports/timer_wheel.ts";
@@ -171,6 +172,7 @@ function socketOptions(
     presence,
     drainPoller: new DrainPoller(),
     unreadBudget: new UnreadBudget(),
+    frameBudget: new FrameBudget(),
     append: (drafts) => log.append(drafts),
     ephemeral,
     heartbeatMs: config.heartbeatMs,

@@ -2,7 +2,7 @@ import { z } from "zod";
 import type { Draft } from "../log/log.ts";
 import type { Tenant } from "../shared/channel.ts";
 import { MAX_EVENT_BYTES } from "../shared/event.ts";
-import { Problem } from "../shared/problem.ts";
+import { Problem, quote } from "../shared/problem.ts";
 import {
   draftOfPublication,
   MAX_EVENTS_PER_PUBLISH,
@@ -13,7 +13,7 @@ import {
   requireFewMembers,
 } from "./draft.ts";
 import { hasLongNumber, parseJson } from "./json.ts";
-import { readLargePublication } from "./large_json.ts";
+import { readLargeObject } from "./large_json.ts";
 import { MAX_JSON_DEPTH } from "../shared/json_depth.ts";
 import { JsonScan, type TextPart } from "./json_scan.ts";
 import { largeTextTurn, TURN_CHARS } from "./large_text_turns.ts";
@@ -76,12 +76,8 @@ async function parseLarge(
   }
   await largeTextTurn();
   if (!isBatch && scan.bytes > TURN_CHARS) {
-    const { event, dataText } = await readLargePublication(text, {
-      keepsDigits: hasLongNumber(text),
-      onMembers: (members) => requireFew(members, "the event"),
-    });
-    if (isBatchValue(event)) throw onlyEvents();
-    return parseSingle(tenant, event, dataText);
+    const { value, dataText } = await readLargeEvent(text, hasLongNumber(text));
+    return parseSingle(tenant, value, dataText);
   }
   if (!isBatch) {
     const value = parseJson(text, SCANNED);
@@ -98,11 +94,8 @@ async function parseLarge(
   for (const [index, { start, end, bytes }] of parts.entries()) {
     const part = text.slice(start, end);
     if (bytes > TURN_CHARS) {
-      const { event, dataText } = await readLargePublication(part, {
-        keepsDigits,
-        onMembers: (members) => requireFew(members, `event ${index}`, { index }),
-      });
-      drafts.push(draftOfBatched(tenant, event, index, dataText));
+      const { value, dataText } = await readLargeEvent(part, keepsDigits, index);
+      drafts.push(draftOfBatched(tenant, value, index, dataText));
       continue;
     }
     if ((chars += part.length) > TURN_CHARS) {
@@ -112,6 +105,33 @@ async function parseLarge(
     drafts.push(draftOfBatched(tenant, parseJson(part, SCANNED, keepsDigits), index));
   }
   return { drafts, isEphemeral: false };
+}
+
+/** @throws {Problem} `bad_json`, `bad_body` */
+async function readLargeEvent(
+  text: string,
+  keepsDigits: boolean,
+  index?: number,
+): Promise<{ readonly value: unknown; readonly dataText: string | undefined }> {
+  const { what, place } = named(index);
+  const maxDepth = MAX_JSON_DEPTH + EVENT_LEVELS;
+  const read = await readLargeObject(text, { maxDepth, keepsDigits });
+  requireFew(read.members, what, place);
+  if (read.longMember !== undefined) {
+    throw new Problem(
+      "bad_body",
+      `Cannot use ${what}: ${quote(read.longMember)} is too long.`,
+      place,
+    );
+  }
+  return read;
+}
+
+/** Returns how errors name an event. */
+function named(index?: number): { readonly what: string; readonly place: { index?: number } } {
+  return index === undefined
+    ? { what: "the event", place: {} }
+    : { what: `event ${index}`, place: { index } };
 }
 
 function onlyEvents(): Problem {
@@ -184,11 +204,11 @@ function draftOfBatched(
 }
 
 function parsePublication(value: unknown, index?: number): Publication {
-  const [what, options] = index === undefined ? ["the event", {}] : [`event ${index}`, { index }];
-  requireFewMembers(value, what, options);
+  const { what, place } = named(index);
+  requireFewMembers(value, what, place);
   const parsed = publication.safeParse(value);
   if (parsed.success) return parsed.data;
-  throw new Problem("bad_body", `Cannot use ${what}: ${firstIssue(parsed.error)}.`, options);
+  throw new Problem("bad_body", `Cannot use ${what}: ${firstIssue(parsed.error)}.`, place);
 }
 
 /** Describes the first issue, without the value, which may be a payload. */

@@ -2,6 +2,9 @@ import { MAX_JSON_DEPTH } from "../shared/json_depth.ts";
 import { JsonCompactor, type JsonMember } from "./json_compactor.ts";
 import { largeTextTurn, TURN_CHARS } from "./large_text_turns.ts";
 
+/** Members of an object that are kept. Guards against an object of a million members. */
+const MAX_KEPT_MEMBERS = 100;
+
 interface CompactOptions {
   /** Levels of arrays and objects that are allowed. @default {MAX_JSON_DEPTH} */
   readonly maxDepth?: number;
@@ -11,17 +14,22 @@ interface CompactOptions {
   readonly onMember?: (member: JsonMember) => void;
 }
 
-interface PublicationOptions {
+interface ObjectOptions {
+  /** Levels of arrays and objects that are allowed. */
+  readonly maxDepth: number;
   readonly keepsDigits: boolean;
-  /** Receives the number of members; throws if there are too many. */
-  readonly onMembers: (members: number) => void;
 }
 
-/** A publication whose data was not parsed. */
-interface LargePublication {
-  /** The members; `data` is true in place of the data. */
-  readonly event: unknown;
+/** An object of JSON whose `data` was not parsed. */
+interface LargeObject {
+  /** The object; its `data` is the text of that. If there are many members, only some of them. */
+  readonly value: unknown;
+  /** The number of members, also repeated ones. */
+  readonly members: number;
+  /** The compact text of `data`, if it is long. */
   readonly dataText: string | undefined;
+  /** The name of another member that is a long array or object, and not in the value. */
+  readonly longMember: string | undefined;
 }
 
 /** Checks and compacts JSON in turns of the event loop. @throws {Problem} `bad_json` */
@@ -38,36 +46,42 @@ export async function compactLargeJson(
 }
 
 /**
- * Reads an event as JSON without parsing its data. Other members cannot be large: a type of them that
- * is refused anyway takes their place.
+ * Reads an object as JSON, such as an event, without parsing its `data` if that is long. No other
+ * member can be a long array or object.
  *
  * @throws {Problem} `bad_json`
  */
-export async function readLargePublication(
+export async function readLargeObject(
   text: string,
-  { keepsDigits, onMembers }: PublicationOptions,
-): Promise<LargePublication> {
-  const members: JsonMember[] = [];
+  { maxDepth, keepsDigits }: ObjectOptions,
+): Promise<LargeObject> {
+  const kept: JsonMember[] = [];
+  let members = 0;
   const compact = await compactLargeJson(text, {
-    maxDepth: MAX_JSON_DEPTH + 1,
+    maxDepth,
     keepsDigits,
-    onMember: (member) => void members.push(member),
+    onMember(member) {
+      if (++members <= MAX_KEPT_MEMBERS) kept.push(member);
+    },
   });
   await largeTextTurn();
-  if (!compact.startsWith("{")) return { event: valueOf(compact), dataText: undefined };
-  onMembers(members.length);
   let dataText: string | undefined;
-  const event = Object.fromEntries(members.map(({ name, from, to }) => {
-    const value = compact.slice(from, to);
-    if (name !== "data") return [name, valueOf(value)];
-    dataText = value;
-    return [name, true];
-  }));
-  return { event, dataText };
+  let longMember: string | undefined;
+  if (!compact.startsWith("{")) {
+    return { value: isShort(compact) ? JSON.parse(compact) : [], members, dataText, longMember };
+  }
+  const value: Record<string, unknown> = Object.create(null);
+  for (const { name, from, to } of kept) {
+    const text = compact.slice(from, to);
+    if (name === "data") dataText = undefined; // of several, the last one
+    if (isShort(text)) value[name] = JSON.parse(text);
+    else if (name === "data") value[name] = dataText = text;
+    else longMember = name;
+  }
+  return { value, members, dataText, longMember };
 }
 
-/** Parses a short text or a string; of a longer text only what it is. */
-function valueOf(text: string): unknown {
-  if (text.length <= TURN_CHARS || text.startsWith('"')) return JSON.parse(text);
-  return text.startsWith("[") ? [] : {};
+/** Returns whether a text is parsed quickly: a string is, of any length. */
+function isShort(text: string): boolean {
+  return text.length <= TURN_CHARS || text.startsWith('"');
 }

@@ -3,6 +3,7 @@ import { Connections } from "../../lib/auth/connections.ts";
 import { Hub } from "../../lib/hub/hub.ts";
 import type { Log } from "../../lib/log/log.ts";
 import { DrainPoller } from "../../lib/transports/socket/drain_poller.ts";
+import { FrameBudget } from "../../lib/transports/socket/frame_lane.ts";
 import { UnreadBudget } from "../../lib/transports/socket/unread_budget.ts";
 import { EphemeralPublisher } from "../../lib/hub/ephemeral_publisher.ts";
 import { Socket, type SocketOptions, SUBPROTOCOL } from "../../lib/transports/socket/socket.ts";
@@ -35,6 +36,7 @@ export class SocketHost implements AsyncDisposable {
       presence: NOBODY,
       drainPoller: new DrainPoller(),
       unreadBudget: new UnreadBudget(),
+      frameBudget: new FrameBudget(),
       append: (drafts) => log.append(drafts),
       ephemeral: new EphemeralPublisher({ hub: this.hub }),
       heartbeatMs: 15_000,

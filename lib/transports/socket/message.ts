@@ -1,7 +1,8 @@
 import { z } from "zod";
 import { MAX_TOKEN_CHARS } from "../../auth/token_verifier.ts";
 import { publication } from "../../publish/draft.ts";
-import { parseJson } from "../../publish/json.ts";
+import { hasLongNumber, parseJson } from "../../publish/json.ts";
+import { readLargeObject } from "../../publish/large_json.ts";
 import { MAX_JSON_DEPTH } from "../../shared/json_depth.ts";
 import { Problem, type ProblemCode, quote } from "../../shared/problem.ts";
 
@@ -68,6 +69,7 @@ export interface ServerMessage {
   readonly [member: string]: unknown;
 }
 
+const TOO_MANY_MEMBERS = "it has too many members";
 const OPS = Object.keys(operations).join(", ");
 
 /** Why a message is refused, and its `ref`, if that can be read. */
@@ -76,18 +78,50 @@ interface RefusedMessage {
   readonly problem: Problem;
 }
 
+/** A message that was long. */
+interface LargeMessage {
+  readonly message: ClientMessage | RefusedMessage;
+  /** The data as it is stored, if it is too long to be parsed. */
+  readonly dataText: string | undefined;
+}
+
 /** Parses a message. Returns the reason if that fails; never throws. */
 export function parseMessage(line: string): ClientMessage | RefusedMessage {
-  let value: unknown;
   try {
-    value = parseJson(line, MAX_JSON_DEPTH + MESSAGE_LEVELS);
+    return messageOf(parseJson(line, MAX_JSON_DEPTH + MESSAGE_LEVELS));
   } catch (cause) {
-    const reason = cause instanceof Problem ? cause.detail : "it is not JSON.";
-    return {
-      ref: undefined,
-      problem: new Problem("bad_frame", `Cannot parse the frame: ${reason}`, { cause }),
-    };
+    return unreadable(cause);
   }
+}
+
+/** Parses a message of any length in turns of the event loop. Never rejects. */
+export async function parseLargeMessage(line: string): Promise<LargeMessage> {
+  try {
+    const { value, members, dataText, longMember } = await readLargeObject(line, {
+      maxDepth: MAX_JSON_DEPTH + MESSAGE_LEVELS,
+      keepsDigits: hasLongNumber(line),
+    });
+    const fault = members > MAX_MEMBERS
+      ? TOO_MANY_MEMBERS
+      : longMember !== undefined
+      ? `${quote(longMember)} is too long`
+      : undefined;
+    return { message: messageOf(value, fault), dataText };
+  } catch (cause) {
+    return { message: unreadable(cause), dataText: undefined };
+  }
+}
+
+function unreadable(cause: unknown): RefusedMessage {
+  const reason = cause instanceof Problem ? cause.detail : "it is not JSON.";
+  return {
+    ref: undefined,
+    problem: new Problem("bad_frame", `Cannot parse the frame: ${reason}`, { cause }),
+  };
+}
+
+/** @param fault why the message is refused, unless it is for its op. */
+function messageOf(value: unknown, fault?: string): ClientMessage | RefusedMessage {
   if (typeof value !== "object" || value === null) {
     return refused(value, "bad_frame", 'A message must be a JSON object with a member "op".');
   }
@@ -96,7 +130,7 @@ export function parseMessage(line: string): ClientMessage | RefusedMessage {
     const reason = typeof op === "string" ? `Unknown op ${quote(op)}` : "The message has no op";
     return refused(value, "bad_op", `${reason}. Allowed: ${OPS}.`);
   }
-  const fault = sizeFault(value);
+  fault ??= sizeFault(value);
   if (fault !== undefined) {
     return refused(value, "bad_message", `Cannot use the ${op} message: ${fault}.`);
   }
@@ -115,7 +149,7 @@ export function parseMessage(line: string): ClientMessage | RefusedMessage {
 
 /** Returns why `value` has too much to be checked. The schema would look at all of it. */
 function sizeFault(value: object): string | undefined {
-  if (Object.keys(value).length > MAX_MEMBERS) return "it has too many members";
+  if (Object.keys(value).length > MAX_MEMBERS) return TOO_MANY_MEMBERS;
   const { channels } = value as { channels?: unknown };
   if (Array.isArray(channels) && channels.length > MAX_LISTED_CHANNELS) return "channels: too many";
   return undefined;

@@ -11,7 +11,13 @@ import type { GoodbyeReason } from "../goodbye.ts";
 import { SocketAdmission } from "./admission.ts";
 import type { SocketClient } from "./client.ts";
 import { SocketMembers } from "./members.ts";
-import { type ClientMessage, type MessageOf, parseMessage, type Ref } from "./message.ts";
+import {
+  type ClientMessage,
+  type MessageOf,
+  parseLargeMessage,
+  parseMessage,
+  type Ref,
+} from "./message.ts";
 import type { SocketOutput } from "./output.ts";
 import { RefusalCounter } from "./refusal_counter.ts";
 import { SocketSubscriptions } from "./subscriptions.ts";
@@ -95,9 +101,18 @@ export class MessageHandler implements ConnectionHandler, Disposable {
 
   /** Handles one message, given as JSON text, and answers it. Never throws. */
   receive(text: string): void {
-    const message = parseMessage(text);
+    this.#take(parseMessage(text), text.length);
+  }
+
+  /** Does the same with a message of any length, in turns of the event loop. Never rejects. */
+  async receiveLarge(text: string): Promise<void> {
+    const { message, dataText } = await parseLargeMessage(text);
+    this.#take(message, text.length, dataText);
+  }
+
+  #take(message: ReturnType<typeof parseMessage>, chars: number, dataText?: string): void {
     if ("problem" in message) this.refuse(message.ref, message.problem);
-    else this.#admission.inOrder(text.length, () => this.#handle(message));
+    else this.#admission.inOrder(chars, () => this.#handle(message, dataText));
   }
 
   /** Answers with an error. Too many of them end the connection. */
@@ -129,9 +144,9 @@ export class MessageHandler implements ConnectionHandler, Disposable {
     this.#members.close();
   }
 
-  #handle(message: ClientMessage): void {
+  #handle(message: ClientMessage, dataText?: string): void {
     try {
-      this.#begin(message)?.catch((cause) => this.#failed(message, cause));
+      this.#begin(message, dataText)?.catch((cause) => this.#failed(message, cause));
     } catch (cause) {
       this.#failed(message, cause);
     }
@@ -143,7 +158,7 @@ export class MessageHandler implements ConnectionHandler, Disposable {
   }
 
   /** Runs synchronously up to the first wait, so that publishes keep the order of their frames. */
-  #begin(message: ClientMessage): Promise<void> | undefined {
+  #begin(message: ClientMessage, dataText?: string): Promise<void> | undefined {
     switch (message.op) {
       case "subscribe":
         return this.#subscriptions.add(this.#admission.authority, message);
@@ -151,7 +166,7 @@ export class MessageHandler implements ConnectionHandler, Disposable {
         this.#subscriptions.remove(this.#admission.authority, message);
         return;
       case "publish":
-        return this.#publish(message);
+        return this.#publish(message, dataText);
       case "enter":
         return this.#members.join(this.#admission.authority, message);
       case "leave":
@@ -183,11 +198,11 @@ export class MessageHandler implements ConnectionHandler, Disposable {
     }
   }
 
-  async #publish(message: MessageOf<"publish">): Promise<void> {
+  async #publish(message: MessageOf<"publish">, dataText?: string): Promise<void> {
     const { client, output, parts } = this.#options;
     const { op: _, ref, ephemeral, ...publication } = message;
     const authority = this.#admission.authority;
-    const draft = draftOfPublication(authority.tenant, publication);
+    const draft = draftOfPublication(authority.tenant, publication, dataText);
     authority.require("publish", channelOf(draft.channelKey));
     const event = ephemeral ? ephemeralEventOf(draft, Date.now(), "bad_message") : undefined;
     client.published(authority, draft.bytes);

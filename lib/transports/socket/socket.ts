@@ -1,9 +1,11 @@
 import { MAX_TOKEN_CHARS } from "../../auth/token_verifier.ts";
 import { MAX_FRAME_CHARS, MAX_FRAME_MESSAGES } from "../../shared/frame.ts";
+import { TURN_CHARS } from "../../publish/large_text_turns.ts";
 import { Problem } from "../../shared/problem.ts";
 import { type GoodbyeReason, reconnectDelay } from "../goodbye.ts";
 import type { SocketClient } from "./client.ts";
 import type { DrainPoller } from "./drain_poller.ts";
+import { type FrameBudget, FrameLane } from "./frame_lane.ts";
 import { MessageHandler, type MessageHandlerParts } from "./message_handler.ts";
 import { SocketOutput } from "./output.ts";
 import type { UnreadBudget } from "./unread_budget.ts";
@@ -32,6 +34,7 @@ const MAX_UNAUTHENTICATED_FRAME_CHARS = MAX_TOKEN_CHARS + 1_024;
 export interface SocketOptions extends MessageHandlerParts {
   readonly drainPoller: DrainPoller;
   readonly unreadBudget: UnreadBudget;
+  readonly frameBudget: FrameBudget;
   /** Milliseconds between two pings, which the runtime sends. */
   readonly heartbeatMs: number;
   /** All open sockets. */
@@ -45,9 +48,10 @@ export class Socket {
   readonly #sockets: Set<Socket>;
   readonly #output: SocketOutput;
   readonly #messages: MessageHandler;
+  readonly #lane: FrameLane;
 
   constructor(socket: WebSocket, client: SocketClient, options: SocketOptions) {
-    const { sockets, drainPoller, unreadBudget, heartbeatMs } = options;
+    const { sockets, drainPoller, unreadBudget, frameBudget, heartbeatMs } = options;
     this.#socket = socket;
     this.#client = client;
     this.#sockets = sockets;
@@ -65,6 +69,13 @@ export class Socket {
       output,
       parts: options,
       close: (reason) => void this.close(reason),
+    });
+    const messages = this.#messages;
+    this.#lane = new FrameLane({
+      budget: frameBudget,
+      receive: (line) => messages.receive(line),
+      receiveLarge: (line) => messages.receiveLarge(line),
+      flood: () => void this.close("flooding"),
     });
     sockets.add(this);
     socket.onopen = () => {
@@ -100,6 +111,7 @@ export class Socket {
     if (this.#output.isClosed) return;
     this.#output.close();
     this.#messages[Symbol.dispose]();
+    this.#lane.close();
     this.#sockets.delete(this);
   }
 
@@ -114,6 +126,7 @@ export class Socket {
     if (lines.length > MAX_FRAME_MESSAGES) {
       return this.#refuse(`A frame may hold at most ${MAX_FRAME_MESSAGES} messages.`);
     }
+    if (frame.length > TURN_CHARS || !this.#lane.isIdle) return this.#lane.add(lines);
     for (const line of lines) {
       if (this.#output.isClosed) return;
       this.#messages.receive(line);

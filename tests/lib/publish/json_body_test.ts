@@ -111,11 +111,11 @@ Deno.test("a large event is refused for the same reasons as a small one", async 
       [
         `{"channel":"a","data":1,"type":${data}}`,
         "bad_body",
-        /type: .*expected string, received array/,
+        /type/,
       ],
       [`{"channel":"a","data":1,"other":${data}}`, "bad_body", /other/],
       [`{"other":{"a":${data}},"data":1,"channel":"a"}`, "bad_body", /other/],
-      [`{"channel":"a","dat":${data}}`, "bad_body", /data/],
+      [`{"channel":"a","dat":${data}}`, "bad_body", /dat/],
       [`{"channel":1,"data":${data}}`, "bad_body", /channel/],
       [`{"channel":"..","data":${data}}`, "bad_channel", /\.\./],
       [`[${data}]`, "bad_body", /expected object, received array/],

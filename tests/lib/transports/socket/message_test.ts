@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { parseMessage } from "../../../../lib/transports/socket/message.ts";
+import { parseLargeMessage, parseMessage } from "../../../../lib/transports/socket/message.ts";
 import { MAX_JSON_DEPTH } from "../../../../lib/shared/json_depth.ts";
 
 const nested = (levels: number) => "[".repeat(levels) + "]".repeat(levels);
@@ -31,4 +31,57 @@ Deno.test("a message with too many members or channels is refused without an err
   const parsed = parseMessage(`{"op":"subscribe","ref":7,"channels":${channels}}`);
   assert.ok("problem" in parsed);
   assert.match(parsed.problem.detail, /channels: too many/);
+});
+
+Deno.test("a message that is read as a large one is the same", async () => {
+  const lines = [
+    `{"op":"publish","ref":1,"channel":"a","data":[1, {"a":"\\u00e9"}]}`,
+    `{"op":"ping","ref":"x"}`,
+    `{"op":"none","ref":2}`,
+    `{"ref":2}`,
+    `{"op":"publish","ref":3}`,
+    `{"op":"publish","ref":4,"channel":"a","data":1,"more":1}`,
+    `[1]`,
+    `"x"`,
+    `1`,
+    `{"op":"ping",}`,
+    `{"op":"ping"`,
+    "",
+    `{"op":"enter","ref":1,"channel":"a","data":${nested(MAX_JSON_DEPTH + 1)}}`,
+    `{"op":"ping","ref":7,${Array.from({ length: 40 }, (_, i) => `"m${i}":1`).join()}}`,
+  ];
+  for (const line of lines) {
+    const { message, dataText } = await parseLargeMessage(line);
+    assert.equal(dataText, undefined);
+    const same = (parsed: typeof message) =>
+      "problem" in parsed ? { ref: parsed.ref, code: parsed.problem.code } : { ...parsed };
+    assert.deepEqual(same(message), same(parseMessage(line)), line);
+  }
+});
+
+Deno.test("the data of a large message is given as text, which no member can have", async () => {
+  const data = `[${"[],".repeat(100_000)}1]`;
+  const large = (op: string) => `{"op":"${op}","ref":1,"data": ${data},"channel":"a"}`;
+  const { message, dataText } = await parseLargeMessage(large("publish"));
+  assert.deepEqual([message.ref, "channel" in message && message.channel], [1, "a"]);
+  assert.equal(dataText, data);
+  const { message: entered } = await parseLargeMessage(large("enter"));
+  assert.ok("data" in entered);
+  assert.equal(entered.data, data, "a text, which is as long as the data and so refused");
+});
+
+Deno.test("a large message with another long member or many members is refused", async () => {
+  const subscribe = `{"op":"subscribe","ref":7,"channels":[${`"a",`.repeat(50_000)}"a"]}`;
+  const members = Array.from({ length: 100_000 }, (_, i) => `"m${i}":1`).join();
+  for (
+    const [line, detail] of [
+      [subscribe, /"channels" is too long/],
+      [`{"op":"ping","ref":7,${members}}`, /too many members/],
+    ] as const
+  ) {
+    const { message } = await parseLargeMessage(line);
+    assert.ok("problem" in message);
+    assert.deepEqual([message.ref, message.problem.code], [7, "bad_message"]);
+    assert.match(message.problem.detail, detail);
+  }
 });

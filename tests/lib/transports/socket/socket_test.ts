@@ -24,6 +24,33 @@ Deno.test("consecutive publishes on one socket are stored in order", async () =>
   assert.deepEqual(sequences, publishes.map((_, i) => i + 1));
 });
 
+Deno.test("a large message keeps its place, and its data is not parsed as a whole", async () => {
+  await using server = await LocalServer.start();
+  await using client = await SocketClient.open(server.url);
+  const channel = newChannel();
+  const data = Array.from({ length: 300_000 }, () => []);
+  const parse = JSON.parse;
+  let longest = 0;
+  JSON.parse = (text, reviver) => {
+    longest = Math.max(longest, text.length);
+    return parse(text, reviver);
+  };
+  try {
+    client.send({ op: "publish", ref: 0, channel, data: 0 });
+    client.send({ op: "publish", ref: 1, channel, data });
+    client.send({ op: "publish", ref: 2, channel, data: 2 });
+    const sequences: number[] = [];
+    for (let i = 0; i < 3; i++) {
+      const ack = await client.until("ack");
+      sequences[Number(ack["ref"])] = parseOffset(String(ack["offset"])).sequence;
+    }
+    assert.deepEqual(sequences, [1, 2, 3]);
+  } finally {
+    JSON.parse = parse;
+  }
+  assert.ok(longest <= 65_536, `${longest} characters at once`);
+});
+
 Deno.test("publishing an id again is acknowledged as a duplicate", async () => {
   await using server = await LocalServer.start();
   await using client = await SocketClient.open(server.url);
