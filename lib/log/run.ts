@@ -69,6 +69,12 @@ export class Run {
     return this.#part;
   }
 
+  /** Returns the first `count` events, after the gap if there is one. */
+  upTo(count: number): Run {
+    if (count >= this.events.length) return this;
+    return new Run(this.channelKey, this.epoch, this.after, this.events.slice(0, count), this.gap);
+  }
+
   /** Returns the estimated size of an encoding that adds `eventBytes` to the data of each event. */
   sizeWith(eventBytes: number): number {
     return this.dataLength + this.events.length * eventBytes;

@@ -9,7 +9,7 @@ import type { Epoch, Position } from "../shared/offset.ts";
  * @throws {import("../shared/problem.ts").Problem} `storage_*`
  */
 export async function startPositions(
-  hub: Hub,
+  hub: Pick<Hub, "earliest" | "latest">,
   channelKeys: readonly ChannelKey[],
   after: After,
 ): Promise<readonly Position[]> {

@@ -1,5 +1,6 @@
 import type { Hub } from "../../hub/hub.ts";
 import type { Run } from "../../log/run.ts";
+import { pooledForEach } from "../../shared/async/pooled_for_each.ts";
 import { type ChannelKey, channelOf } from "../../shared/channel.ts";
 import type { After, Cursor } from "../../shared/cursor.ts";
 import { ORIGIN } from "../../shared/offset.ts";
@@ -10,6 +11,11 @@ import { ReadPositions, startPositions } from "../read_positions.ts";
  * Data in a page with more than one event. Guards against pages of large events from many channels.
  */
 export const PAGE_BYTES = 256 * 1024;
+/**
+ * Channels that are read at the same time for a page. Guards against a poll of many channels for
+ * which each of them is read as far as a page reaches, and kept until all have been.
+ */
+const READS_AT_ONCE = 10;
 
 /** The answer to a poll. It has at most one gap, which comes before all events. */
 export interface ReadPage {
@@ -42,22 +48,60 @@ interface PageLimits {
 
 /** Reads the page after `after`. @throws {import("../../shared/problem.ts").Problem} `storage_*` */
 export async function readPage(
-  hub: Hub,
+  hub: Pick<Hub, "earliest" | "latest" | "read">,
   after: After,
   { channelKeys, limit }: ReadOptions,
 ): Promise<ReadPage> {
   const starts = await startPositions(hub, channelKeys, after);
   const positions = new ReadPositions(channelKeys.map(channelOf), starts);
-  // One event more than asked for shows whether more follow.
-  const results = await Promise.all(
-    channelKeys.map((channelKey, i) => hub.read(channelKey, starts[i] ?? ORIGIN, limit + 1)),
-  );
-  const found = results.map(({ runs }, index) => ({ index, runs }));
-  const reached = results.map(({ runs, head }, i) => {
-    const last = runs.at(-1)?.last ?? starts[i]?.sequence ?? 0;
-    return head === undefined || last >= head.last;
+  let found: readonly ChannelRuns[] = [];
+  let isAll = true;
+  await pooledForEach(READS_AT_ONCE, channelKeys.entries(), async ([index, channelKey]) => {
+    const start = starts[index] ?? ORIGIN;
+    // One event more than asked for shows whether more follow.
+    const { runs, head } = await hub.read(channelKey, start, limit + 1);
+    if (head !== undefined && (runs.at(-1)?.last ?? start.sequence) < head.last) isAll = false;
+    if (runs.length === 0) return;
+    const all = [...found, { index, runs }].sort((a, b) => a.index - b.index);
+    found = fitting(all, limit);
+    if (eventsOf(found) < eventsOf(all) || runsOf(found) < runsOf(all)) isAll = false;
   });
-  return makePage(positions, found, { limit, isAll: reached.every((isAtHead) => isAtHead) });
+  return makePage(positions, found, { limit, isAll });
+}
+
+/**
+ * Returns what a page of `found` has, and the first event after it, at which a page of more channels
+ * ends too.
+ */
+function fitting(found: readonly ChannelRuns[], limit: number): readonly ChannelRuns[] {
+  const gapped = found.find(hasGap);
+  const first = gapped === undefined ? found : [gapped];
+  const counts = new Map<number, number>();
+  const { sorted, taken } = takeByTime(firstRuns(first), limit);
+  for (const { index, at } of sorted.slice(0, taken + 1)) counts.set(index, at + 1);
+  return first.flatMap(({ index, runs }) => {
+    const [run] = runs;
+    const count = counts.get(index) ?? 0;
+    if (run === undefined || (count === 0 && run.gap === undefined)) return [];
+    return [{ index, runs: [run.upTo(count)] }];
+  });
+}
+
+function hasGap({ runs }: ChannelRuns): boolean {
+  return runs[0]?.gap !== undefined;
+}
+
+/** Returns what a page can have: the first run of each channel. */
+function firstRuns(found: readonly ChannelRuns[]): readonly FirstRun[] {
+  return found.flatMap(({ index, runs: [run] }) => run === undefined ? [] : [{ index, run }]);
+}
+
+function eventsOf(found: readonly ChannelRuns[]): number {
+  return found.reduce((n, { runs }) => n + runs.reduce((m, { events }) => m + events.length, 0), 0);
+}
+
+function runsOf(found: readonly ChannelRuns[]): number {
+  return found.reduce((n, { runs }) => n + runs.length, 0);
 }
 
 /**
@@ -70,12 +114,11 @@ export function makePage(
   { limit, isAll }: PageLimits,
 ): ReadPage {
   const withRuns = found.filter(({ runs }) => runs.length > 0);
-  const gapped = withRuns.find(({ runs }) => runs[0]?.gap !== undefined);
-  const parts = (gapped === undefined ? withRuns : [gapped])
-    .flatMap(({ index, runs: [run] }) => run === undefined ? [] : [{ index, run }]);
-  const taken = takeByTime(parts, limit);
+  const gapped = withRuns.find(hasGap);
+  const parts = firstRuns(gapped === undefined ? withRuns : [gapped]);
+  const { sorted, taken } = takeByTime(parts, limit);
   const events: string[] = [];
-  for (const { index, at, run } of taken) {
+  for (const { index, at, run } of sorted.slice(0, taken)) {
     events.push(`{${run.encode(jsonMembers)[at]}}`);
     positions.advance(index, run.epoch, run.after + at + 1);
   }
@@ -83,47 +126,48 @@ export function makePage(
   const [first] = parts;
   if (gapped !== undefined && first !== undefined) {
     gap = `,"gap":{${first.run.encode(jsonGap)}}`;
-    if (taken.length === 0) positions.advance(first.index, first.run.epoch, first.run.after);
+    if (taken === 0) positions.advance(first.index, first.run.epoch, first.run.after);
   }
-  const total = withRuns.reduce(
-    (n, { runs }) => n + runs.reduce((m, r) => m + r.events.length, 0),
-    0,
-  );
-  const upToDate = isAll && taken.length === total &&
+  const upToDate = isAll && taken === eventsOf(withRuns) &&
     (gapped === undefined || (withRuns.length === 1 && gapped.runs.length === 1));
   const { cursor } = positions;
   return {
     body: `{"events":[${events.join(",")}],"cursor":"${cursor}","upToDate":${upToDate}${gap}}`,
     cursor,
-    isEmpty: taken.length === 0 && gap === "",
+    isEmpty: taken === 0 && gap === "",
     positions,
   };
 }
 
-interface PageEvent {
+/** The first run that was read from one of the polled channels. */
+interface FirstRun {
+  /** The channel's index among the polled channels. */
   readonly index: number;
   readonly run: Run;
+}
+
+interface PageEvent extends FirstRun {
   /** The event's index in the run. */
   readonly at: number;
 }
 
 /**
- * Returns the first events by time, at most `limit` and at most {@link PAGE_BYTES}, but at least
- * one. The events of one channel keep their order.
+ * Returns the events by time, and how many of them are on a page: at most `limit` and at most
+ * {@link PAGE_BYTES}, but at least one. The events of one channel keep their order.
  */
 function takeByTime(
-  parts: readonly { readonly index: number; readonly run: Run }[],
+  parts: readonly FirstRun[],
   limit: number,
-): readonly PageEvent[] {
-  const all = parts.flatMap(({ index, run }) => run.events.map((_, at) => ({ index, run, at })));
+): { readonly sorted: readonly PageEvent[]; readonly taken: number } {
+  const sorted = parts.flatMap(({ index, run }) => run.events.map((_, at) => ({ index, run, at })));
   if (parts.length > 1) {
     const timeOf = ({ run, at }: PageEvent) => run.events[at]?.time ?? 0;
-    all.sort((a, b) => timeOf(a) - timeOf(b)); // stable, and time never falls within a channel
+    sorted.sort((a, b) => timeOf(a) - timeOf(b)); // stable, and time never falls within a channel
   }
   let bytes = 0;
-  const end = all.findIndex(({ run, at }, count) => {
+  const end = sorted.findIndex(({ run, at }, count) => {
     bytes += run.events[at]?.data.length ?? 0;
     return count > 0 && bytes > PAGE_BYTES;
   });
-  return all.slice(0, Math.min(limit, end === -1 ? all.length : end));
+  return { sorted, taken: Math.min(limit, end === -1 ? sorted.length : end) };
 }
