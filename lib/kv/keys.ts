@@ -109,4 +109,7 @@ export const keys = {
 
   /** → the lease of background work. */
   lease: (work: string) => ["lease", work],
+
+  /** → the time of the last pass of retention. */
+  retentionClock: () => ["retention_clock"],
 } as const satisfies Record<string, (...args: never[]) => Deno.KvKey>;

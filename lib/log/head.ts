@@ -1,6 +1,15 @@
 import { type Epoch, epochAt } from "../shared/offset.ts";
 import type { Head, Retention } from "./log.ts";
 
+/**
+ * What retention knows of the age of events whose times are ahead of its clock: those up to `last`
+ * existed at `time`, in ms since 1970.
+ */
+export interface AgeMark {
+  readonly last: number;
+  readonly time: number;
+}
+
 /** The value of a channel's head. */
 export interface StoredHead {
   readonly epoch: Epoch;
@@ -16,6 +25,8 @@ export interface StoredHead {
   /** Bytes of data in this epoch's log up to its end. */
   readonly endBytes: number;
   readonly retention: Partial<Retention>;
+  /** @see {@link AgeMark} */
+  readonly mark?: AgeMark;
   /** The channel is deleted. Its epoch is reserved for the next channel of this name. */
   readonly deleted: boolean;
 }

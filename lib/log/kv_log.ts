@@ -45,6 +45,8 @@ export interface KvLogOptions {
   readonly deleteWhenEmpty?: (channelKey: ChannelKey) => Promise<boolean>;
   /** Milliseconds since 1970. @default {Date.now} */
   readonly now?: () => number;
+  /** Milliseconds of a clock that never jumps. @default {performance.now} */
+  readonly steadyNow?: () => number;
   /** Returns a number from 0 to 1. @default {Math.random} */
   readonly random?: () => number;
   /** Between two polls for what the doorbell has missed; 0 disables them. @default 3_000 */
@@ -99,6 +101,7 @@ export class KvLog implements Log {
       maxChecks: traits.maxChecks,
       defaults: retention,
       now,
+      steadyNow: options.steadyNow ?? (() => performance.now()),
       exclusively: (channelKey, work) => this.#committer.exclusively(channelKey, work),
       onWarning: options.onWarning ?? (() => {}),
       deleteWhenEmpty: options.deleteWhenEmpty ?? (() => Promise.resolve(false)),

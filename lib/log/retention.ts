@@ -17,7 +17,8 @@ import { sweepEpoch } from "./epoch_sweep.ts";
 import { findFirstKept, type LogStart } from "./first_kept.ts";
 import type { StoredHead } from "./head.ts";
 import type { Retention } from "./log.ts";
-import { isWithinLimits, retentionOf } from "./retention_limits.ts";
+import { RetentionClock } from "./retention_clock.ts";
+import { isWithinLimits, neededMark, retentionOf } from "./retention_limits.ts";
 import { RowDeletion } from "./row_deletion.ts";
 
 /** How long another isolate waits for the one that does retention to renew its lease. */
@@ -36,6 +37,8 @@ interface RetentionOptions {
   /** What channels keep that have no retention of their own. */
   readonly defaults: Retention;
   readonly now: () => number;
+  /** Milliseconds of a clock that never jumps. */
+  readonly steadyNow: () => number;
   /** Does `work`, which changes the channel's head, while no append of this isolate does. */
   readonly exclusively: <T>(channelKey: ChannelKey, work: () => Promise<T>) => Promise<T>;
   /** Returns whether to delete a channel that has no events left. */
@@ -55,13 +58,17 @@ interface RetentionOptions {
 export class RetentionJob {
   readonly #options: RetentionOptions;
   readonly #lease: WorkLease;
+  readonly #clock: RetentionClock;
   #heldAt = -Infinity;
+  /** The time of the running pass, in ms since 1970. */
+  #time = 0;
   /** What the running pass has skipped. */
   #skipped = 0;
 
   constructor(options: RetentionOptions) {
     this.#options = options;
     const { kv, now } = options;
+    this.#clock = new RetentionClock(options);
     this.#lease = new WorkLease({ kv, work: "retention", leaseMs: LEASE_MS, now });
   }
 
@@ -70,6 +77,7 @@ export class RetentionJob {
     this.#heldAt = -Infinity;
     this.#skipped = 0;
     if (!await this.#hold()) return;
+    this.#time = await this.#clock.time();
     if (await this.#trimAll() && await this.#sweepAll()) await this.#deleteOrphans();
     if (this.#skipped > MAX_REPORTS) {
       this.#options.onWarning(`retention skipped ${this.#skipped} rows or channels in one pass`);
@@ -106,22 +114,33 @@ export class RetentionJob {
 
   /** Moves the head of a channel to the first event that its limits keep. */
   async #trim(channelKey: ChannelKey, listed: StoredHead): Promise<void> {
-    const { kv, now, defaults, exclusively } = this.#options;
+    const { kv, defaults, exclusively } = this.#options;
+    const now = this.#time;
     const limits = retentionOf(channelOf(channelKey), listed.retention, defaults);
-    if (isWithinLimits(listed, limits, now())) return;
-    const start = await findFirstKept({ kv, channelKey, head: listed, limits, now: now() });
-    if (start.first === listed.first && start.oldest === listed.oldest) return;
+    const mark = neededMark(listed, limits, now);
+    const isWithin = isWithinLimits(listed, limits, now);
+    if (isWithin && mark === undefined) return;
+    const start = isWithin
+      ? listed
+      : await findFirstKept({ kv, channelKey, head: listed, limits, now });
+    const { first, oldest, startBytes } = start;
+    if (first === listed.first && oldest === listed.oldest && mark === undefined) return;
+    const changes = { first, oldest, startBytes, ...mark !== undefined && { mark } };
     await retryConflicts(
-      () => exclusively(channelKey, () => this.#moveStart(channelKey, listed, start)),
+      () => exclusively(channelKey, () => this.#moveStart(channelKey, listed, changes)),
       "Appends always come before retention.",
     );
   }
 
   /**
-   * Moves the first kept event to `start`, which was found for an earlier head: events that were
-   * appended since come after it.
+   * Moves the first kept event, which was found for an earlier head: events that were appended since
+   * come after it.
    */
-  async #moveStart(channelKey: ChannelKey, before: StoredHead, start: LogStart): Promise<void> {
+  async #moveStart(
+    channelKey: ChannelKey,
+    before: StoredHead,
+    changes: LogStart & Pick<StoredHead, "mark">,
+  ): Promise<void> {
     const { kv, doorbell } = this.#options;
     const entry = await kv.get<StoredHead>(keys.head(channelKey));
     const head = entry.value;
@@ -129,7 +148,7 @@ export class RetentionJob {
     // Other limits may keep more.
     if (!isSameRetention(head.retention, before.retention)) return;
     const atomic = kv.atomic().check(entry)
-      .set(entry.key, { ...head, ...start } satisfies StoredHead)
+      .set(entry.key, { ...head, ...changes } satisfies StoredHead)
       .set(keys.sweep(channelKey, head.epoch), 0);
     doorbell.prepare(atomic, [channelKey]);
     const result = await retryLocked(() => atomic.commit());
@@ -173,10 +192,10 @@ export class RetentionJob {
 
   /** Deletes chunks whose events were never committed. */
   async #deleteOrphans(): Promise<void> {
-    const { kv, now, maxChecks } = this.#options;
+    const { kv, maxChecks } = this.#options;
     for await (const entry of this.#rows<OrphanMarker>(keys.orphans(), ["string"], 100)) {
       await this.#attempt(entry.key, async () => {
-        if (entry.value.time > now() - ORPHAN_MS) return;
+        if (entry.value.time > this.#time - ORPHAN_MS) return;
         const claim = kv.atomic().check(entry).delete(entry.key);
         const { ok } = await retryLocked(() => claim.commit());
         if (!ok) return; // the events were committed after all

@@ -1,6 +1,7 @@
 import { type Channel, channelOfPresence } from "../shared/channel.ts";
-import type { StoredHead } from "./head.ts";
+import type { AgeMark, StoredHead } from "./head.ts";
 import type { Retention } from "./log.ts";
+import { MAX_STEP_MS } from "./retention_clock.ts";
 
 /**
  * Retention of presence channels: long enough for a client that continues from a snapshot, even if
@@ -23,13 +24,47 @@ export function retentionOf(
   return { ...defaults, ...presence, ...own };
 }
 
+/** What of a head decides how old its events are. */
+type AgedHead = Pick<StoredHead, "time" | "mark">;
+
+/**
+ * Returns the mark that a log needs whose times are ahead of the clock, since a machine's clock was
+ * set wrongly. By two of them, such an event is kept no longer than three times the maximum age.
+ */
+export function neededMark(
+  head: AgedHead & Pick<StoredHead, "last">,
+  { age }: Pick<Retention, "age">,
+  now: number,
+): AgeMark | undefined {
+  if (!isAhead(head, now)) return undefined;
+  const isFresh = head.mark !== undefined && head.mark.time >= now - age;
+  return isFresh ? undefined : { last: head.last, time: now };
+}
+
+/** Returns whether the times of a log are so far ahead of the clock that they say nothing. */
+function isAhead({ time }: AgedHead, now: number): boolean {
+  return time > now + MAX_STEP_MS;
+}
+
+function isTooOld(
+  { time, sequence }: Pick<RetentionCandidate, "time" | "sequence">,
+  head: AgedHead,
+  oldest: number,
+  now: number,
+): boolean {
+  if (time < oldest) return true;
+  return head.mark !== undefined && isAhead(head, now) && head.mark.time < oldest &&
+    sequence <= head.mark.last;
+}
+
 /** Returns whether all events of a log are within `limits`. */
 export function isWithinLimits(
-  head: Pick<StoredHead, "oldest" | "first" | "last" | "startBytes" | "endBytes">,
+  head: AgedHead & Pick<StoredHead, "oldest" | "first" | "last" | "startBytes" | "endBytes">,
   limits: Retention,
   now: number,
 ): boolean {
-  return head.oldest >= now - limits.age && head.last - head.first < limits.events &&
+  const first = { time: head.oldest, sequence: head.first };
+  return !isTooOld(first, head, now - limits.age, now) && head.last - head.first < limits.events &&
     head.endBytes - head.startBytes <= limits.bytes;
 }
 
@@ -44,10 +79,11 @@ interface RetentionCandidate {
 /** Returns whether `limits` keep an event of the log that `head` describes. */
 export function isKept(
   event: RetentionCandidate,
-  head: Pick<StoredHead, "last" | "endBytes">,
+  head: AgedHead & Pick<StoredHead, "last" | "endBytes">,
   limits: Retention,
   now: number,
 ): boolean {
-  return event.time >= now - limits.age && event.sequence > head.last - limits.events &&
+  return !isTooOld(event, head, now - limits.age, now) &&
+    event.sequence > head.last - limits.events &&
     event.startBytes >= head.endBytes - limits.bytes;
 }

@@ -98,6 +98,8 @@ function openLog(
   options: IsolateOptions & Pick<KvLogOptions, "kv" | "doorbell" | "traits">,
 ): KvLog {
   resources.adopt(options.doorbell, (doorbell: Doorbell) => doorbell.close());
-  const log = new KvLog({ retention: KEEP_ALL, safetyPollMs: 0, ...options });
+  const { now } = options;
+  const clock = now === undefined ? {} : { steadyNow: now }; // a test's clock does not jump
+  const log = new KvLog({ retention: KEEP_ALL, safetyPollMs: 0, ...clock, ...options });
   return resources.adopt(log, (log) => log.close());
 }

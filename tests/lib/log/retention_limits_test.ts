@@ -1,5 +1,10 @@
 import assert from "node:assert/strict";
-import { isKept, isWithinLimits, retentionOf } from "../../../lib/log/retention_limits.ts";
+import {
+  isKept,
+  isWithinLimits,
+  neededMark,
+  retentionOf,
+} from "../../../lib/log/retention_limits.ts";
 import { parseChannel, presenceChannel } from "../../../lib/shared/channel.ts";
 
 const NOW = 1_000_000;
@@ -7,7 +12,14 @@ const DEFAULTS = { age: 1_000, events: 10, bytes: 100 };
 const NO_LIMITS = { age: Infinity, events: Infinity, bytes: Infinity };
 
 /** A log that is exactly within {@link DEFAULTS}: events 6 to 15, with 10 bytes each. */
-const FULL = { first: 6, last: 15, oldest: NOW - 1_000, startBytes: 50, endBytes: 150 };
+const FULL = {
+  first: 6,
+  last: 15,
+  time: NOW,
+  oldest: NOW - 1_000,
+  startBytes: 50,
+  endBytes: 150,
+};
 
 Deno.test("isWithinLimits() is exact in each limit", () => {
   assert.ok(isWithinLimits(FULL, DEFAULTS, NOW));
@@ -44,4 +56,30 @@ Deno.test("retentionOf() keeps an hour of presence, unless the channel has its o
   const { age, events, bytes } = retentionOf(channel, {}, DEFAULTS);
   assert.deepEqual([age, events, bytes], [3_600_000, 10_000, 100]);
   assert.equal(retentionOf(channel, { age: 5 }, DEFAULTS).age, 5);
+});
+
+/** The limits of events whose times are a day ahead of the clock. */
+const AHEAD = { ...FULL, time: NOW + 86_400_000, oldest: NOW + 86_400_000 };
+
+Deno.test("events whose times are ahead of the clock are as old as their mark says", () => {
+  const event = { sequence: 10, time: AHEAD.time, startBytes: 90 };
+  assert.ok(isKept(event, AHEAD, DEFAULTS, NOW), "without a mark nothing is known");
+  const mark = { last: 10, time: NOW - 1_001 };
+  assert.ok(!isWithinLimits({ ...AHEAD, mark }, DEFAULTS, NOW));
+  assert.ok(!isKept(event, { ...AHEAD, mark }, DEFAULTS, NOW));
+  assert.ok(isKept({ ...event, sequence: 11 }, { ...AHEAD, mark }, DEFAULTS, NOW));
+  assert.ok(isKept(event, { ...AHEAD, mark: { ...mark, time: NOW - 1_000 } }, DEFAULTS, NOW));
+  assert.ok(isWithinLimits({ ...AHEAD, first: 11, last: 15, mark }, DEFAULTS, NOW));
+  // A mark of a clock that was behind says nothing about times that are right.
+  const event2 = { ...event, time: NOW };
+  assert.ok(isKept(event2, { ...FULL, mark }, DEFAULTS, NOW));
+});
+
+Deno.test("a log needs a mark while its times are ahead, and another once that is too old", () => {
+  assert.equal(neededMark(FULL, DEFAULTS, NOW), undefined);
+  assert.equal(neededMark({ ...FULL, time: NOW + 299_000 }, DEFAULTS, NOW), undefined);
+  assert.deepEqual(neededMark(AHEAD, DEFAULTS, NOW), { last: 15, time: NOW });
+  const mark = { last: 10, time: NOW - 1_000 };
+  assert.equal(neededMark({ ...AHEAD, mark }, DEFAULTS, NOW), undefined);
+  assert.deepEqual(neededMark({ ...AHEAD, mark }, DEFAULTS, NOW + 1), { last: 15, time: NOW + 1 });
 });

@@ -58,6 +58,7 @@ class Fixture implements AsyncDisposable {
       onWarning: (message) => this.warnings.push(message),
       defaults: KEEP_ALL,
       now: () => this.time,
+      steadyNow: () => this.time,
       deleteWhenEmpty: () => Promise.resolve(false),
       deleteChannel: (channelKey) => Promise.resolve(void this.deleted.push(channelKey)),
       ...options,
@@ -128,6 +129,48 @@ Deno.test("pass() moves the head within a batch, and keeps the batch until all o
   fixture.time += HOUR;
   await job.pass(); // that lease has expired
   assert.deepEqual(await fixture.rows("log"), [4]);
+});
+
+Deno.test("a clock that jumps ahead deletes nothing in its first hour", async () => {
+  await using fixture = await Fixture.open();
+  const start = fixture.time;
+  const job = fixture.job({
+    defaults: { ...KEEP_ALL, age: HOUR },
+    steadyNow: () => fixture.time - start - (fixture.time > start + HOUR ? 24 * HOUR : 0),
+  });
+  await fixture.append("a", "1");
+  await job.pass();
+  fixture.time += 24 * HOUR;
+  await job.pass();
+  assert.equal((await fixture.head(A)).first, 1);
+  assert.match(fixture.warnings.join(), /1440 minutes ahead/);
+  fixture.time += HOUR;
+  await job.pass();
+  assert.equal((await fixture.head(A)).first, 2);
+});
+
+Deno.test("events that a clock far ahead has stored are not kept for years", async () => {
+  await using fixture = await Fixture.open();
+  const job = fixture.job({ defaults: { ...KEEP_ALL, age: HOUR } });
+  const start = fixture.time;
+  fixture.time += 10_000 * HOUR;
+  await fixture.append("a", "1");
+  fixture.time = start;
+  const firsts: number[] = [];
+  for (let minutes = 0; minutes < 240; minutes += 20) {
+    await fixture.append("a", "x".repeat(10));
+    await job.pass();
+    firsts.push((await fixture.head(A)).first);
+    fixture.time += HOUR / 3;
+  }
+  const { first, last, oldest, startBytes, endBytes } = await fixture.head(A);
+  assert.equal(last, 13);
+  assert.deepEqual(firsts, [1, 1, 1, 1, 3, 3, 3, 3, 7, 7, 7, 7]);
+  assert.deepEqual([endBytes - startBytes, oldest], [
+    (last - first + 1) * 10,
+    start + 10_000 * HOUR,
+  ]);
+  assert.deepEqual((await fixture.rows("log")).at(0), first);
 });
 
 Deno.test("pass() moves the head before it deletes the batches", async () => {
