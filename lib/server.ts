@@ -15,6 +15,7 @@ import { waitAtMost } from "./shared/async/deadline.ts";
 import { FIGURES_CHANNEL_KEY } from "./shared/channel.ts";
 import { OpenResponses } from "./transports/open_responses.ts";
 import { DrainPoller } from "./transports/socket/drain_poller.ts";
+import { LargeWrites } from "./transports/socket/large_writes.ts";
 import { FrameBudget } from "./transports/socket/frame_lane.ts";
 import type { SocketOptions } from "./transports/socket/socket.ts";
 import { UnreadBudget } from "./transports/socket/unread_budget.ts";
@@ -166,12 +167,14 @@ type SocketParts = Omit<
 function socketOptions(
   { config, logger, meter, log, access, presence, hub, ephemeral }: SocketParts,
 ): SocketOptions {
+  const largeWrites = new LargeWrites();
   return {
     hub,
     connections: access.connections,
     presence,
     drainPoller: new DrainPoller(),
-    unreadBudget: new UnreadBudget(),
+    unreadBudget: new UnreadBudget(largeWrites),
+    largeWrites,
     frameBudget: new FrameBudget(),
     append: (drafts) => log.append(drafts),
     ephemeral,

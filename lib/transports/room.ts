@@ -5,7 +5,7 @@
 export const QUEUE_BYTES = 256 * 1024;
 
 /** A queue with fewer bytes counts as empty: an opening or heartbeats delay no large event. */
-const EMPTY_BYTES = 1_024;
+const EMPTY_BYTES = 2_048;
 
 /** Powers of 8 from here on are the values of {@link eventBytesWith}. */
 const MIN_EVENT_BYTES = 64;
@@ -16,11 +16,16 @@ const MIN_EVENT_BYTES = 64;
  */
 export class Room {
   readonly #queued: () => number;
+  readonly #mayBeLarge: (bytes: number) => boolean;
   #waiting: { readonly bytes: number; readonly resolve: () => void }[] = [];
 
-  /** @param queued returns how many bytes wait for the connection. */
-  constructor(queued: () => number) {
+  /**
+   * @param queued returns how many bytes wait for the connection.
+   * @param mayBeLarge returns whether a write that fits only alone may begin. @default always
+   */
+  constructor(queued: () => number, mayBeLarge: (bytes: number) => boolean = () => true) {
     this.#queued = queued;
+    this.#mayBeLarge = mayBeLarge;
   }
 
   /** Returns whether `bytes` fit or the queue is empty, and nobody waits for room. */
@@ -49,7 +54,8 @@ export class Room {
 
   #fits(bytes: number): boolean {
     const queued = this.#queued();
-    return queued < EMPTY_BYTES || queued + bytes <= QUEUE_BYTES;
+    if (queued + bytes <= QUEUE_BYTES) return true;
+    return queued < EMPTY_BYTES && this.#mayBeLarge(bytes);
   }
 }
 

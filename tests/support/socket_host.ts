@@ -4,6 +4,7 @@ import { Hub } from "../../lib/hub/hub.ts";
 import type { Log } from "../../lib/log/log.ts";
 import { DrainPoller } from "../../lib/transports/socket/drain_poller.ts";
 import { FrameBudget } from "../../lib/transports/socket/frame_lane.ts";
+import { LargeWrites } from "../../lib/transports/socket/large_writes.ts";
 import { UnreadBudget } from "../../lib/transports/socket/unread_budget.ts";
 import { EphemeralPublisher } from "../../lib/hub/ephemeral_publisher.ts";
 import { Socket, type SocketOptions, SUBPROTOCOL } from "../../lib/transports/socket/socket.ts";
@@ -35,7 +36,8 @@ export class SocketHost implements AsyncDisposable {
       connections: new Connections(),
       presence: NOBODY,
       drainPoller: new DrainPoller(),
-      unreadBudget: new UnreadBudget(),
+      unreadBudget: new UnreadBudget(new LargeWrites()),
+      largeWrites: new LargeWrites(),
       frameBudget: new FrameBudget(),
       append: (drafts) => log.append(drafts),
       ephemeral: new EphemeralPublisher({ hub: this.hub }),

@@ -2,9 +2,10 @@ import type { EphemeralBatch } from "../../hub/ephemeral_batch.ts";
 import type { CloseReason, Sink } from "../../hub/sink.ts";
 import type { Encoder, Run } from "../../log/run.ts";
 import { MAX_EVENT_BYTES } from "../../shared/event.ts";
-import { Room } from "../room.ts";
+import { QUEUE_BYTES, Room } from "../room.ts";
 import type { DrainPoller } from "./drain_poller.ts";
 import { ephemeralText, type SocketEncoding } from "./encoding.ts";
+import type { LargeWrites } from "./large_writes.ts";
 import type { ServerMessage } from "./message.ts";
 import type { UnreadBudget, UnreadOutput } from "./unread_budget.ts";
 
@@ -18,10 +19,17 @@ const MAX_HELD_BYTES = MAX_EVENT_BYTES;
 /** Bytes that each answer counts in addition to its own. Guards against many tiny answers. */
 const ANSWER_COST_BYTES = 64;
 
+/**
+ * Bytes that each waiting frame counts in addition to its own: what the runtime takes for it. Guards
+ * against many tiny frames.
+ */
+const FRAME_COST_BYTES = 1_024;
+
 interface SocketOutputOptions {
   readonly socket: Pick<WebSocket, "bufferedAmount" | "readyState" | "send">;
   readonly drainPoller: Pick<DrainPoller, "waitForRoom">;
   readonly unreadBudget: Pick<UnreadBudget, "watch" | "forget">;
+  readonly largeWrites: Pick<LargeWrites, "begin" | "end" | "has">;
   /** Called when the client reads too slowly. Must close the output. */
   readonly onSlow: () => void;
   /** Called when the runtime has given up the socket without an event. Must close the output. */
@@ -36,7 +44,10 @@ interface SocketOutputOptions {
  */
 export class SocketOutput implements UnreadOutput {
   readonly #options: SocketOutputOptions;
-  readonly #room = new Room(() => this.#options.socket.bufferedAmount);
+  readonly #room = new Room(
+    () => this.#queuedBytes(),
+    (bytes) => this.#options.largeWrites.has(bytes),
+  );
   /** Whether the poller waits for room in the name of the sinks. */
   #isPolled = false;
   /** Answers that are not sent yet. */
@@ -49,6 +60,12 @@ export class SocketOutput implements UnreadOutput {
   /** `#sentBytes` when the budget last looked. */
   #lastSentBytes = 0;
   #isWatched = false;
+  /** `#sentBytes` at the last mark, which is set when all that was sent before the mark is read. */
+  #markedBytes = 0;
+  /** Frames that were sent between the last two marks. */
+  #framesBefore = 0;
+  /** Frames that were sent since the last mark. */
+  #framesSince = 0;
   #isClosed = false;
 
   constructor(options: SocketOutputOptions) {
@@ -65,6 +82,7 @@ export class SocketOutput implements UnreadOutput {
     this.#answers = [];
     this.#answerBytes = 0;
     this.#options.unreadBudget.forget(this);
+    this.#options.largeWrites.end(this);
   }
 
   /** Sends an answer, together with others of the same turn. */
@@ -141,6 +159,20 @@ export class SocketOutput implements UnreadOutput {
     return !this.#isClosed && this.#options.socket.readyState === WebSocket.OPEN;
   }
 
+  /** Returns the bytes that wait in the runtime, with an upper bound of what it takes for frames. */
+  #queuedBytes(): number {
+    const { bufferedAmount } = this.#options.socket;
+    if (bufferedAmount === 0) {
+      this.#framesSince = 0;
+      this.#framesBefore = 0;
+    } else if (this.#sentBytes - bufferedAmount >= this.#markedBytes) {
+      this.#framesBefore = this.#framesSince;
+      this.#framesSince = 0;
+      this.#markedBytes = this.#sentBytes;
+    }
+    return bufferedAmount + (this.#framesBefore + this.#framesSince) * FRAME_COST_BYTES;
+  }
+
   async #poll(): Promise<void> {
     this.#isPolled = true;
     await this.#options.drainPoller.waitForRoom(() =>
@@ -181,9 +213,19 @@ export class SocketOutput implements UnreadOutput {
     const waitingBytes = socket.bufferedAmount;
     socket.send(text);
     this.#sentBytes += socket.bufferedAmount - waitingBytes;
+    this.#framesSince++;
+    if (text.length > QUEUE_BYTES) void this.#countLarge(text.length);
     if (this.#isWatched) return;
     this.#isWatched = true;
     unreadBudget.watch(this);
+  }
+
+  /** Counts a large frame until most of it is read. */
+  async #countLarge(bytes: number): Promise<void> {
+    const { socket, largeWrites, drainPoller } = this.#options;
+    largeWrites.begin(this, bytes);
+    await drainPoller.waitForRoom(() => !this.#isOpen || socket.bufferedAmount <= QUEUE_BYTES);
+    largeWrites.end(this);
   }
 }
 

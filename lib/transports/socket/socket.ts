@@ -8,6 +8,7 @@ import type { DrainPoller } from "./drain_poller.ts";
 import { type FrameBudget, FrameLane } from "./frame_lane.ts";
 import { MessageHandler, type MessageHandlerParts } from "./message_handler.ts";
 import { SocketOutput } from "./output.ts";
+import type { LargeWrites } from "./large_writes.ts";
 import type { UnreadBudget } from "./unread_budget.ts";
 
 export const SUBPROTOCOL = "weir.v1";
@@ -34,6 +35,7 @@ const MAX_UNAUTHENTICATED_FRAME_CHARS = MAX_TOKEN_CHARS + 1_024;
 export interface SocketOptions extends MessageHandlerParts {
   readonly drainPoller: DrainPoller;
   readonly unreadBudget: UnreadBudget;
+  readonly largeWrites: LargeWrites;
   readonly frameBudget: FrameBudget;
   /** Milliseconds between two pings, which the runtime sends. */
   readonly heartbeatMs: number;
@@ -60,6 +62,7 @@ export class Socket {
       socket,
       drainPoller,
       unreadBudget,
+      largeWrites: options.largeWrites,
       onSlow: () => void this.close("slow"),
       onLost: () => this.#leave(),
     });

@@ -1,3 +1,6 @@
+import { QUEUE_BYTES } from "../room.ts";
+import type { LargeWrites } from "./large_writes.ts";
+
 /**
  * Bytes that may stay unread in all sockets of an isolate together. Guards against many clients of
  * which each leaves as much unread as a single one may.
@@ -23,11 +26,16 @@ export interface UnreadOutput {
  */
 export class UnreadBudget implements Disposable {
   readonly #maxBytes: number;
+  readonly #largeWrites: Pick<LargeWrites, "takeCrowded">;
   readonly #watched = new Set<UnreadOutput>();
   #timer: ReturnType<typeof setTimeout> | undefined;
 
   /** @param maxBytes that may stay unread @default 128 MiB */
-  constructor(maxBytes: number = MAX_UNREAD_BYTES) {
+  constructor(
+    largeWrites: Pick<LargeWrites, "takeCrowded">,
+    maxBytes: number = MAX_UNREAD_BYTES,
+  ) {
+    this.#largeWrites = largeWrites;
     this.#maxBytes = maxBytes;
   }
 
@@ -45,14 +53,22 @@ export class UnreadBudget implements Disposable {
     if (this.#watched.size === 0) this[Symbol.dispose]();
   }
 
-  /** Ends the sockets with the most unread bytes until the others are within the budget. */
+  /**
+   * Ends the sockets with the most unread bytes until the others are within the budget, and those
+   * that have not read a large event while others waited for room for theirs.
+   */
   look(): void {
+    const isCrowded = this.#largeWrites.takeCrowded();
     let total = 0;
     const unread: [output: UnreadOutput, bytes: number][] = [];
     for (const output of [...this.#watched]) {
       const bytes = output.takeStaleBytes();
       if (bytes === undefined) {
         this.#watched.delete(output);
+        continue;
+      }
+      if (isCrowded && bytes > QUEUE_BYTES) {
+        output.endSlow();
         continue;
       }
       total += bytes;

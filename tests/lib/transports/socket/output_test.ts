@@ -1,6 +1,10 @@
 import assert from "node:assert/strict";
 import { SocketOutput } from "../../../../lib/transports/socket/output.ts";
+import { LargeWrites } from "../../../../lib/transports/socket/large_writes.ts";
 import { MAX_UNREAD_BYTES, UnreadBudget } from "../../../../lib/transports/socket/unread_budget.ts";
+
+import { testChannelKey } from "../../../support/drafts.ts";
+import { testRun } from "../../../support/runs.ts";
 
 const KiB = 2 ** 10;
 
@@ -14,7 +18,10 @@ class FakeConnection {
   isLost = false;
   readonly output: SocketOutput;
 
-  constructor(unreadBudget: Pick<UnreadBudget, "watch" | "forget"> = { watch() {}, forget() {} }) {
+  constructor(
+    unreadBudget: Pick<UnreadBudget, "watch" | "forget"> = { watch() {}, forget() {} },
+    largeWrites = new LargeWrites(),
+  ) {
     this.output = new SocketOutput({
       socket: this as unknown as WebSocket,
       drainPoller: {
@@ -22,6 +29,7 @@ class FakeConnection {
           hasRoom() ? Promise.resolve() : new Promise((resolve) => this.waits.push(resolve)),
       },
       unreadBudget,
+      largeWrites,
       onSlow: () => {
         this.isSlow = true;
         this.output.close();
@@ -117,7 +125,7 @@ Deno.test("the last message follows the answers, which a client that reads too s
 });
 
 Deno.test("when the sockets of an isolate leave too much unread, those with the most are ended", () => {
-  using budget = new UnreadBudget();
+  using budget = new UnreadBudget(new LargeWrites());
   const text = "x".repeat(MAX_UNREAD_BYTES / 4);
   const [a, b, c] = [1, 2, 3].map((messages) => {
     const connection = new FakeConnection(budget);
@@ -137,7 +145,7 @@ Deno.test("when the sockets of an isolate leave too much unread, those with the 
 });
 
 Deno.test("a client that reads steadily is never ended by the budget", () => {
-  using budget = new UnreadBudget(1);
+  using budget = new UnreadBudget(new LargeWrites(), 1);
   const connection = new FakeConnection(budget);
   for (let i = 0; i < 10; i++) {
     connection.bufferedAmount = 0;
@@ -150,11 +158,70 @@ Deno.test("a client that reads steadily is never ended by the budget", () => {
 });
 
 Deno.test("a socket that the runtime gave up without an event is noticed", () => {
-  using budget = new UnreadBudget();
+  using budget = new UnreadBudget(new LargeWrites());
   const connection = new FakeConnection(budget);
   connection.output.sendLast({ op: "event" }, { isSlow: false });
   connection.readyState = WebSocket.CLOSING;
   assert.equal(connection.output.hasRoom(1), false);
   budget.look();
   assert.equal(connection.isLost, true);
+});
+
+const A = testChannelKey("a");
+const EVENT_CHARS = 300 * KiB;
+
+Deno.test("many tiny frames fill the room of a socket that does not read", () => {
+  const { output, frames } = new FakeConnection();
+  for (let i = 0; i < 100_000 && output.hasRoom(100); i++) {
+    output.write([testRun(A, i, ["1"])], () => "x".repeat(100));
+  }
+  assert.ok(frames.length <= 256, `${frames.length} frames`);
+});
+
+Deno.test("frames that are read make room again, also while others wait", () => {
+  const connection = new FakeConnection();
+  const { output, frames } = connection;
+  for (let i = 0; i < 10_000; i++) {
+    assert.equal(output.hasRoom(100), true, `after ${frames.length} frames`);
+    output.write([testRun(A, i, ["1"])], () => "x".repeat(100));
+    if (connection.bufferedAmount > 1_000) connection.bufferedAmount -= 500;
+  }
+});
+
+Deno.test("a large event is sent to a few sockets at a time", async () => {
+  const largeWrites = new LargeWrites(2 * EVENT_CHARS);
+  const connections = Array.from(
+    { length: 5 },
+    () => new FakeConnection(undefined, largeWrites),
+  );
+  const text = "x".repeat(EVENT_CHARS);
+  const send = () => {
+    for (const { output, frames } of connections) {
+      if (frames.length > 0 || !output.hasRoom(EVENT_CHARS)) continue;
+      output.write([testRun(A, 0, ["1"])], () => text);
+    }
+    return connections.filter(({ frames }) => frames.length > 0).length;
+  };
+  assert.equal(send(), 2);
+  assert.equal(send(), 2);
+  await connections[0]?.read();
+  assert.equal(send(), 3);
+  connections[1]?.output.close();
+  assert.equal(send(), 4);
+  assert.equal(connections[4]?.output.hasRoom(100), true); // what is not large has room
+});
+
+Deno.test("sockets that do not read a large event are ended while others wait for room", () => {
+  const largeWrites = new LargeWrites(EVENT_CHARS);
+  using budget = new UnreadBudget(largeWrites);
+  const [holder, waiter] = [1, 2].map(() => new FakeConnection(budget, largeWrites));
+  assert.ok(holder && waiter);
+  holder.output.write([testRun(A, 0, ["1"])], () => "x".repeat(EVENT_CHARS));
+  budget.look();
+  budget.look();
+  assert.equal(holder.isSlow, false); // nobody waits
+  assert.equal(waiter.output.hasRoom(EVENT_CHARS), false);
+  budget.look();
+  assert.equal(holder.isSlow, true);
+  assert.equal(waiter.output.hasRoom(EVENT_CHARS), true);
 });

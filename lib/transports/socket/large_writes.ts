@@ -1,0 +1,48 @@
+import { QUEUE_BYTES } from "../room.ts";
+
+/**
+ * Bytes of large events that wait in all sockets of an isolate together; the runtime takes twice as
+ * much. Guards against one event that is queued for thousands of subscribers at once.
+ */
+const MAX_LARGE_BYTES = 64 * 2 ** 20;
+
+/** Bounds what large events take: those for which a connection has room only alone. */
+export class LargeWrites {
+  readonly #maxBytes: number;
+  readonly #bytesOf = new Map<object, number>();
+  #bytes = 0;
+  #isCrowded = false;
+
+  /** @param maxBytes @default 64 MiB */
+  constructor(maxBytes: number = MAX_LARGE_BYTES) {
+    this.#maxBytes = maxBytes;
+  }
+
+  /** Returns whether a write of `bytes` may begin. One larger than all room may if it is alone. */
+  has(bytes: number): boolean {
+    if (bytes <= QUEUE_BYTES || this.#bytes === 0) return true;
+    const fits = this.#bytes + bytes <= this.#maxBytes;
+    if (!fits) this.#isCrowded = true;
+    return fits;
+  }
+
+  /** Counts a large write of `output` until {@link end}. */
+  begin(output: object, bytes: number): void {
+    this.end(output);
+    this.#bytesOf.set(output, bytes);
+    this.#bytes += bytes;
+  }
+
+  /** Ends the count of the output's write, if it has one. */
+  end(output: object): void {
+    this.#bytes -= this.#bytesOf.get(output) ?? 0;
+    this.#bytesOf.delete(output);
+  }
+
+  /** Returns whether a large write had no room since the last call. */
+  takeCrowded(): boolean {
+    const isCrowded = this.#isCrowded;
+    this.#isCrowded = false;
+    return isCrowded;
+  }
+}
