@@ -66,6 +66,8 @@ async function openOrExit(): Promise<Server> {
 async function startListening(): Promise<Listener> {
   const { host: hostname, port, tls } = config;
   requireLoopback(hostname);
+  // Otherwise the runtime keeps a copy of the largest message that each WebSocket was ever sent.
+  Deno.env.set("DENO_USE_WRITEV", "1");
   try {
     return await listen({
       hostname,

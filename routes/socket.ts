@@ -37,6 +37,7 @@ export async function openSocket(
   }
   if (server.isStopping()) throw new Problem("shutting_down", "This server is stopping.");
   const requester = await identify(c, server);
+  server.access.limiter.openSocket(requester);
   const connection = server.access.limiter.connect(requester);
   try {
     const { heartbeatMs } = server.config;
@@ -95,6 +96,10 @@ class LimitedClient implements SocketClient {
 
   denied(authority: Authority, detail: string): void {
     this.#access.audit.recordDenial({ authority, ip: this.#ip }, detail);
+  }
+
+  flooded(): void {
+    this.#access.limiter.flooded(this.#ip);
   }
 
   left(): void {

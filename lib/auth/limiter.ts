@@ -2,6 +2,7 @@ import { Problem, type Quota } from "../shared/problem.ts";
 import { RateLimiter } from "../shared/rate_limiter.ts";
 import type { Caller, Requester } from "./caller.ts";
 import { ConnectionLimiter, type CountedConnection } from "./connection_limiter.ts";
+import { FloodLimiter } from "./flood_limiter.ts";
 import { limitOf, SCOPE_WORDS, scopeKeyOf } from "./limit_scope.ts";
 import { LIMIT_SCOPES, type LimitScope, type LimitTable } from "./limit_settings.ts";
 import type { LimitName } from "./limits.ts";
@@ -45,6 +46,7 @@ export class Limiter {
   readonly #connections: ConnectionLimiter;
   /** Refused credentials by IP. */
   readonly #failures: RateLimiter;
+  readonly #floods: FloodLimiter;
   /** Calls of `onLimited` by tenant. */
   readonly #notices: RateLimiter;
 
@@ -65,6 +67,7 @@ export class Limiter {
       onLimited: (requester, scope) => this.#notify(requester, "connections", scope),
     });
     this.#failures = new RateLimiter({ now });
+    this.#floods = new FloodLimiter(now);
     this.#notices = new RateLimiter({ now });
   }
 
@@ -92,6 +95,16 @@ export class Limiter {
    */
   connect(requester: Requester, replaced?: CountedConnection): CountedConnection {
     return this.#connections.connect(requester, replaced);
+  }
+
+  /** Counts a socket that is to be opened. @throws {Problem} `rate_limited` after a flood */
+  openSocket({ authority, ip }: Requester): void {
+    if (authority?.grant.kind !== "open") this.#floods.open(ip);
+  }
+
+  /** Remembers that a socket of `ip` was closed for flooding. */
+  flooded(ip: string): void {
+    this.#floods.flooded(ip);
   }
 
   /**

@@ -221,6 +221,32 @@ Deno.test("messages that are refused before any limit counts them end the socket
   }
 });
 
+Deno.test("an IP that has flooded a socket opens further ones slowly", async () => {
+  await using weir = await guardedLocal();
+  const token = await weir.token(ALL);
+  const upgrade = async () => {
+    using connection = await RawConnection.open(Number(new URL(weir.url).port));
+    const answer = await connection.get("/v1/socket", {
+      "Authorization": `Bearer ${token}`,
+      "Connection": "Upgrade",
+      "Upgrade": "websocket",
+      "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+      "Sec-WebSocket-Version": "13",
+    });
+    return answer.split(" ")[1];
+  };
+  for (let i = 0; i < 5; i++) assert.equal(await upgrade(), "101");
+  {
+    await using socket = await SocketClient.open(weir.url, { token });
+    for (let i = 0; i < 14; i++) socket.send(...Array(100).fill({ op: "ping" }));
+    while ((await socket.next()).op !== "goodbye");
+  }
+  const answers: (string | undefined)[] = [];
+  for (let i = 0; i < 20; i++) answers.push(await upgrade());
+  assert.equal(answers[0], "101");
+  assert.ok(answers.includes("429"));
+});
+
 /** A JWKS URL that answers only once it is disposed. */
 class HeldKeys implements AsyncDisposable {
   readonly #released = Promise.withResolvers<void>();

@@ -83,5 +83,6 @@ const ANYONE: SocketClient = {
   published() {},
   subscribed() {},
   denied() {},
+  flooded() {},
   left() {},
 };

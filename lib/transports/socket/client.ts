@@ -23,6 +23,8 @@ export interface SocketClient {
   subscribed(authority: Authority, channels: number): void;
   /** Records that `authority` asked for something that it has no right to. */
   denied(authority: Authority, detail: string): void;
+  /** Called when the socket is closed because the client floods it. */
+  flooded(): void;
   /** Called when the connection is really closed, perhaps more than once. */
   left(): void;
 }

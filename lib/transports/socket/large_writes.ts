@@ -4,7 +4,7 @@ import { QUEUE_BYTES } from "../room.ts";
  * Bytes of large events that wait in all sockets of an isolate together; the runtime takes twice as
  * much. Guards against one event that is queued for thousands of subscribers at once.
  */
-const MAX_LARGE_BYTES = 64 * 2 ** 20;
+const MAX_LARGE_BYTES = 128 * 2 ** 20;
 
 /** Bounds what large events take: those for which a connection has room only alone. */
 export class LargeWrites {
@@ -13,7 +13,7 @@ export class LargeWrites {
   #bytes = 0;
   #isCrowded = false;
 
-  /** @param maxBytes @default 64 MiB */
+  /** @param maxBytes @default 128 MiB */
   constructor(maxBytes: number = MAX_LARGE_BYTES) {
     this.#maxBytes = maxBytes;
   }

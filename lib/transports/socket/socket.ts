@@ -94,6 +94,7 @@ export class Socket {
   /** Says goodbye and closes. Resolves when the peer has closed too, never if it is silent. */
   close(reason: GoodbyeReason): Promise<void> {
     if (this.#output.isClosed) return Promise.resolve();
+    if (reason === "flooding") this.#client.flooded();
     const goodbye = { op: "goodbye", retry: reconnectDelay(), reason };
     this.#output.sendLast(goodbye, { isSlow: reason === "slow" });
     this.#leave();

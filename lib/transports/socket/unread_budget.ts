@@ -9,6 +9,12 @@ export const MAX_UNREAD_BYTES = 128 * 2 ** 20;
 /** Milliseconds between two looks at the sockets that have something unread. */
 const LOOK_INTERVAL_MS = 5_000;
 
+/**
+ * Looks, while others wait for room for a large event, until a socket with an unread one is ended.
+ * Guards against clients that take all memory for large events and read none.
+ */
+const MAX_HELD_LOOKS = 4;
+
 /** What one socket has to send. */
 export interface UnreadOutput {
   /**
@@ -28,6 +34,8 @@ export class UnreadBudget implements Disposable {
   readonly #maxBytes: number;
   readonly #largeWrites: Pick<LargeWrites, "takeCrowded">;
   readonly #watched = new Set<UnreadOutput>();
+  /** The looks at which a socket kept others waiting for room for a large event. */
+  #held = new WeakMap<UnreadOutput, number>();
   #timer: ReturnType<typeof setTimeout> | undefined;
 
   /** @param maxBytes that may stay unread @default 128 MiB */
@@ -65,9 +73,10 @@ export class UnreadBudget implements Disposable {
       const bytes = output.takeStaleBytes();
       if (bytes === undefined) {
         this.#watched.delete(output);
+        this.#held.delete(output);
         continue;
       }
-      if (isCrowded && bytes > QUEUE_BYTES) {
+      if (isCrowded && bytes > QUEUE_BYTES && this.#holdsTooLong(output)) {
         output.endSlow();
         continue;
       }
@@ -84,6 +93,13 @@ export class UnreadBudget implements Disposable {
     }
     const [first] = this.#watched;
     if (first !== undefined) this.watch(first);
+  }
+
+  /** Counts a look at which `output` kept others waiting. */
+  #holdsTooLong(output: UnreadOutput): boolean {
+    const looks = (this.#held.get(output) ?? 0) + 1;
+    this.#held.set(output, looks);
+    return looks >= MAX_HELD_LOOKS;
   }
 
   /** Stops looking. */

@@ -220,8 +220,11 @@ Deno.test("sockets that do not read a large event are ended while others wait fo
   budget.look();
   budget.look();
   assert.equal(holder.isSlow, false); // nobody waits
-  assert.equal(waiter.output.hasRoom(EVENT_CHARS), false);
-  budget.look();
+  for (let look = 1; look <= 4; look++) {
+    assert.equal(holder.isSlow, false);
+    assert.equal(waiter.output.hasRoom(EVENT_CHARS), false);
+    budget.look();
+  }
   assert.equal(holder.isSlow, true);
   assert.equal(waiter.output.hasRoom(EVENT_CHARS), true);
 });
