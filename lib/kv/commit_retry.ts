@@ -1,11 +1,24 @@
 import { retry } from "../shared/async/retry.ts";
 import { Problem } from "../shared/problem.ts";
+import { STORE_TIMEOUT_MS } from "./limits.ts";
 
-/** Attempts at a commit that other commits or isolates keep from succeeding. */
-export const MAX_COMMIT_ATTEMPTS = 50;
+/** Attempts at a commit while another isolate holds the lock of the file. */
+const MAX_LOCKED_ATTEMPTS = 50;
 
-/** Backoff between attempts: long enough that isolates don't collide again. */
-export const COMMIT_BACKOFF = { baseMs: 1, maxMs: 64 } as const;
+/**
+ * How long a change is repeated that commits of other isolates keep from succeeding. Shorter than
+ * the timeout of the store, so that the caller learns that nothing was stored.
+ */
+export const CONFLICT_TIMEOUT_MS = STORE_TIMEOUT_MS - 500;
+
+/** Backoff while another isolate holds the lock. */
+const LOCKED_BACKOFF = { baseMs: 1, maxMs: 64 } as const;
+
+/**
+ * Backoff after a conflict: enough that isolates don't collide again, and not so long that those
+ * which don't wait make all the commits.
+ */
+export const CONFLICT_BACKOFF = { baseMs: 1, maxMs: 8 } as const;
 
 /** A row that a commit checked was changed by another commit. */
 export class ConflictError extends Error {
@@ -18,17 +31,17 @@ export class ConflictError extends Error {
  */
 export function retryLocked<T>(work: () => Promise<T>): Promise<T> {
   return retry(work, {
-    ...COMMIT_BACKOFF,
-    maxAttempts: MAX_COMMIT_ATTEMPTS,
+    ...LOCKED_BACKOFF,
+    maxAttempts: MAX_LOCKED_ATTEMPTS,
     isRetriable: (cause) => /database is locked/.test(String(cause)),
   });
 }
 
 /**
  * Does `work`, which reads rows and commits a change of them, and repeats all of it while it throws
- * a {@link ConflictError}.
+ * a {@link ConflictError}, for {@link CONFLICT_TIMEOUT_MS}.
  *
- * @param contended the error's detail once all attempts are used up.
+ * @param contended the error's detail once the time is over.
  * @throws {Problem} `contended`
  */
 export async function retryConflicts<T>(
@@ -36,12 +49,13 @@ export async function retryConflicts<T>(
   contended: string,
   random?: () => number,
 ): Promise<T> {
+  const end = performance.now() + CONFLICT_TIMEOUT_MS;
   try {
     return await retry(work, {
-      ...COMMIT_BACKOFF,
+      ...CONFLICT_BACKOFF,
       random,
-      maxAttempts: MAX_COMMIT_ATTEMPTS,
-      isRetriable: isConflict,
+      maxAttempts: Infinity,
+      isRetriable: (cause) => isConflict(cause) && performance.now() < end,
     });
   } catch (cause) {
     throw isConflict(cause) ? new Problem("contended", contended, { cause }) : cause;

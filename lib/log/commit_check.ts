@@ -28,8 +28,8 @@ interface CheckSources {
 }
 
 /**
- * Looks for the commits of `unknown` in the log. If there is none, reads again what the commits of
- * the group depend on, and answers the appends whose rows have changed. Never rejects.
+ * Reads the heads of the group again and looks for the commits of `unknown` in the log. If there is
+ * none, answers the appends whose rows have changed. Never rejects.
  */
 export async function checkCommits(
   sources: CheckSources,
@@ -37,14 +37,15 @@ export async function checkCommits(
   unknown: readonly SentCommit[],
 ): Promise<CommitCheck> {
   try {
+    // Heads first: with a commit that arrives after the search they are outdated, so that the next
+    // commit is refused. Heads from after it would let the group be stored twice.
+    const moved = await reloadHeads(sources, group);
     const sent = await findArrived(sources.kv, unknown);
     if (sent !== undefined) return { kind: "arrived", sent };
-    const moved = await reloadHeads(sources, group);
     const hasStaleRows = await dropStale(sources.kv, group);
     const independent = independentOf(moved, group);
     const isSplittable = independent.length > 0 && independent.length < group.length;
-    const hasMoved = moved.size > 0;
-    return { kind: "not_found", hasMoved, hasStaleRows, isSplittable, independent };
+    return { kind: "not_found", moved, hasStaleRows, isSplittable, independent };
   } catch (cause) {
     return { kind: "failed", cause };
   }

@@ -1,5 +1,5 @@
-import { MAX_COMMIT_ATTEMPTS } from "../kv/commit_retry.ts";
 import { isOutage, isTooLarge, storageProblem } from "../kv/storage_problem.ts";
+import type { ChannelKey } from "../shared/channel.ts";
 import { Problem } from "../shared/problem.ts";
 import { commitUnknown, type PendingAppend } from "./pending_append.ts";
 
@@ -64,8 +64,8 @@ export type CheckOutcome =
   | { readonly kind: "failed"; readonly cause: unknown }
   | {
     readonly kind: "not_found";
-    /** Whether another isolate has moved the head of a channel of the group. */
-    readonly hasMoved: boolean;
+    /** The channels of the group whose head another isolate has moved. */
+    readonly moved: ReadonlySet<ChannelKey>;
     /** Whether appends were answered because rows that they need have changed. */
     readonly hasStaleRows: boolean;
     /** The appends of the group that are independent of the moved channels. */
@@ -93,8 +93,16 @@ export type AfterCheck =
   }
   | { readonly action: "give_up"; readonly problem: Problem };
 
-/** Decides what follows a check that has not found a commit of the group in the log. */
-export function decideAfterCheck(outcome: CheckOutcome, tries: CommitTries): AfterCheck {
+/**
+ * Decides what follows a check that has not found a commit of the group in the log.
+ *
+ * @param hasTime whether the conflict may still be resolved before the callers time out.
+ */
+export function decideAfterCheck(
+  outcome: CheckOutcome,
+  tries: CommitTries,
+  hasTime: boolean,
+): AfterCheck {
   if (outcome.kind === "failed") {
     const problem = storageProblem(outcome.cause);
     const failures = tries.failures + 1;
@@ -106,15 +114,17 @@ export function decideAfterCheck(outcome: CheckOutcome, tries: CommitTries): Aft
       forgets: false,
     };
   }
-  const { hasMoved, hasStaleRows, independent, isSplittable } = outcome;
+  const { moved, hasStaleRows, independent, isSplittable } = outcome;
   // Stale rows alone are the conflict of their appends, which are out. The others start over.
-  const conflicts = hasStaleRows && !hasMoved ? tries.conflicts - 1 : tries.conflicts;
-  if (conflicts >= MAX_COMMIT_ATTEMPTS) {
-    const detail = "Too many concurrent publishes to one channel; publish again.";
-    return { action: "give_up", problem: new Problem("contended", detail) };
-  }
+  const isConflict = moved.size > 0 || !hasStaleRows;
+  const conflicts = isConflict ? tries.conflicts : tries.conflicts - 1;
   // After a failure the whole group may yet arrive, so it must stay whole.
   const canArrive = tries.failures > 0;
+  if (isConflict && conflicts > 0 && !hasTime) {
+    const detail = "Too many concurrent publishes to one channel; publish again.";
+    const problem = canArrive ? commitUnknown() : new Problem("contended", detail);
+    return { action: "give_up", problem };
+  }
   const next: CommitTries = { ...tries, conflicts };
   return isSplittable && !canArrive
     ? { action: "split", tries: next, independent }

@@ -1,4 +1,4 @@
-import { COMMIT_BACKOFF } from "../kv/commit_retry.ts";
+import { CONFLICT_BACKOFF, CONFLICT_TIMEOUT_MS } from "../kv/commit_retry.ts";
 import type { Doorbell } from "../kv/doorbell.ts";
 import { keys } from "../kv/keys.ts";
 import { storageProblem } from "../kv/storage_problem.ts";
@@ -106,13 +106,23 @@ export class GroupCommit {
 
       const check = await checkCommits(this.#options, group, unknown);
       if (check.kind === "arrived") return this.#finish(check.sent.plan, undefined);
-      const then = decideAfterCheck(check, tries);
+      const then = decideAfterCheck(check, tries, hasTime(group));
       if (then.action === "give_up") throw then.problem;
       tries = then.tries;
       if (then.action === "split") return await this.#split(group, then.independent, tries);
       if (then.forgets) unknown.length = 0;
       await this.#pauseAfter(tries, then.backoff);
+      // While a commit may still arrive, the heads must be older than the check for it.
+      if (unknown.length === 0) this.#forgetHeads(group);
     }
+  }
+
+  /**
+   * Lets the next attempt read the heads again. Those from before a pause are outdated where others
+   * append all the time, and each attempt would be refused.
+   */
+  #forgetHeads(group: readonly PendingAppend[]): void {
+    for (const channelKey of channelKeysOf(group)) this.#options.heads.forget(channelKey);
   }
 
   /** Plans the group's commit and sends it. Never rejects. */
@@ -184,17 +194,25 @@ export class GroupCommit {
     const contended = group.filter((pending) => !independent.includes(pending));
     await Promise.all([
       this.run(independent),
-      this.#pauseAfter(tries, "conflicts")
-        .then(() => this.#run(contended, { ...NO_TRIES, conflicts: tries.conflicts })),
+      this.#pauseAfter(tries, "conflicts").then(() => {
+        this.#forgetHeads(contended);
+        return this.#run(contended, { ...NO_TRIES, conflicts: tries.conflicts });
+      }),
     ]);
   }
 
   /** Waits longer after each conflict or failure, at random, unless the commit is hurried. */
   #pauseAfter(tries: CommitTries, backoff: "conflicts" | "failures"): Promise<void> {
-    const maxMs = backoff === "conflicts" ? COMMIT_BACKOFF.maxMs : MAX_OUTAGE_PAUSE_MS;
+    const maxMs = backoff === "conflicts" ? CONFLICT_BACKOFF.maxMs : MAX_OUTAGE_PAUSE_MS;
     const { random } = this.#options;
     return pause(backoffMs(tries[backoff], { baseMs: 1, maxMs, random }), this.#hurry);
   }
+}
+
+/** Returns whether some of the callers still wait for a commit that comes first. */
+function hasTime(group: readonly PendingAppend[]): boolean {
+  const oldest = performance.now() - CONFLICT_TIMEOUT_MS;
+  return group.some(({ settled, since }) => !settled && since > oldest);
 }
 
 function narrowTexts(pending: PendingAppend): void {

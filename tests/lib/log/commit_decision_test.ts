@@ -1,5 +1,4 @@
 import assert from "node:assert/strict";
-import { MAX_COMMIT_ATTEMPTS } from "../../../lib/kv/commit_retry.ts";
 import {
   type AfterAttempt,
   type AfterCheck,
@@ -11,6 +10,7 @@ import {
   MAX_FAILURES,
   NO_TRIES,
 } from "../../../lib/log/commit_decision.ts";
+import { testChannelKey } from "../../support/drafts.ts";
 
 const AWAY = new Error("connection reset");
 const FULL = new Error("database or disk is full");
@@ -120,13 +120,14 @@ interface CheckRow {
   readonly name: string;
   readonly outcome: CheckOutcome;
   readonly tries?: Partial<CommitTries>;
+  readonly hasTime?: boolean;
   readonly decision: Decision;
 }
 
 function notFound(found: Partial<CheckOutcome & { kind: "not_found" }> = {}): CheckOutcome {
   return {
     kind: "not_found",
-    hasMoved: true,
+    moved: new Set([testChannelKey("a")]),
     hasStaleRows: false,
     independent: [],
     isSplittable: false,
@@ -143,7 +144,7 @@ const AFTER_CHECK: readonly CheckRow[] = [
   },
   {
     name: "after a failure the commits are kept: one may still arrive",
-    outcome: notFound({ hasMoved: false }),
+    outcome: notFound({ moved: new Set() }),
     tries: { failures: 1 },
     decision: "retry by conflicts, failures 1",
   },
@@ -161,7 +162,7 @@ const AFTER_CHECK: readonly CheckRow[] = [
   },
   {
     name: "stale rows alone are not a conflict of the other appends",
-    outcome: notFound({ hasMoved: false, hasStaleRows: true }),
+    outcome: notFound({ moved: new Set(), hasStaleRows: true }),
     tries: { conflicts: 3 },
     decision: "retry by conflicts, forgetting, conflicts 2",
   },
@@ -172,16 +173,38 @@ const AFTER_CHECK: readonly CheckRow[] = [
     decision: "retry by conflicts, forgetting, conflicts 3",
   },
   {
-    name: "the last conflict gives up as contended",
+    name: "a conflict gives up as contended once the time is over",
     outcome: notFound({ isSplittable: true }),
-    tries: { conflicts: MAX_COMMIT_ATTEMPTS },
+    tries: { conflicts: 1 },
+    hasTime: false,
     decision: "give up: contended",
   },
   {
-    name: "stale rows alone save the last attempt",
-    outcome: notFound({ hasMoved: false, hasStaleRows: true }),
-    tries: { conflicts: MAX_COMMIT_ATTEMPTS },
-    decision: `retry by conflicts, forgetting, conflicts ${MAX_COMMIT_ATTEMPTS - 1}`,
+    name: "any number of conflicts is tried again in time",
+    outcome: notFound(),
+    tries: { conflicts: 1_000 },
+    decision: "retry by conflicts, forgetting, conflicts 1000",
+  },
+  {
+    name: "stale rows alone are tried again after the time is over",
+    outcome: notFound({ moved: new Set(), hasStaleRows: true }),
+    tries: { conflicts: 3 },
+    hasTime: false,
+    decision: "retry by conflicts, forgetting, conflicts 2",
+  },
+  {
+    name: "a conflict after a failure has an unknown outcome once the time is over",
+    outcome: notFound(),
+    tries: { conflicts: 3, failures: 1 },
+    hasTime: false,
+    decision: "give up: commit_unknown",
+  },
+  {
+    name: "failures alone are tried again after the time is over: the commit may still arrive",
+    outcome: notFound({ moved: new Set() }),
+    tries: { failures: 3 },
+    hasTime: false,
+    decision: "retry by conflicts, failures 3",
   },
   {
     name: "a check without an answer is a failure, and forgets no commit",
@@ -202,9 +225,10 @@ const AFTER_CHECK: readonly CheckRow[] = [
   },
 ];
 
-for (const { name, outcome, tries, decision } of AFTER_CHECK) {
+for (const { name, outcome, tries, hasTime = true, decision } of AFTER_CHECK) {
   Deno.test(`after a check: ${name}`, () => {
-    assert.equal(describe(decideAfterCheck(outcome, { ...NO_TRIES, ...tries })), decision);
+    const before = { ...NO_TRIES, ...tries };
+    assert.equal(describe(decideAfterCheck(outcome, before, hasTime)), decision);
   });
 }
 

@@ -7,6 +7,7 @@ import { type CommitKeys, failingKv, overridingKv } from "../../support/failing_
 import { problem, readEvents, sequencesOf, upTo } from "../../support/log_reading.ts";
 import { KEEP_ALL, type LogStore, openEmbedded, STORES } from "../../support/log_stores.ts";
 import { logContract } from "./log_contract.ts";
+import { skippedTime } from "../../support/skipped_time.ts";
 import { openDamaged } from "../../support/unreadable_rows.ts";
 
 const A = testChannelKey("a");
@@ -254,11 +255,13 @@ Deno.test("append() retries while the store fails temporarily, and stores each e
   assert.deepEqual(await data("b"), ["before 2", "before 3", "after 2", "after 3"]);
 });
 
-Deno.test("append() gives up as contended if other isolates always commit first", async () => {
+Deno.test("append() gives up as contended if other isolates commit first until its time is over", async () => {
   await using store = await openEmbedded();
+  using time = skippedTime();
   const other = await store.isolate();
   const kv = failingKv(store.kv, () => undefined, async () => {
     await other.append([draft("a", "theirs")]);
+    time.skip(100);
   });
   const log = await store.isolate({ kv, random: () => 0.001 });
   await assert.rejects(log.append([draft("a", "mine")]), problem("contended"));

@@ -17,6 +17,7 @@ import {
   sequencesOf,
   upTo,
 } from "../../support/log_reading.ts";
+import { patientStore } from "../../support/patient_store.ts";
 import { type IsolateOptions, KEEP_ALL, type LogStore } from "../../support/log_stores.ts";
 import { FakeClock } from "../../support/clock.ts";
 
@@ -104,6 +105,85 @@ export function logContract(name: string, open: () => Promise<LogStore>, options
       }
     },
   );
+
+  test("append() stores an event although other isolates commit first many times", async (store) => {
+    using _patient = patientStore();
+    const other = await store.isolate();
+    let times = 100;
+    const kv = failingKv(store.kv, () => undefined, async () => {
+      if (times-- > 0) await other.append([draft("a", "theirs")]);
+    });
+    const log = await store.isolate({ kv, random: () => 0.001 });
+    await log.append([draft("a", "mine")]);
+    assert.equal(dataOf(await readEvents(other, A)).at(-1), "mine");
+  });
+
+  test("append() reads heads after its pauses: others commit meanwhile", async (store) => {
+    using _patient = patientStore();
+    const other = await store.isolate();
+    let theirs: Promise<unknown> = Promise.resolve();
+    const appendTheirs = () => theirs = other.append([draft("a", "theirs")]);
+    let commits = 0;
+    const gated = failingKv(store.kv, () => undefined, async () => {
+      if (commits++ === 0) appendTheirs(); // the first conflict
+      await theirs;
+    });
+    const kv = overridingKv(gated, {
+      getMany: async (...args: Parameters<Deno.Kv["getMany"]>) => {
+        await theirs;
+        return await store.kv.getMany(...args);
+      },
+    });
+    const random = () => {
+      appendTheirs(); // called at the start of each pause
+      return 0.001;
+    };
+    const log = await store.isolate({ kv, random });
+    await log.append([draft("a", "mine")]);
+    assert.deepEqual(dataOf(await readEvents(other, A)), ["theirs", "theirs", "mine"]);
+    assert.equal(commits, 2);
+  });
+
+  for (const reads of [0, 1, 2, 3]) {
+    test(`append() finds its commit that arrives after ${reads} reads of the check for it`, async (store) => {
+      const other = await store.isolate();
+      await other.append([draft("a", "1")]);
+      let late: Promise<unknown> | undefined;
+      let readsLeft = reads;
+      const arrive = async () => {
+        if (late === undefined && isLost && readsLeft-- <= 0) {
+          late = send();
+        }
+        await late;
+      };
+      let isLost = false;
+      let send = () => Promise.resolve();
+      const kv = overridingKv(store.kv, {
+        getMany: async (...args: Parameters<Deno.Kv["getMany"]>) => {
+          await arrive();
+          return await store.kv.getMany(...args);
+        },
+        async *list(...args: Parameters<Deno.Kv["list"]>) {
+          await arrive();
+          yield* store.kv.list(...args);
+        },
+        atomic: () => {
+          const atomic = store.kv.atomic();
+          const commit = atomic.commit.bind(atomic);
+          atomic.commit = () => {
+            if (isLost) return commit();
+            isLost = true;
+            send = async () => void await commit();
+            return Promise.reject(new Error("connection reset"));
+          };
+          return atomic;
+        },
+      });
+      const log = await store.isolate({ kv, random: () => 0.001 });
+      await log.append([draft("a", "2")]);
+      assert.deepEqual(dataOf(await readEvents(other, A)), ["1", "2"]);
+    });
+  }
 
   testLog(
     "append() returns results in the order of the drafts, with the offset as the default id",
