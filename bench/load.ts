@@ -7,6 +7,7 @@
 import { Tally } from "./counter.ts";
 import { LOAD_DEFAULTS, type LoadOptions, type LoadResult } from "./options.ts";
 import { Publishers, type PublishReport } from "./publisher.ts";
+import { StoreWatch } from "./store_watch.ts";
 import { Subscriber } from "./subscriber.ts";
 import { cpuSeconds, machineSeconds, quantile, residentKb } from "./usage.ts";
 
@@ -97,6 +98,7 @@ async function run(options: LoadOptions): Promise<LoadResult> {
 
   let kbPerSubscriber: number | null = null;
   let report = NOTHING;
+  const watch = new StoreWatch(options);
   if (!replay) {
     if (options.subscribers > 0) {
       await pause(options.settleMs);
@@ -109,6 +111,7 @@ async function run(options: LoadOptions): Promise<LoadResult> {
       ownCpu = cpuSeconds([Deno.pid]);
       machine = machineSeconds();
       const flood = await startFlood(options);
+      watch.start();
       begin = performance.now();
       report = await publishers.publish(options.messages);
       flood?.close();
@@ -126,6 +129,7 @@ async function run(options: LoadOptions): Promise<LoadResult> {
   if (expected > 0) await pause(100); // a surplus event would arrive now
   clearInterval(pongs);
 
+  const store = await watch.stop();
   const ended = crowd.subscribers.find((subscriber) => subscriber.ended !== "")?.ended ?? "";
   const result: LoadResult = {
     problem: [
@@ -151,6 +155,7 @@ async function run(options: LoadOptions): Promise<LoadResult> {
     endToEndP99: replay ? null : quantile(tally.latencies, 0.99),
     cpuPerMillion: work > 0 ? cpuUsed / (work / 1e6) : null,
     kbPerSubscriber,
+    ...store,
     serverMb: residentKb(options.pids) / 1024,
     generatorCore: seconds > 0 ? ownUsed / seconds : 0,
     othersCore: seconds > 0 ? othersUsed / seconds : 0,

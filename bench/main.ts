@@ -61,6 +61,9 @@ function describe(result: LoadResult): string {
       : "",
     result.cpuPerMillion !== null ? `CPU ${number(result.cpuPerMillion)} s/million` : "",
     result.kbPerSubscriber !== null ? `${number(result.kbPerSubscriber)} KB/subscriber` : "",
+    result.keptEvents !== null
+      ? `at most ${number(result.keptEvents)} events kept, store × ${number(result.storeGrowth)}`
+      : "",
     `server ${number(result.serverMb)} MB`,
     result.seconds > 0
       ? `generator ${number(result.generatorCore)} and others ${

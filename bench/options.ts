@@ -42,6 +42,8 @@ export interface LoadOptions {
   readonly floodToken: string;
   /** Concurrent requests of the flood. */
   readonly floodInFlight: number;
+  /** The file of the store, whose size is watched along with what the channel keeps; "": neither. */
+  readonly storePath: string;
   /** Pause after connecting, before memory is read. */
   readonly settleMs: number;
   /** The longest any one phase (connect, publish, drain) may take. */
@@ -66,6 +68,7 @@ export const LOAD_DEFAULTS = {
   tickets: false,
   floodToken: "",
   floodInFlight: 0,
+  storePath: "",
   settleMs: 500,
   phaseMs: 30_000,
 } as const satisfies Partial<LoadOptions>;
@@ -94,6 +97,10 @@ export interface LoadResult {
   readonly cpuPerMillion: number | null;
   /** Growth of the server's resident memory per idle subscriber, KB of 1,024 bytes. */
   readonly kbPerSubscriber: number | null;
+  /** The most events that the first channel kept at any time. */
+  readonly keptEvents: number | null;
+  /** The size of the store at the end, as a multiple of that after two thirds of the time. */
+  readonly storeGrowth: number | null;
   /** The server's resident memory at the end, MB. */
   readonly serverMb: number;
   /** Share of a core that the generator used; near 1, the generator is the bottleneck. */

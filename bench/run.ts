@@ -47,12 +47,27 @@ async function onBare(load: Partial<LoadOptions>): Promise<LoadResult> {
 
 async function onWeir(
   folder: string,
-  { access = "open", ...load }: ScenarioLoad,
+  { access = "open", keeps, ...load }: ScenarioLoad,
   { flags }: RunOptions,
 ): Promise<LoadResult> {
   const { settings, tokens } = await makeAccess(access);
-  await using server = await startWeir(`${folder}/weir.sqlite`, { flags, settings });
-  return await underLoad({ ...load, ...tokens }, server.host, server.host, [server]);
+  const store = `${folder}/weir.sqlite`;
+  const kept = keeping(keeps, store);
+  await using server = await startWeir(store, {
+    flags,
+    settings: { ...settings, ...kept.settings },
+  });
+  return await underLoad({ ...load, ...tokens, ...kept.load }, server.host, server.host, [server]);
+}
+
+/** Returns the settings and the load of a run whose channels keep so many events. */
+function keeping(
+  keeps: number | undefined,
+  storePath: string,
+): { readonly settings: Record<string, string>; readonly load: Partial<LoadOptions> } {
+  if (keeps === undefined) return { settings: {}, load: {} };
+  const settings = { WEIR_RETENTION_EVENTS: `${keeps}`, WEIR_RETENTION_BYTES: "100GiB" };
+  return { settings, load: { storePath } };
 }
 
 /** Runs the load. Adds the output of the servers to an error. */
@@ -85,15 +100,17 @@ async function seed(folder: string, messages: number, options: RunOptions): Prom
 
 async function onDenokv(
   folder: string,
-  load: Partial<LoadOptions>,
+  { access: _, keeps, ...load }: ScenarioLoad,
   { flags }: RunOptions,
 ): Promise<LoadResult> {
   const binary = await findDenokv();
   if (binary === undefined) throw new Skipped("denokv is missing: cargo install denokv --locked");
   const token = crypto.randomUUID();
-  await using store = await startDenokv(binary, `${folder}/denokv.sqlite`, token);
+  const path = `${folder}/denokv.sqlite`;
+  await using store = await startDenokv(binary, path, token);
   const kv = `http://${store.host}`;
-  await using first = await startWeir(kv, { token, flags });
-  await using second = await startWeir(kv, { token, flags });
-  return await underLoad(load, first.host, second.host, [first, second, store]);
+  const { settings, load: watched } = keeping(keeps, path);
+  await using first = await startWeir(kv, { token, flags, settings });
+  await using second = await startWeir(kv, { token, flags, settings });
+  return await underLoad({ ...load, ...watched }, first.host, second.host, [first, second, store]);
 }

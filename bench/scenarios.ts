@@ -22,6 +22,8 @@ export interface ScenarioLoad extends Partial<LoadOptions> {
    * without pause, above its limits.
    */
   readonly access?: "open" | "token" | "flood";
+  /** How many events a channel keeps, by which the store is watched too. @default the server's */
+  readonly keeps?: number;
 }
 
 /** A measurement. */
@@ -57,6 +59,10 @@ const timesOpenPublishes: Reading = [
 const timesOpen: Reading = ["× open deliveries/s", ratio((result) => result.deliveriesPerSecond)];
 const cost: Reading = ["× CPU at 1,000", ratio((result) => result.cpuPerMillion)];
 
+const publish99: Reading = ["publish p99 ms", ({ result }) => result.publishP99];
+const kept: Reading = ["most events kept", ({ result }) => result.keptEvents];
+const growth: Reading = ["× store's size in the last third", ({ result }) => result.storeGrowth];
+
 function ratio(read: (result: LoadResult) => number | null): Target["read"] {
   return ({ result, compared }) => {
     const [value, base] = [read(result), compared === undefined ? null : read(compared)];
@@ -76,6 +82,7 @@ const SSE = { transport: "sse" } as const;
 const WS = { transport: "websocket" } as const;
 const THOUSAND = { subscribers: 1000, warmUp: 200 };
 const TEN_THOUSAND = { subscribers: 10_000, warmUp: 64, phaseMs: 60_000, settleMs: 2000 };
+const STEADY = { inFlight: 20, everyMs: 20, warmUp: 200, phaseMs: 120_000 };
 const BARE = { wire: "bare" } as const;
 
 /** All scenarios, in order. Each has a new server with an empty store. */
@@ -134,6 +141,12 @@ export const SCENARIOS: readonly Scenario[] = [
   { name: "access-flood", what: "4 publishers of one tenant, one event about each 10 ms, while 64 of another flood", servers: "weir",
     load: { ...SSE, subscribers: 1, messages: 2000, inFlight: 4, everyMs: 10, warmUp: 100, access: "flood" }, compare: { access: "token" },
     targets: [atMost(publishP99, 2), atMost(endToEnd99, 2)] },
+  { name: "retention", what: "1,000 events/s to a channel that keeps 10,000, for 95 s, against one that keeps all", servers: "weir",
+    load: { ...STEADY, messages: 95_000, keeps: 10_000 }, compare: { messages: 30_000, keeps: 1e9 },
+    targets: [atMost(kept, 55_000), atMost(growth, 1.1), atMost(publish99, 250)] },
+  { name: "denokv-retention", what: "the same at two processes on one denokv", servers: "denokv",
+    load: { ...STEADY, messages: 95_000, keeps: 10_000 }, compare: { messages: 30_000, keeps: 1e9 },
+    targets: [atMost(kept, 55_000), atMost(growth, 1.1), atMost(publish99, 250)] },
   { name: "presence-storm", what: "500 members enter one channel at once, and read who does", servers: "weir",
     load: { members: 500 }, targets: [atLeast(joins, 250), atMost(allKnow, 2)] },
   { name: "denokv-presence-storm", what: "500 members enter one channel at once at two processes, and read who does",

@@ -118,6 +118,8 @@ async function run(options: LoadOptions): Promise<LoadResult> {
     endToEndP99: null,
     cpuPerMillion: cpuUsed / (storm.changes / 1e6),
     kbPerSubscriber: null,
+    keptEvents: null,
+    storeGrowth: null,
     serverMb: residentKb(pids) / 1_024,
     generatorCore: ownUsed / seconds,
     othersCore: others / seconds,
