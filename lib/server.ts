@@ -141,7 +141,7 @@ async function openParts(store: Store, config: Config, logger: Logger): Promise<
 }
 
 function openLog(
-  { kv, doorbell, traits }: Store,
+  { kv, doorbell, traits, room }: Store,
   config: Config,
   observer: Meter,
   onWarning: (message: string, cause?: unknown) => void,
@@ -151,6 +151,7 @@ function openLog(
     kv,
     doorbell,
     traits,
+    room,
     retention,
     maxChannels: isOpen ? Infinity : tenantChannels,
     deleteWhenEmpty: (channelKey) => isPresenceWithoutMembers(kv, channelKey),

@@ -101,6 +101,7 @@ export class Audit {
       bytes: utf8.encode(data).length,
       key: undefined,
       ttlMs: undefined,
+      isEssential: !PROVOKED.has(type), // credentials can be revoked while the disk is full
     };
     await this.#log.append([draft]);
   }

@@ -33,6 +33,11 @@ export function isOutage(problem: Problem): boolean {
   return problem.code === "storage_unavailable";
 }
 
+/** Returns whether the store accepts no commit at all for now. */
+export function isFull(problem: Problem): boolean {
+  return problem.code === "storage_full" || problem.code === "storage_read_only";
+}
+
 /**
  * Resolves as `work` does, unless the store takes longer than {@link STORE_TIMEOUT_MS}: the client
  * of KV Connect waits for the end of an outage, and callers should not wait with it.

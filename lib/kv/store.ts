@@ -1,12 +1,16 @@
 import type { Relay } from "../shared/ephemeral.ts";
 import { BroadcastDoorbell } from "./broadcast_doorbell.ts";
 import { avoidDelayedAcks } from "./delayed_acks.ts";
+import { DiskReserve } from "./disk_reserve.ts";
+import { DiskRoom, roomStateInEnvironment } from "./disk_room.ts";
 import type { Doorbell } from "./doorbell.ts";
 import { FileLock } from "./file_lock.ts";
 import { EMBEDDED_TRAITS, KV_CONNECT_TRAITS, type StoreTraits } from "./limits.ts";
 import { retryLocked } from "./commit_retry.ts";
 import { StoreFile } from "./store_file.ts";
-import { guardWrites, StoreGuard, type StoreReports } from "./store_guard.ts";
+import { guardWrites, StoreGuard } from "./store_guard.ts";
+import type { StoreReports } from "./store_reports.ts";
+import { OTHER_ROOM, type StoreRoom } from "./store_room.ts";
 import { WatchDoorbell } from "./watch_doorbell.ts";
 
 export { StoreInUseError } from "./file_lock.ts";
@@ -18,7 +22,8 @@ export interface Store {
   /** Passes ephemeral events to the other isolates on the store. */
   readonly relay: Relay;
   readonly traits: StoreTraits;
-  /** @throws {Problem} `storage_*` if it is known that nothing can be stored. */
+  readonly room: StoreRoom;
+  /** @throws {Problem} `storage_*` if it is known that no events can be stored. */
   requireWritable(): void;
   close(): Promise<void>;
 }
@@ -43,17 +48,19 @@ export async function openStore(
   if (target === undefined || /^https?:/.test(target)) return await openShared(target);
   if (target === ":memory:") {
     const kv = await Deno.openKv(target);
-    return { ...embedded(kv, crypto.randomUUID()), requireWritable() {} };
+    return embedded(kv, crypto.randomUUID());
   }
   return await openFile(target, reports);
 }
 
 async function openFile(path: string, reports: StoreReports): Promise<Store> {
   await using undo = new AsyncDisposableStack();
+  const reserve = new DiskReserve(path);
   const lock = await FileLock.take(path);
   if (lock !== undefined) {
     undo.adopt(lock, (lock) => lock.close());
     await checkBeforeOpening(path, lock, reports);
+    await reserve.releaseIfFull();
     lock.announce();
   }
   // Isolates that start together create the tables together, and lock each other out.
@@ -64,12 +71,16 @@ async function openFile(path: string, reports: StoreReports): Promise<Store> {
   await lock?.recordOpened();
   const file = new StoreFile(path, realPath);
   // One isolate of the process reports for all.
-  const guard = undo.use(new StoreGuard({ path, file, lock, ...(lock && reports) }));
+  const own = lock === undefined ? {} : reports;
+  const shared = roomStateInEnvironment(realPath);
+  const room = new DiskRoom({ reserve, shared, isKeeper: lock !== undefined, ...own });
+  const guard = undo.use(new StoreGuard({ path, file, lock, room, ...own }));
   guardWrites(store.kv, guard);
   const resources = undo.move();
   return {
     ...store,
-    requireWritable: () => guard.requireFile(),
+    room,
+    requireWritable: () => guard.requireWritable(),
     close: () => resources.disposeAsync(),
   };
 }
@@ -104,6 +115,7 @@ async function openShared(target: string | undefined): Promise<Store> {
     doorbell,
     relay: doorbell,
     traits: KV_CONNECT_TRAITS,
+    room: OTHER_ROOM,
     requireWritable() {},
     async close() {
       await doorbell.close();
@@ -114,13 +126,15 @@ async function openShared(target: string | undefined): Promise<Store> {
   };
 }
 
-function embedded(kv: Deno.Kv, name: string): Omit<Store, "requireWritable"> {
+function embedded(kv: Deno.Kv, name: string): Store {
   const doorbell = new BroadcastDoorbell(name);
   return {
     kv,
     doorbell,
     relay: doorbell,
     traits: EMBEDDED_TRAITS,
+    room: OTHER_ROOM,
+    requireWritable() {},
     async close() {
       await doorbell.close();
       kv.close();

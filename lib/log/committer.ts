@@ -5,7 +5,13 @@ import { channelKeysBytes, takeGroup } from "./append_group.ts";
 import { GroupCommit, type GroupCommitOptions } from "./group_commit.ts";
 import type { HeadCache } from "./head_cache.ts";
 import type { AppendedEvent, Draft } from "./log.ts";
-import { channelKeysOf, commitUnknown, type PendingAppend, settle } from "./pending_append.ts";
+import {
+  channelKeysOf,
+  commitUnknown,
+  isEssential,
+  type PendingAppend,
+  settle,
+} from "./pending_append.ts";
 import { ATOMIC_KEY_BYTES, storeDrafts } from "./stored_drafts.ts";
 
 /** Appends that wait for their commit; more are refused. Guards the memory against a flood. */
@@ -32,6 +38,7 @@ export class Committer {
   #queue: PendingAppend[] = [];
   #pendingBytes = 0;
   readonly #heads: HeadCache;
+  readonly #storeRefusal: GroupCommitOptions["refusal"];
   /** Channels in a commit under way, or whose turn {@link exclusively} has. */
   readonly #busy = new Set<ChannelKey>();
   /** Start the work that waits for its turn at a channel. */
@@ -45,6 +52,7 @@ export class Committer {
   constructor(options: CommitterOptions) {
     this.#traits = options.traits;
     this.#heads = options.heads;
+    this.#storeRefusal = options.refusal;
     this.#commit = new GroupCommit({
       ...options,
       isAbandoned: (group) => this.#isAbandoned(group),
@@ -63,6 +71,8 @@ export class Committer {
     }
     const refusal = this.#refusal(channelKeys.length + rowChecks.length);
     if (refusal !== undefined) return Promise.reject(refusal);
+    const storeRefusal = this.#storeRefusal?.();
+    if (storeRefusal !== undefined && !isEssential({ drafts })) return Promise.reject(storeRefusal);
     const stored = storeDrafts(drafts);
     if (stored.keyBytes + channelKeysBytes(channelKeys) > ATOMIC_KEY_BYTES) {
       return Promise.reject(

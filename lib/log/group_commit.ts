@@ -2,6 +2,7 @@ import { CONFLICT_BACKOFF, CONFLICT_TIMEOUT_MS } from "../kv/commit_retry.ts";
 import type { Doorbell } from "../kv/doorbell.ts";
 import { keys } from "../kv/keys.ts";
 import { storageProblem } from "../kv/storage_problem.ts";
+import type { Problem } from "../shared/problem.ts";
 import { backoffMs } from "../shared/async/backoff.ts";
 import { pause } from "../shared/async/delay.ts";
 import { SerialQueue } from "../shared/async/serial_queue.ts";
@@ -20,7 +21,7 @@ import { type CommitPlan, planCommit } from "./commit_plan.ts";
 import { movedBy, writeCommit } from "./commit_writes.ts";
 import type { HeadCache } from "./head_cache.ts";
 import type { LogObserver } from "./log_observer.ts";
-import { channelKeysOf, type PendingAppend, settle } from "./pending_append.ts";
+import { channelKeysOf, isEssential, type PendingAppend, settle } from "./pending_append.ts";
 import { narrowed } from "./record_batch.ts";
 import { Run } from "./run.ts";
 
@@ -38,6 +39,8 @@ export interface GroupCommitOptions {
   /** Returns whether the channel has a listener in this isolate. */
   readonly isListened: (channelKey: ChannelKey) => boolean;
   readonly onCommitted: (run: Run) => void;
+  /** Returns why events are refused that are not essential. @default undefined */
+  readonly refusal?: (() => Problem | undefined) | undefined;
   /** @default undefined */
   readonly observer?: LogObserver | undefined;
   /** Returns whether the outcome of the group no longer matters to anyone. */
@@ -130,6 +133,8 @@ export class GroupCommit {
     const { heads, counts, kv, now } = this.#options;
     let sent: SentCommit | undefined;
     try {
+      const refusal = this.#options.refusal?.();
+      if (refusal !== undefined && !group.every(isEssential)) throw refusal;
       for (const { stored } of group) {
         if (stored.early === undefined) continue;
         await writeEarly(stored.early, { kv, queue: this.#earlyWrites, now: now() });

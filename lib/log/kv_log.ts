@@ -3,6 +3,7 @@ import { keys } from "../kv/keys.ts";
 import type { StoreTraits } from "../kv/limits.ts";
 import { readableRows } from "../kv/readable_rows.ts";
 import { ConflictError, retryConflicts, retryLocked } from "../kv/commit_retry.ts";
+import { OTHER_ROOM, type StoreRoom } from "../kv/store_room.ts";
 import { withStoreTimeout } from "../kv/storage_problem.ts";
 import { SerialQueue } from "../shared/async/serial_queue.ts";
 import { SharedReads } from "../shared/async/shared_reads.ts";
@@ -37,6 +38,8 @@ export interface KvLogOptions {
   readonly kv: Deno.Kv;
   readonly doorbell: Doorbell;
   readonly traits: StoreTraits;
+  /** @default always has room */
+  readonly room?: StoreRoom;
   /** What channels keep that have no retention of their own. */
   readonly retention: Retention;
   /** Maximum number of channels of a tenant. @default Infinity */
@@ -61,6 +64,7 @@ export interface KvLogOptions {
 export class KvLog implements Log {
   readonly #kv: Deno.Kv;
   readonly #doorbell: Doorbell;
+  readonly #room: StoreRoom;
   readonly #now: () => number;
   readonly #counts: ChannelCounts;
   readonly #committer: Committer;
@@ -76,7 +80,9 @@ export class KvLog implements Log {
 
   constructor(options: KvLogOptions) {
     const { kv, doorbell, traits, retention, now = Date.now, random = Math.random } = options;
+    const { room = OTHER_ROOM } = options;
     this.#kv = kv;
+    this.#room = room;
     this.#doorbell = doorbell;
     this.#now = now;
     this.#heads = new SharedReads((channelKey) => {
@@ -93,6 +99,7 @@ export class KvLog implements Log {
       random,
       isListened: (channelKey) => this.#listeners.has(channelKey),
       onCommitted: (run) => this.#listeners.get(run.channelKey)?.appended(run),
+      refusal: () => room.refusal(),
       observer: options.observer,
     });
     this.#retention = new RetentionJob({
@@ -103,6 +110,7 @@ export class KvLog implements Log {
       now,
       steadyNow: options.steadyNow ?? (() => performance.now()),
       exclusively: (channelKey, work) => this.#committer.exclusively(channelKey, work),
+      onFreed: (bytes) => room.freed(bytes),
       onWarning: options.onWarning ?? (() => {}),
       deleteWhenEmpty: options.deleteWhenEmpty ?? (() => Promise.resolve(false)),
       deleteChannel: async (channelKey, { epoch, last }) => {
@@ -163,6 +171,7 @@ export class KvLog implements Log {
       retention,
     }));
     if (changed === undefined) throw new Error("unreachable: configure() always writes a head");
+    this.#makeRoom();
     return publicHead(changed);
   }
 
@@ -170,6 +179,7 @@ export class KvLog implements Log {
     const next = await this.#changeHead(channelKey, (head) => {
       return head === null || head.deleted ? undefined : this.#deleted(head);
     });
+    if (next !== undefined) this.#makeRoom();
     return next !== undefined;
   }
 
@@ -214,6 +224,12 @@ export class KvLog implements Log {
     } finally {
       this.#working.delete(inTime);
     }
+  }
+
+  /** Does what the next pass of retention would do, if the store waits for it. */
+  #makeRoom(): void {
+    if (this.#room.refusal() === undefined || !this.#retaining.isIdle) return;
+    this.retain().catch(() => {}); // the next pass reports what fails
   }
 
   #deleted({ epoch }: StoredHead): StoredHead {

@@ -18,6 +18,8 @@ export interface Draft {
   readonly ttlMs: number | undefined;
   /** Rows that are written in the commit of the event. */
   readonly rows?: RowChange;
+  /** Stores the event from the disk's reserve if the disk is full. @default false */
+  readonly isEssential?: boolean;
 }
 
 /** Rows of the store that change together with an event: either both are written, or neither. */

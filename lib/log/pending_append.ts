@@ -34,6 +34,11 @@ export function settle(pending: PendingAppend, outcome: AppendOutcome): void {
   else pending.resolve(outcome);
 }
 
+/** Returns whether the append is stored even if the disk is full. */
+export function isEssential({ drafts }: Pick<PendingAppend, "drafts">): boolean {
+  return drafts.every((draft) => draft.isEssential);
+}
+
 /** Returns the channels of all appends of `group`. */
 export function channelKeysOf(group: readonly PendingAppend[]): ReadonlySet<ChannelKey> {
   const channelKeys = new Set<ChannelKey>();

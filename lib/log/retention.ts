@@ -2,7 +2,7 @@ import { ConflictError, retryConflicts, retryLocked } from "../kv/commit_retry.t
 import type { Doorbell } from "../kv/doorbell.ts";
 import { keys } from "../kv/keys.ts";
 import { type KeyPart, readableRows } from "../kv/readable_rows.ts";
-import { storageProblem } from "../kv/storage_problem.ts";
+import { isFull, storageProblem } from "../kv/storage_problem.ts";
 import { WorkLease } from "../kv/work_lease.ts";
 import {
   type Channel,
@@ -45,6 +45,8 @@ interface RetentionOptions {
   readonly deleteWhenEmpty: (channelKey: ChannelKey) => Promise<boolean>;
   /** Deletes a channel, unless its head has changed. */
   readonly deleteChannel: (channelKey: ChannelKey, head: StoredHead) => Promise<void>;
+  /** Receives how many bytes a commit has deleted. @default does nothing */
+  readonly onFreed?: (bytes: number) => void;
   /** Receives what a pass has skipped, such as rows that cannot be read. */
   readonly onWarning: (message: string, cause?: unknown) => void;
 }
@@ -174,13 +176,13 @@ export class RetentionJob {
   }
 
   async #sweep(marker: Deno.KvEntry<unknown>): Promise<void> {
-    const { kv, maxChecks } = this.#options;
+    const { kv } = this.#options;
     const [, tenant, channel, epoch] = marker.key;
     const isDone = await sweepEpoch({
       kv,
       channelKey: channelKeyOf(tenant as Tenant, channel as Channel),
       epoch: epoch as Epoch,
-      deletion: new RowDeletion(kv, maxChecks),
+      deletion: new RowDeletion(this.#options),
       mayContinue: () => this.#hold(),
       onUnreadable: (key, cause) => this.#skip(key, cause),
     });
@@ -192,14 +194,14 @@ export class RetentionJob {
 
   /** Deletes chunks whose events were never committed. */
   async #deleteOrphans(): Promise<void> {
-    const { kv, maxChecks } = this.#options;
+    const { kv } = this.#options;
     for await (const entry of this.#rows<OrphanMarker>(keys.orphans(), ["string"], 100)) {
       await this.#attempt(entry.key, async () => {
         if (entry.value.time > this.#time - ORPHAN_MS) return;
         const claim = kv.atomic().check(entry).delete(entry.key);
         const { ok } = await retryLocked(() => claim.commit());
         if (!ok) return; // the events were committed after all
-        const deletion = new RowDeletion(kv, maxChecks);
+        const deletion = new RowDeletion(this.#options);
         for (const [channelKey, blob] of entry.value.blobs) {
           await deleteBlob(kv, deletion, channelKey, blob);
         }
@@ -219,7 +221,7 @@ export class RetentionJob {
     try {
       await work();
     } catch (cause) {
-      if (isFull(cause)) throw cause; // the other rows would fail too
+      if (isFull(storageProblem(cause))) throw cause; // the other rows would fail too
       this.#skip(key, cause);
     }
   }
@@ -228,12 +230,6 @@ export class RetentionJob {
     if (++this.#skipped > MAX_REPORTS) return;
     this.#options.onWarning(`retention skipped ${key.join("/")}`, cause);
   }
-}
-
-/** Returns whether the store accepts no commit at all. */
-function isFull(cause: unknown): boolean {
-  const { code } = storageProblem(cause);
-  return code === "storage_full" || code === "storage_read_only";
 }
 
 function isSameRetention(a: Partial<Retention>, b: Partial<Retention>): boolean {

@@ -15,22 +15,27 @@ interface RowToDelete {
   readonly versionstamp: string | null | undefined;
 }
 
+interface RowDeletionOptions {
+  readonly kv: Deno.Kv;
+  /** Checks that a commit of this store may have. */
+  readonly maxChecks: number;
+  /** Receives how many bytes a commit has deleted. @default does nothing */
+  readonly onFreed?: (bytes: number) => void;
+}
+
 /**
  * Deletes rows in the order in which they were added, in commits as large as the store allows.
  * What is added together is deleted only after all that was added before.
  */
 export class RowDeletion {
-  readonly #kv: Deno.Kv;
-  readonly #maxChecks: number;
+  readonly #options: RowDeletionOptions;
   #rows: RowToDelete[] = [];
   #checks = 0;
   #keyBytes = 0;
   #freedBytes = 0;
 
-  /** @param maxChecks checks that a commit of this store may have. */
-  constructor(kv: Deno.Kv, maxChecks: number) {
-    this.#kv = kv;
-    this.#maxChecks = maxChecks;
+  constructor(options: RowDeletionOptions) {
+    this.#options = options;
   }
 
   /** @param bytes size of the row's value, roughly. */
@@ -45,14 +50,16 @@ export class RowDeletion {
 
   /** Resolves when all rows that were added are deleted. */
   async flush(): Promise<void> {
+    const { kv, onFreed } = this.#options;
     let rows = this.#rows;
+    const freedBytes = this.#freedBytes;
     this.#rows = [];
     this.#checks = 0;
     this.#keyBytes = 0;
     this.#freedBytes = 0;
     if (rows.length === 0) return;
     await retryConflicts(async () => {
-      const atomic = this.#kv.atomic();
+      const atomic = kv.atomic();
       for (const { key, versionstamp } of rows) {
         if (versionstamp !== undefined) atomic.check({ key, versionstamp });
         atomic.delete(key);
@@ -62,12 +69,13 @@ export class RowDeletion {
       rows = await this.#withoutChanged(rows);
       throw new ConflictError();
     }, "Rows to delete are changed all the time.");
+    onFreed?.(freedBytes);
   }
 
   async #add(row: RowToDelete, bytes: number): Promise<void> {
     const checks = row.versionstamp === undefined ? 0 : 1;
     const keyBytes = (1 + checks) * keySize(row.key);
-    const fits = this.#rows.length < MAX_ROWS && this.#checks + checks <= this.#maxChecks &&
+    const fits = this.#rows.length < MAX_ROWS && this.#checks + checks <= this.#options.maxChecks &&
       this.#keyBytes + keyBytes <= MAX_KEY_BYTES &&
       (this.#freedBytes + bytes <= MAX_FREED_BYTES || this.#rows.length === 0);
     if (!fits) await this.flush();
@@ -79,7 +87,7 @@ export class RowDeletion {
 
   async #withoutChanged(rows: readonly RowToDelete[]): Promise<RowToDelete[]> {
     const checked = rows.filter(({ versionstamp }) => versionstamp !== undefined);
-    const entries = await getMany(this.#kv, checked.map(({ key }) => key));
+    const entries = await getMany(this.#options.kv, checked.map(({ key }) => key));
     const changed = new Set(
       checked.filter(({ versionstamp }, i) => entries[i]?.versionstamp !== versionstamp),
     );

@@ -12,6 +12,24 @@ export interface WeirServerOptions {
   readonly by?: "run" | "serve";
   /** The largest file that the process may write, in blocks of 512 bytes; simulates a full disk. */
   readonly maxFileBlocks?: number;
+  /**
+   * Puts the store on a disk of this size, in memory, which only the process and `disk` see. It is
+   * lost with the process. Ignore the test if {@link SMALL_DISKS_MISSING}.
+   */
+  readonly diskBytes?: number;
+}
+
+/** Whether this user may not mount a disk for a process. `deno task test:unit` does not ask. */
+export const SMALL_DISKS_MISSING = !canMount();
+
+function canMount(): boolean {
+  const args = ["-rm", "mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", "/tmp"];
+  try {
+    return new Deno.Command("unshare", { args, stdout: "null", stderr: "null" }).outputSync()
+      .success;
+  } catch {
+    return false; // no such program
+  }
 }
 
 /** How a process ended, and its output. */
@@ -76,7 +94,17 @@ export class WeirServer implements AsyncDisposable {
 
   /** Its SQLite file. */
   get kv(): string {
-    return this.#options.env?.["WEIR_KV"] ?? `${this.#directory}/weir.db`;
+    const folder = this.#options.diskBytes === undefined ? this.#directory : this.#disk;
+    return this.#options.env?.["WEIR_KV"] ?? `${folder}/weir.db`;
+  }
+
+  /** The folder of its store, if that is on a disk of its own. */
+  get disk(): string {
+    return `/proc/${this.pid}/root${this.#disk}`;
+  }
+
+  get #disk(): string {
+    return `${this.#directory}/disk`;
   }
 
   /** Starts the process, again on the same store and port. */
@@ -139,17 +167,24 @@ export class WeirServer implements AsyncDisposable {
   }
 
   #spawn(): Deno.ChildProcess {
-    const { by = "run", env = {}, maxFileBlocks } = this.#options;
+    const { by = "run", env = {}, maxFileBlocks, diskBytes } = this.#options;
     const port = String(this.#port);
-    const settings = { WEIR_PORT: port, WEIR_KV: `${this.#directory}/weir.db`, ...env };
+    const settings = { WEIR_PORT: port, WEIR_KV: this.kv, ...env };
     const permissions = permissionsFor(settings);
     const args = by === "run"
       ? ["run", ...permissions, MAIN, "--listen"]
       : ["serve", ...permissions, "--parallel", "--host", "127.0.0.1", "--port", port, MAIN];
     const limit = maxFileBlocks === undefined ? "" : `trap "" XFSZ; ulimit -f ${maxFileBlocks}; `;
-    // The shell only redirects stderr to a file: `exec` replaces it by Deno.
-    this.#process = new Deno.Command("/bin/sh", {
-      args: ["-c", `${limit}exec "$0" "$@" 2>"$WEIR_INTERNAL_STDERR"`, Deno.execPath(), ...args],
+    const mount = diskBytes === undefined
+      ? ""
+      : `mkdir -p ${this.#disk}; mount -t tmpfs -o size=${diskBytes} tmpfs ${this.#disk}; `;
+    const [program, ...before] = diskBytes === undefined
+      ? ["/bin/sh"] as const
+      : ["unshare", "-rm", "/bin/sh"] as const;
+    // The shell only prepares and redirects stderr to a file: `exec` replaces it by Deno.
+    const script = `${mount}${limit}exec "$0" "$@" 2>"$WEIR_INTERNAL_STDERR"`;
+    this.#process = new Deno.Command(program, {
+      args: [...before, "-c", script, Deno.execPath(), ...args],
       env: {
         DENO_NO_UPDATE_CHECK: "1",
         NO_COLOR: "1",

@@ -46,6 +46,13 @@ Deno.test("counts a tenant's flood instead of recording it, without affecting ot
   assert.equal(drafts.at(-1)?.data, `{"i":1000,"suppressed":980}`);
 });
 
+Deno.test("an administrator's actions are recorded on a full disk too", async () => {
+  const { audit, drafts } = recording(() => 0);
+  await audit.record(DEFAULT_TENANT, "access.denied", {});
+  await audit.record(DEFAULT_TENANT, "credential.revoked", { id: "x" });
+  assert.deepEqual(drafts.map(({ isEssential }) => isEssential), [false, true]);
+});
+
 Deno.test("a store failure is reported and fails only an administrator's actions", async () => {
   const { audit, errors, fail } = recording(() => 0);
   const fault = new Error("away");

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { keys } from "../../../lib/kv/keys.ts";
 import { DEFAULT_TENANT } from "../../../lib/shared/channel.ts";
 import { ORIGIN } from "../../../lib/shared/offset.ts";
+import { Problem } from "../../../lib/shared/problem.ts";
 import { draft, testChannelKey } from "../../support/drafts.ts";
 import { type CommitKeys, failingKv, overridingKv } from "../../support/failing_kv.ts";
 import { problem, readEvents, sequencesOf, upTo } from "../../support/log_reading.ts";
@@ -9,8 +10,10 @@ import { KEEP_ALL, type LogStore, openEmbedded, STORES } from "../../support/log
 import { logContract } from "./log_contract.ts";
 import { skippedTime } from "../../support/skipped_time.ts";
 import { openDamaged } from "../../support/unreadable_rows.ts";
+import { until } from "../../support/until.ts";
 
 const A = testChannelKey("a");
+const B = testChannelKey("b");
 const HOUR = 60 * 60 * 1_000;
 
 for (const { name, ignore, open } of STORES) {
@@ -213,6 +216,48 @@ Deno.test("append() reports an error of the store at once if waiting cannot help
   await assert.rejects(log.append([draft("a", "1")]), problem("storage_read_only"));
   fault = "Value too large (max 65536 bytes)";
   await assert.rejects(log.append([draft("a", "1")]), problem("internal"));
+});
+
+Deno.test("while the disk is full, only essential events are stored, and channels can be deleted", async () => {
+  await using store = await openEmbedded();
+  let isFull = false;
+  const freed: number[] = [];
+  const log = await store.isolate({
+    room: {
+      refusal: () => isFull ? new Problem("storage_full", "The disk is full.") : undefined,
+      freed: (bytes) => freed.push(bytes),
+    },
+  });
+  await log.append(upTo(10).map(() => draft("a", new Uint8Array(50_000))));
+  isFull = true;
+  await assert.rejects(log.append([draft("a", "1")]), problem("storage_full"));
+  const essential = { ...draft("b", "1"), isEssential: true };
+  await assert.rejects(log.append([essential, draft("b", "2")]), problem("storage_full"));
+  await log.append([essential]);
+  await log.configure(B, { events: 10 });
+  assert.deepEqual(freed, []);
+  assert.equal(await log.delete(A), true);
+  await until("the rows are deleted", async () => (await rows(store, "log")).length === 1);
+  assert.ok(freed.reduce((sum, bytes) => sum + bytes, 0) >= 500_000);
+});
+
+Deno.test("events that wait when the disk gets full are refused with the others", async () => {
+  await using store = await openEmbedded();
+  let isFull = false;
+  const gate = Promise.withResolvers<void>();
+  const log = await store.isolate({
+    kv: failingKv(store.kv, () => undefined, gate.promise),
+    room: {
+      refusal: () => isFull ? new Problem("storage_full", "The disk is full.") : undefined,
+      freed() {},
+    },
+  });
+  const first = log.append([draft("a", "1")]);
+  const waiting = log.append([draft("a", "2")]);
+  isFull = true;
+  gate.resolve();
+  await first;
+  await assert.rejects(waiting, problem("storage_full"));
 });
 
 Deno.test("append() reports an unknown outcome if an earlier attempt may have arrived", async () => {
