@@ -9,7 +9,7 @@ const SOURCE = new URL("./", import.meta.url);
  * Resolves bare imports by the import map of `deno.json` to files in Deno's npm cache, so that
  * there is no `node_modules` to install first.
  */
-const npmByDeno: Plugin = {
+export const npmByDeno: Plugin = {
   name: "npm-by-deno",
   setup({ onResolve }) {
     onResolve({ filter: /^[^./]/ }, async ({ path, kind }) => {

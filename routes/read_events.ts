@@ -26,6 +26,8 @@ const query = z.object({
   limit: integer(1, MAX_LIMIT).optional(),
   wait: integer(0, MAX_WAIT_SECONDS).optional(),
   envelope: z.enum(["0", "1"], "0 or 1").optional(),
+  lastEventId: z.string().optional(),
+  "last-event-id": z.string().optional(),
 });
 type Query = z.infer<typeof query>;
 
@@ -74,6 +76,9 @@ async function read(request: ReadRequest): Promise<Response> {
   if (mediaType(c) === STREAM) return await stream(request);
   if (values.envelope !== undefined) {
     throw new Problem("bad_parameter", `"envelope" is for ${STREAM}: JSON always has an envelope.`);
+  }
+  if (lastEventIdOf(values) !== undefined) {
+    throw new Problem("bad_parameter", `"lastEventId" is for ${STREAM}: use "after" for JSON.`);
   }
   if (values.wait !== undefined && values.wait > 0) return await poll(request, values.wait * 1_000);
   const after = parseAfter(values.after ?? "earliest", channelKeys.map(channelOf));
@@ -152,7 +157,7 @@ async function stream(
   };
   const channels = channelKeys.map(channelOf);
   // A reconnecting EventSource keeps its old URL, so the last event's id takes precedence.
-  const last = c.req.raw.headers.get("last-event-id") ?? "";
+  const last = c.req.raw.headers.get("last-event-id") || lastEventIdOf(values) || "";
   const after = last !== ""
     ? parseCursor(last, channels)
     : parseAfter(values.after ?? "latest", channels);
@@ -177,6 +182,11 @@ async function stream(
     isEnveloped,
   });
   return new Response(body, { headers: { ...headers, "Weir-Stream": id } });
+}
+
+/** Returns the last event's id as clients send it that cannot set headers, such as polyfills. */
+function lastEventIdOf(values: Query): string | undefined {
+  return values.lastEventId ?? values["last-event-id"];
 }
 
 /** Adds an ETag: for one URL, the cursor and the length show whether anything is new. */

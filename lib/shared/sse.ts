@@ -24,12 +24,15 @@ export function sseNotice(type: string | undefined, data: string): string {
 }
 
 /**
- * Formats the start of a stream: the reconnection time, a comment that makes proxies pass on the
- * response, and the cursor. An `id` without data dispatches no event, but a client that loses the
- * connection before its first event sends it when it reconnects.
+ * Formats the start of a stream: a comment that makes proxies pass on the response, the reconnection
+ * time, and an event with the cursor as its id. A client that loses the connection before its next
+ * event sends this id when it reconnects. The event has data, because some clients pass on an event
+ * without data too.
  */
 export function sseOpening(retryMs: number, cursor: string): string {
-  return `retry: ${retryMs}\n: weir\nid: ${cursor}\n\n`;
+  const data = JSON.stringify({ cursor });
+  return `: weir\nretry: ${retryMs}\n${sseEvent(cursor, "weir.open", data)}`;
 }
 
-export const SSE_HEARTBEAT = ":\n\n";
+/** A comment. An empty line after it would make some clients dispatch an empty event. */
+export const SSE_HEARTBEAT = ":\n";

@@ -58,6 +58,19 @@ const BAD: readonly Bad[] = [
     "bad_cursor",
   ],
   [
+    "a malformed lastEventId in the query of a polyfill",
+    get(`${EVENTS}?lastEventId=7`, { "Accept": "text/event-stream" }),
+    400,
+    "bad_cursor",
+  ],
+  [
+    "a lastEventId without a stream",
+    get(`${EVENTS}?last-event-id=0mwpum2i6_0000000000000001`),
+    400,
+    "bad_parameter",
+    /"after"/,
+  ],
+  [
     "a cursor of other channels",
     get("/v1/events?channel=a&channel=b&after=000000000_0000000000000000"),
     400,

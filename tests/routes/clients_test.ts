@@ -59,7 +59,7 @@ const NODE_PROGRAM = `
   }
   const page = await (await fetch(events)).json();
   console.log(JSON.stringify({
-    streamed: [...text.matchAll(/^data: (.*)$/gm)].map(([, data]) => Number(data)),
+    streamed: [...text.matchAll(/^data: (\\d+)$/gm)].map(([, data]) => Number(data)),
     read: page.events.map(({ data }) => data),
   }));
   process.exit(0);

@@ -1,12 +1,22 @@
-import { build, stop } from "esbuild";
+import { build, type BuildOptions, stop } from "esbuild";
+import { npmByDeno } from "../../islands/build.ts";
 
 const CLIENT = new URL("../../lib/client/client.ts", import.meta.url).pathname;
 
 /** Bundles the client library into one ECMAScript module, for Node and browsers. */
 export async function bundleClient(): Promise<string> {
+  return await bundle({ entryPoints: [CLIENT] });
+}
+
+/** Bundles the source of a page's module with the npm packages that it imports. */
+export async function bundlePage(source: string): Promise<string> {
+  return await bundle({ stdin: { contents: source }, plugins: [npmByDeno] });
+}
+
+async function bundle(options: BuildOptions): Promise<string> {
   try {
-    const { outputFiles: [bundle] } = await build({
-      entryPoints: [CLIENT],
+    const { outputFiles: [bundle] = [] } = await build({
+      ...options,
       bundle: true,
       format: "esm",
       target: "es2022",

@@ -12,7 +12,7 @@ export class SseClient implements AsyncDisposable {
   readonly response: Response;
   readonly events = new Queue<SseEvent>();
   readonly comments = new Queue<string>();
-  /** The `id` at the start of the stream, which dispatches no event. */
+  /** The id of `weir.open`, the event at the start of the stream, which is not in `events`. */
   firstId = "";
   retry: number | undefined;
   readonly #abort: AbortController;
@@ -25,7 +25,7 @@ export class SseClient implements AsyncDisposable {
     this.#reading = this.#read();
   }
 
-  /** Resolves after the first `id`: the client is subscribed. */
+  /** Resolves after `weir.open`: the client is subscribed. */
   static async open(url: string, headers: Record<string, string> = {}): Promise<SseClient> {
     const abort = new AbortController();
     const response = await fetch(url, {
@@ -56,7 +56,10 @@ export class SseClient implements AsyncDisposable {
 
   async #read(): Promise<void> {
     const parser = createParser({
-      onEvent: ({ id, event, data }) => this.events.put({ id, event, data }),
+      onEvent: ({ id, event, data }) => {
+        if (event === "weir.open") this.firstId = id ?? "";
+        else this.events.put({ id, event, data });
+      },
       onComment: (comment) => this.comments.put(comment),
       onRetry: (retry) => this.retry = retry,
       maxBufferSize: Infinity,
@@ -64,8 +67,7 @@ export class SseClient implements AsyncDisposable {
     try {
       for await (const chunk of this.response.body?.pipeThrough(new TextDecoderStream()) ?? []) {
         parser.feed(chunk);
-        if (this.firstId === "") this.firstId = /^id: (.*)$/m.exec(chunk)?.[1] ?? "";
-        this.#opened.resolve();
+        if (this.firstId !== "") this.#opened.resolve();
       }
       this.events.end(new Error("the stream has ended"));
     } catch (cause) {

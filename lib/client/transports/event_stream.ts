@@ -86,6 +86,8 @@ function handle(host: TransportHost, { type, data }: StreamEvent): void {
       return channels.unsubscribed(message);
     case "weir.goodbye":
       return host.down(goodbyeError(message), true);
+    case "weir.open":
+      return;
     default:
       if (message["ephemeral"] === true) channels.ephemeral(message);
       else channels.event(message, data.length);

@@ -73,6 +73,7 @@ Deno.test("events are parsed separately, wherever the stream is split into chunk
       const at = cut % (stream.length + 1);
       parser.feed(stream.slice(0, at));
       parser.feed(stream.slice(at));
+      assert.equal(events.shift()?.event, "weir.open");
       assert.deepEqual(events.map(({ data }) => data), all.map(normalized));
       assert.deepEqual(events.map(({ id }) => id), all.map((_, i) => `${i}`));
     }),
@@ -90,9 +91,20 @@ Deno.test("sseNotice() formats one event without an id", () => {
   }));
 });
 
-Deno.test("sseOpening() sets the reconnection time and dispatches no event", () => {
+Deno.test("sseOpening() sets the reconnection time and has the cursor as an event", () => {
   const { events, comments, retries, errors } = parse(sseOpening(1_500, CURSOR));
-  assert.deepEqual([events, comments, retries, errors], [[], ["weir"], [1_500], []]);
+  assert.deepEqual([comments, retries, errors], [["weir"], [1_500], []]);
+  assert.deepEqual(events.map((event) => ({ ...event })), [
+    { id: CURSOR, event: "weir.open", data: JSON.stringify({ cursor: CURSOR }) },
+  ]);
+});
+
+Deno.test("no empty line follows a comment, and every block before one has data", () => {
+  const stream = sseOpening(500, CURSOR) + SSE_HEARTBEAT + sseEvent("1", "a", "") + SSE_HEARTBEAT;
+  const blocks = stream.split("\n\n").slice(0, -1);
+  assert.equal(blocks.length, 2);
+  for (const block of blocks) assert.match(block, /^data:/m);
+  assert.ok(stream.endsWith("\n\n:\n"));
 });
 
 Deno.test("a heartbeat is a comment", () => {
