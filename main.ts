@@ -54,10 +54,12 @@ async function openOrExit(): Promise<Server> {
     if (folder !== undefined) await Deno.mkdir(folder, { recursive: true });
     return await openServer(config, logger);
   } catch (cause) {
-    const isExplained = [StoreInUseError, StoreEmptiedError, KeysError].some((each) =>
-      cause instanceof each
-    );
-    if (isExplained) return exitWith((cause as Error).message);
+    if (
+      cause instanceof StoreInUseError || cause instanceof StoreEmptiedError ||
+      cause instanceof KeysError
+    ) {
+      return exitWith(cause.message);
+    }
     logger.error("the store could not be opened", errorFields(cause));
     return exitWith("Cannot open the store. Check WEIR_KV.");
   }

@@ -1,4 +1,4 @@
-import { keySourceOf } from "./auth/key_source.ts";
+import { type KeySource, keySourceOf } from "./auth/key_source.ts";
 import { ASSETS_FOLDER } from "./assets.ts";
 import { type Config, storeFolder } from "./config.ts";
 
@@ -12,12 +12,17 @@ import { type Config, storeFolder } from "./config.ts";
  * paths.
  */
 export function permissionFlags(config: Config): readonly string[] {
+  const { jwks } = config.tokens;
+  const source = jwks === undefined ? undefined : keySourceOf(jwks);
+  const folder = storeFolder(config.kv);
+  // The folder of the store too: SQLite and the lock have files next to it.
+  const written = folder === undefined ? [config.dataFolder] : [config.dataFolder, folder];
   return [
     "--no-prompt",
     "--allow-env",
-    flagOf("net", netOf(config)),
-    flagOf("read", [...readOf(config), ...writeOf(config)]),
-    flagOf("write", writeOf(config)),
+    flagOf("net", netOf(config, source)),
+    flagOf("read", [...readOf(config, source), ...written]),
+    flagOf("write", written),
   ];
 }
 
@@ -26,28 +31,23 @@ function flagOf(name: string, values: readonly string[] | "all"): string {
   return `--allow-${name}=${[...new Set(values)].join(",")}`;
 }
 
-function netOf({ host, port, kv, tokens: { jwks } }: Config): readonly string[] | "all" {
+function netOf(
+  { host, port, kv }: Config,
+  source: KeySource | undefined,
+): readonly string[] | "all" {
   if (kv === undefined || /^https?:/.test(kv)) return "all";
   const name = host.includes(":") && !host.startsWith("[") ? `[${host}]` : host;
   // After a new certificate, Weir listens again on the free port that it was given.
   const own = port === 0 ? name : `${name}:${port}`;
-  const source = jwks === undefined ? undefined : keySourceOf(jwks);
   if (source?.kind !== "url") return [own];
   const { protocol, hostname, port: keyPort } = new URL(source.url);
   return [own, `${hostname}:${keyPort || (protocol === "https:" ? 443 : 80)}`];
 }
 
-function readOf({ tls, tokens: { jwks } }: Config): readonly string[] {
-  const source = jwks === undefined ? undefined : keySourceOf(jwks);
+function readOf({ tls }: Config, source: KeySource | undefined): readonly string[] {
   return [
     decodeURIComponent(ASSETS_FOLDER.pathname),
     ...(source?.kind === "file" ? [source.path] : []),
     ...(tls === undefined ? [] : [tls.certPath, tls.keyPath]),
   ];
-}
-
-/** The folder of the store too: SQLite and the lock have files next to it. */
-function writeOf({ dataFolder, kv }: Config): readonly string[] {
-  const folder = storeFolder(kv);
-  return folder === undefined ? [dataFolder] : [dataFolder, folder];
 }

@@ -1,4 +1,4 @@
-import { type Run, sizeOfRuns } from "../log/run.ts";
+import { BEFORE_ALL, type Run, sizeOfRuns } from "../log/run.ts";
 import { pause } from "../shared/async/delay.ts";
 import type { Position } from "../shared/offset.ts";
 import type { EphemeralBatch } from "./ephemeral_batch.ts";
@@ -6,8 +6,6 @@ import type { CloseReason, Sink } from "./sink.ts";
 import type { StallWatch } from "./stall_watch.ts";
 import type { Tail } from "./tail.ts";
 
-/** Precedes every sequence. */
-const BEFORE_ALL = -1;
 /** Between two attempts to read a store that does not answer. */
 const RETRY_DELAY_MS = 500;
 

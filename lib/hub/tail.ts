@@ -1,5 +1,5 @@
 import type { Log } from "../log/log.ts";
-import { firstPieces, type Run, withoutExpired } from "../log/run.ts";
+import { BEFORE_ALL, firstPieces, type Run, withoutExpired } from "../log/run.ts";
 import { SerialQueue } from "../shared/async/serial_queue.ts";
 import type { ChannelKey } from "../shared/channel.ts";
 import type { EphemeralEvent, Relay } from "../shared/ephemeral.ts";
@@ -12,8 +12,6 @@ import { RunDelivery } from "./run_delivery.ts";
 
 /** Events in one read of the log. */
 const READ_EVENTS = 2_048;
-/** Precedes every sequence: a run that starts with a gap keeps it. */
-const BEFORE_ALL = -1;
 /** Upper bound of the delay between two attempts to read a store that does not answer. */
 const MAX_RETRY_DELAY_MS = 5_000;
 

@@ -49,7 +49,7 @@ export interface KvLogOptions {
   /** Milliseconds since 1970. @default {Date.now} */
   readonly now?: () => number;
   /** Milliseconds of a clock that never jumps. @default {performance.now} */
-  readonly steadyNow?: () => number;
+  readonly monotonicNow?: () => number;
   /** Returns a number from 0 to 1. @default {Math.random} */
   readonly random?: () => number;
   /** Between two polls for what the doorbell has missed; 0 disables them. @default 3_000 */
@@ -108,7 +108,7 @@ export class KvLog implements Log {
       maxChecks: traits.maxChecks,
       defaults: retention,
       now,
-      steadyNow: options.steadyNow ?? (() => performance.now()),
+      monotonicNow: options.monotonicNow ?? (() => performance.now()),
       exclusively: (channelKey, work) => this.#committer.exclusively(channelKey, work),
       onFreed: (bytes) => room.freed(bytes),
       onWarning: options.onWarning ?? (() => {}),

@@ -38,7 +38,7 @@ interface RetentionOptions {
   readonly defaults: Retention;
   readonly now: () => number;
   /** Milliseconds of a clock that never jumps. */
-  readonly steadyNow: () => number;
+  readonly monotonicNow: () => number;
   /** Does `work`, which changes the channel's head, while no append of this isolate does. */
   readonly exclusively: <T>(channelKey: ChannelKey, work: () => Promise<T>) => Promise<T>;
   /** Returns whether to delete a channel that has no events left. */

@@ -24,7 +24,7 @@ interface RetentionClockOptions {
   /** Milliseconds since 1970. */
   readonly now: () => number;
   /** Milliseconds of a clock that never jumps. */
-  readonly steadyNow: () => number;
+  readonly monotonicNow: () => number;
   readonly onWarning: (message: string) => void;
 }
 
@@ -35,7 +35,7 @@ interface RetentionClockOptions {
 export class RetentionClock {
   readonly #options: RetentionClockOptions;
   /** The row as this isolate has read or written it, and when. */
-  #last: { readonly versionstamp: string; readonly steadyMs: number } | undefined;
+  #last: { readonly versionstamp: string; readonly monotonicMs: number } | undefined;
 
   constructor(options: RetentionClockOptions) {
     this.#options = options;
@@ -43,12 +43,12 @@ export class RetentionClock {
 
   /** Returns the time of a pass. */
   async time(): Promise<number> {
-    const { kv, now, steadyNow, onWarning } = this.#options;
+    const { kv, now, monotonicNow, onWarning } = this.#options;
     const entry = await kv.get<StoredClock>(keys.retentionClock());
-    const steadyMs = steadyNow();
+    const monotonicMs = monotonicNow();
     const isKnown = entry.versionstamp !== null &&
       entry.versionstamp === this.#last?.versionstamp;
-    const elapsedMs = isKnown ? steadyMs - (this.#last?.steadyMs ?? steadyMs) : 0;
+    const elapsedMs = isKnown ? monotonicMs - (this.#last?.monotonicMs ?? monotonicMs) : 0;
     const next = nextClock(entry.value, now(), elapsedMs);
     if (next.aheadMs !== undefined && entry.value?.aheadMs === undefined) {
       const minutes = Math.round((now() - next.time) / 60_000);
@@ -61,7 +61,7 @@ export class RetentionClock {
     if (!isDue && isKnown) return next.time;
     const write = kv.atomic().check(entry).set(entry.key, next);
     const result = await retryLocked(() => write.commit());
-    this.#last = result.ok ? { versionstamp: result.versionstamp, steadyMs } : undefined;
+    this.#last = result.ok ? { versionstamp: result.versionstamp, monotonicMs } : undefined;
     return next.time;
   }
 }

@@ -8,6 +8,9 @@ import { type Epoch, formatOffset } from "../shared/offset.ts";
  */
 const PIECE_BYTES = 128 * 1024;
 
+/** Precedes every sequence: a piece from here on keeps the gap of its run. */
+export const BEFORE_ALL = -1;
+
 /** Encodes a run for one transport. Each encoding has one encoder object. */
 export type Encoder<T> = (run: Run) => T;
 

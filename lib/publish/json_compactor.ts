@@ -48,8 +48,8 @@ export interface JsonMember {
 
 /**
  * Checks JSON part by part and writes it as `JSON.stringify(JSON.parse(text))` does, without any
- * values in memory. The text is well-formed, as decoded text is. Only the members of objects stay as they are in the text: also repeated ones,
- * and in their order.
+ * values in memory. The text is well-formed, as decoded text is. Only the members of objects stay as
+ * they are in the text: also repeated ones, and in their order.
  */
 export class JsonCompactor {
   readonly #text: string;

@@ -99,7 +99,7 @@ function openLog(
 ): KvLog {
   resources.adopt(options.doorbell, (doorbell: Doorbell) => doorbell.close());
   const { now } = options;
-  const clock = now === undefined ? {} : { steadyNow: now }; // a test's clock does not jump
+  const clock = now === undefined ? {} : { monotonicNow: now }; // a test's clock does not jump
   const log = new KvLog({ retention: KEEP_ALL, safetyPollMs: 0, ...clock, ...options });
   return resources.adopt(log, (log) => log.close());
 }

@@ -29,7 +29,7 @@ Deno.test("nextClock() follows the clock, except for a step ahead in its first h
 /** A machine with a clock, and the store that it shares with others. */
 class Machine {
   time: number;
-  steadyMs = 0;
+  monotonicMs = 0;
   readonly warnings: string[] = [];
   readonly clock: RetentionClock;
 
@@ -38,7 +38,7 @@ class Machine {
     this.clock = new RetentionClock({
       kv,
       now: () => this.time,
-      steadyNow: () => this.steadyMs,
+      monotonicNow: () => this.monotonicMs,
       onWarning: (message) => this.warnings.push(message),
     });
   }
@@ -46,7 +46,7 @@ class Machine {
   /** Returns the time of a pass, in ms since {@link T}. */
   async pass(afterMs = 0): Promise<number> {
     this.time += afterMs;
-    this.steadyMs += afterMs;
+    this.monotonicMs += afterMs;
     return await this.clock.time() - T;
   }
 }

@@ -58,7 +58,7 @@ class Fixture implements AsyncDisposable {
       onWarning: (message) => this.warnings.push(message),
       defaults: KEEP_ALL,
       now: () => this.time,
-      steadyNow: () => this.time,
+      monotonicNow: () => this.time,
       deleteWhenEmpty: () => Promise.resolve(false),
       deleteChannel: (channelKey) => Promise.resolve(void this.deleted.push(channelKey)),
       ...options,
@@ -136,7 +136,7 @@ Deno.test("a clock that jumps ahead deletes nothing in its first hour", async ()
   const start = fixture.time;
   const job = fixture.job({
     defaults: { ...KEEP_ALL, age: HOUR },
-    steadyNow: () => fixture.time - start - (fixture.time > start + HOUR ? 24 * HOUR : 0),
+    monotonicNow: () => fixture.time - start - (fixture.time > start + HOUR ? 24 * HOUR : 0),
   });
   await fixture.append("a", "1");
   await job.pass();
