@@ -13,8 +13,8 @@ import { presentedIn } from "./credentials.ts";
 import { parseQuery, splitUrl } from "./query.ts";
 
 /**
- * `GET /v1/socket`: opens a WebSocket (RFC 6455) of the subprotocol `weir.v1`. A client that sends
- * no credential here must send it in the first frame.
+ * `GET /v1/socket`: opens a WebSocket (RFC 6455), of the subprotocol `weir.v1` if the client offers
+ * it. A client that sends no credential here must send it in the first frame.
  */
 export async function openSocket(
   c: AppContext,
@@ -41,12 +41,14 @@ export async function openSocket(
   const connection = server.access.limiter.connect(requester);
   try {
     const { heartbeatMs } = server.config;
+    const isPlain = offered.length === 0;
     const { socket, response } = Deno.upgradeWebSocket(request, {
-      ...offered.length > 0 && { protocol: SUBPROTOCOL },
+      ...!isPlain && { protocol: SUBPROTOCOL },
       // In seconds. The runtime sends a ping after half of it and closes after all of it.
       idleTimeout: (2 * heartbeatMs) / 1_000,
     });
-    new Socket(socket, new LimitedClient(server.access, requester, connection), server.sockets);
+    const client = new LimitedClient(server.access, requester, connection);
+    new Socket({ socket, client, isPlain }, server.sockets);
     return response;
   } catch (cause) {
     connection[Symbol.dispose]();

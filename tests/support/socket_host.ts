@@ -49,7 +49,7 @@ export class SocketHost implements AsyncDisposable {
     };
     this.#server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen() {} }, (request) => {
       const { socket, response } = Deno.upgradeWebSocket(request, { protocol: SUBPROTOCOL });
-      new Socket(socket, { ...ANYONE, ...client }, this.options);
+      new Socket({ socket, client: { ...ANYONE, ...client }, isPlain: false }, this.options);
       return response;
     });
   }

@@ -27,6 +27,8 @@ const FRAME_COST_BYTES = 1_024;
 
 interface SocketOutputOptions {
   readonly socket: Pick<WebSocket, "bufferedAmount" | "readyState" | "send">;
+  /** Whether each message goes out in a frame of its own, instead of several, one per line. */
+  readonly isPlain: boolean;
   readonly drainPoller: Pick<DrainPoller, "waitForRoom">;
   readonly unreadBudget: Pick<UnreadBudget, "watch" | "forget">;
   readonly largeWrites: Pick<LargeWrites, "begin" | "end" | "has">;
@@ -39,8 +41,8 @@ interface SocketOutputOptions {
 /**
  * Sends everything that goes out over one WebSocket: answers, and the events of subscriptions.
  *
- * All answers of one turn go out as one frame. While the client doesn't read, further answers are
- * held back; too many of them end the connection.
+ * All answers of one turn go out together. While the client doesn't read, further answers are held
+ * back; too many of them end the connection.
  */
 export class SocketOutput implements UnreadOutput {
   readonly #options: SocketOutputOptions;
@@ -53,6 +55,7 @@ export class SocketOutput implements UnreadOutput {
   /** Answers that are not sent yet. */
   #answers: string[] = [];
   #answerBytes = 0;
+  readonly #answerCostBytes: number;
   #isFlushPlanned = false;
   #isWaiting = false;
   /** Bytes that were ever given to the runtime. */
@@ -70,6 +73,12 @@ export class SocketOutput implements UnreadOutput {
 
   constructor(options: SocketOutputOptions) {
     this.#options = options;
+    this.#answerCostBytes = options.isPlain ? FRAME_COST_BYTES : ANSWER_COST_BYTES;
+  }
+
+  /** Bytes that each event counts in addition to its own, because it takes a frame. */
+  get eventCostBytes(): number {
+    return this.#options.isPlain ? FRAME_COST_BYTES : 0;
   }
 
   get isClosed(): boolean {
@@ -90,7 +99,7 @@ export class SocketOutput implements UnreadOutput {
     if (!this.#isOpen) return;
     const text = JSON.stringify(message);
     this.#answers.push(text);
-    this.#answerBytes += text.length + ANSWER_COST_BYTES;
+    this.#answerBytes += text.length + this.#answerCostBytes;
     if (this.#isFlushPlanned) return;
     this.#isFlushPlanned = true;
     queueMicrotask(() => {
@@ -209,15 +218,22 @@ export class SocketOutput implements UnreadOutput {
   }
 
   #sendText(text: string): void {
-    const { socket, unreadBudget } = this.#options;
+    const { socket, isPlain, unreadBudget } = this.#options;
     const waitingBytes = socket.bufferedAmount;
-    socket.send(text);
+    if (isPlain) this.#sendLines(text);
+    else socket.send(text);
     this.#sentBytes += socket.bufferedAmount - waitingBytes;
     this.#framesSince++;
     if (text.length > QUEUE_BYTES) void this.#countLarge(text.length);
     if (this.#isWatched) return;
     this.#isWatched = true;
     unreadBudget.watch(this);
+  }
+
+  #sendLines(text: string): void {
+    const lines = text.split("\n");
+    for (const line of lines) this.#options.socket.send(line);
+    this.#framesSince += lines.length - 1; // the last one is counted as any frame
   }
 
   /** Counts a large frame until most of it is read. */
@@ -246,7 +262,7 @@ export class SocketSink implements Sink {
   }
 
   get eventBytes(): number {
-    return this.#encoding.eventBytes;
+    return Math.max(this.#encoding.eventBytes, this.#output.eventCostBytes);
   }
 
   write(runs: readonly Run[]): void {

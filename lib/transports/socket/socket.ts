@@ -43,7 +43,18 @@ export interface SocketOptions extends MessageHandlerParts {
   readonly sockets: Set<Socket>;
 }
 
-/** One WebSocket connection of `weir.v1` (docs/protocol.md): its frames, limits and end. */
+/** A WebSocket that a client opens. */
+interface OpenedSocket {
+  readonly socket: WebSocket;
+  readonly client: SocketClient;
+  /**
+   * Whether the client offered no subprotocol, so that it gets each message in a frame of its own.
+   * With `weir.v1` a frame has several, one per line.
+   */
+  readonly isPlain: boolean;
+}
+
+/** One WebSocket connection (docs/protocol.md): its frames, limits and end. */
 export class Socket {
   readonly #socket: WebSocket;
   readonly #client: SocketClient;
@@ -52,7 +63,7 @@ export class Socket {
   readonly #messages: MessageHandler;
   readonly #lane: FrameLane;
 
-  constructor(socket: WebSocket, client: SocketClient, options: SocketOptions) {
+  constructor({ socket, client, isPlain }: OpenedSocket, options: SocketOptions) {
     const { sockets, drainPoller, unreadBudget, frameBudget, heartbeatMs } = options;
     this.#socket = socket;
     this.#client = client;
@@ -60,6 +71,7 @@ export class Socket {
     const id = crypto.randomUUID();
     const output = this.#output = new SocketOutput({
       socket,
+      isPlain,
       drainPoller,
       unreadBudget,
       largeWrites: options.largeWrites,

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { SocketOutput } from "../../../../lib/transports/socket/output.ts";
+import { SHARED_ENCODING } from "../../../../lib/transports/socket/encoding.ts";
+import { SocketOutput, SocketSink } from "../../../../lib/transports/socket/output.ts";
 import { LargeWrites } from "../../../../lib/transports/socket/large_writes.ts";
 import { MAX_UNREAD_BYTES, UnreadBudget } from "../../../../lib/transports/socket/unread_budget.ts";
 
@@ -7,6 +8,7 @@ import { testChannelKey } from "../../../support/drafts.ts";
 import { testRun } from "../../../support/runs.ts";
 
 const KiB = 2 ** 10;
+const A = testChannelKey("a");
 
 /** A socket whose peer reads when the test says so, and its output. */
 class FakeConnection {
@@ -21,9 +23,11 @@ class FakeConnection {
   constructor(
     unreadBudget: Pick<UnreadBudget, "watch" | "forget"> = { watch() {}, forget() {} },
     largeWrites = new LargeWrites(),
+    isPlain = false,
   ) {
     this.output = new SocketOutput({
       socket: this as unknown as WebSocket,
+      isPlain,
       drainPoller: {
         waitForRoom: (hasRoom) =>
           hasRoom() ? Promise.resolve() : new Promise((resolve) => this.waits.push(resolve)),
@@ -39,6 +43,10 @@ class FakeConnection {
         this.output.close();
       },
     });
+  }
+
+  static plain(): FakeConnection {
+    return new FakeConnection(undefined, undefined, true);
   }
 
   send(text: string): void {
@@ -68,6 +76,40 @@ Deno.test("the answers of one turn are sent as one frame, in their order", async
     `{"op":"pong","ref":0}\n{"op":"pong","ref":1}\n{"op":"pong","ref":2}`,
     `{"op":"pong","ref":3}`,
   ]);
+});
+
+Deno.test("without a subprotocol each message has a frame of its own", async () => {
+  const { output, frames } = FakeConnection.plain();
+  for (let ref = 0; ref < 2; ref++) output.send({ op: "pong", ref });
+  await settled();
+  output.write([testRun(A, 0, ["1", "2"])], (run) => run.events.map(({ data }) => data).join("\n"));
+  output.sendLast({ op: "goodbye" }, { isSlow: false });
+  assert.deepEqual(frames, [
+    `{"op":"pong","ref":0}`,
+    `{"op":"pong","ref":1}`,
+    "1",
+    "2",
+    `{"op":"goodbye"}`,
+  ]);
+});
+
+Deno.test("without a subprotocol an unread answer counts as much as its frame", async () => {
+  const connection = FakeConnection.plain();
+  connection.bufferedAmount = 100 * KiB;
+  let sent = 0;
+  for (; sent < 10_000 && !connection.isSlow; sent++) {
+    connection.output.send({ op: "pong" });
+    await Promise.resolve();
+  }
+  assert.ok(sent <= 1_024, `${sent} answers`);
+});
+
+Deno.test("without a subprotocol a write has few events, since each takes a frame", () => {
+  const { output, frames } = FakeConnection.plain();
+  const run = testRun(A, 0, Array.from({ length: 10_000 }, () => "1"));
+  const sink = new SocketSink(output, SHARED_ENCODING, () => {});
+  sink.write([run.piece(0, sink.eventBytes)]);
+  assert.ok(frames.length > 1 && frames.length <= 256, `${frames.length} frames`);
 });
 
 Deno.test("a client that does not read gets few frames, and the rest of its answers in one", async () => {
@@ -167,15 +209,15 @@ Deno.test("a socket that the runtime gave up without an event is noticed", () =>
   assert.equal(connection.isLost, true);
 });
 
-const A = testChannelKey("a");
 const EVENT_CHARS = 300 * KiB;
 
 Deno.test("many tiny frames fill the room of a socket that does not read", () => {
-  const { output, frames } = new FakeConnection();
-  for (let i = 0; i < 100_000 && output.hasRoom(100); i++) {
-    output.write([testRun(A, i, ["1"])], () => "x".repeat(100));
+  for (const { output, frames } of [new FakeConnection(), FakeConnection.plain()]) {
+    for (let i = 0; i < 100_000 && output.hasRoom(100); i++) {
+      output.write([testRun(A, i, ["1"])], () => "x\n".repeat(8) + "x");
+    }
+    assert.ok(frames.length <= 264, `${frames.length} frames`);
   }
-  assert.ok(frames.length <= 256, `${frames.length} frames`);
 });
 
 Deno.test("frames that are read make room again, also while others wait", () => {
