@@ -1,7 +1,6 @@
 import { z } from "zod";
 import type { Caller } from "../lib/auth/caller.ts";
 import { draftOfBody } from "../lib/publish/draft.ts";
-import { decodeUtf8 } from "../lib/publish/json.ts";
 import { parseJsonBody } from "../lib/publish/json_body.ts";
 import { ephemeralEventOf } from "../lib/publish/ephemeral_draft.ts";
 import type { AppendedEvent, Draft } from "../lib/log/log.ts";
@@ -71,8 +70,8 @@ export async function publishJson(
   // If the length is announced, limits apply before the body is read: a refusal then costs little.
   if (length !== undefined) access.limiter.publish(caller, 0, length);
   const { tenant } = caller.authority;
-  const text = decodeUtf8(await readBody(request, { maxBytes: MAX_BATCH_BYTES, caller }));
-  const { drafts, isEphemeral } = await parseJsonBody(tenant, text);
+  const body = await readBody(request, { maxBytes: MAX_BATCH_BYTES, caller });
+  const { drafts, isEphemeral } = await parseJsonBody(tenant, body);
   access.credentials.requireValid(caller.authority); // it may have ended in the meantime
   for (const { channelKey } of drafts) {
     requireRight(access, caller, { action: "publish", channel: channelOf(channelKey) });

@@ -13,7 +13,7 @@ import {
 import { Problem, quote } from "../shared/problem.ts";
 import type { Draft } from "../log/log.ts";
 import { decodeUtf8, parsePlainJson } from "./json.ts";
-import { compactLargeJson } from "./large_json.ts";
+import { compactLargeJson, decodeLargeUtf8 } from "./large_json.ts";
 import { TURN_CHARS } from "./large_text_turns.ts";
 
 /** Maximum number of events in one publish. Guards against one request that delays all commits. */
@@ -106,7 +106,7 @@ export async function draftOfBody(
   if (!isJsonType(type) && !isTextType(type)) {
     return makeDraft(channelKey, type, body, body.length, names);
   }
-  const text = decodeUtf8(body);
+  const text = body.length > TURN_CHARS ? await decodeLargeUtf8(body) : decodeUtf8(body);
   if (isJsonType(type)) {
     // Only checked: the text is stored as it was published.
     if (text.length > TURN_CHARS) await compactLargeJson(text);

@@ -1,7 +1,7 @@
 import { Problem } from "../shared/problem.ts";
 import { MAX_JSON_DEPTH } from "../shared/json_depth.ts";
 import { requireDepth } from "./json_scan.ts";
-import { badJson } from "./json_text.ts";
+import { badJson, LONG_DIGITS } from "./json_text.ts";
 
 const strictUtf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
@@ -11,6 +11,7 @@ const strictUtf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
  */
 const TOKEN = /"(?:[^"\\]|\\[\s\S])*(?:"|\\?$)|-?\d[\d.eE+-]*/g;
 const NUMBER = /^-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?$/;
+const LONG_NUMBER = new RegExp(`\\d{${LONG_DIGITS}}`);
 /** Marks a number whose digits are put back later. No text contains it, since it is random. */
 const MARK = crypto.randomUUID();
 
@@ -47,7 +48,7 @@ export function parseJson(
 
 /** Returns whether `text` may have a number that a double cannot hold. */
 export function hasLongNumber(text: string): boolean {
-  return /\d{16}/.test(text);
+  return LONG_NUMBER.test(text);
 }
 
 /** Decodes UTF-8. @throws {Problem} `bad_encoding` */

@@ -12,8 +12,8 @@ import {
   requireFew,
   requireFewMembers,
 } from "./draft.ts";
-import { hasLongNumber, parseJson } from "./json.ts";
-import { readLargeObject } from "./large_json.ts";
+import { decodeUtf8, parseJson } from "./json.ts";
+import { decodeLargeUtf8, largeTextHasLongNumber, readLargeObject } from "./large_json.ts";
 import { MAX_JSON_DEPTH } from "../shared/json_depth.ts";
 import { JsonScan, type TextPart } from "./json_scan.ts";
 import { largeTextTurn, TURN_CHARS } from "./large_text_turns.ts";
@@ -39,10 +39,11 @@ interface PublishedBody {
  * Parses one event, or `{"events": […]}`. Long bodies are parsed event by event, each in a turn of
  * the event loop.
  *
- * @throws {Problem} `bad_json`, `bad_body`, `bad_channel`, `bad_event_*`, `event_too_large`,
+ * @throws {Problem} `bad_encoding`, `bad_json`, `bad_body`, `bad_channel`, `bad_event_*`, `event_too_large`,
  * `too_many_events`
  */
-export async function parseJsonBody(tenant: Tenant, text: string): Promise<PublishedBody> {
+export async function parseJsonBody(tenant: Tenant, body: Uint8Array): Promise<PublishedBody> {
+  const text = body.length > TURN_CHARS ? await decodeLargeUtf8(body) : decodeUtf8(body);
   const isBatch = BATCH_START.test(text);
   const maxDepth = MAX_JSON_DEPTH + EVENT_LEVELS + (isBatch ? BATCH_LEVELS : 0);
   if (text.length > TURN_CHARS) return await parseLarge(tenant, text, { isBatch, maxDepth });
@@ -76,7 +77,7 @@ async function parseLarge(
   }
   await largeTextTurn();
   if (!isBatch && scan.bytes > TURN_CHARS) {
-    const { value, dataText } = await readLargeEvent(text, hasLongNumber(text));
+    const { value, dataText } = await readLargeEvent(text);
     return parseSingle(tenant, value, dataText);
   }
   if (!isBatch) {
@@ -88,7 +89,7 @@ async function parseLarge(
   if (text[scan.partsEnd - 1] !== "]" || !BATCH_END.test(text.slice(scan.partsEnd))) {
     throw onlyEvents();
   }
-  const keepsDigits = hasLongNumber(text);
+  const keepsDigits = await largeTextHasLongNumber(text);
   const drafts: Draft[] = [];
   let chars = 0;
   for (const [index, { start, end, bytes }] of parts.entries()) {
@@ -110,7 +111,7 @@ async function parseLarge(
 /** @throws {Problem} `bad_json`, `bad_body` */
 async function readLargeEvent(
   text: string,
-  keepsDigits: boolean,
+  keepsDigits?: boolean,
   index?: number,
 ): Promise<{ readonly value: unknown; readonly dataText: string | undefined }> {
   const { what, place } = named(index);

@@ -5,6 +5,7 @@ import {
   COLON,
   COMMA,
   isDigit,
+  LONG_DIGITS,
   LOWER_U,
   OPEN_ARRAY,
   OPEN_OBJECT,
@@ -126,7 +127,7 @@ export class JsonScan {
         if (!isInWord) bytes++;
         isInWord = char !== COLON;
         digits = isDigit(char) ? digits + 1 : 0;
-        if (digits >= KEPT_DIGITS) bytes += digits === KEPT_DIGITS ? KEPT_DIGITS - 1 : 1;
+        if (digits >= LONG_DIGITS) bytes += digits === LONG_DIGITS ? LONG_DIGITS - 1 : 1;
       }
     }
     this.#bytes += bytes;
@@ -159,8 +160,6 @@ export class JsonScan {
   }
 }
 
-/** Numbers with so many digits in a row are stored as they were written. */
-const KEPT_DIGITS = 16;
 /** Matches texts that may be deeper than {@link MAX_JSON_DEPTH}; most are not, which costs little. */
 const MANY_OPENED = new RegExp(`^(?:[^[{]*[[{]){${MAX_JSON_DEPTH + 1}}`);
 

@@ -15,6 +15,9 @@ const CARRIAGE_RETURN = "\r".charCodeAt(0);
 const ZERO = "0".charCodeAt(0);
 const NINE = "9".charCodeAt(0);
 
+/** Numbers with so many digits in a row are stored as they were written: a double may not hold them. */
+export const LONG_DIGITS = 16;
+
 export function isDigit(char: number): boolean {
   return char >= ZERO && char <= NINE;
 }

@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { MAX_TOKEN_CHARS } from "../../auth/token_verifier.ts";
 import { publication } from "../../publish/draft.ts";
-import { hasLongNumber, parseJson } from "../../publish/json.ts";
+import { parseJson } from "../../publish/json.ts";
 import { readLargeObject } from "../../publish/large_json.ts";
 import { MAX_JSON_DEPTH } from "../../shared/json_depth.ts";
 import { Problem, type ProblemCode, quote } from "../../shared/problem.ts";
@@ -99,7 +99,6 @@ export async function parseLargeMessage(line: string): Promise<LargeMessage> {
   try {
     const { value, members, dataText, longMember } = await readLargeObject(line, {
       maxDepth: MAX_JSON_DEPTH + MESSAGE_LEVELS,
-      keepsDigits: hasLongNumber(line),
     });
     const fault = members > MAX_MEMBERS
       ? TOO_MANY_MEMBERS

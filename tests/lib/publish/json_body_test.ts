@@ -10,7 +10,8 @@ import { MAX_JSON_DEPTH } from "../../../lib/shared/json_depth.ts";
 
 import { testChannelKey } from "../../support/drafts.ts";
 
-const parse = (text: string) => parseJsonBody(DEFAULT_TENANT, text);
+const utf8 = new TextEncoder();
+const parse = (text: string) => parseJsonBody(DEFAULT_TENANT, utf8.encode(text));
 const nested = (levels: number) => "[".repeat(levels) + "]".repeat(levels);
 const event = (data: string) => `{"channel":"a","data":${data}}`;
 const batch = (...events: readonly string[]) => `{"events":[${events.join(",")}]}`;
@@ -66,6 +67,16 @@ Deno.test("others get a turn of the event loop for each part of a long body", as
   assert.ok(turns.count >= 50, `${turns.count} turns`);
 });
 
+Deno.test("a long body is decoded part by part", async () => {
+  using decoded = new DecodeCounter();
+  const data = `"${"é".repeat(TURN_CHARS)}"`;
+  assert.equal((await parse(batch(event(data)))).drafts[0]?.data, data);
+  const body = utf8.encode(data);
+  const draft = await draftOfBody(testChannelKey("a"), "text/plain", body, {});
+  assert.equal(draft.data, data);
+  assert.ok(decoded.longest <= TURN_CHARS, `${decoded.longest} bytes at once`);
+});
+
 Deno.test("two long bodies take turns", async () => {
   const body = batch(...Array.from({ length: 20 }, () => event(`"${"x".repeat(TURN_CHARS)}"`)));
   const small = batch(event("1"), event(`"${"x".repeat(TURN_CHARS)}"`));
@@ -96,7 +107,7 @@ Deno.test("the data of a large event is not parsed as a whole", async () => {
     assert.equal(stored, compact);
   }
   const key = testChannelKey("a");
-  const bytes = new TextEncoder().encode(data);
+  const bytes = utf8.encode(data);
   using parsed = new ParseCounter();
   assert.equal((await draftOfBody(key, "application/json", bytes, {})).data, data);
   assert.equal(parsed.chars, 0);
@@ -178,6 +189,26 @@ class TurnCounter implements Disposable {
 
   [Symbol.dispose](): void {
     clearImmediate(this.#next);
+  }
+}
+
+/** Notes how much a `TextDecoder` is given. */
+class DecodeCounter implements Disposable {
+  /** The most bytes of one call. */
+  longest = 0;
+  readonly #decode = TextDecoder.prototype.decode;
+
+  constructor() {
+    // deno-lint-ignore no-this-alias
+    const counter = this;
+    TextDecoder.prototype.decode = function (input, options) {
+      counter.longest = Math.max(counter.longest, input?.byteLength ?? 0);
+      return counter.#decode.call(this, input, options);
+    };
+  }
+
+  [Symbol.dispose](): void {
+    TextDecoder.prototype.decode = this.#decode;
   }
 }
 
