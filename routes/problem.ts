@@ -1,10 +1,6 @@
 import type { Problem, Quota } from "../lib/shared/problem.ts";
 import { statusOf } from "../lib/shared/problem_codes.ts";
-
-/** Seconds until a refused client may retry, if nothing better is known. */
-const RETRY_AFTER_SECONDS = 1;
-/** Seconds after which a client with a longer wait may check whether its limits have changed. */
-const MAX_RETRY_AFTER_SECONDS = 3_600;
+import { quotaRetryAfterMs, retryAfterMs } from "../lib/shared/retry_after.ts";
 
 const TITLES: Readonly<Record<number, string>> = {
   400: "Bad Request",
@@ -46,22 +42,19 @@ export function problemResponse(
 }
 
 /** Returns the headers of a refusal: when to retry, and with which credential. */
-export function problemHeaders({ code, quota }: Problem): Readonly<Record<string, string>> {
-  switch (statusOf(code)) {
-    case 401: {
-      // RFC 6750 §3: no error if the request had no credential.
-      const challenge = code === "unauthenticated" ? "Bearer" : `Bearer error="invalid_token"`;
-      return { "WWW-Authenticate": challenge };
-    }
-    case 429:
-      if (quota === undefined) return { "Retry-After": String(RETRY_AFTER_SECONDS) };
-      return { "Retry-After": String(secondsOf(quota)), ...rateLimitHeaders(quota) };
-    case 503:
-    case 507:
-      return { "Retry-After": String(RETRY_AFTER_SECONDS) };
-    default:
-      return {};
+export function problemHeaders(problem: Problem): Readonly<Record<string, string>> {
+  const { code, quota } = problem;
+  if (statusOf(code) === 401) {
+    // RFC 6750 §3: no error if the request had no credential.
+    const challenge = code === "unauthenticated" ? "Bearer" : `Bearer error="invalid_token"`;
+    return { "WWW-Authenticate": challenge };
   }
+  const afterMs = retryAfterMs(problem);
+  if (afterMs === undefined) return {};
+  return {
+    "Retry-After": String(secondsOf(afterMs)),
+    ...quota !== undefined && rateLimitHeaders(quota),
+  };
 }
 
 /**
@@ -71,14 +64,13 @@ export function problemHeaders({ code, quota }: Problem): Readonly<Record<string
 export function rateLimitHeaders(quota: Quota): Record<"RateLimit" | "RateLimit-Policy", string> {
   const { policy, limit, remaining } = quota;
   return {
-    "RateLimit": `"${policy}";r=${remaining};t=${secondsOf(quota)}`,
+    "RateLimit": `"${policy}";r=${remaining};t=${secondsOf(quotaRetryAfterMs(quota))}`,
     "RateLimit-Policy": `"${policy}";q=${limit};${unitOf(policy)}`,
   };
 }
 
-/** Returns the whole seconds, at least 1, until the limit allows more. */
-function secondsOf({ retryAfterMs }: Quota): number {
-  return Math.min(MAX_RETRY_AFTER_SECONDS, Math.max(1, Math.ceil(retryAfterMs / 1_000)));
+function secondsOf(milliseconds: number): number {
+  return Math.ceil(milliseconds / 1_000);
 }
 
 /** Returns what a limit counts, if not requests, and the window of one second if it is a rate. */

@@ -2,10 +2,11 @@ import { accepts } from "hono/accepts";
 import { z } from "zod";
 import type { Caller } from "../lib/auth/caller.ts";
 import { type ChannelKey, channelOf, parseReadableChannel } from "../lib/shared/channel.ts";
-import { type Cursor, parseAfter, parseCursor } from "../lib/shared/cursor.ts";
+import { type Cursor, parseAfter, parseBefore, parseCursor } from "../lib/shared/cursor.ts";
 import { Problem } from "../lib/shared/problem.ts";
 import { longPoll } from "../lib/transports/poll/long_poll.ts";
 import { type ReadPage, readPage } from "../lib/transports/poll/read_page.ts";
+import { readPageBefore } from "../lib/transports/poll/read_page_before.ts";
 import { sseStream } from "../lib/transports/sse/stream.ts";
 import type { Server } from "../lib/server.ts";
 import { requireRead } from "./access.ts";
@@ -23,6 +24,7 @@ const JSON_TYPE = "application/json";
 
 const query = z.object({
   after: z.string().optional(),
+  before: z.string().optional(),
   limit: integer(1, MAX_LIMIT).optional(),
   wait: integer(0, MAX_WAIT_SECONDS).optional(),
   envelope: z.enum(["0", "1"], "0 or 1").optional(),
@@ -80,10 +82,28 @@ async function read(request: ReadRequest): Promise<Response> {
   if (lastEventIdOf(values) !== undefined) {
     throw new Problem("bad_parameter", `"lastEventId" is for ${STREAM}: use "after" for JSON.`);
   }
+  if (values.before !== undefined) return await readBack(request, values.before);
   if (values.wait !== undefined && values.wait > 0) return await poll(request, values.wait * 1_000);
   const after = parseAfter(values.after ?? "earliest", channelKeys.map(channelOf));
   const { limit = DEFAULT_LIMIT } = values;
   return shortPollAnswer(c, await readPage(hub, after, { channelKeys, limit }));
+}
+
+/** Answers with the page before `before`. */
+async function readBack(
+  { c, server, channelKeys, values }: ReadRequest,
+  before: string,
+): Promise<Response> {
+  const [channelKey] = channelKeys;
+  if (channelKey === undefined || channelKeys.length > 1) {
+    throw new Problem("bad_parameter", `"before" reads one channel, not ${channelKeys.length}.`);
+  }
+  if (values.after !== undefined || values.wait !== undefined) {
+    throw new Problem("bad_parameter", `"before" cannot be combined with "after" or "wait".`);
+  }
+  const position = parseBefore(before, channelOf(channelKey));
+  const limit = values.limit ?? DEFAULT_LIMIT;
+  return shortPollAnswer(c, await readPageBefore(server.hub, channelKey, position, limit));
 }
 
 async function poll(
@@ -103,9 +123,11 @@ async function poll(
     connections,
     authority: caller.authority,
   });
-  return page.isEmpty
-    ? new Response(null, { status: 204, headers: pageHeaders(page.cursor) })
-    : pageAnswer(page, pageHeaders(page.cursor));
+  const headers = {
+    ...pageHeaders(page.cursor),
+    "Weir-Heartbeat": String(server.config.heartbeatMs),
+  };
+  return page.isEmpty ? new Response(null, { status: 204, headers }) : pageAnswer(page, headers);
 }
 
 /** Returns the media type that the client prefers. @throws {Problem} `bad_accept` */
@@ -142,10 +164,10 @@ function matches(pattern: string, type: string): boolean {
 async function stream(
   { c, server, caller, channelKeys, values }: ReadRequest,
 ): Promise<Response> {
-  if (values.wait !== undefined || values.limit !== undefined) {
+  if (values.wait !== undefined || values.limit !== undefined || values.before !== undefined) {
     throw new Problem(
       "bad_parameter",
-      `"wait" and "limit" are for ${JSON_TYPE}, not for streams.`,
+      `"before", "wait" and "limit" are for ${JSON_TYPE}, not for streams.`,
     );
   }
   const headers = {
@@ -189,8 +211,10 @@ function lastEventIdOf(values: Query): string | undefined {
   return values.lastEventId ?? values["last-event-id"];
 }
 
+type Page = Pick<ReadPage, "body" | "cursor">;
+
 /** Adds an ETag: for one URL, the cursor and the length show whether anything is new. */
-function shortPollAnswer(c: AppContext, page: ReadPage): Response {
+function shortPollAnswer(c: AppContext, page: Page): Response {
   const etag = `"${page.cursor}-${page.body.length}"`;
   const headers = { ...pageHeaders(page.cursor), "ETag": etag };
   const known = c.req.raw.headers.get("if-none-match")?.split(",").map((tag) =>
@@ -200,7 +224,7 @@ function shortPollAnswer(c: AppContext, page: ReadPage): Response {
   return pageAnswer(page, headers);
 }
 
-function pageAnswer(page: ReadPage, headers: Record<string, string>): Response {
+function pageAnswer(page: Page, headers: Record<string, string>): Response {
   return new Response(page.body, { headers: { ...headers, "Content-Type": JSON_TYPE } });
 }
 

@@ -1,4 +1,4 @@
-import type { Log, ReadResult } from "../log/log.ts";
+import type { Log, ReadBeforeResult, ReadResult } from "../log/log.ts";
 import type { ChannelKey } from "../shared/channel.ts";
 import type { EphemeralEvent, Relay } from "../shared/ephemeral.ts";
 import { ORIGIN, type Position } from "../shared/offset.ts";
@@ -157,6 +157,16 @@ export class Hub {
   async read(channelKey: ChannelKey, after: Position, limit: number): Promise<ReadResult> {
     this.#observer?.read(channelKey);
     return await this.#log.read(channelKey, after, limit);
+  }
+
+  /** Reads the log back once. @see {@link Log.readBefore} @throws {Problem} `storage_*` */
+  async readBefore(
+    channelKey: ChannelKey,
+    before: Position | undefined,
+    limit: number,
+  ): Promise<ReadBeforeResult> {
+    this.#observer?.read(channelKey);
+    return await this.#log.readBefore(channelKey, before, limit);
   }
 
   /** Ends all subscriptions in the same tick, as `stopping`. Resolves once all tails are closed. */

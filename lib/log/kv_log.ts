@@ -22,9 +22,11 @@ import type {
   Head,
   Log,
   LogListener,
+  ReadBeforeResult,
   ReadResult,
   Retention,
 } from "./log.ts";
+import { readLogBefore } from "./read_before.ts";
 import { readLog } from "./reader.ts";
 import { RetentionJob } from "./retention.ts";
 import { SafetyPoll } from "./safety_poll.ts";
@@ -138,6 +140,15 @@ export class KvLog implements Log {
 
   read(channelKey: ChannelKey, after: Position, limit: number): Promise<ReadResult> {
     return this.#inTime(readLog({ kv: this.#kv, channelKey, after, limit, now: this.#now() }));
+  }
+
+  readBefore(
+    channelKey: ChannelKey,
+    before: Position | undefined,
+    limit: number,
+  ): Promise<ReadBeforeResult> {
+    const now = this.#now();
+    return this.#inTime(readLogBefore({ kv: this.#kv, channelKey, before, limit, now }));
   }
 
   async channels(tenant: Tenant, after: string, limit: number): Promise<readonly ChannelInfo[]> {

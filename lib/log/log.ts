@@ -88,6 +88,16 @@ export interface ReadResult {
   readonly head: Head | undefined;
 }
 
+/** What was read back from a position. */
+export interface ReadBeforeResult {
+  /** In log order. A gap stands for expired events. */
+  readonly runs: readonly Run[];
+  /** The position after the last event that could be in `runs`. */
+  readonly end: Position;
+  /** The position before the first event that could be. Undefined if no earlier event is kept. */
+  readonly start: Position | undefined;
+}
+
 /** Follows one channel. A channel has at most one listener in an isolate. */
 export interface LogListener {
   /** Events were committed by this isolate. Called in sequence order, after the commit. */
@@ -128,6 +138,19 @@ export interface Log {
    * @throws {Problem} `storage_*`
    */
   read(channelKey: ChannelKey, after: Position, limit: number): Promise<ReadResult>;
+
+  /**
+   * Reads the last events before the event at `before`, or before the end of the log if it is
+   * undefined: up to about `limit` of them and 256 KiB, but at least one if there is one. Expired
+   * events count. Nothing is before the positions of another epoch.
+   *
+   * @throws {Problem} `storage_*`
+   */
+  readBefore(
+    channelKey: ChannelKey,
+    before: Position | undefined,
+    limit: number,
+  ): Promise<ReadBeforeResult>;
 
   /** Lists the channels of a tenant whose names follow `after`, in the order of their names. */
   channels(tenant: Tenant, after: string, limit: number): Promise<readonly ChannelInfo[]>;

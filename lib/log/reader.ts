@@ -17,9 +17,9 @@ import {
 import { Run, withoutExpired } from "./run.ts";
 
 /** A read ends once it has about this much data. */
-const READ_BYTES = 256 * 1024;
+export const READ_BYTES = 256 * 1024;
 /** Batches that a read lists first: few, since each can have 64 KiB. */
-const FIRST_LIST_BATCHES = 8;
+export const FIRST_LIST_BATCHES = 8;
 
 /** Where a read starts, and what is missing before it. */
 interface ReadStart {
@@ -180,7 +180,8 @@ async function listEvents(
   return { events, isEnd: false };
 }
 
-function lengthOf(data: StoredData | undefined): number {
+/** Returns the size of an event's data, in UTF-16 units or bytes. */
+export function lengthOf(data: StoredData | undefined): number {
   if (data === undefined) return 0;
   return isBlobRef(data) ? data.bytes : data.length;
 }

@@ -6,6 +6,7 @@ import {
   formatOffset,
   isOffset,
   NO_EPOCH,
+  ORIGIN,
   parseOffset,
   type Position,
 } from "./offset.ts";
@@ -98,6 +99,16 @@ export function parseCursor(text: string, channels: readonly Channel[]): readonl
 export function parseAfter(text: string, channels: readonly Channel[]): After {
   if (text === "earliest" || text === "latest") return text;
   return parseCursor(text, channels);
+}
+
+/**
+ * Parses the `before` of a client. Returns undefined for `latest`, the end of the log.
+ *
+ * @throws {Problem} as {@link parseCursor}.
+ */
+export function parseBefore(text: string, channel: Channel): Position | undefined {
+  if (text === "latest") return undefined;
+  return text === "earliest" ? ORIGIN : parseCursor(text, [channel])[0];
 }
 
 const MAX_EPOCH_TIME = 36 ** 9 - 1;

@@ -51,6 +51,30 @@ const BAD: readonly Bad[] = [
   // Cursors and queries
   ["a malformed cursor", get(`${EVENTS}?after=x`), 400, "bad_cursor", /"x"/],
   ["an empty cursor", get(`${EVENTS}?after=`), 400, "bad_cursor"],
+  ["a malformed before", get(`${EVENTS}?before=x`), 400, "bad_cursor", /"x"/],
+  ["an empty before", get(`${EVENTS}?before=`), 400, "bad_cursor"],
+  [
+    "before of several channels",
+    get("/v1/events?channel=a&channel=b&before=latest"),
+    400,
+    "bad_parameter",
+    /one channel/,
+  ],
+  [
+    "before with after",
+    get(`${EVENTS}?before=latest&after=earliest`),
+    400,
+    "bad_parameter",
+    /"after"/,
+  ],
+  ["before with wait", get(`${EVENTS}?before=latest&wait=1`), 400, "bad_parameter", /"wait"/],
+  [
+    "before for a stream",
+    get(`${EVENTS}?before=latest`, { Accept: "text/event-stream" }),
+    400,
+    "bad_parameter",
+    /"before".*streams/,
+  ],
   [
     "a malformed Last-Event-ID",
     get(EVENTS, { "Accept": "text/event-stream", "Last-Event-ID": "7" }),

@@ -4,6 +4,7 @@ import { DEFAULT_TENANT } from "../../lib/shared/channel.ts";
 import { bearer, guardedLocal } from "../support/guarded.ts";
 import { newChannel, post } from "../support/publishing.ts";
 import { readUrl } from "../support/readers.ts";
+import { SocketClient, type SocketMessage } from "../support/socket_client.ts";
 import { SseClient } from "../support/sse_client.ts";
 import { until } from "../support/until.ts";
 
@@ -30,6 +31,29 @@ Deno.test("a publish answers with the remaining limit once half is used, and wit
   const other = { ...headers, ...bearer(await weir.token(ALL, { sub: "bob" })) };
   const answer = await post(weir.url, channel, "1", other);
   assert.equal(answer.status, 201, await answer.text());
+});
+
+Deno.test("errors over the socket say after how many ms a retry may succeed, if it may", async () => {
+  await using weir = await guardedLocal({ WEIR_LIMITS: FEW });
+  const token = await weir.token({ publish: ["a"] });
+  await using client = await SocketClient.open(weir.url, { token });
+  client.send({ op: "publish", ref: "no", channel: "b", data: 1 });
+  const forbidden = await client.next();
+  assert.deepEqual(Object.keys(forbidden), ["op", "ref", "code", "detail"]);
+  const errors: SocketMessage[] = [];
+  client.send(
+    ...Array.from({ length: 50 }, () => ({ op: "publish", ref: 1, channel: "a", data: 1 })),
+  );
+  for (let i = 0; i < 50; i++) {
+    const answer = await client.next();
+    if (answer.op === "error") errors.push(answer);
+  }
+  assert.ok(errors.length > 0);
+  for (const { code, retryAfter } of errors) {
+    assert.equal(code, "rate_limited");
+    assert.ok(Number.isInteger(retryAfter) && Number(retryAfter) >= 1, `${retryAfter}`);
+    assert.ok(Number(retryAfter) <= 1_000, `${retryAfter}`);
+  }
 });
 
 Deno.test("an announced body that never arrives is not counted", async () => {

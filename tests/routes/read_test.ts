@@ -50,6 +50,54 @@ Deno.test("consecutive pages make up the whole log", async () => {
   assert.deepEqual(seen.toSorted(), all);
 });
 
+Deno.test("pages before a position lead back to the first event, and forward from their cursor", async () => {
+  await using server = await LocalServer.start();
+  const [channel, other] = [newChannel(), newChannel()];
+  const acks = await publishNumbers(server.url, channel, 7);
+  await publishNumbers(server.url, other, 3);
+  const read = async (query: Record<string, string>) => {
+    const response = await fetch(readUrl(server.url, [channel], query));
+    const page = await response.json();
+    assert.equal(response.status, 200, JSON.stringify(page));
+    assert.equal(response.headers.get("weir-cursor"), page.cursor);
+    return { ...page, data: page.events.map(({ data }: { data: unknown }) => data) };
+  };
+  const seen: unknown[] = [];
+  for (let before: string | null = "latest"; before !== null;) {
+    const page = await read({ before, limit: "3" });
+    assert.deepEqual(Object.keys(page), ["events", "cursor", "before", "data"]);
+    seen.push(page.data);
+    const { events: [next] } = await read({ after: page.cursor, limit: "1" });
+    assert.equal(next?.offset, before === "latest" ? undefined : before);
+    before = page.before;
+  }
+  assert.deepEqual(seen, [[5, 6, 7], [2, 3, 4], [1]]);
+  const page = await read({ before: acks[4]?.offset ?? "" });
+  assert.deepEqual([page.data, page.before], [[1, 2, 3, 4], null]);
+  assert.deepEqual(page.events[0].offset, acks[0]?.offset);
+  assert.deepEqual((await read({ before: "earliest" })).data, []);
+
+  const url = readUrl(server.url, [channel], { before: "latest" });
+  const first = await fetch(url);
+  await first.body?.cancel();
+  const headers = { "If-None-Match": first.headers.get("etag") ?? "" };
+  const same = await fetch(url, { headers });
+  assert.deepEqual([same.status, await same.text()], [304, ""]);
+});
+
+Deno.test("a long poll tells its heartbeat, with events and without", async () => {
+  await using server = await LocalServer.start();
+  const channel = newChannel();
+  await publish(server.url, channel, 1);
+  const heartbeatMs = String(server.server.config.heartbeatMs);
+  for (const [after, status] of [["earliest", 200], ["latest", 204]] as const) {
+    const response = await fetch(readUrl(server.url, [channel], { after, wait: "1" }));
+    await response.body?.cancel();
+    assert.equal(response.status, status);
+    assert.equal(response.headers.get("weir-heartbeat"), heartbeatMs);
+  }
+});
+
 Deno.test("a long poll without events answers 204 with its cursor", async () => {
   await using server = await LocalServer.start();
   const channel = newChannel();

@@ -10,7 +10,7 @@ const MAX_TIMER_MS = 2 ** 31 - 1;
 
 interface RetryCallOptions {
   readonly signal?: AbortSignal;
-  /** Returns 0 ≤ random < 1. */
+  /** Returns 0 ≤ random < 1. @default {Math.random} */
   readonly random?: () => number;
 }
 
@@ -20,8 +20,8 @@ export function canCall({ status }: ConnectionState): boolean {
 }
 
 /**
- * Calls `attempt` until it succeeds or fails for good. After a retryable error it waits as long as
- * the server asked, else with backoff but only until the link is open again. While the link has
+ * Calls `attempt` until it succeeds or fails for good. After a retryable error it waits once to
+ * twice as long as the server asked, else with backoff but only until the link is open again. While the link has
  * lost its connection it makes no attempts.
  *
  * @throws {WeirError} the first error that is not retryable, or why the link closed.
@@ -29,7 +29,7 @@ export function canCall({ status }: ConnectionState): boolean {
 export async function retryCall<T>(
   link: Link,
   attempt: () => Promise<T>,
-  { signal, random }: RetryCallOptions = {},
+  { signal, random = Math.random }: RetryCallOptions = {},
 ): Promise<T> {
   for (let failures = 0;;) {
     signal?.throwIfAborted();
@@ -44,7 +44,10 @@ export async function retryCall<T>(
     } catch (cause) {
       if (!isRetryable(cause)) throw cause;
       const { retryAfter } = cause;
-      const delayMs = retryAfter ?? retryDelayMs(failures++, random);
+      // Random, since clients that were refused together must not retry together.
+      const delayMs = retryAfter === undefined
+        ? retryDelayMs(failures++, random)
+        : retryAfter * (1 + random());
       await waitForLink(link, signal, delayMs, retryAfter === undefined);
     }
   }

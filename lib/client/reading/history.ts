@@ -1,14 +1,8 @@
-import {
-  type Epoch,
-  formatOffset,
-  isOffset,
-  type Position,
-  positionOf,
-} from "../../shared/offset.ts";
+import { isOffset, sequenceOf } from "../../shared/offset.ts";
 import type { History, HistoryOptions } from "../api.ts";
 import { channelNameError } from "../core/channel_name.ts";
 import { badAnswerError } from "../core/errors.ts";
-import { type Gap, toEvent, type WeirEvent } from "../core/event.ts";
+import { toEvent } from "../core/event.ts";
 import type { JsonObject } from "../core/json_object.ts";
 import type { Link } from "../core/link.ts";
 import { WeirError } from "../core/weir_error.ts";
@@ -17,19 +11,19 @@ import { validateEvent } from "./schema.ts";
 /** The server's limit for one answer. */
 const MAX_PAGE_EVENTS = 1_000;
 
-/** The server's answer to a read. */
-interface EventPage {
+/** The server's answer to a read with `before`. */
+interface PageBefore {
   readonly events: readonly JsonObject[];
+  /** The offset of the last position of the page. */
   readonly cursor: string;
-  readonly gap?: Omit<Gap, "kind">;
+  /** The offset of its first position, or null if nothing earlier is kept. */
+  readonly before: string | null;
 }
 
-type ReadPage = (after: string, limit: number) => Promise<EventPage>;
-
 /**
- * Reads the `limit` log positions before `before`, or before the end of the log. Sequences are
- * dense, so the first position is known. Positions of expired events count, but if none of the
- * events is left it continues with the positions before them.
+ * Reads the `limit` log positions before `before`, or before the end of the log. Positions of
+ * expired events count, but if none of the events is left it continues with the positions before
+ * them.
  *
  * @throws {WeirError}
  */
@@ -41,80 +35,36 @@ export async function readHistory<T>(
   if (!(limit >= 1)) throw new WeirError("bad_parameter", "`limit` must be at least 1.");
   const nameError = channelNameError(channel);
   if (nameError !== undefined) throw nameError;
-  const readPage = makeReadPage(link, channel, signal);
-  const { epoch, sequence } = parsePosition(before ?? (await readPage("latest", 1)).cursor);
-  const offsetAt = (sequence: number) => formatOffset(epoch, sequence);
-  const last = Math.max(0, before === undefined ? sequence : sequence - 1);
-  let found: readonly WeirEvent[] = [];
-  let start = last;
-  do {
-    const end = start;
-    start = Math.max(0, end - limit);
-    const range = await readRange(readPage, epoch, start, end);
-    found = [...range.events, ...found];
-    if (range.isFirst) start = 0;
-  } while (found.length === 0 && start > 0);
+  if (before !== undefined && !isOffset(before)) {
+    throw new WeirError("bad_cursor", `${JSON.stringify(before)} is not an offset.`);
+  }
+  const readPage = async (before: string, count: number) => {
+    const query = `before=${before}&limit=${Math.min(count, MAX_PAGE_EVENTS)}`;
+    const path = `/v1/events?channel=${encodeURIComponent(channel)}&${query}`;
+    return toPage(await link.call({ op: "get", path }, signal));
+  };
+  const size = Math.floor(limit);
+  let page = await readPage(before ?? "latest", size);
+  const { cursor } = page;
+  const found = page.events.map(toEvent);
+  for (let left = size; page.before !== null;) {
+    left -= sequenceOf(page.cursor) - sequenceOf(page.before) + 1;
+    if (left <= 0 && found.length > 0) break;
+    page = await readPage(page.before, left > 0 ? left : size);
+    found.unshift(...page.events.map(toEvent));
+  }
   return {
     events: await Promise.all(found.map((event) => validateEvent(event, schema))),
-    isComplete: start === 0,
-    before: start === 0 ? undefined : offsetAt(start + 1),
-    cursor: offsetAt(last),
+    isComplete: page.before === null,
+    before: page.before ?? undefined,
+    cursor,
   };
 }
 
-function makeReadPage(link: Link, channel: string, signal: AbortSignal | undefined): ReadPage {
-  const name = encodeURIComponent(channel);
-  return async (after, limit) => {
-    const path = `/v1/events?channel=${name}&after=${after}&limit=${limit}`;
-    const page = await link.call({ op: "get", path }, signal);
-    if (Array.isArray(page["events"]) && isOffset(String(page["cursor"]))) {
-      return page as unknown as EventPage;
-    }
-    throw badAnswerError("The answer has no events or no cursor.");
-  };
-}
-
-interface Range {
-  readonly events: readonly WeirEvent[];
-  /** Whether nothing earlier is available. */
-  readonly isFirst: boolean;
-}
-
-/** Reads the events after the sequence `start` up to `end`. */
-async function readRange(
-  readPage: ReadPage,
-  epoch: Epoch,
-  start: number,
-  end: number,
-): Promise<Range> {
-  const offsetAt = (sequence: number) => formatOffset(epoch, sequence);
-  const found: WeirEvent[] = [];
-  let isFirst = false;
-  for (let after = start; after < end;) {
-    const limit = Math.min(end - after, MAX_PAGE_EVENTS);
-    const { events, cursor, gap } = await readPage(offsetAt(after), limit);
-    const inEpoch = events.map(toEvent)
-      .filter(({ offset }) => offset >= offsetAt(0) && offset <= offsetAt(end));
-    found.push(...inEpoch);
-    // A gap at the start may consist of expired events, with older ones still available.
-    isFirst ||= gap !== undefined && after === start && await isLogStart(readPage, epoch, start);
-    const next = parsePosition(cursor);
-    if (next.epoch !== epoch || next.sequence <= after) break;
-    after = next.sequence;
-  }
-  return { events: found, isFirst };
-}
-
-/** Whether the kept log begins after the position. */
-async function isLogStart(readPage: ReadPage, epoch: Epoch, sequence: number): Promise<boolean> {
-  const { events: [first], cursor, gap } = await readPage("earliest", 1);
-  const earliest = parsePosition(gap?.requested ?? String(first?.["offset"] ?? cursor));
-  const isAfterFirst = gap === undefined && first !== undefined;
-  return earliest.epoch !== epoch || earliest.sequence - Number(isAfterFirst) >= sequence;
-}
-
-/** @throws {WeirError} `bad_cursor` */
-function parsePosition(offset: string): Position {
-  if (isOffset(offset)) return positionOf(offset);
-  throw new WeirError("bad_cursor", `${JSON.stringify(offset)} is not an offset.`);
+function toPage(answer: JsonObject): PageBefore {
+  const { events, cursor, before } = answer;
+  const isPage = Array.isArray(events) && isOffset(String(cursor)) &&
+    (before === null || isOffset(String(before)) && String(before) <= String(cursor));
+  if (isPage) return answer as unknown as PageBefore;
+  throw badAnswerError("The answer has no events or no cursor.");
 }

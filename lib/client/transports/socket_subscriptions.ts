@@ -122,13 +122,13 @@ export class SocketSubscriptions {
     else host.channels.ended(channel, error);
   }
 
-  #retryLater(retryAfterMs?: number): void {
+  #retryLater(retryAfterMs = MIN_RETRY_MS): void {
     const { platform, signal } = this.#options.host;
     if (signal.aborted) return;
     this.#retryTimer ??= platform.setTimeout(() => {
       this.#retryTimer = undefined;
       this.#isResolving = false;
       this.update();
-    }, retryAfterMs ?? MIN_RETRY_MS + retryDelayMs(this.#failures++, platform.random));
+    }, retryAfterMs + retryDelayMs(this.#failures++, platform.random));
   }
 }

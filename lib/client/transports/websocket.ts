@@ -136,9 +136,10 @@ class SocketTransport implements Transport {
   }
 
   #handle(message: JsonObject, size: number): void {
-    const { op, channel } = message;
+    const { op } = message;
+    const channel = String(message["channel"]);
     const { channels, timing, down } = this.#host;
-    const isLive = this.#subscriptions.isLive(String(channel));
+    const isLive = this.#subscriptions.isLive(channel);
     switch (op) {
       case "welcome":
         timing.heartbeatMs = parseHeartbeat(message["heartbeat"], timing.heartbeatMs);
@@ -158,11 +159,12 @@ class SocketTransport implements Transport {
     const onAnswer = this.#onAnswer.get(ref);
     this.#onAnswer.delete(ref);
     if (op === "error") {
-      onAnswer?.({}, new WeirError(String(message["code"]), String(message["detail"])));
+      // Its only other member is `retryAfter`.
+      onAnswer?.({}, new WeirError(String(message["code"]), String(message["detail"]), message));
     } else if (onAnswer !== undefined) {
       onAnswer(message);
     } else if (op === "unsubscribed") {
-      this.#subscriptions.delete(String(channel));
+      this.#subscriptions.delete(channel);
       channels.unsubscribed(message);
     } else if (op === "left") {
       this.#host.left.set(message);

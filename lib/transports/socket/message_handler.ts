@@ -7,6 +7,7 @@ import { draftOfPublication } from "../../publish/draft.ts";
 import { ephemeralEventOf } from "../../publish/ephemeral_draft.ts";
 import { channelOf, type Tenant } from "../../shared/channel.ts";
 import { Problem } from "../../shared/problem.ts";
+import { retryAfterMs } from "../../shared/retry_after.ts";
 import type { GoodbyeReason } from "../goodbye.ts";
 import { SocketAdmission } from "./admission.ts";
 import type { SocketClient } from "./client.ts";
@@ -116,9 +117,10 @@ export class MessageHandler implements ConnectionHandler, Disposable {
   }
 
   /** Answers with an error. Too many of them end the connection. */
-  refuse(ref: Ref | undefined, { code, detail }: Problem): void {
+  refuse(ref: Ref | undefined, problem: Problem): void {
     const { output, close } = this.#options;
-    output.send({ op: "error", ...ref !== undefined && { ref }, code, detail });
+    const { code, detail } = problem;
+    output.send({ op: "error", ref, code, detail, retryAfter: retryAfterMs(problem) });
     if (!this.isAuthenticated) return this.#countUnauthenticated();
     this.#refusals ??= new RefusalCounter();
     if (this.#refusals.add(code, performance.now())) close("flooding");

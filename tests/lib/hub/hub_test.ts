@@ -156,6 +156,7 @@ function withRead(log: Log, read: Log["read"]): Log {
     append: (drafts) => log.append(drafts),
     head: (channelKey) => log.head(channelKey),
     read,
+    readBefore: (...args) => log.readBefore(...args),
     channels: (tenant, after, limit) => log.channels(tenant, after, limit),
     configure: (channelKey, retention) => log.configure(channelKey, retention),
     delete: (channelKey) => log.delete(channelKey),

@@ -3,7 +3,13 @@ import { keys } from "../../../lib/kv/keys.ts";
 import { newHead, type StoredHead } from "../../../lib/log/head.ts";
 import type { Draft, Log } from "../../../lib/log/log.ts";
 import { DEFAULT_TENANT } from "../../../lib/shared/channel.ts";
-import { formatOffset, NO_EPOCH, ORIGIN, parseOffset } from "../../../lib/shared/offset.ts";
+import {
+  formatOffset,
+  NO_EPOCH,
+  ORIGIN,
+  parseOffset,
+  type Position,
+} from "../../../lib/shared/offset.ts";
 import { draft, testChannelKey } from "../../support/drafts.ts";
 import { failingKv, overridingKv } from "../../support/failing_kv.ts";
 import {
@@ -589,6 +595,85 @@ export function logContract(name: string, open: () => Promise<LogStore>, options
       assert.equal(head?.last, i);
     }
   });
+
+  // --- readBefore ---
+
+  testLog(
+    "readBefore() ends before any position, and returns as many events as asked",
+    async (log) => {
+      for (const size of [1, 5, 2, 12, 30]) {
+        await log.append(upTo(size).map((i) => draft("a", `${i}`)));
+      }
+      const { epoch } = await headOf(log);
+      const places = [undefined, 0, ...upTo(53)].flatMap((before) =>
+        [1, 7, 100].map((limit) => [before, limit] as const)
+      );
+      await Promise.all(places.map(async ([before, limit]) => {
+        const position = before === undefined ? undefined : { epoch, sequence: before };
+        const { runs, start, end } = await log.readBefore(A, position, limit);
+        const last = Math.max(0, Math.min(50, (before ?? Infinity) - 1));
+        const after = Math.max(0, last - limit);
+        assert.deepEqual(sequencesOf(eventsOf(runs)), upTo(last).slice(after));
+        assert.deepEqual(end, { epoch, sequence: last });
+        assert.deepEqual(start, after === 0 ? undefined : { epoch, sequence: after });
+      }));
+    },
+  );
+
+  testLog("readBefore() returns at least one event, and only a few large ones", async (log) => {
+    await log.append(upTo(4).map(() => draft("a", new Uint8Array(500_000))));
+    await log.append(upTo(30).map(() => draft("a", "x".repeat(20_000))));
+    const sizes: number[] = [];
+    const all: number[] = [];
+    let before: Position | undefined;
+    while (true) {
+      const { runs, start } = await log.readBefore(A, before, 100);
+      sizes.push(eventsOf(runs).length);
+      all.unshift(...sequencesOf(eventsOf(runs)));
+      if (start === undefined) break;
+      before = { epoch: start.epoch, sequence: start.sequence + 1 };
+    }
+    assert.deepEqual(sizes, [13, 13, 4, 1, 1, 1, 1]);
+    assert.deepEqual(all, upTo(34));
+  });
+
+  testLog("readBefore() returns nothing of other lives of a channel", async (log) => {
+    const nothing = { runs: [], end: ORIGIN, start: undefined };
+    assert.deepEqual(await log.readBefore(A, undefined, 10), nothing);
+    await log.append([draft("a", "1"), draft("a", "2")]);
+    const old = await headOf(log);
+    await log.delete(A);
+    assert.deepEqual((await log.readBefore(A, undefined, 10)).runs, []);
+    await log.append([draft("a", "new")]);
+    const { epoch } = await headOf(log);
+    for (const sequence of [0, 1, 9]) {
+      const { runs, start } = await log.readBefore(A, { epoch: old.epoch, sequence }, 10);
+      assert.deepEqual([runs, start], [[], undefined]);
+    }
+    const { runs } = await log.readBefore(A, { epoch, sequence: 9 }, 10);
+    assert.deepEqual(dataOf(eventsOf(runs)), ["new"]);
+  });
+
+  testLog(
+    "readBefore() leaves out what has expired, and ends at what is kept",
+    async (log, clock) => {
+      await log.configure(A, { events: 3 });
+      await log.append(upTo(6).map((i) => draft("a", `${i}`, i === 5 ? { ttlMs: 1_000 } : {})));
+      await log.retain();
+      clock.advance(1_000);
+      const { epoch } = await headOf(log);
+      const all = await log.readBefore(A, undefined, 10);
+      assert.deepEqual(sequencesOf(eventsOf(all.runs)), [4, 6]);
+      assert.deepEqual(all.start, undefined);
+      const expired = await log.readBefore(A, { epoch, sequence: 6 }, 1);
+      assert.deepEqual(eventsOf(expired.runs), []);
+      assert.deepEqual(expired.start, { epoch, sequence: 4 });
+      for (const sequence of [0, 1, 4]) {
+        const { runs, start } = await log.readBefore(A, { epoch, sequence }, 10);
+        assert.deepEqual([runs, start], [[], undefined]);
+      }
+    },
+  );
 
   // --- time ---
 

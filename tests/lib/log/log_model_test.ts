@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import * as fc from "fast-check";
 import type { AppendedEvent, Draft, Log, Retention } from "../../../lib/log/log.ts";
 import { type ChannelKey, DEFAULT_TENANT } from "../../../lib/shared/channel.ts";
-import type { Gap } from "../../../lib/shared/event.ts";
+import type { Gap, LogEvent } from "../../../lib/shared/event.ts";
 import {
   type Epoch,
   formatOffset,
@@ -13,7 +13,7 @@ import {
 } from "../../../lib/shared/offset.ts";
 import { Problem } from "../../../lib/shared/problem.ts";
 import { draft, testChannelKey } from "../../support/drafts.ts";
-import { type Item, itemsOf, readRuns } from "../../support/log_reading.ts";
+import { eventsOf, type Item, itemsOf, readRuns } from "../../support/log_reading.ts";
 import { KEEP_ALL, type LogStore, STORES } from "../../support/log_stores.ts";
 import { FakeClock } from "../../support/clock.ts";
 
@@ -287,7 +287,36 @@ class Model {
     while (model.first <= model.events.length && !isKept(model.first)) model.first++;
   }
 
+  /** Checks that the pages back from a position are the kept events before it, in order. */
+  async #readBack(channel: Name, from: number, limit: number): Promise<void> {
+    const kept = this.#kept.get(channel) ?? [];
+    const position = kept[from % kept.length];
+    const model = this.#models.get(channel);
+    const found: LogEvent[] = [];
+    for (let before = position === ORIGIN ? undefined : position;;) {
+      const log = this.#log(from % 2);
+      const { runs, start } = await log.readBefore(this.#channelKey(channel), before, limit);
+      found.unshift(...eventsOf(runs));
+      if (start === undefined) break;
+      const next = { epoch: start.epoch, sequence: start.sequence + 1 };
+      assert.ok(before === undefined || next.sequence < before.sequence);
+      before = next;
+    }
+    const isThere = model !== undefined && (position === ORIGIN || position?.epoch === model.epoch);
+    const end = position === undefined || position === ORIGIN ? Infinity : position.sequence;
+    const expected = !isThere ? [] : model.events
+      .map((event, i) => ({ sequence: i + 1, ...pick(event) }))
+      .filter(({ sequence, expiresAt }) =>
+        sequence >= model.first && sequence < end && (expiresAt ?? Infinity) > this.#clock.now()
+      );
+    assert.deepEqual(
+      found.map((event) => ({ sequence: event.sequence, ...pick(event) })),
+      expected,
+    );
+  }
+
   async #read(channel: Name, from: number, limit: number): Promise<void> {
+    await this.#readBack(channel, from, limit);
     const kept = this.#kept.get(channel) ?? [];
     const after = kept[from % kept.length] ?? ORIGIN;
     const log = this.#log(from % 2);

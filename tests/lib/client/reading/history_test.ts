@@ -121,25 +121,17 @@ function serverOf(there: readonly number[], first: number, last: number): FakeLi
     assert.ok(call.op === "get");
     const query = new URL(call.path, "http://weir").searchParams;
     const limit = Number(query.get("limit"));
-    const after = query.get("after") ?? "";
     assert.ok(limit >= 1 && limit <= 1_000);
-    let position = after === "latest"
-      ? last
-      : after === "earliest"
-      ? first - 1
-      : Number(after.slice(10));
-    const requested = at(position);
-    const next = there.find((n) => n > position) ?? last + 1;
-    const gap = next > position + 1 && position < last
-      ? { reason: "expired", requested, firstAvailable: at(next), lost: next - position - 1 }
-      : undefined;
-    if (gap !== undefined) position = next - 1;
-    const events: unknown[] = [];
-    while (events.length < limit && there.includes(position + 1)) {
-      position++;
-      events.push({ ...EVENT, offset: at(position), id: at(position), data: position });
-    }
-    return { events, cursor: at(position), upToDate: position >= last, ...gap && { gap } };
+    const before = query.get("before") ?? "";
+    const end = before === "latest" ? last : Number(before.slice(10)) - 1;
+    // A page may have less than was asked for, as one of large events has.
+    const start = Math.max(first, end - Math.min(limit, 7) + 1);
+    return {
+      events: there.filter((n) => n >= start && n <= end)
+        .map((n) => ({ ...EVENT, offset: at(n), id: at(n), data: n })),
+      cursor: at(end),
+      before: start > first ? at(start) : null,
+    };
   });
 }
 
