@@ -11,18 +11,21 @@ export class LargeWrites {
   readonly #maxBytes: number;
   readonly #bytesOf = new Map<object, number>();
   #bytes = 0;
-  #isCrowded = false;
+  #wasRefused = false;
 
   /** @param maxBytes @default 128 MiB */
   constructor(maxBytes: number = MAX_LARGE_BYTES) {
     this.#maxBytes = maxBytes;
   }
 
-  /** Returns whether a write of `bytes` may begin. One larger than all room may if it is alone. */
-  has(bytes: number): boolean {
+  /**
+   * Requests room for a write of `bytes`, and returns whether it may begin. One larger than all room
+   * may if it is alone. {@link takeRefused} tells of refusals.
+   */
+  requestRoom(bytes: number): boolean {
     if (bytes <= QUEUE_BYTES || this.#bytes === 0) return true;
     const fits = this.#bytes + bytes <= this.#maxBytes;
-    if (!fits) this.#isCrowded = true;
+    if (!fits) this.#wasRefused = true;
     return fits;
   }
 
@@ -39,10 +42,10 @@ export class LargeWrites {
     this.#bytesOf.delete(output);
   }
 
-  /** Returns whether a large write had no room since the last call. */
-  takeCrowded(): boolean {
-    const isCrowded = this.#isCrowded;
-    this.#isCrowded = false;
-    return isCrowded;
+  /** Returns whether a request for room was refused since the last call. */
+  takeRefused(): boolean {
+    const wasRefused = this.#wasRefused;
+    this.#wasRefused = false;
+    return wasRefused;
   }
 }

@@ -31,7 +31,7 @@ interface SocketOutputOptions {
   readonly isPlain: boolean;
   readonly drainPoller: Pick<DrainPoller, "waitForRoom">;
   readonly unreadBudget: Pick<UnreadBudget, "watch" | "forget">;
-  readonly largeWrites: Pick<LargeWrites, "begin" | "end" | "has">;
+  readonly largeWrites: Pick<LargeWrites, "begin" | "end" | "requestRoom">;
   /** Called when the client reads too slowly. Must close the output. */
   readonly onSlow: () => void;
   /** Called when the runtime has given up the socket without an event. Must close the output. */
@@ -48,7 +48,7 @@ export class SocketOutput implements UnreadOutput {
   readonly #options: SocketOutputOptions;
   readonly #room = new Room(
     () => this.#queuedBytes(),
-    (bytes) => this.#options.largeWrites.has(bytes),
+    (bytes) => this.#options.largeWrites.requestRoom(bytes),
   );
   /** Whether the poller waits for room in the name of the sinks. */
   #isPolled = false;

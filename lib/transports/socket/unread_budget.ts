@@ -32,7 +32,7 @@ export interface UnreadOutput {
  */
 export class UnreadBudget implements Disposable {
   readonly #maxBytes: number;
-  readonly #largeWrites: Pick<LargeWrites, "takeCrowded">;
+  readonly #largeWrites: Pick<LargeWrites, "takeRefused">;
   readonly #watched = new Set<UnreadOutput>();
   /** The looks at which a socket kept others waiting for room for a large event. */
   #held = new WeakMap<UnreadOutput, number>();
@@ -40,7 +40,7 @@ export class UnreadBudget implements Disposable {
 
   /** @param maxBytes that may stay unread @default 128 MiB */
   constructor(
-    largeWrites: Pick<LargeWrites, "takeCrowded">,
+    largeWrites: Pick<LargeWrites, "takeRefused">,
     maxBytes: number = MAX_UNREAD_BYTES,
   ) {
     this.#largeWrites = largeWrites;
@@ -66,7 +66,7 @@ export class UnreadBudget implements Disposable {
    * that have not read a large event while others waited for room for theirs.
    */
   look(): void {
-    const isCrowded = this.#largeWrites.takeCrowded();
+    const othersWait = this.#largeWrites.takeRefused();
     let total = 0;
     const unread: [output: UnreadOutput, bytes: number][] = [];
     for (const output of [...this.#watched]) {
@@ -76,7 +76,7 @@ export class UnreadBudget implements Disposable {
         this.#held.delete(output);
         continue;
       }
-      if (isCrowded && bytes > QUEUE_BYTES && this.#holdsTooLong(output)) {
+      if (othersWait && bytes > QUEUE_BYTES && this.#holdsTooLong(output)) {
         output.endSlow();
         continue;
       }
