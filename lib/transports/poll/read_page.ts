@@ -1,6 +1,5 @@
 import type { Hub } from "../../hub/hub.ts";
 import type { Run } from "../../log/run.ts";
-import { pooledForEach } from "../../shared/async/pooled_for_each.ts";
 import { type ChannelKey, channelOf } from "../../shared/channel.ts";
 import type { After, Cursor } from "../../shared/cursor.ts";
 import { ORIGIN } from "../../shared/offset.ts";
@@ -56,16 +55,19 @@ export async function readPage(
   const positions = new ReadPositions(channelKeys.map(channelOf), starts);
   let found: readonly ChannelRuns[] = [];
   let isAll = true;
-  await pooledForEach(READS_AT_ONCE, channelKeys.entries(), async ([index, channelKey]) => {
-    const start = starts[index] ?? ORIGIN;
-    // One event more than asked for shows whether more follow.
-    const { runs, head } = await hub.read(channelKey, start, limit + 1);
-    if (head !== undefined && (runs.at(-1)?.last ?? start.sequence) < head.last) isAll = false;
-    if (runs.length === 0) return;
-    const all = [...found, { index, runs }].sort((a, b) => a.index - b.index);
+  for (let from = 0; from < channelKeys.length; from += READS_AT_ONCE) {
+    const reads = channelKeys.slice(from, from + READS_AT_ONCE).map(async (channelKey, i) => {
+      const index = from + i;
+      const start = starts[index] ?? ORIGIN;
+      // One event more than asked for shows whether more follow.
+      const { runs, head } = await hub.read(channelKey, start, limit + 1);
+      if (head !== undefined && (runs.at(-1)?.last ?? start.sequence) < head.last) isAll = false;
+      return { index, runs };
+    });
+    const all = [...found, ...await Promise.all(reads)];
     found = fitting(all, limit);
     if (eventsOf(found) < eventsOf(all) || runsOf(found) < runsOf(all)) isAll = false;
-  });
+  }
   return makePage(positions, found, { limit, isAll });
 }
 
@@ -77,8 +79,9 @@ function fitting(found: readonly ChannelRuns[], limit: number): readonly Channel
   const gapped = found.find(hasGap);
   const first = gapped === undefined ? found : [gapped];
   const counts = new Map<number, number>();
-  const { sorted, taken } = takeByTime(firstRuns(first), limit);
-  for (const { index, at } of sorted.slice(0, taken + 1)) counts.set(index, at + 1);
+  const { events, next } = takeByTime(firstRuns(first), limit);
+  for (const { index, at } of events) counts.set(index, at + 1);
+  if (next !== undefined) counts.set(next.index, next.at + 1);
   return first.flatMap(({ index, runs }) => {
     const [run] = runs;
     const count = counts.get(index) ?? 0;
@@ -116,25 +119,25 @@ export function makePage(
   const withRuns = found.filter(({ runs }) => runs.length > 0);
   const gapped = withRuns.find(hasGap);
   const parts = firstRuns(gapped === undefined ? withRuns : [gapped]);
-  const { sorted, taken } = takeByTime(parts, limit);
-  const events: string[] = [];
-  for (const { index, at, run } of sorted.slice(0, taken)) {
-    events.push(`{${run.encode(jsonMembers)[at]}}`);
+  const { events } = takeByTime(parts, limit);
+  const texts: string[] = [];
+  for (const { index, at, run } of events) {
+    texts.push(`{${run.encode(jsonMembers)[at]}}`);
     positions.advance(index, run.epoch, run.after + at + 1);
   }
   let gap = "";
   const [first] = parts;
   if (gapped !== undefined && first !== undefined) {
     gap = `,"gap":{${first.run.encode(jsonGap)}}`;
-    if (taken === 0) positions.advance(first.index, first.run.epoch, first.run.after);
+    if (events.length === 0) positions.advance(first.index, first.run.epoch, first.run.after);
   }
-  const upToDate = isAll && taken === eventsOf(withRuns) &&
+  const upToDate = isAll && events.length === eventsOf(withRuns) &&
     (gapped === undefined || (withRuns.length === 1 && gapped.runs.length === 1));
   const { cursor } = positions;
   return {
-    body: `{"events":[${events.join(",")}],"cursor":"${cursor}","upToDate":${upToDate}${gap}}`,
+    body: `{"events":[${texts.join(",")}],"cursor":"${cursor}","upToDate":${upToDate}${gap}}`,
     cursor,
-    isEmpty: taken === 0 && gap === "",
+    isEmpty: events.length === 0 && gap === "",
     positions,
   };
 }
@@ -152,22 +155,42 @@ interface PageEvent extends FirstRun {
 }
 
 /**
- * Returns the events by time, and how many of them are on a page: at most `limit` and at most
- * {@link PAGE_BYTES}, but at least one. The events of one channel keep their order.
+ * Returns the events of a page by time: at most `limit` and at most {@link PAGE_BYTES}, but at least
+ * one. The events of one channel keep their order. `next` is the event after them.
  */
 function takeByTime(
   parts: readonly FirstRun[],
   limit: number,
-): { readonly sorted: readonly PageEvent[]; readonly taken: number } {
-  const sorted = parts.flatMap(({ index, run }) => run.events.map((_, at) => ({ index, run, at })));
-  if (parts.length > 1) {
-    const timeOf = ({ run, at }: PageEvent) => run.events[at]?.time ?? 0;
-    sorted.sort((a, b) => timeOf(a) - timeOf(b)); // stable, and time never falls within a channel
-  }
+): { readonly events: readonly PageEvent[]; readonly next: PageEvent | undefined } {
+  const events: PageEvent[] = [];
   let bytes = 0;
-  const end = sorted.findIndex(({ run, at }, count) => {
-    bytes += run.events[at]?.data.length ?? 0;
-    return count > 0 && bytes > PAGE_BYTES;
-  });
-  return { sorted, taken: Math.min(limit, end === -1 ? sorted.length : end) };
+  for (const event of byTime(parts)) {
+    bytes += event.run.events[event.at]?.data.length ?? 0;
+    if (events.length === limit || (events.length > 0 && bytes > PAGE_BYTES)) {
+      return { events, next: event };
+    }
+    events.push(event);
+  }
+  return { events, next: undefined };
+}
+
+/** Merges the events of all parts: of those that are next in their parts, the oldest comes first. */
+function* byTime(parts: readonly FirstRun[]): Generator<PageEvent> {
+  const nexts = parts.map(({ index, run }) => ({ index, run, at: 0, time: timeAt(run, 0) }));
+  while (true) {
+    let oldest = nexts[0];
+    for (const next of nexts) {
+      if (oldest === undefined || next.time < oldest.time) oldest = next;
+    }
+    if (oldest === undefined || oldest.time === Infinity) return;
+    const { index, run, at } = oldest;
+    yield { index, run, at };
+    oldest.at++;
+    oldest.time = timeAt(run, oldest.at);
+  }
+}
+
+/** Returns the time of an event of the run, and Infinity after the last one. */
+function timeAt(run: Run, at: number): number {
+  return run.events[at]?.time ?? Infinity;
 }

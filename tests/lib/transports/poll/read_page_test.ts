@@ -56,6 +56,27 @@ Deno.test("a poll of many channels reads few of them at the same time", async ()
   assert.equal(upToDate, false);
 });
 
+Deno.test("a poll of many full channels looks at few of their events", async () => {
+  const channelKeys = channelKeysOf(100);
+  const limit = 200;
+  let looks = 0;
+  const full = (key: ChannelKey, channel: number) => {
+    const { events } = testRun(key, 0, Array(limit + 1).fill("1"));
+    const timed = events.map((event, at) => ({
+      ...event,
+      get time() {
+        looks++;
+        return at * channelKeys.length + channel;
+      },
+    }));
+    return new Run(key, TEST_EPOCH, 0, timed);
+  };
+  const runs = channelKeys.map((key, channel) => [key, [full(key, channel)]] as const);
+  const page = await readPage(new FakeHub(new Map(runs)), "earliest", { channelKeys, limit });
+  assert.equal(JSON.parse(page.body).events.length, limit);
+  assert.ok(looks <= 20 * limit, `${looks} looks`);
+});
+
 const channelRuns = fc.record({
   times: fc.array(fc.nat(20), { maxLength: 8 }),
   chars: fc.constantFrom(1, 40_000, 300_000),
