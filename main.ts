@@ -7,6 +7,7 @@ import { StoreEmptiedError, StoreInUseError } from "./lib/kv/store.ts";
 import { Siblings } from "./lib/siblings.ts";
 import { openServer, type Server } from "./lib/server.ts";
 import { createApp } from "./routes/app.ts";
+import { serveErrorHandler } from "./routes/serve_error.ts";
 
 /** Milliseconds after a signal in which the process exits, even if something hangs. */
 const STOP_TIMEOUT_MS = 4_500;
@@ -76,6 +77,7 @@ async function startListening(): Promise<Listener> {
       port,
       tls,
       handler: app.fetch,
+      onError: serveErrorHandler(logger),
       onListen: ready,
       onReload: () => logger.info("certificate reloaded"),
       onReloadFailed: (cause) => {

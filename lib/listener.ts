@@ -23,6 +23,12 @@ export interface ListenOptions {
   /** If set, serves HTTP/2 and HTTP/1.1 over TLS (ALPN), otherwise HTTP/1.1 without TLS. */
   readonly tls?: TlsFiles | undefined;
   readonly handler: Deno.ServeHandler<Deno.NetAddr>;
+  /**
+   * Called with what the handler throws, and with errors of response bodies.
+   *
+   * @default logs the error to stderr
+   */
+  readonly onError?: (cause: unknown) => Response;
   /** Called once, when the server first listens. */
   onListen(addr: Deno.NetAddr, scheme: "http" | "https"): void;
   /** Called when new connections get a new certificate. */
@@ -111,8 +117,8 @@ class ReloadingListener implements Listener {
   }
 
   #serve(port: number, pair: KeyPair | undefined): HttpServer {
-    const { hostname, handler } = this.#options;
-    const options = { hostname, port, onListen() {} };
+    const { hostname, handler, onError } = this.#options;
+    const options = { hostname, port, ...onError !== undefined && { onError }, onListen() {} };
     const server = pair === undefined
       ? Deno.serve(options, handler)
       : serveTls({ ...options, ...pair, reusePort: true }, handler);

@@ -41,6 +41,7 @@ const RULE: Readonly<Record<string, readonly string[]>> = {
     "lib/kv/store.ts",
     "lib/server.ts",
     "routes/app.ts",
+    "routes/serve_error.ts",
   ],
 
   "dev.ts": [],
@@ -88,6 +89,7 @@ const RULE: Readonly<Record<string, readonly string[]>> = {
   "routes/lab_page.ts": [...PAGE],
   "routes/page_markup.tsx": ["islands", "lib/pages.ts"],
   "routes/assets.ts": ["lib/assets.ts", "lib/shared", "routes/context.ts"],
+  "routes/serve_error.ts": ["lib/logger.ts", "lib/shared", "lib/transports", "routes/problem.ts"],
   "routes/socket.ts": [
     "lib/auth",
     "lib/logger.ts",

@@ -4,6 +4,7 @@ import { call } from "../support/calls.ts";
 import { LocalServer } from "../support/local_server.ts";
 import { newChannel } from "../support/publishing.ts";
 import { Queue } from "../support/queue.ts";
+import { until } from "../support/until.ts";
 
 /** Subscribes to a channel from its beginning. Returns the text of frames up to event `last`. */
 async function readFrames(
@@ -52,4 +53,15 @@ Deno.test("a frame holds one JSON object, or lines of them with weir.v1", async 
     assert.deepEqual(data, numbers);
     if (protocols.length > 0) assert.ok(frames.length < messages.length);
   }
+});
+
+Deno.test("when the server stops, the close code is 1012, or 4000 with weir.v1", async () => {
+  await using server = await LocalServer.start();
+  const closing = [[], ["weir.v1"]].map(async (protocols) => {
+    const socket = new WebSocket(`${server.url.replace("http", "ws")}/v1/socket`, protocols);
+    return await new Promise<number>((resolve) => socket.onclose = ({ code }) => resolve(code));
+  });
+  await until("both are open", () => server.server.sockets.sockets.size === 2);
+  await server.server.disconnectClients();
+  assert.deepEqual(await Promise.all(closing), [1012, 4000]);
 });

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { parseOffset } from "../../lib/shared/offset.ts";
+import { CertificateFolder, makeCertificate } from "../support/certificates.ts";
 import { newChannel, publish, publishNumbers } from "../support/publishing.ts";
 import { readAll, readUrl } from "../support/readers.ts";
 import { RawConnection } from "../support/raw_connection.ts";
@@ -51,6 +52,47 @@ for (const signal of ["SIGTERM", "SIGINT"] as const) {
     });
   }
 }
+
+Deno.test("a stop breaks off streams over HTTP/1.1 after the goodbye, and logs no error for it", async () => {
+  for (const by of ["run", "serve"] as const) {
+    await using server = await WeirServer.start({ by });
+    using connection = await RawConnection.open(server.port);
+    await connection.get(`/v1/channels/${newChannel()}/events`, { Accept: "text/event-stream" });
+    await connection.readUntil("weir.open");
+    const { stderr } = await server.kill("SIGTERM");
+    let text = "";
+    for (let bytes; (bytes = await connection.read()) !== undefined;) {
+      text += new TextDecoder().decode(bytes);
+    }
+    assert.match(text, /event: weir\.goodbye\ndata: .*"reason":"stopping"\}\n\n\r\n$/);
+    assert.doesNotMatch(stderr, /"level":"(warn|error)"|goodbye|^ +at /m);
+  }
+});
+
+Deno.test("a stop resets streams over HTTP/2 after the goodbye", async () => {
+  const certificate = await makeCertificate();
+  await using folder = await CertificateFolder.create(certificate);
+  await using server = await WeirServer.start({
+    env: { WEIR_TLS_CERT: folder.certPath, WEIR_TLS_KEY: folder.keyPath },
+  });
+  using client = Deno.createHttpClient({ caCerts: [certificate.cert], http1: false });
+  const url = readUrl(server.url, [newChannel()]);
+  const init = { client, headers: { Accept: "text/event-stream" } };
+  const { body } = await fetch(url, init);
+  assert.ok(body !== null);
+  const reader = body.pipeThrough(new TextDecoderStream()).getReader();
+  let text = "";
+  const readTo = async (mark: string) => {
+    while (!text.includes(mark)) text += (await reader.read()).value ?? "";
+  };
+  await readTo("weir.open");
+  const ending = server.kill("SIGTERM");
+  await readTo("weir.goodbye");
+  await assert.rejects(async () => {
+    while (!(await reader.read()).done);
+  });
+  await ending;
+});
 
 /**
  * Round trips over connections of their own, so that each isolate has some: what was asked of one

@@ -2,6 +2,7 @@ import { type Config, parseConfig } from "../../lib/config.ts";
 import type { Logger } from "../../lib/logger.ts";
 import { openServer, type Server } from "../../lib/server.ts";
 import { createApp } from "../../routes/app.ts";
+import { serveErrorHandler } from "../../routes/serve_error.ts";
 
 const SILENT: Logger = { info() {}, warn() {}, error() {} };
 
@@ -20,7 +21,12 @@ export class LocalServer implements AsyncDisposable {
     const config: Config = parseConfig({ WEIR_KV: ":memory:", ...env });
     const server = await openServer(config, SILENT);
     const app = createApp(server);
-    const options = { hostname: "127.0.0.1", port: 0, onListen() {} };
+    const options = {
+      hostname: "127.0.0.1",
+      port: 0,
+      onListen() {},
+      onError: serveErrorHandler(SILENT),
+    };
     return new LocalServer(server, Deno.serve(options, app.fetch));
   }
 

@@ -24,6 +24,8 @@ const CLOSE_CODES: Readonly<Record<GoodbyeReason, number>> = {
   flooding: 4429,
 };
 const FRAME_TOO_LARGE = 4002;
+/** "Service restart" of the IANA registry: clients that know nothing of Weir reconnect. */
+const SERVICE_RESTART = 1012;
 
 /**
  * Characters in a frame of a client that has not authenticated: a credential and some messages
@@ -58,6 +60,7 @@ interface OpenedSocket {
 export class Socket {
   readonly #socket: WebSocket;
   readonly #client: SocketClient;
+  readonly #isPlain: boolean;
   readonly #sockets: Set<Socket>;
   readonly #output: SocketOutput;
   readonly #messages: MessageHandler;
@@ -67,6 +70,7 @@ export class Socket {
     const { sockets, drainPoller, unreadBudget, frameBudget, heartbeatMs } = options;
     this.#socket = socket;
     this.#client = client;
+    this.#isPlain = isPlain;
     this.#sockets = sockets;
     const id = crypto.randomUUID();
     const output = this.#output = new SocketOutput({
@@ -95,7 +99,7 @@ export class Socket {
     sockets.add(this);
     socket.onopen = () => {
       // A close before it is open has no effect on the runtime's socket.
-      if (output.isClosed) return socket.close(CLOSE_CODES.stopping);
+      if (output.isClosed) return socket.close(this.#closeCode("stopping"));
       output.send({ op: "welcome", session: id, heartbeat: heartbeatMs });
     };
     socket.onmessage = ({ data }) => this.#receive(data);
@@ -110,8 +114,12 @@ export class Socket {
     const goodbye = { op: "goodbye", retry: reconnectDelay(), reason };
     this.#output.sendLast(goodbye, { isSlow: reason === "slow" });
     this.#leave();
-    this.#socket.close(CLOSE_CODES[reason], reason);
+    this.#socket.close(this.#closeCode(reason), reason);
     return new Promise((resolve) => this.#socket.addEventListener("close", () => resolve()));
+  }
+
+  #closeCode(reason: GoodbyeReason): number {
+    return this.#isPlain && reason === "stopping" ? SERVICE_RESTART : CLOSE_CODES[reason];
   }
 
   /**

@@ -29,6 +29,13 @@ import { eventBytesWith, QUEUE_BYTES, Room } from "../room.ts";
 /** Milliseconds that a client waits before it reconnects. */
 const RETRY_MS = 1_000;
 
+/**
+ * Milliseconds between the moment when the runtime takes a goodbye and that when the stream breaks
+ * off. Over HTTP/2 the reset overtakes what has just been sent, and a client that reads the goodbye
+ * first can leave by itself.
+ */
+const GOODBYE_LEAD_MS = 100;
+
 const utf8 = new TextEncoder();
 const HEARTBEAT = utf8.encode(SSE_HEARTBEAT);
 const BYTE_LENGTH: QueuingStrategy<Uint8Array> = {
@@ -64,6 +71,18 @@ export async function sseStream(options: SseOptions): Promise<ReadableStream<Uin
   return stream.readable;
 }
 
+/** With this error a stream breaks off after its goodbye. `Deno.serve` passes it to `onError`. */
+export class StreamCut extends Error {
+  constructor() {
+    super("The stream has ended after its goodbye.");
+  }
+
+  /** `deno serve` has no `onError` and prints the error instead: an empty line. */
+  [Symbol.for("Deno.customInspect")](): string {
+    return "";
+  }
+}
+
 class SseStream implements ConnectionHandler {
   readonly #options: SseOptions;
   readonly #connection: Connection;
@@ -74,6 +93,9 @@ class SseStream implements ConnectionHandler {
   /** What the runtime has taken out of the queue is at most one write and 64 KiB more. */
   readonly #room = new Room(() => QUEUE_BYTES - (this.#controller.desiredSize ?? -Infinity));
   #isClosed = false;
+  /** Whether the stream breaks off once the runtime has taken all that is queued. */
+  #isBreakingOff = false;
+  #breakOffTimer: ReturnType<typeof setTimeout> | undefined;
   readonly readable: ReadableStream<Uint8Array>;
 
   constructor(options: SseOptions) {
@@ -85,8 +107,12 @@ class SseStream implements ConnectionHandler {
       },
       pull: () => {
         if (this.#room.isDue) this.#room.wake();
+        if (this.#isBreakingOff) this.#breakOffLater();
       },
-      cancel: () => this.#leave(),
+      cancel: () => {
+        clearTimeout(this.#breakOffTimer);
+        this.#leave();
+      },
     }, BYTE_LENGTH);
   }
 
@@ -208,11 +234,16 @@ class SseStream implements ConnectionHandler {
     this.#room.wake();
   }
 
+  /**
+   * Says goodbye and ends the stream. A client that should come back sees it break off, since some
+   * clients take the end of a complete response for the end of all events.
+   */
   #close(reason: GoodbyeReason): void {
     if (this.#isClosed) return;
     try {
+      this.#isBreakingOff = reason === "stopping" || reason === "slow";
       this.#notice("weir.goodbye", { retry: reconnectDelay(), reason });
-      this.#controller.close();
+      if (!this.#isBreakingOff) this.#controller.close();
     } catch {
       return this.#leave(); // the subscriber has just left and gets no goodbye
     }
@@ -222,8 +253,17 @@ class SseStream implements ConnectionHandler {
     const cut = this.#options.wheel.add({
       beat: () => {
         cut[Symbol.dispose]();
-        this.#controller.error(new Error("the subscriber did not read the goodbye"));
+        this.#controller.error(new StreamCut());
       },
     });
+  }
+
+  /** Breaks off a little later if nothing is queued: an error would drop what is. */
+  #breakOffLater(): void {
+    if ((this.#controller.desiredSize ?? 0) < QUEUE_BYTES) return;
+    this.#breakOffTimer ??= setTimeout(
+      () => this.#controller.error(new StreamCut()),
+      GOODBYE_LEAD_MS,
+    );
   }
 }

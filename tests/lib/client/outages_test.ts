@@ -76,3 +76,23 @@ Deno.test("a clock that is set back during a wait does not prolong it", async ()
   device.clock.advance(1_000);
   await until("it has tried once more", () => tries > before + 1);
 });
+
+Deno.test("a stream that breaks off after its goodbye is reported as a server that stops", async () => {
+  for (const transport of ["sse", "websocket"] as const) {
+    await using server = await LocalServer.start();
+    const told: WeirError[] = [];
+    await using weir = connect(server.url, {
+      transports: [transport],
+      onError: (error) => told.push(error),
+    });
+    weir.listen("a", { onEvent() {}, onGap: "throw" });
+    await until("it is open", () => weir.state.value.status === "open");
+    await server.server.disconnectClients();
+    await until("it waits", () => weir.state.value.status === "reconnecting");
+    const state = weir.state.value;
+    assert.ok(state.status === "reconnecting");
+    assert.equal(state.error.code, "shutting_down", state.error.detail);
+    assert.ok(state.delay >= 200, `${state.delay} ms`);
+    assert.deepEqual(told, []);
+  }
+});

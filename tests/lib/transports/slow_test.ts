@@ -3,7 +3,7 @@ import { OPEN } from "../../../lib/auth/authority.ts";
 import { Connections } from "../../../lib/auth/connections.ts";
 import { Hub } from "../../../lib/hub/hub.ts";
 import type { Log } from "../../../lib/log/log.ts";
-import { sseStream } from "../../../lib/transports/sse/stream.ts";
+import { sseStream, StreamCut } from "../../../lib/transports/sse/stream.ts";
 import { TimerWheel } from "../../../lib/transports/timer_wheel.ts";
 import { draft, testChannelKey } from "../../support/drafts.ts";
 import { type Frame, OPCODE, RawConnection } from "../../support/raw_connection.ts";
@@ -15,7 +15,7 @@ const A = testChannelKey("a");
 const STALL = 200;
 
 // The timer that cuts the stream keeps running: it is unref'd and finds nothing to do.
-Deno.test("an SSE stream that nobody reads ends with its queued events and the reason", {
+Deno.test("an SSE stream that nobody reads breaks off after its queued events and the reason", {
   sanitizeOps: false,
   sanitizeResources: false,
 }, async () => {
@@ -37,7 +37,12 @@ Deno.test("an SSE stream that nobody reads ends with its queued events and the r
   });
   await fill(log, 10);
   await until("it is closed", () => hub.size === 0);
-  const text = await new Response(stream).text();
+  let text = "";
+  const read = async () => {
+    const decoder = new TextDecoder();
+    for await (const bytes of stream) text += decoder.decode(bytes, { stream: true });
+  };
+  await assert.rejects(read(), StreamCut);
   assert.match(text, /^data: "0 /m);
   assert.match(text, /event: weir\.goodbye\ndata: \{"retry":\d+,"reason":"slow"\}\n\n$/);
   assert.equal(isReleased, true);
