@@ -12,6 +12,8 @@ export class EventSourceParser {
   retryMs: number | undefined;
   readonly #decoder = new TextDecoder(); // removes the byte order mark
   #rest = "";
+  /** Whether the last character was a CR, which an LF may complete. */
+  #isAfterCr = false;
   #type = "";
   #data: string[] = [];
   #chars = 0;
@@ -23,9 +25,11 @@ export class EventSourceParser {
    * @throws {RangeError} if a line or an event is too long.
    */
   push(bytes: Uint8Array): readonly StreamEvent[] {
-    const text = this.#rest + this.#decoder.decode(bytes, { stream: true });
-    // A CR at the end may be followed by an LF that has not arrived.
-    const lines = text.split(/\r\n|\n|\r(?!$)/);
+    let text = this.#decoder.decode(bytes, { stream: true });
+    if (text === "") return [];
+    if (this.#isAfterCr) text = text.replace(/^\n/, "");
+    this.#isAfterCr = text.endsWith("\r");
+    const lines = (this.#rest + text).split(/\r\n|\n|\r/);
     this.#rest = lines.pop() ?? "";
     if (this.#rest.length > MAX_CHARS) throw new RangeError("A line is too long.");
     return lines.flatMap((line) => this.#line(line) ?? []);
