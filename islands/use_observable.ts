@@ -5,7 +5,7 @@ import type { Observable } from "../lib/client/api.ts";
 export function useObservable<T>(observable: Observable<T> | undefined): T | undefined {
   const [value, setValue] = useState<T | undefined>(() => observable?.value);
   useEffect(() => {
-    setValue(() => observable?.value); // it may have changed since the render
+    if (observable === undefined) setValue(undefined);
     return observable?.subscribe((next) => setValue(() => next));
   }, [observable]);
   return value;

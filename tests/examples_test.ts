@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { build, type Plugin, stop } from "esbuild";
+import { bundleApp, serveApp, serveSite, type Site } from "./support/app_site.ts";
 import { call } from "./support/calls.ts";
 import { Chromium, CHROMIUM_MISSING } from "./support/chromium.ts";
 import { bearer, guardedServer } from "./support/guarded.ts";
@@ -118,7 +118,7 @@ Deno.test("useChannel shows a channel and its gaps, and no event twice", {
   ignore: CHROMIUM_MISSING,
 }, async () => {
   await using server = await WeirServer.start();
-  await using site = serveApp(await bundle(REACT_APP));
+  await using site = serveApp(await bundleApp(REACT_APP, EXAMPLES));
   await using chromium = await Chromium.open();
   const { page } = chromium;
   const channel = newChannel();
@@ -200,58 +200,13 @@ function openGate(target: string): AsyncDisposable & {
 }
 
 /** Serves the pages of a folder, like `python3 -m http.server`. */
-function serve(folder: URL): AsyncDisposable & { readonly url: string } {
-  return serveBy(async ({ url }) => {
+function serve(folder: URL): Site {
+  return serveSite(async ({ url }) => {
     const { pathname } = new URL(url);
     if (!pathname.endsWith(".html")) return new Response(null, { status: 404 });
     const page = await Deno.readFile(new URL(`.${pathname}`, folder));
     return new Response(page, { headers: { "Content-Type": "text/html" } });
   });
-}
-
-function serveApp(script: string): AsyncDisposable & { readonly url: string } {
-  const page = `<!doctype html><link rel="icon" href="data:,"><div id="app"></div>
-    <script type="module" src="/app.js"></script>`;
-  return serveBy(({ url }) => {
-    const isScript = new URL(url).pathname === "/app.js";
-    const type = isScript ? "text/javascript" : "text/html";
-    return new Response(isScript ? script : page, { headers: { "Content-Type": type } });
-  });
-}
-
-function serveBy(
-  handler: (request: Request) => Response | Promise<Response>,
-): AsyncDisposable & { readonly url: string } {
-  const server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen() {} }, handler);
-  const url = `http://127.0.0.1:${server.addr.port}`;
-  return { url, [Symbol.asyncDispose]: () => server.shutdown() };
-}
-
-/** Resolves bare imports to files in Deno's npm cache. */
-const npmByDeno: Plugin = {
-  name: "npm-by-deno",
-  setup({ onResolve }) {
-    onResolve({ filter: /^[^./]/ }, async ({ path }) => {
-      if (import.meta.resolve(path).startsWith("npm:")) await import(path); // fills the cache
-      return { path: decodeURIComponent(new URL(import.meta.resolve(path)).pathname) };
-    });
-  },
-};
-
-async function bundle(source: string): Promise<string> {
-  try {
-    const { outputFiles: [file] } = await build({
-      stdin: { contents: source, resolveDir: pathOf("."), loader: "tsx" },
-      bundle: true,
-      write: false,
-      format: "esm",
-      define: { "process.env.NODE_ENV": `"development"` },
-      plugins: [npmByDeno],
-    });
-    return file?.text ?? assert.fail();
-  } finally {
-    await stop();
-  }
 }
 
 interface Done {

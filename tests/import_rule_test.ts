@@ -144,6 +144,7 @@ const RULE: Readonly<Record<string, readonly string[]>> = {
 
   "lib/client/client.ts": ["lib/client"],
   "lib/client/lazy_chunk.ts": ["lib/client"],
+  "lib/client/make_client.ts": ["lib/client"],
   "lib/client/presence": ["lib/client/api.ts", "lib/client/core", "lib/shared"],
   "lib/client/publishing": ["lib/client/api.ts", "lib/client/core", "lib/shared"],
   "lib/client/reading": ["lib/client/api.ts", "lib/client/core", "lib/shared"],

@@ -1,6 +1,6 @@
 import type { JSX, TargetedKeyboardEvent } from "preact";
 import { useEffect, useState } from "preact/hooks";
-import { connect } from "../../lib/client/client.ts";
+import { makeClient } from "../../lib/client/make_client.ts";
 import { PLATFORM } from "../../lib/client/core/platform.ts";
 import type { Rights } from "../rights.ts";
 import { currentClient } from "../current_client.ts";
@@ -142,7 +142,7 @@ function useChat({ room, subject, rights }: ChatProps): ChatState | undefined {
   useEffect(() => {
     const activity = new ServerActivity();
     const { fetch, WebSocket } = activity;
-    const weir = connect(location.origin, {}, { ...PLATFORM, fetch, WebSocket });
+    const weir = makeClient(location.origin, {}, { ...PLATFORM, fetch, WebSocket });
     currentClient.value = weir;
     const storage = new ChatStorage(subject, () => localStorage);
     const opened = new ChatState({ weir, activity, storage, rights, subject, room });

@@ -40,9 +40,11 @@ function nextChance(weir: Pick<Weir, "state">, wait: number, signal: AbortSignal
       resolve();
     };
     const timer = setTimeout(end, wait);
+    let isPresent = true; // the first call has the present state
     const unwatch = weir.state.subscribe(({ status }: ConnectionState) => {
-      if (status === "open" || status === "closed") end();
+      if (!isPresent && (status === "open" || status === "closed")) end();
     });
+    isPresent = false;
     signal.addEventListener("abort", end);
   });
 }

@@ -1,6 +1,6 @@
 import { type Signal, signal } from "@preact/signals";
 import type { TransportName, Weir } from "../../lib/client/api.ts";
-import { connect } from "../../lib/client/client.ts";
+import { makeClient } from "../../lib/client/make_client.ts";
 import { PLATFORM } from "../../lib/client/core/platform.ts";
 import { LaneRecord } from "./lane_record.ts";
 import { LabNetwork } from "./network.ts";
@@ -26,7 +26,7 @@ export class Lane implements Disposable {
   ) {
     const { fetch, WebSocket, watch } = this.#network;
     const platform = { ...PLATFORM, fetch, WebSocket, watch };
-    this.weir = connect(location.origin, { transports: [transport] }, platform);
+    this.weir = makeClient(location.origin, { transports: [transport] }, platform);
     this.weir.listen(channel, {
       onEvent: ({ id, offset }) => {
         const now = performance.now();

@@ -1,126 +1,18 @@
 /** The client library of Weir: docs/client.md. */
 
-import type { ConnectOptions, Subscription, Weir } from "./api.ts";
-import { Connection } from "./connection/connection.ts";
-import type { ConnectionModules } from "./connection/modules.ts";
-import { unreachableError } from "./core/errors.ts";
-import { runCallback } from "./core/observable.ts";
-import { onAbort } from "./core/on_abort.ts";
-import { PLATFORM, type Platform } from "./core/platform.ts";
-import { retryCall } from "./core/retry_call.ts";
-import { WeirError } from "./core/weir_error.ts";
-import { lazyPresence } from "./presence/lazy_presence.ts";
-import { Outbox } from "./publishing/outbox.ts";
-import type { Source } from "./reading/inbox.ts";
-import type { SavedCursors } from "./reading/saved_cursors.ts";
-import { listen, subscribe } from "./reading/subscription.ts";
-import { openWebSocket } from "./transports/websocket.ts";
+import type { ConnectOptions, Weir } from "./api.ts";
+import { PLATFORM } from "./core/platform.ts";
+import { makeClient } from "./make_client.ts";
 
 export type * from "./api.ts";
 export { TRANSPORTS } from "./api.ts";
-export type { ClientCode } from "./core/weir_error.ts";
+export { type ClientCode, WeirError } from "./core/weir_error.ts";
 export { webStorage } from "./reading/web_storage.ts";
-export { WeirError };
-
-type LazyChunk = typeof import("./lazy_chunk.ts").default;
-
-/** WebSockets are part of the first load. Everything else loads when it is needed. */
-const MODULES: ConnectionModules = {
-  transports: {
-    "websocket": (host) => openWebSocket(host, lazily((chunk) => chunk.resolveAnchorsWithRetry)),
-    "sse": lazily((chunk) => chunk.openEventStream),
-    "long-poll": lazily((chunk) => chunk.openLongPoll),
-    "short-poll": lazily((chunk) => chunk.openShortPoll),
-  },
-  call: lazily((chunk) => chunk.makeCall),
-  openBetterTransport: lazily((chunk) => chunk.openBetterTransport),
-};
 
 /**
  * Makes a client of the Weir server at `url`, which may be relative to the page. It connects when
  * it is first needed.
- *
- * @param platform is replaced by tests.
  */
-export function connect(
-  url: string | URL,
-  options: ConnectOptions = {},
-  platform: Platform = PLATFORM,
-): Weir {
-  const { signal, tabs, cursors, onError } = options;
-  const base = parseBase(url);
-  // A hidden page may hold the connection of visible ones.
-  const here = tabs === undefined ? platform : { ...platform, isHidden: () => false };
-  const open = (base: URL) => new Connection(base, MODULES, { ...options, platform: here });
-  const link = base && tabs
-    ? tabs(base, () => open(base))
-    : open(base ?? new URL("http://localhost"));
-  if (base === undefined) {
-    const detail = `${JSON.stringify(String(url))} is not an http: or https: URL.`;
-    void link.close(new WeirError("bad_url", detail));
-  }
-  // Loads the lazy chunk while there is a network.
-  link.state.subscribe(({ status }) => status === "open" && loadLazyChunk().catch(() => {}));
-  const outbox = new Outbox(link, lazily((chunk) => chunk.sendBatch), options.outbox);
-  const report = (error: WeirError) => runCallback(() => onError?.(error));
-  let saved: SavedCursors | undefined;
-  const sourceOf = (channel: string): Source => ({
-    link,
-    channel,
-    savedCursor: cursors && retryCall(link, loadLazyChunk).then(
-      ({ SavedCursors }) => (saved ??= new SavedCursors(cursors, report)).forChannel(channel),
-      () => undefined, // closed
-    ),
-  });
-  const close = async () => {
-    await link.close();
-    await saved?.flush();
-  };
-  onAbort(signal, () => void close());
-  return {
-    state: link.state,
-    // deno-lint-ignore no-explicit-any -- the overloads decide whether gaps are among the items
-    subscribe: (channel: string, options = {}): Subscription<any> =>
-      subscribe(sourceOf(channel), options),
-    listen: (channel, options) => listen(sourceOf(channel), options),
-    publish: (channel, data, options) => outbox.publish(channel, data, options),
-    history: async (channel, options) =>
-      (await loadLazyChunk()).readHistory(link, channel, options),
-    presence: (channel) =>
-      lazyPresence(async () => {
-        const { makePresence } = await retryCall(link, loadLazyChunk);
-        return makePresence(link, channel, report);
-      }, report),
-    close,
-    [Symbol.asyncDispose]: close,
-  };
-}
-
-/** Returns the URL with a slash at its end, so that paths resolve below it. Undefined if invalid. */
-function parseBase(url: string | URL): URL | undefined {
-  try {
-    const base = new URL(url, globalThis.location?.href);
-    if (!/^https?:$/.test(base.protocol)) return undefined;
-    base.search = base.hash = "";
-    if (!base.pathname.endsWith("/")) base.pathname += "/";
-    return base;
-  } catch {
-    return undefined;
-  }
-}
-
-/** Returns a function of the lazy chunk that loads the chunk when it is called. */
-function lazily<Args extends readonly unknown[], Result>(
-  pick: (chunk: LazyChunk) => (...args: Args) => Promise<Result>,
-): (...args: Args) => Promise<Result> {
-  return async (...args) => await pick(await loadLazyChunk())(...args);
-}
-
-/** @throws {WeirError} `unreachable` */
-async function loadLazyChunk(): Promise<LazyChunk> {
-  try {
-    return (await import("./lazy_chunk.ts")).default;
-  } catch (cause) {
-    throw unreachableError("Failed to load the lazy chunk.", cause);
-  }
+export function connect(url: string | URL, options: ConnectOptions = {}): Weir {
+  return makeClient(url, options, PLATFORM);
 }

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import type { ConnectionState, ConnectOptions, Weir } from "../../lib/client/api.ts";
-import { connect, WeirError } from "../../lib/client/client.ts";
+import { WeirError } from "../../lib/client/client.ts";
+import { makeClient } from "../../lib/client/make_client.ts";
 import { answerOf } from "./fault_proxy.ts";
 import { fastPlatform } from "./client_platform.ts";
 import { until } from "./until.ts";
@@ -58,7 +59,7 @@ export async function endure(
 ): Promise<{ readonly error: WeirError; readonly states: readonly ConnectionState[] }> {
   const { platform, elapsed } = fastPlatform(FACTOR);
   const states: ConnectionState[] = [];
-  await using weir = connect(url, options, platform);
+  await using weir = makeClient(url, options, platform);
   weir.state.subscribe((state) => states.push(state));
   const end = endOf(weir, "orders");
   await until(`${MINUTES} minutes have passed`, () => elapsed() > MINUTES * 60_000);

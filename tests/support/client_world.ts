@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type { TransportName, Weir } from "../../lib/client/api.ts";
-import { connect } from "../../lib/client/client.ts";
+import { makeClient } from "../../lib/client/make_client.ts";
 import { WeirError } from "../../lib/client/core/weir_error.ts";
 import { bearer, settings } from "./guarded.ts";
 import { checkReading, type Reading, type Start, type Style } from "./client_reading.ts";
@@ -284,7 +284,7 @@ export class ClientWorld implements AsyncDisposable {
 
   #connect(): Weir {
     this.#clients++;
-    return connect(
+    return makeClient(
       this.proxy.url,
       { auth: () => this.#token(), transports: this.#transports },
       {

@@ -51,11 +51,12 @@ export class Channels {
     const { readers } = tracked;
     const reader = { listener, after, isPaused: false, isLive: false, isStarted: false };
     const error = channelNameError(channel) ?? cursorError(after);
-    if (error === undefined) {
+    if (error) queueMicrotask(() => listener.ended(error));
+    else {
       this.#channels.set(channel, tracked);
       readers.add(reader);
       this.#join(tracked, reader);
-    } else queueMicrotask(() => listener.ended(error));
+    }
     return {
       pause: () => {
         reader.isPaused = true;
@@ -93,7 +94,7 @@ export class Channels {
   ): readonly (readonly [channel: string, anchor: Anchor])[] {
     return [...this.#channels.values()].flatMap((tracked) => {
       const positions = activePositions(tracked);
-      const isResolvedByReading = !needsOffsets && tracked.reading === undefined;
+      const isResolvedByReading = !needsOffsets && !tracked.reading;
       const resolved = isResolvedByReading ? firstPosition(positions) : undefined;
       return positions.filter(isAnchor).filter((anchor) => anchor !== resolved)
         .map((anchor) => [tracked.channel, anchor] as const);
@@ -205,7 +206,7 @@ export class Channels {
   /** Notes that the transport is at `offset` and returns the readers, if it is still wanted. */
   #advance(channel: string, offset: string): Iterable<Reader> {
     const tracked = this.#channels.get(channel);
-    if (tracked?.reading === undefined) return [];
+    if (!tracked?.reading) return [];
     tracked.reading = offset;
     return tracked.readers;
   }

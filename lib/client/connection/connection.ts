@@ -162,13 +162,11 @@ export class Connection implements Link {
   #connected(): Promise<void> {
     this.#start();
     return new Promise((resolve) => {
-      const onState = ({ status }: ConnectionState) => {
+      const unsubscribe = this.state.subscribe(({ status }) => {
         if (status === "connecting" || status === "idle") return;
-        unsubscribe();
         resolve();
-      };
-      const unsubscribe = this.state.subscribe(onState);
-      onState(this.state.value);
+        queueMicrotask(() => unsubscribe()); // it may be called before subscribe() returns
+      });
     });
   }
 
@@ -265,9 +263,10 @@ export class Connection implements Link {
       wasAway,
     });
     if (current.signal.aborted) return better?.close();
-    if (better === undefined) return;
-    this.#current = better;
-    current.close();
+    if (better) {
+      this.#current = better;
+      current.close();
+    }
   }
 
   /** Whether waiting cannot help. */

@@ -46,7 +46,7 @@ export class Credentials {
 
   /** Whether the application can provide another credential. */
   get isRenewable(): boolean {
-    return this.#auth !== undefined;
+    return !!this.#auth;
   }
 
   /** Returns the credential for one request. @throws {WeirError} `auth_failed` */

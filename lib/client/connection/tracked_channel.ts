@@ -45,7 +45,7 @@ export function firstPosition(positions: readonly string[]): string | undefined 
 
 /** Whether the transport will read everything after the reader's position. */
 export function isCovered({ after }: Reader, { reading }: TrackedChannel): boolean {
-  return reading !== undefined && !isAnchor(after) && after >= reading;
+  return !!reading && !isAnchor(after) && after >= reading;
 }
 
 export function goLive(reader: Reader): void {

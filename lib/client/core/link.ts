@@ -1,6 +1,6 @@
 import type { EphemeralEvent, Gap, WeirEvent } from "./event.ts";
 import type { JsonObject } from "./json_object.ts";
-import type { Observable } from "./observable.ts";
+import type { ObservableValue } from "./observable.ts";
 import type { ConnectionState } from "./state.ts";
 import type { WeirError } from "./weir_error.ts";
 
@@ -9,7 +9,7 @@ import type { WeirError } from "./weir_error.ts";
  * over the network and `TabLink` over another tab, so everything that crosses it is plain data.
  */
 export interface Link {
-  readonly state: Observable<ConnectionState>;
+  readonly state: ObservableValue<ConnectionState>;
   /**
    * Delivers the channel's events after `after` (a cursor, `earliest` or `latest`) to `listener`,
    * each once and in order, across reconnects and transports, until the feed is closed.
@@ -26,7 +26,7 @@ export interface Link {
    * The last removal of one of this client's members by the server: `channel`, `member` and
    * `reason`, a code.
    */
-  readonly left?: Observable<JsonObject>;
+  readonly left?: ObservableValue<JsonObject>;
   close(error?: WeirError): Promise<void>;
 }
 

@@ -1,8 +1,14 @@
-/** A value that changes. It can be read at any time, also by `useSyncExternalStore`. */
+/**
+ * A value that changes. It can be read at any time and is the same object until it changes, as
+ * React's `useSyncExternalStore` needs it. `subscribe` follows the contract of Svelte's stores.
+ */
 export interface Observable<T> {
   readonly value: T;
-  /** Calls `listener` after each change, not immediately. Returns a function that stops it. */
-  subscribe(listener: (value: T) => void): () => void;
+  /**
+   * Calls `listener` with the value, before it returns, and after each change. Returns a function
+   * that stops it. It needs no `this`.
+   */
+  readonly subscribe: (listener: (value: T) => void) => () => void;
 }
 
 /** An {@link Observable} that its owner sets. */
@@ -26,7 +32,13 @@ export class ObservableValue<T> implements Observable<T> {
     }
   }
 
-  subscribe(listener: (value: T) => void): () => void {
+  readonly subscribe = (listener: (value: T) => void): () => void => {
+    listener(this.#value);
+    return this.onChange(listener);
+  };
+
+  /** Calls `listener` after each change. Returns a function that stops it. */
+  onChange(listener: (value: T) => void): () => void {
     const own = (value: T) => listener(value); // the same function may subscribe twice
     this.#listeners.add(own);
     return () => void this.#listeners.delete(own);

@@ -65,7 +65,7 @@ async function waitForLink(
 ): Promise<void> {
   const over = new AbortController();
   const end = () => over.abort();
-  const unsubscribe = link.state.subscribe((state) => {
+  const unsubscribe = link.state.onChange((state) => {
     if (state.status === "closed" || (endsWhenOpen && canCall(state))) end();
   });
   const removeListener = onAbort(signal, end);

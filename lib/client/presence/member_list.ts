@@ -6,6 +6,7 @@ import type { Link } from "../core/link.ts";
 import { type Observable, ObservableValue } from "../core/observable.ts";
 import { onAbort } from "../core/on_abort.ts";
 import type { WeirError } from "../core/weir_error.ts";
+import { NOBODY } from "./lazy_presence.ts";
 import { retryReporting } from "./retry_reporting.ts";
 
 type OnError = (error: WeirError) => unknown;
@@ -23,7 +24,7 @@ export class MemberList<T> implements Observable<readonly Member<T>[]> {
   readonly #link: Link;
   readonly #channel: string;
   readonly #onError: OnError;
-  readonly #list = new ObservableValue<readonly Member<T>[]>([]);
+  readonly #list = new ObservableValue<readonly Member<T>[]>(NOBODY);
   #listeners = 0;
   #members = new Map<string, MemberRow<T>>();
   #isPublishing = false;
@@ -39,8 +40,14 @@ export class MemberList<T> implements Observable<readonly Member<T>[]> {
     return this.#list.value;
   }
 
-  subscribe(listener: (members: readonly Member<T>[]) => void): () => void {
-    let unsubscribe: (() => void) | undefined = this.#list.subscribe(listener);
+  readonly subscribe = (listener: (members: readonly Member<T>[]) => void): () => void => {
+    listener(this.value);
+    return this.onChange(listener);
+  };
+
+  /** Calls `listener` after each change. Returns a function that stops it. */
+  onChange(listener: (members: readonly Member<T>[]) => void): () => void {
+    let unsubscribe: (() => void) | undefined = this.#list.onChange(listener);
     if (this.#listeners++ === 0) {
       this.#reading = new AbortController();
       void this.#read(this.#reading.signal);

@@ -112,12 +112,12 @@ export class Membership {
     const { state, left } = this.#link;
     onAbort(
       signal,
-      state.subscribe((state) => {
+      state.onChange((state) => {
         if (canCall(state)) this.#enterAgain(signal);
         else if (state.status === "closed") clearTimeout(this.#renewal);
       }),
     );
-    const stopListening = left?.subscribe(({ channel, member, reason }) => {
+    const stopListening = left?.onChange(({ channel, member, reason }) => {
       if (channel !== this.channel || member !== this.member) return;
       if (this.#underWay > 0) return; // the server refuses that request
       this.#forget();

@@ -1,6 +1,6 @@
-import type { Presence } from "../api.ts";
 import type { Link } from "../core/link.ts";
 import type { WeirError } from "../core/weir_error.ts";
+import type { LoadedPresence } from "./lazy_presence.ts";
 import { MemberList } from "./member_list.ts";
 import { MembershipHolder } from "./membership_holder.ts";
 
@@ -9,7 +9,7 @@ export function makePresence<T>(
   link: Link,
   channel: string,
   report: (error: WeirError) => unknown,
-): Presence<T> {
+): LoadedPresence<T> {
   const onError = (error: WeirError) => error.code === "closed" || report(error);
   const holder = new MembershipHolder(link, channel, onError);
   return {

@@ -55,7 +55,7 @@ export class Inbox<T> {
     const { signal, after } = options;
     this.#removeListener = onAbort(signal, this.close);
     const { savedCursor } = source;
-    if (after !== undefined || savedCursor === undefined) this.#begin(after);
+    if (after !== undefined || !savedCursor) this.#begin(after);
     else void savedCursor.then((saved) => saved?.get()).then((cursor) => this.#begin(cursor));
   }
 
@@ -74,12 +74,12 @@ export class Inbox<T> {
     while (true) {
       this.#saveCursor(); // asking for the next item means that the last one is done
       const queued = this.#queue.shift();
-      if (queued !== undefined) {
+      if (queued) {
         this.#chars -= queued.size;
         this.#resume();
         const item = await this.#take(queued.item);
-        if (item !== undefined) yield item;
-      } else if (this.#error !== undefined) throw this.#error;
+        if (item) yield item;
+      } else if (this.#error) throw this.#error;
       else if (this.#isEnded) return;
       else await new Promise<void>((resolve) => this.#wake = resolve);
     }
@@ -132,7 +132,7 @@ export class Inbox<T> {
     }
     try {
       const event = await validateEvent(item, schema);
-      if (this.#isEnded && this.#error === undefined) return; // closed meanwhile
+      if (this.#isEnded && !this.#error) return; // closed meanwhile
       this.cursor = event.offset;
       return event;
     } catch (cause) {

@@ -126,7 +126,7 @@ export class TabLink implements Link {
         this.#election.watchTab(tab, onGone);
       });
       this.#lead = { term: crypto.randomUUID(), link, leader, release };
-      link.state.subscribe(() => this.#announce());
+      link.state.onChange(() => this.#announce());
       this.#announce();
     });
   }

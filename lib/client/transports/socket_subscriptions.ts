@@ -51,7 +51,7 @@ export class SocketSubscriptions {
       const current = this.#channels.get(channel);
       if (current?.revision === revision) continue;
       if (this.#pending >= MAX_PENDING || this.#retryTimer !== undefined) break;
-      if (current !== undefined) messages.push(this.#unsubscribe(channel));
+      if (current) messages.push(this.#unsubscribe(channel));
       messages.push(this.#subscribe(channel, after, revision));
     }
     while (messages.length > 0) send(messages.splice(0, MAX_FRAME_MESSAGES).join("\n"));

@@ -161,7 +161,7 @@ class SocketTransport implements Transport {
     if (op === "error") {
       // Its only other member is `retryAfter`.
       onAnswer?.({}, new WeirError(String(message["code"]), String(message["detail"]), message));
-    } else if (onAnswer !== undefined) {
+    } else if (onAnswer) {
       onAnswer(message);
     } else if (op === "unsubscribed") {
       this.#subscriptions.delete(channel);

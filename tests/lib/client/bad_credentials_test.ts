@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { connect, TRANSPORTS, WeirError } from "../../../lib/client/client.ts";
+import { makeClient } from "../../../lib/client/make_client.ts";
 import { endOf, endure, MAX_TRIES, refusal } from "../../support/client_errors.ts";
 import { FaultProxy } from "../../support/fault_proxy.ts";
 import { endingIn, guardedLocal } from "../../support/guarded.ts";
@@ -23,7 +24,7 @@ for (
     await using proxy = new FaultProxy(guarded.server.port);
     for (const transport of TRANSPORTS) {
       const before = proxy.requests.length;
-      await using weir = connect(proxy.url, {
+      await using weir = makeClient(proxy.url, {
         transports: [transport],
         ...token !== undefined && { auth: () => token },
       }, PROMPT);
@@ -45,7 +46,7 @@ test("auth that keeps returning an expired token closes the client", async () =>
   for (const transport of TRANSPORTS) {
     const before = proxy.requests.length;
     let given = 0;
-    await using weir = connect(
+    await using weir = makeClient(
       proxy.url,
       { auth: () => (given++, token), transports: [transport] },
       PROMPT,
@@ -61,7 +62,7 @@ for (const transport of TRANSPORTS) {
   test(`auth that refuses when the token of a ${transport} expires closes the client with its error`, async () => {
     await using guarded = await guardedLocal();
     let given = 0;
-    await using weir = connect(guarded.url, {
+    await using weir = makeClient(guarded.url, {
       transports: [transport],
       async auth() {
         if (given++ > 0) throw new WeirError("auth_failed", "the session is over");
@@ -123,7 +124,7 @@ test("a malformed credential closes the client with an explanation", async () =>
   const wrong: readonly unknown[] = [undefined, null, 17, {}, "", "two\nlines", "ü", { token: 7 }];
   for (const given of wrong) {
     for (const transport of TRANSPORTS) {
-      await using weir = connect(guarded.url, {
+      await using weir = makeClient(guarded.url, {
         auth: () => given as string, // JavaScript does not check the type
         transports: [transport],
       }, PROMPT);
@@ -143,7 +144,7 @@ for (const transport of TRANSPORTS) {
     await Promise.all([-3_600_000, 3_600_000].map(async (clockError) => {
       await using proxy = new FaultProxy(guarded.server.port);
       let given = 0;
-      await using weir = connect(proxy.url, {
+      await using weir = makeClient(proxy.url, {
         transports: [transport],
         auth: () => (given++, guarded.token(undefined, endingIn(3))),
       }, shortTimers({ maxMs: 5_000, clockErrorMs: clockError }));

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { connect, type TransportName, TRANSPORTS } from "../../../lib/client/client.ts";
+import { makeClient } from "../../../lib/client/make_client.ts";
 import {
   endOf,
   endure,
@@ -65,7 +66,7 @@ for (const [name, text] of Object.entries(STRANGERS)) {
 test("if WebSockets are only echoed, the client uses another transport", async () => {
   await using server = await LocalServer.start();
   await using echo = echoServer(server.port);
-  await using weir = connect(echo.url, {}, shortTimers({ maxMs: 300 }));
+  await using weir = makeClient(echo.url, {}, shortTimers({ maxMs: 300 }));
   const channel = newChannel();
   const seen: unknown[] = [];
   weir.listen(channel, { onEvent: ({ data }) => seen.push(data), onGap: "throw" });
@@ -81,7 +82,7 @@ test("a server that goes away is retried from time to time, until it is back", a
   const server = await LocalServer.start();
   await using proxy = new FaultProxy(server.port);
   const { platform, elapsed } = fastPlatform(FACTOR);
-  await using weir = connect(proxy.url, {}, platform);
+  await using weir = makeClient(proxy.url, {}, platform);
   const end = endOf(weir, newChannel());
   await until("it is open", () => weir.state.value.status === "open");
   proxy.cut();
@@ -127,7 +128,7 @@ test("a publish that another server answers is rejected, at the latest when the 
     await using proxy = new FaultProxy(0);
     proxy.on(ALL, { act: "answer", text });
     const { platform } = fastPlatform(FACTOR);
-    await using weir = connect(proxy.url, {}, platform);
+    await using weir = makeClient(proxy.url, {}, platform);
     const publishing = refusal(weir.publish("a", 1));
     await until("it was tried", () => proxy.count(["publish"]) > 0);
     const { code: ofHistory } = await refusal(weir.history("a"));

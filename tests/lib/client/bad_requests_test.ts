@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import type { ConnectOptions, Weir } from "../../../lib/client/api.ts";
 import { connect, TRANSPORTS, type WeirError } from "../../../lib/client/client.ts";
+import { makeClient } from "../../../lib/client/make_client.ts";
 import { endOf, refusal, typed } from "../../support/client_errors.ts";
 import { FaultProxy } from "../../support/fault_proxy.ts";
 import { guardedLocal } from "../../support/guarded.ts";
@@ -20,7 +21,7 @@ for (const transport of TRANSPORTS) {
     await using proxy = new FaultProxy(guarded.server.port);
     const all = await guarded.token();
     const token = await guarded.token({ publish: ["open:*"], subscribe: ["open:*"] });
-    await using weir = connect(
+    await using weir = makeClient(
       proxy.url,
       { auth: () => token, transports: [transport] },
       PROMPT,
@@ -48,7 +49,7 @@ for (const transport of TRANSPORTS) {
   test(`an invalid channel name ends its subscription over ${transport}`, async () => {
     await using server = await LocalServer.start();
     await using proxy = new FaultProxy(server.port);
-    await using weir = connect(proxy.url, { transports: [transport] }, PROMPT);
+    await using weir = makeClient(proxy.url, { transports: [transport] }, PROMPT);
     const channel = newChannel();
     const seen: unknown[] = [];
     weir.listen(channel, {
@@ -74,7 +75,7 @@ for (const transport of TRANSPORTS) {
   test(`an invalid cursor ends the subscription over ${transport}`, async () => {
     await using server = await LocalServer.start();
     await using proxy = new FaultProxy(server.port);
-    await using weir = connect(proxy.url, { transports: [transport] }, PROMPT);
+    await using weir = makeClient(proxy.url, { transports: [transport] }, PROMPT);
     for (const after of ["", "x", "vAAAA", "0mwpu38co_1", "Latest", "\ud800"]) {
       const events = weir.subscribe(newChannel(), { after, onGap: "throw" });
       const error = await refusal(Array.fromAsync(events));
@@ -86,7 +87,7 @@ for (const transport of TRANSPORTS) {
   test(`an event of 1 MiB arrives over ${transport}, and one more byte is refused`, async () => {
     await using server = await LocalServer.start();
     await using proxy = new FaultProxy(server.port);
-    await using weir = connect(proxy.url, { transports: [transport] }, PROMPT);
+    await using weir = makeClient(proxy.url, { transports: [transport] }, PROMPT);
     const channel = newChannel();
     const seen: unknown[] = [];
     weir.listen(channel, {
@@ -112,7 +113,7 @@ for (const transport of TRANSPORTS) {
   test(`a refused publish rejects once over ${transport}, and the next one succeeds`, async () => {
     await using server = await LocalServer.start();
     await using proxy = new FaultProxy(server.port);
-    await using weir = connect(proxy.url, { transports: [transport] }, PROMPT);
+    await using weir = makeClient(proxy.url, { transports: [transport] }, PROMPT);
     const channel = newChannel();
     weir.listen(channel, { onEvent() {}, onGap: "throw" });
     await until("it is open", () => weir.state.value.status === "open");

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { connect } from "../../../lib/client/client.ts";
+import { makeClient } from "../../../lib/client/make_client.ts";
 import { FaultProxy } from "../../support/fault_proxy.ts";
 import { QUICK_RETRIES } from "../../support/client_platform.ts";
 import { LocalServer } from "../../support/local_server.ts";
@@ -8,7 +8,7 @@ import { until } from "../../support/until.ts";
 Deno.test("close() ends pending calls over HTTP", async () => {
   await using server = await LocalServer.start();
   await using proxy = new FaultProxy(server.port);
-  const weir = connect(proxy.url, { transports: ["sse"] }, QUICK_RETRIES);
+  const weir = makeClient(proxy.url, { transports: ["sse"] }, QUICK_RETRIES);
   weir.listen("a", { onEvent() {}, onGap: "throw" });
   await until("it is open", () => weir.state.value.status === "open");
   const before = proxy.requests.length;

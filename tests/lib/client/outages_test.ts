@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type { WeirError } from "../../../lib/client/client.ts";
-import { connect } from "../../../lib/client/client.ts";
+import { makeClient } from "../../../lib/client/make_client.ts";
 import { answerOf, FaultProxy } from "../../support/fault_proxy.ts";
 import { FakePlatform } from "../../support/client_platform.ts";
 import { QUICK_RETRIES } from "../../support/client_platform.ts";
@@ -13,7 +13,7 @@ Deno.test("a publish answered by a captive portal is retried and reported to onE
   const text = answerOf("200 OK", "text/html", "<h1>Welcome to this hotel</h1>");
   proxy.next(["publish"], { act: "answer", text });
   const told: WeirError[] = [];
-  await using weir = connect(proxy.url, { onError: (error) => told.push(error) }, QUICK_RETRIES);
+  await using weir = makeClient(proxy.url, { onError: (error) => told.push(error) }, QUICK_RETRIES);
   await weir.publish("a", 1);
   assert.deepEqual(told.map(({ code }) => code), ["bad_answer"]);
 });
@@ -22,7 +22,7 @@ Deno.test("a publish without an answer is reported to onError", async () => {
   await using proxy = new FaultProxy(0);
   proxy.on(["publish"], { act: "refuse" });
   const told: WeirError[] = [];
-  const weir = connect(proxy.url, { onError: (error) => told.push(error) }, QUICK_RETRIES);
+  const weir = makeClient(proxy.url, { onError: (error) => told.push(error) }, QUICK_RETRIES);
   const published = weir.publish("a", 1);
   await until("it is reported", () => told.length > 0);
   assert.equal(told[0]?.code, "unreachable");
@@ -45,7 +45,7 @@ Deno.test("Retry-After may be a date, relative to the answer's own date", async 
     ] as const
   ) {
     proxy.on(["other", "short-poll"], { act: "answer", text: answer(head) });
-    await using weir = connect(proxy.url, {}, QUICK_RETRIES);
+    await using weir = makeClient(proxy.url, {}, QUICK_RETRIES);
     await assert.rejects(weir.history("a"), { code: "bad_answer", retryAfter: wait });
   }
 });
@@ -59,7 +59,7 @@ Deno.test("a clock that is set back during a wait does not prolong it", async ()
     tries++;
     return Promise.reject(new TypeError("Nobody is there."));
   };
-  await using weir = connect(
+  await using weir = makeClient(
     "http://localhost:1",
     { transports: ["sse"] },
     device.platform({ now, fetch }),

@@ -6,6 +6,7 @@ import {
   type Weir,
 } from "../../../lib/client/api.ts";
 import { connect, WeirError } from "../../../lib/client/client.ts";
+import { makeClient } from "../../../lib/client/make_client.ts";
 import { answerOf, FaultProxy, READS } from "../../support/fault_proxy.ts";
 import { endingIn, type Guarded, guardedLocal } from "../../support/guarded.ts";
 import { LocalServer } from "../../support/local_server.ts";
@@ -52,7 +53,11 @@ Deno.test("an invalid URL closes the client, and all calls reject with it", asyn
 Deno.test("a forbidden channel ends only its own subscription", () =>
   onEach(async (transport, { url, token }) => {
     const given = await token({ publish: ["mine/*"], subscribe: ["mine/*"] });
-    await using weir = connect(url, { transports: [transport], auth: () => given }, QUICK_RETRIES);
+    await using weir = makeClient(
+      url,
+      { transports: [transport], auth: () => given },
+      QUICK_RETRIES,
+    );
     const found: unknown[] = [];
     for (const channel of [`mine/${transport}`, `mine/${transport}2`]) {
       weir.listen(channel, {
@@ -87,7 +92,7 @@ for (const transport of TRANSPORTS) {
     for (const auth of WRONG) {
       await using guarded = await guardedLocal(); // each counts its refusals
       let asked = 0;
-      const weir = connect(guarded.url, {
+      const weir = makeClient(guarded.url, {
         transports: [...new Set<TransportName>([transport, "short-poll"])],
         auth: () => (asked++, auth(guarded)),
       }, QUICK_RETRIES);
@@ -103,7 +108,7 @@ for (const transport of TRANSPORTS) {
 
 Deno.test("the client closes if the server requires a credential and there is none", () =>
   onEach(async (transport, { url }) => {
-    const weir = connect(url, { transports: [transport] }, QUICK_RETRIES);
+    const weir = makeClient(url, { transports: [transport] }, QUICK_RETRIES);
     void failureOf(weir);
     assert.equal((await closedBy(weir)).code, "unauthenticated");
     await weir.close();
@@ -112,7 +117,7 @@ Deno.test("the client closes if the server requires a credential and there is no
 Deno.test("auth that throws closes the client, except for a network error", async () => {
   await using guarded = await guardedLocal();
   const cause = new Error("signed out");
-  const closed = connect(guarded.url, { auth: () => Promise.reject(cause) }, QUICK_RETRIES);
+  const closed = makeClient(guarded.url, { auth: () => Promise.reject(cause) }, QUICK_RETRIES);
   void failureOf(closed);
   const error = await closedBy(closed);
   assert.deepEqual([error.code, error.cause], ["auth_failed", cause]);
@@ -123,7 +128,7 @@ Deno.test("auth that throws closes the client, except for a network error", asyn
     if (tries++ < 3) throw new TypeError("Failed to fetch");
     return guarded.token();
   };
-  await using weir = connect(guarded.url, { auth }, QUICK_RETRIES);
+  await using weir = makeClient(guarded.url, { auth }, QUICK_RETRIES);
   weir.listen("a", { onEvent() {}, onGap: "throw" });
   await until("it is open", () => weir.state.value.status === "open");
   assert.equal(tries, 4);
@@ -136,7 +141,7 @@ Deno.test("the client closes if the server refuses its host or origin", async ()
     const problem = JSON.stringify({ code, detail: "No." });
     const text = answerOf("403 Forbidden", "application/problem+json", problem);
     proxy.on(READS, { act: "answer", text });
-    const weir = connect(proxy.url, {}, QUICK_RETRIES);
+    const weir = makeClient(proxy.url, {}, QUICK_RETRIES);
     void failureOf(weir);
     assert.equal((await closedBy(weir)).code, code);
     await weir.close();
@@ -166,7 +171,7 @@ for (const [name, text] of GARBAGE) {
     for (const transport of TRANSPORTS) {
       const codes = new Set<string>();
       let waits = 0;
-      await using weir = connect(proxy.url, { transports: [transport] }, QUICK_RETRIES);
+      await using weir = makeClient(proxy.url, { transports: [transport] }, QUICK_RETRIES);
       weir.state.subscribe((state) => {
         if (state.status !== "reconnecting") return;
         codes.add(state.error.code);
@@ -213,7 +218,7 @@ Deno.test("invalid messages of a socket, and those that skip events, are not del
       };
       return response;
     });
-    const weir = connect(
+    const weir = makeClient(
       `http://127.0.0.1:${server.addr.port}`,
       { transports: ["websocket"] },
       QUICK_RETRIES,
@@ -238,7 +243,7 @@ Deno.test("a permission revoked during use ends only the subscriptions that need
       tokens++ === 0
         ? token({ subscribe: ["*"], publish: ["*"] }, endingIn(3))
         : token({ subscribe: ["kept"], publish: ["*"] });
-    await using weir = connect(url, { transports: [transport], auth }, QUICK_RETRIES);
+    await using weir = makeClient(url, { transports: [transport], auth }, QUICK_RETRIES);
     const found: unknown[] = [];
     let isOn = false;
     weir.listen("kept", {

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { connect } from "../../../lib/client/client.ts";
+import { makeClient } from "../../../lib/client/make_client.ts";
 import { PLATFORM } from "../../../lib/client/core/platform.ts";
 import { FaultProxy } from "../../support/fault_proxy.ts";
 import { QUICK_RETRIES } from "../../support/client_platform.ts";
@@ -11,7 +12,7 @@ for (const transport of ["websocket", "sse"] as const) {
   Deno.test(`${transport}: onStart is called after a reconnect, once ephemeral events arrive again`, async () => {
     await using server = await LocalServer.start();
     await using proxy = new FaultProxy(server.port);
-    await using weir = connect(proxy.url, { transports: [transport] }, QUICK_RETRIES);
+    await using weir = makeClient(proxy.url, { transports: [transport] }, QUICK_RETRIES);
     await using other = connect(server.url, { transports: ["websocket"] });
     const channel = newChannel();
     const told: unknown[] = [];
@@ -38,7 +39,7 @@ Deno.test("onStart is not called when another transport takes over", async () =>
     ...QUICK_RETRIES,
     setTimeout: (callback, ms) => QUICK_RETRIES.setTimeout(callback, ms === 30_000 ? 10 : ms),
   };
-  await using weir = connect(proxy.url, { transports: ["websocket", "sse"] }, soon);
+  await using weir = makeClient(proxy.url, { transports: ["websocket", "sse"] }, soon);
   const told: string[] = [];
   weir.listen(newChannel(), {
     onEvent() {},
@@ -54,5 +55,5 @@ Deno.test("onStart is not called when another transport takes over", async () =>
   );
   await until("it is open", () => told.includes("websocket"));
   await weir.publish(newChannel(), 1);
-  assert.deepEqual(told, ["start", "start", "websocket"]);
+  assert.deepEqual(told, ["start", "start", "sse", "websocket"]);
 });

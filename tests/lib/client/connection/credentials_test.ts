@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { type ConnectOptions, TRANSPORTS } from "../../../../lib/client/api.ts";
-import { connect } from "../../../../lib/client/client.ts";
+import { makeClient } from "../../../../lib/client/make_client.ts";
 import { Credentials } from "../../../../lib/client/connection/credentials.ts";
 import { PLATFORM } from "../../../../lib/client/core/platform.ts";
 import { ALL, FaultProxy } from "../../../support/fault_proxy.ts";
@@ -51,7 +51,7 @@ Deno.test("many calls share one call of auth, and one more after the token expir
   await using guarded = await guardedLocal();
   let asked = 0;
   const auth = () => guarded.token(undefined, endingIn(asked++ === 0 ? -10 : 60));
-  await using weir = connect(guarded.url, { auth }, QUICK_RETRIES);
+  await using weir = makeClient(guarded.url, { auth }, QUICK_RETRIES);
   const call = () => Promise.all(Array.from({ length: 5 }, (_, i) => weir.history(`c${i}`)));
   await call();
   assert.equal(asked, 2);
@@ -64,7 +64,7 @@ Deno.test("a token is kept during an outage", async () => {
   await using proxy = new FaultProxy(guarded.server.port);
   let asked = 0;
   const auth = () => (asked++, guarded.token());
-  await using weir = connect(proxy.url, { auth }, QUICK_RETRIES);
+  await using weir = makeClient(proxy.url, { auth }, QUICK_RETRIES);
   const seen: unknown[] = [];
   weir.listen("a", {
     after: "earliest",
@@ -93,7 +93,7 @@ for (const transport of TRANSPORTS) {
       return guarded.token(undefined, endingIn(asked === 1 ? 2 : 60));
     };
     const onError = ({ code }: { readonly code: string }) => told.push(code);
-    await using weir = connect(
+    await using weir = makeClient(
       guarded.url,
       { transports: [transport], auth, onError },
       QUICK_RETRIES,
@@ -120,7 +120,7 @@ for (const transport of TRANSPORTS) {
     let asked = 0;
     const auth = () => (asked++, guarded.token(rights, endingIn(2)));
     const publisher = bearer(await guarded.token());
-    await using weir = connect(proxy.url, { transports: [transport], auth }, QUICK_RETRIES);
+    await using weir = makeClient(proxy.url, { transports: [transport], auth }, QUICK_RETRIES);
     const found: unknown[] = [];
     weir.listen("a", {
       after: "earliest",
@@ -154,7 +154,7 @@ Deno.test("each ticket opens one socket or stream, and publishes use the socket"
     return { ticket };
   };
   for (const transport of ["websocket", "sse"] as const) {
-    await using weir = connect(proxy.url, { transports: [transport], auth }, QUICK_RETRIES);
+    await using weir = makeClient(proxy.url, { transports: [transport], auth }, QUICK_RETRIES);
     const found: unknown[] = [];
     weir.listen(transport, {
       after: "earliest",
@@ -183,7 +183,7 @@ Deno.test("auth is called again after its token was revoked, and reading continu
     let asked = 0;
     const auth = () => guarded.token(admin, { jti: `${transport}-${++asked}` });
     const publisher = bearer(await guarded.token(admin, { sub: "publisher" }));
-    await using weir = connect(guarded.url, { transports: [transport], auth }, QUICK_RETRIES);
+    await using weir = makeClient(guarded.url, { transports: [transport], auth }, QUICK_RETRIES);
     const found: unknown[] = [];
     weir.listen(transport, {
       after: "earliest",

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type { ConnectionState, ConnectOptions, Weir } from "../../../../lib/client/api.ts";
-import { connect } from "../../../../lib/client/client.ts";
+import { makeClient } from "../../../../lib/client/make_client.ts";
 import type { Platform } from "../../../../lib/client/core/platform.ts";
 import { FakePlatform } from "../../../support/client_platform.ts";
 import { answerOf, FaultProxy } from "../../../support/fault_proxy.ts";
@@ -27,7 +27,7 @@ class Setting implements AsyncDisposable {
   }
 
   connect(options: ConnectOptions = {}, platform: Partial<Platform> = {}): Weir {
-    const weir = connect(this.proxy.url, options, this.device.platform(platform));
+    const weir = makeClient(this.proxy.url, options, this.device.platform(platform));
     this.#clients.push(weir);
     return weir;
   }

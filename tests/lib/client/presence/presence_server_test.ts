@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import type { Member, TransportName, Weir } from "../../../../lib/client/api.ts";
 import { connect } from "../../../../lib/client/client.ts";
+import { makeClient } from "../../../../lib/client/make_client.ts";
 import type { WeirError } from "../../../../lib/client/core/weir_error.ts";
 import { FaultProxy } from "../../../support/fault_proxy.ts";
 import { endingIn, guardedLocal } from "../../../support/guarded.ts";
@@ -100,7 +101,7 @@ Deno.test("a member that entered over HTTP and now has a WebSocket leaves immedi
   await using proxy = new FaultProxy(server.port);
   proxy.on(["websocket"], { act: "refuse" });
   const transports = ["websocket", "sse"] as const;
-  await using ann = connect(proxy.url, { transports }, shortTimers({ maxMs: 500 }));
+  await using ann = makeClient(proxy.url, { transports }, shortTimers({ maxMs: 500 }));
   await using bob = connect(server.url);
   const channel = newChannel();
   const seen = new Watcher(bob, channel);
@@ -147,7 +148,8 @@ class Watcher {
   readonly end: () => void;
   /** The state after each change, without repetitions. */
   readonly histories: string[] = [""];
-  changes = 0;
+  /** The first call has the members of before the snapshot. */
+  changes = -1;
   #now: readonly Member[] = [];
 
   constructor(weir: Weir, channel: string) {

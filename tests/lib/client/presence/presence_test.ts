@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import type { Member, Presence } from "../../../../lib/client/api.ts";
+import { lazyPresence } from "../../../../lib/client/presence/lazy_presence.ts";
 import { makePresence } from "../../../../lib/client/presence/presence.ts";
 import { WeirError } from "../../../../lib/client/core/weir_error.ts";
 import { epochAt, formatOffset } from "../../../../lib/shared/offset.ts";
@@ -13,20 +14,39 @@ Deno.test("members are the snapshot plus the changes after it", async () => {
   const { members } = makePresence<string>(link, "room/1", unexpected);
   const seen: string[][] = [];
   const end = members.subscribe((now) => seen.push(now.map(({ member, data }) => member + data)));
+  assert.deepEqual(seen, [[]]); // before the snapshot
   await until("it reads the changes", () => link.open.length === 1);
   assert.deepEqual(link.calls, [{ op: "get", path: "/v1/channels/room%2F1/members" }]);
   const [feed] = link.open;
   assert.deepEqual([feed?.channel, feed?.after], ["$presence:room/1", at(3)]);
-  await until("the snapshot arrives", () => seen.length === 1);
+  await until("the snapshot arrives", () => seen.length === 2);
   change(link, 4, "enter", "bob", "old"); // already in the snapshot
   change(link, 5, "enter", "cy", "!");
   change(link, 6, "update", "ann", "?");
   change(link, 7, "leave", "bob");
-  await until("the changes arrive", () => seen.length === 2);
-  assert.deepEqual(seen, [["ann1", "bob4"], ["ann?", "cy!"]]);
+  await until("the changes arrive", () => seen.length === 3);
+  assert.deepEqual(seen, [[], ["ann1", "bob4"], ["ann?", "cy!"]]);
   assert.deepEqual(members.value.map(({ member }) => member), ["ann", "cy"]);
 
   end();
+  end();
+  await until("it stops reading", () => link.open.length === 0);
+});
+
+Deno.test("members that are not known yet are one array, and subscribe() needs no `this`", async () => {
+  const link = new FakeLink(() => snapshot([["ann", 1]], 1));
+  const load = () => Promise.resolve(makePresence<string>(link, "a", unexpected));
+  const { members: { subscribe }, members } = lazyPresence<string>(load, unexpected);
+  assert.equal(members.value, members.value);
+  const told: (readonly Member<string>[])[] = [];
+  const end = subscribe((now) => told.push(now));
+  assert.deepEqual(told.map(({ length }) => length), [0]); // immediately
+  assert.equal(told[0], members.value);
+  await until("the snapshot arrives", () => told.length === 2);
+  assert.equal(told[1], members.value);
+  const endSecond = subscribe((now) => told.push(now));
+  assert.equal(told[2], members.value);
+  endSecond();
   end();
   await until("it stops reading", () => link.open.length === 0);
 });
@@ -196,7 +216,7 @@ Deno.test("an enter that opens the connection is sent once", async () => {
 
 Deno.test("presences of the same member share a membership until the last one leaves", async () => {
   const link = new FakeLink();
-  const [header, sidebar] = [1, 2].map(() => makePresence(link, "a", unexpected)) as Two;
+  const [header, sidebar] = [1, 2].map((): Presence => makePresence(link, "a", unexpected)) as Two;
   await header.enter(1, { member: "ann" });
   await sidebar.enter(2, { member: "ann" });
   await makePresence(link, "b", unexpected).enter(3, { member: "ann" });
@@ -217,7 +237,7 @@ Deno.test("presences of the same member share a membership until the last one le
 
 Deno.test("presences without a member share one, also with those that name that member", async () => {
   const link = new FakeLink(({ op }) => op === "enter" ? { member: "ann" } : {});
-  const [header, sidebar] = [1, 2].map(() => makePresence(link, "a", unexpected)) as Two;
+  const [header, sidebar] = [1, 2].map((): Presence => makePresence(link, "a", unexpected)) as Two;
   await header.enter();
   await sidebar.enter();
   await header.leave();
@@ -248,7 +268,9 @@ Deno.test("updates made while one is waiting are sent together and refused toget
     return {};
   });
   link.lose();
-  const [header, sidebar] = [1, 2].map(() => makePresence<string>(link, "a", unexpected)) as Two;
+  const [header, sidebar] = [1, 2].map((): Presence<string> =>
+    makePresence<string>(link, "a", unexpected)
+  ) as Two;
   const entered = [header.enter("a"), sidebar.enter("b"), header.enter("c")];
   link.reconnect();
   await Promise.all(entered);

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { connect } from "../../../../lib/client/client.ts";
+import { makeClient } from "../../../../lib/client/make_client.ts";
 import { ORIGIN } from "../../../../lib/shared/offset.ts";
 import { FakePlatform } from "../../../support/client_platform.ts";
 import { FaultProxy } from "../../../support/fault_proxy.ts";
@@ -66,7 +67,7 @@ Deno.test("long-poll: an early answer of a proxy is not followed by an immediate
     text: "HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n",
   });
   const device = new FakePlatform();
-  await using weir = connect(proxy.url, { transports: ["long-poll"] }, device.platform());
+  await using weir = makeClient(proxy.url, { transports: ["long-poll"] }, device.platform());
   const channel = newChannel();
   weir.listen(channel, { onGap: "throw", onEvent() {} });
   for (let polls = 1; polls <= 3; polls++) {
@@ -80,7 +81,7 @@ Deno.test("long-poll: an early answer of a proxy is not followed by an immediate
 Deno.test("more than 400 channels are all read, and leave connections for other requests", async () => {
   await using server = await LocalServer.start({ WEIR_LIMITS: "address.subscribes=1000000" });
   await using proxy = new FaultProxy(server.port);
-  await using weir = connect(proxy.url, { transports: ["sse"] }, QUICK_RETRIES);
+  await using weir = makeClient(proxy.url, { transports: ["sse"] }, QUICK_RETRIES);
   const channels = Array.from({ length: 520 }, newChannel);
   const found = new Set<string>();
   for (const channel of channels) {

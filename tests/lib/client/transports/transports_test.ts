@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { type TransportName, TRANSPORTS, type Weir } from "../../../../lib/client/api.ts";
 import { connect } from "../../../../lib/client/client.ts";
+import { makeClient } from "../../../../lib/client/make_client.ts";
 import { FaultProxy } from "../../../support/fault_proxy.ts";
 import { QUICK_RETRIES } from "../../../support/client_platform.ts";
 import { LocalServer } from "../../../support/local_server.ts";
@@ -19,7 +20,7 @@ function onEach(name: string, test: (world: World, transport: TransportName) => 
     Deno.test(`${transport}: ${name}`, async () => {
       await using server = await LocalServer.start();
       await using proxy = new FaultProxy(server.port);
-      await using weir = connect(proxy.url, { transports: [transport] }, QUICK_RETRIES);
+      await using weir = makeClient(proxy.url, { transports: [transport] }, QUICK_RETRIES);
       await test({ server, proxy, weir }, transport);
     });
   }

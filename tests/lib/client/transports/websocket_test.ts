@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import type { ListenOptions, Weir } from "../../../../lib/client/api.ts";
 import { connect } from "../../../../lib/client/client.ts";
+import { makeClient } from "../../../../lib/client/make_client.ts";
 import { PLATFORM } from "../../../../lib/client/core/platform.ts";
 import { FakePlatform } from "../../../support/client_platform.ts";
 import { FaultProxy } from "../../../support/fault_proxy.ts";
@@ -57,7 +58,10 @@ Deno.test("short-lived subscriptions leave room for those that stay", async () =
 Deno.test("unsubscribing from many channels respects the server's limit per frame", async () => {
   await using server = await LocalServer.start();
   const sent: string[] = [];
-  await using weir = connect(server.url, { transports }, { ...PLATFORM, WebSocket: spied(sent) });
+  await using weir = makeClient(server.url, { transports }, {
+    ...PLATFORM,
+    WebSocket: spied(sent),
+  });
   const channels = Array.from({ length: 300 }, newChannel);
   const all = channels.map((channel) => start(weir, channel));
   await until("all are read", () => all.every(({ isStarted }) => isStarted));
@@ -92,7 +96,7 @@ Deno.test("a reader that waits for an offset over HTTP does not block others", a
   await using proxy = new FaultProxy(server.port);
   proxy.on(["short-poll"], { act: "refuse" });
   const device = new FakePlatform();
-  await using weir = connect(proxy.url, { transports }, device.platform());
+  await using weir = makeClient(proxy.url, { transports }, device.platform());
   const channel = newChannel();
   await publish(server.url, channel, 1);
   const all = start(weir, channel, { after: "earliest" });
