@@ -79,7 +79,7 @@ export class Channels {
     return [...this.#channels.values()].flatMap((tracked) => {
       const { channel, revision } = tracked;
       const after = firstPosition(activePositions(tracked));
-      return after === undefined ? [] : { channel, revision, after };
+      return after ? { channel, revision, after } : [];
     });
   }
 

@@ -72,7 +72,7 @@ export class Credentials {
       const presented = parseCredential(
         await deadline(credential, AUTH_TIMEOUT_MS, { signal: closed, timers: platform }),
       );
-      this.isTicket = presented.ticket !== undefined;
+      this.isTicket = !!presented.ticket;
       return this.kept = presented;
     } catch (cause) {
       const error = new WeirError("auth_failed", `\`auth\` failed: ${cause}`, { cause });

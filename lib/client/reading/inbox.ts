@@ -118,7 +118,7 @@ export class Inbox<T> {
 
   #saveCursor(): void {
     const { cursor } = this;
-    if (cursor !== undefined) void this.#source.savedCursor?.then((saved) => saved?.set(cursor));
+    if (cursor) void this.#source.savedCursor?.then((saved) => saved?.set(cursor));
   }
 
   /** Returns undefined for a gap that `onGap` took, and if the subscription ends with the item. */
@@ -127,7 +127,7 @@ export class Inbox<T> {
     if (item.kind === "gap") {
       if (onGap === "throw") return this.#fail(gapError(item));
       this.cursor = offsetBefore(item.firstAvailable);
-      if (onGap === undefined) return item;
+      if (!onGap) return item;
       return void await runCallback(() => onGap(item));
     }
     try {

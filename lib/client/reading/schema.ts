@@ -7,7 +7,7 @@ export async function validateEvent<T>(
   event: WeirEvent,
   schema: StandardSchema<T> | undefined,
 ): Promise<WeirEvent<T>> {
-  if (schema === undefined) return event as WeirEvent<T>; // the caller vouches for the type
+  if (!schema) return event as WeirEvent<T>; // the caller vouches for the type
   try {
     const { issues: [issue] = [], ...outcome } = await schema["~standard"].validate(event.data);
     if ("value" in outcome) return { ...event, data: outcome.value };

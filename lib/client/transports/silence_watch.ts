@@ -60,7 +60,7 @@ export class SilenceWatch {
   /** Asks the other end now. If it cannot be asked, only an overdue connection is checked. */
   check(): void {
     const isOverdue = this.#silenceMs() > this.#context.timing.heartbeatMs;
-    if (this.#ask !== undefined || isOverdue) this.#askWithin(CHECK_TIMEOUT_MS);
+    if (this.#ask || isOverdue) this.#askWithin(CHECK_TIMEOUT_MS);
   }
 
   stop(): void {

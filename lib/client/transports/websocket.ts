@@ -31,7 +31,7 @@ export async function openWebSocket(
   const { token, ticket } = await credentials.get();
   const url = urlOf(base, "/v1/socket");
   url.protocol = url.protocol.replace("http", "ws");
-  if (ticket !== undefined) url.searchParams.set("ticket", ticket);
+  if (ticket) url.searchParams.set("ticket", ticket);
   // A connection does not try transports that the platform lacks.
   const socket = new platform.WebSocket!(url, SUBPROTOCOL);
   return await new Promise((resolve) => {
@@ -176,7 +176,7 @@ class SocketTransport implements Transport {
       this.#isOpen = true;
       this.#onOpen();
     };
-    if (this.#token === undefined) return accepted();
+    if (!this.#token) return accepted();
     this.#send(this.#format({ op: "auth", token: this.#token }, (_, error) => {
       if (error) this.#host.down(error);
       else accepted();
@@ -187,7 +187,7 @@ class SocketTransport implements Transport {
   async #renewToken(): Promise<void> {
     try {
       const { token } = await this.#host.credentials.renew();
-      if (token !== undefined) await this.request({ op: "auth", token });
+      if (token) await this.request({ op: "auth", token });
     } catch {
       // `auth` reports its own errors.
     }

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import type { WeirError } from "../../../lib/client/client.ts";
+import { connect } from "../../../lib/client/client.ts";
 import { makeClient } from "../../../lib/client/make_client.ts";
 import { answerOf, FaultProxy } from "../../support/fault_proxy.ts";
 import { FakePlatform } from "../../support/client_platform.ts";
