@@ -4,6 +4,7 @@ import { type LimitTable, parseLimits } from "./auth/limit_settings.ts";
 import { parseAnonymous, type Scope } from "./auth/scope.ts";
 import type { Retention } from "./log/log.ts";
 import { PAGE_NAMES, type PageName, PAGES_WITH_KEYS, parsePages } from "./pages.ts";
+import type { IceSettings } from "./rtc/ice_credentials.ts";
 import { SIZE_UNITS } from "./shared/bytes.ts";
 
 /** The settings of a server, from its environment. */
@@ -29,6 +30,7 @@ export interface Config {
   /** The maximum number of channels of a tenant. */
   readonly tenantChannels: number;
   readonly trustedProxies: TrustedProxies;
+  readonly ice: IceSettings;
   /** The pages that this server serves. */
   readonly pages: readonly PageName[];
   /** Whether everyone may do everything: there are no keys and no policy for anonymous access. */
@@ -68,6 +70,9 @@ export function parseDuration(text: string): number | undefined {
   return factor === undefined ? undefined : Number(amount) * factor;
 }
 
+/** URLs of STUN or of TURN. Browsers ask all of them, which delays a call. */
+const MAX_ICE_URLS = 8;
+
 const duration = (min: number, max: number, expected: string) =>
   z.string().transform((text, context) => {
     const value = parseDuration(text);
@@ -103,6 +108,14 @@ const origins = z.string().transform((text, context) => {
   }
   return parts;
 });
+
+const iceUrls = (schemes: RegExp, expected: string) =>
+  z.string().transform((text, context) => {
+    const urls = text.split(",").map((part) => part.trim()).filter((part) => part !== "");
+    if (urls.length <= MAX_ICE_URLS && urls.every((url) => schemes.test(url))) return urls;
+    context.addIssue({ code: "custom", message: expected });
+    return z.NEVER;
+  });
 
 /** Transforms a text by `parse`, whose error message becomes the issue. */
 const parsed = <T>(parse: (text: string) => T) =>
@@ -146,6 +159,17 @@ const environment = z.strictObject({
   WEIR_LIMITS: parsed(parseLimits).prefault(""),
   WEIR_PAGES: parsed(parsePages).optional(),
   WEIR_TRUSTED_PROXIES: parsed(parseTrustedProxies).prefault(""),
+  WEIR_STUN_URLS: iceUrls(
+    /^stuns?:[^\s?/@,]+$/,
+    "at most 8 URLs such as stun:stun.example.com:3478, separated by commas",
+  ).default([]),
+  WEIR_TURN_URLS: iceUrls(
+    /^turns?:[^\s?/@,]+(?:\?transport=(?:udp|tcp))?$/,
+    "at most 8 URLs such as turn:turn.example.com:3478?transport=udp, separated by commas",
+  ).default([]),
+  WEIR_TURN_SECRET: z.string().min(16, "a secret of at least 16 characters").optional(),
+  WEIR_TURN_LIFETIME: duration(60 * SECOND, 3_600 * SECOND, "a time from 60s to 1h, such as 5m")
+    .default(300 * SECOND),
 });
 
 /**
@@ -193,6 +217,11 @@ export function parseConfig(env: Readonly<Record<string, string>>): Config {
     limits: values.WEIR_LIMITS,
     tenantChannels: values.WEIR_TENANT_CHANNELS,
     trustedProxies: values.WEIR_TRUSTED_PROXIES,
+    ice: {
+      stunUrls: values.WEIR_STUN_URLS,
+      turn: turnOf(values.WEIR_TURN_URLS, values.WEIR_TURN_SECRET),
+      lifetimeMs: values.WEIR_TURN_LIFETIME,
+    },
     pages: values.WEIR_PAGES ?? (isOpen ? PAGE_NAMES : PAGES_WITH_KEYS),
     isOpen,
   };
@@ -204,6 +233,15 @@ function tlsOf(certPath: string | undefined, keyPath: string | undefined): Confi
   const missing = certPath === undefined ? "WEIR_TLS_CERT" : "WEIR_TLS_KEY";
   throw new ConfigError(
     `${missing} must be set too: WEIR_TLS_CERT and WEIR_TLS_KEY need each other.`,
+  );
+}
+
+function turnOf(urls: readonly string[], secret: string | undefined): IceSettings["turn"] {
+  if (urls.length > 0 && secret !== undefined) return { urls, secret };
+  if (urls.length === 0 && secret === undefined) return undefined;
+  const missing = urls.length === 0 ? "WEIR_TURN_URLS" : "WEIR_TURN_SECRET";
+  throw new ConfigError(
+    `${missing} must be set too: WEIR_TURN_URLS and WEIR_TURN_SECRET need each other.`,
   );
 }
 

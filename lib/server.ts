@@ -10,6 +10,7 @@ import { errorFields, type Logger } from "./logger.ts";
 import { KvLog } from "./log/kv_log.ts";
 import type { Log } from "./log/log.ts";
 import { isPresenceWithoutMembers } from "./presence/presence_channel.ts";
+import { IceCredentials } from "./rtc/ice_credentials.ts";
 import { Presence } from "./presence/presence.ts";
 import { waitAtMost } from "./shared/async/deadline.ts";
 import { FIGURES_CHANNEL_KEY } from "./shared/channel.ts";
@@ -37,6 +38,7 @@ interface ServerParts {
   readonly ephemeral: EphemeralPublisher;
   readonly access: Access;
   readonly presence: Presence;
+  readonly ice: IceCredentials;
   /** The heartbeats of streams. */
   readonly wheel: TimerWheel;
   readonly sockets: SocketOptions;
@@ -132,6 +134,7 @@ async function openParts(store: Store, config: Config, logger: Logger): Promise<
     ephemeral,
     access,
     presence,
+    ice: new IceCredentials(config.ice),
     wheel,
     sockets,
     openResponses,
@@ -162,7 +165,7 @@ function openLog(
 
 type SocketParts = Omit<
   ServerParts,
-  "requireWritable" | "wheel" | "sockets" | "openResponses" | "figures"
+  "requireWritable" | "ice" | "wheel" | "sockets" | "openResponses" | "figures"
 >;
 
 function socketOptions(

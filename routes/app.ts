@@ -11,6 +11,7 @@ import { deleteChannel, getChannel, listChannels, putChannel } from "./channels.
 import type { AppContext, AppEnv } from "./context.ts";
 import { readChannel, readChannels } from "./read_events.ts";
 import { healthz, readyz } from "./health.ts";
+import { postIce } from "./ice.ts";
 import { createKey, deleteKey, listKeys, rotateKey } from "./keys.ts";
 import { deleteMember, listMembers, putMember } from "./members.ts";
 import { guardOrigin } from "./origin.ts";
@@ -43,6 +44,7 @@ const GUARDED: Resources<Handler> = {
   "/v1/channels/:channel": { GET: getChannel, PUT: putChannel, DELETE: deleteChannel },
   "/v1/channels/:channel/members": { GET: listMembers },
   "/v1/channels/:channel/members/:member": { PUT: putMember, DELETE: deleteMember },
+  "/v1/ice": { POST: postIce },
   "/v1/streams/:id/token": { POST: postStreamToken },
   "/v1/keys": { GET: listKeys, POST: createKey },
   "/v1/keys/:id": { DELETE: deleteKey },

@@ -119,7 +119,7 @@ const RULE: Readonly<Record<string, readonly string[]>> = {
   ],
   "lib/server.ts": ["lib"],
   "lib/permissions.ts": ["lib/assets.ts", "lib/auth/key_source.ts", "lib/config.ts"],
-  "lib/config.ts": ["lib/auth", "lib/log/log.ts", "lib/pages.ts", "lib/shared"],
+  "lib/config.ts": ["lib/auth", "lib/log/log.ts", "lib/pages.ts", "lib/rtc", "lib/shared"],
   "lib/logger.ts": [],
   "lib/siblings.ts": ["lib/shared"],
   "lib/listener.ts": ["lib/certificate.ts"],
@@ -129,6 +129,7 @@ const RULE: Readonly<Record<string, readonly string[]>> = {
 
   "lib/transports": ["lib/auth", "lib/hub", "lib/log", "lib/presence", "lib/publish", "lib/shared"],
   "lib/presence": ["lib/auth", "lib/kv", "lib/log", "lib/shared"],
+  "lib/rtc": ["lib/auth", "lib/shared"],
   "lib/auth": ["lib/kv", "lib/log", "lib/shared"],
   "lib/figures": [
     "lib/hub/hub_observer.ts",

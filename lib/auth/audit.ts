@@ -15,7 +15,8 @@ type AuditType =
   | "key.rotated"
   | "limit.exceeded"
   | "session.ended"
-  | "ticket.reused";
+  | "ticket.reused"
+  | "turn.issued";
 
 /** What anyone can provoke, at any rate; the others need an administrator. */
 const PROVOKED: ReadonlySet<AuditType> = new Set([
@@ -23,6 +24,7 @@ const PROVOKED: ReadonlySet<AuditType> = new Set([
   "limit.exceeded",
   "session.ended",
   "ticket.reused",
+  "turn.issued",
 ]);
 
 /** Names and counts; never a credential or a payload. */

@@ -1,0 +1,22 @@
+import { z } from "zod";
+import type { Caller } from "../lib/auth/caller.ts";
+import type { Server } from "../lib/server.ts";
+import type { AppContext } from "./context.ts";
+import { parseQuery, splitUrl } from "./query.ts";
+
+const noQuery = z.object({});
+
+/** `POST /v1/ice`: the STUN and TURN servers of this Weir, with a credential that expires. */
+export async function postIce(
+  c: AppContext,
+  { access, config, ice }: Pick<Server, "access" | "config" | "ice">,
+  caller: Caller,
+): Promise<Response> {
+  parseQuery(splitUrl(c.req.raw.url).searchParams, noQuery);
+  access.limiter.subscribe(caller, 1);
+  const { iceServers, expiresIn } = await ice.issue(caller.authority);
+  if (!access.isOpen && config.ice.turn !== undefined) {
+    void access.audit.recordBy(caller, "turn.issued", { expiresIn });
+  }
+  return c.json({ iceServers, expiresIn }, 200, { "Cache-Control": "no-store" });
+}
