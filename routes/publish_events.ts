@@ -32,6 +32,7 @@ export async function publishBody(
   const url = splitUrl(request.url);
   parseQuery(url.searchParams, noQuery);
   const { authority } = caller;
+  const { publisher } = authority;
   const channelKey = parsePathChannel(authority.tenant, url.path);
   requireRight(access, caller, { action: "publish", channel: channelOf(channelKey) });
   const { headers } = request;
@@ -49,7 +50,7 @@ export async function publishBody(
   const body = await readBody(request, { maxBytes, caller });
   const quota = length === undefined ? access.limiter.publish(caller, 1, body.length) : early;
   const contentType = headers.get("content-type") ?? undefined;
-  const draft = await draftOfBody(channelKey, contentType, body, names);
+  const draft = await draftOfBody({ channelKey, publisher }, contentType, body, names);
   access.credentials.requireValid(authority); // it may have ended in the meantime
   if (isEphemeral) return publishEphemeral(ephemeral, draft, quota);
   const [appended] = await log.append([draft]);
@@ -69,9 +70,8 @@ export async function publishJson(
   const length = announcedLength(request, MAX_BATCH_BYTES);
   // If the length is announced, limits apply before the body is read: a refusal then costs little.
   if (length !== undefined) access.limiter.publish(caller, 0, length);
-  const { tenant } = caller.authority;
   const body = await readBody(request, { maxBytes: MAX_BATCH_BYTES, caller });
-  const { drafts, isEphemeral } = await parseJsonBody(tenant, body);
+  const { drafts, isEphemeral } = await parseJsonBody(caller.authority, body);
   access.credentials.requireValid(caller.authority); // it may have ended in the meantime
   for (const { channelKey } of drafts) {
     requireRight(access, caller, { action: "publish", channel: channelOf(channelKey) });

@@ -62,7 +62,7 @@ interface EventDetailsProps {
 }
 
 function EventDetails({ event, isGuarded }: EventDetailsProps): JSX.Element {
-  const { channel, offset, id, type, time, contentType, key, expiresAt } = event;
+  const { channel, offset, id, type, time, contentType, key, publisher, expiresAt } = event;
   const link = new URL(linkTo(channel, offset), location.origin).href;
   return (
     <div class="details">
@@ -80,6 +80,7 @@ function EventDetails({ event, isGuarded }: EventDetailsProps): JSX.Element {
           ["Time", time],
           ["Content type", contentType],
           ["Key", key],
+          ["Publisher", publisher],
           ["Expires", expiresAt],
         ]}
       />
@@ -101,7 +102,9 @@ function EphemeralDetails({ event }: { readonly event: EphemeralEvent }): JSX.El
   return (
     <div class="details">
       <p>Ephemeral: delivered to current subscribers and never stored.</p>
-      <Fields fields={[["Type", event.type], ["Time", event.time]]} />
+      <Fields
+        fields={[["Type", event.type], ["Time", event.time], ["Publisher", event.publisher]]}
+      />
       <Data data={event.data} />
     </div>
   );

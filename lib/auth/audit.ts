@@ -102,6 +102,7 @@ export class Audit {
       data,
       bytes: utf8.encode(data).length,
       key: undefined,
+      publisher: undefined,
       ttlMs: undefined,
       isEssential: !PROVOKED.has(type), // credentials can be revoked while the disk is full
     };

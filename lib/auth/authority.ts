@@ -28,6 +28,12 @@ export interface Grant {
   readonly scope: Scope;
 }
 
+/** Starts the publishers that are API keys. */
+export const KEY_PREFIX = "key:";
+
+/** Starts the names that no credential proves. */
+export const UNPROVEN_PREFIX = "~";
+
 /** Shared by all credentials of the isolate, since many have the same patterns. */
 const patternCache = new PatternCache();
 
@@ -37,6 +43,11 @@ export class Authority {
   readonly tenant: Tenant;
   /** The key under which limits count the credential. */
   readonly credentialId: string;
+  /**
+   * Who publishes with it, as events say: the subject of a token, `key:` and the id of an API key.
+   * Undefined if the credential does not prove who its holder is.
+   */
+  readonly publisher: string | undefined;
   readonly #patterns: Readonly<Record<Action, CachedPatterns>>;
 
   constructor(grant: Grant) {
@@ -46,6 +57,7 @@ export class Authority {
     const { tenant, kind, subject, tokenId, keyId } = grant;
     // A user's next token continues with what is left of the limits of the last one.
     this.credentialId = JSON.stringify([tenant, kind, subject ?? tokenId ?? keyId]);
+    this.publisher = kind === "key" ? `${KEY_PREFIX}${keyId}` : publisherOf(subject);
     this.#patterns = {
       publish: cachedPatterns(publish),
       subscribe: cachedPatterns(subscribe),
@@ -103,6 +115,12 @@ export class Authority {
     if (grant.tenant !== tenant) return false;
     return kind === "anonymous" || (grant.kind !== "anonymous" && grant.subject === subject);
   }
+}
+
+/** Returns no subject that could pass as an API key, or as a name that nobody has proven. */
+function publisherOf(subject: string | undefined): string | undefined {
+  const isOther = subject?.startsWith(KEY_PREFIX) || subject?.startsWith(UNPROVEN_PREFIX);
+  return isOther ? undefined : subject;
 }
 
 const ACTION_WORDS: Readonly<Record<Action, string>> = {

@@ -118,6 +118,7 @@ function draftOf(sample: Sample): Draft {
     data,
     bytes: data.length,
     key: undefined,
+    publisher: undefined,
     ttlMs: undefined,
   };
 }

@@ -9,7 +9,7 @@ import { afterWrites } from "./turns.ts";
  * events that arrive faster than the sockets of a channel's subscribers are written.
  */
 const MAX_WAITING_CHARS = 128 * 1024;
-/** What each event counts in addition to its data and type. Guards against empty events. */
+/** What each event counts in addition to its data, type and publisher. Guards against empty events. */
 const EVENT_COST_CHARS = 64;
 
 /**
@@ -54,6 +54,6 @@ export class EphemeralDelivery {
   }
 }
 
-function costOf({ data, type }: EphemeralEvent): number {
-  return data.length + type.length + EVENT_COST_CHARS;
+function costOf({ data, type, publisher = "" }: EphemeralEvent): number {
+  return data.length + type.length + publisher.length + EVENT_COST_CHARS;
 }

@@ -46,6 +46,7 @@ export class ChannelPlanBuilder {
       contentType: draft.contentType,
       data: draft.data,
       key: draft.key,
+      publisher: draft.publisher,
       // Not from the channel's time: a clock that was once ahead must not prolong any life.
       expiresAt: draft.ttlMs === undefined ? undefined : this.#now + draft.ttlMs,
     };

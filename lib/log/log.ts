@@ -14,6 +14,8 @@ export interface Draft {
   /** Size of the data in bytes of UTF-8. */
   readonly bytes: number;
   readonly key: string | undefined;
+  /** Who publishes it, by its credential; never by what the producer sent. */
+  readonly publisher: string | undefined;
   /** Time to live: readers get the event for this long. */
   readonly ttlMs: number | undefined;
   /** Rows that are written in the commit of the event. */

@@ -22,6 +22,8 @@ export interface StoredBatch {
   readonly types?: readonly string[];
   readonly contentTypes?: readonly string[];
   readonly keys?: readonly (string | null)[];
+  /** Of each event, or the one that published all of them. */
+  readonly publishers?: string | readonly (string | null)[];
   readonly expiries?: readonly (number | null)[];
 }
 
@@ -78,9 +80,12 @@ function packedSize({ event, stored, bytes }: PackedEvent): number {
 
 /** Returns the part of {@link packedSize} that is not the data. */
 export function namesSize(
-  { id, key, type, contentType }: Pick<LogEvent, "id" | "key" | "type" | "contentType">,
+  { id, key, publisher, type, contentType }: Pick<
+    LogEvent,
+    "id" | "key" | "publisher" | "type" | "contentType"
+  >,
 ): number {
-  return textSize(id) + textSize(key) +
+  return textSize(id) + textSize(key) + textSize(publisher) +
     (type === DEFAULT_TYPE ? 18 : textSize(type)) +
     (contentType === JSON_TYPE ? 32 : textSize(contentType)) + 24;
 }
@@ -116,7 +121,8 @@ function packBatch(
   packed: readonly PackedEvent[],
 ): StoredBatch {
   const events = packed.map(({ event }) => event);
-  const { sequence, time } = events[0] as LogEvent; // packBatches makes no empty batch
+  const { sequence, time, publisher } = events[0] as LogEvent; // packBatches makes no empty batch
+  const isOfOne = events.every((e) => e.publisher === publisher);
   return {
     commit,
     first: sequence,
@@ -129,6 +135,8 @@ function packBatch(
     ...events.some((e) => e.contentType !== JSON_TYPE) &&
       { contentTypes: events.map((e) => e.contentType) },
     ...events.some((e) => e.key !== undefined) && { keys: events.map((e) => e.key ?? null) },
+    ...!isOfOne && { publishers: events.map((e) => e.publisher ?? null) },
+    ...isOfOne && publisher !== undefined && { publishers: publisher },
     ...events.some((e) => e.expiresAt !== undefined) &&
       { expiries: events.map((e) => e.expiresAt ?? null) },
   };
@@ -153,8 +161,13 @@ export function unpackEvent(
     contentType: batch.contentTypes?.[index] ?? JSON_TYPE,
     data,
     key: batch.keys?.[index] ?? undefined,
+    publisher: publisherAt(batch, index),
     expiresAt: batch.expiries?.[index] ?? undefined,
   };
+}
+
+function publisherAt({ publishers }: StoredBatch, index: number): string | undefined {
+  return typeof publishers === "string" ? publishers : publishers?.[index] ?? undefined;
 }
 
 export function isBlobRef(data: StoredData): data is BlobRef {

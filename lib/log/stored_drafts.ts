@@ -21,7 +21,7 @@ export const ATOMIC_KEY_BYTES = KV_LIMITS.atomicKeyBytes - 12_000;
  * The same as {@link MAX_INLINE_BYTES}, in an append that is too large for one atomic commit: a
  * hundred events with the longest names, each in a channel of its own, still fit.
  */
-const MAX_INLINE_BYTES_LARGE_APPEND = 3_000;
+const MAX_INLINE_BYTES_LARGE_APPEND = 2_400;
 
 /** Upper bound of an id's `seen` row: its key, with the channel's name, has up to 512 bytes. */
 const SEEN_BYTES = 600;

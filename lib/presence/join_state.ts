@@ -6,6 +6,10 @@ export class JoinState {
   #isJoined = false;
   #pendingCalls = 0;
 
+  get isJoined(): boolean {
+    return this.#isJoined;
+  }
+
   start(): void {
     this.#pendingCalls++;
   }

@@ -1,4 +1,4 @@
-import type { Authority } from "../auth/authority.ts";
+import { type Authority, UNPROVEN_PREFIX } from "../auth/authority.ts";
 import { channelFault, type ChannelKey } from "../shared/channel.ts";
 import { Problem, quote } from "../shared/problem.ts";
 
@@ -19,9 +19,6 @@ export function memberId({ channelKey, name }: Member): string {
 
 /** Bytes of a member's data as JSON. Guards against snapshots that fill the memory. */
 const MAX_DATA_BYTES = 1_024;
-
-/** Starts the names of members whose credential does not prove who they are. No subject has it. */
-const UNPROVEN_PREFIX = "~";
 
 const utf8 = new TextEncoder();
 

@@ -57,6 +57,7 @@ export function memberChangeDraft({ type, member, entry, row, isolate }: MemberC
     data,
     bytes: utf8.encode(data).length,
     key: name,
+    publisher: undefined,
     ttlMs: undefined,
     rows: {
       // An absent row needs no check: members only ever appear with an event of this channel.

@@ -45,6 +45,18 @@ export const publication = z.strictObject({
 });
 export type Publication = z.infer<typeof publication>;
 
+/** Who publishes, by the credential of the request: nothing that a client sends. */
+export interface Producer {
+  readonly tenant: Tenant;
+  readonly publisher: string | undefined;
+}
+
+/** Where a body goes, and who publishes it. */
+interface BodyTarget {
+  readonly channelKey: ChannelKey;
+  readonly publisher: string | undefined;
+}
+
 /** The event of a batch that a problem is about. */
 interface ProblemPlace {
   readonly index?: number;
@@ -77,7 +89,11 @@ export function requireFew(members: number, what: string, options?: ProblemPlace
  * @param dataText the data as it is stored. @default `from.data` as JSON
  * @throws {Problem} `bad_channel`, `bad_event_*`, `bad_body`, `event_too_large`
  */
-export function draftOfPublication(tenant: Tenant, from: Publication, dataText?: string): Draft {
+export function draftOfPublication(
+  { tenant, publisher }: Producer,
+  from: Publication,
+  dataText?: string,
+): Draft {
   if (from.data === undefined) {
     throw new Problem(
       "bad_body",
@@ -86,7 +102,8 @@ export function draftOfPublication(tenant: Tenant, from: Publication, dataText?:
   }
   const channelKey = channelKeyOf(tenant, parseChannel(from.channel));
   const data = dataText ?? JSON.stringify(from.data);
-  return makeDraft(channelKey, JSON_TYPE, data, utf8.encode(data).length, from);
+  const bytes = utf8.encode(data).length;
+  return makeDraft({ channelKey, publisher }, { contentType: JSON_TYPE, data, bytes }, from);
 }
 
 /**
@@ -97,14 +114,15 @@ export function draftOfPublication(tenant: Tenant, from: Publication, dataText?:
  * `event_too_large`
  */
 export async function draftOfBody(
-  channelKey: ChannelKey,
+  target: BodyTarget,
   contentType: string | undefined,
   body: Uint8Array,
   names: DraftNames,
 ): Promise<Draft> {
   const type = parseContentType(contentType);
+  const bytes = body.length;
   if (!isJsonType(type) && !isTextType(type)) {
-    return makeDraft(channelKey, type, body, body.length, names);
+    return makeDraft(target, { contentType: type, data: body, bytes }, names);
   }
   const text = body.length > TURN_CHARS ? await decodeLargeUtf8(body) : decodeUtf8(body);
   if (isJsonType(type)) {
@@ -112,7 +130,7 @@ export async function draftOfBody(
     if (text.length > TURN_CHARS) await compactLargeJson(text);
     else parsePlainJson(text);
   }
-  return makeDraft(channelKey, type, text, body.length, names);
+  return makeDraft(target, { contentType: type, data: text, bytes }, names);
 }
 
 function parseContentType(contentType: string | undefined): string {
@@ -133,10 +151,8 @@ function parseContentType(contentType: string | undefined): string {
 }
 
 function makeDraft(
-  channelKey: ChannelKey,
-  contentType: string,
-  data: string | Uint8Array,
-  bytes: number,
+  { channelKey, publisher }: BodyTarget,
+  { contentType, data, bytes }: Pick<Draft, "contentType" | "data" | "bytes">,
   { type, id, key, ttl }: DraftNames,
 ): Draft {
   if (bytes > MAX_EVENT_BYTES) {
@@ -159,6 +175,7 @@ function makeDraft(
     data,
     bytes,
     key: key === undefined ? undefined : parseEventKey(key),
+    publisher,
     ttlMs: ttl === undefined ? undefined : ttl * 1_000,
   };
 }

@@ -1,12 +1,12 @@
 import { z } from "zod";
 import type { Draft } from "../log/log.ts";
-import type { Tenant } from "../shared/channel.ts";
 import { MAX_EVENT_BYTES } from "../shared/event.ts";
 import { Problem, quote } from "../shared/problem.ts";
 import {
   draftOfPublication,
   MAX_EVENTS_PER_PUBLISH,
   MAX_PUBLICATION_BYTES,
+  type Producer,
   type Publication,
   publication,
   requireFew,
@@ -42,19 +42,19 @@ interface PublishedBody {
  * @throws {Problem} `bad_encoding`, `bad_json`, `bad_body`, `bad_channel`, `bad_event_*`, `event_too_large`,
  * `too_many_events`
  */
-export async function parseJsonBody(tenant: Tenant, body: Uint8Array): Promise<PublishedBody> {
+export async function parseJsonBody(producer: Producer, body: Uint8Array): Promise<PublishedBody> {
   const text = body.length > TURN_CHARS ? await decodeLargeUtf8(body) : decodeUtf8(body);
   const isBatch = BATCH_START.test(text);
   const maxDepth = MAX_JSON_DEPTH + EVENT_LEVELS + (isBatch ? BATCH_LEVELS : 0);
-  if (text.length > TURN_CHARS) return await parseLarge(tenant, text, { isBatch, maxDepth });
+  if (text.length > TURN_CHARS) return await parseLarge(producer, text, { isBatch, maxDepth });
   const value = parseJson(text, maxDepth);
   return isBatchValue(value)
-    ? { drafts: parseBatch(tenant, value), isEphemeral: false }
-    : parseSingle(tenant, value);
+    ? { drafts: parseBatch(producer, value), isEphemeral: false }
+    : parseSingle(producer, value);
 }
 
 async function parseLarge(
-  tenant: Tenant,
+  producer: Producer,
   text: string,
   { isBatch, maxDepth }: { readonly isBatch: boolean; readonly maxDepth: number },
 ): Promise<PublishedBody> {
@@ -78,13 +78,13 @@ async function parseLarge(
   await largeTextTurn();
   if (!isBatch && scan.bytes > TURN_CHARS) {
     const { value, dataText } = await readLargeEvent(text);
-    return parseSingle(tenant, value, dataText);
+    return parseSingle(producer, value, dataText);
   }
   if (!isBatch) {
     const value = parseJson(text, SCANNED);
     return isBatchValue(value)
-      ? { drafts: parseBatch(tenant, value), isEphemeral: false }
-      : parseSingle(tenant, value);
+      ? { drafts: parseBatch(producer, value), isEphemeral: false }
+      : parseSingle(producer, value);
   }
   if (text[scan.partsEnd - 1] !== "]" || !BATCH_END.test(text.slice(scan.partsEnd))) {
     throw onlyEvents();
@@ -96,14 +96,14 @@ async function parseLarge(
     const part = text.slice(start, end);
     if (bytes > TURN_CHARS) {
       const { value, dataText } = await readLargeEvent(part, keepsDigits, index);
-      drafts.push(draftOfBatched(tenant, value, index, dataText));
+      drafts.push(draftOfBatched(producer, value, index, dataText));
       continue;
     }
     if ((chars += part.length) > TURN_CHARS) {
       await largeTextTurn();
       chars = part.length;
     }
-    drafts.push(draftOfBatched(tenant, parseJson(part, SCANNED, keepsDigits), index));
+    drafts.push(draftOfBatched(producer, parseJson(part, SCANNED, keepsDigits), index));
   }
   return { drafts, isEphemeral: false };
 }
@@ -162,13 +162,13 @@ function requireSize(bytes: number, index?: number): void {
   );
 }
 
-function parseSingle(tenant: Tenant, value: unknown, dataText?: string): PublishedBody {
+function parseSingle(producer: Producer, value: unknown, dataText?: string): PublishedBody {
   const event = parsePublication(value);
-  const draft = draftOfPublication(tenant, event, dataText);
+  const draft = draftOfPublication(producer, event, dataText);
   return { drafts: [draft], isEphemeral: event.ephemeral === true };
 }
 
-function parseBatch(tenant: Tenant, value: unknown): readonly Draft[] {
+function parseBatch(producer: Producer, value: unknown): readonly Draft[] {
   requireFewMembers(value, "the body");
   const parsed = batch.safeParse(value);
   if (!parsed.success) {
@@ -181,11 +181,11 @@ function parseBatch(tenant: Tenant, value: unknown): readonly Draft[] {
       `Cannot publish ${events.length} events at once: the maximum is ${MAX_EVENTS_PER_PUBLISH}.`,
     );
   }
-  return events.map((event, index) => draftOfBatched(tenant, event, index));
+  return events.map((event, index) => draftOfBatched(producer, event, index));
 }
 
 function draftOfBatched(
-  tenant: Tenant,
+  producer: Producer,
   value: unknown,
   index: number,
   dataText?: string,
@@ -197,7 +197,7 @@ function draftOfBatched(
     });
   }
   try {
-    return draftOfPublication(tenant, event, dataText);
+    return draftOfPublication(producer, event, dataText);
   } catch (cause) {
     if (!(cause instanceof Problem)) throw cause;
     throw new Problem(cause.code, `Event ${index}: ${cause.detail}`, { index, cause });

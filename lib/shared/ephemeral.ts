@@ -12,6 +12,8 @@ export interface EphemeralEvent {
   /** A JSON type or `text/*`. */
   readonly contentType: string;
   readonly data: string;
+  /** As in a {@link import("./event.ts").LogEvent}. */
+  readonly publisher?: string;
 }
 
 /**
@@ -27,8 +29,9 @@ export interface Relay {
 
 /** Formats the members of an ephemeral event as JSON, without braces and on one line. */
 export function ephemeralMembers(channelJson: string, event: EphemeralEvent): string {
-  const { type, time, contentType } = event;
-  return `"channel":${channelJson},"type":${JSON.stringify(type)},"time":"${
+  const { type, time, contentType, publisher } = event;
+  const members = `"channel":${channelJson},"type":${JSON.stringify(type)},"time":"${
     formatTime(time)
   }","contentType":${JSON.stringify(contentType)},"data":${dataJson(event)}`;
+  return publisher === undefined ? members : `${members},"publisher":${JSON.stringify(publisher)}`;
 }

@@ -25,6 +25,8 @@ export interface LogEvent {
   /** Text for JSON and `text/*`, exactly as published; otherwise bytes. */
   readonly data: string | Uint8Array;
   readonly key: string | undefined;
+  /** Who published it, by its credential. Undefined if nobody knows, or Weir itself did. */
+  readonly publisher: string | undefined;
   readonly expiresAt: number | undefined;
 }
 
@@ -49,6 +51,7 @@ export interface WireEvent {
   readonly data: unknown;
   readonly encoding?: "base64";
   readonly key?: string;
+  readonly publisher?: string;
   readonly expiresAt?: string;
 }
 
@@ -76,6 +79,7 @@ export function eventMembers(channelJson: string, epoch: Epoch, event: LogEvent)
   }","contentType":${contentType},"data":${dataJson(event)}`;
   if (typeof event.data !== "string") text += `,"encoding":"base64"`;
   if (event.key !== undefined) text += `,"key":${JSON.stringify(event.key)}`;
+  if (event.publisher !== undefined) text += `,"publisher":${JSON.stringify(event.publisher)}`;
   if (event.expiresAt !== undefined) text += `,"expiresAt":"${formatTime(event.expiresAt)}"`;
   return text;
 }

@@ -92,6 +92,23 @@ export function ephemeralContract(kind: ClusterKind) {
     });
   }
 
+  for (const [transport, open] of Object.entries(LISTENERS)) {
+    test(`${transport} says which member published an ephemeral event`, async (cluster) => {
+      const channel = newChannel();
+      await using listener = await open(cluster.readUrl, [channel]);
+      await using sender = await SocketClient.open(cluster.publishUrl);
+      sender.send({ op: "enter", ref: 1, channel, member: "ann" });
+      await sender.until("entered");
+      let isHeard = false;
+      const heard = nextEphemeral(listener).finally(() => isHeard = true);
+      while (!isHeard) {
+        sender.send({ op: "publish", ref: 2, channel, data: 1, ephemeral: true });
+        await sender.until("ack");
+      }
+      assert.equal((await heard).publisher, "ann");
+    });
+  }
+
   test("an ephemeral event leaves nothing in the log", async (cluster) => {
     const channel = newChannel();
     const path = `/v1/channels/${encodeURIComponent(channel)}`;

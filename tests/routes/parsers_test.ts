@@ -27,6 +27,7 @@ const json = fc.oneof(text, fc.json(), fc.jsonValue().map((value) => JSON.string
 const channels = fc.uniqueArray(fc.stringMatching(/^[a-z]{1,5}$/), { minLength: 1, maxLength: 5 })
   .map((names) => names.sort().map(parseChannel));
 
+const PRODUCER = { tenant: DEFAULT_TENANT, publisher: undefined };
 const schema = z.object({ limit: integer(1, 10).optional(), after: z.string().optional() });
 
 const PARSERS: Readonly<Record<string, (text: string) => unknown>> = {
@@ -40,7 +41,7 @@ const PARSERS: Readonly<Record<string, (text: string) => unknown>> = {
   parseChannels: (text) => parseChannels(DEFAULT_TENANT, text.split(",")),
   parseQuery: (text) => parseQuery(new URLSearchParams(text), schema, ["channel"]),
   draftOfPublication: (text) =>
-    draftOfPublication(DEFAULT_TENANT, { channel: text, data: text, type: text, id: text }),
+    draftOfPublication(PRODUCER, { channel: text, data: text, type: text, id: text }),
 };
 
 for (const [name, parse] of Object.entries(PARSERS)) {
@@ -75,13 +76,14 @@ Deno.test("draftOfBody() accepts any bytes or throws a Problem", async () => {
     fc.constantFrom("application/json", "text/plain; charset=utf-8", "a/b+json", "image/png"),
     text,
   );
+  const target = { channelKey: testChannelKey("a"), publisher: undefined };
   const isProblem = (cause: unknown) => assert.ok(cause instanceof Problem, String(cause));
   await fc.assert(
     fc.asyncProperty(type, fc.uint8Array({ maxLength: 100 }), text, async (type, bytes, name) => {
       onlyProblems(() => decodeUtf8(bytes));
-      await draftOfBody(testChannelKey("a"), type, bytes, {}).catch(isProblem);
+      await draftOfBody(target, type, bytes, {}).catch(isProblem);
       const names = { type: name, id: name };
-      await draftOfBody(testChannelKey("a"), undefined, bytes, names).catch(isProblem);
+      await draftOfBody(target, undefined, bytes, names).catch(isProblem);
     }),
     RUNS,
   );

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { type ClusterKind, clusterTest } from "../support/clusters.ts";
 import { newChannel, post, publish, publishNumbers } from "../support/publishing.ts";
 import { READERS, readUrl, takeEvents } from "../support/readers.ts";
+import { SocketClient } from "../support/socket_client.ts";
 import { SseClient } from "../support/sse_client.ts";
 import { switchContract } from "./switch_contract.ts";
 
@@ -39,6 +40,22 @@ export function serverContract(kind: ClusterKind) {
       const events = await takeEvents(reader, 100);
       const offsets = events.map(({ offset }) => offset);
       assert.deepEqual(offsets, acks.flat().map(({ offset }) => offset).sort());
+    });
+
+    test(`${transport} says which member published an event`, async (cluster) => {
+      const channel = newChannel();
+      await using reader = await open(cluster.readUrl, [channel]);
+      await using socket = await SocketClient.open(cluster.publishUrl);
+      socket.send({ op: "enter", ref: 1, channel, member: "ann" });
+      await socket.until("entered");
+      socket.send({ op: "publish", ref: 2, channel, data: 1 });
+      await socket.until("ack");
+      await publish(cluster.publishUrl, channel, 2);
+      await using again = await open(cluster.readUrl, [channel], "earliest");
+      for (const each of [reader, again]) {
+        const events = await takeEvents(each, 2);
+        assert.deepEqual(events.map(({ publisher }) => publisher), ["ann", undefined]);
+      }
     });
 
     test(`${transport} continues after a cursor, and from the earliest event`, async (cluster) => {

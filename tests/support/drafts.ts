@@ -26,6 +26,7 @@ export function draft(
     data,
     bytes: typeof data === "string" ? new TextEncoder().encode(data).length : data.length,
     key: undefined,
+    publisher: undefined,
     ttlMs: undefined,
     ...rest,
   };

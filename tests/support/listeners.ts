@@ -10,6 +10,7 @@ export interface WireEphemeral {
   readonly time: string;
   readonly contentType: string;
   readonly data: unknown;
+  readonly publisher?: string;
 }
 
 /** The next event of a listener. */

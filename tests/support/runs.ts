@@ -21,6 +21,7 @@ export function testRun(
     contentType: typeof each === "string" ? JSON_TYPE : "application/octet-stream",
     data: each,
     key: undefined,
+    publisher: undefined,
     expiresAt: undefined,
   }));
   return new Run(channelKey, TEST_EPOCH, after, events, gap);

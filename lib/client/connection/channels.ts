@@ -175,10 +175,10 @@ export class Channels {
     }
   }
 
-  ephemeral(wire: JsonObject): void {
-    const { channel, type, time, data } = wire as unknown as EphemeralEvent;
-    for (const { isLive, listener } of this.#channels.get(channel)?.readers ?? []) {
-      if (isLive) listener.ephemeral({ kind: "ephemeral", channel, type, time, data });
+  ephemeral({ op: _op, ephemeral: _ephemeral, ...members }: JsonObject): void {
+    const event = { ...members as unknown as EphemeralEvent, kind: "ephemeral" } as const;
+    for (const { isLive, listener } of this.#channels.get(event.channel)?.readers ?? []) {
+      if (isLive) listener.ephemeral(event);
     }
   }
 

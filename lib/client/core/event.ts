@@ -12,6 +12,8 @@ export interface WeirEvent<T = unknown> {
   readonly contentType: string;
   readonly data: T;
   readonly key?: string;
+  /** Who published it: a token's `sub`, or `key:` and an API key's id. Absent if unknown. */
+  readonly publisher?: string;
   readonly expiresAt?: string;
 }
 
@@ -21,7 +23,10 @@ export interface EphemeralEvent<T = unknown> {
   readonly channel: string;
   readonly type: string;
   readonly time: string;
+  readonly contentType: string;
   readonly data: T;
+  /** As in a {@link WeirEvent}. */
+  readonly publisher?: string;
 }
 
 /** Events that are no longer available. Reading continues at `firstAvailable`. */

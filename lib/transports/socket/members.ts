@@ -1,4 +1,4 @@
-import type { Authority } from "../../auth/authority.ts";
+import { type Authority, KEY_PREFIX } from "../../auth/authority.ts";
 import { JoinState } from "../../presence/join_state.ts";
 import {
   dataBytes,
@@ -97,6 +97,22 @@ export class SocketMembers {
     this.#memberships.delete(memberId(member));
     await presence.leave(this, member);
     output.send({ op: "left", ref: message.ref });
+  }
+
+  /**
+   * Returns who publishes to the channel. Where the credential does not tell, it is the member as
+   * which the socket is present there, if it is only one.
+   */
+  publisherOf(authority: Authority, channel: string): string | undefined {
+    const { kind, subject } = authority.grant;
+    const isProven = kind === "key" || subject !== undefined;
+    if (isProven || this.#memberships.size === 0) return authority.publisher;
+    const names: string[] = [];
+    for (const { member, state } of this.#memberships.values()) {
+      if (state.isJoined && channelOf(member.channelKey) === channel) names.push(member.name);
+    }
+    const [only] = names;
+    return names.length > 1 || only?.startsWith(KEY_PREFIX) ? undefined : only;
   }
 
   /** Removes the members that `authority` no longer allows, and tells the client. */

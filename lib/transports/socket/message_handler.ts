@@ -204,7 +204,9 @@ export class MessageHandler implements ConnectionHandler, Disposable {
     const { client, output, parts } = this.#options;
     const { op: _, ref, ephemeral, ...publication } = message;
     const authority = this.#admission.authority;
-    const draft = draftOfPublication(authority.tenant, publication, dataText);
+    const { tenant } = authority;
+    const publisher = this.#members.publisherOf(authority, publication.channel);
+    const draft = draftOfPublication({ tenant, publisher }, publication, dataText);
     authority.require("publish", channelOf(draft.channelKey));
     const event = ephemeral ? ephemeralEventOf(draft, Date.now(), "bad_message") : undefined;
     client.published(authority, draft.bytes);

@@ -24,6 +24,7 @@ function run(after: number, events: number, epoch = EPOCH, gap?: Gap): Run {
       contentType,
       data,
       key,
+      publisher: undefined,
       expiresAt: undefined,
     })),
     gap,

@@ -185,6 +185,7 @@ async function storeEvent(kv: Deno.Kv, epoch: Epoch, sequence: number): Promise<
     time: NOW,
     data,
     key: undefined,
+    publisher: undefined,
     expiresAt: undefined,
   };
   const [batch] = packBatches("commit", 0, [{ event, stored: data, bytes }]);

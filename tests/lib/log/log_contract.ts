@@ -219,6 +219,7 @@ export function logContract(name: string, open: () => Promise<LogStore>, options
         type: "order.placed",
         contentType: "text/plain",
         key: "k",
+        publisher: "ann 😀",
         ttlMs: 5_000,
       }),
       draft("a", new Uint8Array([0, 255, 1])),
@@ -232,6 +233,7 @@ export function logContract(name: string, open: () => Promise<LogStore>, options
       contentType: "text/plain",
       data: "é\u2028\0\n😀",
       key: "k",
+      publisher: "ann 😀",
       expiresAt: clock.now() + 5_000,
     });
     assert.deepEqual(second, {
@@ -242,6 +244,7 @@ export function logContract(name: string, open: () => Promise<LogStore>, options
       contentType: "application/octet-stream",
       data: new Uint8Array([0, 255, 1]),
       key: undefined,
+      publisher: undefined,
       expiresAt: undefined,
     });
   });
@@ -422,12 +425,13 @@ export function logContract(name: string, open: () => Promise<LogStore>, options
     const long = (i: number) => `${i} `.padEnd(252, "n") + "😀";
     const count = 9;
     const channels = upTo(count).map((i) => `${i} `.padEnd(252, "c") + "😀");
-    for (const size of [2_990, 4_080]) {
+    for (const size of [2_390, 2_990, 4_080]) {
       const drafts = upTo(100).map((i) =>
         draft(channels[i % count] ?? "", `${i} `.padEnd(size, "y"), {
           id: long(i + size),
           type: long(1),
           key: long(i),
+          publisher: "€".repeat(256),
           contentType: `text/${long(2)}`,
         })
       );
@@ -435,14 +439,20 @@ export function logContract(name: string, open: () => Promise<LogStore>, options
       assert.ok(appended[1]?.every(({ duplicate }) => duplicate));
     }
     const head = await headOf(log, testChannelKey(channels[0] ?? ""));
-    assert.equal(head.last, 2 * Math.floor(100 / count));
+    assert.equal(head.last, 3 * Math.floor(100 / count));
   });
 
   testLog("append() stores many small events with the longest names at once", async (log) => {
     const long = (i: number) => `${i} `.padEnd(252, "n") + "😀";
     const channel = "€".repeat(85);
     const drafts = upTo(800).map((i) =>
-      draft(channel, "", { id: long(i), type: long(1), key: long(i), contentType: long(2) })
+      draft(channel, "", {
+        id: long(i),
+        type: long(1),
+        key: long(i),
+        publisher: "€".repeat(256),
+        contentType: long(2),
+      })
     );
     await Promise.all(drafts.map((one) => log.append([one])));
     assert.deepEqual(

@@ -84,6 +84,7 @@ async function storeLog(kv: Deno.Kv, { head, batches, event }: StoredLog): Promi
           time: NOW,
           data,
           key: undefined,
+          publisher: undefined,
           expiresAt: undefined,
           ...event?.(sequence),
         },

@@ -33,6 +33,8 @@ const name = fc.oneof(
     `${"x".repeat(252)}😀`, // 254 characters of two bytes each
   ),
 );
+/** The subject of a token: up to 256 characters. */
+const longName = fc.oneof(fc.constantFrom("€".repeat(256), "😀".repeat(128)), name);
 const optional = <T>(arbitrary: fc.Arbitrary<T>) => fc.option(arbitrary, { nil: undefined });
 
 /** Data up to the size that a batch takes, with one or two bytes per character. */
@@ -57,18 +59,19 @@ const packed = fc.record({
   time: fc.integer({ min: NOW, max: NOW + 1e11 }),
   contentType: fc.oneof(fc.constant("application/json"), name),
   key: optional(name),
+  publisher: fc.oneof(fc.constantFrom("ann", undefined), longName),
   expiresAt: optional(fc.integer({ min: NOW, max: 8.64e15 })),
 }).filter(({ stored }) =>
   isBlobRef(stored) || storedSize(stored, dataBytes(stored)) <= MAX_INLINE_BYTES
 );
 
 const events = fc.array(packed, { minLength: 1, maxLength: 60 }).map((all) =>
-  all.map(({ stored, id, type, time, contentType, key, expiresAt }, i): PackedEvent => {
+  all.map(({ stored, id, type, time, contentType, key, publisher, expiresAt }, i): PackedEvent => {
     const data = isBlobRef(stored) ? stored.blob : stored; // the blob's id stands for its data
     return {
       stored,
       bytes: dataBytes(stored),
-      event: { sequence: i + 1, id, type, time, contentType, data, key, expiresAt },
+      event: { sequence: i + 1, id, type, time, contentType, data, key, publisher, expiresAt },
     };
   })
 );
@@ -83,7 +86,8 @@ Deno.test("every batch fits into a value of the store, and can be unpacked", () 
 });
 
 Deno.test("a batch of many tiny events fits into a value of the store", () => {
-  for (const rest of [{}, { expiresAt: 8.64e15 }, { id: "1", key: "1" }, { type: "€" }]) {
+  const names = [{ id: "1", key: "1" }, { publisher: "€" }, { type: "€" }];
+  for (const rest of [{}, { expiresAt: 8.64e15 }, ...names]) {
     const events = Array.from({ length: 5_000 }, (_, i): PackedEvent => ({
       stored: "",
       bytes: 0,
@@ -95,6 +99,7 @@ Deno.test("a batch of many tiny events fits into a value of the store", () => {
         contentType: "application/json",
         data: "",
         key: undefined,
+        publisher: undefined,
         expiresAt: undefined,
         ...rest,
       },
@@ -103,6 +108,26 @@ Deno.test("a batch of many tiny events fits into a value of the store", () => {
     check(batches, events, 0);
     assert.ok(batches.length < 20);
   }
+});
+
+Deno.test("a batch names the publisher of all its events once", () => {
+  const of = (publishers: readonly (string | undefined)[]) => {
+    const [batch] = packBatches(
+      COMMIT,
+      0,
+      publishers.map((publisher, i) => packedEvent(i, publisher)),
+    );
+    return batch?.publishers;
+  };
+  assert.equal(of([undefined, undefined]), undefined);
+  assert.equal(of(["ann", "ann"]), "ann");
+  assert.deepEqual(of(["ann", undefined, "bob"]), ["ann", null, "bob"]);
+});
+
+Deno.test("events of a batch that was stored without publishers have none", () => {
+  const [batch] = packBatches(COMMIT, 0, [packedEvent(0, "ann")]);
+  const { publishers: _, ...earlier } = batch ?? assert.fail();
+  assert.equal(unpackEvent(earlier, 0, "").publisher, undefined);
 });
 
 Deno.test("narrowed() narrows text that was cut from wider text, and changes no other data", () => {
@@ -145,6 +170,24 @@ Deno.test("chunks fit into values of the store, and can be joined again", () => 
     { numRuns: 30 },
   );
 });
+
+function packedEvent(index: number, publisher: string | undefined): PackedEvent {
+  return {
+    stored: "",
+    bytes: 0,
+    event: {
+      sequence: index + 1,
+      id: undefined,
+      type: "message",
+      time: NOW,
+      contentType: "application/json",
+      data: "",
+      key: undefined,
+      publisher,
+      expiresAt: undefined,
+    },
+  };
+}
 
 function check(
   batches: readonly StoredBatch[],

@@ -11,7 +11,8 @@ import { MAX_JSON_DEPTH } from "../../../lib/shared/json_depth.ts";
 import { testChannelKey } from "../../support/drafts.ts";
 
 const utf8 = new TextEncoder();
-const parse = (text: string) => parseJsonBody(DEFAULT_TENANT, utf8.encode(text));
+const PRODUCER = { tenant: DEFAULT_TENANT, publisher: undefined };
+const parse = (text: string) => parseJsonBody(PRODUCER, utf8.encode(text));
 const nested = (levels: number) => "[".repeat(levels) + "]".repeat(levels);
 const event = (data: string) => `{"channel":"a","data":${data}}`;
 const batch = (...events: readonly string[]) => `{"events":[${events.join(",")}]}`;
@@ -72,7 +73,12 @@ Deno.test("a long body is decoded part by part", async () => {
   const data = `"${"é".repeat(TURN_CHARS)}"`;
   assert.equal((await parse(batch(event(data)))).drafts[0]?.data, data);
   const body = utf8.encode(data);
-  const draft = await draftOfBody(testChannelKey("a"), "text/plain", body, {});
+  const draft = await draftOfBody(
+    { channelKey: testChannelKey("a"), publisher: undefined },
+    "text/plain",
+    body,
+    {},
+  );
   assert.equal(draft.data, data);
   assert.ok(decoded.longest <= TURN_CHARS, `${decoded.longest} bytes at once`);
 });
@@ -106,13 +112,13 @@ Deno.test("the data of a large event is not parsed as a whole", async () => {
     assert.deepEqual([channelKey, type, id, bytes], ["default/a", "t", "i", compact.length]);
     assert.equal(stored, compact);
   }
-  const key = testChannelKey("a");
+  const target = { channelKey: testChannelKey("a"), publisher: undefined };
   const bytes = utf8.encode(data);
   using parsed = new ParseCounter();
-  assert.equal((await draftOfBody(key, "application/json", bytes, {})).data, data);
+  assert.equal((await draftOfBody(target, "application/json", bytes, {})).data, data);
   assert.equal(parsed.chars, 0);
   const broken = bytes.slice(0, -1);
-  await assert.rejects(draftOfBody(key, "application/json", broken, {}), { code: "bad_json" });
+  await assert.rejects(draftOfBody(target, "application/json", broken, {}), { code: "bad_json" });
 });
 
 Deno.test("a large event is refused for the same reasons as a small one", async () => {

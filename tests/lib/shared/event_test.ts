@@ -50,6 +50,7 @@ const event: fc.Arbitrary<LogEvent> = fc.record({
   time,
   content,
   key: fc.option(name, { nil: undefined }),
+  publisher: fc.option(name, { nil: undefined }),
   expiresAt: fc.option(time, { nil: undefined }),
 }).map(({ content: [contentType, data], ...rest }) => ({ ...rest, contentType, data }));
 
@@ -74,6 +75,7 @@ Deno.test("eventMembers() formats all of an event as JSON on one line", () => {
           : event.data,
         ...isBinary && { encoding: "base64" },
         ...event.key !== undefined && { key: event.key },
+        ...event.publisher !== undefined && { publisher: event.publisher },
         ...event.expiresAt !== undefined && { expiresAt: new Date(event.expiresAt).toISOString() },
       });
     }),

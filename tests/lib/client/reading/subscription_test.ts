@@ -304,6 +304,7 @@ Deno.test("callbacks receive the same items, and nothing after the end", async (
   feed?.listener.ephemeral({
     kind: "ephemeral",
     channel: "a",
+    contentType: "application/json",
     type: "t",
     time: "",
     data: "typing",

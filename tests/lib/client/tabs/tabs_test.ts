@@ -116,7 +116,14 @@ Deno.test("gaps, ephemeral events and errors reach the tab that reads", async ()
     firstAvailable: at(5),
     lost: 3,
   });
-  listener?.ephemeral({ kind: "ephemeral", channel: "x", type: "typing", time: "", data: 1 });
+  listener?.ephemeral({
+    kind: "ephemeral",
+    channel: "x",
+    type: "typing",
+    time: "",
+    contentType: "application/json",
+    data: 1,
+  });
   listener?.event({ ...event(5), data: new Uint8Array([1, 2]) });
   listener?.ended(new WeirError("forbidden", "No.", { status: 403, retryAfter: 5 }));
   await until("it has ended", () => reader.error !== undefined);
