@@ -1,12 +1,12 @@
 import { build, type Plugin, stop } from "esbuild";
-import { ENTRIES, pathOf } from "./entries.ts";
+import { ENTRIES, FRAMEWORKS, pathOf } from "./entries.ts";
 import { minifyModule } from "./minify.ts";
 
 const BANNER = "/* weir-client, MIT */\n";
 
 /**
  * Decides the chunks of the package: one with every module of the client's first load, one with the
- * other modules of `lazy_chunk.ts`, and one with those of the tabs.
+ * other modules of `lazy_chunk.ts`, one with those of the tabs, and those of the frameworks.
  *
  * esbuild makes a chunk for each set of entry points that share modules. As every entry point
  * imports the client here, there is only one such set.
@@ -14,11 +14,14 @@ const BANNER = "/* weir-client, MIT */\n";
 const oneFirstLoad: Plugin = {
   name: "one-first-load",
   setup({ onLoad }) {
-    onLoad({ filter: /\/lib\/client\/(lazy_chunk|tabs\/tabs)\.ts$/ }, async ({ path }) => {
-      const source = await Deno.readTextFile(path);
-      const client = JSON.stringify(pathOf(ENTRIES.weir));
-      return { contents: `import ${client};\n${source}`, loader: "ts" };
-    });
+    onLoad(
+      { filter: /\/lib\/client\/(lazy_chunk|tabs\/tabs|frameworks\/(react|vue|svelte))\.ts$/ },
+      async ({ path }) => {
+        const source = await Deno.readTextFile(path);
+        const client = JSON.stringify(pathOf(ENTRIES.weir));
+        return { contents: `import ${client};\n${source}`, loader: "ts" };
+      },
+    );
   },
 };
 
@@ -125,8 +128,13 @@ export async function bundleClient(folder: URL): Promise<void> {
 
 async function bundle(folder: URL, isMinified: boolean): Promise<void> {
   const suffix = isMinified ? ".min" : "";
+  const entries: [string, URL][] = Object.entries(ENTRIES);
+  if (!isMinified) { // pages with a framework are bundled
+    for (const [name, { entry }] of Object.entries(FRAMEWORKS)) entries.push([name, entry]);
+  }
   const { outputFiles } = await build({
-    entryPoints: Object.entries(ENTRIES).map(([out, url]) => ({ in: pathOf(url), out })),
+    entryPoints: entries.map(([out, url]) => ({ in: pathOf(url), out })),
+    external: Object.keys(FRAMEWORKS).flatMap((name) => [name, `${name}/*`]),
     outdir: pathOf(folder),
     entryNames: `[name]${suffix}`,
     chunkNames: `[name]-[hash]${suffix}`,

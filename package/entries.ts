@@ -6,6 +6,11 @@ export const ENTRIES = {
   tabs: new URL("lib/client/tabs/tabs.ts", ROOT),
 } as const;
 
+/** The entry points for frameworks, by the name of the framework's package, which they import. */
+export const FRAMEWORKS = {
+  react: { entry: new URL("lib/client/frameworks/react.ts", ROOT), versions: ">=18" },
+} as const;
+
 export function pathOf(url: URL): string {
   return decodeURIComponent(url.pathname);
 }

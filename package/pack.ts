@@ -1,6 +1,6 @@
 import { bundleClient } from "./bundle.ts";
 import { emitDeclarations } from "./declarations.ts";
-import { ROOT } from "./entries.ts";
+import { FRAMEWORKS, ROOT } from "./entries.ts";
 
 /**
  * Makes the npm package of the client in `folder`, which is emptied first: readable and minified
@@ -43,10 +43,22 @@ async function makeManifest(): Promise<Readonly<Record<string, unknown>>> {
     exports: {
       ".": { types, default: "./weir.js" },
       "./tabs": { types: tabsTypes, default: "./tabs.js" },
+      ...Object.fromEntries(
+        Object.keys(FRAMEWORKS).map((name) => {
+          const types = `./types/client/frameworks/${name}.d.ts`;
+          return [`./${name}`, { types, default: `./${name}.js` }];
+        }),
+      ),
       "./weir.min.js": { types, default: "./weir.min.js" },
       "./tabs.min.js": { types: tabsTypes, default: "./tabs.min.js" },
     },
     files: ["*.js", "types"],
+    peerDependencies: Object.fromEntries(
+      Object.entries(FRAMEWORKS).map(([name, { versions }]) => [name, versions]),
+    ),
+    peerDependenciesMeta: Object.fromEntries(
+      Object.keys(FRAMEWORKS).map((name) => [name, { optional: true }]),
+    ),
     engines: { node: ">=20" },
   };
 }

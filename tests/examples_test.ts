@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { bundleApp, serveApp, serveSite, type Site } from "./support/app_site.ts";
+import { serveSite, type Site } from "./support/app_site.ts";
 import { call } from "./support/calls.ts";
 import { Chromium, CHROMIUM_MISSING } from "./support/chromium.ts";
 import { bearer, guardedServer } from "./support/guarded.ts";
@@ -113,62 +113,6 @@ Deno.test("eventsource.html shows a channel and its gaps, and reconnects", {
   await page.goto(`${new URL("eventsource.html", EXAMPLES)}?${query}`);
   await shows("#state", "refused");
 });
-
-Deno.test("useChannel shows a channel and its gaps, and no event twice", {
-  ignore: CHROMIUM_MISSING,
-}, async () => {
-  await using server = await WeirServer.start();
-  await using site = serveApp(await bundleApp(REACT_APP, EXAMPLES));
-  await using chromium = await Chromium.open();
-  const { page } = chromium;
-  const channel = newChannel();
-  await publish(server.url, channel, 1);
-  await page.goto(`${site.url}/?${new URLSearchParams({ weir: server.url, channel })}`);
-  const shows = (text: string) =>
-    page.waitForFunction(`document.querySelector("main")?.textContent === ${JSON.stringify(text)}`);
-  await shows("1 ");
-  await publish(server.url, channel, 2);
-  await shows("1 2 ");
-  await page.click("button");
-  await shows("away");
-  await page.click("button");
-  await shows("1 2 ");
-  await publish(server.url, channel, 3);
-  await shows("1 2 3 ");
-  await call(server.url, `/v1/channels/${encodeURIComponent(channel)}`, { method: "DELETE" });
-  await publish(server.url, channel, 4);
-  await shows("3 gap 4 ");
-  await publish(server.url, channel, 5);
-  await shows("gap 4 5 ");
-  assert.deepEqual(chromium.errors, []);
-});
-
-/** An app in Strict Mode, in which React mounts everything twice. */
-const REACT_APP = `
-  import { createElement as h, StrictMode, useState } from "react";
-  import { createRoot } from "react-dom/client";
-  import { connect } from "weir-client";
-  import { useChannel } from "./use_channel.tsx";
-
-  const query = new URLSearchParams(location.search);
-  const weir = connect(query.get("weir"));
-
-  function Events() {
-    const { items, error } = useChannel(weir, query.get("channel"), { after: "earliest", keep: 3 });
-    if (error) return error.message;
-    return items.map((item) => (item.kind === "gap" ? "gap" : item.data) + " ").join("");
-  }
-
-  function App() {
-    const [isShown, setShown] = useState(true);
-    return [
-      h("main", { key: 1 }, isShown ? h(Events) : "away"),
-      h("button", { key: 2, onClick: () => setShown(!isShown) }, "turn"),
-    ];
-  }
-
-  createRoot(document.querySelector("#app")).render(h(StrictMode, null, h(App)));
-`;
 
 /** A proxy that refuses the first publish, hides the answer to the second and passes on others. */
 function openGate(target: string): AsyncDisposable & {

@@ -9,6 +9,7 @@ const CHECKED = ["lib", "routes", "islands", "package"];
 const ENTRY_POINTS: readonly string[] = [
   "lib/client/client.ts",
   "lib/client/tabs/tabs.ts",
+  "lib/client/frameworks/react.ts",
 ];
 
 interface Source {
@@ -121,6 +122,7 @@ function namesOfDeclaration(node: ts.HasModifiers): readonly string[] {
 function pathOf(specifier: string, importer: string): string | undefined {
   if (specifier === "weir-client") return "lib/client/client.ts";
   if (specifier === "weir-client/tabs") return "lib/client/tabs/tabs.ts";
+  if (specifier === "weir-client/react") return "lib/client/frameworks/react.ts";
   if (!specifier.startsWith(".")) return undefined;
   return new URL(specifier, `file:///${importer}`).pathname.slice(1);
 }

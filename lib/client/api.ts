@@ -199,12 +199,12 @@ export interface Member<T = unknown> {
 }
 
 /** The part of https://standardschema.dev, version 1, that Weir uses. */
-export interface StandardSchema<T> {
+export interface StandardSchema<T, Input = unknown> {
   readonly "~standard": {
     readonly version: 1;
     readonly vendor: string;
     readonly validate: (value: unknown) => SchemaResult<T> | Promise<SchemaResult<T>>;
-    readonly types?: { readonly input: unknown; readonly output: T } | undefined;
+    readonly types?: { readonly input: Input; readonly output: T } | undefined;
   };
 }
 

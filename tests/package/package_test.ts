@@ -3,6 +3,8 @@ import { gzipSync } from "node:zlib";
 import { TRANSPORTS } from "../../lib/client/api.ts";
 import { INTERNAL_PROPERTIES } from "../../package/bundle.ts";
 import { emitDeclarations } from "../../package/declarations.ts";
+import { FRAMEWORKS } from "../../package/entries.ts";
+import { minifyModule } from "../../package/minify.ts";
 import { packClient } from "../../package/pack.ts";
 import { Chromium, CHROMIUM_MISSING } from "../support/chromium.ts";
 import { LocalServer } from "../support/local_server.ts";
@@ -11,6 +13,8 @@ import { newChannel } from "../support/publishing.ts";
 
 /** The client's first load. */
 const MAX_GZIP_BYTES = 9_216;
+/** All that a framework's hooks add to the client. */
+const MAX_FRAMEWORK_GZIP_BYTES = 1_600;
 
 const NODE_MISSING = isMissing(["node", "--version"], "Node is missing: it runs the package");
 const NPM_MISSING = isMissing(["npm", "--version"], "npm is missing: it makes the package");
@@ -245,8 +249,33 @@ Deno.test(
       if (!name.endsWith(".js")) continue;
       const text = await Deno.readTextFile(project.client(name));
       for (const [, from] of text.matchAll(/^(?:import|} from|export .* from) .*?"(.*)"/gm)) {
-        assert.match(from ?? "", /^\.\//);
+        const isFramework = Object.keys(FRAMEWORKS).some((framework) => {
+          return name === `${framework}.js` && from?.split("/")[0] === framework;
+        });
+        assert.ok(isFramework || from?.startsWith("./"), `${name} imports ${from}`);
       }
+    }
+  },
+);
+
+Deno.test(
+  "the hooks of a framework take at most 1,600 bytes, and the framework is optional",
+  options,
+  async () => {
+    await using project = await Project.make();
+    const manifest = JSON.parse(await Deno.readTextFile(project.client("package.json")));
+    for (const name of Object.keys(FRAMEWORKS)) {
+      // What they import of the client is loaded anyway.
+      const text = await Deno.readTextFile(project.client(`${name}.js`));
+      const imports = [...text.matchAll(/from ?"(\.\/[^"]+)"/g)].map(([, from]) => from);
+      let code = text;
+      for (const from of imports) {
+        if (from !== "./weir.js") code += await Deno.readTextFile(project.client(from ?? ""));
+      }
+      const size = gzipSync(await minifyModule(code), { level: 9 }).length;
+      assert.ok(size <= MAX_FRAMEWORK_GZIP_BYTES, `${name}: ${size} bytes`);
+      assert.equal(manifest.peerDependenciesMeta[name].optional, true);
+      assert.match(manifest.peerDependencies[name], /^>=\d/);
     }
   },
 );
