@@ -87,9 +87,11 @@ export class IceCredentials {
 }
 
 /** Returns `<expiry in seconds>:<tenant>/<who>`, so that a TURN server can limit and log by user. */
-async function usernameOf({ tenant, grant }: Authority, expiry: number): Promise<string> {
-  const { subject, keyId, kind } = grant;
-  const who = subject ?? (kind === "key" ? `key:${keyId}` : kind);
+async function usernameOf(
+  { tenant, publisher, grant }: Authority,
+  expiry: number,
+): Promise<string> {
+  const who = publisher ?? grant.kind;
   const username = `${expiry}:${tenant}/${who}`;
   const isUsable = utf8.encode(username).length <= MAX_USERNAME_BYTES && !/\p{Cc}/u.test(who);
   if (isUsable) return username;
