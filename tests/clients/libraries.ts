@@ -1,7 +1,7 @@
 import { readSource } from "../support/source_files.ts";
 
 /** How the program of a library is run. */
-export type Runner = "browsers" | "deno" | "go" | "python";
+export type Runner = "browsers" | "deno" | "go" | "java" | "python" | "rust";
 
 /** A library of others, with the shortest program that reads the channel `numbers` with it. */
 export interface Library {
@@ -110,13 +110,44 @@ export const LIBRARIES: readonly Library[] = [
     note:
       "Write the loop yourself and keep the last offset. For messages of more than 32 KiB call `SetReadLimit`.",
   },
+  {
+    name: "eventsource-client",
+    program: "rust/src/bin/eventsource_client.rs",
+    runner: "rust",
+    transport: "SSE",
+    note: "Reconnects by itself, and reports each lost connection as an error of the stream.",
+  },
+  {
+    name: "reqwest-eventsource",
+    program: "rust/src/bin/reqwest_eventsource.rs",
+    runner: "rust",
+    transport: "SSE",
+    note: "Reconnects by itself, unless the program calls `close` at an error.",
+  },
+  {
+    name: "okhttp-sse",
+    program: "java/OkHttpSse.java",
+    runner: "java",
+    transport: "SSE",
+    note:
+      "Reconnect yourself, in `onClosed` and `onFailure`. The default timeout is 10 s, shorter than a heartbeat.",
+  },
+  {
+    name: "okhttp-eventsource",
+    program: "java/OkHttpEventSource.java",
+    runner: "java",
+    transport: "SSE",
+    note: "Reconnects by itself with `ErrorStrategy.alwaysContinue()`.",
+  },
 ];
 
 const LANGUAGES: Readonly<Record<Runner, string>> = {
   browsers: "JavaScript, browsers",
   deno: "JavaScript, Node and Deno",
   go: "Go",
+  java: "Java",
   python: "Python",
+  rust: "Rust",
 };
 
 /** Returns the libraries that `runner` runs. */
@@ -206,5 +237,7 @@ const VERSIONS: Readonly<Record<Runner, readonly [file: string, pattern: string]
   browsers: IN_DENO_JSON,
   deno: IN_DENO_JSON,
   go: ["tests/clients/go/go.mod", "^\\s*NAME v(\\S+)$"],
+  java: ["tests/clients/java/pom.xml", "<artifactId>NAME</artifactId>\\s*<version>([^<]+)<"],
   python: ["tests/clients/python/requirements.txt", "^NAME==(\\S+)$"],
+  rust: ["tests/clients/rust/Cargo.toml", '^NAME = "=(\\S+)"$'],
 };

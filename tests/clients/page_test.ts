@@ -11,7 +11,7 @@ Deno.test("docs/clients.md is what the libraries and their programs make it", as
 });
 
 Deno.test("each program belongs to one library", async () => {
-  const programs = (await sourceFiles("tests/clients", /\.(?:go|js|py)$/))
+  const programs = (await sourceFiles("tests/clients", /\.(?:go|java|js|py|rs)$/))
     .map((path) => path.replace("tests/clients/", ""));
   assert.deepEqual(LIBRARIES.map(({ program }) => program).toSorted(), programs.toSorted());
 });
