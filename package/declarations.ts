@@ -1,5 +1,5 @@
 import ts from "typescript";
-import { ENTRIES, FRAMEWORKS, pathOf, ROOT } from "./entries.ts";
+import { ENTRIES, FRAMEWORKS, pathOf, ROOT, SERVER_ENTRY, SIGNING_PACKAGE } from "./entries.ts";
 
 /** The folder that the declarations' paths are relative to. */
 const SOURCE = pathOf(new URL("lib/", ROOT));
@@ -12,7 +12,7 @@ const SOURCE = pathOf(new URL("lib/", ROOT));
  */
 export function emitDeclarations(): ReadonlyMap<string, string> {
   const frameworks = Object.values(FRAMEWORKS).map(({ entry }) => pathOf(entry));
-  const entries = [...Object.values(ENTRIES).map(pathOf), ...frameworks];
+  const entries = [...[...Object.values(ENTRIES), SERVER_ENTRY].map(pathOf), ...frameworks];
   const program = ts.createProgram(entries, {
     allowImportingTsExtensions: true,
     declaration: true,
@@ -22,6 +22,9 @@ export function emitDeclarations(): ReadonlyMap<string, string> {
     module: ts.ModuleKind.ESNext,
     moduleResolution: ts.ModuleResolutionKind.Bundler,
     noUncheckedIndexedAccess: true,
+    // TypeScript does not look for packages in Deno's cache.
+    paths: { [SIGNING_PACKAGE.name]: [typesOf(SIGNING_PACKAGE.name)] },
+    skipLibCheck: true,
     strict: true,
     target: ts.ScriptTarget.ESNext,
     types: [],
@@ -34,6 +37,12 @@ export function emitDeclarations(): ReadonlyMap<string, string> {
   const emitted = new Map<string, string>();
   program.emit(undefined, (path, text) => emitted.set(path.slice(SOURCE.length), text));
   return withImports(entries.map(declarationPath), emitted);
+}
+
+/** Returns the file with the types of a package. */
+function typesOf(name: string): string {
+  const [folder = ""] = import.meta.resolve(name).split("/dist/");
+  return new URL(`${folder}/dist/types/index.d.ts`).pathname;
 }
 
 /** Path of the declarations of a source file. */

@@ -11,6 +11,12 @@ export const FRAMEWORKS = {
   react: { entry: new URL("lib/client/frameworks/react.ts", ROOT), versions: ">=18" },
 } as const;
 
+/** The entry point for backends, which is not for pages: `weir-client/server`. */
+export const SERVER_ENTRY = new URL("lib/client/server/server.ts", ROOT);
+
+/** The package that `weir-client/server` signs tokens with, as an optional peer. */
+export const SIGNING_PACKAGE = { name: "jose", versions: ">=6" } as const;
+
 export function pathOf(url: URL): string {
   return decodeURIComponent(url.pathname);
 }

@@ -1,6 +1,7 @@
 import { bundleClient } from "./bundle.ts";
+import { bundleServer } from "./bundle_server.ts";
 import { emitDeclarations } from "./declarations.ts";
-import { FRAMEWORKS, ROOT } from "./entries.ts";
+import { FRAMEWORKS, ROOT, SIGNING_PACKAGE } from "./entries.ts";
 
 /**
  * Makes the npm package of the client in `folder`, which is emptied first: readable and minified
@@ -15,6 +16,7 @@ export async function packClient(folder: URL): Promise<URL> {
   });
   await Deno.mkdir(folder, { recursive: true });
   await bundleClient(folder);
+  await bundleServer(folder);
   for (const [path, text] of emitDeclarations()) {
     const file = new URL(`types/${path}`, folder);
     await Deno.mkdir(new URL(".", file), { recursive: true });
@@ -31,6 +33,10 @@ async function makeManifest(): Promise<Readonly<Record<string, unknown>>> {
   const { version, license } = JSON.parse(await Deno.readTextFile(new URL("deno.json", ROOT)));
   const types = "./types/client/client.d.ts";
   const tabsTypes = "./types/client/tabs/tabs.d.ts";
+  const peers = [
+    ...Object.entries(FRAMEWORKS).map(([name, { versions }]) => [name, versions]),
+    [SIGNING_PACKAGE.name, SIGNING_PACKAGE.versions],
+  ];
   return {
     name: "weir-client",
     version,
@@ -49,16 +55,13 @@ async function makeManifest(): Promise<Readonly<Record<string, unknown>>> {
           return [`./${name}`, { types, default: `./${name}.js` }];
         }),
       ),
+      "./server": { types: "./types/client/server/server.d.ts", default: "./server.js" },
       "./weir.min.js": { types, default: "./weir.min.js" },
       "./tabs.min.js": { types: tabsTypes, default: "./tabs.min.js" },
     },
     files: ["*.js", "types"],
-    peerDependencies: Object.fromEntries(
-      Object.entries(FRAMEWORKS).map(([name, { versions }]) => [name, versions]),
-    ),
-    peerDependenciesMeta: Object.fromEntries(
-      Object.keys(FRAMEWORKS).map((name) => [name, { optional: true }]),
-    ),
+    peerDependencies: Object.fromEntries(peers),
+    peerDependenciesMeta: Object.fromEntries(peers.map(([name]) => [name, { optional: true }])),
     engines: { node: ">=20" },
   };
 }

@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
 import { PROBLEMS } from "../../lib/shared/problem_codes.ts";
 import { PatternSet } from "../../lib/auth/pattern.ts";
+import { mintToken } from "../../lib/client/server/server.ts";
 import { Chromium, CHROMIUM_MISSING } from "../support/chromium.ts";
 import { bearer } from "../support/guarded.ts";
+import { NpmProject } from "../support/npm_project.ts";
 import { isMissing } from "../support/programs.ts";
 import { post, publish } from "../support/publishing.ts";
 import { readUrl } from "../support/readers.ts";
@@ -14,6 +16,9 @@ const EXAMPLES = new URL("examples/access/", ROOT);
 const PYTHON = Deno.env.get("PYTHON") ?? "python3";
 
 const NODE_MISSING = isMissing(["node", "--version"], "node is not installed");
+const NPM_MISSING = isMissing(["npm", "--version"], "npm is missing: it makes the package");
+const BUN = Deno.env.get("BUN") ?? "bun";
+const BUN_MISSING = isMissing([BUN, "--version"], "Bun is missing: it runs the package");
 const OPENSSL_MISSING = isMissing(
   ["openssl", "pkeyutl", "-help"],
   "openssl is not installed: install it with `apt-get install openssl`",
@@ -33,7 +38,7 @@ Deno.test("docs/access.md contains each file of examples/access unchanged", asyn
     assert.ok(blocks.includes(shown), `${name} is not on the page, or differs`);
     files++;
   }
-  assert.equal(files, 7);
+  assert.equal(files, 6);
 });
 
 Deno.test("the patterns in docs/access.md match the names in the table", async () => {
@@ -62,17 +67,21 @@ Deno.test("docs/access.md says for each error code what to do", async () => {
 });
 
 const PROGRAMS = [
-  { file: "node_token.mjs", command: ["node"], ignore: NODE_MISSING },
-  { file: "deno_token.ts", command: [Deno.execPath(), "run", "--allow-read"], ignore: false },
+  { file: "token.mjs", command: ["node"], ignore: NODE_MISSING || NPM_MISSING },
+  { file: "token.mjs", command: [Deno.execPath(), "run", "-A"], ignore: NPM_MISSING },
+  { file: "token.mjs", command: [BUN], ignore: BUN_MISSING || NPM_MISSING },
   { file: "python_token.py", command: [PYTHON], ignore: PYTHON_MISSING },
   { file: "shell_token.sh", command: ["sh"], ignore: OPENSSL_MISSING },
 ] as const;
 
 for (const { file, command, ignore } of PROGRAMS) {
-  Deno.test(`${file} prints a token with exactly the documented rights`, { ignore }, async () => {
+  const name = `${file}, run by ${command[0].replace(/^.*\//, "")},`;
+
+  Deno.test(`${name} prints a token with exactly the documented rights`, { ignore }, async () => {
     await using data = await makeKeys();
     await using server = await WeirServer.start({ env: { WEIR_JWKS: data.jwks } });
-    const token = await run([...command, path(file), data.signingKey]);
+    await using program = await install(file);
+    const token = await run([...command, program.path, data.signingKey]);
     const headers = bearer(token);
     const json = { ...headers, "Content-Type": "application/json" };
 
@@ -87,24 +96,26 @@ for (const { file, command, ignore } of PROGRAMS) {
     assert.equal((await refused.json()).code, "forbidden");
   });
 
-  Deno.test(`${file} finds the key that init created`, { ignore }, async () => {
+  Deno.test(`${name} finds the key that init created`, { ignore }, async () => {
     await using data = await makeKeys();
-    assert.match(await run([...command, path(file)], data.directory), /^[\w-]+\.[\w-]+\.[\w-]+$/);
+    await using program = await install(file);
+    const token = await run([...command, program.path], data.directory);
+    assert.match(token, /^[\w-]+\.[\w-]+\.[\w-]+$/);
   });
 }
 
 Deno.test("the browser snippets work on a page of another origin", {
-  ignore: CHROMIUM_MISSING || NODE_MISSING,
+  ignore: CHROMIUM_MISSING,
 }, async (t) => {
   await using data = await makeKeys();
-  await using app = servePage(() => run(["node", path("node_token.mjs"), data.signingKey]));
+  await using app = servePage(() => annsToken(data));
   await using server = await WeirServer.start({
     env: { WEIR_JWKS: data.jwks, WEIR_ORIGINS: app.origin },
   });
   await using chromium = await Chromium.open();
   const { page } = chromium;
   await page.goto(app.origin);
-  const producer = bearer(await run(["node", path("node_token.mjs"), data.signingKey]));
+  const producer = bearer(await annsToken(data));
   const manager = bearer(await runKeys(data.directory, "token", "--manage", "chat:*"));
 
   for (const file of ["browser_ticket.js", "browser_socket.js"]) {
@@ -148,6 +159,13 @@ Deno.test("the browser snippets work on a page of another origin", {
     );
   });
 });
+
+/** Returns a token with the rights of those that the programs print. */
+async function annsToken({ signingKey }: Keys): Promise<string> {
+  const subscribe = ["orders/ann/**", "chat:*"];
+  const key = await Deno.readTextFile(signingKey);
+  return await mintToken(key, { sub: "ann", subscribe, publish: ["chat:*"] });
+}
 
 interface Keys extends AsyncDisposable {
   readonly directory: string;
@@ -198,8 +216,17 @@ async function run([program = "", ...args]: readonly string[], cwd?: string): Pr
   return new TextDecoder().decode(stdout).trimEnd();
 }
 
-function path(file: string): string {
-  return new URL(file, EXAMPLES).pathname;
+/** Makes a program able to run: JavaScript needs a project with its packages. */
+async function install(file: string): Promise<AsyncDisposable & { readonly path: string }> {
+  const { pathname } = new URL(file, EXAMPLES);
+  if (!file.endsWith(".mjs")) return { path: pathname, async [Symbol.asyncDispose]() {} };
+  const project = await NpmProject.make();
+  await project.link("jose");
+  await project.write(file, await Deno.readTextFile(pathname));
+  return {
+    path: project.file(file).pathname,
+    [Symbol.asyncDispose]: () => project[Symbol.asyncDispose](),
+  };
 }
 
 async function statusOfRead(

@@ -5,9 +5,9 @@ import { INTERNAL_PROPERTIES } from "../../package/bundle.ts";
 import { emitDeclarations } from "../../package/declarations.ts";
 import { FRAMEWORKS } from "../../package/entries.ts";
 import { minifyModule } from "../../package/minify.ts";
-import { packClient } from "../../package/pack.ts";
 import { Chromium, CHROMIUM_MISSING } from "../support/chromium.ts";
 import { LocalServer } from "../support/local_server.ts";
+import { NpmProject as Project } from "../support/npm_project.ts";
 import { isMissing } from "../support/programs.ts";
 import { newChannel } from "../support/publishing.ts";
 
@@ -281,87 +281,12 @@ Deno.test(
 );
 
 Deno.test("no property that the build may rename is part of the package's types", () => {
-  const declarations = [...emitDeclarations().values()].join("\n");
+  // The module for backends is not minified.
+  const files = [...emitDeclarations()].filter(([path]) => !path.startsWith("client/server/"));
+  const declarations = files.map(([, text]) => text).join("\n");
   const names = [...declarations.matchAll(/^\s+(?:readonly )?(\w+)\??[:(<]/gm)].map(([, name]) =>
     name
   );
   assert.ok(names.includes("subscribe"));
   assert.deepEqual(INTERNAL_PROPERTIES.filter((name) => names.includes(name)), []);
 });
-
-let packing: Promise<URL> | undefined;
-
-/** Returns the tarball, which is made once for all tests. */
-function packed(): Promise<URL> {
-  return packing ??= (async () => {
-    const folder = await Deno.makeTempDir({ prefix: "weir_packed_" });
-    globalThis.addEventListener("unload", () => Deno.removeSync(folder, { recursive: true }));
-    return await packClient(new URL(`file://${folder}/package/`));
-  })();
-}
-
-/** A folder with the package installed and nothing else. */
-class Project implements AsyncDisposable {
-  readonly #folder: URL;
-
-  private constructor(folder: URL) {
-    this.#folder = folder;
-  }
-
-  static async make(): Promise<Project> {
-    const folder = await Deno.makeTempDir({ prefix: "weir_package_" });
-    const project = new Project(new URL(`file://${folder}/`));
-    try {
-      const from = await packed();
-      await Deno.copyFile(from, project.file("client.tgz"));
-      await project.write("package.json", `{ "type": "module", "private": true }`);
-      await project.run([
-        "npm",
-        "install",
-        "--offline",
-        "--ignore-scripts",
-        "--no-audit",
-        "--no-fund",
-        "./client.tgz",
-      ]);
-      return project;
-    } catch (cause) {
-      await project[Symbol.asyncDispose]();
-      throw cause;
-    }
-  }
-
-  /** Returns a file of the installed package. */
-  client(name: string): URL {
-    return this.file(`node_modules/weir-client/${name}`);
-  }
-
-  file(path: string): URL {
-    return new URL(path, this.#folder);
-  }
-
-  async write(path: string, text: string): Promise<void> {
-    await Deno.writeTextFile(this.file(path), text);
-  }
-
-  /** Links a package of this repository as if it were installed. */
-  async link(name: string): Promise<void> {
-    const path = new URL(".", import.meta.resolve(name)).pathname;
-    await Deno.symlink(path.replace(/\/$/, ""), this.file(`node_modules/${name}`));
-  }
-
-  /** Runs a program and returns its output. @throws {Error} if it fails. */
-  async run([program = "", ...args]: readonly string[]): Promise<string> {
-    const { code, stdout, stderr } = await new Deno.Command(program, {
-      args: [...args],
-      cwd: this.#folder,
-    }).output();
-    const text = new TextDecoder().decode(stdout);
-    if (code !== 0) throw new Error(`${program}: ${text}${new TextDecoder().decode(stderr)}`);
-    return text;
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await Deno.remove(this.#folder, { recursive: true });
-  }
-}

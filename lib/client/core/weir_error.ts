@@ -17,7 +17,11 @@ export type ClientCode =
   /** `auth` threw. */
   | "auth_failed"
   /** The cursor store threw. */
-  | "cursor_store_failed";
+  | "cursor_store_failed"
+  /** The key cannot sign tokens (`weir-client/server`). */
+  | "bad_key"
+  /** The package jose, which signs tokens, is not installed (`weir-client/server`). */
+  | "jose_missing";
 
 interface WeirErrorOptions extends ErrorOptions {
   readonly status?: number | undefined;

@@ -1,0 +1,140 @@
+import assert from "node:assert/strict";
+import { newSigner } from "../../lib/keys_cli/signer.ts";
+import { exportPKCS8 } from "jose";
+import { call } from "../support/calls.ts";
+import { bearer } from "../support/guarded.ts";
+import { NpmProject } from "../support/npm_project.ts";
+import { isMissing } from "../support/programs.ts";
+import { newChannel } from "../support/publishing.ts";
+import { WeirServer } from "../support/server.ts";
+import { jwksOf } from "../support/tokens.ts";
+
+const NODE_MISSING = isMissing(["node", "--version"], "Node is missing: it runs the package");
+const NPM_MISSING = isMissing(["npm", "--version"], "npm is missing: it makes the package");
+const BUN = Deno.env.get("BUN") ?? "bun";
+const BUN_MISSING = isMissing([BUN, "--version"], "Bun is missing: it runs the package");
+const ignore = NODE_MISSING || NPM_MISSING;
+
+/** Publishes with a token that it signs, and prints what it got. */
+const PROGRAM = `
+import { readFileSync } from "node:fs";
+import { WeirError as ClientError } from "weir-client";
+import { createProducer, mintToken, WeirError } from "weir-client/server";
+
+const [url, channel] = process.argv.slice(2);
+const key = readFileSync("signing.pem", "utf8");
+const auth = () => mintToken(key, { sub: "backend", publish: [channel] });
+const weir = createProducer(url, { auth });
+const { offset } = await weir.publish(channel, { n: 1 }, { type: "created" });
+const many = await weir.publishMany([2, 3].map((n) => ({ channel, data: { n } })));
+const forbidden = await weir.publish("other", 1).catch((error) => error);
+const wrong = await createProducer(url, { auth: "weir_wrong" }).publish(channel, 1)
+  .catch((error) => error);
+console.log(JSON.stringify({
+  isInOrder: offset < many[0].offset && many[0].offset < many[1].offset,
+  codes: [forbidden, wrong].map((error) => error instanceof WeirError && error.code),
+  isSameClass: ClientError === WeirError,
+  reader: await mintToken(key, { sub: "ann", subscribe: [channel] }),
+}));
+`;
+
+const TYPED = `
+import {
+  createProducer,
+  mintToken,
+  type Producer,
+  type Publication,
+  type Published,
+  WeirError,
+} from "weir-client/server";
+
+const weir: Producer = createProducer(new URL("https://weir.example.com"), {
+  auth: "weir_…",
+  timeoutMs: 5_000,
+});
+const events: Publication[] = [{ channel: "a", data: 1, type: "created" }];
+export async function main(key: JsonWebKey): Promise<readonly Published[]> {
+  const token: string = await mintToken(key, { sub: "ann", subscribe: ["a"], limits: { bytes: 1 } });
+  await weir.publish("a", { token }, { id: "x", signal: AbortSignal.timeout(1_000) });
+  // @ts-expect-error -- a token needs a subject
+  await mintToken("", { subscribe: ["a"] });
+  // @ts-expect-error -- a batch has no ephemeral events
+  await weir.publishMany([{ channel: "a", data: 1, ephemeral: true }]);
+  return await weir.publishMany(events).catch((error: unknown) => {
+    if (error instanceof WeirError && error.code === "forbidden") return [];
+    throw error;
+  });
+}
+`;
+
+for (
+  const [name, isIgnored, command] of [
+    ["Node", false, ["node"]],
+    ["Bun", BUN_MISSING, [BUN]],
+    ["Deno", false, [Deno.execPath(), "run", "-A"]],
+  ] as const
+) {
+  Deno.test(`weir-client/server signs and publishes in ${name}`, {
+    ignore: ignore || isIgnored,
+  }, async () => {
+    const signer = await newSigner();
+    await using server = await WeirServer.start({ env: { WEIR_JWKS: jwksOf(signer) } });
+    await using project = await NpmProject.make();
+    await project.link("jose");
+    await project.write("signing.pem", await exportPKCS8(signer.privateKey));
+    await project.write("main.js", PROGRAM);
+    const channel = newChannel();
+    const { reader, ...rest } = JSON.parse(
+      await project.run([...command, "main.js", server.url, channel]),
+    );
+    assert.deepEqual(rest, {
+      isInOrder: true,
+      codes: ["forbidden", "key_invalid"],
+      isSameClass: true,
+    });
+    const path = `/v1/channels/${encodeURIComponent(channel)}/events`;
+    const { json } = await call(server.url, path, { headers: bearer(reader) });
+    assert.deepEqual(
+      json.events.map(({ data, type, publisher }: Record<string, unknown>) => [
+        data,
+        type,
+        publisher,
+      ]),
+      [
+        [{ n: 1 }, "created", "backend"],
+        [{ n: 2 }, "message", "backend"],
+        [{ n: 3 }, "message", "backend"],
+      ],
+    );
+  });
+}
+
+Deno.test("without jose only mintToken() fails, and says what to install", { ignore }, async () => {
+  await using project = await NpmProject.make();
+  await project.write(
+    "main.js",
+    `import { createProducer, mintToken } from "weir-client/server";
+    createProducer("http://127.0.0.1:1");
+    await mintToken("", { sub: "ann" }).catch(({ code, detail }) => console.log(code, detail));`,
+  );
+  const out = await project.run(["node", "main.js"]);
+  assert.equal(out, "jose_missing mintToken() needs the package jose: npm install jose\n");
+});
+
+Deno.test("weir-client/server uses nothing but fetch, WebCrypto and jose", { ignore }, async () => {
+  await using project = await NpmProject.make();
+  const text = await Deno.readTextFile(project.client("server.js"));
+  const imports = [...text.matchAll(/(?:from|import\() ?"([^"]+)"/g)].map(([, from]) => from);
+  assert.deepEqual([...new Set(imports)].sort(), ["./weir.js", "jose"]);
+  assert.doesNotMatch(text, /\b(?:process|Buffer|Deno|Bun|require|window|document|console)\b[.(]/);
+});
+
+Deno.test("the types of weir-client/server hold in a strict project without jose", {
+  ignore,
+}, async () => {
+  await using project = await NpmProject.make();
+  await project.write("main.ts", TYPED);
+  const tsc = new URL("tsc.js", import.meta.resolve("typescript")).pathname;
+  const flags = ["--strict", "--noEmit", "--module", "nodenext", "--target", "es2022"];
+  await project.run(["node", tsc, ...flags, "main.ts"]);
+});
