@@ -1,8 +1,10 @@
 import type { JSX } from "preact";
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import type { ConnectionState as State, TransportName, Weir } from "../lib/client/api.ts";
 import { useObservable } from "./use_observable.ts";
 
+/** What pages say while the client cannot reach the server. */
+const UNREACHABLE = "Can't reach the server. Retrying…";
 /** How often the countdown to the next attempt is updated. */
 const TICK_MS = 100;
 
@@ -22,17 +24,34 @@ interface ConnectionStateProps {
 export function ConnectionState({ weir }: ConnectionStateProps): JSX.Element {
   const state = useObservable(weir?.state) ?? { status: "idle" };
   const why = errorOf(state);
+  const isUnreachable = useIsUnreachable(state);
   return (
     <span class="connection" data-status={state.status} {...why !== undefined && { title: why }}>
       {/* Screen readers skip the countdown, which changes all the time. */}
-      <span role="status">{describe(state)}</span>
-      {state.status === "reconnecting" && (
+      <span role="status">{isUnreachable ? UNREACHABLE : describe(state)}</span>
+      {state.status === "reconnecting" && !isUnreachable && (
         <span aria-hidden="true">
           <Countdown at={state.at} />
         </span>
       )}
     </span>
   );
+}
+
+/** Returns whether an attempt has failed to reach the server; stays true during the next ones. */
+function useIsUnreachable(state: State): boolean {
+  const last = useRef({ status: state.status, isUnreachable: false });
+  const { status, isUnreachable } = last.current;
+  if (state.status !== status) {
+    const hasFailed = state.status === "reconnecting" && status === "connecting" &&
+      state.error.code === "unreachable";
+    const isTrying = state.status === "reconnecting" || state.status === "connecting";
+    last.current = {
+      status: state.status,
+      isUnreachable: hasFailed || (isTrying && isUnreachable),
+    };
+  }
+  return last.current.isUnreachable;
 }
 
 /** Shows `in 1.2 s`. Uses the clock that `at` was made with. */
@@ -50,9 +69,9 @@ export function describe(state: State): string {
     case "idle":
       return "Not connected";
     case "connecting":
-      return `Connecting via ${TRANSPORT_NAMES[state.transport]}`;
+      return `Connecting · ${TRANSPORT_NAMES[state.transport]}`;
     case "open":
-      return `Connected via ${TRANSPORT_NAMES[state.transport]}`;
+      return `Connected · ${TRANSPORT_NAMES[state.transport]}`;
     case "reconnecting":
       return "Reconnecting";
     case "offline":

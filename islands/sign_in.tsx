@@ -20,6 +20,10 @@ export const SIGN_OUT_ID = "sign-out";
 const RESOURCE = "/v1/tickets";
 const HELP_ID = "sign-in-help";
 const PROBLEM_ID = "sign-in-problem";
+/** A command that signs a token which may do everything in the console and the chat. */
+const TOKEN_COMMAND = `deno task keys token --sub me \\
+  --subscribe '**' --publish '**' \\
+  --presence '**' --expires 8h`;
 
 /** Exchanges a token for a session cookie, which scripts cannot read, and reloads the page. */
 export function SignIn({ problem }: SignInProps): JSX.Element {
@@ -71,6 +75,11 @@ export function SignIn({ problem }: SignInProps): JSX.Element {
       <p id={HELP_ID} class="outcome">
         The browser keeps it in a cookie that scripts can't read, until the token expires.
       </p>
+      <details class="token-help">
+        <summary>How do I get a token?</summary>
+        <p>The operator of this server can issue one. There, this prints a token for 8 hours:</p>
+        <pre tabIndex={0}>{TOKEN_COMMAND}</pre>
+      </details>
     </form>
   );
 }
@@ -128,6 +137,6 @@ async function send(
     return String(detail);
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);
-    return `The server did not respond: ${reason}.`;
+    return `Can't reach the server: ${reason}.`;
   }
 }

@@ -21,7 +21,7 @@ export async function readDirectory(fetch: Fetch): Promise<Directory> {
     return directoryOf(body);
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);
-    return { problem: `The server did not respond: ${reason}.` };
+    return { problem: `Can't reach the server: ${reason}.` };
   }
 }
 

@@ -1,5 +1,6 @@
 import type { JSX } from "preact";
 import { useEffect, useMemo } from "preact/hooks";
+import { currentClient } from "../current_client.ts";
 import { formatName } from "../format.ts";
 import type { ChannelFeed } from "./channel_feed.ts";
 import { ChannelList } from "./channel_list.tsx";
@@ -14,6 +15,7 @@ import { Settings } from "./settings.tsx";
 import { Snippets } from "./snippet_list.tsx";
 import { curlFirst, curlFollow } from "./snippets.ts";
 import { Tabs } from "./tabs.tsx";
+import { useObservable } from "../use_observable.ts";
 
 const TABS: readonly (readonly [ChannelTab, string])[] = [
   ["events", "Events"],
@@ -28,8 +30,10 @@ export function Console(props: ConsoleProps): JSX.Element {
   useEffect(() => model.start(), []);
   const channel = model.channel.value;
   const feed = model.feed.value;
+  const status = useObservable(currentClient.value?.state)?.status;
+  const isStale = status === "reconnecting" || status === "offline" || status === "closed";
   return (
-    <div class="console fill" data-level={model.level.value}>
+    <div class="console fill" data-level={model.level.value} data-stale={isStale || undefined}>
       <h1 class="hidden-visually">Console</h1>
       <ChannelList
         list={model.list}

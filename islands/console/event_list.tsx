@@ -115,7 +115,7 @@ function Toolbar({ feed }: { readonly feed: ChannelFeed }): JSX.Element {
       <datalist id={TYPES_ID}>
         {feed.types.map((type) => <option key={type} value={type} />)}
       </datalist>
-      <span class="rate number soft" title="Events per second, averaged over the last seconds">
+      <span class="rate number" title="Events per second, averaged over the last seconds">
         {formatRate(feed.rate.value)}/s
       </span>
       <button

@@ -28,7 +28,7 @@ export async function request<T>(
     return {
       ok: false,
       status: 0,
-      detail: `The server did not respond: ${reason}.`,
+      detail: `Can't reach the server: ${reason}.`,
       retryAfterMs: 0,
     };
   }

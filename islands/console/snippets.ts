@@ -104,8 +104,9 @@ export function clientPublish(event: WeirEvent, target: SnippetTarget): string |
   const last = options.length === 0 ? "" : `, { ${options.join(", ")} }`;
   return `import { connect } from "weir-client";
 
-await using weir = ${connectCall(target)};
-await weir.publish(${JSON.stringify(channel)}, ${text}${last});`;
+const weir = ${connectCall(target)};
+await weir.publish(${JSON.stringify(channel)}, ${text}${last});
+await weir.close();`;
 }
 
 /** Returns the offset directly before `offset`. */

@@ -152,11 +152,14 @@ export interface TimeSpan {
   readonly step: number;
 }
 
-export const SPANS: readonly TimeSpan[] = [
-  { minutes: 2, step: 1_000 },
-  { minutes: 10, step: 2_000 },
-  { minutes: 60, step: 15_000 },
-];
+const SHORT_SPAN: TimeSpan = { minutes: 2, step: 1_000 };
+export const LONGER_SPAN: TimeSpan = { minutes: 10, step: 2_000 };
+export const SPANS: readonly TimeSpan[] = [SHORT_SPAN, LONGER_SPAN, { minutes: 60, step: 15_000 }];
+
+/** Returns the span that is shown before the visitor chooses one: short while most would be empty. */
+export function firstSpan(historyMs: number): TimeSpan {
+  return historyMs < spanMs(LONGER_SPAN) / 2 ? SHORT_SPAN : LONGER_SPAN;
+}
 
 export function spanMs({ minutes }: TimeSpan): number {
   return minutes * 60_000;

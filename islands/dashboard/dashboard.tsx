@@ -1,4 +1,4 @@
-import { type ReadonlySignal, type Signal, useSignal } from "@preact/signals";
+import { type ReadonlySignal, type Signal, useComputed, useSignal } from "@preact/signals";
 import type { JSX } from "preact";
 import { useEffect } from "preact/hooks";
 import { Connection } from "../../lib/client/connection/connection.ts";
@@ -12,7 +12,7 @@ import { formatCount, formatDuration, formatLocalTime, formatRate } from "../for
 import { useObservable } from "../use_observable.ts";
 import { signedOutReason } from "../sign_in_notice.tsx";
 import { Chart } from "./chart.tsx";
-import { CHARTS, spanMs, SPANS, type TimeSpan } from "./charts.ts";
+import { CHARTS, firstSpan, LONGER_SPAN, spanMs, SPANS, type TimeSpan } from "./charts.ts";
 import { FiguresFeed } from "./figures_feed.ts";
 import { Isolates } from "./isolates.tsx";
 import type { FiguresBreak } from "./summary.ts";
@@ -21,23 +21,23 @@ import { type DashboardView, viewOf } from "./view.ts";
 /** What the server passes to the island: plain JSON. */
 export type DashboardProps = Readonly<Record<never, never>>;
 
-/** The span that is selected at first. */
-const DEFAULT_SPAN: TimeSpan = SPANS[1] ?? { minutes: 10, step: 2_000 };
 /** Breaks that are listed; the charts mark all of them. */
 const MAX_LISTED_BREAKS = 3;
 
 export function Dashboard(_props: DashboardProps): JSX.Element {
-  const span = useSignal(DEFAULT_SPAN);
+  const chosen = useSignal<TimeSpan>();
+  const historyMs = useSignal(0);
+  const span = useComputed(() => chosen.value ?? firstSpan(historyMs.value));
   const cursor = useSignal<number>();
   const feed = useSignal<FiguresFeed>();
   const view = useSignal<DashboardView>();
-  useFigures(feed, span, view);
+  useFigures({ feed, span, view, historyMs });
   return (
     <div class="dashboard">
       <header class="row">
         <h1>Dashboard</h1>
         <ConnectionState weir={feed.value} />
-        <Spans span={span} feed={feed} />
+        <Spans span={span} chosen={chosen} feed={feed} />
       </header>
       <Problem feed={feed.value} view={view} />
       <Headline feed={feed.value} view={view} />
@@ -58,16 +58,20 @@ export function Dashboard(_props: DashboardProps): JSX.Element {
   );
 }
 
+interface ShownFigures {
+  readonly feed: Signal<FiguresFeed | undefined>;
+  readonly span: ReadonlySignal<TimeSpan>;
+  readonly view: Signal<DashboardView | undefined>;
+  /** For how long there were figures when the page was opened. */
+  readonly historyMs: Signal<number>;
+}
+
 /** Follows the figures over server-sent events and updates the view at most once a frame. */
-function useFigures(
-  feed: Signal<FiguresFeed | undefined>,
-  span: ReadonlySignal<TimeSpan>,
-  view: Signal<DashboardView | undefined>,
-): void {
+function useFigures({ feed, span, view, historyMs }: ShownFigures): void {
   useEffect(() => {
     const own = new FiguresFeed(connectByStream());
     feed.value = own;
-    void own.start(spanMs(span.peek()));
+    void own.start(spanMs(LONGER_SPAN)).then(() => historyMs.value = own.samples.durationMs);
     let frame = 0;
     const draw = () => {
       frame = 0;
@@ -97,11 +101,12 @@ function connectByStream(): Link {
 }
 
 interface SpansProps {
-  readonly span: Signal<TimeSpan>;
+  readonly span: ReadonlySignal<TimeSpan>;
+  readonly chosen: Signal<TimeSpan | undefined>;
   readonly feed: ReadonlySignal<FiguresFeed | undefined>;
 }
 
-function Spans({ span, feed }: SpansProps): JSX.Element {
+function Spans({ span, chosen, feed }: SpansProps): JSX.Element {
   return (
     <fieldset class="segments">
       <legend class="hidden-visually">Shown time</legend>
@@ -112,7 +117,7 @@ function Spans({ span, feed }: SpansProps): JSX.Element {
             name="span"
             checked={one.minutes === span.value.minutes}
             onChange={() => {
-              span.value = one;
+              chosen.value = one;
               void feed.peek()?.loadBack(spanMs(one));
             }}
           />

@@ -66,7 +66,7 @@ export class FiguresFeed implements Disposable {
     this.isLoading.value = true;
     const { signal } = this.#abort;
     try {
-      while (this.#before !== undefined && this.#loadedMs < this.#wantedMs) {
+      while (this.#before !== undefined && this.samples.durationMs < this.#wantedMs) {
         const page = await readHistory<Sample>(this.#link, CHANNEL, {
           before: this.#before,
           limit: PAGE_EVENTS,
@@ -85,11 +85,6 @@ export class FiguresFeed implements Disposable {
   [Symbol.dispose](): void {
     this.#abort.abort();
     void this.#link.close();
-  }
-
-  get #loadedMs(): number {
-    const { first, last } = this.samples;
-    return first > last ? 0 : last - first;
   }
 
   #add(events: readonly WeirEvent<Sample>[]): void {

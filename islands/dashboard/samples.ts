@@ -40,6 +40,11 @@ export class Samples {
     return Math.min(...this.all().map(({ samples: [first] }) => first?.start ?? Infinity));
   }
 
+  /** The time from the oldest to the newest sample in ms. */
+  get durationMs(): number {
+    return Math.max(0, this.last - this.first);
+  }
+
   /** The time up to which all running isolates have sent their samples. */
   get complete(): number {
     const ends = this.all().map(({ samples }) => samples.at(-1)?.end ?? -Infinity)

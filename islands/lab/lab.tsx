@@ -59,9 +59,8 @@ export function Lab({ channel, mayRead, mayPublish }: LabProps): JSX.Element {
         <>
           <p class="lab-legend">
             <span class="is-bar">connection or request</span>
-            <span class="is-dot">event, higher means later</span>
+            <span class="is-dot">event, by its latency</span>
             <span class="is-cut">cut</span>
-            <span>last 20 seconds</span>
           </p>
           <div class="lanes">
             {TRANSPORTS.map((transport, i) => (

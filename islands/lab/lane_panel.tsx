@@ -4,7 +4,7 @@ import type { TransportName } from "../../lib/client/api.ts";
 import { ConnectionState, TRANSPORT_NAMES } from "../connection_state.tsx";
 import { formatBytes, formatCount, formatDuration } from "../format.ts";
 import type { Lane } from "./lane.ts";
-import { LaneTimeline } from "./timeline.tsx";
+import { LaneTimeline, MAX_LATENCY_MS, MIN_LATENCY_MS } from "./timeline.tsx";
 
 /** How often the figures are updated, slow enough to be read. */
 const TICK_MS = 250;
@@ -36,9 +36,19 @@ export function LanePanel({ transport, lane }: LanePanelProps): JSX.Element {
       <p class="lane-about">{DESCRIPTIONS[transport]}</p>
       <div class="timeline-frame">
         {lane !== undefined && (
-          <LaneTimeline record={lane.record} label={`The last 20 seconds of ${name}`} />
+          <LaneTimeline
+            record={lane.record}
+            label={`The last 20 seconds of ${name}: when events arrived, and their latency`}
+          />
         )}
+        {/* The drawing's label says the same. */}
+        <span aria-hidden="true">{formatDuration(MAX_LATENCY_MS)}</span>
+        <span aria-hidden="true">{formatDuration(MIN_LATENCY_MS)}</span>
       </div>
+      <p class="timeline-axis" aria-hidden="true">
+        <span>20 s ago</span>
+        <span>now</span>
+      </p>
       <Figures lane={lane} />
       {lane?.problem.value !== undefined && (
         <p class="outcome is-error" role="alert">{lane.problem.value}</p>

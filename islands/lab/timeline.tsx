@@ -9,9 +9,11 @@ const DOT_RADIUS = 3;
 const MIN_BAR_WIDTH = 2;
 /** The space between two requests. */
 const BAR_SPACE = 1;
-/** The latency at the top in ms. The scale is logarithmic and spans this many decades. */
-const MAX_LATENCY = 3_000;
+/** The latency at the top. The scale is logarithmic and spans this many decades. */
+export const MAX_LATENCY_MS = 3_000;
 const DECADES = 4;
+/** The latency at the bottom. */
+export const MIN_LATENCY_MS = MAX_LATENCY_MS / 10 ** DECADES;
 
 interface LaneTimelineProps {
   readonly record: LaneRecord;
@@ -69,6 +71,6 @@ function paint(canvas: HTMLCanvasElement, record: LaneRecord, now: number): void
 
 /** Returns a height from 0 (no latency) to 1. */
 function heightOf(latency = 0): number {
-  const height = 1 + Math.log10(Math.max(latency, 1e-3) / MAX_LATENCY) / DECADES;
+  const height = 1 + Math.log10(Math.max(latency, 1e-3) / MAX_LATENCY_MS) / DECADES;
   return Math.min(1, Math.max(0, height));
 }

@@ -57,7 +57,8 @@ browserTest(
     await said(ann, "before 2").waitFor();
 
     await server.kill();
-    await state(ann, "reconnecting").filter({ hasText: /^Reconnecting\s*in \d+\.\d s$/ }).waitFor();
+    await state(ann, "reconnecting").filter({ hasText: /^Can't reach the server. Retrying…$/ })
+      .waitFor();
     await state(bob, "reconnecting").waitFor();
     await ann.getByText("Messages are sent when the connection is back.").waitFor();
     await say(ann, "while it was away 1");

@@ -92,7 +92,7 @@ guardedBrowserTest(
       };
     });
     await signIn(page, weir, {});
-    await page.getByText("Connected via server-sent events").waitFor();
+    await page.getByText("Connected · server-sent events").waitFor();
     await here(page, ["ann you"]);
     assert.equal(await page.getByText("Others can't see you").count(), 0);
   },

@@ -56,10 +56,12 @@ browserTest("every event is shown once when the server is killed", async ({ serv
   })();
   await killed.promise;
   await state(page, "reconnecting").waitFor();
+  await page.locator(".console[data-stale]").waitFor(); // rates are paler
   await server.start();
   isBack.resolve();
   await publishing;
   await state(page, "open").waitFor();
+  assert.equal(await page.locator(".console[data-stale]").count(), 0);
   await publish(server.url, channel, "end"); // after everything that could be repeated
   await line(page, "end").waitFor();
 

@@ -56,6 +56,8 @@ guardedBrowserTest(
   async ({ server: weir, page }) => {
     await visit(page, weir, "orders");
     await page.getByLabel("Token").waitFor();
+    await page.getByText("How do I get a token?").click();
+    await page.getByText("deno task keys token").waitFor();
     await checkLooks(page, "sign-in");
     await signIn(page, await weir.token(undefined, endingIn(30)));
     await notice(page).waitFor();

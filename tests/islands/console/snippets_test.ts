@@ -115,7 +115,7 @@ Deno.test("the programs are valid for any names and data", async () => {
   });
   for (const make of [clientRead, clientPublish]) {
     const source = make(event, GUARDED) ?? "";
-    const code = source.replace(/^import .*$/m, "").replaceAll("await using", "const");
+    const code = source.replace(/^import .*$/m, "");
     await assert.doesNotReject(() =>
       import(`data:text/javascript,${encodeURIComponent(`async () => {${code}}`)}`)
     );

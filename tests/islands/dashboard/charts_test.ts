@@ -3,6 +3,7 @@ import fc from "fast-check";
 import {
   type ChartLine,
   CHARTS,
+  firstSpan,
   isolatedPoints,
   SPANS,
   valuesOf,
@@ -13,6 +14,12 @@ import { indexAt, timeAt, viewOf } from "../../../islands/dashboard/view.ts";
 import { sampleAt, START } from "../../support/figure_samples.ts";
 
 const BASE = summaryOf();
+
+Deno.test("the first span is short while there are few figures", () => {
+  const minutes = (history: number) => firstSpan(history * 60_000).minutes;
+  assert.deepEqual([0, 2, 4.9].map(minutes), [2, 2, 2]);
+  assert.deepEqual([5, 60].map(minutes), [10, 10]);
+});
 
 function summaryOf(): Summary {
   const samples = new Samples();
