@@ -38,6 +38,14 @@ export function ConnectionState({ weir }: ConnectionStateProps): JSX.Element {
   );
 }
 
+/** Returns whether the connection was lost and is not open again. */
+export function useIsLost(state: State | undefined): boolean {
+  const isLost = useRef(false);
+  const status = state?.status ?? "idle";
+  if (status !== "connecting") isLost.current = status !== "open" && status !== "idle";
+  return isLost.current;
+}
+
 /** Returns whether an attempt has failed to reach the server; stays true during the next ones. */
 function useIsUnreachable(state: State): boolean {
   const last = useRef({ status: state.status, isUnreachable: false });

@@ -1,5 +1,6 @@
 import type { JSX } from "preact";
-import { useEffect, useMemo } from "preact/hooks";
+import { useEffect, useMemo, useState } from "preact/hooks";
+import { useIsLost } from "../connection_state.tsx";
 import { currentClient } from "../current_client.ts";
 import { formatName } from "../format.ts";
 import type { ChannelFeed } from "./channel_feed.ts";
@@ -30,8 +31,7 @@ export function Console(props: ConsoleProps): JSX.Element {
   useEffect(() => model.start(), []);
   const channel = model.channel.value;
   const feed = model.feed.value;
-  const status = useObservable(currentClient.value?.state)?.status;
-  const isStale = status === "reconnecting" || status === "offline" || status === "closed";
+  const isStale = useIsLost(useObservable(currentClient.value?.state));
   return (
     <div class="console fill" data-level={model.level.value} data-stale={isStale || undefined}>
       <h1 class="hidden-visually">Console</h1>
@@ -71,8 +71,13 @@ interface FeedViewProps extends ViewProps {
 
 function ChannelView({ model, channel, feed }: FeedViewProps): JSX.Element {
   const tab = model.tab.value;
+  const [hasTools, setTools] = useState(false);
   return (
-    <section class="channel-view" aria-labelledby="channel-title">
+    <section
+      class="channel-view"
+      aria-labelledby="channel-title"
+      data-tools={hasTools || undefined}
+    >
       <header class="channel-head">
         <BackButton model={model} label="Channels" />
         <h2 id="channel-title" class="ellipsis" title={channel}>{formatName(channel)}</h2>
@@ -83,8 +88,18 @@ function ChannelView({ model, channel, feed }: FeedViewProps): JSX.Element {
           chosen={tab}
           onChoose={(chosen) => model.tab.value = chosen}
         />
-        <button type="button" class="phone-only" onClick={() => model.showSide("publish")}>
-          Publish
+        {tab === "events" && (
+          <button
+            type="button"
+            class="quiet phone-only tools-button"
+            aria-expanded={hasTools}
+            onClick={() => setTools(!hasTools)}
+          >
+            Filter
+          </button>
+        )}
+        <button type="button" class="new-event" onClick={() => model.showSide("publish")}>
+          New event
         </button>
       </header>
       <div id="channel-panel" class="panel" role="tabpanel" aria-labelledby={`tab-${tab}`}>
@@ -162,9 +177,10 @@ function EmptyChannel({ model, channel }: ViewProps): JSX.Element {
 }
 
 function SideView({ model, channel }: ViewProps): JSX.Element {
-  const side = model.side.value;
+  const isOpen = model.side.value !== undefined;
+  const side = model.side.value ?? "publish";
   return (
-    <aside class="side" aria-label="Publish and inspect">
+    <aside class="side" aria-label="Publish and inspect" hidden={!isOpen}>
       <header class="channel-head">
         <BackButton model={model} label={formatName(channel)} />
         <Tabs
@@ -174,6 +190,16 @@ function SideView({ model, channel }: ViewProps): JSX.Element {
           chosen={side}
           onChoose={(chosen) => model.showSide(chosen)}
         />
+        <button
+          type="button"
+          class="bare close"
+          aria-label="Close"
+          onClick={() => model.side.value = undefined}
+        >
+          <svg viewBox="0 0 12 12" width="12" height="12" aria-hidden="true">
+            <path d="M2.5 2.5l7 7M9.5 2.5l-7 7" />
+          </svg>
+        </button>
       </header>
       <div id="side-panel" class="panel scrolled" role="tabpanel" aria-labelledby={`tab-${side}`}>
         {side === "row" && <Inspector row={model.selected.value} isGuarded={model.isGuarded} />}

@@ -46,7 +46,8 @@ export class ConsoleModel {
   readonly channel = signal<string>();
   readonly feed = signal<ChannelFeed>();
   readonly tab = signal<ChannelTab>("events");
-  readonly side = signal<SideTab>("publish");
+  /** What the side panel shows; undefined while it is closed. */
+  readonly side = signal<SideTab>();
   readonly level = signal<PhoneLevel>("channels");
   readonly selected = signal<TimelineRow>();
   /** The only allowed transport; empty: all of them. */
@@ -166,10 +167,12 @@ export class ConsoleModel {
       : isSide(history.state)
       ? "side"
       : "channel";
-    if (channel === undefined || channel === this.channel.value) return;
-    this.#show(channel, { from: "newest" });
-    this.#selectOffset(query.get("event") ?? "");
-    this.#attach(pageClient());
+    if (channel !== undefined && channel !== this.channel.value) {
+      this.#show(channel, { from: "newest" });
+      this.#selectOffset(query.get("event") ?? "");
+      this.#attach(pageClient());
+    }
+    if (this.side.value === undefined && this.level.value === "side") this.level.value = "channel";
   }
 
   /** Selects the event with an offset before it is read. */
@@ -197,7 +200,7 @@ export class ConsoleModel {
     this.#unwatchFeed?.();
     if (channel !== this.channel.value) {
       this.tab.value = "events";
-      this.side.value = "publish";
+      this.side.value = undefined;
     }
     this.channel.value = channel;
     this.selected.value = undefined;

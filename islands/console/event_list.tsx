@@ -39,18 +39,27 @@ export function EventList(
         {rows.length === 0
           ? (isFiltered ? <p class="empty hint">No matching events.</p> : children)
           : (
-            <VirtualList
-              key={isFiltered ? "filtered" : "all"}
-              rows={rows}
-              version={version}
-              removed={feed.removed}
-              label={`Events of ${feed.channel}`}
-              isFollowing={isFollowing}
-              selected={selected}
-              renderRow={(row) => <EventRow row={row} />}
-              onSelect={onSelect}
-              onRange={(start, end) => feed.setVisibleRange(start, end)}
-            />
+            <>
+              {/* Rows are options of a list box, which has no headings. */}
+              <div class="row-heads" aria-hidden="true">
+                <span>No.</span>
+                <span>Time, UTC</span>
+                <span>Type</span>
+                <span>Data</span>
+              </div>
+              <VirtualList
+                key={isFiltered ? "filtered" : "all"}
+                rows={rows}
+                version={version}
+                removed={feed.removed}
+                label={`Events of ${feed.channel}`}
+                isFollowing={isFollowing}
+                selected={selected}
+                renderRow={(row) => <EventRow row={row} />}
+                onSelect={onSelect}
+                onRange={(start, end) => feed.setVisibleRange(start, end)}
+              />
+            </>
           )}
         {!isFollowing.value && rows.length > 0 && (
           <button

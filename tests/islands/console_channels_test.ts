@@ -3,7 +3,7 @@ import { browserTest } from "../support/browser_fixture.ts";
 import { checkLooks, openPage, setLook } from "../support/pages.ts";
 import { newChannel, publish, publishNumbers } from "../support/publishing.ts";
 import { until } from "../support/until.ts";
-import { clipboard, isFocused, line, NETWORK, open, row, state } from "./console_page.ts";
+import { clipboard, isFocused, line, NETWORK, open, openForm, row, state } from "./console_page.ts";
 
 browserTest(
   "channels can be found, opened, created and navigated back to",
@@ -24,7 +24,7 @@ browserTest(
     await search.press("Enter");
     await page.getByRole("heading", { name: "a new one" }).waitFor();
     await state(page, "open").waitFor();
-    const form = page.getByRole("form", { name: "Publish" });
+    const form = await openForm(page);
     await form.getByRole("button", { name: "Publish" }).click();
     await line(page, `{"hello":"world"}`).waitFor();
     await list.getByText("a new one").waitFor();
@@ -212,7 +212,7 @@ browserTest(
     assert.equal(await heading.isVisible(), false);
     await page.goBack();
     await heading.waitFor();
-    await page.getByRole("button", { name: "Publish" }).click();
+    await openForm(page);
     await page.getByLabel("Data").waitFor();
     await page.locator(".side .back").click();
     await heading.waitFor();
@@ -221,3 +221,28 @@ browserTest(
     assert.deepEqual(errors, []);
   },
 );
+
+browserTest("events get the room of the page", async ({ server, page, errors }) => {
+  await publishNumbers(server.url, "orders", 30);
+  await open(page, server, "orders");
+  const list = page.getByRole("listbox");
+  const width = async () => (await list.boundingBox())?.width ?? 0;
+  await page.setViewportSize({ width: 1_360, height: 800 });
+  assert.ok(await width() >= 1_100, `${await width()} pixels of 1,360`);
+  const form = await openForm(page);
+  await form.getByLabel("Data").fill("31");
+  await page.getByRole("button", { name: "Close" }).click();
+  assert.equal(await form.isVisible(), false);
+  await openForm(page);
+  assert.equal(await form.getByLabel("Data").inputValue(), "31");
+
+  await setLook(page, "light", "phone");
+  const top = (await list.boundingBox())?.y ?? Infinity;
+  assert.ok(top <= 160, `${top} pixels above the events`);
+  const filter = page.getByLabel("Filter by text");
+  assert.equal(await filter.isVisible(), false);
+  await page.getByRole("button", { name: "Filter" }).click();
+  await filter.fill("30");
+  await page.getByText("1 found").waitFor();
+  assert.deepEqual(errors, []);
+});

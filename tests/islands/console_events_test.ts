@@ -12,6 +12,7 @@ import {
   mostRows,
   NETWORK,
   open,
+  openForm,
   publishMany,
   row,
   shown,
@@ -345,6 +346,8 @@ browserTest("the console is accessible in every look", async ({ server, page, er
     await publish(server.url, channel, order, { "Weir-Type": types[i % 3] ?? "" });
   }
   await open(page, server, channel);
+  await checkLooks(page, "console-events");
+  await openForm(page);
   await checkLooks(page, "console-publish");
   await page.getByRole("listbox").press("ArrowUp");
   await page.getByText("Publish a copy, curl", { exact: true }).click();

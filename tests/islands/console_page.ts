@@ -14,6 +14,12 @@ export async function open(page: Page, server: WeirServer, channel: string): Pro
   await state(page, "open").waitFor();
 }
 
+/** Opens the form that publishes. */
+export async function openForm(page: Page): Promise<Locator> {
+  await page.getByRole("button", { name: "New event" }).click();
+  return page.getByRole("form", { name: "Publish" });
+}
+
 export function state(page: Page, status: string): Locator {
   return page.locator(`.connection[data-status="${status}"]`);
 }

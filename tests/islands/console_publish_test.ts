@@ -1,14 +1,14 @@
 import assert from "node:assert/strict";
 import { browserTest } from "../support/browser_fixture.ts";
 import { newChannel } from "../support/publishing.ts";
-import { line, NETWORK, open, shown } from "./console_page.ts";
+import { line, NETWORK, open, openForm, shown } from "./console_page.ts";
 
 browserTest(
   "the form publishes data byte for byte",
   async ({ server, page, errors }) => {
     const channel = newChannel();
     await open(page, server, channel);
-    const form = page.getByRole("form", { name: "Publish" });
+    const form = await openForm(page);
     const outcome = form.getByRole("status");
 
     await form.getByLabel("Data").fill("[12345678901234567890, 2]");
@@ -50,7 +50,7 @@ browserTest(
   async ({ server, page, errors }) => {
     const channel = newChannel();
     await open(page, server, channel);
-    const form = page.getByRole("form", { name: "Publish" });
+    const form = await openForm(page);
     await form.getByLabel("Ephemeral").check();
     assert.equal(await form.getByLabel("Id").isDisabled(), true);
     await form.getByLabel("Data").fill(`"typing"`);

@@ -4,6 +4,7 @@ import { guardedBrowserTest } from "../support/browser_fixture.ts";
 import { bearer, endingIn, type Guarded } from "../support/guarded.ts";
 import { checkLooks } from "../support/pages.ts";
 import { newChannel, publish } from "../support/publishing.ts";
+import { openForm } from "./console_page.ts";
 import type { WeirServer } from "../support/server.ts";
 import { until } from "../support/until.ts";
 
@@ -28,8 +29,9 @@ guardedBrowserTest(
 
     const { offset } = await publish(weir.url, channel, "from elsewhere", bearer(token));
     await page.locator(`[data-offset="${offset}"]`).waitFor();
-    await page.getByRole("form", { name: "Publish" }).getByLabel("Data").fill(`"from here"`);
-    await page.getByRole("button", { name: "Publish" }).click();
+    const form = await openForm(page);
+    await form.getByLabel("Data").fill(`"from here"`);
+    await form.getByRole("button", { name: "Publish" }).click();
     await page.locator(".row-line", { hasText: "from here" }).click();
     await page.getByText("$TOKEN", { exact: true }).waitFor();
 
@@ -162,6 +164,7 @@ guardedBrowserTest("a visitor who can't read a channel can choose another", {
   await visit(page, weir, "private");
   await page.getByText("There are no channels that you can read yet.").waitFor();
   await page.getByText("permission to read").waitFor();
+  await openForm(page);
   await page.getByText("permission to publish here").waitFor();
   await page.getByRole("tab", { name: "Members" }).click();
   await page.getByText("permission to see who is in private").waitFor();
