@@ -14,7 +14,7 @@ import { PublishForm } from "./publish_form.tsx";
 import { isSystemChannel, may, mayRead } from "../rights.ts";
 import { Settings } from "./settings.tsx";
 import { Snippets } from "./snippet_list.tsx";
-import { curlFirst, curlFollow } from "./snippets.ts";
+import { clientFirst, curlFirst, curlFollow, INSTALL, reactRead } from "./snippets.ts";
 import { Tabs } from "./tabs.tsx";
 import { useObservable } from "../use_observable.ts";
 
@@ -159,7 +159,7 @@ function EmptyChannel({ model, channel }: ViewProps): JSX.Element {
   const { rights, isGuarded } = model;
   const mayPublish = may(rights, "publish", channel) && !isSystemChannel(channel);
   return (
-    <div class="empty hint stack">
+    <div class="empty hint stack scrolled">
       <p>
         <strong>No events yet.</strong> Events published to <code>{formatName(channel)}</code>{" "}
         appear here immediately.
@@ -170,6 +170,9 @@ function EmptyChannel({ model, channel }: ViewProps): JSX.Element {
         snippets={(target) => [
           ["Publish, curl", mayPublish ? curlFirst(channel, target) : undefined],
           ["Read, curl", curlFollow(channel, target)],
+          ["Install the client library", INSTALL],
+          ["Publish, TypeScript", mayPublish ? clientFirst(channel, target) : undefined],
+          ["Read, React", reactRead(channel, target)],
         ]}
       />
     </div>

@@ -40,13 +40,48 @@ export function curlFollow(channel: string, target: SnippetTarget): string {
   ]);
 }
 
+/** Commands that install the client library. */
+export const INSTALL = `# in Weir's folder
+deno task package
+# in your application's folder
+npm install path/to/weir/dist/package/weir-client-*.tgz`;
+
 /** Returns a command that publishes a first event. */
 export function curlFirst(channel: string, target: SnippetTarget): string | undefined {
-  const data = { hello: "world" };
-  return curlPublish(
-    { channel, data, contentType: "application/json", type: DEFAULT_TYPE },
-    target,
+  return curlPublish(firstEvent(channel), target);
+}
+
+/** Returns a program that publishes a first event. */
+export function clientFirst(channel: string, target: SnippetTarget): string | undefined {
+  return clientPublish(firstEvent(channel), target);
+}
+
+/** Returns a React component that shows all events of the channel. */
+export function reactRead(channel: string, target: SnippetTarget): string {
+  return `import { connect } from "weir-client";
+import { useChannel } from "weir-client/react";
+
+const weir = ${connectCall(target)};
+
+export function Events() {
+  const { items } = useChannel(weir, ${JSON.stringify(channel)}, {
+    after: "earliest",
+  });
+  return (
+    <ul>
+      {items.map((item) =>
+        item.kind === "gap"
+          ? <li key={item.firstAvailable}>Events are missing.</li>
+          : <li key={item.id}>{JSON.stringify(item.data)}</li>
+      )}
+    </ul>
   );
+}`;
+}
+
+function firstEvent(channel: string): Publishable {
+  const data = { hello: "world" };
+  return { channel, data, contentType: "application/json", type: DEFAULT_TYPE };
 }
 
 /**
@@ -92,7 +127,7 @@ for await (const item of events) {
 }
 
 /** Returns a program that publishes a copy, or undefined if the data is bytes, too large or too deep. */
-export function clientPublish(event: WeirEvent, target: SnippetTarget): string | undefined {
+export function clientPublish(event: Publishable, target: SnippetTarget): string | undefined {
   const { channel, data, type, key, contentType } = event;
   const text = jsonOf(data);
   if (text === undefined || text.length > MAX_DATA_CHARS) return undefined;

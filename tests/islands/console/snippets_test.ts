@@ -2,10 +2,12 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import type { WeirEvent } from "../../../lib/client/api.ts";
 import {
+  clientFirst,
   clientPublish,
   clientRead,
   curlPublish,
   curlRead,
+  reactRead,
 } from "../../../islands/console/snippets.ts";
 import { LocalServer } from "../../support/local_server.ts";
 import { newChannel, post } from "../../support/publishing.ts";
@@ -101,9 +103,11 @@ Deno.test("snippets contain a placeholder and no credential", () => {
   assert.match(curlPublish(event, GUARDED) ?? "", /-H "Authorization: Bearer \$TOKEN"/);
   assert.match(clientRead(event, GUARDED), /auth: \(\) => "\$TOKEN"/);
   assert.match(clientPublish(event, GUARDED) ?? "", /auth: \(\) => "\$TOKEN"/);
+  assert.match(reactRead("a", GUARDED), /auth: \(\) => "\$TOKEN"/);
   for (const make of [curlRead, curlPublish, clientRead, clientPublish]) {
     assert.doesNotMatch(make(event, OPEN) ?? "", /TOKEN|Authorization|auth/);
   }
+  assert.doesNotMatch(reactRead("a", OPEN), /TOKEN|auth/);
 });
 
 Deno.test("the programs are valid for any names and data", async () => {
@@ -119,6 +123,31 @@ Deno.test("the programs are valid for any names and data", async () => {
     await assert.doesNotReject(() =>
       import(`data:text/javascript,${encodeURIComponent(`async () => {${code}}`)}`)
     );
+  }
+});
+
+Deno.test("the programs compile", async () => {
+  const event = eventAt(2, EPOCH, { channel: `a"b`, type: "t", key: "k", data: { a: [1] } });
+  const programs = [OPEN, GUARDED].flatMap((target) => [
+    ["ts", clientRead(event, target)],
+    ["ts", clientPublish(event, target)],
+    ["ts", clientFirst(`a"b`, target)],
+    ["tsx", reactRead(`a"b`, target)],
+  ]);
+  const folder = await Deno.makeTempDir();
+  try {
+    const files = await Promise.all(programs.map(async ([extension, program], i) => {
+      const file = `${folder}/${i}.${extension}`;
+      await Deno.writeTextFile(file, program ?? assert.fail());
+      return file;
+    }));
+    const config = new URL("../../../deno.json", import.meta.url).pathname;
+    const { success, stderr } = await new Deno.Command(Deno.execPath(), {
+      args: ["check", "--quiet", "--frozen", "--config", config, ...files],
+    }).output();
+    assert.ok(success, new TextDecoder().decode(stderr));
+  } finally {
+    await Deno.remove(folder, { recursive: true });
   }
 });
 
