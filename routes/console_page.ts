@@ -3,7 +3,12 @@ import { Console } from "../islands/console/console.tsx";
 import type { ConsoleProps } from "../islands/console/console_model.ts";
 import type { Caller } from "../lib/auth/caller.ts";
 import { isDeeperThan, MAX_JSON_DEPTH } from "../lib/shared/json_depth.ts";
-import { type Channel, channelKeyOf, parseReadableChannel } from "../lib/shared/channel.ts";
+import {
+  type Channel,
+  channelFault,
+  channelKeyOf,
+  parseReadableChannel,
+} from "../lib/shared/channel.ts";
 import type { WireEvent } from "../lib/shared/event.ts";
 import type { Position } from "../lib/shared/offset.ts";
 import { readPage } from "../lib/transports/poll/read_page.ts";
@@ -44,17 +49,22 @@ export const consolePage: PageDefinition<typeof query, ConsoleProps> = {
   },
 };
 
-/** Returns the channel with the newest event, or the first channel if the visitor may use it. */
+/**
+ * Returns the channel with the newest event. Without one, the first channel if the visitor may use
+ * it, or one that the credential names.
+ */
 function channelToShow(
   { authority }: Caller,
   channels: ConsoleProps["channels"]["channels"],
 ): Channel | undefined {
   const [latest] = channels.filter(({ channel }) => !channel.startsWith("$"))
     .sort((a, b) => a.changed < b.changed ? 1 : -1);
-  const channel = (latest?.channel ?? FIRST_CHANNEL) as Channel; // as the store has it
-  return authority.may("subscribe", channel) || authority.may("publish", channel)
-    ? channel
-    : undefined;
+  if (latest !== undefined) return latest.channel as Channel; // as the store has it
+  const { subscribe, publish } = authority.grant.scope;
+  return [FIRST_CHANNEL, ...subscribe, ...publish].find((name): name is Channel =>
+    !name.includes("*") && channelFault(name) === undefined &&
+    (authority.mayRead(name as Channel) || authority.may("publish", name as Channel))
+  );
 }
 
 /** Reads the channel's newest events and the cursor after them. */

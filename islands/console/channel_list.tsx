@@ -1,5 +1,6 @@
 import type { JSX } from "preact";
 import { formatCount, formatName, formatRate } from "../format.ts";
+import type { Rights } from "../rights.ts";
 import type { ChannelListModel as List, ListedChannel } from "./channel_list_model.ts";
 
 interface ChannelListProps {
@@ -7,12 +8,13 @@ interface ChannelListProps {
   readonly channel: string | undefined;
   /** Whether requests need a credential, so that some channels may be hidden. */
   readonly isGuarded: boolean;
+  readonly rights: Rights;
   readonly onOpen: (channel: string) => void;
 }
 
 /** Lists the tenant's channels by name with their rates, and opens any other by its name. */
 export function ChannelList(
-  { list, channel, isGuarded, onOpen }: ChannelListProps,
+  { list, channel, isGuarded, rights, onOpen }: ChannelListProps,
 ): JSX.Element {
   const found = list.found.value;
   const wanted = list.search.value.trim();
@@ -51,7 +53,7 @@ export function ChannelList(
         )}
       </ul>
       {found.length === 0 && wanted === "" && (
-        <NoChannels channel={channel} isGuarded={isGuarded} onOpen={onOpen} />
+        <NoChannels channel={channel} isGuarded={isGuarded} rights={rights} onOpen={onOpen} />
       )}
       {list.hasMore.value && wanted === "" && (
         <button
@@ -91,13 +93,15 @@ function ChannelSearch({ list, onOpen }: Pick<ChannelListProps, "list" | "onOpen
 }
 
 function NoChannels(
-  { channel, isGuarded, onOpen }: Omit<ChannelListProps, "list">,
+  { channel, isGuarded, rights, onOpen }: Omit<ChannelListProps, "list">,
 ): JSX.Element {
   return (
     <div class="empty hint stack">
       {isGuarded
         ? "There are no channels that you can read yet."
         : "No channels yet. Publish an event to create one."}
+      {isGuarded && <Allowed what="read" patterns={rights.subscribe} onOpen={onOpen} />}
+      {isGuarded && <Allowed what="publish to" patterns={rights.publish} onOpen={onOpen} />}
       {channel !== undefined && (
         <button
           type="button"
@@ -107,6 +111,34 @@ function NoChannels(
           Open {formatName(channel)}
         </button>
       )}
+    </div>
+  );
+}
+
+interface AllowedProps extends Pick<ChannelListProps, "onOpen"> {
+  readonly what: string;
+  readonly patterns: readonly string[];
+}
+
+/** Says which channels a right covers, and opens those that it names. */
+function Allowed({ what, patterns, onOpen }: AllowedProps): JSX.Element | null {
+  if (patterns.length === 0) return null;
+  return (
+    <div>
+      You may {what}:
+      <ul class="list">
+        {patterns.map((pattern) => (
+          <li key={pattern}>
+            {pattern.includes("*")
+              ? <code>{formatName(pattern)}</code>
+              : (
+                <button type="button" class="bare" onClick={() => onOpen(pattern)}>
+                  {formatName(pattern)}
+                </button>
+              )}
+          </li>
+        ))}
+      </ul>
     </div>
   );
 }

@@ -39,6 +39,7 @@ export function Console(props: ConsoleProps): JSX.Element {
         list={model.list}
         channel={channel}
         isGuarded={model.isGuarded}
+        rights={model.rights}
         onOpen={(name) => {
           void model.list.find("");
           model.open(name);
@@ -47,7 +48,7 @@ export function Console(props: ConsoleProps): JSX.Element {
       {channel === undefined || feed === undefined
         ? (
           <p class="empty hint">
-            There are no channels that you can read. Open one by name.
+            Open a channel by its name.
           </p>
         )
         : (

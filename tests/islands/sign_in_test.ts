@@ -184,6 +184,21 @@ guardedBrowserTest("a visitor who can't read a channel can choose another", {
 });
 
 guardedBrowserTest(
+  "a token for few channels leads to what it may see",
+  {},
+  async ({ server: weir, page }) => {
+    await page.goto(weir.url);
+    await signIn(page, await weir.token({ subscribe: ["news/**"] }));
+    await page.getByText("news/**", { exact: true }).waitFor();
+    await checkLooks(page, "console-few-rights");
+    await page.getByRole("button", { name: "Sign out" }).click();
+    await signIn(page, await weir.token({ subscribe: ["news/**", "orders"] }));
+    await page.getByRole("heading", { name: "orders" }).waitFor();
+    await state(page, "open").waitFor();
+  },
+);
+
+guardedBrowserTest(
   "injected markup can't run in the page",
   {},
   async ({ server: weir, page, errors }) => {
