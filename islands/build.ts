@@ -3,6 +3,8 @@ import { ASSETS_FOLDER } from "../lib/assets.ts";
 import { PAGE_NAMES } from "../lib/pages.ts";
 import { minifyModule } from "../package/minify.ts";
 
+export { buildDocs } from "./docs.ts";
+
 const SOURCE = new URL("./", import.meta.url);
 
 /**
@@ -67,5 +69,3 @@ export async function buildIslands(folder: URL = ASSETS_FOLDER): Promise<void> {
 function fileOf(url: URL | string): string {
   return decodeURIComponent(new URL(url).pathname);
 }
-
-if (import.meta.main) await buildIslands();

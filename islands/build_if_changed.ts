@@ -8,6 +8,7 @@ const ROOT = new URL("../", import.meta.url);
 const INPUTS = [
   "deno.json",
   "deno.lock",
+  "docs",
   "islands",
   "lib/assets.ts",
   "lib/client",
@@ -81,6 +82,9 @@ if (import.meta.main) {
   await buildIfChanged({
     inputs: INPUTS.map((path) => new URL(path, ROOT)),
     folder: ASSETS_FOLDER,
-    build: async () => await (await import("./build.ts")).buildIslands(),
+    build: async () => {
+      const { buildDocs, buildIslands } = await import("./build.ts");
+      await Promise.all([buildIslands(), buildDocs(ASSETS_FOLDER)]);
+    },
   });
 }

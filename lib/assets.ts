@@ -29,6 +29,22 @@ interface Asset {
   readonly etag: string;
 }
 
+/** Returns the file name of a rendered page of the documentation. @param path such as `client` */
+export function docAsset(path: string): string {
+  return `doc_${path.replaceAll("/", ".")}.html`;
+}
+
+/** Reads a page of the documentation as HTML. Returns undefined if there is none. */
+export async function readDoc(path: string): Promise<string | undefined> {
+  if (!/^[\w/]{1,64}$/.test(path)) return undefined; // no other file can be read
+  try {
+    return await Deno.readTextFile(new URL(docAsset(path), ASSETS_FOLDER));
+  } catch (cause) {
+    if (cause instanceof Deno.errors.NotFound) return undefined;
+    throw cause;
+  }
+}
+
 export function isAssetName(name: string): name is AssetName {
   return Object.hasOwn(CONTENT_TYPES, name);
 }

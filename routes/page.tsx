@@ -31,7 +31,7 @@ export interface PageDefinition<Query extends z.ZodObject, Props extends object>
 }
 
 /** Restrictions of the page in addition to its CSP. */
-const HEADERS = {
+export const PAGE_HEADERS = {
   "Cache-Control": "no-store",
   "Content-Type": "text/html; charset=utf-8",
   "Cross-Origin-Opener-Policy": "same-origin",
@@ -63,7 +63,7 @@ export function pageHandler<Query extends z.ZodObject, Props extends object>(
     const document = <Document {...{ name, title, pages, view, isBuilt, nonce }} />;
     return new Response(`<!doctype html>\n${renderToString(document)}`, {
       status: view.status,
-      headers: { ...view.headers, ...HEADERS, "Content-Security-Policy": policy(nonce) },
+      headers: { ...view.headers, ...PAGE_HEADERS, "Content-Security-Policy": policy(nonce) },
     });
   };
 }
@@ -131,7 +131,7 @@ function refusalView(cause: unknown): PageView {
 }
 
 /** Returns 128 random bits in base64, for one response. */
-function newNonce(): string {
+export function newNonce(): string {
   return crypto.getRandomValues(new Uint8Array(16)).toBase64();
 }
 
@@ -139,7 +139,7 @@ function newNonce(): string {
  * Content Security Policy Level 3: allows only the script and the styles that the page names, no
  * code from strings, nothing from other origins, and no framing.
  */
-function policy(nonce: string): string {
+export function policy(nonce: string): string {
   return [
     "default-src 'none'",
     `script-src 'nonce-${nonce}' 'strict-dynamic'`,

@@ -1,4 +1,4 @@
-import type { JSX, VNode } from "preact";
+import type { ComponentChildren, JSX, VNode } from "preact";
 import {
   SIGN_IN_NOTICE_ID,
   SignInNotice,
@@ -14,6 +14,7 @@ import {
 } from "../islands/sign_in.tsx";
 import { ISLAND_ID } from "../islands/hydrate.tsx";
 import type { PageName } from "../lib/pages.ts";
+import { VERSION } from "../lib/version.ts";
 
 /** What the visitor sees. */
 export interface PageView {
@@ -43,6 +44,8 @@ export const PAGE_PATHS: Readonly<Record<PageName, string>> = {
   lab: "/lab",
 };
 
+const DOCS_INDEX = "/docs/README.md";
+
 /** The labels in the navigation. */
 const PAGE_LABELS: Readonly<Record<PageName, string>> = {
   console: "Console",
@@ -51,6 +54,48 @@ const PAGE_LABELS: Readonly<Record<PageName, string>> = {
   lab: "Lab",
 };
 
+interface DocsProps {
+  /** A rendered page of docs/. */
+  readonly html: string;
+  readonly pages: readonly PageName[];
+  readonly nonce: string;
+}
+
+/** Renders a page of the documentation. */
+export function DocsDocument({ html, pages, nonce }: DocsProps): JSX.Element {
+  return (
+    <html lang="en">
+      <Head title="Documentation" nonce={nonce} />
+      <body>
+        <Header pages={pages} />
+        <main>
+          <article class="card doc" dangerouslySetInnerHTML={{ __html: html }} />
+        </main>
+      </body>
+    </html>
+  );
+}
+
+interface HeadProps {
+  readonly title: string;
+  readonly nonce: string;
+  readonly children?: ComponentChildren;
+}
+
+function Head({ title, nonce, children }: HeadProps): JSX.Element {
+  return (
+    <head>
+      <meta charset="utf-8" />
+      <meta name="viewport" content="width=device-width, initial-scale=1" />
+      <meta name="color-scheme" content="light dark" />
+      <title>{`${title} · Weir`}</title>
+      <link rel="icon" href="/assets/icon.svg" type="image/svg+xml" />
+      <link rel="stylesheet" href="/assets/base.css" nonce={nonce} />
+      {children}
+    </head>
+  );
+}
+
 /** Renders the document: the head and navigation that pages share, and the page's island. */
 export function Document(
   { name, title, pages, view, isBuilt, nonce }: DocumentProps,
@@ -58,16 +103,10 @@ export function Document(
   const { island, error, signIn } = view;
   return (
     <html lang="en">
-      <head>
-        <meta charset="utf-8" />
-        <meta name="viewport" content="width=device-width, initial-scale=1" />
-        <meta name="color-scheme" content="light dark" />
-        <title>{`${title} · Weir`}</title>
-        <link rel="icon" href="/assets/icon.svg" type="image/svg+xml" />
-        <link rel="stylesheet" href="/assets/base.css" nonce={nonce} />
+      <Head title={title} nonce={nonce}>
         <link rel="stylesheet" href={`/assets/${name}.css`} nonce={nonce} />
         {isBuilt && <script type="module" src={`/assets/${name}.js`} nonce={nonce}></script>}
-      </head>
+      </Head>
       <body>
         <Header name={name} pages={pages} view={view} />
         {view.signedIn !== undefined && island !== undefined && (
@@ -100,13 +139,20 @@ export function Document(
   );
 }
 
-function Header(
-  { name, pages, view }: Pick<DocumentProps, "name" | "pages" | "view">,
-): JSX.Element {
+interface HeaderProps {
+  readonly pages: readonly PageName[];
+  /** The current page; undefined in the documentation. */
+  readonly name?: PageName;
+  readonly view?: PageView;
+}
+
+function Header({ name, pages, view = { status: 200 } }: HeaderProps): JSX.Element {
   return (
     <header class="bar">
-      <a class="brand" href={PAGE_PATHS[pages[0] ?? name]}>
-        <img src="/assets/icon.svg" alt="" width="24" height="24" /> Weir
+      <a class="brand" href={PAGE_PATHS[pages[0] ?? "console"]}>
+        <img src="/assets/icon.svg" alt="" width="24" height="24" />
+        <span>Weir</span>
+        <small>{VERSION}</small>
       </a>
       <nav aria-label="Pages">
         {pages.map((page) => (
@@ -114,6 +160,7 @@ function Header(
             {PAGE_LABELS[page]}
           </a>
         ))}
+        <a href={DOCS_INDEX} {...name === undefined && { "aria-current": "page" }}>Docs</a>
       </nav>
       {view.signedIn !== undefined && <SignOutIsland subject={view.signedIn.subject} />}
       {view.signIn === "folded" && (

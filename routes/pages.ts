@@ -4,6 +4,7 @@ import { chatPage } from "./chat_page.ts";
 import { consolePage } from "./console_page.ts";
 import type { AppContext } from "./context.ts";
 import { dashboardPage } from "./dashboard_page.ts";
+import { getDoc } from "./docs_page.tsx";
 import { labPage } from "./lab_page.ts";
 import { pageHandler } from "./page.tsx";
 import { PAGE_PATHS } from "./page_markup.tsx";
@@ -17,9 +18,15 @@ const HANDLERS: Readonly<Record<PageName, PageHandler>> = {
   lab: pageHandler(labPage),
 };
 
-/** Returns the handlers of these pages, by path. */
+const DOCS_PATH = "/docs/:path{.+}";
+
+/** Returns the handlers of these pages and of the documentation that they link to, by path. */
 export function pageResources(
   pages: readonly PageName[],
 ): Readonly<Record<string, { readonly GET: PageHandler }>> {
-  return Object.fromEntries(pages.map((page) => [PAGE_PATHS[page], { GET: HANDLERS[page] }]));
+  const docs = pages.length > 0 && { [DOCS_PATH]: { GET: getDoc } };
+  return {
+    ...Object.fromEntries(pages.map((page) => [PAGE_PATHS[page], { GET: HANDLERS[page] }])),
+    ...docs,
+  };
 }

@@ -72,6 +72,14 @@ const RULE: Readonly<Record<string, readonly string[]>> = {
     "routes/page_markup.tsx",
     ...PLUMBING,
   ],
+  "routes/docs_page.tsx": [
+    "lib/assets.ts",
+    "lib/server.ts",
+    "lib/shared",
+    "routes/context.ts",
+    "routes/page.tsx",
+    "routes/page_markup.tsx",
+  ],
   "routes/pages.ts": [
     "lib/pages.ts",
     "lib/server.ts",
@@ -79,6 +87,7 @@ const RULE: Readonly<Record<string, readonly string[]>> = {
     "routes/chat_page.ts",
     "routes/console_page.ts",
     "routes/dashboard_page.ts",
+    "routes/docs_page.tsx",
     "routes/lab_page.ts",
     "routes/page.tsx",
     "routes/page_markup.tsx",
@@ -87,7 +96,7 @@ const RULE: Readonly<Record<string, readonly string[]>> = {
   "routes/chat_page.ts": [...PAGE],
   "routes/dashboard_page.ts": [...PAGE],
   "routes/lab_page.ts": [...PAGE],
-  "routes/page_markup.tsx": ["islands", "lib/pages.ts"],
+  "routes/page_markup.tsx": ["islands", "lib/pages.ts", "lib/version.ts"],
   "routes/assets.ts": ["lib/assets.ts", "lib/shared", "routes/context.ts"],
   "routes/serve_error.ts": ["lib/logger.ts", "lib/shared", "lib/transports", "routes/problem.ts"],
   "routes/socket.ts": [
@@ -126,6 +135,7 @@ const RULE: Readonly<Record<string, readonly string[]>> = {
   "lib/certificate.ts": ["lib/shared"],
   "lib/assets.ts": ["lib/pages.ts"],
   "lib/pages.ts": [],
+  "lib/version.ts": ["deno.json"],
 
   "lib/transports": ["lib/auth", "lib/hub", "lib/log", "lib/presence", "lib/publish", "lib/shared"],
   "lib/presence": ["lib/auth", "lib/kv", "lib/log", "lib/shared"],
@@ -160,7 +170,8 @@ const RULE: Readonly<Record<string, readonly string[]>> = {
   "lib/shared": [],
 
   "islands": ["lib/client", "lib/shared"],
-  "islands/build.ts": ["lib/assets.ts", "lib/pages.ts", "package/minify.ts"],
+  "islands/build.ts": ["islands/docs.ts", "lib/assets.ts", "lib/pages.ts", "package/minify.ts"],
+  "islands/docs.ts": ["lib/assets.ts"],
   "islands/build_if_changed.ts": ["islands/build.ts", "lib/assets.ts"],
 
   "package": [],
@@ -170,6 +181,7 @@ const RULE: Readonly<Record<string, readonly string[]>> = {
 const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   "routes": ["hono", "zod"],
   "routes/page.tsx": ["hono", "zod", "preact", "preact-render-to-string"],
+  "routes/docs_page.tsx": ["preact", "preact-render-to-string"],
   "routes/page_markup.tsx": ["preact"],
   "lib/client/frameworks/react.ts": ["react"],
   "lib/config.ts": ["zod"],
@@ -180,6 +192,7 @@ const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   "lib/transports": ["zod"],
   "islands": ["preact", "@preact/signals", "uplot"],
   "islands/build.ts": ["esbuild"],
+  "islands/docs.ts": ["marked"],
   "package": ["esbuild", "terser", "typescript"],
 };
 

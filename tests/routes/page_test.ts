@@ -3,6 +3,8 @@ import { draft } from "../support/drafts.ts";
 import { until } from "../support/until.ts";
 import { cookie, dataOf, openApp, openGuardedApp, PATHS } from "../support/page_app.ts";
 
+const DOCS = "/docs/README.md";
+
 Deno.test("the console is rendered with a channel's newest events and a cursor", async () => {
   await using weir = await openApp();
   for (let i = 1; i <= 60; i++) await weir.publish("demo", String(i));
@@ -46,12 +48,13 @@ Deno.test("every page has a title and links to the others", async () => {
     const text = await (await weir.get(path)).text();
     const nav = /<nav aria-label="Pages">(.*?)<\/nav>/.exec(text)?.[1] ?? "";
     const links = [...nav.matchAll(/<a href="([^"]*)"( aria-current="page")?>/g)];
-    assert.deepEqual(links.map(([, href]) => href), PATHS);
+    assert.deepEqual(links.map(([, href]) => href), [...PATHS, DOCS]);
     assert.deepEqual(
       links.filter(([, , current]) => current !== undefined).map(([, href]) => href),
       [path],
     );
     assert.match(text, /<title>[^<]+ · Weir<\/title>/);
+    assert.match(text, /<small>\d+\.\d+\.\d+<\/small>/);
     assert.match(text, /<div id="island" data-props=/);
   }
 });
@@ -73,7 +76,7 @@ Deno.test("a page that isn't served is an unknown route and isn't in the navigat
       if (served.some((each) => each === path)) {
         const [, header = ""] = /<header[^>]*>(.*?)<\/header>/s.exec(text) ?? [];
         const links = [...header.matchAll(/<a [^>]*href="([^"]*)"/g)].map(([, href]) => href);
-        assert.deepEqual(links, [served[0], ...served], path); // the first is the logo
+        assert.deepEqual(links, [served[0], ...served, DOCS], path); // the first is the logo
       } else {
         assert.equal(response.status, 404, path);
         assert.deepEqual([...response.headers], [...unknown], path);
@@ -203,4 +206,33 @@ Deno.test("a page explains an invalid query", async () => {
     assert.equal(response.headers.get("content-type"), "text/html; charset=utf-8");
     assert.match(await response.text(), new RegExp(says));
   }
+});
+
+Deno.test("the documentation is served with the pages, to everyone, and no other file is", async () => {
+  await using weir = await openGuardedApp();
+  for (const name of ["README", "client", "guides/socket_io"]) {
+    const response = await weir.get(`/docs/${name}.md`);
+    const text = await response.text();
+    assert.equal(response.status, 200, name);
+    assert.match(response.headers.get("content-security-policy") ?? "", /default-src 'none'/);
+    assert.match(text, /<article class="card doc"><h1 id=/);
+    assert.match(text, /href="\/docs\/README.md" aria-current="page"/);
+  }
+  for (
+    const path of [
+      "/docs/none.md",
+      "/docs/..%2fdeno.md",
+      "/docs/client.html",
+      "/docs/.md",
+      "/docs/../deno.md",
+    ]
+  ) {
+    const response = await weir.get(path);
+    assert.equal(response.status, 404, path);
+    await response.body?.cancel();
+  }
+  await using pageless = await openApp({ WEIR_PAGES: "none" });
+  const response = await pageless.get("/docs/client.md");
+  assert.equal(response.status, 404);
+  await response.body?.cancel();
 });
