@@ -172,8 +172,8 @@ function EmptyChannel({ model, channel }: ViewProps): JSX.Element {
           ["Publish, curl", mayPublish ? curlFirst(channel, target) : undefined],
           ["Read, curl", curlFollow(channel, target)],
           ["Install the client library", INSTALL],
-          ["Publish, TypeScript", mayPublish ? clientFirst(channel, target) : undefined],
           ["Read, React", reactRead(channel, target)],
+          ["Publish, TypeScript", mayPublish ? clientFirst(channel, target) : undefined],
         ]}
       />
     </div>
