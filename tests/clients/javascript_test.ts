@@ -1,5 +1,6 @@
 import { Chromium, CHROMIUM_MISSING } from "../support/chromium.ts";
 import { bundlePage } from "../support/client_bundle.ts";
+import { Firefox, FIREFOX_MISSING } from "../support/firefox.ts";
 import { readSource } from "../support/source_files.ts";
 import { checkClients } from "./check_clients.ts";
 import { type ClientProgram, startProgram } from "./client_program.ts";
@@ -13,36 +14,56 @@ Deno.test("clients outside of browsers receive each event once", async (t) => {
   });
 });
 
+/** What a page's console shows. */
+class PageConsole {
+  readonly lines: string[] = [];
+  readonly #errors: string[] = [];
+
+  add(isLine: boolean, text: string): void {
+    (isLine ? this.lines : this.#errors).push(text);
+  }
+
+  errors(): string {
+    return this.#errors.join("\n");
+  }
+}
+
 Deno.test("clients in Chromium receive each event once", {
   ignore: CHROMIUM_MISSING,
 }, async (t) => {
   await using chromium = await Chromium.open();
   await using site = await openSite(librariesOf("browsers"));
-  await checkClients(
-    t,
-    librariesOf("browsers"),
-    async ({ program }, url): Promise<ClientProgram> => {
-      const page = await chromium.newVisitor();
-      const lines: string[] = [];
-      const errors: string[] = [];
-      page.on("console", (message) => {
-        (message.type() === "log" ? lines : errors).push(message.text());
-      });
-      page.on("pageerror", (error) => errors.push(String(error)));
-      await page.goto(`${site.url}/${program}?url=${encodeURIComponent(url)}`);
-      return {
-        lines,
-        errors: () => errors.join("\n"),
-        [Symbol.asyncDispose]: () => page.close(),
-      };
-    },
-  );
+  await checkClients(t, librariesOf("browsers"), async (library, url): Promise<ClientProgram> => {
+    const page = await chromium.newVisitor();
+    const shown = new PageConsole();
+    page.on("console", (message) => shown.add(message.type() === "log", message.text()));
+    page.on("pageerror", (error) => shown.add(false, String(error)));
+    await page.goto(site.urlOf(library, url));
+    return Object.assign(shown, { [Symbol.asyncDispose]: () => page.close() });
+  });
 });
 
+Deno.test("clients in Firefox receive each event once", {
+  ignore: FIREFOX_MISSING,
+}, async (t) => {
+  await using firefox = await Firefox.open();
+  await using site = await openSite(librariesOf("browsers"));
+  await checkClients(t, librariesOf("browsers"), async (library, url): Promise<ClientProgram> => {
+    const shown = new PageConsole();
+    await firefox.openPage(site.urlOf(library, url), ({ type, level, text }) => {
+      shown.add(type === "console" && level === "info", text);
+    });
+    return Object.assign(shown, { [Symbol.asyncDispose]: () => Promise.resolve() });
+  });
+});
+
+interface Site extends AsyncDisposable {
+  /** Returns the page of a library's program, which gets `url`. */
+  urlOf(library: Library, url: string): string;
+}
+
 /** Serves a page for each program, bundled with its library. */
-async function openSite(
-  libraries: readonly Library[],
-): Promise<AsyncDisposable & { readonly url: string }> {
+async function openSite(libraries: readonly Library[]): Promise<Site> {
   const pages = new Map<string, string>();
   for (const { program } of libraries) {
     const script = await bundlePage(await readSource(`tests/clients/${program}`));
@@ -54,7 +75,8 @@ async function openSite(
     return new Response(html ?? "", { status: html === undefined ? 404 : 200, headers });
   });
   return {
-    url: `http://127.0.0.1:${site.addr.port}`,
+    urlOf: ({ program }, url) =>
+      `http://127.0.0.1:${site.addr.port}/${program}?url=${encodeURIComponent(url)}`,
     [Symbol.asyncDispose]: () => site.shutdown(),
   };
 }

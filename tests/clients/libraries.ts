@@ -142,7 +142,7 @@ export const LIBRARIES: readonly Library[] = [
 ];
 
 const LANGUAGES: Readonly<Record<Runner, string>> = {
-  browsers: "JavaScript, browsers",
+  browsers: "JavaScript, Chromium and Firefox",
   deno: "JavaScript, Node and Deno",
   go: "Go",
   java: "Java",
