@@ -34,8 +34,7 @@ export const LIBRARIES: readonly Library[] = [
     program: "javascript/fetch_event_source.js",
     runner: "browsers",
     transport: "SSE",
-    note:
-      "`onmessage` also gets system events: check `event`. Takes a complete response for the end.",
+    note: "`onmessage` also gets system events: check `event`.",
   },
   {
     name: "reconnecting-websocket",
@@ -93,7 +92,7 @@ export const LIBRARIES: readonly Library[] = [
     runner: "go",
     transport: "SSE",
     note:
-      "`SubscribeRaw`: `Subscribe` adds a query parameter. Gets system events too. Takes a complete response for the end. For events of more than 64 KiB set `ClientMaxBufferSize`.",
+      "`SubscribeRaw`: `Subscribe` adds a query parameter. Gets system events too. For events of more than 64 KiB set `ClientMaxBufferSize`.",
   },
   {
     name: "github.com/tmaxmax/go-sse",
@@ -208,6 +207,10 @@ What holds for all of them:
   subprotocol \`weir.v1\`.
 - On a server with keys send a token in the header \`Authorization\`, or a ticket where a library
   cannot send headers ([access](access.md#browsers)).
+- At a graceful stop a stream [breaks off](protocol.md#server-sent-events) after its goodbye. When
+  it was measured with complete responses instead, \`@microsoft/fetch-event-source\` and
+  \`github.com/r3labs/sse/v2\` ended for good, and all others reconnected. A WebSocket without a
+  subprotocol closes with 1012, after which RxJS completes and all others reconnect.
 - Between a stop and a start nobody listens, so a client must also repeat a connection that is
   refused.
 `;
