@@ -23,6 +23,7 @@ export async function bundleApp(source: string, folder: URL): Promise<string> {
       bundle: true,
       write: false,
       format: "esm",
+      jsx: "automatic",
       define: { "process.env.NODE_ENV": `"development"` },
       plugins: [npmByDeno],
     });

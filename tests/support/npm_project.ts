@@ -78,6 +78,21 @@ export class NpmProject implements AsyncDisposable {
     return text;
   }
 
+  /** Starts a program, which is killed when the result is disposed. */
+  start([program = "", ...args]: readonly string[]): AsyncDisposable {
+    const process = new Deno.Command(program, {
+      args: [...args],
+      cwd: this.#folder,
+      stdin: "null",
+    }).spawn();
+    return {
+      async [Symbol.asyncDispose]() {
+        process.kill("SIGKILL");
+        await process.status;
+      },
+    };
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await Deno.remove(this.#folder, { recursive: true });
   }
