@@ -9,6 +9,8 @@ export const ENTRIES = {
 /** The entry points for frameworks, by the name of the framework's package, which they import. */
 export const FRAMEWORKS = {
   react: { entry: new URL("lib/client/frameworks/react.ts", ROOT), versions: ">=18" },
+  svelte: { entry: new URL("lib/client/frameworks/svelte.ts", ROOT), versions: ">=5.7" },
+  vue: { entry: new URL("lib/client/frameworks/vue.ts", ROOT), versions: ">=3.3" },
 } as const;
 
 /** The entry point for backends, which is not for pages: `weir-client/server`. */

@@ -184,6 +184,8 @@ const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   "routes/docs_page.tsx": ["preact", "preact-render-to-string"],
   "routes/page_markup.tsx": ["preact"],
   "lib/client/frameworks/react.ts": ["react"],
+  "lib/client/frameworks/svelte.ts": ["svelte"],
+  "lib/client/frameworks/vue.ts": ["vue"],
   "lib/config.ts": ["zod"],
   "lib/auth": ["jose", "zod"],
   "lib/client/server": ["jose"],

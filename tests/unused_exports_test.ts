@@ -11,6 +11,8 @@ const ENTRY_POINTS: readonly string[] = [
   "lib/client/server/server.ts",
   "lib/client/tabs/tabs.ts",
   "lib/client/frameworks/react.ts",
+  "lib/client/frameworks/svelte.ts",
+  "lib/client/frameworks/vue.ts",
 ];
 
 interface Source {
@@ -123,7 +125,8 @@ function namesOfDeclaration(node: ts.HasModifiers): readonly string[] {
 function pathOf(specifier: string, importer: string): string | undefined {
   if (specifier === "weir-client") return "lib/client/client.ts";
   if (specifier === "weir-client/tabs") return "lib/client/tabs/tabs.ts";
-  if (specifier === "weir-client/react") return "lib/client/frameworks/react.ts";
+  const [, framework] = /^weir-client\/(react|svelte|vue)$/.exec(specifier) ?? [];
+  if (framework !== undefined) return `lib/client/frameworks/${framework}.ts`;
   if (!specifier.startsWith(".")) return undefined;
   return new URL(specifier, `file:///${importer}`).pathname.slice(1);
 }

@@ -1,15 +1,4 @@
-import { packClient } from "../../package/pack.ts";
-
-let packing: Promise<URL> | undefined;
-
-/** Returns the tarball, which is made once for all tests. */
-function packed(): Promise<URL> {
-  return packing ??= (async () => {
-    const folder = await Deno.makeTempDir({ prefix: "weir_packed_" });
-    globalThis.addEventListener("unload", () => Deno.removeSync(folder, { recursive: true }));
-    return await packClient(new URL(`file://${folder}/package/`));
-  })();
-}
+import { packedClient } from "./packed_client.ts";
 
 /** A folder of an npm project with the client's package installed and nothing else. */
 export class NpmProject implements AsyncDisposable {
@@ -23,7 +12,7 @@ export class NpmProject implements AsyncDisposable {
     const folder = await Deno.makeTempDir({ prefix: "weir_package_" });
     const project = new NpmProject(new URL(`file://${folder}/`));
     try {
-      const from = await packed();
+      const from = await packedClient();
       await Deno.copyFile(from, project.file("client.tgz"));
       await project.write("package.json", `{ "type": "module", "private": true }`);
       await project.run([
