@@ -2,7 +2,7 @@ import { build, type Plugin, stop } from "esbuild";
 import { ENTRIES, FRAMEWORKS, pathOf } from "./entries.ts";
 import { minifyModule } from "./minify.ts";
 
-const BANNER = "/* weir-client, MIT */\n";
+const BANNER = "/* Weir, MIT */\n";
 
 /**
  * Decides the chunks of the package: one with every module of the client's first load, one with the
@@ -43,6 +43,7 @@ export const INTERNAL_PROPERTIES = [
   "current",
   "down",
   "epoch",
+  "feed",
   "flush",
   "forChannel",
   "format",
@@ -67,11 +68,13 @@ export const INTERNAL_PROPERTIES = [
   "lead",
   "leader",
   "leaderIsAlive",
+  "left",
   "link",
   "listener",
   "makeCall",
   "makePresence",
   "maxMs",
+  "onChange",
   "onEnd",
   "onLost",
   "onOpen",

@@ -26,6 +26,7 @@ export function emitDeclarations(): ReadonlyMap<string, string> {
     paths: { [SIGNING_PACKAGE.name]: [typesOf(SIGNING_PACKAGE.name)] },
     skipLibCheck: true,
     strict: true,
+    stripInternal: true,
     target: ts.ScriptTarget.ESNext,
     types: [],
   });

@@ -9,6 +9,8 @@ const EXPOSED =
 const ALLOWED_HEADERS =
   "Authorization, Content-Type, Idempotency-Key, If-None-Match, Last-Event-ID, Weir-Ephemeral, Weir-Type, Weir-Key, Weir-TTL";
 const ALLOWED_METHODS = "GET, HEAD, POST, PUT, DELETE";
+/** Guards against a client that fills the log, and memory, with origins that it makes up. */
+const MAX_LOGGED_ORIGINS = 100;
 /** One year. Subdomains are not included: they may belong to others. */
 const HSTS = "max-age=31536000";
 
@@ -74,6 +76,29 @@ export function forbiddenOrigin(origin: string, { isOpen }: Config): Problem {
     ? "without keys Weir serves only loopback origins and those in WEIR_ORIGINS"
     : "add it to WEIR_ORIGINS";
   return new Problem("forbidden_origin", `The origin ${quote(origin)} is not allowed: ${why}.`);
+}
+
+/**
+ * Returns headers with which a page can read that its origin is refused. Only the refusal: a
+ * preflight stays refused, and nothing else of Weir can be read.
+ */
+export function refusalHeaders({ headers, method }: Request): Readonly<Record<string, string>> {
+  const origin = headers.get("origin");
+  if (origin === null || method === "OPTIONS") return {};
+  return { "Access-Control-Allow-Origin": origin, "Vary": "Origin" };
+}
+
+/** The origins whose refusal was logged. */
+export class LoggedOrigins {
+  readonly #origins = new Set<string>();
+
+  /** Whether the refusal of the request's origin has to be logged: the first of each of 100 origins. */
+  isNew({ headers }: Request): boolean {
+    const origin = quote(headers.get("origin") ?? "");
+    if (this.#origins.has(origin) || this.#origins.size >= MAX_LOGGED_ORIGINS) return false;
+    this.#origins.add(origin);
+    return true;
+  }
 }
 
 /** Returns the requested host in lower case. HTTP/2 has it in the URL only. */

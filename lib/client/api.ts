@@ -41,7 +41,7 @@ export interface ConnectOptions {
   /**
    * Receives errors that no call returns and that end nothing: a failing cursor store
    * (`cursor_store_failed`), a presence that the server ended, a temporary failure of `auth`, a
-   * publish that is retried.
+   * publish that is retried, and once that there is no connection 5 s after a failure.
    */
   readonly onError?: ((error: WeirError) => void) | undefined;
 }

@@ -3,6 +3,7 @@
  * and the package's build makes one chunk of it (`package/bundle.ts`).
  */
 
+import { watchOutages } from "./connection/outage.ts";
 import { openBetterTransport } from "./connection/upgrade.ts";
 import { makePresence } from "./presence/presence.ts";
 import { sendBatch } from "./publishing/batch.ts";
@@ -25,4 +26,5 @@ export default {
   resolveAnchorsWithRetry,
   SavedCursors,
   sendBatch,
+  watchOutages,
 } as const;

@@ -31,21 +31,25 @@ const MODULES: ConnectionModules = {
 /** @see {@link import("./client.ts").connect} */
 export function makeClient(url: string | URL, options: ConnectOptions, platform: Platform): Weir {
   const { signal, tabs, cursors, onError } = options;
-  const base = parseBase(url);
+  const parsed = parseBase(url);
+  const base = parsed ?? new URL("http://localhost");
   // A hidden page may hold the connection of visible ones.
   const here = tabs ? { ...platform, isHidden: () => false } : platform;
-  const open = (base: URL) => new Connection(base, MODULES, { ...options, platform: here });
-  const link = base && tabs
-    ? tabs(base, () => open(base))
-    : open(base ?? new URL("http://localhost"));
-  if (!base) {
+  const open = () => new Connection(base, MODULES, { ...options, platform: here });
+  const link = parsed && tabs ? tabs(base, open) : open();
+  if (!parsed) {
     const detail = `${JSON.stringify(String(url))} is not an http: or https: URL.`;
     void link.close(new WeirError("bad_url", detail));
   }
-  // Loads the lazy chunk while there is a network.
-  link.state.onChange(({ status }) => status === "open" && loadLazyChunk().catch(() => {}));
-  const outbox = new Outbox(link, lazily((chunk) => chunk.sendBatch), options.outbox);
   const report = (error: WeirError) => runCallback(() => onError?.(error));
+  // Loads the lazy chunk while there is a network.
+  const watch = lazily((chunk) => chunk.watchOutages);
+  link.state.onChange(({ status }) => {
+    if (status === "open" || status === "reconnecting") {
+      watch({ link, base, platform, report }).catch(() => {});
+    }
+  });
+  const outbox = new Outbox(link, lazily((chunk) => chunk.sendBatch), options.outbox);
   let saved: SavedCursors | undefined;
   const sourceOf = (channel: string): Source => ({
     link,
@@ -94,7 +98,7 @@ function parseBase(url: string | URL): URL | undefined {
 
 /** Returns a function of the lazy chunk that loads the chunk when it is called. */
 function lazily<Args extends readonly unknown[], Result>(
-  pick: (chunk: LazyChunk) => (...args: Args) => Promise<Result>,
+  pick: (chunk: LazyChunk) => (...args: Args) => Result | Promise<Result>,
 ): (...args: Args) => Promise<Result> {
   return async (...args) => await pick(await loadLazyChunk())(...args);
 }

@@ -1,5 +1,5 @@
 /**
- * The package in projects of create-vite 9.3: `tests/vite` has its templates, unchanged but for the
+ * The package in projects of create-vite 9.3: `tests/vite` has its templates, unchanged except for the
  * app, with one set of packages, `npm ci --prefix tests/vite`.
  */
 

@@ -1,4 +1,8 @@
 import assert from "node:assert/strict";
+import { parseConfig } from "../../lib/config.ts";
+import { createLogger } from "../../lib/logger.ts";
+import { openServer } from "../../lib/server.ts";
+import { createApp } from "../../routes/app.ts";
 import { assertRefused, call, rawCall, UPGRADE } from "../support/calls.ts";
 import { bearer, endingIn, guardedLocal } from "../support/guarded.ts";
 
@@ -137,12 +141,42 @@ Deno.test("scheme, host and port of an origin must match exactly", async (t) => 
       for (const origin of FOREIGN) {
         const answer = await ask(origin);
         assertRefused(answer, 403, "forbidden_origin");
-        for (const name of answer.headers.keys()) assert.ok(!name.startsWith("access-control"));
+        const cors = [...answer.headers.entries()].filter(([name]) =>
+          name.startsWith("access-control")
+        );
+        // The page may read the refusal, and no request that needs a preflight gets further.
+        const readable = [["access-control-allow-origin", origin]];
+        assert.deepEqual(cors, what === "a preflight" ? [] : readable);
       }
     });
   }
   const { json } = await call(weir.url, EVENTS, { headers: bearer(token) });
   assert.equal(json.events.length, OWN.length);
+});
+
+Deno.test("the first refusal of each of 100 origins is logged, with the remedy", async () => {
+  const lines: string[] = [];
+  const logger = createLogger({ isPretty: false, write: (line) => lines.push(line) });
+  const server = await openServer(parseConfig({ WEIR_KV: ":memory:" }), logger);
+  await using _closing = { [Symbol.asyncDispose]: () => server.close() };
+  const app = createApp(server);
+  const ask = (origin: string) => {
+    return app.request("http://localhost/healthz", {
+      headers: { Host: "localhost", Origin: origin },
+    });
+  };
+  const refusals = () =>
+    lines.map((line) => JSON.parse(line)).filter(({ message }) => message.includes("The origin"));
+  for (let n = 0; n < 3; n++) assert.equal((await ask("https://evil.com")).status, 403);
+  assert.equal((await ask("http://localhost:3000")).status, 200);
+  const [first, ...others] = refusals();
+  assert.deepEqual(others, []);
+  assert.equal(first.level, "warn");
+  assert.match(first.message, /"https:\/\/evil\.com" is not allowed.*WEIR_ORIGINS/);
+  for (let n = 0; n < 200; n++) await ask(`https://${n}.evil.com`);
+  await ask(`https://${"x".repeat(5_000)}.com`);
+  assert.equal(refusals().length, 100);
+  assert.ok(lines.every((line) => line.length < 500));
 });
 
 Deno.test("pages of loopback names are Weir's own only with the port of the request", async () => {

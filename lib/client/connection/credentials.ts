@@ -93,5 +93,5 @@ function parseCredential(value: unknown): PresentedCredential {
   if (typeof text !== "string" || !SENDABLE.test(text)) {
     throw new Error("a token or ticket is text without spaces");
   }
-  return token === undefined ? { ticket: text } : { token: text };
+  return token ? { token: text } : { ticket: text };
 }

@@ -13,6 +13,8 @@ export interface Link {
   /**
    * Delivers the channel's events after `after` (a cursor, `earliest` or `latest`) to `listener`,
    * each once and in order, across reconnects and transports, until the feed is closed.
+   *
+   * @internal
    */
   feed(channel: string, after: string, listener: FeedListener): Feed;
   /**
@@ -25,6 +27,8 @@ export interface Link {
   /**
    * The last removal of one of this client's members by the server: `channel`, `member` and
    * `reason`, a code.
+   *
+   * @internal
    */
   readonly left?: ObservableValue<JsonObject>;
   close(error?: WeirError): Promise<void>;

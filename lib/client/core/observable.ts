@@ -37,7 +37,11 @@ export class ObservableValue<T> implements Observable<T> {
     return this.onChange(listener);
   };
 
-  /** Calls `listener` after each change. Returns a function that stops it. */
+  /**
+   * Calls `listener` after each change. Returns a function that stops it.
+   *
+   * @internal
+   */
   onChange(listener: (value: T) => void): () => void {
     const own = (value: T) => listener(value); // the same function may subscribe twice
     this.#listeners.add(own);
