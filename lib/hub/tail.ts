@@ -132,10 +132,6 @@ export class Tail {
     if (isAfter(position, this.#position)) await this.#refresh();
     if (isSame(position, this.#position)) return [];
     const { log, now } = this.#options;
-    if (position.epoch !== this.#position.epoch) {
-      const { runs } = await log.read(this.channelKey, position, READ_EVENTS);
-      return firstPieces(runs, BEFORE_ALL, eventBytes);
-    }
     const runs = this.cached(position, eventBytes);
     if (runs.length > 0) return runs;
     // One read of the store at a time: most that wait for it then find its events in the cache.
@@ -143,8 +139,10 @@ export class Tail {
       const meanwhile = this.cached(position, eventBytes);
       if (meanwhile.length > 0) return meanwhile;
       const { runs } = await log.read(this.channelKey, position, READ_EVENTS);
-      if (position.epoch === this.#position.epoch) {
-        for (const run of runs) if (run.epoch === position.epoch) this.#options.cache.add(run);
+      if (this.#sequenceOf(position) !== undefined) {
+        for (const run of runs) {
+          if (run.epoch === this.#position.epoch) this.#options.cache.add(run);
+        }
       }
       return withoutExpired(firstPieces(runs, BEFORE_ALL, eventBytes), now());
     });
@@ -152,8 +150,9 @@ export class Tail {
 
   /** Returns what the cache has after `position`, as much as is written at once. */
   cached(position: Position, eventBytes: number): readonly Run[] {
-    if (position.epoch !== this.#position.epoch) return [];
-    const runs = this.#options.cache.take(this.channelKey, position.sequence, eventBytes);
+    const sequence = this.#sequenceOf(position);
+    if (sequence === undefined) return [];
+    const runs = this.#options.cache.take(this.channelKey, sequence, eventBytes);
     return withoutExpired(runs, this.#options.now());
   }
 
@@ -166,6 +165,15 @@ export class Tail {
   /** Delivers `event` to the subscribers that have all events so far, and to no others. */
   deliverEphemeral(event: EphemeralEvent): void {
     this.#ephemeral.add(event);
+  }
+
+  /**
+   * Returns the sequence of `position` in the tail's epoch, or undefined for another epoch. A
+   * subscriber that came before the channel's first event is at its start.
+   */
+  #sequenceOf({ epoch, sequence }: Position): number | undefined {
+    if (epoch === ORIGIN.epoch) return 0;
+    return epoch === this.#position.epoch ? sequence : undefined;
   }
 
   #appended(run: Run): void {

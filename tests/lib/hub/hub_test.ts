@@ -65,6 +65,21 @@ Deno.test("1,000 subscribers that reconnect at once cost the store about one rea
   await hub.close();
 });
 
+Deno.test("full sinks from before a channel's first event cost the store no read", async () => {
+  await using store = await openEmbedded();
+  const log = await store.isolate();
+  const { counted, reads } = countReads(log);
+  const hub = new Hub({ log: counted });
+  const sinks = Array.from({ length: 100 }, () => new FakeSink(0));
+  for (const sink of sinks) await subscribe(hub, sink);
+  await log.append([draft("a", "1"), draft("a", "2")]);
+  await until("all wait for room", () => hub.subscriptions.catchingUp === sinks.length);
+  for (const sink of sinks) sink.drain(2);
+  await until("all have all events", () => sinks.every(({ events }) => events.length === 2));
+  assert.equal(reads(), 0);
+  await hub.close();
+});
+
 Deno.test("the channels of one connection share its room", async () => {
   await using store = await openEmbedded();
   const log = await store.isolate();
