@@ -9,6 +9,7 @@ import type { Sink } from "./sink.ts";
 import { StallWatch } from "./stall_watch.ts";
 import { Subscription } from "./subscription.ts";
 import { Tail } from "./tail.ts";
+import { DeliveryTurns } from "./turns.ts";
 
 interface HubOptions {
   readonly log: Log;
@@ -41,6 +42,7 @@ export class Hub {
   readonly #log: Log;
   readonly #relay: Relay | undefined;
   readonly #cache: RunCache;
+  readonly #turns = new DeliveryTurns();
   readonly #stalls: StallWatch;
   readonly #lingerMs: number;
   readonly #now: () => number;
@@ -207,6 +209,7 @@ export class Hub {
         log: this.#log,
         relay: this.#relay,
         cache: this.#cache,
+        turns: this.#turns,
         now: this.#now,
         observer: this.#observer,
       }),

@@ -1,12 +1,13 @@
-import { setImmediate } from "node:timers";
 import { joinRuns, type Run } from "../log/run.ts";
-import { afterWrites } from "./turns.ts";
+import { afterWrites, type DeliveryTurns } from "./turns.ts";
 
 interface RunDeliveryOptions {
   /** Delivers `run`, whose first event has waited since `since` (`performance.now()`). */
   readonly deliver: (run: Run, since: number) => void;
   /** Returns how many subscribers a delivery is written to. */
   readonly subscribers: () => number;
+  /** Shared by the channels of an isolate. */
+  readonly turns: DeliveryTurns;
 }
 
 /**
@@ -46,7 +47,7 @@ export class RunDelivery {
   #flushSoon(): void {
     if (this.#isFlushing || this.#pending.length === 0) return;
     this.#isFlushing = true;
-    setImmediate(() => {
+    this.#options.turns.add(() => {
       this.#flush();
       afterWrites(this.#options.subscribers(), () => {
         this.#isFlushing = false;

@@ -22,12 +22,20 @@ export interface Sink {
   write(runs: readonly Run[]): void;
   /** Takes ephemeral events, or drops them if there is no room. Must not throw. */
   deliverEphemeral(batch: EphemeralBatch): void;
+  /** When the connection last took some of what was written, by `performance.now()`. */
+  readonly takenAt: number;
   /**
    * Returns whether there is room for a write of `bytes`: they fit, or nothing else waits. The sinks
    * of one connection share its room.
+   *
+   * @param hasWaited whether drained() has resolved since the last write. Otherwise there is no room
+   * while other sinks of the connection wait. @default false
    */
-  hasRoom(bytes: number): boolean;
-  /** Resolves once there is room for a write of `bytes`, or the connection has ended. */
+  hasRoom(bytes: number, hasWaited?: boolean): boolean;
+  /**
+   * Resolves once there is room for a write of `bytes`, after that of the sinks that waited before,
+   * or the connection has ended.
+   */
   drained(bytes: number): Promise<void>;
   /** Sends the reason to the subscriber and ends. */
   close(reason: CloseReason): void;

@@ -1,12 +1,18 @@
 /** What a {@link StallWatch} ends. */
 export interface Stallable {
+  /** When the subscriber last took something, from any of its channels, by `performance.now()`. */
+  readonly takenAt: number;
   end(reason: "slow"): void;
 }
 
-/** Ends subscriptions whose sinks have taken nothing for too long. All of them share one timer. */
+/**
+ * Ends subscriptions whose subscribers have taken nothing for too long. All of them share one timer.
+ * One that waits while the same subscriber takes the events of other channels may be ended later, up
+ * to twice the timeout after it has taken something.
+ */
 export class StallWatch {
   readonly #timeoutMs: number;
-  /** The time since which each one waits (`performance.now()`), the longest wait first. */
+  /** The time since which each one waits (`performance.now()`), about the longest wait first. */
   readonly #since = new Map<Stallable, number>();
   #timer: ReturnType<typeof setTimeout> | undefined;
 
@@ -37,7 +43,13 @@ export class StallWatch {
         this.#timer = setTimeout(() => this.#check(), leftMs);
         return;
       }
-      subscription.end("slow");
+      const { takenAt } = subscription;
+      if (takenAt > since) {
+        this.#since.delete(subscription);
+        this.#since.set(subscription, takenAt);
+      } else {
+        subscription.end("slow");
+      }
     }
   }
 }

@@ -59,9 +59,14 @@ export class Subscription {
     return epoch === this.#position.epoch ? sequence - this.#position.sequence : sequence;
   }
 
+  /** When the subscriber last took something, by `performance.now()`. */
+  get takenAt(): number {
+    return this.#sink.takenAt;
+  }
+
   /** Starts to deliver. Nothing is written to the sink before. */
   start(): void {
-    if (!this.#tail.goLive(this)) void this.#catchUp();
+    if (!this.#tail.goLive(this)) void this.#catchUp(this.#sink.eventBytes);
   }
 
   /** Stops delivering; the sink is not notified, since the subscriber has left by itself. */
@@ -89,18 +94,23 @@ export class Subscription {
     const [run] = delivery;
     const { eventBytes } = this.#sink;
     let received = 0;
+    // Without room for another event it waits now, so that a silent channel's reader counts as slow.
+    let nextBytes = eventBytes;
     do {
       const { epoch, sequence } = this.#position;
       const piece = run.piece(epoch === run.epoch ? sequence : BEFORE_ALL, eventBytes);
-      if (!this.#sink.hasRoom(piece.sizeWith(eventBytes))) break;
+      const bytes = piece.sizeWith(eventBytes);
+      if (!this.#sink.hasRoom(bytes)) {
+        nextBytes = bytes;
+        break;
+      }
       this.#write(piece === run ? delivery : [piece]);
       received += piece.events.length;
     } while (this.#position.sequence < run.last && !this.#isClosed);
     const hasAll = this.#position.epoch === run.epoch && this.#position.sequence >= run.last;
-    // Without room for another event it waits now, so that a silent channel's reader counts as slow.
     if (!this.#isClosed && !(hasAll && this.#sink.hasRoom(eventBytes))) {
       this.#tail.leave(this);
-      void this.#catchUp();
+      void this.#catchUp(nextBytes);
     }
     return received;
   }
@@ -121,12 +131,16 @@ export class Subscription {
     this.#sink.write(runs);
   }
 
-  /** Writes what the log has to the sink, as fast as that drains, until there is nothing more. */
-  async #catchUp(): Promise<void> {
+  /**
+   * Writes what the log has to the sink, as fast as that drains, until there is nothing more. Waits
+   * for room for the next `nextBytes` first.
+   */
+  async #catchUp(nextBytes: number): Promise<void> {
     if (this.#isClosed) return;
     this.#onCatchUp(this);
     const { eventBytes } = this.#sink;
-    await this.#drained(eventBytes);
+    await this.#drained(nextBytes);
+    let hasWaited = true;
     while (!this.#isClosed) {
       let runs = this.#tail.cached(this.#position, eventBytes);
       if (runs.length === 0) {
@@ -136,8 +150,9 @@ export class Subscription {
           this.#onLive(this);
           return;
         }
-        if (!this.#sink.hasRoom(eventBytes)) {
+        if (!this.#sink.hasRoom(eventBytes, hasWaited)) {
           await this.#drained(eventBytes);
+          hasWaited = true;
           continue;
         }
         const before = this.#tail.position;
@@ -148,13 +163,15 @@ export class Subscription {
       }
       if (runs.length === 0) continue;
       const bytes = sizeOfRuns(runs, eventBytes);
-      if (this.#sink.hasRoom(bytes)) {
+      if (this.#sink.hasRoom(bytes, hasWaited)) {
+        hasWaited = false;
         this.#tail.caughtUp(runs);
         this.#write(runs);
       } else {
         // Without the runs, which would be kept in memory for as long as the wait. Afterwards
         // another channel of the same connection may have taken the room.
         await this.#drained(bytes);
+        hasWaited = true;
       }
     }
   }

@@ -9,6 +9,7 @@ import { EphemeralDelivery } from "./ephemeral_delivery.ts";
 import type { HubObserver } from "./hub_observer.ts";
 import type { RunCache } from "./run_cache.ts";
 import { RunDelivery } from "./run_delivery.ts";
+import type { DeliveryTurns } from "./turns.ts";
 
 /** Events in one read of the log. */
 const READ_EVENTS = 2_048;
@@ -20,6 +21,7 @@ interface TailOptions {
   /** Brings the ephemeral events of other isolates. */
   readonly relay?: Relay | undefined;
   readonly cache: RunCache;
+  readonly turns: DeliveryTurns;
   readonly now: () => number;
   readonly observer?: HubObserver | undefined;
 }
@@ -63,6 +65,7 @@ export class Tail {
     this.#delivery = new RunDelivery({
       deliver: (run, since) => this.#deliver(run, since),
       subscribers: () => this.#live.size,
+      turns: options.turns,
     });
     this.#ephemeral = new EphemeralDelivery(channelKey, (batch) => this.#deliverEphemeral(batch));
   }

@@ -33,16 +33,21 @@ const VECTOR = /^v[A-Za-z0-9_-]+$/;
 const VERSION = 1;
 const MAX_VECTOR_CHARS = 4096;
 
-/** Formats the positions of `channels`, which must be sorted and without repeats. */
+/**
+ * Formats the positions of `channels`, which must be sorted and without repeats.
+ *
+ * @param hash what {@link hashChannels} returns, kept for many cursors of the same channels.
+ */
 export function formatCursor(
   channels: readonly Channel[],
   positions: readonly Position[],
+  hash?: readonly number[],
 ): Cursor {
   const [only] = positions;
   if (only !== undefined && positions.length === 1) {
     return formatOffset(only.epoch, only.sequence) as string as Cursor;
   }
-  const bytes: number[] = [VERSION, ...hashChannels(channels)];
+  const bytes: number[] = [VERSION, ...(hash ?? hashChannels(channels))];
   let previous = 0;
   for (const { epoch, sequence } of positions) {
     const time = epochTime(epoch);
@@ -131,7 +136,7 @@ function otherChannels(text: string): Problem {
 }
 
 /** Returns a hash (FNV-1a) of the names, each followed by a byte that names don't contain. */
-function hashChannels(channels: readonly Channel[]): number[] {
+export function hashChannels(channels: readonly Channel[]): readonly number[] {
   let hash = 0x811c9dc5;
   for (const channel of channels) {
     for (const byte of new TextEncoder().encode(`${channel}\n`)) {

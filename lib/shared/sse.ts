@@ -13,9 +13,12 @@ function dataLines(text: string): string {
 
 /** Formats an event. `id` and `type` must not contain a line end or NUL. */
 export function sseEvent(id: string, type: string | undefined, data: string): string {
-  return type === undefined
-    ? `id: ${id}\n${dataLines(data)}\n`
-    : `id: ${id}\nevent: ${type}\n${dataLines(data)}\n`;
+  return sseId(id) + sseNotice(type, data);
+}
+
+/** Formats the id of an event, which precedes what {@link sseNotice} returns. */
+export function sseId(id: string): string {
+  return `id: ${id}\n`;
 }
 
 /** Formats an event without an id, which does not move the cursor. */

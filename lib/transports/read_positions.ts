@@ -1,6 +1,6 @@
 import type { Hub } from "../hub/hub.ts";
 import type { Channel, ChannelKey } from "../shared/channel.ts";
-import { type After, type Cursor, formatCursor } from "../shared/cursor.ts";
+import { type After, type Cursor, formatCursor, hashChannels } from "../shared/cursor.ts";
 import type { Epoch, Position } from "../shared/offset.ts";
 
 /**
@@ -25,15 +25,18 @@ export async function startPositions(
 export class ReadPositions {
   readonly #channels: readonly Channel[];
   readonly #positions: Position[];
+  /** Of many names it takes longer than the rest of a cursor. */
+  readonly #hash: readonly number[];
 
   /** @param positions one for each of `channels`, which are sorted and without repeats */
   constructor(channels: readonly Channel[], positions: readonly Position[]) {
     this.#channels = channels;
     this.#positions = [...positions];
+    this.#hash = hashChannels(channels);
   }
 
   get cursor(): Cursor {
-    return formatCursor(this.#channels, this.#positions);
+    return formatCursor(this.#channels, this.#positions, this.#hash);
   }
 
   /** Returns the position in the channel at `index`. */

@@ -1,3 +1,5 @@
+import { setImmediate } from "node:timers";
+
 /**
  * Bytes that may wait for one connection: two pieces of a run, so that one waits while the other is
  * sent. Guards against readers that are too slow, for whom the log is the buffer.
@@ -11,13 +13,17 @@ const EMPTY_BYTES = 2_048;
 const MIN_EVENT_BYTES = 64;
 
 /**
- * Shares the room of one connection among its sinks. They get it in the order in which they asked,
- * so that small writes can't keep a large one waiting.
+ * Shares the room of one connection among its sinks. They get it in the order in which they asked, so
+ * that small writes can't keep a large one waiting. Those for which there is no room yet are not
+ * woken, so that the work for a write does not grow with the number of sinks.
  */
 export class Room {
   readonly #queued: () => number;
   readonly #mayBeLarge: (bytes: number) => boolean;
   #waiting: { readonly bytes: number; readonly resolve: () => void }[] = [];
+  /** Bytes for which waits were ended in this turn of the event loop. */
+  #wokenBytes = 0;
+  #isLookPlanned = false;
 
   /**
    * @param queued returns how many bytes wait for the connection.
@@ -28,32 +34,61 @@ export class Room {
     this.#mayBeLarge = mayBeLarge;
   }
 
-  /** Returns whether `bytes` fit or the queue is empty, and nobody waits for room. */
-  has(bytes: number): boolean {
-    return this.#waiting.length === 0 && this.#fits(bytes);
+  /**
+   * Returns whether `bytes` fit or the queue is empty.
+   *
+   * @param hasWaited whether a {@link wait} for them has ended. Otherwise nobody may be waiting.
+   */
+  has(bytes: number, hasWaited: boolean): boolean {
+    return (hasWaited || this.#waiting.length === 0) && this.#fits(bytes, this.#queued());
   }
 
-  /** Returns whether the first wait has room now. */
+  get isAwaited(): boolean {
+    return this.#waiting.length > 0;
+  }
+
+  /** Returns whether the first that waits has room now. */
   get isDue(): boolean {
     const [first] = this.#waiting;
-    return first !== undefined && this.#fits(first.bytes);
+    return first !== undefined && this.#fits(first.bytes, this.#queued() + this.#wokenBytes);
   }
 
-  /** Resolves at the next {@link wake}. Those that then find no room wait again, in their order. */
+  /** Resolves when there is room for `bytes`, in the order of the calls. */
   wait(bytes: number): Promise<void> {
     return new Promise((resolve) => this.#waiting.push({ bytes, resolve }));
   }
 
-  /** Ends all waits. */
+  /** Ends the waits that have room now. What they don't use is for those after them. */
   wake(): void {
-    if (this.#waiting.length === 0) return;
-    const waiting = this.#waiting;
-    this.#waiting = [];
-    for (const { resolve } of waiting) resolve();
+    const queued = this.#queued();
+    let woken = 0;
+    for (const { bytes } of this.#waiting) {
+      if (!this.#fits(bytes, queued + this.#wokenBytes)) break;
+      this.#wokenBytes += bytes;
+      woken++;
+    }
+    for (const { resolve } of this.#waiting.splice(0, woken)) resolve();
+    if (this.#waiting.length === 0) this.#wokenBytes = 0;
+    else if (woken > 0) this.#lookAgain();
   }
 
-  #fits(bytes: number): boolean {
-    const queued = this.#queued();
+  /** Ends all waits, since the connection has ended. */
+  wakeAll(): void {
+    for (const { resolve } of this.#waiting.splice(0)) resolve();
+  }
+
+  /** Looks in the next turn of the event loop whether there is room that was not used. */
+  #lookAgain(): void {
+    if (this.#isLookPlanned) return;
+    this.#isLookPlanned = true;
+    setImmediate(() => {
+      this.#isLookPlanned = false;
+      this.#wokenBytes = 0;
+      this.wake();
+    });
+  }
+
+  #fits(bytes: number, queued: number): boolean {
     if (queued + bytes <= QUEUE_BYTES) return true;
     return queued < EMPTY_BYTES && this.#mayBeLarge(bytes);
   }

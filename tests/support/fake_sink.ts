@@ -15,6 +15,7 @@ export class FakeSink implements Sink {
   readonly ephemeral: EphemeralEvent[] = [];
   gaps = 0;
   closedFor: CloseReason | undefined;
+  takenAt = 0;
   /** The number of writes while it was full. */
   overruns = 0;
   #room: number;

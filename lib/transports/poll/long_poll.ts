@@ -135,6 +135,7 @@ class PollCollector implements Disposable {
         this.end();
       },
       deliverEphemeral: (batch) => this.#gather(batch),
+      takenAt: 0,
       hasRoom,
       // The sink is full after its first runs: later ones belong to the next poll.
       drained: (bytes) => hasRoom(bytes) ? Promise.resolve() : this.#disposed.promise,

@@ -63,6 +63,9 @@ export class SocketOutput implements UnreadOutput {
   /** `#sentBytes` when the budget last looked. */
   #lastSentBytes = 0;
   #isWatched = false;
+  /** Bytes that the client had taken at the last look, and when it took the last of them. */
+  #takenBytes = 0;
+  #takenAt = performance.now();
   /** `#sentBytes` at the last mark, which is set when all that was sent before the mark is read. */
   #markedBytes = 0;
   /** Frames that were sent between the last two marks. */
@@ -133,8 +136,13 @@ export class SocketOutput implements UnreadOutput {
   }
 
   /** A socket that the runtime has given up never has room, so that its subscriptions stall. */
-  hasRoom(bytes: number): boolean {
-    return this.#isClosed || (this.#isOpen && this.#room.has(bytes));
+  hasRoom(bytes: number, hasWaited = false): boolean {
+    return this.#isClosed || (this.#isOpen && this.#room.has(bytes, hasWaited));
+  }
+
+  /** Acts as {@link Sink.takenAt}. */
+  get takenAt(): number {
+    return this.#takenAt;
   }
 
   drained(bytes: number): Promise<void> {
@@ -171,10 +179,15 @@ export class SocketOutput implements UnreadOutput {
   /** Returns the bytes that wait in the runtime, with an upper bound of what it takes for frames. */
   #queuedBytes(): number {
     const { bufferedAmount } = this.#options.socket;
+    const takenBytes = this.#sentBytes - bufferedAmount;
+    if (takenBytes > this.#takenBytes) {
+      this.#takenBytes = takenBytes;
+      this.#takenAt = performance.now();
+    }
     if (bufferedAmount === 0) {
       this.#framesSince = 0;
       this.#framesBefore = 0;
-    } else if (this.#sentBytes - bufferedAmount >= this.#markedBytes) {
+    } else if (takenBytes >= this.#markedBytes) {
       this.#framesBefore = this.#framesSince;
       this.#framesSince = 0;
       this.#markedBytes = this.#sentBytes;
@@ -184,11 +197,14 @@ export class SocketOutput implements UnreadOutput {
 
   async #poll(): Promise<void> {
     this.#isPolled = true;
-    await this.#options.drainPoller.waitForRoom(() =>
-      this.#isClosed || (this.#isOpen && this.#room.isDue)
-    );
+    while (this.#room.isAwaited) {
+      await this.#options.drainPoller.waitForRoom(() =>
+        this.#isClosed || (this.#isOpen && this.#room.isDue)
+      );
+      if (this.#isClosed) this.#room.wakeAll();
+      else this.#room.wake();
+    }
     this.#isPolled = false;
-    this.#room.wake();
   }
 
   #flush(): void {
@@ -273,8 +289,12 @@ export class SocketSink implements Sink {
     this.#output.deliverEphemeral(batch);
   }
 
-  hasRoom(bytes: number): boolean {
-    return this.#output.hasRoom(bytes);
+  get takenAt(): number {
+    return this.#output.takenAt;
+  }
+
+  hasRoom(bytes: number, hasWaited?: boolean): boolean {
+    return this.#output.hasRoom(bytes, hasWaited);
   }
 
   drained(bytes: number): Promise<void> {

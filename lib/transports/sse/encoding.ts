@@ -11,7 +11,7 @@ import {
   type LogEvent,
 } from "../../shared/event.ts";
 import { formatOffset } from "../../shared/offset.ts";
-import { sseEvent, sseNotice } from "../../shared/sse.ts";
+import { sseEvent, sseId, sseNotice } from "../../shared/sse.ts";
 
 const utf8 = new TextEncoder();
 
@@ -22,13 +22,43 @@ export const ssePlain: Encoder<Uint8Array> = (run) => encodeRun(run, dataOf, off
 export const sseEnvelope: Encoder<Uint8Array> = (run) =>
   encodeRun(run, envelopeOf(run), offsetCursor(run));
 
-/** Encodes a run of one of several channels. `cursorAt` returns their cursor for a sequence. */
+/**
+ * Bytes from which an event is written as a part of its own, which streams share. Smaller ones are
+ * copied together, since the runtime takes some time for each part.
+ */
+export const MIN_SHARED_BYTES = 8 * 1_024;
+
+/** What follows an event's `id:`. Bytes for a large event, so that streams share them. */
+type EventFields = string | Uint8Array;
+
+const plainFields: Encoder<readonly EventFields[]> = (run) => fieldsOf(run, dataOf);
+const envelopeFields: Encoder<readonly EventFields[]> = (run) => fieldsOf(run, envelopeOf(run));
+
+/**
+ * Encodes a run of one of several channels, in consecutive parts. Streams whose cursors differ share
+ * the parts with the fields of large events.
+ *
+ * @param cursorAt returns the cursor over all channels for a sequence. Called in their order.
+ */
 export function encodeSseRun(
   run: Run,
   isEnveloped: boolean,
   cursorAt: (sequence: number) => string,
-): Uint8Array {
-  return encodeRun(run, isEnveloped ? envelopeOf(run) : dataOf, cursorAt);
+): readonly Uint8Array[] {
+  const parts: Uint8Array[] = [];
+  let text = run.gap === undefined ? "" : gapEvent(run, run.gap, cursorAt(run.after));
+  let sequence = run.after;
+  for (const fields of run.encode(isEnveloped ? envelopeFields : plainFields)) {
+    text += sseId(cursorAt(++sequence));
+    if (typeof fields === "string") {
+      text += fields;
+    } else {
+      parts.push(utf8.encode(text), fields);
+      text = "";
+    }
+  }
+  if (text !== "") parts.push(utf8.encode(text));
+  return parts;
 }
 
 /** Encodes ephemeral events without an `id:`, so that they don't move the cursor. */
@@ -58,6 +88,13 @@ function encodeRun(
     text += sseEvent(cursorAt(event.sequence), shownType(event.type), data(event));
   }
   return utf8.encode(text);
+}
+
+function fieldsOf(run: Run, data: (event: LogEvent) => string): readonly EventFields[] {
+  return run.events.map((event) => {
+    const fields = sseNotice(shownType(event.type), data(event));
+    return fields.length < MIN_SHARED_BYTES ? fields : utf8.encode(fields);
+  });
 }
 
 /** Returns undefined for the default type, which readers assume. */

@@ -7,7 +7,7 @@ import type {
 } from "../../auth/connections.ts";
 import type { Hub } from "../../hub/hub.ts";
 import type { EphemeralBatch, EphemeralEncoder } from "../../hub/ephemeral_batch.ts";
-import type { Sink } from "../../hub/sink.ts";
+import type { CloseReason, Sink } from "../../hub/sink.ts";
 import type { Subscription } from "../../hub/subscription.ts";
 import type { Encoder, Run } from "../../log/run.ts";
 import { concat } from "../../shared/bytes.ts";
@@ -17,6 +17,7 @@ import { SSE_HEARTBEAT, sseNotice, sseOpening } from "../../shared/sse.ts";
 import { type GoodbyeReason, reconnectDelay } from "../goodbye.ts";
 import {
   encodeSseRun,
+  MIN_SHARED_BYTES,
   sseEnvelope,
   sseEnvelopeEphemeral,
   ssePlain,
@@ -96,6 +97,7 @@ class SseStream implements ConnectionHandler {
   /** Whether the stream breaks off once the runtime has taken all that is queued. */
   #isBreakingOff = false;
   #breakOffTimer: ReturnType<typeof setTimeout> | undefined;
+  takenAt = performance.now();
   readonly readable: ReadableStream<Uint8Array>;
 
   constructor(options: SseOptions) {
@@ -106,6 +108,7 @@ class SseStream implements ConnectionHandler {
         this.#controller = controller;
       },
       pull: () => {
+        this.takenAt = performance.now();
         if (this.#room.isDue) this.#room.wake();
         if (this.#isBreakingOff) this.#breakOffLater();
       },
@@ -136,12 +139,13 @@ class SseStream implements ConnectionHandler {
     const hasSharedCursor = channelKeys.length > 1;
     const starts = hasSharedCursor ? await startPositions(hub, channelKeys, after) : [];
     const positions = new ReadPositions(channels, starts);
+    const eventBytes = eventBytesWith(hasSharedCursor ? positions.cursor : "");
     for (const [i, channelKey] of channelKeys.entries()) {
-      const encode: Encoder<Uint8Array> = hasSharedCursor
+      const encode: Encoder<readonly Uint8Array[]> = hasSharedCursor
         ? (run) => encodeSseRun(run, isEnveloped, (at) => positions.advanceCursor(i, run.epoch, at))
-        : (run) => run.encode(isEnveloped ? sseEnvelope : ssePlain);
+        : (run) => [run.encode(isEnveloped ? sseEnvelope : ssePlain)];
       const start = starts[i] ?? (typeof after === "string" ? after : after[i] ?? "latest");
-      const sink = this.#sink(encode, eventBytesWith(hasSharedCursor ? positions.cursor : ""));
+      const sink = new SseSink(this, encode, eventBytes);
       const subscription = await hub.subscribe(channelKey, start, sink);
       if (this.#isClosed) return subscription.close();
       this.#subscriptions.set(channelOf(channelKey), subscription);
@@ -151,41 +155,27 @@ class SseStream implements ConnectionHandler {
     this.#controller.enqueue(utf8.encode(sseOpening(RETRY_MS, cursor)));
   }
 
-  #sink(encode: Encoder<Uint8Array>, eventBytes: number): Sink {
-    return {
-      eventBytes,
-      write: (runs) => this.#write(runs, encode),
-      deliverEphemeral: (batch) => this.#deliverEphemeral(batch),
-      hasRoom: (bytes) => this.#hasRoom(bytes),
-      drained: (bytes) => this.#drained(bytes),
-      close: (reason) => this.#close(reason),
-    };
-  }
-
-  #write(runs: readonly Run[], encode: Encoder<Uint8Array>): void {
+  /** Writes consecutive parts. They are not copied, unless they are small. */
+  write(parts: readonly Uint8Array[]): void {
     if (this.#isClosed) return;
-    const [only] = runs;
-    const bytes = runs.length === 1 && only !== undefined
-      ? encode(only)
-      : concat(runs.map((run) => encode(run)));
-    this.#controller.enqueue(bytes);
+    for (const part of joinSmall(parts)) this.#controller.enqueue(part);
   }
 
-  #deliverEphemeral(batch: EphemeralBatch): void {
+  deliverEphemeral(batch: EphemeralBatch): void {
     if (this.#isClosed) return;
     const encode: EphemeralEncoder<Uint8Array> = this.#options.isEnveloped
       ? sseEnvelopeEphemeral
       : ssePlainEphemeral;
     const bytes = batch.encode(encode);
-    if (this.#hasRoom(bytes.byteLength)) this.#controller.enqueue(bytes);
+    if (this.hasRoom(bytes.byteLength)) this.#controller.enqueue(bytes);
   }
 
-  #hasRoom(bytes: number): boolean {
-    return this.#isClosed || this.#room.has(bytes);
+  hasRoom(bytes: number, hasWaited = false): boolean {
+    return this.#isClosed || this.#room.has(bytes, hasWaited);
   }
 
-  #drained(bytes: number): Promise<void> {
-    return this.#hasRoom(bytes) ? Promise.resolve() : this.#room.wait(bytes);
+  drained(bytes: number): Promise<void> {
+    return this.hasRoom(bytes) ? Promise.resolve() : this.#room.wait(bytes);
   }
 
   /**
@@ -193,7 +183,7 @@ class SseStream implements ConnectionHandler {
    * written since the last one: otherwise a stream could be silent for almost two heartbeats.
    */
   #beat(): void {
-    if (this.#hasRoom(HEARTBEAT.length)) this.#controller.enqueue(HEARTBEAT);
+    if (this.hasRoom(HEARTBEAT.length)) this.#controller.enqueue(HEARTBEAT);
   }
 
   expiring(expiresIn: number): void {
@@ -211,11 +201,11 @@ class SseStream implements ConnectionHandler {
       this.#subscriptions.delete(channel);
       this.#notice("weir.unsubscribed", { channel, reason: "forbidden" });
     }
-    if (this.#subscriptions.size === 0) this.#close("forbidden");
+    if (this.#subscriptions.size === 0) this.close("forbidden");
   }
 
   end(reason: EndReason): void {
-    this.#close(reason);
+    this.close(reason);
   }
 
   #notice(type: string, data: Readonly<Record<string, unknown>>): void {
@@ -231,14 +221,14 @@ class SseStream implements ConnectionHandler {
     this.#connection[Symbol.dispose]();
     this.#options.countedConnection[Symbol.dispose]();
     for (const subscription of this.#subscriptions.values()) subscription.close();
-    this.#room.wake();
+    this.#room.wakeAll();
   }
 
   /**
    * Says goodbye and ends the stream. A client that should come back sees it break off, since some
    * clients take the end of a complete response for the end of all events.
    */
-  #close(reason: GoodbyeReason): void {
+  close(reason: GoodbyeReason): void {
     if (this.#isClosed) return;
     try {
       this.#isBreakingOff = reason === "stopping" || reason === "slow";
@@ -266,4 +256,64 @@ class SseStream implements ConnectionHandler {
       GOODBYE_LEAD_MS,
     );
   }
+}
+
+/** Takes the events of one channel. A class, because closures for so many need more memory. */
+class SseSink implements Sink {
+  readonly #stream: SseStream;
+  readonly #encode: Encoder<readonly Uint8Array[]>;
+
+  constructor(
+    stream: SseStream,
+    encode: Encoder<readonly Uint8Array[]>,
+    readonly eventBytes: number,
+  ) {
+    this.#stream = stream;
+    this.#encode = encode;
+  }
+
+  write(runs: readonly Run[]): void {
+    this.#stream.write(runs.flatMap((run) => this.#encode(run)));
+  }
+
+  deliverEphemeral(batch: EphemeralBatch): void {
+    this.#stream.deliverEphemeral(batch);
+  }
+
+  get takenAt(): number {
+    return this.#stream.takenAt;
+  }
+
+  hasRoom(bytes: number, hasWaited?: boolean): boolean {
+    return this.#stream.hasRoom(bytes, hasWaited);
+  }
+
+  drained(bytes: number): Promise<void> {
+    return this.#stream.drained(bytes);
+  }
+
+  close(reason: CloseReason): void {
+    this.#stream.close(reason);
+  }
+}
+
+/** Concatenates adjacent parts that are small. */
+function joinSmall(parts: readonly Uint8Array[]): readonly Uint8Array[] {
+  if (parts.length === 1) return parts;
+  const joined: Uint8Array[] = [];
+  let small: Uint8Array[] = [];
+  const flush = () => {
+    if (small.length > 0) joined.push(concat(small));
+    small = [];
+  };
+  for (const part of parts) {
+    if (part.byteLength < MIN_SHARED_BYTES) {
+      small.push(part);
+    } else {
+      flush();
+      joined.push(part);
+    }
+  }
+  flush();
+  return joined;
 }

@@ -93,6 +93,7 @@ Deno.test("the channels of one connection share its room", async () => {
     eventBytes: 64,
     write: () => void writes++,
     deliverEphemeral() {},
+    takenAt: 0,
     hasRoom: () => writes < most,
     drained: () => writes < most ? Promise.resolve() : room.promise,
     close: () => {},

@@ -31,6 +31,7 @@ class ByteConnection {
         this.sequences.push(...runs.flatMap(({ events }) => events.map((each) => each.sequence)));
       },
       deliverEphemeral() {},
+      takenAt: 0,
       hasRoom,
       drained: (bytes) =>
         new Promise((resolve) => hasRoom(bytes) ? resolve() : this.#waiters.push(resolve)),

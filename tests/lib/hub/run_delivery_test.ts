@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { setImmediate } from "node:timers/promises";
 import { RunDelivery } from "../../../lib/hub/run_delivery.ts";
+import { DeliveryTurns } from "../../../lib/hub/turns.ts";
 import { Run } from "../../../lib/log/run.ts";
 import type { Gap, LogEvent } from "../../../lib/shared/event.ts";
 import { epochAt, formatOffset } from "../../../lib/shared/offset.ts";
@@ -38,6 +39,7 @@ function delivery(subscribers: number) {
     deliver: ({ epoch, after, last }) =>
       delivered.push(`${epoch === EPOCH ? 1 : 2}: ${after + 1}–${last}`),
     subscribers: () => subscribers,
+    turns: new DeliveryTurns(),
   });
   return { runs, delivered };
 }

@@ -10,12 +10,16 @@ function onFakeTime(body: (tick: (milliseconds: number) => void) => void): void 
 }
 
 /** Creates a subscription that, as a real one does, leaves the watch when it ends. */
-function stallable(watch: StallWatch, ended: string[], name: string): Stallable {
+function stallable(
+  watch: StallWatch,
+  ended: string[],
+  name: string,
+): Stallable & { takenAt: number } {
   const end = (reason: string) => {
     ended.push(`${name} ${reason}`);
     watch.remove(subscription);
   };
-  const subscription = { end };
+  const subscription = { end, takenAt: 0 };
   return subscription;
 }
 
@@ -49,5 +53,22 @@ Deno.test("StallWatch does not end a subscription that takes something in time",
     }
     tick(1_000);
     assert.deepEqual(ended, []);
+  });
+});
+
+Deno.test("StallWatch does not end a subscription that waits while its client takes other events", () => {
+  onFakeTime((tick) => {
+    const watch = new StallWatch(1_000);
+    const ended: string[] = [];
+    const slow = stallable(watch, ended, "slow");
+    watch.add(stallable(watch, ended, "stuck"));
+    watch.add(slow);
+    for (let i = 0; i < 20; i++) {
+      tick(900);
+      slow.takenAt = performance.now();
+    }
+    assert.deepEqual(ended, ["stuck slow"]);
+    tick(2_000);
+    assert.deepEqual(ended, ["stuck slow", "slow slow"]);
   });
 });
