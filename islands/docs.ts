@@ -43,7 +43,9 @@ export function renderDoc(path: string, markdown: string): string {
       },
     },
   });
-  return marked.parse(markdown, { async: false });
+  const html = marked.parse(markdown, { async: false });
+  // Wide tables scroll, also by keyboard.
+  return html.replaceAll("<table>", `<table tabindex="0">`);
 }
 
 function isServed(path: string, href: string): boolean {

@@ -71,7 +71,7 @@ export function Events() {
     <ul>
       {items.map((item) =>
         item.kind === "gap"
-          ? <li key={item.firstAvailable}>Events are missing.</li>
+          ? <li key={item.firstAvailable}>A gap</li>
           : <li key={item.id}>{JSON.stringify(item.data)}</li>
       )}
     </ul>

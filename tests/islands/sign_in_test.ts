@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import type { Page } from "playwright-core";
 import { guardedBrowserTest } from "../support/browser_fixture.ts";
 import { bearer, endingIn, type Guarded } from "../support/guarded.ts";
-import { checkLooks } from "../support/pages.ts";
+import { checkLooks, setLook } from "../support/pages.ts";
 import { newChannel, publish } from "../support/publishing.ts";
 import { openForm } from "./console_page.ts";
 import type { WeirServer } from "../support/server.ts";
@@ -17,7 +17,7 @@ guardedBrowserTest(
   {},
   async ({ server: weir, page, errors }) => {
     const channel = newChannel();
-    const token = await weir.token();
+    const token = await weir.token(undefined, endingIn(3_600));
     const urls: string[] = [];
     page.on("request", (request) => urls.push(request.url()));
 
@@ -44,6 +44,10 @@ guardedBrowserTest(
     const [cookie] = await page.context().cookies();
     assert.ok(cookie?.value === token && cookie.httpOnly && cookie.sameSite === "Strict");
 
+    await visit(page, weir, channel);
+    await setLook(page, "light", "phone");
+    const top = (await page.getByRole("listbox").boundingBox())?.y ?? Infinity;
+    assert.ok(top <= 160, `${top} pixels above the events`);
     await page.getByRole("button", { name: "Sign out" }).click();
     await page.getByLabel("Token").waitFor();
     assert.deepEqual(await page.context().cookies(), []);
