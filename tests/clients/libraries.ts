@@ -157,14 +157,15 @@ export function librariesOf(runner: Runner): readonly Library[] {
 /** Returns the text of docs/clients.md. */
 export async function clientsPage(): Promise<string> {
   const rows = await Promise.all(LIBRARIES.map(async (library) => {
-    const { name, runner, transport, note } = library;
+    const { name, runner, transport } = library;
     const version = await versionOf(library);
-    return [`\`${name}\``, LANGUAGES[runner], version, transport, "✓", "✓", "✓", note];
+    return [`\`${name}\``, LANGUAGES[runner], version, transport, "✓", "✓", "✓"];
   }));
-  const programs = await Promise.all(LIBRARIES.map(async ({ name, program }) => {
+  const programs = await Promise.all(LIBRARIES.map(async ({ name, note, program }) => {
     const text = await readSource(`tests/clients/${program}`);
     const extension = program.split(".").at(-1) ?? "";
-    return `### ${name}\n\n\`\`\`${extension}\n${text}\`\`\`\n`;
+    const sentences = note.split(/(?<=\.) /).map((sentence) => `- ${sentence}\n`).join("");
+    return `### ${name}\n\n${sentences}\n\`\`\`${extension}\n${text}\`\`\`\n`;
   }));
   return `${INTRODUCTION}\n${table([HEADING, ...rows])}${PROGRAMS}\n${programs.join("\n")}`;
 }
@@ -186,7 +187,7 @@ A ✓ means that the program received each event once and in order, and no empty
 - **stop**: the same with a server that stops gracefully (SIGTERM).
 `;
 
-const HEADING = ["library", "for", "version", "over", "live", "crash", "stop", "what to know"];
+const HEADING = ["library", "for", "version", "over", "live", "crash", "stop"];
 
 const PROGRAMS = `
 ## The programs
