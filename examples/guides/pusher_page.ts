@@ -8,5 +8,5 @@ weir.listen<{ id: number; total: number }>("orders", {
   onEvent: ({ type, data }) => {
     if (type === "created") console.log(`${data.id}: ${data.total}`);
   },
-  onGap: () => location.reload(),
+  onGap: ({ lost }) => console.log(`${lost ?? "Some"} orders are no longer stored.`),
 });
