@@ -90,8 +90,12 @@ async function main([name = "", ...args]: readonly string[]): Promise<number> {
   }
   const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
   if (command === undefined) {
-    say(HELP);
-    if (name !== "") say(`There is no command ${quote(name)}.`);
+    if (name === "") say(HELP);
+    else {
+      const names = Object.keys(COMMANDS).join(", ");
+      say(`Commands: ${names}. See deno task keys --help.`);
+      say(`There is no command ${quote(name)}.`);
+    }
     return 2;
   }
   try {

@@ -111,6 +111,11 @@ function ready({ hostname, port }: Deno.NetAddr, scheme: "http" | "https"): void
   write(Deno.stdout, `Weir listening on ${scheme}://${host}:${port}/`);
   if (config.isOpen) {
     logger.info("open mode: without keys, everyone on this machine may publish and read");
+    const { publicUrls } = config;
+    if (publicUrls.length > 0) {
+      const names = publicUrls.join(", ");
+      logger.warn(`open mode: everyone who reaches ${names} may publish and read too`);
+    }
   }
 }
 

@@ -71,9 +71,7 @@ export function createApp(server: Server): Hono<AppEnv> {
   addResources(app, open, (handler) => (c) => handler(c, server));
   setNosniff(app, GUARDED);
   addResources(app, GUARDED, guarded);
-  app.notFound((c) =>
-    problemResponse(new Problem("not_found", `No resource ${quote(c.req.path)}.`))
-  );
+  app.notFound((c) => problemResponse(new Problem("not_found", noResource(c.req.path))));
   const delay = new RateLimitDelay();
   const loggedOrigins = new LoggedOrigins();
   app.onError(async (cause, c) => {
@@ -100,6 +98,13 @@ export function createApp(server: Server): Hono<AppEnv> {
       return handler(c, server, caller);
     }
   }
+}
+
+/** Describes a path without a resource. */
+function noResource(path: string): string {
+  const detail = `No resource ${quote(path)}.`;
+  if (!/^\/v1\/channels\/[^/]+\/./.test(path)) return detail;
+  return `${detail} A slash in a channel's name is %2F, as in /v1/channels/room%2F7/events.`;
 }
 
 function isPublish(c: AppContext): boolean {

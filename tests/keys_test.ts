@@ -342,6 +342,7 @@ Deno.test("a server in open mode refuses to manage keys and says what to do", as
 
 const WRONG: readonly (readonly [args: readonly string[], says: RegExp])[] = [
   [[], /^Creates, lists and revokes the keys/],
+  [["tokn"], /^Commands: init, token, .*\nThere is no command "tokn"\.\n$/],
   [["make"], /There is no command "make"\.\n$/],
   [["toString"], /There is no command "toString"\.\n$/],
   [["init", "--fast"], /'--fast'/],

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import type { Draft } from "../log/log.ts";
 import { MAX_EVENT_BYTES } from "../shared/event.ts";
+import { describeIssue } from "../shared/issue.ts";
 import { Problem, quote } from "../shared/problem.ts";
 import {
   draftOfPublication,
@@ -172,7 +173,7 @@ function parseBatch(producer: Producer, value: unknown): readonly Draft[] {
   requireFewMembers(value, "the body");
   const parsed = batch.safeParse(value);
   if (!parsed.success) {
-    throw new Problem("bad_body", `Cannot use the body: ${firstIssue(parsed.error)}.`);
+    throw new Problem("bad_body", `Cannot use the body: ${describeIssue(parsed.error)}.`);
   }
   const { events } = parsed.data;
   if (events.length > MAX_EVENTS_PER_PUBLISH) {
@@ -209,12 +210,5 @@ function parsePublication(value: unknown, index?: number): Publication {
   requireFewMembers(value, what, place);
   const parsed = publication.safeParse(value);
   if (parsed.success) return parsed.data;
-  throw new Problem("bad_body", `Cannot use ${what}: ${firstIssue(parsed.error)}.`, place);
-}
-
-/** Describes the first issue, without the value, which may be a payload. */
-function firstIssue(error: z.ZodError): string {
-  const [issue] = error.issues;
-  const where = issue?.path.join(".") ?? "";
-  return `${where === "" ? "" : `${where}: `}${issue?.message ?? "its form is unknown"}`;
+  throw new Problem("bad_body", `Cannot use ${what}: ${describeIssue(parsed.error)}.`, place);
 }

@@ -172,8 +172,20 @@ const BAD: readonly Bad[] = [
     "bad_json",
     /64/,
   ],
-  ["an event without data", post("/v1/events", `{"channel":"a"}`), 400, "bad_body", /data/],
-  ["an event without a channel", post("/v1/events", `{"data":1}`), 400, "bad_body", /channel/],
+  [
+    "an event without data",
+    post("/v1/events", `{"channel":"a"}`),
+    400,
+    "bad_body",
+    /event: data is missing\.$/,
+  ],
+  [
+    "an event without a channel",
+    post("/v1/events", `{"data":1}`),
+    400,
+    "bad_body",
+    /event: channel is missing\.$/,
+  ],
   ["an unknown member", post("/v1/events", `{"channel":"a","data":1,"Type":"x"}`), 400, "bad_body"],
   ["no events", batch(), 400, "bad_body"],
   ["101 events", batch(...Array(101).fill(good)), 400, "too_many_events", /101.*100/],
@@ -229,7 +241,14 @@ const BAD: readonly Bad[] = [
   ],
   // Methods, media types and places
   ["an Accept that can't be met", get(EVENTS, { Accept: "text/html" }), 406, "bad_accept"],
-  ["a path that isn't there", get("/v2/events"), 404, "not_found", /\/v2\/events/],
+  ["a path that isn't there", get("/v2/events"), 404, "not_found", /\/v2\/events"\.$/],
+  [
+    "a channel whose slash is not encoded",
+    get("/v1/channels/room/7/events"),
+    404,
+    "not_found",
+    /\/v1\/channels\/room\/7\/events"\. A slash in a channel's name is %2F/,
+  ],
   [
     "a start of the channel list that is too long",
     get(`/v1/channels?after=${"x".repeat(2_050)}`),

@@ -4,6 +4,7 @@ import { createLogger } from "../../lib/logger.ts";
 import { openServer } from "../../lib/server.ts";
 import { createApp } from "../../routes/app.ts";
 import { assertRefused, call, rawCall, UPGRADE } from "../support/calls.ts";
+import { LocalServer } from "../support/local_server.ts";
 import { bearer, endingIn, guardedLocal } from "../support/guarded.ts";
 
 const EVENTS = "/v1/channels/a/events";
@@ -177,6 +178,15 @@ Deno.test("the first refusal of each of 100 origins is logged, with the remedy",
   await ask(`https://${"x".repeat(5_000)}.com`);
   assert.equal(refusals().length, 100);
   assert.ok(lines.every((line) => line.length < 500));
+});
+
+Deno.test("without keys WEIR_PUBLIC_URL adds its host and its origin", async () => {
+  await using server = await LocalServer.start({ WEIR_PUBLIC_URL: ENV.WEIR_PUBLIC_URL });
+  const ask = (Host: string, Origin: string, headers = {}) =>
+    rawCall(server.port, "/v1/socket", { headers: { Host, Origin, ...headers } });
+  assert.equal((await ask(PUBLIC, `https://${PUBLIC}`, UPGRADE)).status, 101);
+  assertRefused(await ask(PUBLIC, ALLOWED, UPGRADE), 403, "forbidden_origin");
+  assertRefused(await ask("evil.com", `https://${PUBLIC}`, UPGRADE), 403, "forbidden_host");
 });
 
 Deno.test("pages of loopback names are Weir's own only with the port of the request", async () => {

@@ -7,6 +7,7 @@ import { RawConnection } from "../support/raw_connection.ts";
 import { WeirServer } from "../support/server.ts";
 import { SocketClient } from "../support/socket_client.ts";
 import { SseClient } from "../support/sse_client.ts";
+import { until } from "../support/until.ts";
 
 /** Milliseconds that a stop may take. */
 const STOP_LIMIT = 5_000;
@@ -168,6 +169,15 @@ Deno.test("without keys the server refuses to listen on a public IP", async () =
     assert.equal(code, 1);
     assert.match(stderr, /without keys/);
   }
+});
+
+Deno.test("without keys a public URL is warned of at the start", async () => {
+  const env = { WEIR_PUBLIC_URL: "https://weir.example.com" };
+  await using server = await WeirServer.start({ env });
+  await until("it is logged", async () => {
+    const log = await server.stderr();
+    return log.includes("everyone who reaches https://weir.example.com may publish");
+  });
 });
 
 Deno.test("a port in use is refused", async () => {

@@ -1,3 +1,4 @@
+import { describeIssue } from "../../shared/issue.ts";
 import { z } from "zod";
 import { MAX_TOKEN_CHARS } from "../../auth/token_verifier.ts";
 import { publication } from "../../publish/draft.ts";
@@ -135,15 +136,8 @@ function messageOf(value: unknown, fault?: string): ClientMessage | RefusedMessa
   }
   const parsed = operations[op as Op].safeParse(value);
   if (parsed.success) return parsed.data;
-  const [issue] = parsed.error.issues;
-  const where = issue?.path.join(".") ?? "";
-  return refused(
-    value,
-    "bad_message",
-    `Cannot use the ${op} message: ${where === "" ? "" : `${where}: `}${
-      issue?.message ?? "its form is unknown"
-    }.`,
-  );
+  const detail = `Cannot use the ${op} message: ${describeIssue(parsed.error)}.`;
+  return refused(value, "bad_message", detail);
 }
 
 /** Returns why `value` has too much to be checked. The schema would look at all of it. */

@@ -33,6 +33,12 @@ Deno.test("a message with too many members or channels is refused without an err
   assert.match(parsed.problem.detail, /channels: too many/);
 });
 
+Deno.test("a refusal names the member that is missing", () => {
+  const parsed = parseMessage(`{"op":"publish","ref":7,"channel":"a"}`);
+  assert.ok("problem" in parsed);
+  assert.equal(parsed.problem.detail, "Cannot use the publish message: data is missing.");
+});
+
 Deno.test("a message that is read as a large one is the same", async () => {
   const lines = [
     `{"op":"publish","ref":1,"channel":"a","data":[1, {"a":"\\u00e9"}]}`,
