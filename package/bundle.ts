@@ -144,6 +144,8 @@ async function bundle(folder: URL, isMinified: boolean): Promise<void> {
     bundle: true,
     splitting: true,
     minify: isMinified,
+    // A reference to a map would count in the minified first load.
+    sourcemap: isMinified ? false : "external",
     ...isMinified && { mangleProps: new RegExp(`^(${INTERNAL_PROPERTIES.join("|")})$`) },
     format: "esm",
     target: "es2022",
@@ -155,25 +157,51 @@ async function bundle(folder: URL, isMinified: boolean): Promise<void> {
     write: false,
   });
   const modules = new Map<string, string>();
+  const maps = new Map<string, string>();
   for (const { path, text } of outputFiles) {
-    const code = isMinified ? await minifyModule(text, { hasPureGetters: true }) : text;
-    modules.set(path.replace(/^.*\//, ""), code);
+    const name = path.replace(/^.*\//, "");
+    if (name.endsWith(".map")) maps.set(name, text);
+    else {
+      modules.set(name, isMinified ? await minifyModule(text, { hasPureGetters: true }) : text);
+    }
   }
-  mergeIntoEntry(modules, `weir${suffix}.js`);
+  const entry = `weir${suffix}.js`;
+  const chunk = mergeIntoEntry(modules, entry);
+  const chunkMap = maps.get(`${chunk}.map`);
+  if (chunkMap !== undefined) maps.set(`${entry}.map`, chunkMap);
   for (const [name, code] of modules) {
     const banner = name.includes("-") ? "" : BANNER;
-    await Deno.writeTextFile(new URL(name, folder), banner + code);
+    const map = maps.get(`${name}.map`);
+    const link = map === undefined ? "" : `//# sourceMappingURL=${name}.map\n`;
+    await Deno.writeTextFile(new URL(name, folder), banner + code + link);
+    if (map === undefined) continue;
+    const text = finishMap(map, banner === "" ? 0 : 1);
+    await Deno.writeTextFile(new URL(`${name}.map`, folder), text);
   }
 }
 
 /**
+ * Returns a source map with paths in the repository, of a module before which there are
+ * `linesBefore` lines more.
+ */
+function finishMap(text: string, linesBefore: number): string {
+  const map = JSON.parse(text);
+  const sources = map.sources.map((path: string) =>
+    path.replace(/^.*?(?=lib\/client|lib\/shared)/, "")
+  );
+  return JSON.stringify({ ...map, sources, mappings: ";".repeat(linesBefore) + map.mappings });
+}
+
+/**
  * Moves the chunk that an entry re-exports into the entry, so that a page loads one file. Other
- * modules import from it by the names that it uses itself, which makes it smaller.
+ * modules import from it by the names that it uses itself, which makes it smaller. The code stays on
+ * its lines, for source maps.
  *
  * @param modules their code by file name.
+ * @returns the name of the chunk.
  * @throws {Error} if esbuild's output has another form.
  */
-function mergeIntoEntry(modules: Map<string, string>, entry: string): void {
+function mergeIntoEntry(modules: Map<string, string>, entry: string): string {
   const [, imports = "", chunk = "", exports = ""] =
     /^import\s*{([^}]*)}\s*from\s*"\.\/([^"]*)";\s*export\s*{([^}]*)};?\s*$/
       .exec(modules.get(entry) ?? "") ?? [];
@@ -191,17 +219,18 @@ function mergeIntoEntry(modules: Map<string, string>, entry: string): void {
   modules.delete(entry);
   const ofChunk = new RegExp(`import\\s*{([^}]*)}\\s*from\\s*"\\./${chunk}"`, "g");
   for (const [name, text] of modules) {
-    const renamed = text.replaceAll(ofChunk, (_, names: string) => {
+    const renamed = text.replaceAll(ofChunk, (clause, names: string) => {
       const list = parseNames(names).map(({ from, to }) => {
         const local = localOf.get(from) ?? from;
         exported.add(local);
         return formatName(local, to);
       });
-      return `import{${list}}from"./${entry}"`;
+      return `import{${list}}from"./${entry}"${clause.replaceAll(/[^\n]/g, "")}`;
     });
     modules.set(name, renamed.replaceAll(`"./${chunk}"`, `"./${entry}"`));
   }
   modules.set(entry, `${code}export{${[...exported]}};\n`);
+  return chunk;
 }
 
 function formatName(from: string, to: string): string {

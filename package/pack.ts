@@ -59,7 +59,7 @@ async function makeManifest(): Promise<Readonly<Record<string, unknown>>> {
       "./weir.min.js": { types, default: "./weir.min.js" },
       "./tabs.min.js": { types: tabsTypes, default: "./tabs.min.js" },
     },
-    files: ["*.js", "types"],
+    files: ["*.js", "*.js.map", "types"],
     peerDependencies: Object.fromEntries(peers),
     peerDependenciesMeta: Object.fromEntries(peers.map(([name]) => [name, { optional: true }])),
     engines: { node: ">=20" },

@@ -179,6 +179,32 @@ Deno.test("the package's types hold in a strict project, with a Zod schema", opt
   await project.run(["node", tsc, ...flags, "main.ts"]);
 });
 
+Deno.test("errors of the readable modules point to their sources", options, async () => {
+  await using project = await Project.make();
+  await project.write(
+    "main.js",
+    `import { connect } from "weir-client";
+     const weir = connect("http://127.0.0.1:1");
+     const items = weir.subscribe("a");
+     items[Symbol.asyncIterator]();
+     try { items[Symbol.asyncIterator](); } catch (error) { console.log(error.stack); }
+     // Of the lazy chunk.
+     await weir.history("a", { limit: 1 }).catch((error) => console.log(error.cause.stack));
+     await weir.close();`,
+  );
+  const out = await project.run(["node", "--enable-source-maps", "main.js"]);
+  for (
+    const [file, text] of [
+      ["lib/client/reading/subscription.ts", "can be read only once"],
+      ["lib/client/transports/http.ts", "await platform.fetch("],
+    ] as const
+  ) {
+    const source = await Deno.readTextFile(new URL(`../../${file}`, import.meta.url));
+    const line = source.split("\n").findIndex((line) => line.includes(text)) + 1;
+    assert.ok(out.includes(`${file}:${line}:`), `${file}:${line} is not in ${out}`);
+  }
+});
+
 for (
   const [name, failures] of [
     ["a page without npm uses the minified file", 0],
