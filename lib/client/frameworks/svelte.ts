@@ -115,9 +115,13 @@ export function usePresence<T = unknown>(
   };
 }
 
-/** Returns the state of the connection, as reactive `current`. `weir.state` itself is a store. */
+/**
+ * Returns the state of the connection, as reactive `current`. On a server, that is `idle`.
+ * `weir.state` itself is a store.
+ */
 export function useWeirState(weir: Weir): { readonly current: ConnectionState } {
-  return fromStore(weir.state);
+  const isServer = typeof window === "undefined";
+  return isServer ? { current: { status: "idle" } } : fromStore(weir.state);
 }
 
 /** Returns a function that reads the observable reactively. It is subscribed to while mounted. */

@@ -96,9 +96,9 @@ export function usePresence<T = unknown>(
   return { members: useObservable(() => presence.value.members), error };
 }
 
-/** Returns the state of the connection. */
+/** Returns the state of the connection. On a server, that is `idle`. */
 export function useWeirState(weir: Weir): Readonly<ShallowRef<ConnectionState>> {
-  return useObservable(() => weir.state);
+  return IS_SERVER ? shallowRef({ status: "idle" }) : useObservable(() => weir.state);
 }
 
 function useObservable<T>(observable: () => Observable<T>): Readonly<ShallowRef<T>> {
