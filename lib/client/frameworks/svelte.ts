@@ -2,7 +2,7 @@
 
 import { onMount } from "svelte";
 import { createSubscriber } from "svelte/reactivity";
-import { fromStore, toStore } from "svelte/store";
+import { fromStore, toStore, writable } from "svelte/store";
 import type { ConnectionState, Observable, Weir } from "../api.ts";
 import type { WeirError } from "../core/weir_error.ts";
 import { type ChannelItems, channelView, type UseChannelOptions } from "./channel_view.ts";
@@ -68,34 +68,30 @@ export function usePresence<T = unknown>(
   self?: MaybeGetter<Self<T> | undefined>,
 ): UsedPresence<T> {
   const name = () => nameOf(get(channel));
-  let error: WeirError | undefined;
-  let update = () => {};
-  const track = createSubscriber((changed) => {
-    update = changed;
-  });
-  const settle = (cause?: WeirError) => {
-    error = cause;
-    update();
-  };
+  const error = writable<WeirError | undefined>();
+  const shownError = fromStore(error);
   onMount(() => {
-    let leave = () => {};
+    let leave: (() => void) | undefined;
     let left: string | undefined;
     // As JSON: other data is an update, and what is reactive cannot be sent to another tab.
     const end = toStore(() => JSON.stringify([name(), get(self)])).subscribe((json) => {
       const [name, self]: [string, Self<T> | null] = JSON.parse(json);
-      if (name !== left || self === null) leave();
+      if (name !== left || self === null) leave?.();
       left = name;
       if (self === null) return;
       const presence = presenceOf(name);
       leave = () => {
-        leave = () => {};
-        presence.leave().catch(settle);
+        leave = undefined;
+        presence.leave().catch(error.set);
       };
-      presence.enter(self.data, { member: self.member }).then(() => settle(), settle);
+      presence.enter(self.data, { member: self.member }).then(
+        () => error.set(undefined),
+        error.set,
+      );
     });
     return () => {
       end();
-      leave();
+      leave?.();
     };
   });
   let current = { name: "", presence: weir.presence<T>("") };
@@ -109,8 +105,7 @@ export function usePresence<T = unknown>(
       return members();
     },
     get error() {
-      track();
-      return error;
+      return shownError.current;
     },
   };
 }
@@ -136,18 +131,16 @@ function follow<C extends ChannelOf, T>(
     update = changed;
   });
   onMount(() => {
-    let stop = () => {};
-    let isFirst = true;
+    let stop: (() => void) | undefined;
     const end = toStore(() => get(channel)).subscribe((next) => {
-      if (next === observed && !isFirst) return;
-      stop();
+      if (stop && next === observed) return;
+      stop?.();
       if (next !== observed) observable = observe(observed = next);
-      isFirst = false;
       stop = observable.subscribe(() => update());
     });
     return () => {
       end();
-      stop();
+      stop?.();
     };
   });
   return () => {
