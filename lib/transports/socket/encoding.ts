@@ -27,9 +27,13 @@ export const SHARED_ENCODING: SocketEncoding = {
   eventBytes: eventBytesWith(""),
 };
 
-/** Encodes ephemeral events as messages, one per line: the same text for every subscriber. */
+/** Encodes each ephemeral event as a message: the same texts for every subscriber. */
+export const ephemeralMessages: EphemeralEncoder<readonly string[]> = (batch) =>
+  batch.encode(jsonEphemeralMembers).map((members) => `{"op":"ephemeral",${members}}`);
+
+/** Encodes ephemeral events as messages, one per line. */
 export const ephemeralText: EphemeralEncoder<string> = (batch) =>
-  batch.encode(jsonEphemeralMembers).map((members) => `{"op":"ephemeral",${members}}`).join("\n");
+  batch.encode(ephemeralMessages).join("\n");
 
 /** Returns an encoding for each channel of a subscription to several, which share one cursor. */
 export function encodingsWithCursor(

@@ -4,7 +4,7 @@ import type { Encoder, Run } from "../../log/run.ts";
 import { MAX_EVENT_BYTES } from "../../shared/event.ts";
 import { QUEUE_BYTES, Room } from "../room.ts";
 import type { DrainPoller } from "./drain_poller.ts";
-import { ephemeralText, type SocketEncoding } from "./encoding.ts";
+import { ephemeralMessages, ephemeralText, type SocketEncoding } from "./encoding.ts";
 import type { LargeWrites } from "./large_writes.ts";
 import type { ServerMessage } from "./message.ts";
 import type { UnreadBudget, UnreadOutput } from "./unread_budget.ts";
@@ -24,6 +24,15 @@ const ANSWER_COST_BYTES = 64;
  * against many tiny frames.
  */
 const FRAME_COST_BYTES = 1_024;
+
+/**
+ * Bytes that each event to a plain socket counts in addition to its own, since it takes a frame: at
+ * most 16 are sent at once. Guards against many plain sockets and tiny events, whose frames all
+ * others would wait for.
+ */
+const PLAIN_EVENT_COST_BYTES = 8 * 1_024;
+/** Ephemeral events of one delivery that a plain socket gets: the newest ones. Guards as above. */
+const MAX_PLAIN_EPHEMERAL = 16;
 
 interface SocketOutputOptions {
   readonly socket: Pick<WebSocket, "bufferedAmount" | "readyState" | "send">;
@@ -81,7 +90,7 @@ export class SocketOutput implements UnreadOutput {
 
   /** Bytes that each event counts in addition to its own, because it takes a frame. */
   get eventCostBytes(): number {
-    return this.#options.isPlain ? FRAME_COST_BYTES : 0;
+    return this.#options.isPlain ? PLAIN_EVENT_COST_BYTES : 0;
   }
 
   get isClosed(): boolean {
@@ -131,8 +140,15 @@ export class SocketOutput implements UnreadOutput {
 
   /** Acts as {@link Sink.deliverEphemeral}. */
   deliverEphemeral(batch: EphemeralBatch): void {
+    if (this.#options.isPlain) return this.#deliverPlain(batch);
     const text = batch.encode(ephemeralText);
     if (this.hasRoom(text.length)) this.#sendInOrder(text);
+  }
+
+  #deliverPlain(batch: EphemeralBatch): void {
+    const messages = batch.encode(ephemeralMessages).slice(-MAX_PLAIN_EPHEMERAL);
+    const text = messages.join("\n");
+    if (this.hasRoom(text.length + messages.length * this.eventCostBytes)) this.#sendInOrder(text);
   }
 
   /** A socket that the runtime has given up never has room, so that its subscriptions stall. */
@@ -160,12 +176,13 @@ export class SocketOutput implements UnreadOutput {
       return undefined;
     }
     const { bufferedAmount } = this.#options.socket;
+    const frameBytes = this.#queuedBytes() - bufferedAmount;
     const readBytes = this.#sentBytes - bufferedAmount;
     const staleBytes = Math.max(0, this.#lastSentBytes - readBytes);
     this.#lastSentBytes = this.#sentBytes;
     if (bufferedAmount === 0 && this.#answerBytes === 0) return undefined;
     this.#isWatched = true;
-    return staleBytes + this.#answerBytes;
+    return (staleBytes === 0 ? 0 : staleBytes + frameBytes) + this.#answerBytes;
   }
 
   endSlow(): void {

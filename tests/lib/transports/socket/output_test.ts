@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
+import { EphemeralBatch } from "../../../../lib/hub/ephemeral_batch.ts";
 import { SHARED_ENCODING } from "../../../../lib/transports/socket/encoding.ts";
 import { SocketOutput, SocketSink } from "../../../../lib/transports/socket/output.ts";
 import { LargeWrites } from "../../../../lib/transports/socket/large_writes.ts";
 import { MAX_UNREAD_BYTES, UnreadBudget } from "../../../../lib/transports/socket/unread_budget.ts";
-
 import { testChannelKey } from "../../../support/drafts.ts";
 import { testRun } from "../../../support/runs.ts";
 
@@ -66,6 +66,16 @@ async function settled(): Promise<void> {
   await new Promise((resolve) => setTimeout(resolve));
 }
 
+/** Returns a batch whose events have the data 0, 1, 2 … */
+function ephemeralBatch(count: number): EphemeralBatch {
+  return new EphemeralBatch(
+    A,
+    Array.from({ length: count }, (_, i) => (
+      { type: "t", time: 0, contentType: "application/json", data: `${i}` }
+    )),
+  );
+}
+
 Deno.test("the answers of one turn are sent as one frame, in their order", async () => {
   const { output, frames } = new FakeConnection();
   for (let ref = 0; ref < 3; ref++) output.send({ op: "pong", ref });
@@ -110,6 +120,29 @@ Deno.test("without a subprotocol a write has few events, since each takes a fram
   const sink = new SocketSink(output, SHARED_ENCODING, () => {});
   sink.write([run.piece(0, sink.eventBytes)]);
   assert.ok(frames.length > 1 && frames.length <= 256, `${frames.length} frames`);
+});
+
+Deno.test("without a subprotocol few ephemeral events of a delivery are sent, the newest ones", () => {
+  const { output, frames } = FakeConnection.plain();
+  const sink = new SocketSink(output, SHARED_ENCODING, () => {});
+  const batch = ephemeralBatch(1_900);
+  sink.deliverEphemeral(batch);
+  assert.ok(frames.length > 0 && frames.length <= 16, `${frames.length} frames`);
+  assert.equal(JSON.parse(frames.at(-1) ?? "").data, 1_899);
+  for (let i = 0; i < 1_000; i++) sink.deliverEphemeral(batch);
+  assert.ok(frames.length <= 256, `${frames.length} frames`);
+});
+
+Deno.test("the budget of unread bytes counts frames too", () => {
+  using budget = new UnreadBudget(new LargeWrites(), 64 * KiB);
+  const connection = new FakeConnection(budget, undefined, true);
+  const sink = new SocketSink(connection.output, SHARED_ENCODING, () => {});
+  for (let i = 0; i < 100; i++) sink.deliverEphemeral(ephemeralBatch(16));
+  assert.ok(connection.bufferedAmount < 64 * KiB);
+  budget.look();
+  assert.equal(connection.isSlow, false);
+  budget.look();
+  assert.equal(connection.isSlow, true);
 });
 
 Deno.test("a client that does not read gets few frames, and the rest of its answers in one", async () => {
