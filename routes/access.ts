@@ -10,7 +10,7 @@ import { kindOf } from "../lib/shared/problem_codes.ts";
 import type { Server } from "../lib/server.ts";
 import type { AppContext } from "./context.ts";
 import { type PresentedCredential, presentedIn } from "./credentials.ts";
-import { forbiddenOrigin, isOwnOrigin } from "./origin.ts";
+import { isOwnOrigin } from "./origin.ts";
 
 /**
  * Verifies the credential of the request.
@@ -26,7 +26,7 @@ export function identify(
   const ip = clientIpOf(c, config);
   const presented = presentedIn(c, config);
   if (presented.by === "nothing") return { authority: access.anonymous, ip };
-  refuseForged(presented, c, config);
+  refuseForged(presented, c);
   const authority = presented.by === "ticket"
     ? redeem(presented.ticket, c, server)
     : access.credentials.verify(presented.credential, ip);
@@ -129,13 +129,16 @@ function clientIpOf(c: AppContext, { trustedProxies }: Config): string {
  * A request that changes something must have an `Origin`, which {@link guardOrigin} has checked.
  * Guards against cross-site request forgery, and against sockets opened by other sites.
  */
-function refuseForged(presented: PresentedCredential, c: AppContext, config: Config): void {
+function refuseForged(presented: PresentedCredential, c: AppContext): void {
   if (presented.by !== "cookie") return;
   const { headers, method } = c.req.raw;
   const site = headers.get("sec-fetch-site");
   const acts = (method !== "GET" && method !== "HEAD") || headers.get("upgrade") !== null;
   const isForeign = site === "cross-site" && headers.get("origin") === null;
-  if ((acts && headers.get("origin") === null) || isForeign) throw forbiddenOrigin("", config);
+  if ((acts && headers.get("origin") === null) || isForeign) {
+    const detail = "A request with the session cookie needs the header Origin of an allowed page.";
+    throw new Problem("forbidden_origin", detail);
+  }
 }
 
 async function redeem(

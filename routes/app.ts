@@ -14,7 +14,7 @@ import { healthz, readyz } from "./health.ts";
 import { postIce } from "./ice.ts";
 import { createKey, deleteKey, listKeys, rotateKey } from "./keys.ts";
 import { deleteMember, listMembers, putMember } from "./members.ts";
-import { guardOrigin, LoggedOrigins, refusalHeaders } from "./origin.ts";
+import { guardOrigin, refusalHeaders, RefusedOriginLog } from "./origin.ts";
 import { pageResources } from "./pages.ts";
 import { problemResponse } from "./problem.ts";
 import { publishBody, publishJson } from "./publish_events.ts";
@@ -73,13 +73,13 @@ export function createApp(server: Server): Hono<AppEnv> {
   addResources(app, GUARDED, guarded);
   app.notFound((c) => problemResponse(new Problem("not_found", noResource(c.req.path))));
   const delay = new RateLimitDelay();
-  const loggedOrigins = new LoggedOrigins();
+  const refusedOrigins = new RefusedOriginLog(server.logger);
   app.onError(async (cause, c) => {
     if (isPublish(c)) server.meter.refused();
     if (cause instanceof Problem && cause.code === "rate_limited") await delay.wait();
     if (cause instanceof Problem && cause.code === "forbidden_origin") {
       const request = c.req.raw;
-      if (loggedOrigins.isNew(request)) server.logger.warn(cause.detail);
+      refusedOrigins.add(request, cause.detail);
       return problemResponse(cause, refusalHeaders(request));
     }
     return errorResponse(c, server, cause);

@@ -1,5 +1,6 @@
 import type { MiddlewareHandler } from "hono";
 import { type Config, isLoopback } from "../lib/config.ts";
+import type { Logger } from "../lib/logger.ts";
 import { Problem, quote } from "../lib/shared/problem.ts";
 import type { AppEnv } from "./context.ts";
 import { requireShortUrl } from "./query.ts";
@@ -65,13 +66,13 @@ function isAllowedOrigin(origin: string, request: Request, config: Config): bool
 
 function forbiddenHost(host: string, { isOpen }: Config): Problem {
   const why = isOpen
-    ? "without keys Weir serves only loopback names such as localhost"
+    ? "without keys Weir serves only loopback names and those in WEIR_PUBLIC_URL"
     : "add its origin to WEIR_PUBLIC_URL";
   return new Problem("forbidden_host", `The host ${quote(host)} is not allowed: ${why}.`);
 }
 
 /** Creates the refusal of a request from a page of `origin`. */
-export function forbiddenOrigin(origin: string, { isOpen }: Config): Problem {
+function forbiddenOrigin(origin: string, { isOpen }: Config): Problem {
   const why = isOpen
     ? "without keys Weir serves only loopback origins and those in WEIR_ORIGINS"
     : "add it to WEIR_ORIGINS";
@@ -88,16 +89,29 @@ export function refusalHeaders({ headers, method }: Request): Readonly<Record<st
   return { "Access-Control-Allow-Origin": origin, "Vary": "Origin" };
 }
 
-/** The origins whose refusal was logged. */
-export class LoggedOrigins {
+/**
+ * Logs the refusal of each origin once, with its remedy. Guards against clients that fill the log
+ * with made-up origins.
+ */
+export class RefusedOriginLog {
+  readonly #logger: Pick<Logger, "warn">;
   readonly #origins = new Set<string>();
 
-  /** Whether the refusal of the request's origin has to be logged: the first of each of 100 origins. */
-  isNew({ headers }: Request): boolean {
-    const origin = quote(headers.get("origin") ?? "");
-    if (this.#origins.has(origin) || this.#origins.size >= MAX_LOGGED_ORIGINS) return false;
-    this.#origins.add(origin);
-    return true;
+  constructor(logger: Pick<Logger, "warn">) {
+    this.#logger = logger;
+  }
+
+  /** @param detail of the refusal; it says what to do. */
+  add({ headers }: Request, detail: string): void {
+    const origin = headers.get("origin");
+    if (origin === null) return; // refused for having none
+    const shown = quote(origin);
+    if (this.#origins.has(shown) || this.#origins.size >= MAX_LOGGED_ORIGINS) return;
+    this.#origins.add(shown);
+    this.#logger.warn(detail);
+    if (this.#origins.size === MAX_LOGGED_ORIGINS) {
+      this.#logger.warn("Many origins were refused. Further ones are not logged until a restart.");
+    }
   }
 }
 

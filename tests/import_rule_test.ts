@@ -60,7 +60,13 @@ const RULE: Readonly<Record<string, readonly string[]>> = {
     "routes/credentials.ts",
     "routes/origin.ts",
   ],
-  "routes/origin.ts": ["lib/config.ts", "lib/shared", "routes/context.ts", "routes/query.ts"],
+  "routes/origin.ts": [
+    "lib/config.ts",
+    "lib/logger.ts",
+    "lib/shared",
+    "routes/context.ts",
+    "routes/query.ts",
+  ],
   "routes/credentials.ts": ["lib/config.ts", "lib/shared", "routes/context.ts", "routes/origin.ts"],
   "routes/members.ts": ["lib/auth", "lib/presence", "lib/shared", "lib/server.ts", ...PLUMBING],
   "routes/page.tsx": [

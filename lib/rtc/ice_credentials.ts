@@ -1,4 +1,4 @@
-import type { Authority } from "../auth/authority.ts";
+import { type Authority, UNPROVEN_PREFIX } from "../auth/authority.ts";
 import { Problem } from "../shared/problem.ts";
 
 /** Which servers browsers use to find a way to each other (ICE, RFC 8445). */
@@ -91,7 +91,7 @@ async function usernameOf(
   { tenant, publisher, grant }: Authority,
   expiry: number,
 ): Promise<string> {
-  const who = publisher ?? grant.kind;
+  const who = publisher ?? `${UNPROVEN_PREFIX}${grant.kind}`; // no publisher starts like this
   const username = `${expiry}:${tenant}/${who}`;
   const isUsable = utf8.encode(username).length <= MAX_USERNAME_BYTES && !/\p{Cc}/u.test(who);
   if (isUsable) return username;

@@ -52,5 +52,7 @@ export class Problem extends Error {
  */
 export function quote(value: string): string {
   const shown = withoutSecrets(value.slice(0, MAX_DETAIL_CHARS));
-  return JSON.stringify(shown.length > 80 ? `${shown.slice(0, 80)}…` : shown);
+  const text = JSON.stringify(shown.length > 80 ? `${shown.slice(0, 80)}…` : shown);
+  // JSON escapes only the first control characters; terminals obey the others too.
+  return text.replace(/[\x7f-\x9f]/g, (c) => `\\u00${c.charCodeAt(0).toString(16)}`);
 }

@@ -177,6 +177,7 @@ Deno.test("the first refusal of each of 100 origins is logged, with the remedy",
   for (let n = 0; n < 200; n++) await ask(`https://${n}.evil.com`);
   await ask(`https://${"x".repeat(5_000)}.com`);
   assert.equal(refusals().length, 100);
+  assert.equal(JSON.parse(lines.at(-1) ?? "").message.includes("not logged"), true);
   assert.ok(lines.every((line) => line.length < 500));
 });
 

@@ -46,9 +46,18 @@ Deno.test("the user of a TURN credential is the subject, the API key, or the kin
   const users = await Promise.all([key, anonymous, OPEN].map((authority) => issue(authority)));
   assert.deepEqual(users.map((answer) => turnOf(answer).username.split(":").slice(1).join(":")), [
     "default/key:k7",
-    "default/anonymous",
-    "default/open",
+    "default/~anonymous",
+    "default/~open",
   ]);
+});
+
+Deno.test("no subject is the TURN user of those without one, or of an API key", async () => {
+  const nobody = turnOf(await issue(authorityOf(PRESENCE, { subject: undefined }))).username;
+  for (const subject of ["token", "~token", "key:k7"]) {
+    const { username } = turnOf(await issue(authorityOf(PRESENCE, { subject })));
+    assert.equal(username === nobody, subject !== "token", username);
+    assert.ok(!username.includes("key:"), username);
+  }
 });
 
 Deno.test("a subject that cannot be a TURN user name is replaced by its hash", async () => {

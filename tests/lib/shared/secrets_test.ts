@@ -69,6 +69,14 @@ Deno.test("withoutSecrets() takes linear time for long text that resembles secre
   assert.ok(Math.max(...steps) < 5_000, `${Math.max(...steps)} ms`);
 });
 
+Deno.test("a quoted text has no control characters, which a terminal would obey", () => {
+  const controls = Array.from({ length: 0xa0 }, (_, code) => String.fromCharCode(code)).join("");
+  for (const part of [controls.slice(0, 0x40), controls.slice(0x40, 0x80), controls.slice(0x80)]) {
+    assert.doesNotMatch(quote(part), /\p{Cc}/u);
+    assert.equal(JSON.parse(quote(part)), part);
+  }
+});
+
 Deno.test("a detail has a maximum length", () => {
   assert.equal(new Problem("bad_body", "x".repeat(1_000_000)).detail.length, 1_000);
   assert.equal(quote("x".repeat(1_000_000)).length, 83);
