@@ -1,6 +1,6 @@
 /**
  * The package in projects of create-vite 9.3: `tests/vite` has its templates, unchanged except for the
- * app, with one set of packages, `npm ci --prefix tests/vite`.
+ * app, with one set of packages, `npm install --prefix tests/vite`.
  */
 
 import assert from "node:assert/strict";
@@ -23,7 +23,7 @@ const MAX_VITE_GZIP_BYTES = 10_800;
 
 const VITE_MISSING = isMissing(
   ["node", new URL("node_modules/vite/bin/vite.js", VITE).pathname, "--version"],
-  "Vite is missing: run `npm ci --ignore-scripts --prefix tests/vite`",
+  "Vite is missing: run `npm install --ignore-scripts --prefix tests/vite`",
 );
 const options = { ignore: VITE_MISSING || CHROMIUM_MISSING };
 
