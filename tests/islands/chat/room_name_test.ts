@@ -41,7 +41,7 @@ Deno.test("a directory that fails to load says why", async () => {
   assert.deepEqual(await readDirectory(refused), { problem: "No." });
   const nobody = () => Promise.reject(new TypeError("Failed to fetch"));
   assert.deepEqual(await readDirectory(nobody), {
-    problem: "The server did not respond: Failed to fetch.",
+    problem: "Can't reach the server: Failed to fetch.",
   });
 });
 
