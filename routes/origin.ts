@@ -84,9 +84,9 @@ function forbiddenOrigin(origin: string, { isOpen }: Config): Problem {
  * preflight stays refused, and nothing else of Weir can be read.
  */
 export function refusalHeaders({ headers, method }: Request): Readonly<Record<string, string>> {
-  const origin = headers.get("origin");
-  if (origin === null || method === "OPTIONS") return {};
-  return { "Access-Control-Allow-Origin": origin, "Vary": "Origin" };
+  if (headers.get("origin") === null || method === "OPTIONS") return {};
+  // Not the origin itself: a client may have put a credential there by mistake.
+  return { "Access-Control-Allow-Origin": "*", "Vary": "Origin" };
 }
 
 /**

@@ -71,11 +71,11 @@ Deno.test("a fault proxy answers by itself, refuses, buffers and swallows", asyn
   });
   let text = "";
   const reading = stream.body?.pipeThrough(new TextDecoderStream())
-    .pipeTo(new WritableStream({ write: (chunk) => void (text += chunk) }));
+    .pipeTo(new WritableStream({ write: (chunk) => void (text += chunk) })) ?? assert.fail();
   await until("the server has the stream", () => server.server.hub.subscriptions.live === 1);
   assert.ok(!text.includes("id:"), text);
   await server.server.disconnectClients();
-  await reading;
+  await assert.rejects(reading); // the stream breaks off
   assert.match(text, /weir\.goodbye/);
 
   proxy.next(["other"], { act: "stall" });
