@@ -72,10 +72,11 @@ Deno.test("a fault proxy answers by itself, refuses, buffers and swallows", asyn
   let text = "";
   const reading = stream.body?.pipeThrough(new TextDecoderStream())
     .pipeTo(new WritableStream({ write: (chunk) => void (text += chunk) })) ?? assert.fail();
+  const breakingOff = assert.rejects(reading);
   await until("the server has the stream", () => server.server.hub.subscriptions.live === 1);
   assert.ok(!text.includes("id:"), text);
   await server.server.disconnectClients();
-  await assert.rejects(reading); // the stream breaks off
+  await breakingOff;
   assert.match(text, /weir\.goodbye/);
 
   proxy.next(["other"], { act: "stall" });
