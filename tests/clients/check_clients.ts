@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { publish } from "../support/publishing.ts";
 import { WeirServer } from "../support/server.ts";
 import { until } from "../support/until.ts";
-import type { ClientProgram } from "./client_program.ts";
+import type { ClientProgram } from "../support/line_program.ts";
 import type { Library } from "./libraries.ts";
 
 const CHANNEL = "numbers";

@@ -3,7 +3,7 @@ import { bundlePage } from "../support/client_bundle.ts";
 import { Firefox, FIREFOX_MISSING } from "../support/firefox.ts";
 import { readSource } from "../support/source_files.ts";
 import { checkClients } from "./check_clients.ts";
-import { type ClientProgram, startProgram } from "./client_program.ts";
+import { type ClientProgram, startProgram } from "../support/line_program.ts";
 import { librariesOf, type Library } from "./libraries.ts";
 
 const HERE = new URL(".", import.meta.url).pathname;

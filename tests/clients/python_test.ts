@@ -1,6 +1,6 @@
 import { isMissing } from "../support/programs.ts";
 import { checkClients } from "./check_clients.ts";
-import { startProgram } from "./client_program.ts";
+import { startProgram } from "../support/line_program.ts";
 import { librariesOf } from "./libraries.ts";
 
 const HERE = new URL(".", import.meta.url).pathname;

@@ -1,7 +1,7 @@
 import { isMissing } from "../support/programs.ts";
 import { build, BUILT } from "./build.ts";
 import { checkClients } from "./check_clients.ts";
-import { startProgram } from "./client_program.ts";
+import { startProgram } from "../support/line_program.ts";
 import { librariesOf } from "./libraries.ts";
 
 const CARGO_MISSING = isMissing(["cargo", "--version"], "cargo is not installed");

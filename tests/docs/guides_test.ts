@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
+import { type LineProgram, startProgram } from "../support/line_program.ts";
 import { publish } from "../support/publishing.ts";
 import { readAll } from "../support/readers.ts";
 import { WeirServer } from "../support/server.ts";
+import { until } from "../support/until.ts";
 
 const ROOT = new URL("../../", import.meta.url);
 const EXAMPLES = new URL("examples/guides/", ROOT);
@@ -24,98 +26,55 @@ Deno.test("the guides contain each file of examples/guides unchanged", async () 
 Deno.test("the program of the guide for Socket.IO shows its own message and those of others", async () => {
   await using weir = await WeirServer.start();
   await publish(weir.url, "room:7", "earlier");
-  await using program = await Program.start("socket_io.ts", weir.url);
-  await program.printed("earlier", "hello");
+  await using program = await start("socket_io.ts", weir.url);
+  await printed(program, "earlier", "hello");
   await publish(weir.url, "room:7", "later");
-  await program.printed("earlier", "hello", "later");
+  await printed(program, "earlier", "hello", "later");
 });
 
 Deno.test("the page of the guide for Pusher shows what the backend publishes", async () => {
   await using weir = await WeirServer.start();
-  await using page = await Program.start("pusher_page.ts", weir.url);
-  await using backend = await Program.start("pusher_backend.ts", weir.url);
+  await using page = await start("pusher_page.ts", weir.url);
+  await using backend = await start("pusher_backend.ts", weir.url);
   assert.equal(await backend.exitCode, 0);
-  await page.printed("7: 40");
+  await printed(page, "7: 40");
   assert.equal((await readAll(weir.url, "orders"))[0]?.type, "created");
 });
 
 Deno.test("the program of the guide for Ably shows history, events and members", async () => {
   await using weir = await WeirServer.start();
   await publish(weir.url, "room:7", "earlier");
-  await using program = await Program.start("ably.ts", weir.url);
-  await program.printedInAnyOrder("earlier", "hello", "ann");
+  await using program = await start("ably.ts", weir.url);
+  await until(
+    "it has shown all",
+    () => ["earlier", "hello", "ann"].every((line) => program.lines.includes(line)),
+  );
 });
 
-/** A program of the guides, with the URL of a test's server instead of the default. */
-class Program implements AsyncDisposable {
-  readonly #process: Deno.ChildProcess;
-  readonly #folder: string;
-  readonly #lines: string[] = [];
-  #heard = Promise.withResolvers<void>();
-  #isEnded = false;
+/** Starts a program of the guides, with the URL of a test's server instead of the default. */
+async function start(file: string, url: string): Promise<LineProgram> {
+  const text = await Deno.readTextFile(new URL(file, EXAMPLES));
+  const folder = await Deno.makeTempDir({ prefix: "weir_guide_" });
+  await Deno.writeTextFile(`${folder}/${file}`, text.replaceAll("http://127.0.0.1:8000", url));
+  const run = [Deno.execPath(), "run", "--allow-net=127.0.0.1", "--config", CONFIG];
+  const program = startProgram([...run, `${folder}/${file}`]);
+  return {
+    get lines() {
+      return program.lines;
+    },
+    errors: program.errors,
+    exitCode: program.exitCode,
+    async [Symbol.asyncDispose]() {
+      await program[Symbol.asyncDispose]();
+      await Deno.remove(folder, { recursive: true });
+    },
+  };
+}
 
-  private constructor(process: Deno.ChildProcess, folder: string) {
-    this.#process = process;
-    this.#folder = folder;
-    void this.#read();
-  }
-
-  static async start(file: string, url: string): Promise<Program> {
-    const text = await Deno.readTextFile(new URL(file, EXAMPLES));
-    const folder = await Deno.makeTempDir({ prefix: "weir_guide_" });
-    await Deno.writeTextFile(`${folder}/${file}`, text.replaceAll("http://127.0.0.1:8000", url));
-    const process = new Deno.Command(Deno.execPath(), {
-      args: ["run", "--allow-net=127.0.0.1", "--config", CONFIG, `${folder}/${file}`],
-      stdin: "null",
-      stdout: "piped",
-      stderr: "inherit",
-    }).spawn();
-    return new Program(process, folder);
-  }
-
-  get exitCode(): Promise<number> {
-    return this.#process.status.then(({ code }) => code);
-  }
-
-  /** Resolves once the program has printed these lines, and no others. */
-  printed(...lines: readonly string[]): Promise<void> {
-    return this.#until(() => {
-      assert.deepEqual(this.#lines, lines.slice(0, this.#lines.length));
-      return this.#lines.length === lines.length;
-    });
-  }
-
-  printedInAnyOrder(...lines: readonly string[]): Promise<void> {
-    return this.#until(() => lines.every((line) => this.#lines.includes(line)));
-  }
-
-  async #until(isMet: () => boolean): Promise<void> {
-    while (!isMet()) {
-      if (this.#isEnded) throw new Error(`it ended after ${JSON.stringify(this.#lines)}`);
-      await this.#heard.promise;
-    }
-  }
-
-  async #read(): Promise<void> {
-    let rest = "";
-    for await (const text of this.#process.stdout.pipeThrough(new TextDecoderStream())) {
-      const lines = (rest + text).split("\n");
-      rest = lines.pop() ?? "";
-      this.#lines.push(...lines);
-      this.#heard.resolve();
-      this.#heard = Promise.withResolvers();
-    }
-    this.#isEnded = true;
-    this.#heard.resolve();
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    try {
-      this.#process.kill("SIGKILL");
-    } catch {
-      // It has exited by itself.
-    }
-    await this.#process.status;
-    await Deno.remove(this.#folder, { recursive: true });
-  }
+/** Resolves once the program has printed these lines, and no others. */
+async function printed(program: LineProgram, ...expected: readonly string[]): Promise<void> {
+  await until(`it has printed ${expected}`, () => {
+    assert.deepEqual(program.lines, expected.slice(0, program.lines.length), program.errors());
+    return program.lines.length === expected.length;
+  });
 }

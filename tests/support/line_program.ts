@@ -1,4 +1,4 @@
-/** A program that prints the data of each event as a line of JSON. */
+/** A program that prints a line for each event. */
 export interface ClientProgram extends AsyncDisposable {
   /** What it has printed. */
   readonly lines: readonly string[];
@@ -6,8 +6,14 @@ export interface ClientProgram extends AsyncDisposable {
   errors(): string;
 }
 
-/** Runs a program of its own process. */
-export function startProgram([file = "", ...args]: readonly string[]): ClientProgram {
+/** A program of its own process. */
+export interface LineProgram extends ClientProgram {
+  /** Resolves when it has ended. */
+  readonly exitCode: Promise<number>;
+}
+
+/** Starts a program. */
+export function startProgram([file = "", ...args]: readonly string[]): LineProgram {
   const process = new Deno.Command(file, {
     args: [...args],
     stdin: "null",
@@ -27,6 +33,7 @@ export function startProgram([file = "", ...args]: readonly string[]): ClientPro
     get lines() {
       return lines.slice(0, -1); // the last one is not complete
     },
+    exitCode: process.status.then(({ code }) => code),
     errors: () => errors,
     async [Symbol.asyncDispose]() {
       try {
