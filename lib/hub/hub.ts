@@ -1,7 +1,7 @@
 import type { Log, ReadBeforeResult, ReadResult } from "../log/log.ts";
 import type { ChannelKey } from "../shared/channel.ts";
 import type { EphemeralEvent, Relay } from "../shared/ephemeral.ts";
-import { ORIGIN, type Position } from "../shared/offset.ts";
+import type { Position } from "../shared/offset.ts";
 import { Problem } from "../shared/problem.ts";
 import type { HubObserver } from "./hub_observer.ts";
 import { RunCache } from "./run_cache.ts";
@@ -141,8 +141,7 @@ export class Hub {
 
   /** Returns the position before the first kept event. @throws {Problem} `storage_*` */
   async earliest(channelKey: ChannelKey): Promise<Position> {
-    const head = await this.#log.head(channelKey);
-    return head === undefined ? ORIGIN : { epoch: head.epoch, sequence: head.first - 1 };
+    return (await this.#log.bounds(channelKey)).start;
   }
 
   /**
@@ -151,8 +150,7 @@ export class Hub {
    * @throws {Problem} `storage_*`
    */
   async latest(channelKey: ChannelKey): Promise<Position> {
-    const head = await this.#log.head(channelKey);
-    return head === undefined ? ORIGIN : { epoch: head.epoch, sequence: head.last };
+    return (await this.#log.bounds(channelKey)).end;
   }
 
   /** Reads the log once, without a subscription. @throws {Problem} `storage_*` */

@@ -56,7 +56,9 @@ export class Subscription {
   /** Returns how many events of the channel the sink has not received yet. */
   get lag(): number {
     const { epoch, sequence } = this.#tail.position;
-    return epoch === this.#position.epoch ? sequence - this.#position.sequence : sequence;
+    if (epoch === this.#position.epoch) return sequence - this.#position.sequence;
+    // A position in a later epoch is after a deletion that the tail has not heard of yet.
+    return epoch > this.#position.epoch ? sequence : 0;
   }
 
   /** When the subscriber last took something, by `performance.now()`. */

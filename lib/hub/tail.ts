@@ -80,9 +80,8 @@ export class Tail {
     });
     tail.#receiving = options.relay?.subscribe(channelKey, (event) => tail.deliverEphemeral(event));
     try {
-      const head = await options.log.head(channelKey);
-      const position = head === undefined ? ORIGIN : { epoch: head.epoch, sequence: head.last };
-      if (isAfter(position, tail.#position)) tail.#position = position;
+      const { end } = await options.log.bounds(channelKey);
+      if (isAfter(end, tail.#position)) tail.#position = end;
       return tail;
     } catch (cause) {
       tail.close();

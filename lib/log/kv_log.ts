@@ -8,15 +8,16 @@ import { withStoreTimeout } from "../kv/storage_problem.ts";
 import { SerialQueue } from "../shared/async/serial_queue.ts";
 import { SharedReads } from "../shared/async/shared_reads.ts";
 import { type Channel, type ChannelKey, channelOf, type Tenant } from "../shared/channel.ts";
-import type { Position } from "../shared/offset.ts";
+import { ORIGIN, type Position } from "../shared/offset.ts";
 import { Committer } from "./committer.ts";
 import { ChannelCounts, isNew, sumChannels } from "./channel_counts.ts";
 import { HeadCache } from "./head_cache.ts";
-import { newHead, publicHead, type StoredHead } from "./head.ts";
+import { type HeadEntry, newHead, publicHead, type StoredHead } from "./head.ts";
 import { beginLife, endLife, readHead } from "./life.ts";
 import type { LogObserver } from "./log_observer.ts";
 import type {
   AppendedEvent,
+  Bounds,
   ChannelInfo,
   Draft,
   Head,
@@ -75,7 +76,7 @@ export class KvLog implements Log {
   readonly #listeners = new Map<ChannelKey, LogListener>();
   readonly #poll: SafetyPoll;
   /** Reads of heads, shared by subscribers that come at once. */
-  readonly #heads: SharedReads<ChannelKey, Deno.KvEntryMaybe<StoredHead>>;
+  readonly #heads: SharedReads<ChannelKey, HeadEntry>;
   /** Reads and head changes under way; close() waits for them. */
   readonly #working = new Set<Promise<unknown>>();
   #isClosed = false;
@@ -87,9 +88,7 @@ export class KvLog implements Log {
     this.#room = room;
     this.#doorbell = doorbell;
     this.#now = now;
-    this.#heads = new SharedReads((channelKey) => {
-      return withStoreTimeout(kv.get<StoredHead>(keys.head(channelKey)));
-    });
+    this.#heads = new SharedReads((channelKey) => withStoreTimeout(readHead(kv, channelKey)));
     this.#counts = new ChannelCounts(kv, options.maxChannels ?? Infinity, now);
     this.#committer = new Committer({
       kv,
@@ -134,8 +133,15 @@ export class KvLog implements Log {
   }
 
   async head(channelKey: ChannelKey): Promise<Head | undefined> {
-    const { value } = await this.#inTime(this.#heads.get(channelKey));
-    return value === null || value.deleted ? undefined : publicHead(value);
+    const { head } = await this.#inTime(this.#heads.get(channelKey));
+    return head === null || head.deleted ? undefined : publicHead(head);
+  }
+
+  async bounds(channelKey: ChannelKey): Promise<Bounds> {
+    const { head } = await this.#inTime(this.#heads.get(channelKey));
+    if (head === null) return { start: ORIGIN, end: ORIGIN };
+    const { epoch, first, last } = head;
+    return { start: { epoch, sequence: first - 1 }, end: { epoch, sequence: last } };
   }
 
   read(channelKey: ChannelKey, after: Position, limit: number): Promise<ReadResult> {

@@ -90,6 +90,14 @@ export interface ReadResult {
   readonly head: Head | undefined;
 }
 
+/** The positions between which a channel's kept events are. */
+export interface Bounds {
+  /** The position before the first kept event. */
+  readonly start: Position;
+  /** The position after the last event. */
+  readonly end: Position;
+}
+
 /** What was read back from a position. */
 export interface ReadBeforeResult {
   /** In log order. A gap stands for expired events. */
@@ -132,6 +140,15 @@ export interface Log {
    * @throws {Problem} `storage_*`
    */
   head(channelKey: ChannelKey): Promise<Head | undefined>;
+
+  /**
+   * Returns the bounds as they are at some time after the call. Those of a deleted channel are after
+   * all its events, at the start of its next life. Those of one that never existed are
+   * {@link import("../shared/offset.ts").ORIGIN}.
+   *
+   * @throws {Problem} `storage_*`
+   */
+  bounds(channelKey: ChannelKey): Promise<Bounds>;
 
   /**
    * Reads the events after `after`: up to about `limit` of them and 256 KiB, but at least one if

@@ -22,7 +22,7 @@ const CLOSE_TIMEOUT_MS = 1_000;
 
 export interface PresenceOptions {
   readonly kv: Deno.Kv;
-  readonly log: Pick<Log, "append" | "head">;
+  readonly log: Pick<Log, "append" | "bounds">;
   /** Whether all isolates of the store run on this machine, and so share its clock. */
   readonly isOneMachine: boolean;
   /** Called with failures of background work, which is tried again. */

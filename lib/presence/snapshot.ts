@@ -3,7 +3,6 @@ import { withStoreTimeout } from "../kv/storage_problem.ts";
 import type { Log } from "../log/log.ts";
 import { type ChannelKey, channelOf } from "../shared/channel.ts";
 import { type Cursor, formatCursor } from "../shared/cursor.ts";
-import { ORIGIN } from "../shared/offset.ts";
 import type { MemberName } from "./member.ts";
 import type { StoredMember } from "./member_change.ts";
 import { presenceChannelKey } from "./presence_channel.ts";
@@ -27,16 +26,15 @@ export interface Snapshot {
  */
 export async function readSnapshot(
   kv: Deno.Kv,
-  log: Pick<Log, "head">,
+  log: Pick<Log, "bounds">,
   channelKey: ChannelKey,
 ): Promise<Snapshot> {
   const changes = presenceChannelKey(channelKey);
-  // The head comes first: changes during the read of the rows are after the cursor, and the
+  // The end comes first: changes during the read of the rows are after the cursor, and the
   // snapshot may already contain some of them.
-  const head = await log.head(changes);
-  const position = head === undefined ? ORIGIN : { epoch: head.epoch, sequence: head.last };
+  const { end } = await log.bounds(changes);
   const members = await withStoreTimeout(readMembers(kv, channelKey));
-  return { members, cursor: formatCursor([channelOf(changes)], [position]) };
+  return { members, cursor: formatCursor([channelOf(changes)], [end]) };
 }
 
 async function readMembers(kv: Deno.Kv, channelKey: ChannelKey): Promise<readonly PresentMember[]> {

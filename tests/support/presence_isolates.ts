@@ -66,7 +66,7 @@ export function refusing(
   refusal: (draft: Draft) => Problem | undefined,
 ): PresenceOptions["log"] {
   return {
-    head: (channelKey) => log.head(channelKey),
+    bounds: (channelKey) => log.bounds(channelKey),
     append: (drafts) => {
       const problem = drafts.map(refusal).find((refused) => refused !== undefined);
       return problem === undefined ? log.append(drafts) : Promise.reject(problem);

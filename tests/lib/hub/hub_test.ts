@@ -146,6 +146,34 @@ Deno.test("a channel without subscribers is no longer followed after a while", a
   await hub.close();
 });
 
+for (const after of ["latest", "earliest"] as const) {
+  Deno.test(`a subscriber at ${after} of a deleted channel gets none of its events`, async () => {
+    await using store = await openEmbedded();
+    const [own, other] = [await store.isolate(), await store.isolate()];
+    await other.append([draft("a", "deleted")]);
+    // The tail hears of the deletion only after the subscriber has come.
+    let heard = () => {};
+    const late = withRead(own, (...args) => own.read(...args));
+    late.listen = (_, listener) => {
+      heard = () => listener.changed();
+      return { [Symbol.dispose]() {} };
+    };
+    const hub = new Hub({ log: late });
+    await subscribe(hub, new FakeSink(Infinity), "earliest");
+    await until("the cache has the event", () => hub.subscriptions.catchingUp === 0);
+    await other.delete(A);
+    const sink = new FakeSink(Infinity);
+    await subscribe(hub, sink, after);
+    await other.append([draft("a", "next")]);
+    heard();
+    await until("it has the next event", () => sink.events.length > 0);
+    assert.deepEqual(sink.events.map(({ event }) => event.data), ["next"]);
+    assert.equal(sink.gaps, 0);
+    assert.deepEqual(sink.position, await hub.latest(A));
+    await hub.close();
+  });
+}
+
 async function subscribe(
   hub: Hub,
   sink: FakeSink,
@@ -171,6 +199,7 @@ function withRead(log: Log, read: Log["read"]): Log {
   return {
     append: (drafts) => log.append(drafts),
     head: (channelKey) => log.head(channelKey),
+    bounds: (channelKey) => log.bounds(channelKey),
     read,
     readBefore: (...args) => log.readBefore(...args),
     channels: (tenant, after, limit) => log.channels(tenant, after, limit),

@@ -585,6 +585,25 @@ export function logContract(name: string, open: () => Promise<LogStore>, options
     },
   );
 
+  testLog("bounds() of a deleted channel are between its events and the next ones", async (log) => {
+    assert.deepEqual(await log.bounds(A), { start: ORIGIN, end: ORIGIN });
+    await log.append([draft("a", "1"), draft("a", "2")]);
+    const { epoch } = await headOf(log);
+    assert.deepEqual(await log.bounds(A), {
+      start: { epoch, sequence: 0 },
+      end: { epoch, sequence: 2 },
+    });
+    await log.delete(A);
+    const { start, end } = await log.bounds(A);
+    assert.deepEqual(start, end);
+    assert.ok(end.epoch > epoch);
+    assert.deepEqual((await log.read(A, end, 10)).runs, []);
+    await log.append([draft("a", "next")]);
+    const { runs } = await log.read(A, end, 10);
+    assert.deepEqual(dataOf(eventsOf(runs)), ["next"]);
+    assert.deepEqual(runs.map(({ gap }) => gap), [undefined]);
+  });
+
   testLog("read() of a deleted channel returns a gap and no head", async (log) => {
     await log.append([draft("a", "1")]);
     const { epoch } = await headOf(log);

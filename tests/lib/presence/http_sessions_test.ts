@@ -95,7 +95,7 @@ Deno.test("HTTP sessions that end slowly do not delay the reaping of a dead isol
   const held = Promise.withResolvers<void>();
   const one = await openIsolate(store, clock, {
     log: {
-      head: (channelKey) => log.head(channelKey),
+      bounds: (channelKey) => log.bounds(channelKey),
       append: async (drafts) => {
         if (drafts.some(({ type, key }) => type === "leave" && key === bob.name)) {
           await held.promise;

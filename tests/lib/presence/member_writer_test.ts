@@ -45,7 +45,7 @@ Deno.test("a leave that fails while the store is unreachable is done later", asy
   const warnings: string[] = [];
   const one = await openIsolate(store, clock, {
     log: {
-      head: (channelKey) => log.head(channelKey),
+      bounds: (channelKey) => log.bounds(channelKey),
       append: (drafts) =>
         isUnreachable
           ? Promise.reject(new Problem("storage_unavailable", "The store is unreachable."))
@@ -76,7 +76,7 @@ Deno.test("a failed join whose commit arrives later is undone", async () => {
     let arrive: (() => Promise<unknown>) | undefined;
     const one = await openIsolate(store, clock, {
       log: {
-        head: (channelKey) => log.head(channelKey),
+        bounds: (channelKey) => log.bounds(channelKey),
         append: (drafts) => {
           if (drafts.every(({ key }) => key !== ann.name) || arrive) return log.append(drafts);
           arrive = () => log.append(drafts);

@@ -204,7 +204,7 @@ Deno.test("a reaper that dies does not keep others from reaping, even if its clo
       ...options,
       now: () => clock.now() + difference,
       log: {
-        head: (channelKey) => log.head(channelKey),
+        bounds: (channelKey) => log.bounds(channelKey),
         append: () => {
           isReaping = true;
           return new Promise(() => {});
@@ -231,7 +231,7 @@ Deno.test("a join whose commit arrives after its isolate died is undone", async 
   let arrive: (() => Promise<unknown>) | undefined;
   const dead = await openIsolate(store, clock, {
     log: {
-      head: (channelKey) => log.head(channelKey),
+      bounds: (channelKey) => log.bounds(channelKey),
       append: (drafts) => {
         arrive = () => log.append(drafts);
         return Promise.reject(new Problem("commit_unknown", "The store did not answer."));
