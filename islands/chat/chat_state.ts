@@ -6,7 +6,8 @@ import { type Directory, readDirectory } from "./directory.ts";
 import type { ServerActivity } from "./server_activity.ts";
 import type { Author } from "./lines.ts";
 import type { ChatStorage } from "./chat_storage.ts";
-import { friendlyName, TYPING_TYPE } from "./message.ts";
+import { friendlyName } from "../person_name.ts";
+import { TYPING_TYPE } from "./message.ts";
 import { People } from "./people.ts";
 import { Room } from "./room.ts";
 import { channelOf, FIRST_ROOM } from "./room_name.ts";
@@ -61,6 +62,10 @@ export class ChatState implements Disposable {
     this.unread = computed(() =>
       this.rooms.value.reduce((sum, { unread }) => sum + unread.value, 0)
     );
+  }
+
+  get mayRename(): boolean {
+    return this.author.subject === undefined;
   }
 
   may(right: "publish" | "subscribe" | "presence", room: string): boolean {

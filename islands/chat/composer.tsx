@@ -5,7 +5,7 @@ import { formatCount } from "../format.ts";
 import { useObservable } from "../use_observable.ts";
 import type { ChatState } from "./chat_state.ts";
 import { MAX_TEXT } from "./message.ts";
-import { NameForm, NameLine } from "./name_form.tsx";
+import { NameForm, NameLine } from "../name_form.tsx";
 import type { ServerActivity } from "./server_activity.ts";
 import { typingText } from "./typing.ts";
 
@@ -38,7 +38,7 @@ export function Composer({ chat, room }: ComposerProps): JSX.Element {
         <ConnectionState weir={chat?.weir} />
         {!isIdle && <LastActivity activity={chat?.activity} />}
         <ConnectionHint chat={chat} />
-        {mayWrite && chat !== undefined && <NameLine chat={chat} />}
+        {mayWrite && chat !== undefined && <NameLine visitor={chat} />}
       </div>
     </footer>
   );
@@ -110,7 +110,7 @@ function MessageForm({ chat, room }: ComposerProps): JSX.Element {
 
   return (
     <>
-      {chat !== undefined && !chat.isNameChosen.value && <NameForm chat={chat} />}
+      {chat !== undefined && !chat.isNameChosen.value && <NameForm visitor={chat} />}
       {fault !== undefined && <p id={FAULT_ID} class="outcome is-error" role="alert">{fault}</p>}
       <MessageField
         field={field}

@@ -1,7 +1,7 @@
 import { Component, type JSX } from "preact";
 import { useState } from "preact/hooks";
 import { formatCount, formatLocalClock, formatLocalDay } from "../format.ts";
-import { Avatar } from "./avatar.tsx";
+import { Avatar } from "../avatar.tsx";
 import type { MessageLine } from "./lines.ts";
 import { linkedText } from "./linked_text.ts";
 import type { RoomRow } from "./rows.ts";

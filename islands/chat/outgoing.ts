@@ -1,7 +1,7 @@
 import { type ReadonlySignal, type Signal, signal } from "@preact/signals";
 import type { Weir } from "../../lib/client/api.ts";
 import { type Message, MESSAGE_TYPE } from "./message.ts";
-import { reasonOf } from "./retry.ts";
+import { reasonOf } from "../reason.ts";
 
 /** A message that is being sent, until it comes back as an event of the room. */
 export interface OutgoingMessage {

@@ -2,8 +2,8 @@ import { type ReadonlySignal, type Signal, signal } from "@preact/signals";
 import type { Member, Presence, Weir } from "../../lib/client/api.ts";
 import { isRetryable } from "../../lib/client/core/errors.ts";
 import type { Author } from "./lines.ts";
-import { nameIn } from "./message.ts";
-import { reasonOf } from "./retry.ts";
+import { nameIn } from "../person_name.ts";
+import { reasonOf } from "../reason.ts";
 import { channelOf } from "./room_name.ts";
 
 interface Person {

@@ -1,6 +1,6 @@
 import type { JSX } from "preact";
 import type { ChatState } from "./chat_state.ts";
-import { Avatar } from "./avatar.tsx";
+import { Avatar } from "../avatar.tsx";
 
 interface PeoplePanelProps {
   /** Undefined until the page runs. */

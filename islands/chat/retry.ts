@@ -1,6 +1,5 @@
 import type { ConnectionState, Weir } from "../../lib/client/api.ts";
 import { isRetryable } from "../../lib/client/core/errors.ts";
-import { WeirError } from "../../lib/client/client.ts";
 
 /** The delay before the next try. It doubles each time up to the maximum. */
 const MIN_DELAY_MS = 500;
@@ -47,9 +46,4 @@ function nextChance(weir: Pick<Weir, "state">, wait: number, signal: AbortSignal
     isPresent = false;
     signal.addEventListener("abort", end);
   });
-}
-
-/** Returns a sentence about what went wrong. */
-export function reasonOf(cause: unknown): string {
-  return cause instanceof WeirError ? cause.detail : String(cause);
 }

@@ -12,9 +12,11 @@ import {
   trimLines,
 } from "./lines.ts";
 import type { ChatStorage } from "./chat_storage.ts";
-import { nameIn, TYPING_TYPE } from "./message.ts";
+import { nameIn } from "../person_name.ts";
+import { TYPING_TYPE } from "./message.ts";
 import { Outgoing } from "./outgoing.ts";
-import { reasonOf, retryTemporaryErrors } from "./retry.ts";
+import { reasonOf } from "../reason.ts";
+import { retryTemporaryErrors } from "./retry.ts";
 import { channelOf } from "./room_name.ts";
 import { Typists } from "./typing.ts";
 

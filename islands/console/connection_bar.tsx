@@ -5,7 +5,7 @@ import { ConnectionState, TRANSPORT_NAMES } from "../connection_state.tsx";
 import { currentClient } from "../current_client.ts";
 import type { ChannelFeed } from "./channel_feed.ts";
 import type { ConsoleModel } from "./console_model.ts";
-import { CopyButton } from "./copy_button.tsx";
+import { CopyButton } from "../copy_button.tsx";
 
 interface ConnectionBarProps {
   readonly model: ConsoleModel;

@@ -2,7 +2,7 @@ import type { JSX } from "preact";
 import { useState } from "preact/hooks";
 import type { EphemeralEvent, WeirEvent } from "../../lib/client/api.ts";
 import { formatBytes } from "../format.ts";
-import { CopyButton } from "./copy_button.tsx";
+import { CopyButton } from "../copy_button.tsx";
 import { describeGap } from "./event_row.tsx";
 import { dumpOf, hexOf, jsonOf, MAX_DUMP_BYTES, TOO_DEEP } from "./event_text.ts";
 import { linkTo } from "./console_model.ts";

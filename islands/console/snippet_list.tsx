@@ -1,6 +1,6 @@
 import type { JSX } from "preact";
 import { useEffect, useState } from "preact/hooks";
-import { CopyButton } from "./copy_button.tsx";
+import { CopyButton } from "../copy_button.tsx";
 import type { SnippetTarget } from "./snippets.ts";
 
 interface SnippetsProps {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { friendlyName, MAX_NAME, parseMessage, parseName } from "../../../islands/chat/message.ts";
+import { parseMessage } from "../../../islands/chat/message.ts";
 
 Deno.test("parseMessage() reads any object with a text and ignores invalid members", () => {
   const at = "2026-11-21T03:13:58.566Z";
@@ -20,20 +20,4 @@ Deno.test("parseMessage() returns undefined without a text", () => {
     const message = parseMessage(data);
     assert.ok(message === undefined || message.text.trim() !== "");
   }));
-});
-
-Deno.test("parseName() returns one line of limited length in well-formed Unicode", () => {
-  assert.equal(parseName("  Ann\t\u0007 Lee \n"), "Ann Lee");
-  assert.equal(parseName("\u0000 "), undefined);
-  fc.assert(fc.property(fc.string({ unit: "binary", maxLength: 100 }), (text) => {
-    const name = parseName(text);
-    if (name === undefined) return;
-    assert.ok(Array.from(name).length <= MAX_NAME && name === name.trim() && name.isWellFormed());
-    assert.equal(parseName(name), name);
-  }));
-});
-
-Deno.test("friendlyName() makes up a name", () => {
-  assert.equal(friendlyName(() => 0), "Amber Badger");
-  assert.equal(friendlyName(() => 0.999), "Sunny Wren");
 });

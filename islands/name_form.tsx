@@ -1,26 +1,36 @@
+import type { ReadonlySignal } from "@preact/signals";
 import type { JSX } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
-import type { ChatState } from "./chat_state.ts";
-import { MAX_NAME, parseName } from "./message.ts";
+import { MAX_NAME, parseName } from "./person_name.ts";
+
+/** A visitor who can choose a name. */
+interface NamedVisitor {
+  readonly name: ReadonlySignal<string>;
+  /** False while the name is only a suggestion. */
+  readonly isNameChosen: ReadonlySignal<boolean>;
+  /** False if the name is the subject of the sign-in token. */
+  readonly mayRename: boolean;
+  rename(name: string): void;
+}
 
 interface NameFormProps {
-  readonly chat: ChatState;
+  readonly visitor: NamedVisitor;
   /** Called when the visitor has saved the name. */
   readonly done?: () => void;
 }
 
 /** Asks for the visitor's name and suggests one. */
-export function NameForm({ chat, done }: NameFormProps): JSX.Element {
+export function NameForm({ visitor, done }: NameFormProps): JSX.Element {
   const field = useRef<HTMLInputElement>(null);
 
   function choose(): void {
-    chat.rename(parseName(field.current?.value ?? "") ?? chat.name.value);
+    visitor.rename(parseName(field.current?.value ?? "") ?? visitor.name.value);
     done?.();
   }
 
   return (
     <form
-      class="chat-name-form"
+      class="name-form"
       onSubmit={(event) => {
         event.preventDefault();
         choose();
@@ -33,7 +43,7 @@ export function NameForm({ chat, done }: NameFormProps): JSX.Element {
           maxLength={MAX_NAME}
           autocomplete="nickname"
           spellcheck={false}
-          defaultValue={chat.name.value}
+          defaultValue={visitor.name.value}
           onChange={choose}
         />
       </label>
@@ -43,7 +53,9 @@ export function NameForm({ chat, done }: NameFormProps): JSX.Element {
 }
 
 /** Shows the visitor's name and lets them change it. */
-export function NameLine({ chat }: { readonly chat: ChatState }): JSX.Element | null {
+export function NameLine(
+  { visitor }: { readonly visitor: NamedVisitor },
+): JSX.Element | null {
   const [isOpen, setOpen] = useState(false);
   const button = useRef<HTMLButtonElement>(null);
   const wasOpen = useRef(false);
@@ -51,7 +63,7 @@ export function NameLine({ chat }: { readonly chat: ChatState }): JSX.Element | 
     if (wasOpen.current && !isOpen) button.current?.focus();
     wasOpen.current = isOpen;
   }, [isOpen]);
-  if (!chat.isNameChosen.value) return null;
+  if (!visitor.isNameChosen.value) return null;
   if (isOpen) {
     return (
       <div
@@ -62,16 +74,16 @@ export function NameLine({ chat }: { readonly chat: ChatState }): JSX.Element | 
           setOpen(false);
         }}
       >
-        <NameForm chat={chat} done={() => setOpen(false)} />
+        <NameForm visitor={visitor} done={() => setOpen(false)} />
       </div>
     );
   }
   return (
-    <span class="chat-as end">
+    <span class="name-line end">
       <span class="ellipsis">
-        <span class="chat-you">You are</span> <bdi>{chat.name.value}</bdi>
+        <span class="name-you">You are</span> <bdi>{visitor.name.value}</bdi>
       </span>
-      {chat.author.subject === undefined && (
+      {visitor.mayRename && (
         <button
           ref={button}
           type="button"

@@ -5,9 +5,7 @@ const HUES = 6;
 
 /** Shows the initials of a name in a color derived from the name. */
 export function Avatar({ name }: { readonly name: string }): JSX.Element {
-  return (
-    <span class={`chat-avatar is-hue-${hueOf(name)}`} aria-hidden="true">{initialsOf(name)}</span>
-  );
+  return <span class={`avatar is-hue-${hueOf(name)}`} aria-hidden="true">{initialsOf(name)}</span>;
 }
 
 function initialsOf(name: string): string {
