@@ -166,6 +166,7 @@ const RULE: Readonly<Record<string, readonly string[]>> = {
   "lib/client/presence": ["lib/client/api.ts", "lib/client/core", "lib/shared"],
   "lib/client/publishing": ["lib/client/api.ts", "lib/client/core", "lib/shared"],
   "lib/client/reading": ["lib/client/api.ts", "lib/client/core", "lib/shared"],
+  "lib/client/rtc": ["lib/client/api.ts", "lib/client/core", "lib/shared"],
   "lib/client/server": ["lib/client/api.ts", "lib/client/core", "lib/shared"],
   "lib/client/tabs": ["lib/client/api.ts", "lib/client/core"],
   "lib/client/transports": ["lib/client/connection", "lib/client/core", "lib/shared"],
