@@ -38,10 +38,11 @@ export class Chromium implements AsyncDisposable {
     this.page = this.#listen(page);
   }
 
-  static async open(): Promise<Chromium> {
+  /** @param flags further flags of the command line. */
+  static async open(flags: readonly string[] = []): Promise<Chromium> {
     const browser = await chromium.launch({
       executablePath: PROGRAM,
-      args: FLAGS,
+      args: [...FLAGS, ...flags],
       headless: !IS_HEADED,
       slowMo: IS_HEADED ? 300 : 0,
     });

@@ -8,6 +8,11 @@ export async function bundleClient(): Promise<string> {
   return await bundle({ entryPoints: [CLIENT] });
 }
 
+/** Bundles a module of the repository, for a page. */
+export async function bundleModule(url: URL): Promise<string> {
+  return await bundle({ entryPoints: [url.pathname] });
+}
+
 /** Bundles the source of a page's module with the npm packages that it imports. */
 export async function bundlePage(source: string): Promise<string> {
   return await bundle({ stdin: { contents: source }, plugins: [npmByDeno] });

@@ -1,0 +1,268 @@
+import { randomId } from "../../shared/random_id.ts";
+import type { Listening, Member, Presence, Weir } from "../api.ts";
+import type { Link } from "../core/link.ts";
+import { ObservableValue, runCallback } from "../core/observable.ts";
+import { onAbort } from "../core/on_abort.ts";
+import { WeirError } from "../core/weir_error.ts";
+import type { Peer, RoomOptions, RoomSendOptions, RoomState } from "./api.ts";
+import { IceConfiguration } from "./ice_configuration.ts";
+import { LocalMedia } from "./local_media.ts";
+import type { MessageData } from "./messages.ts";
+import { type PeerHost, RoomPeer } from "./peer.ts";
+import { parseSignal, type Signal } from "./signal.ts";
+
+/** Signals of sessions that presence does not list yet. Guards against senders without end. */
+const MAX_EARLY_SIGNALS = 256;
+
+interface RoomEvents<D> {
+  message: { readonly peer: Peer<D>; readonly data: MessageData };
+  error: WeirError;
+}
+
+/** The data of an event in an inbox, which the server has written, except for its `data`. */
+interface InboxData {
+  readonly from: string;
+  readonly fromSession?: string;
+  readonly data: unknown;
+}
+
+/** A member with the sessions that it is present in. */
+type ListedMember<D> = Member<D> & { readonly sessions?: readonly string[] };
+
+interface EarlySignal {
+  readonly session: string;
+  readonly signal: Signal;
+}
+
+/** @see {@link Room} */
+export class ClientRoom<D> {
+  readonly session = randomId();
+  readonly state = new ObservableValue<RoomState>({ status: "joining" });
+  readonly peers = new ObservableValue<readonly RoomPeer<D>[]>([]);
+  readonly #weir: Weir & { readonly link: Link };
+  readonly #channel: string;
+  readonly #options: RoomOptions<D>;
+  readonly #presence: Presence<D>;
+  readonly #media = new LocalMedia();
+  readonly #configuration: IceConfiguration;
+  readonly #listeners = { message: new Set(), error: new Set() } as {
+    readonly [K in keyof RoomEvents<D>]: Set<(event: RoomEvents<D>[K]) => void>;
+  };
+  /** Aborts when the room is closed. */
+  readonly #end = new AbortController();
+  /** Sessions that have said goodbye, which presence lists a while longer. */
+  readonly #gone = new Set<string>();
+  #early: EarlySignal[] = [];
+  #inbox: Listening | undefined;
+
+  constructor(weir: Weir, channel: string, options: RoomOptions<D>) {
+    this.#weir = weir as Weir & { readonly link: Link };
+    this.#channel = channel;
+    this.#options = options;
+    this.#presence = weir.presence(channel);
+    this.#configuration = new IceConfiguration(this.#weir.link, options, this.#report);
+    for (const track of options.media?.getTracks() ?? []) {
+      this.#media.add(track, options.media!); // it has tracks
+    }
+    if (typeof RTCPeerConnection === "undefined") {
+      const detail = "This browser has no WebRTC, or it is switched off.";
+      queueMicrotask(() => this.#fail(new WeirError("no_webrtc", detail)));
+    } else void this.#join();
+    onAbort(options.signal, () => void this.close());
+  }
+
+  readonly setData = async (data: D): Promise<void> => {
+    await this.#enter(data);
+  };
+
+  readonly addTrack = (track: MediaStreamTrack, stream: MediaStream): void => {
+    this.#media.add(track, stream);
+    for (const peer of this.peers.value) peer.addTrack(track, stream);
+  };
+
+  readonly removeTrack = (track: MediaStreamTrack): void => {
+    this.#media.remove(track);
+    for (const peer of this.peers.value) peer.removeTrack(track);
+  };
+
+  readonly replaceTrack = async (old: MediaStreamTrack, next: MediaStreamTrack): Promise<void> => {
+    this.#media.replace(old, next);
+    await Promise.all(this.peers.value.map((peer) => peer.replaceTrack(old, next)));
+  };
+
+  readonly setMuted = (track: MediaStreamTrack, isMuted: boolean): void => {
+    track.enabled = !isMuted;
+    for (const peer of this.peers.value) peer.tellMuted();
+  };
+
+  readonly send = (data: MessageData, { to, ...options }: RoomSendOptions<D> = {}): void => {
+    for (const peer of to ? [to] : this.peers.value) peer.send(data, options);
+  };
+
+  readonly on = <K extends keyof RoomEvents<D>>(
+    event: K,
+    listener: (event: RoomEvents<D>[K]) => void,
+  ): () => void => {
+    const own = (event: RoomEvents<D>[K]) => listener(event); // it may be registered twice
+    this.#listeners[event].add(own);
+    return () => void this.#listeners[event].delete(own);
+  };
+
+  readonly close = async (): Promise<void> => {
+    this.#close();
+    await this.#presence.leave();
+  };
+
+  readonly [Symbol.asyncDispose] = (): Promise<void> => this.close();
+
+  async #join(): Promise<void> {
+    const { signal } = this.#end;
+    const { link } = this.#weir;
+    void this.#configuration.get(); // in time for the first peer
+    onAbort(signal, this.#presence.members.subscribe((members) => this.#listed(members)));
+    onAbort(
+      signal,
+      link.state.onChange(({ status, ...state }) => {
+        if (status === "open") { for (const peer of this.peers.value) peer.resume(); }
+        else if (status === "closed") this.#close("error" in state ? state.error : undefined);
+      }),
+    );
+    this.#watchNetwork(signal);
+    try {
+      await this.#enter(this.#options.data);
+    } catch (cause) {
+      this.#fail(cause as WeirError); // presence throws nothing else
+    }
+  }
+
+  #watchNetwork(signal: AbortSignal): void {
+    const changed = () => {
+      for (const peer of this.peers.value) peer.networkChanged();
+    };
+    const { navigator } = globalThis as {
+      readonly navigator?: { readonly connection?: EventTarget };
+    };
+    navigator?.connection?.addEventListener("change", changed, { signal });
+    globalThis.addEventListener?.("online", changed, { signal });
+    globalThis.addEventListener?.("pagehide", (event) => {
+      if (!(event as PageTransitionEvent).persisted) void this.close().catch(() => {});
+    }, { signal });
+  }
+
+  #enter(data: D | undefined): Promise<void> {
+    const { member } = this.#options;
+    const { session } = this;
+    const options = { member, session, signal: this.#end.signal };
+    return this.#presence.enter(data, options);
+  }
+
+  #listed(members: readonly ListedMember<D>[]): void {
+    if (this.#end.signal.aborted) return;
+    const own = this.state.value.member ??
+      members.find(({ sessions }) => sessions?.includes(this.session))?.member;
+    if (own === undefined) return; // not entered yet
+    if (!this.#inbox) this.#open(own);
+    const listed = new Set<string>();
+    for (const { member, sessions = [], data } of members) {
+      for (const session of sessions) {
+        listed.add(session);
+        this.#listedPeer(own, member, session, data);
+      }
+    }
+    for (const peer of this.peers.value) {
+      if (!listed.has(peer.session)) peer.unlisted();
+    }
+    for (const session of this.#gone) if (!listed.has(session)) this.#gone.delete(session);
+  }
+
+  #listedPeer(own: string, member: string, session: string, data: D): void {
+    if (session === this.session || this.#gone.has(session)) return;
+    const known = this.#peer(session);
+    if (known) {
+      known.isListed = true;
+      if (known.data.value !== data) known.data.set(data);
+      return;
+    }
+    const host: PeerHost<D> = {
+      link: this.#weir.link,
+      channel: this.#channel,
+      member: own,
+      session: this.session,
+      configuration: this.#configuration,
+      media: this.#media,
+      onMessage: (peer, data) => this.#emit("message", { peer: peer as unknown as Peer<D>, data }),
+      onClosed: (peer) => {
+        if (peer.isListed) this.#gone.add(peer.session);
+        this.peers.set(this.peers.value.filter((one) => one !== peer));
+      },
+      onError: this.#report,
+    };
+    const peer = new RoomPeer(host, member, session, data);
+    this.peers.set([...this.peers.value, peer]);
+    const early = this.#early.filter((one) => one.session === session);
+    this.#early = this.#early.filter((one) => one.session !== session);
+    for (const { signal } of early) peer.receive(signal);
+  }
+
+  /** This client is in the room. */
+  #open(member: string): void {
+    this.state.set({ status: "open", member });
+    const name = encodeURIComponent(member);
+    this.#inbox = this.#weir.listen<InboxData>(
+      `$signals:${this.#channel}/${name}/${this.session}`,
+      {
+        after: "earliest",
+        onEvent: ({ data: { from, fromSession, data } }) => {
+          const signal = parseSignal(data);
+          if (signal && fromSession !== undefined) this.#signalled(from, fromSession, signal);
+        },
+        onGap: () => {
+          for (const peer of this.peers.value) peer.resume();
+        },
+        onError: (error) => this.#fail(error),
+      },
+    );
+  }
+
+  #signalled(from: string, session: string, signal: Signal): void {
+    if (this.#gone.has(session)) return;
+    const peer = this.#peer(session);
+    if (peer) return peer.member === from ? peer.receive(signal) : undefined;
+    this.#early.push({ session, signal });
+    if (this.#early.length > MAX_EARLY_SIGNALS) this.#early.shift();
+  }
+
+  #peer(session: string): RoomPeer<D> | undefined {
+    return this.peers.value.find((peer) => peer.session === session);
+  }
+
+  readonly #report = (error: WeirError): void => {
+    if (this.#end.signal.aborted || error.code === "closed") return;
+    void runCallback(() => this.#options.onError?.(error));
+    this.#emit("error", error);
+  };
+
+  #emit<K extends keyof RoomEvents<D>>(type: K, event: RoomEvents<D>[K]): void {
+    for (const listener of this.#listeners[type]) void runCallback(() => listener(event));
+  }
+
+  #fail(error: WeirError): void {
+    if (this.#end.signal.aborted) return;
+    this.#report(error);
+    this.#close(error);
+    this.#presence.leave().catch(() => {}); // the server ends the session by itself
+  }
+
+  #close(error?: WeirError): void {
+    if (this.#end.signal.aborted) return;
+    const { member } = this.state.value;
+    this.#end.abort();
+    for (const peer of this.peers.value) peer.close();
+    this.#inbox?.close();
+    this.state.set({
+      status: "closed",
+      ...member !== undefined && { member },
+      ...error && { error },
+    });
+  }
+}
