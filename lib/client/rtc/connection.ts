@@ -23,7 +23,7 @@ const MAX_RESTARTS = 2;
 /** An offer without an answer is sent again: the answer or the offer may have expired. */
 const REPEAT_OFFER_MS = 10_000;
 
-export interface ConnectionHost {
+interface ConnectionHost {
   /** Whether this end gives way when both make offers. Only the other one begins. */
   readonly isPolite: boolean;
   readonly number: number;

@@ -1,5 +1,5 @@
 /** Connections between two peers. Guards against a peer that opens them without end. */
-export const MAX_CONNECTIONS = 16;
+const MAX_CONNECTIONS = 16;
 
 /** What one end of a connection tells the other through the server: the data of a signal. */
 export interface Signal {

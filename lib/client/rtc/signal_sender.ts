@@ -8,7 +8,7 @@ import type { Signal } from "./signal.ts";
 const NOT_A_MEMBER_MS = 250;
 
 /** Who signals, and to whom. */
-export interface SignalRoute {
+interface SignalRoute {
   readonly channel: string;
   readonly member: string;
   readonly session: string;
