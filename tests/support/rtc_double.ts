@@ -23,6 +23,9 @@ export class RoomServer {
   /** Called with each signal before it is stored. */
   delay: (call: SignalCall) => Promise<void> = () => Promise.resolve();
 
+  /** Whether a signal is stored; else it is lost. */
+  keeps: (call: SignalCall) => boolean = () => true;
+
   /** Lists a session of a member, or removes it. */
   list(member: string, session: string, isThere: boolean, data?: unknown): void {
     const since = new Date().toISOString();
@@ -59,6 +62,7 @@ class DoubleWeir {
         if (state.value.status !== "open") throw new WeirError("unreachable", "cut");
         const { toSession, data, member, session, to } = call;
         server.signals.push(call);
+        if (!server.keeps(call)) return { sessions: [toSession] };
         const inbox = this.#inbox(toSession);
         const copy = JSON.parse(JSON.stringify(data)); // as over the wire
         inbox.data.push({ from: member, fromSession: session, to, toSession, data: copy });
@@ -66,6 +70,10 @@ class DoubleWeir {
         return { sessions: [toSession] };
       },
     };
+  }
+
+  get isOnline(): boolean {
+    return this.link.state.value.status === "open";
   }
 
   get weir(): Weir {

@@ -1,9 +1,19 @@
+import assert from "node:assert/strict";
 import type { Page } from "playwright-core";
-import { Chromium } from "./chromium.ts";
+import { Chromium, CHROMIUM_MISSING } from "./chromium.ts";
 import { bundleModule } from "./client_bundle.ts";
 
 const PAGE = new URL("../lib/client/rtc/page.ts", import.meta.url);
 const FLAGS = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"];
+
+/** Registers a test of rooms that are all in one page, on a double of the server. */
+export function pageTest(name: string, run: (page: Page) => Promise<void>): void {
+  Deno.test(`rooms in one page: ${name}`, { ignore: CHROMIUM_MISSING }, async () => {
+    await using site = await RtcSite.open();
+    await run(site.page);
+    assert.deepEqual(site.chromium.errors, []);
+  });
+}
 
 /** A site whose pages have `weir-client/rtc` as the global `rtc`, in a browser with fake devices. */
 export class RtcSite implements AsyncDisposable {

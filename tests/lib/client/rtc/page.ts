@@ -4,7 +4,7 @@ import { connect } from "../../../../lib/client/client.ts";
 import { getUserMedia, joinRoom, type Room } from "../../../../lib/client/rtc/rtc.ts";
 import { RoomServer } from "../../../support/rtc_double.ts";
 
-const rtc = { connect, joinRoom, getUserMedia, RoomServer, until, areConnected };
+const rtc = { connect, joinRoom, getUserMedia, RoomServer, until, areConnected, connectionsOf };
 
 export type Rtc = typeof rtc;
 
@@ -15,6 +15,26 @@ async function until(what: string, isTrue: () => unknown): Promise<void> {
     if (performance.now() > end) throw new Error(`Timed out: ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
+}
+
+const connections: RTCPeerConnection[] = [];
+globalThis.RTCPeerConnection = class extends RTCPeerConnection {
+  constructor(configuration?: RTCConfiguration) {
+    super(configuration);
+    connections.push(this);
+  }
+};
+
+/** Returns the open connections of a room: those whose descriptions its session has sent. */
+function connectionsOf(server: RoomServer, room: Room): readonly RTCPeerConnection[] {
+  const fingerprintOf = (sdp = "") => /a=fingerprint:\S+ (\S+)/.exec(sdp)?.[1];
+  const fingerprints = server.signals.flatMap(({ session, data }) => {
+    const { description } = data as { readonly description?: RTCSessionDescriptionInit };
+    return session === room.session && description ? [fingerprintOf(description.sdp)] : [];
+  });
+  return connections.filter(({ signalingState, localDescription }) =>
+    signalingState !== "closed" && fingerprints.includes(fingerprintOf(localDescription?.sdp))
+  );
 }
 
 /** Whether each of the rooms is connected to all others of them. */

@@ -1,19 +1,8 @@
 import assert from "node:assert/strict";
-import type { Page } from "playwright-core";
-import { CHROMIUM_MISSING } from "../../../support/chromium.ts";
-import { RtcSite } from "../../../support/rtc_site.ts";
+import { pageTest } from "../../../support/rtc_site.ts";
 import type { Rtc } from "./page.ts";
 
 declare const rtc: Rtc;
-
-/** Registers a test of rooms that are all in one page, on a double of the server. */
-function pageTest(name: string, run: (page: Page) => Promise<void>): void {
-  Deno.test(`rooms in one page: ${name}`, { ignore: CHROMIUM_MISSING }, async () => {
-    await using site = await RtcSite.open();
-    await run(site.page);
-    assert.deepEqual(site.chromium.errors, []);
-  });
-}
 
 pageTest("two peers connect, exchange messages, and one leaves", async (page) => {
   const result = await page.evaluate(async () => {
