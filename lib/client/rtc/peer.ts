@@ -18,7 +18,7 @@ const UNRELIABLE = { negotiated: true, id: 2, ordered: false, maxRetransmits: 0 
 /** Labels of file transfers' channels. */
 const FILE_PREFIX = "weir-file";
 /** How long a further connection stays open without a channel. */
-const UNUSED_MS = 10_000;
+const UNUSED_MS = 5_000;
 /** The same if there was none yet: its peer may take a while to open it. */
 const UNANSWERED_MS = 60_000;
 

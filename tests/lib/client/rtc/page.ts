@@ -1,10 +1,24 @@
 /** What the pages of these tests use, as globals of theirs. */
 
 import { connect } from "../../../../lib/client/client.ts";
-import { getUserMedia, joinRoom, type Room } from "../../../../lib/client/rtc/rtc.ts";
+import {
+  type FileLink,
+  getUserMedia,
+  joinRoom,
+  type Room,
+} from "../../../../lib/client/rtc/rtc.ts";
 import { RoomServer } from "../../../support/rtc_double.ts";
 
-const rtc = { connect, joinRoom, getUserMedia, RoomServer, until, areConnected, connectionsOf };
+const rtc = {
+  connect,
+  joinRoom,
+  getUserMedia,
+  RoomServer,
+  until,
+  areConnected,
+  connectionsOf,
+  filesOf,
+};
 
 export type Rtc = typeof rtc;
 
@@ -35,6 +49,11 @@ function connectionsOf(server: RoomServer, room: Room): readonly RTCPeerConnecti
   return connections.filter(({ signalingState, localDescription }) =>
     signalingState !== "closed" && fingerprints.includes(fingerprintOf(localDescription?.sdp))
   );
+}
+
+/** Returns what file transfers use of the room's first peer. */
+function filesOf({ peers }: Room): FileLink {
+  return (peers.value[0] as unknown as { readonly files: FileLink }).files;
 }
 
 /** Whether each of the rooms is connected to all others of them. */
