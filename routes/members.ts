@@ -1,7 +1,13 @@
 import { z } from "zod";
 import type { Caller } from "../lib/auth/caller.ts";
-import { HTTP_SESSION_MS, type HttpSession } from "../lib/presence/http_sessions.ts";
+import { HTTP_SESSION_MS } from "../lib/presence/http_sessions.ts";
 import { dataBytes, parseMemberData, resolveMemberName } from "../lib/presence/member.ts";
+import { sessionsJson } from "../lib/presence/member_change.ts";
+import {
+  type MemberSession,
+  SESSION_NAME,
+  SESSION_NAME_FORMAT,
+} from "../lib/presence/named_session.ts";
 import type { PresentMember } from "../lib/presence/snapshot.ts";
 import { type ChannelKey, channelOf } from "../lib/shared/channel.ts";
 import { formatTime } from "../lib/shared/event.ts";
@@ -15,9 +21,8 @@ import { parsePathChannel, parseQuery, splitUrl } from "./query.ts";
 /** Bytes of a body: a member's data, with room for white space and escapes. */
 const MAX_BODY_BYTES = 8_192;
 
-const SESSION_FORMAT = "1–64 of A–Z a–z 0–9 _ -";
 const sessionQuery = z.object({
-  session: z.string().regex(/^[A-Za-z0-9_-]{1,64}$/, SESSION_FORMAT).optional(),
+  session: z.string().regex(SESSION_NAME, SESSION_NAME_FORMAT).optional(),
 });
 type MemberParts = Pick<Server, "access" | "presence">;
 
@@ -77,11 +82,14 @@ export async function deleteMember(
 }
 
 /** Returns the session that the request names. @throws {Problem} if the caller may not use it */
-function parseSession(c: AppContext, server: MemberParts, caller: Caller): HttpSession {
+function parseSession(c: AppContext, server: MemberParts, caller: Caller): MemberSession {
   const { path, searchParams } = splitUrl(c.req.raw.url);
   const { session } = parseQuery(searchParams, sessionQuery);
   if (session === undefined) {
-    throw new Problem("bad_parameter", `The parameter "session" is required: ${SESSION_FORMAT}.`);
+    throw new Problem(
+      "bad_parameter",
+      `The parameter "session" is required: ${SESSION_NAME_FORMAT}.`,
+    );
   }
   const channelKey = parseChannelKey(server, caller, path);
   const name = resolveMemberName(caller.authority, parsePathMember(path));
@@ -106,8 +114,9 @@ function parsePathMember(path: string): string {
   }
 }
 
-function memberJson({ name, data, since, offset }: PresentMember): string {
+function memberJson(member: PresentMember): string {
+  const { name, data, since, offset } = member;
   return `{"member":${JSON.stringify(name)},"data":${data},"since":"${
     formatTime(since)
-  }","offset":"${offset}"}`;
+  }","offset":"${offset}"${sessionsJson(member)}}`;
 }

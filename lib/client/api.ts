@@ -172,6 +172,12 @@ export interface History<T> {
 
 export interface EnterOptions {
   readonly member?: string | undefined;
+  /**
+   * Names this session of the member, so that others see it in `Member.sessions` and can address
+   * it: 1–64 of `A–Z a–z 0–9 _ -`. It should be random, and must not be used again after
+   * `leave()`. @default undefined
+   */
+  readonly session?: string | undefined;
   /** Stops entering, and leaves. */
   readonly signal?: AbortSignal | undefined;
 }
@@ -196,6 +202,8 @@ export interface Member<T = unknown> {
   readonly data: T;
   /** When the member joined. RFC 3339, UTC. */
   readonly since: string;
+  /** The names of the member's sessions that have one, sorted. Absent if there is none. */
+  readonly sessions?: readonly string[];
 }
 
 /** The part of https://standardschema.dev, version 1, that Weir uses. */

@@ -1,19 +1,14 @@
 import { Problem } from "../shared/problem.ts";
-import { type Member, memberId } from "./member.ts";
+import { memberId } from "./member.ts";
+import { type MemberSession, NamedSession } from "./named_session.ts";
 
 /** How long an HTTP session lasts without a renewal. */
 export const HTTP_SESSION_MS = 20_000;
 /** Sessions of one isolate. Guards against requests that fill the memory with sessions. */
 const MAX_SESSIONS = 50_000;
 
-/** A session of a member whose client has no WebSocket. */
-export interface HttpSession {
-  readonly member: Member;
-  /** The name that the client gave the session. */
-  readonly sessionName: string;
-}
-
-interface OpenHttpSession extends HttpSession {
+interface OpenHttpSession extends MemberSession {
+  readonly named: NamedSession;
   /** Counts the session as one of its caller's connections. */
   readonly connection: Disposable;
   readonly expiresAtMs: number;
@@ -31,12 +26,13 @@ export class HttpSessions {
   }
 
   /**
-   * Opens a session or renews it, for {@link HTTP_SESSION_MS} from now.
+   * Opens a session or renews it, for {@link HTTP_SESSION_MS} from now, and returns it. It may join
+   * without being listed: clients that know nothing of the list can open any number of sessions.
    *
    * @param connect counts a new session as a connection.
    * @throws {Problem} `overloaded`; what `connect` throws
    */
-  renew(session: HttpSession, connect: () => Disposable): void {
+  renew(session: MemberSession, connect: () => Disposable): NamedSession {
     const key = keyOf(session);
     const open = this.#sessions.get(key);
     if (open === undefined && this.#sessions.size >= MAX_SESSIONS) {
@@ -45,18 +41,20 @@ export class HttpSessions {
     const connection = open?.connection ?? connect();
     this.#sessions.delete(key);
     const expiresAtMs = this.#monotonicNow() + HTTP_SESSION_MS;
-    this.#sessions.set(key, { ...session, connection, expiresAtMs });
+    const named = open?.named ?? new NamedSession(session.sessionName, false);
+    this.#sessions.set(key, { ...session, named, connection, expiresAtMs });
+    return named;
   }
 
-  end(session: HttpSession): void {
+  end(session: MemberSession): void {
     const key = keyOf(session);
     this.#sessions.get(key)?.connection[Symbol.dispose]();
     this.#sessions.delete(key);
   }
 
   /** Ends the sessions that have expired, and returns them. */
-  takeExpired(): readonly HttpSession[] {
-    const expired: HttpSession[] = [];
+  takeExpired(): readonly OpenHttpSession[] {
+    const expired: OpenHttpSession[] = [];
     for (const session of this.#sessions.values()) {
       if (session.expiresAtMs > this.#monotonicNow()) break;
       expired.push(session);
@@ -72,6 +70,6 @@ export class HttpSessions {
   }
 }
 
-function keyOf({ member, sessionName }: HttpSession): string {
+function keyOf({ member, sessionName }: MemberSession): string {
   return `${memberId(member)}\0${sessionName}`;
 }

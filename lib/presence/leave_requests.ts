@@ -1,10 +1,10 @@
 import { retryLocked } from "../kv/commit_retry.ts";
 import { keys } from "../kv/keys.ts";
 import { type Channel, channelKeyOf, type Tenant } from "../shared/channel.ts";
-import type { HttpSession } from "./http_sessions.ts";
 import type { MemberName } from "./member.ts";
+import type { MemberSession } from "./named_session.ts";
 
-/** How long a request waits for its isolate: longer than any HTTP session lasts. */
+/** How long a request waits for its isolate: longer than an HTTP session or a lost one lasts. */
 const REQUEST_TTL_MS = 60_000;
 /**
  * Requests that are taken in one commit, which has room for that many keys. Guards against calls
@@ -12,11 +12,11 @@ const REQUEST_TTL_MS = 60_000;
  */
 const BATCH_SIZE = 50;
 
-/** Asks `isolate` to end an HTTP session, because its client's request came to another isolate. */
+/** Asks `isolate` to end a session, because its client's request came to another isolate. */
 export async function requestLeave(
   kv: Deno.Kv,
   isolate: string,
-  { member, sessionName }: HttpSession,
+  { member, sessionName }: MemberSession,
 ): Promise<void> {
   const key = keys.leaveRequest(isolate, member.channelKey, member.name, sessionName);
   await retryLocked(() => kv.set(key, 0, { expireIn: REQUEST_TTL_MS }));
@@ -26,9 +26,9 @@ export async function requestLeave(
 export async function takeLeaveRequests(
   kv: Deno.Kv,
   isolate: string,
-  end: (session: HttpSession) => Promise<void>,
+  end: (session: MemberSession) => Promise<void>,
 ): Promise<void> {
-  let sessions: HttpSession[] = [];
+  let sessions: MemberSession[] = [];
   let removal = kv.atomic();
   const take = async () => {
     await Promise.all(sessions.map(end));

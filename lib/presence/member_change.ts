@@ -2,25 +2,26 @@ import { keys } from "../kv/keys.ts";
 import type { Draft } from "../log/log.ts";
 import { formatTime, JSON_TYPE } from "../shared/event.ts";
 import type { Offset } from "../shared/offset.ts";
+import { listedSessions, type MemberSessions } from "./listed_sessions.ts";
 import type { Member, MemberName } from "./member.ts";
 import { addToMemberCount } from "./member_counts.ts";
 import { presenceChannelKey } from "./presence_channel.ts";
 
 /** Bytes that an isolate's id takes in a row. */
 const ISOLATE_BYTES = 64;
+/** Bytes that the name of a session takes in a row. */
+const SESSION_NAME_BYTES = 72;
 /** Bytes that a row takes in addition to its data and the ids of its isolates. */
 const ROW_BYTES = 256;
 
 /** The value of a member's row. */
-export interface StoredMember {
+export interface StoredMember extends MemberSessions {
   /** JSON. */
   readonly data: string;
   /** Milliseconds since 1970. */
   readonly since: number;
   /** The offset of the member's last event. */
   readonly offset: Offset;
-  /** The isolates that have sessions of the member, or had them when their lease expired. */
-  readonly isolates: readonly string[];
 }
 
 export type MemberEntry = Deno.KvEntryMaybe<StoredMember>;
@@ -33,7 +34,7 @@ export interface MemberChange {
   readonly entry: MemberEntry;
   /** The row from now on, or the last one of a member that leaves. */
   readonly row: Omit<StoredMember, "offset">;
-  /** The isolate that joins, updates or leaves. */
+  /** The isolate that joins, updates or leaves. The row names it while it has the member. */
   readonly isolate: string;
 }
 
@@ -66,10 +67,13 @@ export function memberChangeDraft({ type, member, entry, row, isolate }: MemberC
       absent: type === "enter" ? [entry.key] : [],
       keyBytes: 2 * maxKeyBytes(entry.key) + maxKeyBytes(indexKey) +
         maxKeyBytes(keys.members(channelKey)),
-      valueBytes: ROW_BYTES + 2 * row.data.length + ISOLATE_BYTES * row.isolates.length,
+      valueBytes: ROW_BYTES + 2 * row.data.length + ISOLATE_BYTES * row.isolates.length +
+        sessionBytes(row),
       write(atomic, offset) {
-        if (type === "leave") atomic.delete(entry.key).delete(indexKey);
-        else atomic.set(entry.key, { ...row, offset } satisfies StoredMember).set(indexKey, 0);
+        if (type === "leave") atomic.delete(entry.key);
+        else atomic.set(entry.key, { ...row, offset } satisfies StoredMember);
+        if (row.isolates.includes(isolate)) atomic.set(indexKey, 0);
+        else atomic.delete(indexKey);
         if (type !== "update") addToMemberCount(atomic, channelKey, type === "enter" ? 1 : -1);
       },
     },
@@ -84,10 +88,25 @@ export function isolateMemberKey({ channelKey, name }: Member, isolate: string):
 function changeData(
   type: MemberChange["type"],
   name: MemberName,
-  { data, since }: Pick<StoredMember, "data" | "since">,
+  row: Omit<StoredMember, "offset">,
 ): string {
-  const shown = type === "leave" ? "" : `"data":${data},`;
-  return `{"member":${JSON.stringify(name)},${shown}"since":"${formatTime(since)}"}`;
+  const since = formatTime(row.since);
+  if (type === "leave") return `{"member":${JSON.stringify(name)},"since":"${since}"}`;
+  return `{"member":${JSON.stringify(name)},"data":${row.data},"since":"${since}"${
+    sessionsJson(row)
+  }}`;
+}
+
+/** Returns the member `sessions` of a JSON object after its other members, or nothing. */
+export function sessionsJson(row: MemberSessions): string {
+  const sessions = listedSessions(row);
+  return sessions.length === 0 ? "" : `,"sessions":${JSON.stringify(sessions)}`;
+}
+
+/** Returns an upper bound of the bytes that the names of sessions take in a row. */
+function sessionBytes({ sessions = {} }: MemberSessions): number {
+  const lists = Object.values(sessions);
+  return lists.reduce((sum, names) => sum + ISOLATE_BYTES + SESSION_NAME_BYTES * names.length, 0);
 }
 
 /** Returns an upper bound: each part has a byte before it and one after it. */

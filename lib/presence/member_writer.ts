@@ -4,9 +4,15 @@ import type { Offset } from "../shared/offset.ts";
 import { Problem } from "../shared/problem.ts";
 import { kindOf } from "../shared/problem_codes.ts";
 import { IsolateLease } from "./isolate_lease.ts";
-import { GRACE_MS, type LocalMember, type LocalMembers } from "./local_members.ts";
+import {
+  GRACE_MS,
+  type LocalMember,
+  type LocalMembers,
+  type PendingJoin,
+} from "./local_members.ts";
 import { type Member, memberId } from "./member.ts";
 import type { MemberRows } from "./member_rows.ts";
+import { NamedSession } from "./named_session.ts";
 
 /** Members that leave or rejoin at once. Guards against filling the log's queue. */
 const MAX_CONCURRENT_CHANGES = 100;
@@ -53,12 +59,14 @@ export class MemberWriter {
    *
    * @throws {Problem} as {@link MemberRows.join}
    */
-  join(local: LocalMember, data: string | undefined): Promise<Offset> {
-    return this.#queues.run(local.id, () => this.#store(local, data));
+  join({ local, session }: PendingJoin, data: string | undefined): Promise<Offset> {
+    const joining = session instanceof NamedSession ? session : undefined;
+    return this.#queues.run(local.id, () => this.#store(local, data, joining));
   }
 
   /**
-   * Removes this isolate from the member's row, unless a session has joined in the meantime.
+   * Removes this isolate from the member's row, unless it has a session or one has joined in the
+   * meantime; then it removes the names of sessions that have left.
    *
    * @throws {Problem} as {@link MemberRows.leave}
    */
@@ -75,7 +83,7 @@ export class MemberWriter {
     return this.#queues.run(memberId(member), () => this.#options.rows.leave(member, isolate));
   }
 
-  /** Removes the members whose time to leave has come. */
+  /** Removes the members, and the names of sessions, whose time to leave has come. */
   async removeDue(): Promise<void> {
     const { members, monotonicNow } = this.#options;
     const due = members.due(monotonicNow());
@@ -118,17 +126,27 @@ export class MemberWriter {
     else await this.#lease.release(() => true);
   }
 
-  async #store(joining: LocalMember, data: string | undefined): Promise<Offset> {
+  async #store(
+    known: LocalMember,
+    data: string | undefined,
+    joining?: NamedSession,
+  ): Promise<Offset> {
     const { rows, members, monotonicNow } = this.#options;
-    const local = members.resolveJoining(joining, monotonicNow());
+    const local = members.resolveJoining(known, monotonicNow());
     await this.#lease.ensureHeld();
     try {
-      const row = await rows.join(local.member, this.#lease.id, data, local.data);
-      members.markStored(local, row.data);
+      const row = await rows.join(local.member, this.#lease.id, {
+        data,
+        initialData: local.data,
+        sessions: members.keptNames(local, monotonicNow()),
+        joining,
+        isUncertain: local.isUncertain,
+      });
+      members.markStored(local, row.data, row.sessions);
       return row.offset;
     } catch (cause) {
       if (mayBeStored(cause)) {
-        members.markMaybeStored(local);
+        members.markMaybeStored(local, joining);
         this.#lease.markUncertain();
       }
       throw cause;
@@ -136,10 +154,21 @@ export class MemberWriter {
   }
 
   async #remove(local: LocalMember): Promise<void> {
-    const { rows, members } = this.#options;
-    if (!members.mayLeave(local)) return;
-    await rows.leave(local.member, this.#lease.id);
-    members.markLeft(local);
+    const { rows, members, monotonicNow } = this.#options;
+    const nowMs = monotonicNow();
+    try {
+      if (members.mayLeave(local, nowMs)) {
+        await rows.leave(local.member, this.#lease.id);
+        members.markLeft(local);
+      } else if (members.hasGoneNames(local, nowMs)) {
+        const kept = members.keptNames(local, nowMs);
+        await rows.listSessions(local.member, this.#lease.id, kept);
+        members.markListed(local, kept);
+      }
+    } catch (cause) {
+      if (mayBeStored(cause)) members.markUncertain(local);
+      throw cause;
+    }
   }
 
   /** Does `work` for each member in the order of its writes. Failures become warnings. */

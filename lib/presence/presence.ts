@@ -3,12 +3,13 @@ import { waitAtMost } from "../shared/async/deadline.ts";
 import type { ChannelKey } from "../shared/channel.ts";
 import type { Offset } from "../shared/offset.ts";
 import { Problem } from "../shared/problem.ts";
-import { type HttpSession, HttpSessions } from "./http_sessions.ts";
+import { HttpSessions } from "./http_sessions.ts";
 import { requestLeave, takeLeaveRequests } from "./leave_requests.ts";
 import { LocalMembers, type SessionKey } from "./local_members.ts";
 import type { Member } from "./member.ts";
 import { MemberRows } from "./member_rows.ts";
 import { MemberWriter } from "./member_writer.ts";
+import type { MemberSession } from "./named_session.ts";
 import { presenceChannelKey } from "./presence_channel.ts";
 import { REAP_INTERVAL_MS, Reaper } from "./reaper.ts";
 import { readSnapshot, type Snapshot } from "./snapshot.ts";
@@ -81,19 +82,19 @@ export class Presence {
 
   /**
    * Adds a session to the member, until the session leaves or disconnects. Joining again with other
-   * data updates the member.
+   * data updates the member. A {@link NamedSession} is listed with the member.
    *
    * @param data JSON; undefined keeps the member's data, which is null at first.
    * @returns the offset of the member's last event.
-   * @throws {Problem} `presence_full`, `shutting_down`, `contended`, `commit_unknown`,
-   * `overloaded`, `storage_*`
+   * @throws {Problem} `presence_full`, `too_many_sessions`, `shutting_down`, `contended`,
+   * `commit_unknown`, `overloaded`, `storage_*`
    */
   async join(session: SessionKey, member: Member, data?: string): Promise<Offset> {
     if (this.#isClosed) throw new Problem("shutting_down", "This server is stopping.");
     presenceChannelKey(member.channelKey); // throws for an invalid channel before anything changes
     const join = this.#members.startJoin(session, member);
     try {
-      const offset = await this.#writer.join(join.local, data);
+      const offset = await this.#writer.join(join, data);
       this.#members.acceptJoin(join);
       return offset;
     } catch (cause) {
@@ -113,7 +114,21 @@ export class Presence {
     if (local !== undefined) await this.#writer.leave(local);
   }
 
-  /** Removes a session whose connection was lost. Its member leaves after the grace period. */
+  /**
+   * Ends all sessions of the name at the client's request, also one whose connection was lost; on
+   * another isolate within seconds.
+   *
+   * @throws {Problem} as {@link leave}
+   */
+  async endSession(session: MemberSession): Promise<void> {
+    await this.#endOwnSession(session);
+    await this.#requestLeave(session, session.sessionName);
+  }
+
+  /**
+   * Removes a session whose connection was lost. Its member leaves after the grace period, in which
+   * the name of the session stays listed.
+   */
   disconnect(session: SessionKey, member: Member): void {
     this.#members.disconnect(session, member, this.#monotonicNow());
   }
@@ -125,17 +140,17 @@ export class Presence {
    * @throws {Problem} as {@link join}, and as {@link HttpSessions.renew}
    */
   async renewHttpSession(
-    session: HttpSession,
+    session: MemberSession,
     data: string | undefined,
     connect: () => Disposable,
   ): Promise<Offset> {
     if (this.#isClosed) throw new Problem("shutting_down", "This server is stopping.");
-    const { member, sessionName } = session;
-    this.#http.renew(session, connect);
+    const { member } = session;
+    const named = this.#http.renew(session, connect);
     try {
-      return await this.join(sessionName, member, data);
+      return await this.join(named, member, data);
     } finally {
-      if (!this.#members.hasSession(sessionName, member)) this.#http.end(session);
+      if (!this.hasSession(named, member)) this.#http.end(session);
     }
   }
 
@@ -144,11 +159,24 @@ export class Presence {
    *
    * @throws {Problem} as {@link leave}
    */
-  async endHttpSession(session: HttpSession): Promise<void> {
-    await this.#endOwnHttpSession(session);
-    for (const isolate of await this.#rows.isolatesOf(session.member)) {
-      if (isolate !== this.#writer.isolate) await requestLeave(this.#options.kv, isolate, session);
-    }
+  async endHttpSession(session: MemberSession): Promise<void> {
+    await this.#endOwnSession(session);
+    await this.#requestLeave(session);
+  }
+
+  /** Returns whether the session is one of the member's on this isolate, or asks to join. */
+  hasSession(session: SessionKey, member: Member): boolean {
+    return this.#members.hasSession(session, member);
+  }
+
+  /**
+   * Returns the names of the member's listed sessions on all isolates, sorted; undefined if nobody
+   * is the member. Calls at the same time share round trips.
+   *
+   * @throws {Problem} `storage_*`
+   */
+  sessionsOf(member: Member): Promise<readonly string[] | undefined> {
+    return this.#rows.sessionsOf(member);
   }
 
   /** Returns who is present in the channel. @throws {Problem} `bad_channel`, `storage_*` */
@@ -160,9 +188,7 @@ export class Presence {
   /** Does the work that is due. Work still running from an earlier tick is not started twice. */
   async tick(): Promise<void> {
     if (this.#isClosed) return;
-    for (const { member, sessionName } of this.#http.takeExpired()) {
-      this.disconnect(sessionName, member);
-    }
+    for (const { member, named } of this.#http.takeExpired()) this.disconnect(named, member);
     const writer = this.#writer;
     const nowMs = this.#monotonicNow();
     const jobs = [
@@ -173,7 +199,7 @@ export class Presence {
       this.#reapedAtMs = nowMs;
       jobs.push(
         this.#runJob("failed to reap dead isolates", () => this.#reaper.reap(writer.isolate)),
-        this.#runJob("failed to end HTTP sessions", () => this.#takeLeaveRequests()),
+        this.#runJob("failed to end sessions", () => this.#takeLeaveRequests()),
       );
     }
     if (nowMs - this.#undidLateJoinsAtMs >= LATE_JOIN_INTERVAL_MS) {
@@ -204,18 +230,27 @@ export class Presence {
     await waitAtMost(ended, CLOSE_TIMEOUT_MS);
   }
 
-  /** Ends this isolate's HTTP sessions whose `DELETE` came to another isolate. */
+  /** Ends this isolate's sessions whose end was requested from another isolate. */
   async #takeLeaveRequests(): Promise<void> {
     if (this.#members.size === 0) return;
     const { kv } = this.#options;
     await takeLeaveRequests(kv, this.#writer.isolate, (session) => {
-      return this.#endOwnHttpSession(session);
+      return this.#endOwnSession(session);
     });
   }
 
-  async #endOwnHttpSession(session: HttpSession): Promise<void> {
+  async #endOwnSession(session: MemberSession): Promise<void> {
     this.#http.end(session);
-    await this.leave(session.sessionName, session.member);
+    const { member, sessionName } = session;
+    const local = this.#members.leaveName(sessionName, member, this.#monotonicNow());
+    if (local !== undefined) await this.#writer.leave(local);
+  }
+
+  /** Asks the isolates that have the member, or list the session, to end it. */
+  async #requestLeave(session: MemberSession, listedName?: string): Promise<void> {
+    for (const isolate of await this.#rows.isolatesOf(session.member, listedName)) {
+      if (isolate !== this.#writer.isolate) await requestLeave(this.#options.kv, isolate, session);
+    }
   }
 
   /** Runs background work, unless the same is still running. Failures are only logged. */

@@ -82,6 +82,7 @@ export const PROBLEMS = {
   too_many_channels: { status: 400, kind: "channel", retryable: false },
   too_many_connections: { status: 429, kind: "limit", retryable: true },
   too_many_events: { status: 400, kind: "request", retryable: false },
+  too_many_sessions: { status: 403, kind: "limit", retryable: false },
   unauthenticated: { status: 401, kind: "credential", retryable: false },
   unknown_parameter: { status: 400, kind: "request", retryable: false },
   upgrade_required: { status: 426, kind: "request", retryable: false },

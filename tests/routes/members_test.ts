@@ -11,11 +11,12 @@ import {
   membersPath,
   namesIn,
   openReader,
+  refusal,
   snapshot,
 } from "../support/members.ts";
 import { memberIn } from "../support/presence.ts";
 import { newChannel } from "../support/publishing.ts";
-import { takeEvents } from "../support/readers.ts";
+import { readAll, takeEvents } from "../support/readers.ts";
 import { SocketClient } from "../support/socket_client.ts";
 import { until } from "../support/until.ts";
 
@@ -87,18 +88,20 @@ Deno.test("several sessions of a member, over WebSocket and HTTP, count once", a
   assert.equal(second["offset"], first["offset"]);
   const put = await callMember(server.url, "PUT", { channel, member: "ann", data: "x" });
   assert.equal(put.status, 200, put.text);
+  const { members: [ann] } = await snapshot(server.url, channel);
+  assert.deepEqual(ann?.sessions, ["s"], "a session over HTTP has a name");
   assert.deepEqual(put.json, {
     channel,
     member: "ann",
-    offset: first["offset"],
+    offset: ann?.offset,
     expiresIn: 20_000,
   });
   await leave(one, channel, "ann");
   await leave(two, channel, "ann");
-  assert.deepEqual(await changesOf(server.url, channel), ["enter ann"]);
+  assert.deepEqual(await changesOf(server.url, channel), ["enter ann", "update ann"]);
   const deleted = await callMember(server.url, "DELETE", { channel, member: "ann" });
   assert.equal(deleted.status, 204, deleted.text);
-  assert.deepEqual(await changesOf(server.url, channel), ["enter ann", "leave ann"]);
+  assert.deepEqual(await changesOf(server.url, channel), ["enter ann", "update ann", "leave ann"]);
 });
 
 Deno.test("a socket that reconnects within the grace period causes no events", async () => {
@@ -196,4 +199,88 @@ Deno.test("a stopping server rejects joins", async () => {
   await presence.join("s", memberIn("a", "ann"));
   await server[Symbol.asyncDispose]();
   await assert.rejects(presence.join("s", memberIn("a", "bob")), /shutting_down/);
+});
+
+Deno.test("one socket has several named sessions of a member, and leaves them one by one", async () => {
+  await using server = await LocalServer.start();
+  const channel = newChannel();
+  await using socket = await SocketClient.open(server.url);
+  const sessions = async () => {
+    const { members } = await snapshot(server.url, channel);
+    return members.map((member) => member.sessions);
+  };
+  await enter(socket, channel, { member: "ann", data: 1, session: "tab-2" });
+  await enter(socket, channel, { member: "ann", session: "tab-1" });
+  assert.deepEqual(await sessions(), [["tab-1", "tab-2"]]);
+  await enter(socket, channel, { member: "ann" });
+  await leave(socket, channel, "ann", "tab-2");
+  assert.deepEqual(await sessions(), [["tab-1"]]);
+  await leave(socket, channel, "ann", "tab-1");
+  assert.deepEqual(await sessions(), [undefined]);
+  await leave(socket, channel, "ann");
+  const events = await readAll(server.url, `$presence:${channel}`);
+  const seen = events.map(({ type, data }) => {
+    return [type, (data as { sessions?: unknown }).sessions];
+  });
+  assert.deepEqual(seen, [
+    ["enter", ["tab-2"]],
+    ["update", ["tab-1", "tab-2"]],
+    ["update", ["tab-1"]],
+    ["update", undefined],
+    ["leave", undefined],
+  ]);
+});
+
+Deno.test("a named session that reconnects within the grace period causes no events", async () => {
+  await using server = await LocalServer.start();
+  const channel = newChannel();
+  const before = await SocketClient.open(server.url);
+  const { offset } = await enter(before, channel, { member: "ann", session: "x" });
+  await before[Symbol.asyncDispose]();
+  await until("the socket is closed", () => server.server.sockets.sockets.size === 0);
+  const { members: [ann] } = await snapshot(server.url, channel);
+  assert.deepEqual(ann?.sessions, ["x"]);
+  await using after = await SocketClient.open(server.url);
+  const entered = await enter(after, channel, { member: "ann", session: "x" });
+  assert.equal(entered["offset"], offset);
+  await leave(after, channel, "ann", "x");
+  assert.deepEqual(await changesOf(server.url, channel), ["enter ann", "leave ann"]);
+});
+
+Deno.test("a session that another one of the same name has replaced leaves with it", async () => {
+  await using server = await LocalServer.start();
+  const channel = newChannel();
+  await using half = await SocketClient.open(server.url);
+  await using open = await SocketClient.open(server.url);
+  await enter(half, channel, { member: "ann", session: "x" });
+  await enter(open, channel, { member: "ann", session: "x" });
+  const put = await callMember(server.url, "PUT", { channel, member: "ann", session: "x" });
+  assert.equal(put.status, 200, put.text);
+  await leave(open, channel, "ann", "x");
+  assert.deepEqual(await changesOf(server.url, channel), ["enter ann", "leave ann"]);
+});
+
+Deno.test("a session name that is not one is refused", async () => {
+  await using server = await LocalServer.start();
+  const channel = newChannel();
+  await using socket = await SocketClient.open(server.url);
+  for (const session of ["", "a b", "é", "x".repeat(65), 1, null, ["x"]]) {
+    for (const op of ["enter", "leave"]) {
+      const message = { op, ref: 1, channel, member: "ann", session };
+      assert.equal(await refusal(socket, message), "bad_message", `${op} ${session}`);
+    }
+  }
+  assert.deepEqual(await namesIn(server.url, channel), []);
+});
+
+Deno.test("a socket that has several sessions of a member publishes as that member", async () => {
+  await using server = await LocalServer.start();
+  const channel = newChannel();
+  await using socket = await SocketClient.open(server.url);
+  await enter(socket, channel, { member: "ann", session: "x" });
+  await enter(socket, channel, { member: "ann", session: "y" });
+  socket.send({ op: "publish", ref: 1, channel, data: 1 });
+  await socket.until("ack");
+  const [event] = await readAll(server.url, channel);
+  assert.equal(event?.publisher, "ann");
 });

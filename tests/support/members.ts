@@ -12,6 +12,7 @@ export interface WireMember {
   readonly data: unknown;
   readonly since: string;
   readonly offset: string;
+  readonly sessions?: readonly string[];
 }
 
 export interface WireSnapshot {
@@ -111,8 +112,19 @@ export async function enter(
 }
 
 /** Leaves over the socket. */
-export async function leave(socket: SocketClient, channel: string, member?: string): Promise<void> {
-  socket.send({ op: "leave", ref: "l", channel, ...member !== undefined && { member } });
+export async function leave(
+  socket: SocketClient,
+  channel: string,
+  member?: string,
+  session?: string,
+): Promise<void> {
+  socket.send({
+    op: "leave",
+    ref: "l",
+    channel,
+    ...member !== undefined && { member },
+    ...session !== undefined && { session },
+  });
   assert.deepEqual(await socket.until("left"), { op: "left", ref: "l" });
 }
 

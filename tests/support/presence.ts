@@ -1,4 +1,5 @@
 import { Presence, type PresenceOptions } from "../../lib/presence/presence.ts";
+import { listedSessions } from "../../lib/presence/listed_sessions.ts";
 import type { Member, MemberName } from "../../lib/presence/member.ts";
 import { presenceChannelKey } from "../../lib/presence/presence_channel.ts";
 import type { Log } from "../../lib/log/log.ts";
@@ -12,6 +13,8 @@ export interface SeenMember {
   readonly data: string;
   readonly since: string;
   readonly offset: Offset;
+  /** The names of its sessions. */
+  readonly sessions: readonly string[];
 }
 
 export function memberIn(channel: string, member: string): Member {
@@ -39,8 +42,10 @@ export async function snapshotOf(
   channel: ChannelKey,
 ): Promise<ReadonlyMap<string, SeenMember>> {
   const { members } = await presence.snapshot(channel);
-  return new Map(members.map(({ name: member, data, since, offset }) => {
-    return [member, { data, since: new Date(since).toISOString(), offset }];
+  return new Map(members.map((member) => {
+    const { name, data, since, offset } = member;
+    const sessions = listedSessions(member);
+    return [name, { data, since: new Date(since).toISOString(), offset, sessions }];
   }));
 }
 
@@ -57,14 +62,14 @@ export interface Change {
  * @throws {Error} if it does not fit: a present member enters, or an absent one leaves.
  */
 export function apply(known: Map<string, SeenMember>, { type, offset, data }: Change): void {
-  const { member, data: value, since } = JSON.parse(data);
+  const { member, data: value, since, sessions = [] } = JSON.parse(data);
   const before = known.get(member);
   if ((type === "enter") !== (before === undefined)) {
     throw new Error(`${type} of ${member}, who is ${before === undefined ? "not " : ""}there`);
   }
   if (before !== undefined && before.since !== since) throw new Error(`${member}'s since moved`);
   if (type === "leave") known.delete(member);
-  else known.set(member, { data: JSON.stringify(value), since, offset });
+  else known.set(member, { data: JSON.stringify(value), since, offset, sessions });
 }
 
 /** Returns the members as a reader of all changes knows them. */

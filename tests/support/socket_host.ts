@@ -73,7 +73,9 @@ export class SocketHost implements AsyncDisposable {
 const NOBODY: SocketOptions["presence"] = {
   join: () => Promise.reject(new Error("nobody asks for it")),
   leave: () => Promise.resolve(),
+  endSession: () => Promise.resolve(),
   disconnect() {},
+  hasSession: () => false,
 };
 
 const ANYONE: SocketClient = {

@@ -81,12 +81,15 @@ export type Call =
     readonly op: "enter";
     readonly channel: string;
     readonly member?: string;
+    /** The name of the session. */
+    readonly session?: string;
     readonly data?: unknown;
   }
   | {
     readonly op: "leave";
     readonly channel: string;
     readonly member?: string;
+    readonly session?: string;
     /** Ends the session over HTTP even if there is a WebSocket now. */
     readonly isByHttp?: boolean;
   }

@@ -12,6 +12,8 @@ interface MembershipOptions {
   readonly channel: string;
   /** Undefined: the server takes it from the credential. */
   readonly member: string | undefined;
+  /** The name of the session. */
+  readonly session: string | undefined;
   readonly onError: OnError;
   /** Called when the membership has ended and none of its calls is under way. */
   readonly onEnd: () => void;
@@ -29,6 +31,7 @@ export class Membership {
   readonly channel: string;
   /** As requested, or as the server answered: over HTTP it must be named. */
   member: string | undefined;
+  readonly session: string | undefined;
   readonly #requestedMember: string | undefined;
   readonly #link: Link;
   readonly #onError: OnError;
@@ -51,17 +54,22 @@ export class Membership {
   /** Aborts when the last holder is gone. */
   #held: AbortController | undefined;
 
-  constructor({ link, channel, member, onError, onEnd }: MembershipOptions) {
+  constructor({ link, channel, member, session, onError, onEnd }: MembershipOptions) {
     this.channel = channel;
     this.member = this.#requestedMember = member;
+    this.session = session;
     this.#link = link;
     this.#onError = onError;
     this.#onEnd = onEnd;
   }
 
   /** Whether it is the membership in the channel for what a holder requests. */
-  is(channel: string, requestedMember: string | undefined): boolean {
-    return this.channel === channel &&
+  is(
+    channel: string,
+    requestedMember: string | undefined,
+    session: string | undefined,
+  ): boolean {
+    return this.channel === channel && this.session === session &&
       (this.member === requestedMember || this.#requestedMember === requestedMember);
   }
 
@@ -117,8 +125,8 @@ export class Membership {
         else if (state.status === "closed") clearTimeout(this.#renewal);
       }),
     );
-    const stopListening = left?.onChange(({ channel, member, reason }) => {
-      if (channel !== this.channel || member !== this.member) return;
+    const stopListening = left?.onChange(({ channel, member, session, reason }) => {
+      if (channel !== this.channel || member !== this.member || session !== this.session) return;
       if (this.#underWay > 0) return; // the server refuses that request
       this.#forget();
       this.#onError(new WeirError(String(reason), `${member} was removed from ${channel}.`));
@@ -191,9 +199,17 @@ export class Membership {
     }
   }
 
-  get #identity(): { readonly channel: string; readonly member?: string } {
-    const { channel, member } = this;
-    return { channel, ...member !== undefined && { member } };
+  get #identity(): {
+    readonly channel: string;
+    readonly member?: string;
+    readonly session?: string;
+  } {
+    const { channel, member, session } = this;
+    return {
+      channel,
+      ...member !== undefined && { member },
+      ...session !== undefined && { session },
+    };
   }
 
   #forget(): void {

@@ -1,3 +1,4 @@
+import type { EnterOptions } from "../api.ts";
 import type { Link } from "../core/link.ts";
 import { onAbort } from "../core/on_abort.ts";
 import type { WeirError } from "../core/weir_error.ts";
@@ -24,14 +25,14 @@ export class MembershipHolder {
 
   async enter(
     data: unknown,
-    requestedMember: string | undefined,
-    signal?: AbortSignal,
+    { member: requestedMember, session: requestedSession, signal }: EnterOptions,
   ): Promise<void> {
     signal?.throwIfAborted();
     const current = this.#membership;
     const member = requestedMember ?? current?.member;
-    if (current && current.member !== member) await this.leave();
-    const membership = this.#membership = this.#findMembership(member);
+    const session = requestedSession ?? current?.session;
+    if (current && (current.member !== member || current.session !== session)) await this.leave();
+    const membership = this.#membership = this.#findMembership(member, session);
     const entered = membership.enter(this, data);
     await new Promise<void>((resolve, reject) => {
       const removeListener = onAbort(signal, () => {
@@ -48,14 +49,15 @@ export class MembershipHolder {
     await membership?.leave(this);
   }
 
-  #findMembership(member: string | undefined): Membership {
+  #findMembership(member: string | undefined, session: string | undefined): Membership {
     const memberships = MEMBERSHIPS.get(this.#link) ?? new Set();
     MEMBERSHIPS.set(this.#link, memberships);
-    for (const one of memberships) if (one.is(this.#channel, member)) return one;
+    for (const one of memberships) if (one.is(this.#channel, member, session)) return one;
     const membership: Membership = new Membership({
       link: this.#link,
       channel: this.#channel,
       member,
+      session,
       onError: this.#onError,
       onEnd: () => memberships.delete(membership),
     });

@@ -14,7 +14,7 @@ export function makePresence<T>(
   const holder = new MembershipHolder(link, channel, onError);
   return {
     members: new MemberList<T>(link, channel, onError),
-    enter: (data, { member, signal } = {}) => holder.enter(data, member, signal),
+    enter: (data, options = {}) => holder.enter(data, options),
     leave: () => holder.leave(),
   };
 }

@@ -148,7 +148,13 @@ export class TabLeader {
   }
 }
 
-/** Returns a member's channel and name as JSON, which are the arguments of `leave`. */
-function memberKey({ channel, member }: { readonly channel: string; readonly member?: unknown }) {
-  return JSON.stringify({ channel, member });
+/** Returns what identifies a session of a member as JSON: the arguments of `leave`. */
+function memberKey(
+  { channel, member, session }: {
+    readonly channel: string;
+    readonly member?: unknown;
+    readonly session?: unknown;
+  },
+) {
+  return JSON.stringify({ channel, member, session });
 }

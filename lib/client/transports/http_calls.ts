@@ -32,7 +32,7 @@ export async function callOverHttp(
     }
     case "enter":
     case "leave": {
-      const { channel, data } = { data: undefined, ...call };
+      const { channel, data, session } = { data: undefined, session: clientId, ...call };
       const member = call.member ?? await tokenSubject(context.credentials);
       if (member === undefined) {
         const detail = "Without a WebSocket and a token with a `sub`, the member must be named.";
@@ -43,9 +43,9 @@ export async function callOverHttp(
         throw new WeirError("bad_member", detail);
       }
       const name = encodeURIComponent(member);
-      const path = `/v1/channels/${
-        channelPathSegment(channel)
-      }/members/${name}?session=${clientId}`;
+      const path = `/v1/channels/${channelPathSegment(channel)}/members/${name}?session=${
+        encodeURIComponent(session)
+      }`;
       return call.op === "enter" ? await send(path, "PUT", { data }) : await send(path, "DELETE");
     }
   }

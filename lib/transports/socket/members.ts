@@ -8,6 +8,8 @@ import {
   parseMemberData,
   resolveMemberName,
 } from "../../presence/member.ts";
+import type { SessionKey } from "../../presence/local_members.ts";
+import { NamedSession } from "../../presence/named_session.ts";
 import type { Presence } from "../../presence/presence.ts";
 import { channelKeyOf, channelOf, parseChannel } from "../../shared/channel.ts";
 import type { Offset } from "../../shared/offset.ts";
@@ -16,20 +18,30 @@ import type { SocketClient } from "./client.ts";
 import type { MessageOf } from "./message.ts";
 import type { SocketOutput } from "./output.ts";
 
-/** Members of one socket. Guards against one socket that fills the presence of all channels. */
+/**
+ * Members of one socket, each session of a member counted. Guards against one socket that fills the
+ * presence of all channels.
+ */
 const MAX_MEMBERSHIPS = 100;
 
+/** The presence as sockets use it. */
+export type SocketPresence = Pick<
+  Presence,
+  "join" | "leave" | "endSession" | "disconnect" | "hasSession"
+>;
+
 interface SocketMembersOptions {
-  readonly presence: Pick<Presence, "join" | "leave" | "disconnect">;
+  readonly presence: SocketPresence;
   readonly client: Pick<SocketClient, "published">;
   readonly output: SocketOutput;
   /** Called with failures that answer no message. */
   readonly fail: (cause: unknown) => void;
 }
 
-/** A member as which the socket has joined, or asks to join. */
+/** A session of a member, as which the socket has joined, or asks to join. */
 interface Membership {
   readonly member: Member;
+  readonly session: SessionKey;
   readonly state: JoinState;
 }
 
@@ -52,8 +64,8 @@ export class SocketMembers {
    * Joins as the message says, and answers it.
    *
    * @throws {Problem} `bad_channel`, `bad_member`, `channel_reserved`, `event_too_large`,
-   * `forbidden`, `presence_full`, `rate_limited`, `too_many_channels`, `contended`,
-   * `commit_unknown`, `overloaded`, `storage_*`, `shutting_down`
+   * `forbidden`, `presence_full`, `rate_limited`, `too_many_channels`, `too_many_sessions`,
+   * `contended`, `commit_unknown`, `overloaded`, `storage_*`, `shutting_down`
    */
   async join(authority: Authority, message: MessageOf<"enter">): Promise<void> {
     const { presence, client, output } = this.#options;
@@ -61,7 +73,7 @@ export class SocketMembers {
     const requested = memberOf(authority, message);
     const data = parseMemberData(message.data);
     client.published(authority, dataBytes(data));
-    const id = memberId(requested);
+    const id = membershipId(requested, message.session);
     const known = this.#memberships.get(id);
     if (known === undefined && this.#memberships.size >= MAX_MEMBERSHIPS) {
       throw new Problem(
@@ -69,13 +81,14 @@ export class SocketMembers {
         `A socket can be at most ${MAX_MEMBERSHIPS} members.`,
       );
     }
-    const membership = known ?? { member: requested, state: new JoinState() };
+    const membership = known ??
+      { member: requested, session: this.#sessionOf(message), state: new JoinState() };
     this.#memberships.set(id, membership);
-    const { member, state } = membership;
+    const { member, session, state } = membership;
     state.start();
     let offset: Offset;
     try {
-      offset = await presence.join(this, member, data);
+      offset = await presence.join(session, member, data);
       if (this.#revoked.has(member)) {
         throw new Problem("forbidden", "The credential lost the right while the member joined.");
       }
@@ -94,8 +107,10 @@ export class SocketMembers {
     const { presence, client, output } = this.#options;
     const member = memberOf(authority, message);
     client.published(authority, 0);
-    this.#memberships.delete(memberId(member));
-    await presence.leave(this, member);
+    const { session } = message;
+    this.#memberships.delete(membershipId(member, session));
+    if (session === undefined) await presence.leave(this, member);
+    else await presence.endSession({ member, sessionName: session });
     output.send({ op: "left", ref: message.ref });
   }
 
@@ -107,33 +122,50 @@ export class SocketMembers {
     const { kind, subject } = authority.grant;
     const isProven = kind === "key" || subject !== undefined;
     if (isProven || this.#memberships.size === 0) return authority.publisher;
-    const names: string[] = [];
+    const names = new Set<string>();
     for (const { member, state } of this.#memberships.values()) {
-      if (state.isJoined && channelOf(member.channelKey) === channel) names.push(member.name);
+      if (state.isJoined && channelOf(member.channelKey) === channel) names.add(member.name);
     }
     const [only] = names;
-    return names.length > 1 || only?.startsWith(KEY_PREFIX) ? undefined : only;
+    return names.size > 1 || only?.startsWith(KEY_PREFIX) ? undefined : only;
+  }
+
+  /**
+   * Returns whether the socket has joined as the member, by the session of that name or by one
+   * without a name, and the session has not ended.
+   */
+  hasJoined(member: Member, sessionName: string | undefined): boolean {
+    const membership = this.#memberships.get(membershipId(member, sessionName));
+    return membership !== undefined && membership.state.isJoined &&
+      this.#options.presence.hasSession(membership.session, member);
   }
 
   /** Removes the members that `authority` no longer allows, and tells the client. */
   checkRights(authority: Authority): void {
     const { presence, output, fail } = this.#options;
-    for (const [id, { member }] of [...this.#memberships]) {
+    for (const [id, { member, session }] of [...this.#memberships]) {
       const { channelKey, name } = member;
       const channel = channelOf(channelKey);
       if (authority.may("presence", channel) && mayUseMember(authority, name)) continue;
       this.#memberships.delete(id);
       this.#revoked.add(member);
-      output.send({ op: "left", channel, member: name, reason: "forbidden" });
-      presence.leave(this, member).catch(fail);
+      const named = session instanceof NamedSession && { session: session.name };
+      output.send({ op: "left", channel, member: name, ...named, reason: "forbidden" });
+      presence.leave(session, member).catch(fail);
     }
   }
 
   /** Disconnects all members, which may come back by another socket. */
   close(): void {
     const { presence } = this.#options;
-    for (const { member } of this.#memberships.values()) presence.disconnect(this, member);
+    for (const { member, session } of this.#memberships.values()) {
+      presence.disconnect(session, member);
+    }
     this.#memberships.clear();
+  }
+
+  #sessionOf({ session }: Pick<MessageOf<"enter">, "session">): SessionKey {
+    return session === undefined ? this : new NamedSession(session, true);
   }
 }
 
@@ -149,4 +181,8 @@ function memberOf(
   const channelKey = channelKeyOf(authority.tenant, parseChannel(channel));
   authority.require("presence", channelOf(channelKey));
   return { channelKey, name: resolveMemberName(authority, member) };
+}
+
+function membershipId(member: Member, sessionName = ""): string {
+  return `${memberId(member)}\0${sessionName}`;
 }

@@ -1,6 +1,7 @@
 import { describeIssue } from "../../shared/issue.ts";
 import { z } from "zod";
 import { MAX_TOKEN_CHARS } from "../../auth/token_verifier.ts";
+import { SESSION_NAME, SESSION_NAME_FORMAT } from "../../presence/named_session.ts";
 import { publication } from "../../publish/draft.ts";
 import { parseJson } from "../../publish/json.ts";
 import { readLargeObject } from "../../publish/large_json.ts";
@@ -16,6 +17,9 @@ const MAX_LISTED_CHANNELS = 10_000;
 
 /** The client's own name for a message, by which it finds the answer. */
 const ref = z.union([z.number(), z.string().max(64)]);
+
+/** The client's own name for a session of a member. */
+const session = z.string().regex(SESSION_NAME, SESSION_NAME_FORMAT);
 
 const operations = {
   subscribe: z.strictObject({
@@ -39,6 +43,7 @@ const operations = {
     ref,
     channel: z.string(),
     member: z.string().optional(),
+    session: session.optional(),
     data: z.unknown().optional(),
   }),
   leave: z.strictObject({
@@ -46,6 +51,7 @@ const operations = {
     ref,
     channel: z.string(),
     member: z.string().optional(),
+    session: session.optional(),
   }),
   /** Brings the socket's first credential, or another. */
   auth: z.strictObject({

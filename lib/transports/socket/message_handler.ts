@@ -2,7 +2,6 @@ import type { ConnectionHandler, Connections, EndReason } from "../../auth/conne
 import type { EphemeralPublisher } from "../../hub/ephemeral_publisher.ts";
 import type { Hub } from "../../hub/hub.ts";
 import type { AppendedEvent, Draft } from "../../log/log.ts";
-import type { Presence } from "../../presence/presence.ts";
 import { draftOfPublication } from "../../publish/draft.ts";
 import { ephemeralEventOf } from "../../publish/ephemeral_draft.ts";
 import { channelOf, type Tenant } from "../../shared/channel.ts";
@@ -11,7 +10,7 @@ import { retryAfterMs } from "../../shared/retry_after.ts";
 import type { GoodbyeReason } from "../goodbye.ts";
 import { SocketAdmission } from "./admission.ts";
 import type { SocketClient } from "./client.ts";
-import { SocketMembers } from "./members.ts";
+import { SocketMembers, type SocketPresence } from "./members.ts";
 import {
   type ClientMessage,
   type MessageOf,
@@ -41,7 +40,7 @@ const MAX_UNAUTHENTICATED_ANSWERS = 16;
 export interface MessageHandlerParts {
   readonly hub: Hub;
   readonly connections: Connections;
-  readonly presence: Pick<Presence, "join" | "leave" | "disconnect">;
+  readonly presence: SocketPresence;
   readonly append: (drafts: readonly Draft[]) => Promise<readonly AppendedEvent[]>;
   readonly ephemeral: EphemeralPublisher;
   /** Called with an unexpected error, and the tenant whose message caused it. */

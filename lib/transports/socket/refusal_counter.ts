@@ -18,6 +18,7 @@ const NOT_COUNTED: ReadonlySet<ProblemCode> = new Set<ProblemCode>([
   "storage_read_only",
   "storage_unavailable",
   "tenant_limit",
+  "too_many_sessions",
 ]);
 
 /**

@@ -1,12 +1,18 @@
 import assert from "node:assert/strict";
-import { GRACE_MS, LocalMembers, type PendingJoin } from "../../../lib/presence/local_members.ts";
+import {
+  GRACE_MS,
+  LocalMembers,
+  type PendingJoin,
+  type SessionKey,
+} from "../../../lib/presence/local_members.ts";
+import { NamedSession } from "../../../lib/presence/named_session.ts";
 import { memberIn } from "../../support/presence.ts";
 
 const ann = memberIn("room", "ann");
 
 /**
  * What happens to ann. A number lets that many milliseconds pass; `join`, `accept`, `refuse`,
- * `leave` and `disconnect` name a session; `left` is the end of a write that removes her.
+ * `leave` and `disconnect` name a session; `left` is the end of a write that removes what is due.
  */
 type Step = number | "left" | "reap" | `${"join" | "leave" | "disconnect"} ${string}` | Answer;
 type Answer = `${"accept" | "refuse"} ${string}`;
@@ -109,6 +115,49 @@ const CASES: readonly Case[] = [
     behaviour: "leaving or disconnecting what never joined changes nothing",
     steps: [["leave a", "absent"], ["disconnect a", "absent"], ...joined, ["leave b", "present"]],
   },
+  {
+    behaviour: "a member stays while a lost named session has its grace period",
+    steps: [
+      ...joined,
+      ["join #x", "present"],
+      ["accept #x", "present"],
+      ["disconnect #x", "present"],
+      [4_000, "present"],
+      ["leave a", "grace"],
+      [GRACE_MS - 4_001, "grace"],
+      [1, "leaving"],
+      ["left", "absent"],
+    ],
+  },
+  {
+    behaviour: "a named session that leaves does not end the grace period of another one",
+    steps: [
+      ["join #x", "joining"],
+      ["accept #x", "present"],
+      ["join #y", "present"],
+      ["accept #y", "present"],
+      ["disconnect #x", "present"],
+      [1_000, "present"],
+      ["leave #y", "leaving"],
+      ["left", "grace"],
+      [GRACE_MS - 1_001, "grace"],
+      [1, "leaving"],
+      ["left", "absent"],
+    ],
+  },
+  {
+    behaviour: "a named session that reconnects in its grace period stays",
+    steps: [
+      ...joined,
+      ["join #x", "present"],
+      ["accept #x", "present"],
+      ["disconnect #x", "present"],
+      ["join #x", "present"],
+      ["accept #x", "present"],
+      ["leave a", "present"],
+      [2 * GRACE_MS, "present"],
+    ],
+  },
 ];
 
 /** Does steps as the writer of the rows does. */
@@ -116,6 +165,7 @@ class Run {
   readonly #members = new LocalMembers();
   readonly #joins = new Map<string, PendingJoin>();
   readonly #accepted = new Set<string>();
+  readonly #named = new Map<string, NamedSession>();
   #nowMs = 1_000;
 
   step(step: Step): void {
@@ -128,11 +178,15 @@ class Run {
     const join = this.#joins.get(session);
     switch (action) {
       case "join":
-        this.#joins.set(session, members.startJoin(session, ann));
+        this.#joins.set(session, members.startJoin(this.#key(session), ann));
         break;
       case "accept":
         assert.ok(join);
-        members.markStored(members.resolveJoining(join.local, this.#nowMs), "null");
+        members.resolveJoining(join.local, this.#nowMs);
+        members.markStored(join.local, "null", [
+          ...members.keptNames(join.local, this.#nowMs),
+          ...session.startsWith("#") ? [session] : [],
+        ]);
         members.acceptJoin(join);
         this.#accepted.add(session);
         break;
@@ -141,17 +195,28 @@ class Run {
         members.refuseJoin(join, this.#nowMs);
         break;
       case "leave":
-        members.leave(session, ann, this.#nowMs);
+        members.leave(this.#key(session), ann, this.#nowMs);
         break;
       case "disconnect":
-        members.disconnect(session, ann, this.#nowMs);
+        members.disconnect(this.#key(session), ann, this.#nowMs);
         break;
       case "left":
-        for (const local of members.due(this.#nowMs)) members.markLeft(local);
+        for (const local of members.due(this.#nowMs)) {
+          if (members.mayLeave(local, this.#nowMs)) members.markLeft(local);
+          else members.markListed(local, members.keptNames(local, this.#nowMs));
+        }
         break;
       case "reap":
         members.markAllReaped();
     }
+  }
+
+  /** A session whose name starts with `#` is a named one. */
+  #key(session: string): SessionKey {
+    if (!session.startsWith("#")) return session;
+    const key = this.#named.get(session) ?? new NamedSession(session, true);
+    this.#named.set(session, key);
+    return key;
   }
 
   get phase(): Phase {
@@ -159,7 +224,9 @@ class Run {
     if (!members.has(ann)) return "absent";
     const [reaped] = members.reaped();
     if (reaped !== undefined && members.mustRejoin(reaped)) return "reaped";
-    const sessions = [...this.#joins.keys()].filter((name) => members.hasSession(name, ann));
+    const sessions = [...this.#joins.keys()].filter((name) => {
+      return members.hasSession(this.#key(name), ann);
+    });
     if (sessions.some((name) => this.#accepted.has(name))) return "present";
     if (sessions.length > 0) return "joining";
     return members.due(this.#nowMs).length > 0 ? "leaving" : "grace";
@@ -184,7 +251,7 @@ Deno.test("a join that is processed after its session left is due at once", () =
   members.markLeft(join.local);
   assert.equal(members.size, 0);
   assert.equal(members.resolveJoining(join.local, 5), join.local);
-  members.markStored(join.local, "null");
+  members.markStored(join.local, "null", []);
   members.acceptJoin(join);
   assert.deepEqual(members.due(4), []);
   assert.deepEqual(members.due(5), [join.local]);
@@ -193,16 +260,16 @@ Deno.test("a join that is processed after its session left is due at once", () =
 Deno.test("a refused member that may be stored is due at once", () => {
   const members = new LocalMembers();
   const join = members.startJoin("a", ann);
-  members.markMaybeStored(join.local);
+  members.markMaybeStored(join.local, undefined);
   members.refuseJoin(join, 5);
   assert.deepEqual(members.due(5), [join.local]);
-  assert.equal(members.mayLeave(join.local), true);
+  assert.equal(members.mayLeave(join.local, 5), true);
 });
 
 Deno.test("a member with a session may not leave", () => {
   const members = new LocalMembers();
   const { local } = members.startJoin("a", ann);
-  assert.equal(members.mayLeave(local), false);
+  assert.equal(members.mayLeave(local, Infinity), false);
 });
 
 Deno.test("a new member starts with the data null", () => {

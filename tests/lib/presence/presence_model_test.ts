@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import * as fc from "fast-check";
 import type { KvLog } from "../../../lib/log/kv_log.ts";
-import { GRACE_MS } from "../../../lib/presence/local_members.ts";
+import { GRACE_MS, type SessionKey } from "../../../lib/presence/local_members.ts";
+import { NamedSession } from "../../../lib/presence/named_session.ts";
 import type { Presence } from "../../../lib/presence/presence.ts";
 import { FakeClock } from "../../support/clock.ts";
 import { type LogStore, STORES } from "../../support/log_stores.ts";
@@ -10,7 +11,11 @@ import { foldOf, memberIn, openPresence, snapshotOf } from "../../support/presen
 const ISOLATES = 3;
 const SESSIONS = 2;
 const MEMBERS = ["ann", "bob"] as const;
+/** Names of sessions. A name that was left is not used again: a number is added to it. */
+const NAMES = ["x", "y"] as const;
 const TICK_MS = 1_000;
+/** After this time no session is left whose end was requested from another isolate. */
+const ENDED_ELSEWHERE_MS = 5_000;
 /** After this time no member of a killed isolate is left. */
 const GONE_MS = 30_000;
 
@@ -22,6 +27,8 @@ interface Session {
   readonly isolate: number;
   readonly session: number;
   readonly member: typeof MEMBERS[number];
+  /** Undefined for a session without a name. */
+  readonly name: typeof NAMES[number] | undefined;
 }
 
 type Operation =
@@ -34,7 +41,12 @@ type Operation =
 const plain = { noNullPrototype: true };
 const isolate = fc.nat(ISOLATES - 1);
 const session = fc.nat(SESSIONS - 1);
-const at = fc.record({ isolate, session, member: fc.constantFrom(...MEMBERS) }, plain);
+const at = fc.record({
+  isolate,
+  session,
+  member: fc.constantFrom(...MEMBERS),
+  name: fc.constantFrom(undefined, ...NAMES),
+}, plain);
 const step: fc.Arbitrary<Step> = fc.oneof(
   {
     weight: 3,
@@ -54,7 +66,7 @@ const operation: fc.Arbitrary<Operation> = fc.oneof(
       steps: fc.uniqueArray(step, {
         minLength: 1,
         maxLength: 6,
-        selector: ({ at }) => `${at.isolate} ${at.session} ${at.member}`,
+        selector: ({ at }) => `${at.isolate} ${at.session} ${at.member} ${at.name}`,
       }),
     }, plain),
   },
@@ -83,7 +95,7 @@ const operation: fc.Arbitrary<Operation> = fc.oneof(
 
 /** What the model knows about a member, without reading the rows. */
 interface Expected {
-  /** Its sessions on living isolates, as `isolate session`. */
+  /** Its sessions on living isolates, as `isolate session`, and the name if there is one. */
   readonly sessions: Set<string>;
   /** Without a session the member must be present until then: the grace period. */
   staysUntil: number;
@@ -93,6 +105,20 @@ interface Expected {
   since: string | undefined;
   /** The data that the member may have. */
   data: ReadonlySet<string>;
+  /** By name: the named sessions that the member has or had. */
+  readonly names: Map<string, ExpectedName>;
+}
+
+/** What the model knows about sessions with one name. */
+interface ExpectedName {
+  /** As in {@link Expected.sessions}. */
+  readonly sessions: Set<string>;
+  /** The isolates, dead ones too, that may list the name. */
+  readonly isolates: Set<Presence>;
+  /** Without a session the name must be listed until then. */
+  staysUntil: number;
+  /** Without a session the name must not be listed after this time. */
+  goneAt: number;
 }
 
 class Model {
@@ -100,7 +126,12 @@ class Model {
   readonly #clock: FakeClock;
   readonly #open: () => Promise<{ presence: Presence; log: KvLog }>;
   readonly #isolates: { presence: Presence; log: KvLog }[] = [];
-  readonly #sessions = new Map<string, symbol>();
+  /** By `isolate session`, or `isolate session name member`. */
+  readonly #sessions = new Map<string, SessionKey>();
+  /** By member and name, how often the name was left. */
+  readonly #ended = new Map<string, number>();
+  /** Until when isolates may have to end sessions by request of others. */
+  #endsUntil = -Infinity;
   readonly #expected = new Map<string, Expected>();
 
   constructor(
@@ -118,6 +149,7 @@ class Model {
         goneAt: -Infinity,
         since: undefined,
         data: new Set(),
+        names: new Map(),
       });
     }
   }
@@ -139,6 +171,8 @@ class Model {
         await this.#end(operation.isolate, operation.op);
         break;
       case "pause":
+        // A reaped isolate does not learn which of its sessions others ended.
+        while (this.#clock.now() <= this.#endsUntil) await this.#pass(1);
         await this.#pass(operation.seconds, operation.isolate);
         // Members that were reaped join again at its next tick.
         await this.#pass(1);
@@ -155,28 +189,50 @@ class Model {
 
   async #together(steps: readonly Step[]): Promise<void> {
     const given = new Map<string, Set<string>>();
-    await Promise.all(steps.map(async (step) => {
-      const { isolate, session, member } = step.at;
-      const { presence } = this.#isolates[isolate] ?? assert.fail();
+    // The names as they are now: what leaves in this group is not used again in it.
+    const named = steps.map(({ op, at }) => {
+      return { op, at, name: at.name && this.#currentName(at.member, at.name) };
+    });
+    const left = named.filter(({ op, name }) => op === "leave" && name !== undefined);
+    for (const { member, name } of new Set(left.map(({ at }) => at))) {
+      this.#ended.set(`${member} ${name}`, (this.#ended.get(`${member} ${name}`) ?? 0) + 1);
+    }
+    await Promise.all(steps.map(async (step, i) => {
+      const { at, name } = named[i] ?? assert.fail();
+      const { member } = at;
+      const { presence } = this.#isolates[at.isolate] ?? assert.fail();
       const who = memberIn(this.#channel, member);
       const expected = this.#of(member);
-      const name = `${isolate} ${session}`;
-      const identity = this.#session(name);
+      const socket = `${at.isolate} ${at.session}`;
+      const key = name === undefined ? socket : `${socket} ${name}`;
       if (step.op === "join") {
+        if (left.some((other) => other.at.member === member && other.name === name)) return;
         const data = step.data === undefined ? undefined : String(step.data);
         const may = given.get(member) ?? new Set([...expected.data, "null"]);
         given.set(member, may.add(data ?? "null"));
-        expected.sessions.add(name);
-        await presence.join(identity, who, data);
-      } else {
-        if (expected.sessions.delete(name) && expected.sessions.size === 0) {
-          // Other steps may happen before or after this one. The member leaves at once, even in the
-          // grace period of a session that disconnected before.
-          expected.since = undefined;
-          expected.staysUntil = -Infinity;
-          expected.goneAt = Math.max(expected.goneAt, this.#clock.now());
+        expected.sessions.add(key);
+        if (name !== undefined) {
+          const expectedName = this.#nameOf(expected, name);
+          expectedName.sessions.add(key);
+          expectedName.isolates.add(presence);
         }
-        await presence.leave(identity, who);
+        await presence.join(this.#session(socket, name, member), who, data);
+      } else if (name === undefined) {
+        if (expected.sessions.delete(key)) this.#afterLeave(expected);
+        await presence.leave(this.#session(socket, name, member), who);
+      } else {
+        const expectedName = this.#nameOf(expected, name);
+        const wasThere = expectedName.isolates.size > 0;
+        const isElsewhere = [...expectedName.isolates].some((other) => other !== presence);
+        for (const other of expectedName.sessions) expected.sessions.delete(other);
+        expectedName.sessions.clear();
+        expectedName.staysUntil = -Infinity;
+        expectedName.goneAt = isElsewhere
+          ? Math.max(expectedName.goneAt, this.#clock.now() + ENDED_ELSEWHERE_MS)
+          : -Infinity;
+        if (isElsewhere) this.#endsUntil = this.#clock.now() + ENDED_ELSEWHERE_MS;
+        if (wasThere) this.#afterLeave(expected);
+        await presence.endSession({ member: who, sessionName: name });
       }
     }));
     for (const [member, may] of given) this.#of(member).data = may;
@@ -186,49 +242,81 @@ class Model {
     }
   }
 
-  /** Disconnects one of the sessions. */
+  #afterLeave(expected: Expected): void {
+    if (expected.sessions.size > 0) return;
+    // Other steps may happen before or after this one. The member leaves at once, even in the grace
+    // period of a session without a name that disconnected before.
+    expected.since = undefined;
+    expected.staysUntil = -Infinity;
+    expected.goneAt = Math.max(expected.goneAt, this.#clock.now());
+  }
+
+  /** Disconnects one of the sockets. */
   #disconnect(which: number): void {
-    const open = [...new Set([...this.#expected.values()].flatMap((of) => [...of.sessions]))];
-    const name = open[which % open.length];
-    if (name === undefined) return;
-    const isolate = Number(name.split(" ")[0]);
-    for (const member of MEMBERS) {
-      this.#isolates[isolate]?.presence.disconnect(
-        this.#session(name),
-        memberIn(this.#channel, member),
-      );
-      const expected = this.#of(member);
-      if (expected.sessions.delete(name)) this.#startGrace(expected, GRACE_MS + 2 * TICK_MS);
+    const open = [
+      ...new Set([...this.#expected.values()].flatMap((of) => {
+        return [...of.sessions].map((key) => key.split(" ", 2).join(" "));
+      })),
+    ];
+    const socket = open[which % open.length];
+    if (socket === undefined) return;
+    const { presence } = this.#isolates[Number(socket.split(" ")[0])] ?? assert.fail();
+    this.#disconnectAll(presence, socket);
+    for (const expected of this.#expected.values()) {
+      this.#lose(expected, socket, GRACE_MS + 2 * TICK_MS);
     }
-    this.#sessions.delete(name);
   }
 
   async #end(isolate: number, how: "kill" | "stop"): Promise<void> {
     const { presence, log } = this.#isolates[isolate] ?? assert.fail();
-    for (let session = 0; session < SESSIONS; session++) {
-      const name = `${isolate} ${session}`;
-      for (const expected of this.#expected.values()) {
-        if (expected.sessions.delete(name)) this.#startGrace(expected, GONE_MS);
-        else if (expected.goneAt > this.#clock.now()) {
-          // The member may be in its grace period here, also while it has sessions elsewhere.
-          expected.goneAt = Math.max(expected.goneAt, this.#clock.now() + GONE_MS);
-        }
+    const now = this.#clock.now();
+    for (const expected of this.#expected.values()) {
+      // What is in its grace period here stays until others reap it.
+      if (expected.goneAt > now) expected.goneAt = Math.max(expected.goneAt, now + GONE_MS);
+      for (const name of expected.names.values()) {
+        if (name.goneAt > now) name.goneAt = Math.max(name.goneAt, now + GONE_MS);
       }
-      if (how === "stop") this.#disconnectAll(presence, name);
-      this.#sessions.delete(name);
+    }
+    for (let session = 0; session < SESSIONS; session++) {
+      const socket = `${isolate} ${session}`;
+      if (how === "stop") this.#disconnectAll(presence, socket);
+      for (const expected of this.#expected.values()) this.#lose(expected, socket, GONE_MS);
+      for (const key of this.#sessions.keys()) {
+        if (`${key} `.startsWith(`${socket} `)) this.#sessions.delete(key);
+      }
     }
     if (how === "stop") await presence.close();
     await log.close();
     this.#isolates[isolate] = await this.#open();
   }
 
-  #disconnectAll(presence: Presence, name: string): void {
-    for (const member of MEMBERS) {
-      presence.disconnect(this.#session(name), memberIn(this.#channel, member));
+  #disconnectAll(presence: Presence, socket: string): void {
+    for (const [key, session] of this.#sessions) {
+      if (!`${key} `.startsWith(`${socket} `)) continue;
+      for (const member of MEMBERS) {
+        const isItsSession = key === socket || key.endsWith(` ${member}`);
+        if (isItsSession) presence.disconnect(session, memberIn(this.#channel, member));
+      }
+      this.#sessions.delete(key);
     }
   }
 
-  #startGrace(expected: Expected, goneAfter: number): void {
+  /** Starts the grace period of what a socket had. */
+  #lose(expected: Expected, socket: string, goneAfter: number): void {
+    const lost = [...expected.sessions].filter((key) => `${key} `.startsWith(`${socket} `));
+    for (const key of lost) {
+      expected.sessions.delete(key);
+      for (const name of expected.names.values()) {
+        if (name.sessions.delete(key)) this.#startGrace(name, goneAfter);
+      }
+    }
+    if (lost.length === 0) return;
+    this.#startGrace(expected, goneAfter);
+    // A session whose end was requested from another isolate may still leave.
+    if (this.#clock.now() <= this.#endsUntil) expected.staysUntil = -Infinity;
+  }
+
+  #startGrace(expected: Expected | ExpectedName, goneAfter: number): void {
     const now = this.#clock.now();
     expected.goneAt = Math.max(expected.goneAt, now + goneAfter);
     if (expected.sessions.size === 0) expected.staysUntil = now + GRACE_MS;
@@ -245,6 +333,7 @@ class Model {
       for (const expected of this.#expected.values()) {
         expected.since = undefined;
         expected.staysUntil = -Infinity;
+        for (const name of expected.names.values()) name.staysUntil = -Infinity;
       }
     }
   }
@@ -258,9 +347,13 @@ class Model {
     const now = this.#clock.now();
     for (const [name, expected] of this.#expected) {
       const member = members.get(name);
-      const { sessions, staysUntil, goneAt } = expected;
+      const { sessions } = expected;
+      const names = [...expected.names.values()];
+      const staysUntil = Math.max(expected.staysUntil, ...names.map((of) => of.staysUntil));
+      const goneAt = Math.max(expected.goneAt, ...names.map((of) => of.goneAt));
       if (sessions.size > 0 || now < staysUntil) assert.ok(member, `${name} is not present`);
       else if (isSettled || now > goneAt) assert.equal(member, undefined, `${name} is a ghost`);
+      this.#checkNames(expected, member?.sessions ?? [], isSettled);
       if (member === undefined) {
         expected.since = undefined;
         continue;
@@ -274,6 +367,18 @@ class Model {
     }
   }
 
+  #checkNames({ names }: Expected, listed: readonly string[], isSettled: boolean): void {
+    const now = this.#clock.now();
+    assert.deepEqual(listed, [...new Set(listed)].sort());
+    for (const [name, { sessions, isolates, staysUntil, goneAt }] of names) {
+      const isListed = listed.includes(name);
+      if (sessions.size > 0 || now < staysUntil) assert.ok(isListed, `${name} is not listed`);
+      else if (isSettled || now > goneAt) assert.ok(!isListed, `${name} is still listed`);
+      if (!isListed) isolates.clear();
+    }
+    assert.ok(listed.every((name) => names.has(name)), `${listed} has unknown names`);
+  }
+
   /** Lets all due work happen, and checks the result. */
   async settle(): Promise<void> {
     await this.#pass(GONE_MS / TICK_MS + 15);
@@ -284,9 +389,22 @@ class Model {
     return this.#expected.get(member) ?? assert.fail();
   }
 
-  #session(name: string): symbol {
-    const session = this.#sessions.get(name) ?? Symbol(name);
-    this.#sessions.set(name, session);
+  #nameOf(expected: Expected, name: string): ExpectedName {
+    const known = expected.names.get(name) ??
+      { sessions: new Set(), isolates: new Set(), staysUntil: -Infinity, goneAt: -Infinity };
+    expected.names.set(name, known);
+    return known;
+  }
+
+  #currentName(member: string, name: string): string {
+    return `${name}${this.#ended.get(`${member} ${name}`) ?? 0}`;
+  }
+
+  #session(socket: string, name: string | undefined, member: string): SessionKey {
+    const key = name === undefined ? socket : `${socket} ${name} ${member}`;
+    const session = this.#sessions.get(key) ??
+      (name === undefined ? Symbol(socket) : new NamedSession(name, true));
+    this.#sessions.set(key, session);
     return session;
   }
 }

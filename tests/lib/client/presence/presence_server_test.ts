@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import type { Member, TransportName, Weir } from "../../../../lib/client/api.ts";
+import type { Member, Presence, TransportName, Weir } from "../../../../lib/client/api.ts";
 import { connect } from "../../../../lib/client/client.ts";
 import { makeClient } from "../../../../lib/client/make_client.ts";
 import type { WeirError } from "../../../../lib/client/core/weir_error.ts";
@@ -28,6 +28,35 @@ for (const transports of [["websocket"], ["sse"], ["long-poll"]] satisfies Trans
     await seen.until("bob:null");
     assert.ok(seen.changes <= 5, `${seen.changes} changes`);
     seen.end();
+  });
+}
+
+for (const transports of [["websocket"], ["sse"], ["long-poll"]] satisfies TransportName[][]) {
+  Deno.test(`named sessions of a member are visible over ${transports[0]}`, async () => {
+    await using server = await LocalServer.start();
+    await using weir = connect(server.url, { transports });
+    await using other = connect(server.url, { transports });
+    const channel = newChannel();
+    let seen: readonly Member[] = [];
+    const stop = weir.presence(channel).members.subscribe((members) => seen = members);
+    const sessionsAre = (...sessions: string[]) => {
+      return until(`the sessions are ${sessions}`, () => `${seen[0]?.sessions}` === `${sessions}`);
+    };
+    const [one, two, three] = [weir, weir, other].map((of) => of.presence(channel)) as Three;
+    await one.enter(1, { member: "ann", session: "b" });
+    await sessionsAre("b");
+    await two.enter(1, { member: "ann", session: "a" });
+    await sessionsAre("a", "b");
+    await three.enter(1, { member: "ann", session: "c" });
+    await sessionsAre("a", "b", "c");
+    await one.leave();
+    await sessionsAre("a", "c");
+    await Promise.all([two.leave(), three.leave()]);
+    await until("nobody is there", () => seen.length === 0);
+    stop();
+    await assert.rejects(one.enter(1, { member: "ann", session: "a b&c" }), {
+      code: transports[0] === "websocket" ? "bad_message" : "bad_parameter",
+    });
   });
 }
 
@@ -172,3 +201,5 @@ class Watcher {
 function text(data: unknown): string {
   return typeof data === "string" ? data : JSON.stringify(data);
 }
+
+type Three = [Presence, Presence, Presence];

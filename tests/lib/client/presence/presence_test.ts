@@ -248,6 +248,42 @@ Deno.test("presences without a member share one, also with those that name that 
   assert.deepEqual(link.calls.at(-1), { op: "leave", channel: "a", member: "ann" });
 });
 
+Deno.test("presences with different sessions are separate, and each keeps its name", async () => {
+  const link = new FakeLink();
+  const [one, two] = [1, 2].map((): Presence => makePresence(link, "a", unexpected)) as Two;
+  const named = (session: string) => ({ channel: "a", member: "ann", session });
+  await one.enter(1, { member: "ann", session: "x" });
+  await two.enter(2, { member: "ann", session: "y" });
+  await one.enter(3);
+  link.lose();
+  link.reconnect();
+  await until("both are there again", () => link.calls.length === 5);
+  await one.enter(4, { session: "z" });
+  await two.leave();
+  assert.deepEqual(link.calls, [
+    { op: "enter", ...named("x"), data: 1 },
+    { op: "enter", ...named("y"), data: 2 },
+    { op: "enter", ...named("x"), data: 3 },
+    { op: "enter", ...named("x"), data: 3 },
+    { op: "enter", ...named("y"), data: 2 },
+    { op: "leave", ...named("x") },
+    { op: "enter", ...named("z"), data: 4 },
+    { op: "leave", ...named("y") },
+  ]);
+});
+
+Deno.test("a named session that the server removed is reported by its own presence", async () => {
+  const errors: string[] = [];
+  const link = new FakeLink();
+  const one = makePresence(link, "a", ({ code }) => errors.push(`one ${code}`));
+  const two = makePresence(link, "a", ({ code }) => errors.push(`two ${code}`));
+  await one.enter(1, { member: "ann", session: "x" });
+  await two.enter(1, { member: "ann", session: "y" });
+  link.left.set({ channel: "a", member: "ann", session: "y", reason: "forbidden" });
+  assert.deepEqual(errors, ["two forbidden"]);
+  await one.leave();
+});
+
 Deno.test("the previous data stays if an update is refused", async () => {
   const tooLarge = new WeirError("event_too_large", "Too large.", { status: 413 });
   const link = new FakeLink((call) => {

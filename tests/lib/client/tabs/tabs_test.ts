@@ -191,6 +191,24 @@ Deno.test("a leader whose connection is refused does not close other tabs", asyn
   await b.close();
 });
 
+Deno.test("named sessions of tabs leave one by one", async () => {
+  const tabs = new Tabs();
+  const [a, b] = [await tabs.open(), await tabs.open()];
+  const named = (session: string) => ({ channel: "a", member: "ann", session });
+  await a.call({ op: "enter", ...named("x") });
+  await b.call({ op: "enter", ...named("y") });
+  await a.call({ op: "leave", ...named("x") });
+  await b.call({ op: "leave", ...named("y") });
+  assert.deepEqual(tabs.links[0]?.calls, [
+    { op: "enter", ...named("x") },
+    { op: "enter", ...named("y") },
+    { op: "leave", ...named("x") },
+    { op: "leave", ...named("y") },
+  ]);
+  await a.close();
+  await b.close();
+});
+
 Deno.test("a member that two tabs entered leaves with the last one", async () => {
   const tabs = new Tabs();
   const [a, b] = [await tabs.open(), await tabs.open()];
