@@ -1,6 +1,7 @@
 import { type Browser, chromium, type Page } from "playwright-core";
 
-const PROGRAM = Deno.env.get("CHROMIUM") ?? "/usr/bin/chromium";
+/** The path of the browser's program. */
+export const PROGRAM = Deno.env.get("CHROMIUM") ?? "/usr/bin/chromium";
 
 /** Tests that need a browser are ignored where this is true. */
 export const CHROMIUM_MISSING = !isFile(PROGRAM);
@@ -38,10 +39,16 @@ export class Chromium implements AsyncDisposable {
     this.page = this.#listen(page);
   }
 
-  /** @param flags further flags of the command line. */
-  static async open(flags: readonly string[] = []): Promise<Chromium> {
+  /**
+   * @param flags further flags of the command line.
+   * @param program starts the browser.
+   */
+  static async open(
+    flags: readonly string[] = [],
+    program: string = PROGRAM,
+  ): Promise<Chromium> {
     const browser = await chromium.launch({
-      executablePath: PROGRAM,
+      executablePath: program,
       args: [...FLAGS, ...flags],
       headless: !IS_HEADED,
       slowMo: IS_HEADED ? 300 : 0,
@@ -64,6 +71,14 @@ export class Chromium implements AsyncDisposable {
   /** Opens a page for another visitor, who shares no cookies or storage with the first. */
   async newVisitor(): Promise<Page> {
     return this.#listen(await this.#browser.newPage());
+  }
+
+  /** Returns the process ids of the browser's tabs. */
+  async tabProcesses(): Promise<readonly number[]> {
+    const session = await this.#browser.newBrowserCDPSession();
+    const { processInfo } = await session.send("SystemInfo.getProcessInfo");
+    await session.detach();
+    return processInfo.filter(({ type }) => type === "renderer").map(({ id }) => id);
   }
 
   #listen(page: Page): Page {

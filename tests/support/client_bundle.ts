@@ -18,6 +18,11 @@ export async function bundlePage(source: string): Promise<string> {
   return await bundle({ stdin: { contents: source }, plugins: [npmByDeno] });
 }
 
+/** Bundles a page's module, with modules that it loads later. */
+export async function bundleFile(path: URL): Promise<string> {
+  return await bundle({ entryPoints: [path.pathname] });
+}
+
 async function bundle(options: BuildOptions): Promise<string> {
   try {
     const { outputFiles: [bundle] = [] } = await build({

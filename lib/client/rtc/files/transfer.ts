@@ -1,0 +1,155 @@
+import { onAbort } from "../../core/on_abort.ts";
+import { ObservableValue } from "../../core/observable.ts";
+import type { WeirError } from "../../core/weir_error.ts";
+import type {
+  FilePeer,
+  FileTransfer,
+  OutgoingFile,
+  SendFileOptions,
+  TransferState,
+} from "../api.ts";
+import { chunkBytesFor, chunkCount, type Layout } from "./layout.ts";
+
+/** Connections of one transfer. Each costs both peers a negotiation, sockets and memory. */
+const MAX_CONNECTIONS = 8;
+
+type Status = TransferState["status"];
+
+interface Description extends Layout {
+  readonly id: string;
+  readonly name: string;
+  readonly type: string;
+  readonly peer: FilePeer;
+}
+
+/** One end of a transfer: what the application sees, and what it wants. */
+export class Transfer implements FileTransfer, Layout {
+  readonly id: string;
+  readonly name: string;
+  readonly type: string;
+  readonly size: number;
+  readonly chunkBytes: number;
+  readonly peer: FilePeer;
+  /** How many chunks the file has. */
+  readonly count: number;
+  readonly state: ObservableValue<TransferState>;
+  /** Figures that the next `publish()` shows. */
+  bytes = 0;
+  lost = 0;
+  repaired = 0;
+  rounds = 0;
+  /** Whether this side wants a pause. */
+  isPaused = false;
+  isCancelled = false;
+  /** Called when the application wants something else. */
+  onWish: () => void = () => {};
+
+  constructor(description: Description) {
+    this.id = description.id;
+    this.name = description.name;
+    this.type = description.type;
+    this.size = description.size;
+    this.chunkBytes = description.chunkBytes;
+    this.peer = description.peer;
+    this.count = chunkCount(this);
+    const chunks = new Uint8Array(this.count);
+    this.state = new ObservableValue<TransferState>({
+      status: "offered",
+      bytes: 0,
+      chunks,
+      lost: 0,
+      repaired: 0,
+      rounds: 0,
+    });
+  }
+
+  get status(): Status {
+    return this.state.value.status;
+  }
+
+  /** Whether the status cannot change by itself. */
+  get isOver(): boolean {
+    return ["done", "declined", "cancelled", "failed"].includes(this.status);
+  }
+
+  /** Shows the figures, and the status. */
+  publish(status: Status, error?: WeirError): void {
+    const { bytes, lost, repaired, rounds } = this;
+    const { chunks } = this.state.value;
+    this.state.set({
+      status,
+      bytes,
+      chunks,
+      lost,
+      repaired,
+      rounds,
+      ...error !== undefined && { error },
+    });
+  }
+
+  /** The chunk has arrived. */
+  markReceived(index: number): void {
+    const { chunks } = this.state.value;
+    if (chunks[index] === 2) {
+      chunks[index] = 3;
+      this.repaired++;
+    } else if (chunks[index] === 0) chunks[index] = 1;
+  }
+
+  /** The chunk has not arrived, although it was sent. */
+  markLost(index: number): void {
+    this.state.value.chunks[index] = 2;
+    this.lost++;
+  }
+
+  pause(): void {
+    this.isPaused = true;
+    this.onWish();
+  }
+
+  resume(): void {
+    this.isPaused = false;
+    this.onWish();
+  }
+
+  cancel(): void {
+    this.isCancelled = true;
+    this.onWish();
+  }
+}
+
+/** The sender's end. */
+export class OutgoingTransfer extends Transfer implements OutgoingFile {
+  readonly secret: string = randomText();
+  readonly mode: "reliable" | "partial";
+  readonly connections: number;
+
+  /** @param chunkBytes tests use small chunks. */
+  constructor(
+    readonly source: Blob,
+    { member, session }: FilePeer,
+    { mode = "reliable", connections = 1, signal }: SendFileOptions = {},
+    chunkBytes = chunkBytesFor(source.size, mode),
+  ) {
+    super({
+      id: randomText(),
+      name: source instanceof File ? source.name : "",
+      type: source.type,
+      size: source.size,
+      chunkBytes,
+      peer: { member, session },
+    });
+    this.mode = mode;
+    this.connections = Math.min(Math.max(Math.floor(connections), 1), MAX_CONNECTIONS);
+    onAbort(signal, () => this.cancel());
+  }
+}
+
+/** Returns 128 random bits in base64url, which is 22 characters. */
+function randomText(): string {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  return btoa(String.fromCharCode(...bytes)).replace(
+    /[+/=]/g,
+    (c) => ({ "+": "-", "/": "_" })[c] ?? "",
+  );
+}
