@@ -9,8 +9,10 @@ import { openStore } from "./kv/store.ts";
 import { errorFields, type Logger } from "./logger.ts";
 import { KvLog } from "./log/kv_log.ts";
 import type { Log } from "./log/log.ts";
+import { isInboxWithoutSession } from "./presence/inbox.ts";
 import { isPresenceWithoutMembers } from "./presence/presence_channel.ts";
 import { IceCredentials } from "./rtc/ice_credentials.ts";
+import { Signals } from "./rtc/signals.ts";
 import { Presence } from "./presence/presence.ts";
 import { waitAtMost } from "./shared/async/deadline.ts";
 import { FIGURES_CHANNEL_KEY } from "./shared/channel.ts";
@@ -39,6 +41,7 @@ interface ServerParts {
   readonly access: Access;
   readonly presence: Presence;
   readonly ice: IceCredentials;
+  readonly signals: Signals;
   /** The heartbeats of streams. */
   readonly wheel: TimerWheel;
   readonly sockets: SocketOptions;
@@ -109,9 +112,21 @@ async function openParts(store: Store, config: Config, logger: Logger): Promise<
     isOneMachine: traits === EMBEDDED_TRAITS,
     onWarning,
   });
+  // One check of a commit is reserved for the log.
+  const signals = new Signals({ presence, log, maxChannels: traits.maxChecks - 1 });
   const hub = new Hub({ log, relay, observer: meter });
   const ephemeral = new EphemeralPublisher({ hub });
-  const sockets = socketOptions({ config, logger, meter, log, access, presence, hub, ephemeral });
+  const sockets = socketOptions({
+    config,
+    logger,
+    meter,
+    log,
+    access,
+    presence,
+    signals,
+    hub,
+    ephemeral,
+  });
   const figures = new Figures({
     kv,
     log,
@@ -135,6 +150,7 @@ async function openParts(store: Store, config: Config, logger: Logger): Promise<
     access,
     presence,
     ice: new IceCredentials(config.ice),
+    signals,
     wheel,
     sockets,
     openResponses,
@@ -157,7 +173,8 @@ function openLog(
     room,
     retention,
     maxChannels: isOpen ? Infinity : tenantChannels,
-    deleteWhenEmpty: (channelKey) => isPresenceWithoutMembers(kv, channelKey),
+    deleteWhenEmpty: async (channelKey) =>
+      await isPresenceWithoutMembers(kv, channelKey) || await isInboxWithoutSession(kv, channelKey),
     observer,
     onWarning,
   });
@@ -169,13 +186,14 @@ type SocketParts = Omit<
 >;
 
 function socketOptions(
-  { config, logger, meter, log, access, presence, hub, ephemeral }: SocketParts,
+  { config, logger, meter, log, access, presence, signals, hub, ephemeral }: SocketParts,
 ): SocketOptions {
   const largeWrites = new LargeWrites();
   return {
     hub,
     connections: access.connections,
     presence,
+    signals,
     drainPoller: new DrainPoller(),
     unreadBudget: new UnreadBudget(largeWrites),
     largeWrites,

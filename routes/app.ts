@@ -20,6 +20,7 @@ import { problemResponse } from "./problem.ts";
 import { publishBody, publishJson } from "./publish_events.ts";
 import { RateLimitDelay } from "./rate_limit_delay.ts";
 import { listRevocations, postRevocation } from "./revocations.ts";
+import { postSignal } from "./signals.ts";
 import { openSocket } from "./socket.ts";
 import { postStreamToken } from "./stream_token.ts";
 import { deleteTicket, postTicket } from "./tickets.ts";
@@ -44,6 +45,7 @@ const GUARDED: Resources<Handler> = {
   "/v1/channels/:channel": { GET: getChannel, PUT: putChannel, DELETE: deleteChannel },
   "/v1/channels/:channel/members": { GET: listMembers },
   "/v1/channels/:channel/members/:member": { PUT: putMember, DELETE: deleteMember },
+  "/v1/channels/:channel/members/:member/signals": { POST: postSignal },
   "/v1/ice": { POST: postIce },
   "/v1/streams/:id/token": { POST: postStreamToken },
   "/v1/keys": { GET: listKeys, POST: createKey },

@@ -3,7 +3,7 @@ import type { Caller } from "../lib/auth/caller.ts";
 import type { Config } from "../lib/config.ts";
 import type { ChannelInfo, Head } from "../lib/log/log.ts";
 import { retentionOf } from "../lib/log/retention_limits.ts";
-import { type Channel, channelOfPresence } from "../lib/shared/channel.ts";
+import { type Channel, channelOfPresence, ownerOfInbox } from "../lib/shared/channel.ts";
 import { formatTime } from "../lib/shared/event.ts";
 import { epochTime, formatOffset } from "../lib/shared/offset.ts";
 import type { Server } from "../lib/server.ts";
@@ -12,8 +12,10 @@ import type { Server } from "../lib/server.ts";
 export const MAX_CHANNELS = 1_000;
 /** Channels read that count as one subscribe. Guards against endless lists, each a scan. */
 const HEADS_PER_SUBSCRIBE = 10;
-/** A name that sorts after all presence channels and before the channels of clients. */
+/** A name that sorts after all presence channels and before inboxes. */
 const AFTER_PRESENCE = "$presence;";
+/** A name that sorts after all inboxes and before the channels of clients. */
+const AFTER_INBOXES = "$signals;";
 
 /** A channel's figures, as clients receive them. */
 interface ChannelFigures {
@@ -61,13 +63,21 @@ async function visibleChannels(
     visible.push(...found.filter(({ channel }) => maySee(authority, channel)));
     const channel = found.at(-1)?.channel;
     if (visible.length >= count || channel === undefined || found.length < batch) return visible;
-    last = channelOfPresence(channel) === undefined ? channel : AFTER_PRESENCE;
+    last = afterUnlisted(channel) ?? channel;
   }
 }
 
-/** Presence channels are not listed: each belongs to another channel. */
+/**
+ * Returns a name after all channels of the kind of `channel` if they are not listed: presence
+ * channels and inboxes belong to other channels.
+ */
+function afterUnlisted(channel: Channel): string | undefined {
+  if (channelOfPresence(channel) !== undefined) return AFTER_PRESENCE;
+  return ownerOfInbox(channel) === undefined ? undefined : AFTER_INBOXES;
+}
+
 function maySee(authority: Authority, channel: Channel): boolean {
-  if (channelOfPresence(channel) !== undefined) return false;
+  if (afterUnlisted(channel) !== undefined) return false;
   return authority.mayRead(channel) || authority.may("manage", channel);
 }
 

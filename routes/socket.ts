@@ -88,8 +88,8 @@ class LimitedClient implements SocketClient {
     this.#connection = this.#access.limiter.connect(requester, this.#connection);
   }
 
-  published(authority: Authority, bytes: number): void {
-    this.#access.limiter.publish({ authority, ip: this.#ip }, 1, bytes);
+  published(authority: Authority, events: number, bytes: number): void {
+    this.#access.limiter.publish({ authority, ip: this.#ip }, events, bytes);
   }
 
   subscribed(authority: Authority, channels: number): void {

@@ -11,6 +11,7 @@ const PLUMBING = [
   "routes/channel_list.ts",
   "routes/context.ts",
   "routes/credentials.ts",
+  "routes/member_session.ts",
   "routes/problem.ts",
   "routes/query.ts",
 ];
@@ -69,6 +70,16 @@ const RULE: Readonly<Record<string, readonly string[]>> = {
   ],
   "routes/credentials.ts": ["lib/config.ts", "lib/shared", "routes/context.ts", "routes/origin.ts"],
   "routes/members.ts": ["lib/auth", "lib/presence", "lib/shared", "lib/server.ts", ...PLUMBING],
+  "routes/member_session.ts": [
+    "lib/auth",
+    "lib/presence",
+    "lib/shared",
+    "lib/server.ts",
+    "routes/access.ts",
+    "routes/context.ts",
+    "routes/query.ts",
+  ],
+  "routes/signals.ts": ["lib/auth", "lib/rtc", "lib/shared", "lib/server.ts", ...PLUMBING],
   "routes/page.tsx": [
     "lib/assets.ts",
     "lib/auth",
@@ -143,9 +154,17 @@ const RULE: Readonly<Record<string, readonly string[]>> = {
   "lib/pages.ts": [],
   "lib/version.ts": ["deno.json"],
 
-  "lib/transports": ["lib/auth", "lib/hub", "lib/log", "lib/presence", "lib/publish", "lib/shared"],
+  "lib/transports": [
+    "lib/auth",
+    "lib/hub",
+    "lib/log",
+    "lib/presence",
+    "lib/publish",
+    "lib/rtc",
+    "lib/shared",
+  ],
   "lib/presence": ["lib/auth", "lib/kv", "lib/log", "lib/shared"],
-  "lib/rtc": ["lib/auth", "lib/shared"],
+  "lib/rtc": ["lib/auth", "lib/log", "lib/presence", "lib/shared"],
   "lib/auth": ["lib/kv", "lib/log", "lib/shared"],
   "lib/figures": [
     "lib/hub/hub_observer.ts",

@@ -3,6 +3,7 @@ import {
   channelOfPresence,
   DEFAULT_TENANT,
   FIGURES_CHANNEL,
+  ownerOfInbox,
   type Tenant,
 } from "../shared/channel.ts";
 import { Problem, quote } from "../shared/problem.ts";
@@ -66,8 +67,10 @@ export class Authority {
     };
   }
 
+  /** Returns whether it has the right. No pattern gives a right to inboxes: see {@link mayRead}. */
   may(action: Action, channel: Channel): boolean {
     if (channel === FIGURES_CHANNEL && this.tenant !== DEFAULT_TENANT) return false;
+    if (ownerOfInbox(channel) !== undefined) return false;
     return patternCache.matches(this.#patterns[action], channel);
   }
 
@@ -81,14 +84,28 @@ export class Authority {
   }
 
   /**
+   * Returns whether its holder may be the member `name` of a channel. A token with a subject is
+   * always that subject. API keys, and everyone in open mode, may use any name. Everyone else has a
+   * name that proves nothing.
+   */
+  mayBeMember(name: string): boolean {
+    const { subject, kind } = this.grant;
+    const isUnproven = name.startsWith(UNPROVEN_PREFIX);
+    if (subject !== undefined) return name === subject && !isUnproven;
+    return kind === "key" || kind === "open" || isUnproven;
+  }
+
+  /**
    * Returns whether it may read the channel. A presence channel needs the `presence` right on the
-   * channel whose members it is about, not the right to read it.
+   * channel whose members it is about, not the right to read it. An inbox needs that too, and a
+   * credential that may be its member.
    */
   mayRead(channel: Channel): boolean {
     const channelOfMembers = channelOfPresence(channel);
-    return channelOfMembers === undefined
-      ? this.may("subscribe", channel)
-      : this.may("presence", channelOfMembers);
+    if (channelOfMembers !== undefined) return this.may("presence", channelOfMembers);
+    const inbox = ownerOfInbox(channel);
+    if (inbox === undefined) return this.may("subscribe", channel);
+    return this.may("presence", inbox.channel) && this.mayBeMember(inbox.member);
   }
 
   /** @throws {Problem} `forbidden`: the same whether or not the channel exists. */

@@ -56,6 +56,8 @@ export interface CursorStore {
 }
 
 export interface Weir extends AsyncDisposable {
+  /** The connection, for the other entries of the package. @internal */
+  readonly link: Link;
   /** The state of the connection. */
   readonly state: Observable<ConnectionState>;
   /**

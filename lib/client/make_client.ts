@@ -65,6 +65,7 @@ export function makeClient(url: string | URL, options: ConnectOptions, platform:
   };
   onAbort(signal, () => void close());
   return {
+    link,
     state: link.state,
     // deno-lint-ignore no-explicit-any -- the overloads decide whether gaps are among the items
     subscribe: (channel: string, options = {}): Subscription<any> =>

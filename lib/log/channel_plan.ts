@@ -1,7 +1,7 @@
 import type { ChannelKey } from "../shared/channel.ts";
 import type { LogEvent } from "../shared/event.ts";
 import { type HeadEntry, newHead, type StoredHead } from "./head.ts";
-import type { Draft } from "./log.ts";
+import type { Capacity, Draft } from "./log.ts";
 import type { PackedEvent } from "./record_batch.ts";
 
 /** What a commit does to one channel. */
@@ -33,6 +33,18 @@ export class ChannelPlanBuilder {
     this.head = head === null ? newHead(now) : head.deleted ? { ...head, deleted: false } : head;
     this.#now = now;
     this.#time = Math.max(now, this.head.time);
+  }
+
+  /** Returns whether the channel keeps at most `capacity` with `drafts`, which are for it. */
+  hasRoom(
+    drafts: readonly Draft[],
+    { events, bytes }: Pick<Capacity, "events" | "bytes">,
+  ): boolean {
+    const { first, last, startBytes, endBytes } = this.head;
+    const kept = last - first + 1 + this.#events.length;
+    const keptBytes = endBytes - startBytes + this.#bytes;
+    const added = drafts.reduce((sum, draft) => sum + draft.bytes, 0);
+    return kept + drafts.length <= events && keptBytes + added <= bytes;
   }
 
   /** Appends an event and returns its sequence. */

@@ -71,7 +71,7 @@ export async function planCommit(
   for (const pending of group) {
     if (pending.settled) continue; // its caller has timed out, and no commit has it yet
     const problem = stale.get(pending) ?? conflictOf(pending, earlier) ??
-      countChannels(pending, channels, counts);
+      capacityProblem(pending, channels) ?? countChannels(pending, channels, counts);
     if (problem !== undefined) {
       outcomes.set(pending, problem);
       continue;
@@ -119,6 +119,19 @@ function conflictOf(
   for (let index = 0; index < pending.drafts.length; index++) {
     const repeated = repeatedEvent(pending, index, earlier);
     if (repeated instanceof Problem) return repeated;
+  }
+  return undefined;
+}
+
+/** Returns the refusal of a draft whose channel has no room for it. */
+function capacityProblem(
+  { drafts }: PendingAppend,
+  channels: ReadonlyMap<ChannelKey, ChannelPlanBuilder>,
+): Problem | undefined {
+  for (const { channelKey, capacity } of drafts) {
+    if (capacity === undefined) continue;
+    const own = drafts.filter((draft) => draft.channelKey === channelKey);
+    if (channels.get(channelKey)?.hasRoom(own, capacity) === false) return capacity.refusal();
   }
   return undefined;
 }

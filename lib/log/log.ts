@@ -1,6 +1,7 @@
 import { ConflictError } from "../kv/commit_retry.ts";
 import type { Channel, ChannelKey, Tenant } from "../shared/channel.ts";
 import type { Epoch, Offset, Position } from "../shared/offset.ts";
+import type { Problem } from "../shared/problem.ts";
 import type { Run } from "./run.ts";
 
 /** An event that is not stored yet. */
@@ -20,8 +21,19 @@ export interface Draft {
   readonly ttlMs: number | undefined;
   /** Rows that are written in the commit of the event. */
   readonly rows?: RowChange;
+  /** Refuses the event where its channel keeps too much already. @default unlimited */
+  readonly capacity?: Capacity;
   /** Stores the event from the disk's reserve if the disk is full. @default false */
   readonly isEssential?: boolean;
+}
+
+/** How much a channel may keep with an event. What retention has not removed yet counts. */
+export interface Capacity {
+  readonly events: number;
+  /** Bytes of data. */
+  readonly bytes: number;
+  /** Returns why the event is refused. */
+  readonly refusal: () => Problem;
 }
 
 /** Rows of the store that change together with an event: either both are written, or neither. */
@@ -128,7 +140,7 @@ export interface Log {
    * order of the drafts. Drafts of one channel keep their order, also across calls.
    *
    * @throws {Problem} `overloaded`, `idempotency_conflict` (with the index), `contended`,
-   * `storage_*`, `shutting_down`; `commit_unknown` if the store did not answer in time, so that the
+   * `storage_*`, `shutting_down`; the refusal of a {@link Capacity}; `commit_unknown` if the store did not answer in time, so that the
    * events may be stored or not.
    * @throws {StaleRowsError} if rows that change with an event have changed since they were read.
    */

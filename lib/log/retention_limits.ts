@@ -1,4 +1,4 @@
-import { type Channel, channelOfPresence } from "../shared/channel.ts";
+import { type Channel, channelOfPresence, ownerOfInbox } from "../shared/channel.ts";
 import type { AgeMark, StoredHead } from "./head.ts";
 import type { Retention } from "./log.ts";
 import { MAX_STEP_MS } from "./retention_clock.ts";
@@ -8,6 +8,22 @@ import { MAX_STEP_MS } from "./retention_clock.ts";
  * the other channels keep less.
  */
 const PRESENCE_RETENTION = { age: 60 * 60 * 1_000, events: 10_000 } as const;
+
+/**
+ * How long an inbox keeps signals: long enough for a peer that reconnects. A negotiation that takes
+ * longer starts again.
+ */
+export const SIGNAL_LIFETIME_MS = 60_000;
+/** Signals in an inbox. Guards against a peer that fills the log by somebody's inbox. */
+export const MAX_INBOX_SIGNALS = 4_096;
+/** Bytes of them: without this, signals of the largest size would be 256 MiB. */
+export const MAX_INBOX_BYTES = 16 * 1024 ** 2;
+
+const INBOX_RETENTION = {
+  age: SIGNAL_LIFETIME_MS,
+  events: MAX_INBOX_SIGNALS,
+  bytes: MAX_INBOX_BYTES,
+} as const;
 
 /**
  * Returns what a channel keeps.
@@ -20,8 +36,12 @@ export function retentionOf(
   own: Partial<Retention>,
   defaults: Retention,
 ): Retention {
-  const presence = channelOfPresence(channel) === undefined ? {} : PRESENCE_RETENTION;
-  return { ...defaults, ...presence, ...own };
+  return { ...defaults, ...systemRetention(channel), ...own };
+}
+
+function systemRetention(channel: Channel): Partial<Retention> {
+  if (channelOfPresence(channel) !== undefined) return PRESENCE_RETENTION;
+  return ownerOfInbox(channel) === undefined ? {} : INBOX_RETENTION;
 }
 
 /** What of a head decides how old its events are. */

@@ -46,12 +46,6 @@ export function resolveMemberName(
   return kind === "key" || kind === "open" ? name : parseMemberName(`${UNPROVEN_PREFIX}${name}`);
 }
 
-/** Returns whether the holder of `authority` may be `name`, which another credential joined as. */
-export function mayUseMember({ grant }: Authority, name: MemberName): boolean {
-  if (grant.subject !== undefined) return name === grant.subject && !isUnproven(name);
-  return grant.kind === "key" || grant.kind === "open" || isUnproven(name);
-}
-
 /**
  * Returns a member's data as JSON text, or undefined if there is none.
  *
@@ -86,7 +80,8 @@ function isUnproven(name: string): boolean {
   return name.startsWith(UNPROVEN_PREFIX);
 }
 
-function parseMemberName(text: string): MemberName {
+/** @throws {Problem} `bad_member` */
+export function parseMemberName(text: string): MemberName {
   const fault = channelFault(text); // member names have the form of channel names
   if (fault === undefined) return text as MemberName;
   throw new Problem(

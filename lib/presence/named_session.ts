@@ -1,10 +1,5 @@
 import type { Member } from "./member.ts";
 
-/** The names that clients may give their sessions. */
-export const SESSION_NAME = /^[A-Za-z0-9_-]{1,64}$/;
-/** Describes {@link SESSION_NAME} in errors. */
-export const SESSION_NAME_FORMAT = "1–64 of A–Z a–z 0–9 _ -";
-
 /** A member, and the name that its client gave to a session. */
 export interface MemberSession {
   readonly member: Member;

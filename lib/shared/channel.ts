@@ -21,6 +21,22 @@ export const FIGURES_CHANNEL_KEY = channelKeyOf(DEFAULT_TENANT, FIGURES_CHANNEL)
 /** Prefix of the channel with the presence changes of the channel that follows. */
 const PRESENCE_PREFIX = "$presence:";
 
+/** Prefix of inboxes. */
+const INBOX_PREFIX = "$signals:";
+
+/** The names that clients may give their sessions. They need no escapes in paths and inboxes. */
+export const SESSION_NAME = /^[A-Za-z0-9_-]{1,64}$/;
+/** Describes {@link SESSION_NAME} in errors. */
+export const SESSION_NAME_FORMAT = "1–64 of A–Z a–z 0–9 _ -";
+
+/** The session of a member that receives signals in an inbox. */
+interface InboxOwner {
+  /** The channel in whose presence the member is. */
+  readonly channel: Channel;
+  readonly member: string;
+  readonly session: string;
+}
+
 /** Channel names are in keys of the store, which have at most 2,048 bytes, and in log lines. */
 export const MAX_CHANNEL_BYTES = 256;
 
@@ -66,6 +82,7 @@ export function parseChannel(name: string): Channel {
 export function parseReadableChannel(name: string): Channel {
   if (name === AUDIT_CHANNEL) return AUDIT_CHANNEL;
   if (name === FIGURES_CHANNEL) return FIGURES_CHANNEL;
+  if (name.startsWith(INBOX_PREFIX)) return parseInbox(name);
   return name.startsWith(PRESENCE_PREFIX)
     ? presenceChannel(parseChannel(name.slice(PRESENCE_PREFIX.length)))
     : parseChannel(name);
@@ -92,6 +109,58 @@ export function channelOfPresence(channel: Channel): Channel | undefined {
   return channel.startsWith(PRESENCE_PREFIX)
     ? channel.slice(PRESENCE_PREFIX.length) as Channel
     : undefined;
+}
+
+/**
+ * Returns the inbox of a session: the reserved channel with its signals. The member is
+ * percent-encoded, as by `encodeURIComponent`, so the last two slashes split the name.
+ *
+ * @throws {Problem} `bad_channel` if the name would be too long.
+ */
+export function inboxChannel({ channel, member, session }: InboxOwner): Channel {
+  const name = `${INBOX_PREFIX}${channel}/${encodeURIComponent(member)}/${session}`;
+  if (channelFault(name) === undefined) return name as Channel;
+  throw new Problem(
+    "bad_channel",
+    `Cannot use signals for ${quote(member)} in ${
+      quote(channel)
+    }: the name of its inbox is longer than ${MAX_CHANNEL_BYTES} bytes.`,
+  );
+}
+
+/** Returns whose inbox `channel` is, or undefined for other channels. */
+export function ownerOfInbox(channel: Channel): InboxOwner | undefined {
+  return channel.startsWith(INBOX_PREFIX) ? splitInbox(channel) : undefined;
+}
+
+/** Splits the name of an inbox, whose channel may have slashes. Undefined if it is malformed. */
+function splitInbox(name: string): InboxOwner | undefined {
+  const sessionAt = name.lastIndexOf("/");
+  const memberAt = name.lastIndexOf("/", sessionAt - 1);
+  const session = name.slice(sessionAt + 1);
+  if (memberAt < 0 || !SESSION_NAME.test(session)) return undefined;
+  const channel = name.slice(INBOX_PREFIX.length, memberAt) as Channel;
+  try {
+    return { channel, member: decodeURIComponent(name.slice(memberAt + 1, sessionAt)), session };
+  } catch {
+    return undefined; // not percent-encoded UTF-8
+  }
+}
+
+/** @throws {Problem} `bad_channel`, `channel_reserved` */
+function parseInbox(name: string): Channel {
+  const owner = splitInbox(name);
+  // Each inbox has only one name: other spellings of the member are refused.
+  if (owner !== undefined && channelFault(owner.member) === undefined) {
+    parseChannel(owner.channel);
+    if (inboxChannel(owner) === name) return name as Channel;
+  }
+  throw new Problem(
+    "bad_channel",
+    `Invalid inbox ${
+      quote(name)
+    }: it is ${INBOX_PREFIX}<channel>/<member>/<session>, with the member percent-encoded.`,
+  );
 }
 
 /** Returns what is wrong with `name` as a channel name, or undefined if it is valid. */

@@ -32,6 +32,8 @@ export class Problem extends Error {
       readonly index?: number;
       /** The limit that was reached. */
       readonly quota?: Quota;
+      /** When to retry, if that is known without a quota. */
+      readonly retryAfterMs?: number;
     },
   ) {
     // Details may quote input, such as the name of an unknown member.
@@ -40,10 +42,12 @@ export class Problem extends Error {
     this.detail = shown;
     this.index = options?.index;
     this.quota = options?.quota;
+    this.retryAfterMs = options?.retryAfterMs;
   }
 
   readonly index: number | undefined;
   readonly quota: Quota | undefined;
+  readonly retryAfterMs: number | undefined;
 }
 
 /**

@@ -10,8 +10,9 @@ const MAX_RETRY_AFTER_MS = 3_600_000;
  * Returns the milliseconds after which a refused client may retry. Undefined if the same request
  * would be refused again.
  */
-export function retryAfterMs({ code, quota }: Problem): number | undefined {
+export function retryAfterMs({ code, quota, retryAfterMs }: Problem): number | undefined {
   if (quota !== undefined) return quotaRetryAfterMs(quota);
+  if (retryAfterMs !== undefined) return retryAfterMs;
   return [429, 503, 507].includes(statusOf(code)) ? RETRY_AFTER_MS : undefined;
 }
 

@@ -1,5 +1,6 @@
 import type { KvLog } from "../../lib/log/kv_log.ts";
 import type { Draft } from "../../lib/log/log.ts";
+import { isInboxWithoutSession } from "../../lib/presence/inbox.ts";
 import type { Presence, PresenceOptions } from "../../lib/presence/presence.ts";
 import {
   isPresenceWithoutMembers,
@@ -31,7 +32,9 @@ export async function openIsolate(
   const log = await store.isolate({
     now,
     random: () => 0.01,
-    deleteWhenEmpty: (channelKey) => isPresenceWithoutMembers(store.kv, channelKey),
+    deleteWhenEmpty: async (channelKey) =>
+      await isPresenceWithoutMembers(store.kv, channelKey) ||
+      await isInboxWithoutSession(store.kv, channelKey),
     ...logOptions,
   });
   return { log, presence: openPresence({ kv: store.kv, log, now, monotonicNow: now, ...options }) };

@@ -35,6 +35,7 @@ export class SocketHost implements AsyncDisposable {
       hub: this.hub,
       connections: new Connections(),
       presence: NOBODY,
+      signals: { send: () => Promise.reject(new Error("nobody asks for it")) },
       drainPoller: new DrainPoller(),
       unreadBudget: new UnreadBudget(new LargeWrites()),
       largeWrites: new LargeWrites(),

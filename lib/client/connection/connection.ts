@@ -120,13 +120,15 @@ export class Connection implements Link {
 
   async call(call: Call, signal?: AbortSignal): Promise<JsonObject> {
     signal?.throwIfAborted();
-    // A member stays while its socket is open, which is worth waiting for a socket that is opening.
-    if (call.op === "enter" || call.op === "leave") await this.#connected();
     if (this.#closed) throw this.#closed;
     try {
-      const request = this.#current?.transport?.request;
-      const options = { clientId: this.#clientId, signal, request };
-      return await this.#modules.call(this.#context, call, options);
+      return await this.#modules.call(this.#context, call, {
+        clientId: this.#clientId,
+        signal,
+        state: this.state,
+        start: () => this.#start(),
+        request: () => this.#current?.transport?.request,
+      });
     } catch (cause) {
       signal?.throwIfAborted();
       if (this.#closed) throw this.#closed;
@@ -156,18 +158,6 @@ export class Connection implements Link {
 
   #start(): void {
     if (this.state.value.status === "idle") this.#context.release(this.#run());
-  }
-
-  /** Resolves once the first try has succeeded or failed. */
-  #connected(): Promise<void> {
-    this.#start();
-    return new Promise((resolve) => {
-      const unsubscribe = this.state.subscribe(({ status }) => {
-        if (status === "connecting" || status === "idle") return;
-        resolve();
-        queueMicrotask(() => unsubscribe()); // it may be called before subscribe() returns
-      });
-    });
   }
 
   /** Coalesces the changes of one synchronous piece of the application's code. */

@@ -1,6 +1,7 @@
 import type { JsonObject } from "../core/json_object.ts";
 import type { Call } from "../core/link.ts";
-import type { TransportName } from "../core/state.ts";
+import type { Observable } from "../core/observable.ts";
+import type { ConnectionState, TransportName } from "../core/state.ts";
 import type { ConnectionContext, OpenTransport, SendRequest } from "./transport.ts";
 
 /** How to make a call. */
@@ -8,8 +9,11 @@ export interface CallOptions {
   /** Names the client where it calls over HTTP. */
   readonly clientId: string;
   readonly signal?: AbortSignal | undefined;
-  /** Of the open transport, if it is bidirectional. */
-  readonly request?: SendRequest | undefined;
+  readonly state: Observable<ConnectionState>;
+  /** Connects, if nothing was read until now. */
+  start(): void;
+  /** Returns what sends requests over the open transport, if that is bidirectional. */
+  request(): SendRequest | undefined;
 }
 
 /** The modules that a connection uses. A page that needs fewer bundles fewer. */

@@ -24,6 +24,7 @@ const RETRYABLE: CodeSet<RetryableCode | "unreachable" | "auth_failed"> = {
   body_incomplete: 1,
   commit_unknown: 1,
   contended: 1,
+  inbox_full: 1,
   keys_unavailable: 1,
   overloaded: 1,
   rate_limited: 1,

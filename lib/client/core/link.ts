@@ -93,5 +93,21 @@ export type Call =
     /** Ends the session over HTTP even if there is a WebSocket now. */
     readonly isByHttp?: boolean;
   }
+  /**
+   * Sends a signal to one session of the member `to`, or to all of them. Answers with `sessions`.
+   * `member` and `session` are the sender, as this client entered it. Calls without waiting for the
+   * answer of the one before may change their order.
+   */
+  | {
+    readonly op: "signal";
+    readonly channel: string;
+    readonly member?: string;
+    readonly session?: string;
+    readonly to: string;
+    readonly toSession?: string;
+    readonly data: unknown;
+  }
   /** `GET path`, answered with its JSON. `path` begins with `/v1/`. */
-  | { readonly op: "get"; readonly path: string };
+  | { readonly op: "get"; readonly path: string }
+  /** `POST path` with `body` as JSON, answered with its JSON. `path` begins with `/v1/`. */
+  | { readonly op: "post"; readonly path: string; readonly body?: unknown };

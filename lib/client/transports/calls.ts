@@ -19,12 +19,28 @@ export async function makeCall(
   call: Call,
   options: CallOptions,
 ): Promise<JsonObject> {
-  const { signal, request } = options;
+  const { signal } = options;
   signal?.throwIfAborted(); // it may have aborted while this module was loading
+  // A member stays while its socket is open, which is worth waiting for a socket that is opening.
+  if (call.op === "enter" || call.op === "leave") await connected(options);
+  context.closed.throwIfAborted();
+  const request = options.request();
   const { isTicket } = context.credentials;
   const answer = request &&
     callOverSocket(call, isTicket, async (message) => await request(checkSize(message), signal));
   return await (answer ?? callOverHttp(context, call, options));
+}
+
+/** Connects, and resolves once the first try has succeeded or failed. */
+async function connected({ start, state }: CallOptions): Promise<void> {
+  start();
+  let unsubscribe = () => {};
+  await new Promise<void>((resolve) => {
+    unsubscribe = state.subscribe(({ status }) => {
+      if (status !== "connecting" && status !== "idle") resolve();
+    });
+  });
+  unsubscribe();
 }
 
 /** Refuses a message for which the server would close the connection, again and again. */

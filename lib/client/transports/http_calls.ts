@@ -21,6 +21,8 @@ export async function callOverHttp(
   switch (call.op) {
     case "get":
       return await send(call.path);
+    case "post":
+      return await send(call.path, "POST", call.body);
     case "publish": {
       const { channel } = call;
       const events = call.events.map((event) => ({ channel, ...event }));
@@ -31,8 +33,9 @@ export async function callOverHttp(
       return await send("/v1/events", "POST", { ...event, ephemeral: true });
     }
     case "enter":
-    case "leave": {
-      const { channel, data, session } = { data: undefined, session: clientId, ...call };
+    case "leave":
+    case "signal": {
+      const { channel, session } = { session: clientId, ...call };
       const member = call.member ?? await tokenSubject(context.credentials);
       if (member === undefined) {
         const detail = "Without a WebSocket and a token with a `sub`, the member must be named.";
@@ -43,10 +46,12 @@ export async function callOverHttp(
         throw new WeirError("bad_member", detail);
       }
       const name = encodeURIComponent(member);
-      const path = `/v1/channels/${channelPathSegment(channel)}/members/${name}?session=${
-        encodeURIComponent(session)
-      }`;
-      return call.op === "enter" ? await send(path, "PUT", { data }) : await send(path, "DELETE");
+      const path = `/v1/channels/${channelPathSegment(channel)}/members/${name}`;
+      const query = `?session=${encodeURIComponent(session)}`;
+      if (call.op === "enter") return await send(path + query, "PUT", { data: call.data });
+      if (call.op === "leave") return await send(path + query, "DELETE");
+      const { to, toSession, data } = call;
+      return await send(`${path}/signals${query}`, "POST", { to, toSession, data });
     }
   }
 }

@@ -15,6 +15,7 @@ export function callOverSocket(
 ): Promise<JsonObject> | undefined {
   switch (call.op) {
     case "get":
+    case "post":
       return undefined;
     case "publish":
       // Only one HTTP request is all or nothing, but tickets cannot make it.
@@ -26,6 +27,7 @@ export function callOverSocket(
     case "leave":
       return call.isByHttp ? undefined : request({ ...call });
     case "enter":
+    case "signal":
       return request({ ...call });
   }
 }

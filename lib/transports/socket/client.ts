@@ -18,7 +18,7 @@ export interface SocketClient {
    */
   admitted(authority: Authority): void;
   /** Counts a publish by `authority`. @throws {Problem} `rate_limited` */
-  published(authority: Authority, bytes: number): void;
+  published(authority: Authority, events: number, bytes: number): void;
   /** Counts subscriptions by `authority`. @throws {Problem} `rate_limited` */
   subscribed(authority: Authority, channels: number): void;
   /** Records that `authority` asked for something that it has no right to. */

@@ -2,7 +2,6 @@ import { type Authority, KEY_PREFIX } from "../../auth/authority.ts";
 import { JoinState } from "../../presence/join_state.ts";
 import {
   dataBytes,
-  mayUseMember,
   type Member,
   memberId,
   parseMemberData,
@@ -11,6 +10,7 @@ import {
 import type { SessionKey } from "../../presence/local_members.ts";
 import { NamedSession } from "../../presence/named_session.ts";
 import type { Presence } from "../../presence/presence.ts";
+import type { SignalSender } from "../../rtc/signal.ts";
 import { channelKeyOf, channelOf, parseChannel } from "../../shared/channel.ts";
 import type { Offset } from "../../shared/offset.ts";
 import { Problem } from "../../shared/problem.ts";
@@ -72,7 +72,7 @@ export class SocketMembers {
     const { ref } = message;
     const requested = memberOf(authority, message);
     const data = parseMemberData(message.data);
-    client.published(authority, dataBytes(data));
+    client.published(authority, 1, dataBytes(data));
     const id = membershipId(requested, message.session);
     const known = this.#memberships.get(id);
     if (known === undefined && this.#memberships.size >= MAX_MEMBERSHIPS) {
@@ -106,7 +106,7 @@ export class SocketMembers {
   async leave(authority: Authority, message: MessageOf<"leave">): Promise<void> {
     const { presence, client, output } = this.#options;
     const member = memberOf(authority, message);
-    client.published(authority, 0);
+    client.published(authority, 1, 0);
     const { session } = message;
     this.#memberships.delete(membershipId(member, session));
     if (session === undefined) await presence.leave(this, member);
@@ -140,13 +140,25 @@ export class SocketMembers {
       this.#options.presence.hasSession(membership.session, member);
   }
 
+  /** Returns the sender of a signal. @throws {Problem} if `authority` does not allow it */
+  senderOf(authority: Authority, message: MessageOf<"signal">): SignalSender {
+    const member = memberOf(authority, message);
+    const { channel, session } = message;
+    return {
+      member,
+      session,
+      publisher: this.publisherOf(authority, channel),
+      hasJoined: this.hasJoined(member, session),
+    };
+  }
+
   /** Removes the members that `authority` no longer allows, and tells the client. */
   checkRights(authority: Authority): void {
     const { presence, output, fail } = this.#options;
     for (const [id, { member, session }] of [...this.#memberships]) {
       const { channelKey, name } = member;
       const channel = channelOf(channelKey);
-      if (authority.may("presence", channel) && mayUseMember(authority, name)) continue;
+      if (authority.may("presence", channel) && authority.mayBeMember(name)) continue;
       this.#memberships.delete(id);
       this.#revoked.add(member);
       const named = session instanceof NamedSession && { session: session.name };

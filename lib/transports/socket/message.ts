@@ -1,10 +1,10 @@
 import { describeIssue } from "../../shared/issue.ts";
 import { z } from "zod";
 import { MAX_TOKEN_CHARS } from "../../auth/token_verifier.ts";
-import { SESSION_NAME, SESSION_NAME_FORMAT } from "../../presence/named_session.ts";
 import { publication } from "../../publish/draft.ts";
 import { parseJson } from "../../publish/json.ts";
 import { readLargeObject } from "../../publish/large_json.ts";
+import { SESSION_NAME, SESSION_NAME_FORMAT } from "../../shared/channel.ts";
 import { MAX_JSON_DEPTH } from "../../shared/json_depth.ts";
 import { Problem, type ProblemCode, quote } from "../../shared/problem.ts";
 
@@ -52,6 +52,17 @@ const operations = {
     channel: z.string(),
     member: z.string().optional(),
     session: session.optional(),
+  }),
+  /** Sends a signal as a member that the socket has entered. */
+  signal: z.strictObject({
+    op: z.literal("signal"),
+    ref,
+    channel: z.string(),
+    member: z.string().optional(),
+    session: session.optional(),
+    to: z.string(),
+    toSession: session.optional(),
+    data: z.unknown(),
   }),
   /** Brings the socket's first credential, or another. */
   auth: z.strictObject({

@@ -2,6 +2,8 @@ import type { ConnectionHandler, Connections, EndReason } from "../../auth/conne
 import type { EphemeralPublisher } from "../../hub/ephemeral_publisher.ts";
 import type { Hub } from "../../hub/hub.ts";
 import type { AppendedEvent, Draft } from "../../log/log.ts";
+import { parseSignal } from "../../rtc/signal.ts";
+import type { Signals } from "../../rtc/signals.ts";
 import { draftOfPublication } from "../../publish/draft.ts";
 import { ephemeralEventOf } from "../../publish/ephemeral_draft.ts";
 import { channelOf, type Tenant } from "../../shared/channel.ts";
@@ -41,6 +43,7 @@ export interface MessageHandlerParts {
   readonly hub: Hub;
   readonly connections: Connections;
   readonly presence: SocketPresence;
+  readonly signals: Pick<Signals, "send">;
   readonly append: (drafts: readonly Draft[]) => Promise<readonly AppendedEvent[]>;
   readonly ephemeral: EphemeralPublisher;
   /** Called with an unexpected error, and the tenant whose message caused it. */
@@ -172,6 +175,8 @@ export class MessageHandler implements ConnectionHandler, Disposable {
         return this.#members.join(this.#admission.authority, message);
       case "leave":
         return this.#members.leave(this.#admission.authority, message);
+      case "signal":
+        return this.#signal(message, dataText);
       case "auth":
         return this.#admission.authenticate(message);
       case "ping":
@@ -208,24 +213,41 @@ export class MessageHandler implements ConnectionHandler, Disposable {
     const draft = draftOfPublication({ tenant, publisher }, publication, dataText);
     authority.require("publish", channelOf(draft.channelKey));
     const event = ephemeral ? ephemeralEventOf(draft, Date.now(), "bad_message") : undefined;
-    client.published(authority, draft.bytes);
+    client.published(authority, 1, draft.bytes);
     if (event !== undefined) {
       parts.ephemeral.publish(draft.channelKey, event);
       return output.send({ op: "ack", ref, ephemeral: true });
     }
+    using _waiting = this.#waitForAnswer();
+    const [appended] = await parts.append([draft]);
+    if (appended === undefined) throw new Error("the log returned no result for the draft");
+    const { offset, id, duplicate } = appended;
+    output.send({ op: "ack", ref, offset, id, ...duplicate && { duplicate } });
+  }
+
+  async #signal(message: MessageOf<"signal">, dataText?: string): Promise<void> {
+    const { client, output, parts } = this.#options;
+    const authority = this.#admission.authority;
+    const sender = this.#members.senderOf(authority, message);
+    const signal = parseSignal(message, dataText);
+    client.published(authority, 1, signal.bytes);
+    using _waiting = this.#waitForAnswer();
+    const sessions = await parts.signals.send({
+      sender,
+      signal,
+      countCopies: (copies) => client.published(authority, copies, copies * signal.bytes),
+    });
+    output.send({ op: "ack", ref: message.ref, sessions });
+  }
+
+  /** Counts a publish or a signal until it is answered. @throws {Problem} `overloaded` */
+  #waitForAnswer(): Disposable {
     if (this.#publishes >= MAX_PUBLISHES) {
       const detail = `${MAX_PUBLISHES} publishes of this socket already wait for their answer.`;
       throw new Problem("overloaded", detail);
     }
     this.#publishes++;
-    try {
-      const [appended] = await parts.append([draft]);
-      if (appended === undefined) throw new Error("the log returned no result for the draft");
-      const { offset, id, duplicate } = appended;
-      output.send({ op: "ack", ref, offset, id, ...duplicate && { duplicate } });
-    } finally {
-      this.#publishes--;
-    }
+    return { [Symbol.dispose]: () => void this.#publishes-- };
   }
 
   #fail(ref: Ref | undefined, cause: unknown): void {

@@ -9,6 +9,7 @@ const NOT_COUNTED: ReadonlySet<ProblemCode> = new Set<ProblemCode>([
   "commit_unknown",
   "contended",
   "idempotency_conflict",
+  "inbox_full",
   "internal",
   "keys_unavailable",
   "overloaded",

@@ -5,7 +5,7 @@ import {
   neededMark,
   retentionOf,
 } from "../../../lib/log/retention_limits.ts";
-import { parseChannel, presenceChannel } from "../../../lib/shared/channel.ts";
+import { inboxChannel, parseChannel, presenceChannel } from "../../../lib/shared/channel.ts";
 
 const NOW = 1_000_000;
 const DEFAULTS = { age: 1_000, events: 10, bytes: 100 };
@@ -56,6 +56,13 @@ Deno.test("retentionOf() keeps an hour of presence, unless the channel has its o
   const { age, events, bytes } = retentionOf(channel, {}, DEFAULTS);
   assert.deepEqual([age, events, bytes], [3_600_000, 10_000, 100]);
   assert.equal(retentionOf(channel, { age: 5 }, DEFAULTS).age, 5);
+});
+
+Deno.test("retentionOf() keeps a minute of signals, and at most 4,096 and 16 MiB of them", () => {
+  const inbox = inboxChannel({ channel: parseChannel("a"), member: "ann", session: "s" });
+  const kept = { age: 60_000, events: 4_096, bytes: 16 * 1024 ** 2 };
+  assert.deepEqual(retentionOf(inbox, {}, DEFAULTS), kept);
+  assert.deepEqual(retentionOf(inbox, {}, NO_LIMITS), kept);
 });
 
 /** The limits of events whose times are a day ahead of the clock. */

@@ -1,10 +1,13 @@
 import assert from "node:assert/strict";
 import * as fc from "fast-check";
 import {
+  channelFault,
   channelKeyOf,
   channelOf,
   channelOfPresence,
+  inboxChannel,
   MAX_CHANNEL_BYTES,
+  ownerOfInbox,
   parseChannel,
   parseReadableChannel,
   presenceChannel,
@@ -90,5 +93,65 @@ Deno.test("tenantOf() and channelOf() split a channel key of any channel", () =>
     const channelKey = channelKeyOf("default" as Tenant, parseChannel(channel));
     assert.equal(channelOf(channelKey), channel);
     assert.equal(tenantOf(channelKey), "default");
+  }
+});
+
+const NAME = fc.string({ unit: "grapheme", minLength: 1, maxLength: 12 })
+  .filter((name) => channelFault(name) === undefined);
+
+Deno.test("an inbox is named by exactly one text, from which its owner can be read", () => {
+  fc.assert(fc.property(
+    fc.oneof(NAME, fc.constantFrom("a/b", "a/b/c", "/", "a/")),
+    fc.oneof(NAME, fc.constantFrom("a/b", "%2F", "~ann", "a%", "$", "key:1", "<b>&\"'", "é")),
+    fc.stringMatching(/^[A-Za-z0-9_-]{1,64}$/),
+    (channel, member, session) => {
+      fc.pre(!channel.startsWith("$"));
+      const owner = { channel: parseChannel(channel), member, session };
+      const inbox = inboxChannel(owner);
+      assert.deepEqual(ownerOfInbox(inbox), owner);
+      assert.equal(parseReadableChannel(inbox), inbox);
+      assert.throws(() => parseChannel(inbox), problem("channel_reserved"));
+    },
+  ));
+});
+
+Deno.test("an inbox has no other spelling, and needs all its parts", () => {
+  const wrong = [
+    "$signals:",
+    "$signals:room",
+    "$signals:room/ann",
+    "$signals:room/ann/",
+    "$signals:room/ann/a.b",
+    "$signals:room/ann/é",
+    `$signals:room/ann/${"s".repeat(65)}`,
+    "$signals:/ann/s",
+    "$signals:room//s",
+    "$signals:../ann/s",
+    "$signals:room/%61nn/s",
+    "$signals:room/a%2fb/s",
+    "$signals:room/é/s",
+    "$signals:room/%/s",
+    "$signals:room/%ff/s",
+    "$signals:room/%ED%A0%80/s",
+    "$signals:room/%00/s",
+    "$signals:room/../s",
+    "$signals:room/ann/s\n",
+    "$signals:ro\0om/ann/s",
+  ];
+  for (const name of wrong) {
+    assert.throws(() => parseReadableChannel(name), problem("bad_channel"), name);
+  }
+  for (const name of ["$signals:$audit/ann/s", "$signals:$signals:a/b/c/ann/s"]) {
+    assert.throws(() => parseReadableChannel(name), problem("channel_reserved"), name);
+  }
+});
+
+Deno.test("the name of an inbox has at most 256 bytes", () => {
+  const session = "s".repeat(64);
+  const channel = parseChannel("c".repeat(100));
+  const longest = "m".repeat(256 - "$signals:".length - 100 - 2 - 64);
+  assert.equal(inboxChannel({ channel, member: longest, session }).length, MAX_CHANNEL_BYTES);
+  for (const member of [`${longest}m`, "é".repeat(longest.length / 6 + 1)]) {
+    assert.throws(() => inboxChannel({ channel, member, session }), problem("bad_channel"));
   }
 });
