@@ -5,6 +5,9 @@ import { minifyModule } from "../package/minify.ts";
 
 export { buildDocs } from "./docs.ts";
 
+/** The asset with the client's part for files. */
+const RTC_FILES = "rtc_files";
+
 const SOURCE = new URL("./", import.meta.url);
 
 /**
@@ -27,6 +30,21 @@ export const npmByDeno: Plugin = {
   },
 };
 
+/**
+ * Leaves the client's part for files out of the pages' scripts, which import it when the first
+ * transfer begins.
+ */
+const filesApart: Plugin = {
+  name: "files-apart",
+  setup({ onResolve }) {
+    onResolve(
+      { filter: /\/files\.ts$/ },
+      ({ kind }) =>
+        kind === "dynamic-import" ? { path: `./${RTC_FILES}.js`, external: true } : undefined,
+    );
+  },
+};
+
 /** Bundles and minifies a script and a style sheet for each page into `folder`. */
 export async function buildIslands(folder: URL = ASSETS_FOLDER): Promise<void> {
   try {
@@ -35,6 +53,7 @@ export async function buildIslands(folder: URL = ASSETS_FOLDER): Promise<void> {
       entryPoints: [
         { in: "./style/base.css", out: "base" },
         { in: "./icon.svg", out: "icon" },
+        { in: "../lib/client/rtc/files/files.ts", out: RTC_FILES },
         ...PAGE_NAMES.flatMap((page) => [
           { in: `./${page}/entry.tsx`, out: page },
           { in: `./${page}/entry.css`, out: page },
@@ -50,7 +69,7 @@ export async function buildIslands(folder: URL = ASSETS_FOLDER): Promise<void> {
       loader: { ".svg": "copy" },
       legalComments: "none",
       logLevel: "warning",
-      plugins: [npmByDeno],
+      plugins: [filesApart, npmByDeno],
       write: false,
     });
     await Deno.mkdir(folder, { recursive: true });

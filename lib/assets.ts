@@ -3,7 +3,7 @@ import type { PageName } from "./pages.ts";
 /** The folder into which `deno task build` writes what browsers load. */
 export const ASSETS_FOLDER: URL = new URL("../dist/", import.meta.url);
 
-type AssetName = `${PageName}.js` | `${PageName}.css` | "base.css" | "icon.svg";
+type AssetName = `${PageName}.js` | `${PageName}.css` | "rtc_files.js" | "base.css" | "icon.svg";
 
 const SCRIPT = "text/javascript; charset=utf-8";
 const STYLE = "text/css; charset=utf-8";
@@ -18,6 +18,7 @@ const CONTENT_TYPES: Readonly<Record<AssetName, string>> = {
   "dashboard.css": STYLE,
   "lab.js": SCRIPT,
   "lab.css": STYLE,
+  "rtc_files.js": SCRIPT,
   "base.css": STYLE,
   "icon.svg": "image/svg+xml",
 };

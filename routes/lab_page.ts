@@ -1,9 +1,13 @@
 import { z } from "zod";
+import { peerChannel } from "../islands/lab/peer_channel.ts";
 import { Lab, type LabProps } from "../islands/lab/lab.tsx";
-import { parseChannel } from "../lib/shared/channel.ts";
+import { type Channel, parseChannel } from "../lib/shared/channel.ts";
 import type { PageDefinition } from "./page.tsx";
 
 const DEFAULT_CHANNEL = "lab";
+
+/** Stands for the random id of a page, which only a pattern of rights can match. */
+const ANY_ID = "0".repeat(12);
 
 const query = z.object({ channel: z.string().optional() });
 
@@ -15,10 +19,13 @@ export const labPage: PageDefinition<typeof query, LabProps> = {
   Island: Lab,
   load(_server, { authority }, query) {
     const channel = parseChannel(query.channel?.trim() || DEFAULT_CHANNEL);
+    const peers = peerChannel(channel, ANY_ID) as Channel;
     return {
       channel,
       mayRead: authority.may("subscribe", channel),
       mayPublish: authority.may("publish", channel),
+      mayConnect: authority.may("presence", peers),
+      subject: authority.grant.subject,
     };
   },
 };

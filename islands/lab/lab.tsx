@@ -7,14 +7,23 @@ import { formatCount } from "../format.ts";
 import { pageClient } from "../page_client.ts";
 import { randomId } from "../../lib/shared/random_id.ts";
 import { Lane } from "./lane.ts";
-import { LanePanel } from "./lane_panel.tsx";
+import { PeerPanel, TransportPanel } from "./lane_panel.tsx";
+import { PeerLane } from "./peer_lane.ts";
+import { peerChannel } from "./peer_channel.ts";
 
 /** What the server passes to the island: plain JSON. */
 export interface LabProps {
   readonly channel: string;
   readonly mayRead: boolean;
   readonly mayPublish: boolean;
+  /** Whether the two peers may meet. */
+  readonly mayConnect: boolean;
+  /** The subject of the sign-in token, if any. */
+  readonly subject?: string | undefined;
 }
+
+/** The member that the two peers are, as two sessions. */
+const PEER_MEMBER = "lab";
 
 /** Events per second that the page can publish by itself. */
 const RATES = [0, 1, 10, 50] as const;
@@ -22,7 +31,7 @@ const RATES = [0, 1, 10, 50] as const;
 const MAX_REMEMBERED = 1_000;
 
 /** The transport lab: one channel over every transport, side by side. */
-export function Lab({ channel, mayRead, mayPublish }: LabProps): JSX.Element {
+export function Lab({ channel, mayRead, mayPublish, mayConnect, subject }: LabProps): JSX.Element {
   const publisher = useRef(new Publisher(channel));
   const [lanes, setLanes] = useState<readonly Lane[]>([]);
   useEffect(() => {
@@ -35,6 +44,18 @@ export function Lab({ channel, mayRead, mayPublish }: LabProps): JSX.Element {
       for (const lane of opened) lane[Symbol.dispose]();
     };
   }, [channel, mayRead]);
+  const [peerLane, setPeerLane] = useState<PeerLane>();
+  useEffect(() => {
+    if (!mayRead || !mayConnect) return;
+    const opened = new PeerLane({
+      channel: peerChannel(channel, randomId()),
+      member: subject ?? PEER_MEMBER,
+      publishedAt: (id) => publisher.current.publishedAt(id),
+    });
+    publisher.current.onPublish = (id) => opened.send(id);
+    setPeerLane(opened);
+    return () => opened[Symbol.dispose]();
+  }, [channel, mayRead, mayConnect]);
 
   return (
     <div class="lab">
@@ -42,8 +63,8 @@ export function Lab({ channel, mayRead, mayPublish }: LabProps): JSX.Element {
         <h1 id="lab-title">Transport lab</h1>
         <p>
           The channel <code>{channel}</code>{" "}
-          over four transports at once. Publish, then cut or throttle one of them and watch it
-          recover: nothing is lost and nothing arrives twice.
+          over four transports at once, and from peer to peer. Publish, then cut or throttle one of
+          them and watch it recover: nothing is lost and nothing arrives twice.
         </p>
         {mayPublish
           ? <PublishBar publisher={publisher.current} />
@@ -64,8 +85,9 @@ export function Lab({ channel, mayRead, mayPublish }: LabProps): JSX.Element {
           </p>
           <div class="lanes">
             {TRANSPORTS.map((transport, i) => (
-              <LanePanel key={transport} transport={transport} lane={lanes[i]} />
+              <TransportPanel key={transport} transport={transport} lane={lanes[i]} />
             ))}
+            {mayConnect && <PeerPanel lane={peerLane} />}
           </div>
         </>
       )}
@@ -128,6 +150,8 @@ function PublishBar({ publisher }: { readonly publisher: Publisher }): JSX.Eleme
 
 /** Publishes numbered events and keeps when it published each. */
 class Publisher {
+  /** Called with the id of each event just before it is published. */
+  onPublish: (id: string) => void = () => {};
   readonly #channel: string;
   /** `performance.now()` by id, oldest first. */
   readonly #times = new Map<string, number>();
@@ -148,6 +172,7 @@ class Publisher {
       const oldest = this.#times.keys().next();
       if (!oldest.done) this.#times.delete(oldest.value);
     }
+    this.onPublish(id);
     await pageClient().publish(this.#channel, { number: ++this.#count }, { id, type: "lab" });
   }
 }

@@ -3,13 +3,14 @@ import type { TransportName, Weir } from "../../lib/client/api.ts";
 import { makeClient } from "../../lib/client/make_client.ts";
 import { PLATFORM } from "../../lib/client/core/platform.ts";
 import { LaneRecord } from "./lane_record.ts";
+import type { LaneView } from "./lane_view.ts";
 import { LabNetwork } from "./network.ts";
 
 /** The delay that "Throttle" adds to everything that arrives. */
-const THROTTLE_MS = 1_000;
+export const THROTTLE_MS = 1_000;
 
 /** A client with a single transport, on a network that can be cut and throttled. */
-export class Lane implements Disposable {
+export class Lane implements LaneView, Disposable {
   readonly record = new LaneRecord();
   readonly weir: Weir;
   readonly isCut: Signal<boolean> = signal(false);

@@ -3,7 +3,10 @@ import { useEffect, useState } from "preact/hooks";
 import type { TransportName } from "../../lib/client/api.ts";
 import { ConnectionState, TRANSPORT_NAMES } from "../connection_state.tsx";
 import { formatBytes, formatCount, formatDuration } from "../format.ts";
+import type { PeerState } from "../../lib/client/rtc/api.ts";
 import type { Lane } from "./lane.ts";
+import type { LaneView } from "./lane_view.ts";
+import type { PeerLane } from "./peer_lane.ts";
 import { LaneTimeline, MAX_LATENCY_MS, MIN_LATENCY_MS } from "./timeline.tsx";
 
 /** How often the figures are updated, slow enough to be read. */
@@ -18,22 +21,78 @@ const DESCRIPTIONS: Readonly<Record<TransportName, string>> = {
   "short-poll": "A request at intervals, whether or not there are events.",
 };
 
-interface LanePanelProps {
+const PEER_DESCRIPTION =
+  "Two peers in this page, connected by WebRTC. Events go from one to the other without the " +
+  "server, which only introduced them. A cut takes both off the network.";
+
+const PEER_STATUS: Readonly<Record<PeerState["status"], string>> = {
+  connecting: "Connecting",
+  connected: "Connected · WebRTC",
+  disconnected: "Reconnecting",
+  failed: "Can't connect",
+  closed: "Closed",
+};
+
+interface TransportPanelProps {
   readonly transport: TransportName;
   /** Undefined until the page runs. */
   readonly lane: Lane | undefined;
 }
 
-export function LanePanel({ transport, lane }: LanePanelProps): JSX.Element {
-  const name = TRANSPORT_NAMES[transport];
-  const title = `lane-${transport}`;
+/** The lane of one of the client's transports. */
+export function TransportPanel({ transport, lane }: TransportPanelProps): JSX.Element {
   return (
-    <section class="card lane" aria-labelledby={title} data-transport={transport}>
+    <LanePanel
+      id={transport}
+      name={TRANSPORT_NAMES[transport]}
+      about={DESCRIPTIONS[transport]}
+      lane={lane}
+      state={<ConnectionState weir={lane?.weir} />}
+    />
+  );
+}
+
+interface PeerPanelProps {
+  /** Undefined until the page runs. */
+  readonly lane: PeerLane | undefined;
+}
+
+/** The lane between two peers. */
+export function PeerPanel({ lane }: PeerPanelProps): JSX.Element {
+  const status = lane?.status.value ?? "connecting";
+  return (
+    <LanePanel
+      id="data-channel"
+      name="data channel"
+      about={PEER_DESCRIPTION}
+      lane={lane}
+      state={
+        <span class="connection" data-status={status === "connected" ? "open" : "connecting"}>
+          <span role="status">{PEER_STATUS[status]}</span>
+        </span>
+      }
+    />
+  );
+}
+
+interface LanePanelProps {
+  readonly id: TransportName | "data-channel";
+  readonly name: string;
+  readonly about: string;
+  readonly lane: LaneView | undefined;
+  /** Shows the state of the lane's connection. */
+  readonly state: JSX.Element;
+}
+
+function LanePanel({ id, name, about, lane, state }: LanePanelProps): JSX.Element {
+  const title = `lane-${id}`;
+  return (
+    <section class="card lane" aria-labelledby={title} data-transport={id}>
       <header>
         <h2 id={title}>{name}</h2>
-        <ConnectionState weir={lane?.weir} />
+        {state}
       </header>
-      <p class="lane-about">{DESCRIPTIONS[transport]}</p>
+      <p class="lane-about">{about}</p>
       <div class="timeline-frame">
         {lane !== undefined && (
           <LaneTimeline
@@ -80,7 +139,7 @@ export function LanePanel({ transport, lane }: LanePanelProps): JSX.Element {
   );
 }
 
-function Figures({ lane }: { readonly lane: Lane | undefined }): JSX.Element {
+function Figures({ lane }: { readonly lane: LaneView | undefined }): JSX.Element {
   const [, draw] = useState(0);
   useEffect(() => {
     const timer = setInterval(() => draw((tick) => tick + 1), TICK_MS);

@@ -10,6 +10,9 @@ const MAX_SCRIPT_BYTES: Readonly<Record<PageName, number>> = {
   lab: 45 * 1_024,
 };
 
+/** Bytes of the client's part for files, gzipped: pages load it when the first transfer begins. */
+const MAX_FILES_BYTES = 11 * 1_024;
+
 /** Bytes of the shared and the page's own style sheet, gzipped. */
 const MAX_STYLE_BYTES = 7 * 1_024;
 
@@ -23,6 +26,20 @@ for (const page of PAGE_NAMES) {
     const bytes = await gzippedBytes("base.css") + await gzippedBytes(`${page}.css`);
     assert.ok(bytes <= MAX_STYLE_BYTES, `${bytes} bytes gzipped`);
   });
+}
+
+Deno.test("the client's part for files is small and not in the pages' scripts", async () => {
+  const bytes = await gzippedBytes("rtc_files.js");
+  assert.ok(bytes <= MAX_FILES_BYTES, `${bytes} bytes gzipped`);
+  const onlyInFiles = "getDirectoryHandle";
+  assert.ok((await read("rtc_files.js")).includes(onlyInFiles));
+  for (const page of PAGE_NAMES) {
+    assert.ok(!(await read(`${page}.js`)).includes(onlyInFiles), page);
+  }
+});
+
+async function read(asset: string): Promise<string> {
+  return await Deno.readTextFile(new URL(asset, ASSETS_FOLDER));
 }
 
 async function gzippedBytes(asset: string): Promise<number> {

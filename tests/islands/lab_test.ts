@@ -6,20 +6,20 @@ import { checkLooks, openPage } from "../support/pages.ts";
 import { newChannel, publish, publishNumbers } from "../support/publishing.ts";
 
 const TRANSPORTS = ["websocket", "sse", "long-poll", "short-poll"];
+const DATA_CHANNEL = "data-channel";
+const LANES = [...TRANSPORTS, DATA_CHANNEL];
 
 browserTest("the lab shows every event over every transport", async ({ server, page, errors }) => {
   await openLab(page, server, newChannel());
   const button = page.getByRole("button", { name: "Publish one" });
   for (let i = 0; i < 3; i++) await button.click();
-  for (const transport of TRANSPORTS) await figure(page, transport, "received", "3").waitFor();
+  for (const lane of LANES) await figure(page, lane, "received", "3").waitFor();
   await page.locator(".lab-published", { hasText: "3 published" }).waitFor();
   await page.getByLabel("50").check({ force: true });
-  for (const transport of TRANSPORTS) {
-    await figure(page, transport, "received", /^\d{2,}$/).waitFor();
-  }
+  for (const lane of LANES) await figure(page, lane, "received", /^\d{2,}$/).waitFor();
   await page.getByLabel("none").check({ force: true });
   await checkLooks(page, "lab");
-  assert.deepEqual(await faults(page), ["0, 0", "0, 0", "0, 0", "0, 0"]);
+  assert.deepEqual(await faults(page), LANES.map(() => "0, 0"));
   assert.deepEqual(errors, []);
 });
 
@@ -42,7 +42,7 @@ for (const transport of TRANSPORTS) {
 
       await lane.getByRole("button", { name: "Resume" }).click();
       await figure(page, transport, "received", "6").waitFor();
-      assert.deepEqual(await faults(page), ["0, 0", "0, 0", "0, 0", "0, 0"]);
+      assert.deepEqual(await faults(page), LANES.map(() => "0, 0"));
     },
   );
 }
@@ -52,19 +52,36 @@ browserTest("a throttled lane is late and loses nothing", async ({ server, page,
   await openLab(page, server, channel);
   const throttled = page.getByRole("button", { name: "Throttle" });
   for (const button of await throttled.all()) await button.click();
-  assert.equal(await page.locator("button[aria-pressed=true]").count(), TRANSPORTS.length);
+  assert.equal(await page.locator("button[aria-pressed=true]").count(), LANES.length);
   const button = page.getByRole("button", { name: "Publish one" });
   await button.click();
-  for (const transport of TRANSPORTS) {
-    await figure(page, transport, "received", "1").waitFor();
-    const latency = await figure(page, transport, "latency", / s$/).textContent();
-    assert.ok(parseFloat(latency ?? "") >= 1, `${transport}: ${latency}`);
+  for (const lane of LANES) {
+    await figure(page, lane, "received", "1").waitFor();
+    const latency = await figure(page, lane, "latency", / s$/).textContent();
+    assert.ok(parseFloat(latency ?? "") >= 1, `${lane}: ${latency}`);
   }
   for (const button of await throttled.all()) await button.click();
   for (let i = 0; i < 10; i++) await button.click();
-  for (const transport of TRANSPORTS) await figure(page, transport, "received", "11").waitFor();
-  assert.deepEqual(await faults(page), ["0, 0", "0, 0", "0, 0", "0, 0"]);
+  for (const lane of LANES) await figure(page, lane, "received", "11").waitFor();
+  assert.deepEqual(await faults(page), LANES.map(() => "0, 0"));
   assert.deepEqual(errors, []);
+});
+
+browserTest("peers that were cut off connect again and lose nothing", async ({ server, page }) => {
+  await openLab(page, server, newChannel());
+  const lane = page.locator(`[data-transport="${DATA_CHANNEL}"]`);
+  const button = page.getByRole("button", { name: "Publish one" });
+  await button.click();
+  await figure(page, DATA_CHANNEL, "received", "1").waitFor();
+  await lane.getByRole("button", { name: "Cut" }).click();
+  await lane.getByText("Reconnecting").waitFor();
+  for (let i = 0; i < 3; i++) await button.click();
+  for (const transport of TRANSPORTS) await figure(page, transport, "received", "4").waitFor();
+  assert.equal(await figure(page, DATA_CHANNEL, "received", /.*/).textContent(), "1");
+  await lane.getByRole("button", { name: "Resume" }).click();
+  await figure(page, DATA_CHANNEL, "received", "4").waitFor();
+  await lane.getByText("Connected · WebRTC").waitFor();
+  assert.deepEqual(await faults(page), LANES.map(() => "0, 0"));
 });
 
 guardedBrowserTest("without rights the lab says which are missing and has no lanes", {
@@ -113,8 +130,12 @@ async function openLab(
   channel: string,
 ): Promise<void> {
   await openPage(page, `${server.url}/lab?channel=${channel}`);
-  for (const transport of TRANSPORTS) {
-    await page.locator(`[data-transport="${transport}"] [data-status="open"]`).waitFor();
+  const lanes = await page.locator("[data-transport]").evaluateAll((all) =>
+    all.map((lane) => lane.getAttribute("data-transport"))
+  );
+  assert.deepEqual(lanes.filter((lane) => lane !== DATA_CHANNEL), TRANSPORTS);
+  for (const lane of lanes) {
+    await page.locator(`[data-transport="${lane}"] [data-status="open"]`).waitFor();
   }
 }
 
