@@ -55,9 +55,10 @@ async function openOne(): Promise<Pair> {
   };
 }
 
-async function enter(url: string, member: string): Promise<SocketClient> {
+async function enter(url: string, member: string, session?: string): Promise<SocketClient> {
   const socket = await SocketClient.open(url);
-  socket.send({ op: "enter", ref: 1, channel: CHANNEL, member, data: member });
+  const named = session !== undefined && { session };
+  socket.send({ op: "enter", ref: 1, channel: CHANNEL, member, data: member, ...named });
   await socket.until("entered");
   return socket;
 }
@@ -83,16 +84,45 @@ async function follow(pair: Pair, signal: Deno.Signal): Promise<"in time" | "lat
   return "in time";
 }
 
+/** Ends one server, and lets one of the two sessions of a member go to the other server. */
+async function followSessions(pair: Pair, signal: Deno.Signal): Promise<"in time" | "late"> {
+  const { url } = pair.first;
+  const sockets = [await enter(url, "ann", "gone"), await enter(url, "ann", "back")];
+  const ending = performance.now();
+  await pair.first.kill(signal);
+  for (const socket of sockets) await socket.closed;
+  const other = await pair.other();
+  await using back = await enter(other.url, "ann", "back");
+  if (performance.now() - ending > IN_TIME_MS) return "late";
+  const sessions = async () => (await snapshot(other.url, CHANNEL)).members[0]?.sessions;
+  await until("the session that is gone is not listed", async () => {
+    return !(await sessions())?.includes("gone");
+  });
+  assert.deepEqual(await sessions(), ["back"]);
+  const changes = ["enter ann", "update ann", "update ann"];
+  assert.deepEqual(await changesOf(other.url, CHANNEL), changes);
+  back.send({ op: "leave", ref: 2, channel: CHANNEL, member: "ann", session: "back" });
+  await back.until("left");
+  assert.deepEqual(await changesOf(other.url, CHANNEL), [...changes, "leave ann"]);
+  return "in time";
+}
+
+const BEHAVIOURS = [
+  ["leaves no ghost, and a member that reconnects never left", follow],
+  ["leaves no ghost of a session, and one that reconnects never left", followSessions],
+] as const;
+
 for (const { name, ignore, open } of WAYS) {
   for (const signal of ["SIGKILL", "SIGTERM"] as const) {
-    const behaviour =
-      `a server that ends by ${signal} leaves no ghost, and a member that reconnects never left`;
-    Deno.test(`${behaviour} (${name})`, { ignore }, async () => {
-      for (let tries = 1; tries <= MAX_TRIES; tries++) {
-        await using pair = await open();
-        if (await follow(pair, signal) === "in time") return;
-      }
-      assert.fail(`no client reconnected within ${IN_TIME_MS} ms`);
-    });
+    for (const [behaviour, follow] of BEHAVIOURS) {
+      const test = `a server that ends by ${signal} ${behaviour} (${name})`;
+      Deno.test(test, { ignore }, async () => {
+        for (let tries = 1; tries <= MAX_TRIES; tries++) {
+          await using pair = await open();
+          if (await follow(pair, signal) === "in time") return;
+        }
+        assert.fail(`no client reconnected within ${IN_TIME_MS} ms`);
+      });
+    }
   }
 }

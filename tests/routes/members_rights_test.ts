@@ -9,6 +9,7 @@ import {
   membersPath,
   namesIn,
   refusal,
+  snapshot,
 } from "../support/members.ts";
 import { newChannel } from "../support/publishing.ts";
 import { SocketClient } from "../support/socket_client.ts";
@@ -167,6 +168,35 @@ Deno.test("an API key may be any member, and must name it", async () => {
   assert.equal((await enter(socket, channel, { member: "ann" }))["member"], "ann");
   assert.equal((await enter(socket, channel, { member: "bob" }))["member"], "bob");
   assert.equal(await refusal(socket, { op: "enter", ref: 1, channel }), "bad_member");
+});
+
+Deno.test("each named session whose credential loses the right leaves, and its socket gets `left`", async () => {
+  await using weir = await guardedLocal();
+  const channel = newChannel();
+  const watcher = bearer(await weir.token(PRESENCE, { sub: "watcher" }));
+  await using other = await SocketClient.open(weir.url, { token: await weir.token(PRESENCE) });
+  await enter(other, channel, { session: "y" });
+  await using socket = await SocketClient.open(weir.url, { token: await weir.token(PRESENCE) });
+  await enter(socket, channel, { session: "x" });
+  await enter(socket, channel, { session: "y" });
+  const read = await weir.token({ subscribe: ["*"] });
+  socket.send({ op: "auth", ref: 2, token: read });
+  for (const session of ["x", "y"]) {
+    assert.deepEqual(await socket.until("left"), {
+      op: "left",
+      channel,
+      member: "ann",
+      session,
+      reason: "forbidden",
+    });
+  }
+  await socket.until("authenticated");
+  // The session of another socket, whose credential has the right, keeps its name.
+  await until("the session has left", async () => {
+    const { members: [ann] } = await snapshot(weir.url, channel, watcher);
+    return `${ann?.sessions}` === "y";
+  });
+  assert.equal(await refusal(socket, { op: "leave", ref: 3, channel, session: "y" }), "forbidden");
 });
 
 Deno.test("a member whose credential loses the right leaves, and its socket gets `left`", async () => {
