@@ -98,4 +98,16 @@ export class FilePeer {
       throw new Error(`${list} ${n}: ${JSON.stringify(last)}`, { cause });
     });
   }
+
+  /** Resolves once the first file that this side receives has so many bytes. */
+  async hasBytes(bytes: number): Promise<void> {
+    await until(`${bytes} bytes have arrived`, async () => {
+      return ((await this.call("received"))[0]?.bytes ?? 0) >= bytes;
+    });
+  }
+
+  /** Resolves once nothing is left of received files. */
+  async storesNoFiles(): Promise<void> {
+    await until("the files are deleted", async () => await this.call("storedFiles") === 0);
+  }
 }
