@@ -1,7 +1,16 @@
 import type { Link } from "../core/link.ts";
 import { ObservableValue } from "../core/observable.ts";
 import { WeirError } from "../core/weir_error.ts";
-import type { FileLink, Peer, PeerState, PeerStats, PeerStream, SendOptions } from "./api.ts";
+import type {
+  FileLink,
+  OutgoingFile,
+  Peer,
+  PeerState,
+  PeerStats,
+  PeerStream,
+  SendFileOptions,
+  SendOptions,
+} from "./api.ts";
 import { IncomingChannels } from "./channels.ts";
 import { Connection } from "./connection.ts";
 import type { IceConfiguration } from "./ice_configuration.ts";
@@ -31,6 +40,7 @@ export interface PeerHost<D> {
   readonly session: string;
   readonly configuration: IceConfiguration;
   readonly media: LocalMedia;
+  sendFile(link: FileLink, file: Blob, options?: SendFileOptions): OutgoingFile;
   onMessage(peer: RoomPeer<D>, data: MessageData): void;
   onClosed(peer: RoomPeer<D>): void;
   onError(error: WeirError): void;
@@ -43,7 +53,7 @@ interface Control {
 }
 
 /** @see {@link Peer} */
-export class RoomPeer<D> implements Omit<Peer<D>, "sendFile"> {
+export class RoomPeer<D> implements Peer<D> {
   readonly session: string;
   readonly member: string;
   readonly data: ObservableValue<D>;
@@ -107,6 +117,9 @@ export class RoomPeer<D> implements Omit<Peer<D>, "sendFile"> {
     if (!label.startsWith(FILE_PREFIX)) return this.#openChannel(label, init, 0);
     throw new WeirError("bad_parameter", `Labels that begin with ${FILE_PREFIX} are reserved.`);
   };
+
+  readonly sendFile = (file: File | Blob, options?: SendFileOptions): OutgoingFile =>
+    this.#host.sendFile(this.files, file, options);
 
   readonly onChannel = (listener: (channel: RTCDataChannel) => void): () => void =>
     this.#incoming.listen((label) => !label.startsWith(FILE_PREFIX), listener);

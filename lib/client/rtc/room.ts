@@ -4,7 +4,8 @@ import type { Link } from "../core/link.ts";
 import { ObservableValue, runCallback } from "../core/observable.ts";
 import { onAbort } from "../core/on_abort.ts";
 import { WeirError } from "../core/weir_error.ts";
-import type { Peer, RoomOptions, RoomSendOptions, RoomState } from "./api.ts";
+import type { IncomingFile, Peer, RoomOptions, RoomSendOptions, RoomState } from "./api.ts";
+import { LazyFiles } from "./files/lazy_files.ts";
 import { IceConfiguration } from "./ice_configuration.ts";
 import { LocalMedia } from "./local_media.ts";
 import type { MessageData } from "./messages.ts";
@@ -16,6 +17,7 @@ const MAX_EARLY_SIGNALS = 256;
 
 interface RoomEvents<D> {
   message: { readonly peer: Peer<D>; readonly data: MessageData };
+  file: IncomingFile;
   error: WeirError;
 }
 
@@ -45,9 +47,20 @@ export class ClientRoom<D> {
   readonly #presence: Presence<D>;
   readonly #media = new LocalMedia();
   readonly #configuration: IceConfiguration;
-  readonly #listeners = { message: new Set(), error: new Set() } as {
+  readonly #listeners = {
+    message: new Set(),
+    file: new Set(),
+    error: new Set(),
+  } as {
     readonly [K in keyof RoomEvents<D>]: Set<(event: RoomEvents<D>[K]) => void>;
   };
+  readonly #files = new LazyFiles({
+    onFile: (transfer) => {
+      this.#emit("file", transfer);
+      return this.#listeners.file.size > 0;
+    },
+    onError: (error) => this.#report(error),
+  });
   /** Aborts when the room is closed. */
   readonly #end = new AbortController();
   /** Sessions that have said goodbye, which presence lists a while longer. */
@@ -190,14 +203,17 @@ export class ClientRoom<D> {
       session: this.session,
       configuration: this.#configuration,
       media: this.#media,
-      onMessage: (peer, data) => this.#emit("message", { peer: peer as unknown as Peer<D>, data }),
+      onMessage: (peer, data) => this.#emit("message", { peer, data }),
+      sendFile: (link, file, options) => this.#files.send(link, file, options),
       onClosed: (peer) => {
+        endFiles();
         if (peer.isListed) this.#gone.add(peer.session);
         this.peers.set(this.peers.value.filter((one) => one !== peer));
       },
       onError: this.#report,
     };
     const peer = new RoomPeer(host, member, session, data);
+    const endFiles = this.#files.addPeer(peer.files);
     this.peers.set([...this.peers.value, peer]);
     const early = this.#early.filter((one) => one.session === session);
     this.#early = this.#early.filter((one) => one.session !== session);
@@ -257,6 +273,7 @@ export class ClientRoom<D> {
     if (this.#end.signal.aborted) return;
     const { member } = this.state.value;
     this.#end.abort();
+    this.#files.close();
     for (const peer of this.peers.value) peer.close();
     this.#inbox?.close();
     this.state.set({
