@@ -31,6 +31,11 @@ export class FakeNetwork {
     return pair;
   }
 
+  /** Whether no message is on its way. */
+  get isIdle(): boolean {
+    return this.#queue.length === 0;
+  }
+
   send(to: FakeChannel, data: string | Uint8Array): void {
     // The channel copies what it sends.
     this.#queue.push({ to, data: typeof data === "string" ? data : data.slice() });

@@ -83,6 +83,7 @@ export class Receiver {
   #partial: PartialFile | undefined;
   #isOpening = false;
   #channels = new Set<RTCDataChannel>();
+  #starts = 0;
   #opened = 0;
   /** Chunks that have arrived and are not stored yet. */
   readonly #waiting = new Set<number>();
@@ -162,6 +163,7 @@ export class Receiver {
     const partial = this.#partial;
     if (partial === undefined) return;
     this.#closeChannels();
+    this.#starts++;
     this.#opened = 0;
     this.#repeats = 0;
     this.#isPeerPaused = false;
@@ -245,10 +247,10 @@ export class Receiver {
   }
 
   async #acknowledge(count: number): Promise<void> {
-    const { side } = this;
+    const starts = this.#starts;
     await this.#stored;
-    if (this.transfer.isOver || side !== this.side) return;
-    side?.send({ op: "ack", id: this.transfer.id, count, bytes: this.transfer.bytes });
+    if (this.transfer.isOver || starts !== this.#starts) return; // counts of an earlier run
+    this.#send({ op: "ack", id: this.transfer.id, count, bytes: this.transfer.bytes });
   }
 
   /** Waits, from now on, for the quiet after a lossy round. */

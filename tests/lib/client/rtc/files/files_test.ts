@@ -1,96 +1,15 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import type { IncomingFile, SendFileOptions } from "../../../../../lib/client/rtc/api.ts";
-import { Files } from "../../../../../lib/client/rtc/files/files.ts";
+import type { IncomingFile } from "../../../../../lib/client/rtc/api.ts";
 import { MEMORY_STORAGE } from "../../../../../lib/client/rtc/files/memory_storage.ts";
-import type { FileStorage } from "../../../../../lib/client/rtc/files/storage.ts";
-import { OutgoingTransfer } from "../../../../../lib/client/rtc/files/transfer.ts";
-import { FakeNetwork } from "../../../../support/fake_channels.ts";
+import type { FileStorage, PartialFile } from "../../../../../lib/client/rtc/files/storage.ts";
+import { bytesOf, FileWorld, HeldStorage, randomBytes } from "../../../../support/file_world.ts";
 import { until } from "../../../../support/until.ts";
-
-interface Options {
-  readonly lossRate?: number;
-  readonly random?: () => number;
-  readonly storage?: FileStorage;
-  readonly onFile?: (transfer: IncomingFile) => boolean;
-}
-
-/** Ann and bob, who transfer files over a simulated network. */
-class World implements Disposable {
-  readonly network: FakeNetwork;
-  readonly pair: ReturnType<FakeNetwork["connect"]>;
-  readonly received: IncomingFile[] = [];
-  readonly #timers = new Set<unknown>();
-  readonly ann: Files;
-  readonly bob: Files;
-
-  constructor({ storage = MEMORY_STORAGE, onFile, ...network }: Options = {}) {
-    this.network = new FakeNetwork(network);
-    this.pair = this.network.connect("ann", "bob");
-    this.ann = this.files(() => false, MEMORY_STORAGE);
-    this.bob = this.files(
-      onFile ?? ((transfer) => {
-        this.received.push(transfer);
-        transfer.accept();
-        return true;
-      }),
-      storage,
-    );
-    this.ann.addPeer(this.pair.a);
-    this.bob.addPeer(this.pair.b);
-  }
-
-  files(onFile: (transfer: IncomingFile) => boolean, storage: FileStorage): Files {
-    return new Files({
-      onFile,
-      storage,
-      now: () => Date.now(),
-      // A hundredth of the time, so that rounds of repair and the wait for a peer are short.
-      setTimeout: (callback, delayMs) => {
-        const timer = setTimeout(() => {
-          this.#timers.delete(timer);
-          callback();
-        }, delayMs / 100);
-        this.#timers.add(timer);
-        return timer;
-      },
-      clearTimeout: (timer) => {
-        clearTimeout(timer as number | undefined);
-        this.#timers.delete(timer);
-      },
-    });
-  }
-
-  send(file: Blob, options?: SendFileOptions, chunkBytes?: number): OutgoingTransfer {
-    const transfer = new OutgoingTransfer(file, this.pair.a, options, chunkBytes);
-    this.ann.send(transfer);
-    return transfer;
-  }
-
-  [Symbol.dispose](): void {
-    this.ann.close();
-    this.bob.close();
-    this.network.close();
-    for (const timer of this.#timers) clearTimeout(timer as number);
-  }
-}
-
-function randomBytes(size: number): Uint8Array<ArrayBuffer> {
-  const bytes = new Uint8Array(size);
-  for (let at = 0; at < size; at += 65_536) {
-    crypto.getRandomValues(bytes.subarray(at, Math.min(size, at + 65_536)));
-  }
-  return bytes;
-}
-
-async function bytesOf(blob: Blob): Promise<Uint8Array> {
-  return new Uint8Array(await blob.arrayBuffer());
-}
 
 for (const mode of ["reliable", "partial"] as const) {
   for (const size of [0, 1, 65_500, 65_501, 300_000]) {
     Deno.test(`a file of ${size} bytes arrives bit-exact, ${mode}`, async () => {
-      using world = new World({ lossRate: 0.1 });
+      using world = new FileWorld({ lossRate: 0.1 });
       const bytes = randomBytes(size);
       const transfer = world.send(new File([bytes], "a.bin", { type: "text/plain" }), { mode });
       await until("the sender is done", () => transfer.isOver);
@@ -125,7 +44,7 @@ Deno.test("every transfer over a lossy, reordering, breaking network ends bit-ex
       }),
       async ({ size, chunkBytes, lossRate, mode, connections, cuts, randoms }) => {
         const random = () => randoms.next().value ?? 0;
-        using world = new World({ lossRate, random });
+        using world = new FileWorld({ lossRate, random });
         const bytes = randomBytes(size);
         const transfer = world.send(new Blob([bytes]), { mode, connections }, chunkBytes);
         for (const after of cuts) {
@@ -150,4 +69,187 @@ Deno.test("every transfer over a lossy, reordering, breaking network ends bit-ex
     ),
     { numRuns: 40 },
   );
+});
+
+Deno.test("pauses of either side stop a transfer until both have resumed it", async () => {
+  const storage = new HeldStorage(3);
+  using world = new FileWorld({ storage });
+  const transfer = world.send(new Blob([randomBytes(5_000_000)]));
+  await until("some bytes are stored", () => storage.written === 3);
+  const [incoming] = world.received;
+  assert.ok(incoming);
+  transfer.pause();
+  incoming.pause();
+  const isPaused = () => [transfer, incoming].every(({ state }) => state.value.status === "paused");
+  await until("both are paused", isPaused);
+  transfer.resume();
+  world.pair.cut();
+  world.pair.restore();
+  await until("both are paused after a cut", isPaused);
+  storage.release();
+  incoming.resume();
+  await until("the transfer is done", () => transfer.status === "done");
+});
+
+Deno.test("a cancel of either side, and of a signal, ends both", async () => {
+  for (const how of ["sender", "receiver", "signal"]) {
+    const storage = new HeldStorage(3);
+    using world = new FileWorld({ storage });
+    const abort = new AbortController();
+    const transfer = world.send(new Blob([randomBytes(5_000_000)]), { signal: abort.signal });
+    await until("some bytes are stored", () => storage.written === 3);
+    const [incoming] = world.received;
+    if (how === "sender") transfer.cancel();
+    else if (how === "receiver") incoming?.cancel();
+    else abort.abort();
+    await until(
+      "both are cancelled",
+      () => transfer.status === "cancelled" && incoming?.state.value.status === "cancelled",
+    );
+    await assert.rejects(incoming?.file() ?? Promise.resolve(), { code: "cancelled" });
+  }
+});
+
+Deno.test("a cancel during a cut reaches the other side afterwards", async () => {
+  const storage = new HeldStorage(3);
+  using world = new FileWorld({ storage });
+  const transfer = world.send(new Blob([randomBytes(5_000_000)]));
+  await until("some bytes are stored", () => storage.written === 3);
+  world.pair.cut();
+  world.received[0]?.cancel();
+  world.pair.restore();
+  await until("the sender knows", () => transfer.status === "cancelled");
+});
+
+Deno.test("an offer that is declined, or that nobody wants, sends nothing", async () => {
+  for (const isWanted of [true, false]) {
+    using world = new FileWorld({
+      onFile: (transfer) => {
+        if (isWanted) transfer.decline();
+        return isWanted;
+      },
+    });
+    const transfer = world.send(new Blob([randomBytes(100)]));
+    await until("it is declined", () => transfer.status === "declined");
+    assert.equal(transfer.state.value.bytes, 0);
+  }
+});
+
+Deno.test("a file that changes while it is sent fails with file_changed at both ends", async () => {
+  for (const change of ["shorter", "unreadable"] as const) {
+    using world = new FileWorld();
+    const blob = new Blob([randomBytes(5_000_000)]);
+    const slice = blob.slice.bind(blob);
+    blob.slice = (start = 0, end) => {
+      if (start < 2_000_000) return slice(start, end);
+      if (change === "shorter") return slice(start, start + 10);
+      return Object.assign(slice(start, end), {
+        arrayBuffer: () => Promise.reject(new DOMException("changed", "NotReadableError")),
+      });
+    };
+    const transfer = world.send(blob);
+    await until(
+      "both have failed",
+      () => transfer.isOver && world.received[0]?.state.value.status === "failed",
+    );
+    assert.equal(transfer.state.value.error?.code, "file_changed");
+    assert.equal(world.received[0]?.state.value.error?.code, "file_changed");
+  }
+});
+
+Deno.test("a full disk fails with quota_exceeded at both ends", async () => {
+  const full = new DOMException("full", "QuotaExceededError");
+  for (const step of ["create", "write"] as const) {
+    using world = new FileWorld({
+      storage: {
+        ...MEMORY_STORAGE,
+        async create(record) {
+          const file = await MEMORY_STORAGE.create(record);
+          if (step === "create") throw full;
+          return Object.assign(file, { write: () => Promise.reject(full) });
+        },
+      },
+    });
+    const transfer = world.send(new Blob([randomBytes(1_000_000)]));
+    await until(
+      "both have failed",
+      () => transfer.isOver && world.received[0]?.state.value.status === "failed",
+    );
+    assert.equal(transfer.state.value.error?.code, "quota_exceeded");
+    await assert.rejects(world.received[0]?.file() ?? Promise.resolve(), {
+      code: "quota_exceeded",
+    });
+  }
+});
+
+Deno.test("a slow disk slows the sender down: little waits in memory", async () => {
+  const storage = new HeldStorage(0);
+  using world = new FileWorld({ storage });
+  const transfer = world.send(new Blob([randomBytes(12_000_000)]));
+  let most = 0;
+  await until("the file is sent", () => {
+    most = Math.max(most, storage.waitingBytes);
+    if (world.network.isIdle) storage.releaseOne();
+    return transfer.isOver;
+  });
+  assert.equal(transfer.status, "done");
+  // Messages may overtake each other, so some more are on their way.
+  assert.ok(most > 3_000_000 && most < 7_000_000, `${most} bytes waited`);
+});
+
+Deno.test("many files are offered at once and all arrive", async () => {
+  using world = new FileWorld();
+  const transfers = Array.from({ length: 300 }, (_, n) => world.send(new Blob([String(n)])));
+  await until("all are done", () => transfers.every(({ status }) => status === "done"));
+  const texts = await Promise.all(world.received.map(async (file) => (await file.file()).text()));
+  assert.deepEqual(texts.map(Number).toSorted((a, b) => a - b), transfers.map((_, n) => n));
+});
+
+Deno.test("a transfer continues in another session of the member that has a part of it", async () => {
+  const bytes = randomBytes(3_000_000);
+  let part: PartialFile | undefined;
+  const held = new HeldStorage(3);
+  const storage: FileStorage = {
+    async create(record) {
+      const file = await held.create(record);
+      part = Object.assign(file, { close: () => Promise.resolve() });
+      return part;
+    },
+    find: (record) => Promise.resolve(record.member === "ann" ? part : undefined),
+  };
+  using world = new FileWorld({ storage });
+  const transfer = world.send(new Blob([bytes]));
+  await until("some bytes are stored", () => held.written === 3);
+  transfer.pause();
+  world.pair.cut();
+  world.bob.close(); // bob's page reloads
+  world.removeBob();
+  const again: IncomingFile[] = [];
+  const bob = world.files((file) => again.push(file) > 0, storage);
+  const pair = world.network.connect("ann", "bob", { a: "ann-1", b: "bob-2" });
+  bob.addPeer(pair.b);
+  world.ann.addPeer(pair.a);
+  await until("the transfer continues", () => again.length > 0);
+  assert.ok((again[0]?.state.value.bytes ?? 0) > 0);
+  held.release();
+  transfer.resume();
+  await until("it is done", () => transfer.status === "done");
+  assert.deepEqual(await bytesOf(await again[0]?.file() as File), bytes);
+  bob.close();
+});
+
+Deno.test("a transfer whose peer does not come back fails with peer_gone", async () => {
+  const storage = new HeldStorage(3);
+  using world = new FileWorld({ storage });
+  const started = world.send(new Blob([randomBytes(5_000_000)]));
+  await until("some bytes are stored", () => storage.written === 3);
+  world.pair.cut();
+  const offered = world.send(new Blob(["a"]));
+  world.removeBob();
+  assert.equal(offered.state.value.error?.code, "peer_gone");
+  assert.equal(started.status, "waiting");
+  await until("the minute is over", () => started.isOver);
+  assert.equal(started.state.value.error?.code, "peer_gone");
+  const late = world.send(new Blob(["a"]));
+  assert.equal(late.state.value.error?.code, "peer_gone");
 });
