@@ -9,7 +9,7 @@ import { retryCall } from "./core/retry_call.ts";
 import { WeirError } from "./core/weir_error.ts";
 import { lazyPresence } from "./presence/lazy_presence.ts";
 import { Outbox } from "./publishing/outbox.ts";
-import type { Source } from "./reading/inbox.ts";
+import type { Source } from "./reading/event_queue.ts";
 import type { SavedCursors } from "./reading/saved_cursors.ts";
 import { listen, subscribe } from "./reading/subscription.ts";
 import { openWebSocket } from "./transports/websocket.ts";

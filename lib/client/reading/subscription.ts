@@ -2,29 +2,29 @@ import type { Listening, ListenOptions, SubscribeOptions, Subscription } from ".
 import type { Gap, WeirEvent } from "../core/event.ts";
 import { runCallback } from "../core/observable.ts";
 import type { WeirError } from "../core/weir_error.ts";
-import { Inbox, type Source } from "./inbox.ts";
+import { EventQueue, type Source } from "./event_queue.ts";
 
 /** @see {@link import("../api.ts").Weir.subscribe} */
 export function subscribe<T>(
   source: Source,
   options: SubscribeOptions<T>,
 ): Subscription<WeirEvent<T> | Gap> {
-  const inbox = new Inbox(source, options);
+  const queue = new EventQueue(source, options);
   let isRead = false;
   return {
     get cursor() {
-      return inbox.cursor;
+      return queue.cursor;
     },
-    close: inbox.close,
+    close: queue.close,
     [Symbol.asyncIterator]() {
       if (isRead) throw new TypeError("A subscription can be read only once.");
       isRead = true;
-      const items = inbox.items();
+      const items = queue.items();
       return {
         next: () => items.next(),
         // A generator would first wait for the item that was asked for.
         return: () => {
-          inbox.close();
+          queue.close();
           return items.return();
         },
       };
@@ -35,10 +35,10 @@ export function subscribe<T>(
 /** @see {@link import("../api.ts").Weir.listen} */
 export function listen<T>(source: Source, options: ListenOptions<T>): Listening {
   const { onEvent, onError } = options;
-  const inbox = new Inbox(source, options);
+  const queue = new EventQueue(source, options);
   void (async () => {
     try {
-      for await (const item of inbox.items()) {
+      for await (const item of queue.items()) {
         if (item.kind === "event") await runCallback(() => onEvent(item, item.offset));
       }
     } catch (cause) {
@@ -48,9 +48,9 @@ export function listen<T>(source: Source, options: ListenOptions<T>): Listening 
   })();
   return {
     get cursor() {
-      return inbox.cursor;
+      return queue.cursor;
     },
-    close: inbox.close,
-    [Symbol.dispose]: inbox.close,
+    close: queue.close,
+    [Symbol.dispose]: queue.close,
   };
 }

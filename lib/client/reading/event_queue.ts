@@ -24,7 +24,7 @@ export interface Source {
   readonly savedCursor: Promise<SavedCursor | undefined> | undefined;
 }
 
-type InboxOptions<T> = SubscribeOptions<T> & Pick<ListenOptions<T>, "onStart">;
+type EventQueueOptions<T> = SubscribeOptions<T> & Pick<ListenOptions<T>, "onStart">;
 
 interface QueuedItem {
   readonly item: WeirEvent | Gap;
@@ -35,11 +35,11 @@ interface QueuedItem {
  * Queues the items of a channel for the application. When the queue is full the feed is paused, and
  * continues from the log once most of the queue has been taken.
  */
-export class Inbox<T> {
+export class EventQueue<T> {
   /** The offset of the last item that was taken. */
   cursor: string | undefined;
   readonly #source: Source;
-  readonly #options: InboxOptions<T>;
+  readonly #options: EventQueueOptions<T>;
   #queue: QueuedItem[] = [];
   #chars = 0;
   #feed: Feed | undefined;
@@ -49,7 +49,7 @@ export class Inbox<T> {
   #wake = () => {};
   #removeListener = () => {};
 
-  constructor(source: Source, options: InboxOptions<T>) {
+  constructor(source: Source, options: EventQueueOptions<T>) {
     this.#source = source;
     this.#options = options;
     const { signal, after } = options;
@@ -66,7 +66,7 @@ export class Inbox<T> {
   };
 
   /**
-   * Yields events, and gaps unless `onGap` takes them, until the inbox ends.
+   * Yields events, and gaps unless `onGap` takes them, until the queue ends.
    *
    * @throws {WeirError} why it has ended, unless the application has ended it.
    */
