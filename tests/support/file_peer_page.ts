@@ -80,6 +80,7 @@ const outgoing: OutgoingTransfer[] = [];
 let link: PageLink | undefined;
 let removePeer = () => {};
 let connectionCount = CONNECTIONS;
+let prepared: File | undefined;
 
 const files = new LazyFiles({
   onFile(transfer) {
@@ -219,6 +220,14 @@ const page = {
     const file = randomFile(size);
     outgoing.push(files.send(link, file, options) as OutgoingTransfer);
     return isHashed ? await hashes(file) : "";
+  },
+  /** Makes a file to send later, so that only sending it is measured. */
+  prepare(size: number): void {
+    prepared = randomFile(size);
+  },
+  sendPrepared(): void {
+    if (link === undefined || prepared === undefined) throw new Error("there is nothing to send");
+    outgoing.push(files.send(link, prepared) as OutgoingTransfer);
   },
   sent(): Summary[] {
     return outgoing.map(({ state }) => summary(state.value));

@@ -28,7 +28,17 @@ export type RtcCode =
   /** What arrived is not what was sent. */
   | "checksum_mismatch"
   /** The other side cancelled the transfer. */
-  | "cancelled";
+  | "cancelled"
+  /** The file is larger than 64 GiB. */
+  | "file_too_large"
+  /** The browser cannot store the file. */
+  | "storage_failed"
+  /** The other side broke the protocol of files, or went past one of its limits. */
+  | "bad_peer"
+  /** Too many offers of this side wait for the other side's user. */
+  | "too_many_offers"
+  /** Files need a page over HTTPS, or of localhost. */
+  | "insecure_page";
 
 export interface RoomOptions<D> {
   /** Data of this client's member, which the others see. */
@@ -158,31 +168,39 @@ export interface PeerStats {
 
 export interface SendFileOptions {
   /**
-   * `reliable`: lost packets are sent again by the connection. `partial`: it gives up after three
-   * times, and lost chunks are repaired. @default "reliable"
+   * `reliable`: messages of 64 KiB, unordered, which the browser repeats until they arrive.
+   * `partial`: messages of 16 KiB, each sent at most four times; the receiver asks for those that
+   * are missing. It is not faster. @default "reliable"
    */
   readonly mode?: "reliable" | "partial" | undefined;
-  /** Number of connections. More than one is faster on long paths. @default 1 */
+  /** Connections to send over, 1 to 8. More are faster on long paths. @default 1 */
   readonly connections?: number | undefined;
   /** Cancels the transfer when it aborts. */
   readonly signal?: AbortSignal | undefined;
 }
 
+/** A file on its way to or from a peer. */
 export interface FileTransfer {
+  /** Random, the same at both ends. */
   readonly id: string;
+  /** At the receiver: without folders and control characters. It is text: escape it in HTML. */
   readonly name: string;
   /** Bytes. */
   readonly size: number;
-  /** The media type. */
+  /** The media type, as the sender says. Empty if unknown. */
   readonly type: string;
+  /** While bytes flow, it changes at most ten times a second. */
   readonly state: Observable<TransferState>;
+  /** Stops the transfer until `resume()` of the same side. */
   pause(): void;
   resume(): void;
+  /** Ends the transfer at both ends, and deletes what was received, also after it is done. */
   cancel(): void;
 }
 
 export interface TransferState {
   readonly status:
+    /** The receiver has not decided. */
     | "offered"
     | "active"
     | "paused"
@@ -192,19 +210,23 @@ export interface TransferState {
     | "declined"
     | "cancelled"
     | "failed";
-  /** Bytes that have arrived. */
+  /** Bytes that the receiver has stored. */
   readonly bytes: number;
   readonly chunks: ChunkMap;
-  /** Chunks that were lost. */
+  /** Chunks that were missing after a pass, each counted once per pass. */
   readonly lost: number;
-  /** Chunks that were sent again and have arrived. */
+  /** Chunks that were lost and have arrived since. */
   readonly repaired: number;
   /** Rounds of repair. */
   readonly rounds: number;
+  /** Why it failed, or was cancelled by the peer. */
   readonly error?: WeirError;
 }
 
-/** The state of each chunk, to draw: 0 missing, 1 received, 2 lost, 3 repaired. */
+/**
+ * The state of each chunk, to draw: 0 missing, 1 received, 2 lost, 3 repaired. Its contents change
+ * while the object stays the same, so that a large file needs no copy for each change.
+ */
 export type ChunkMap = Uint8Array;
 
 export interface OutgoingFile extends FileTransfer {
@@ -215,9 +237,16 @@ export interface OutgoingFile extends FileTransfer {
 export interface IncomingFile extends FileTransfer {
   /** Who sends it. */
   readonly peer: FilePeer;
+  /** Starts to receive. Before that, nothing is sent. */
   accept(): void;
   decline(): void;
-  /** Resolves with the file once all of it has arrived and was verified. @throws {WeirError} */
+  /**
+   * Resolves with the file once all of it has arrived and was verified. Its type is
+   * `application/octet-stream` unless the sender's type is one that contains no scripts. The
+   * browser deletes it at a visit after this page has closed.
+   *
+   * @throws {WeirError}
+   */
   file(): Promise<File>;
 }
 

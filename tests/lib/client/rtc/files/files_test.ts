@@ -253,3 +253,20 @@ Deno.test("a transfer whose peer does not come back fails with peer_gone", async
   const late = world.send(new Blob(["a"]));
   assert.equal(late.state.value.error?.code, "peer_gone");
 });
+
+Deno.test("a received file has the sender's type only if it contains no scripts", async () => {
+  const types = {
+    "image/png": "image/png",
+    "text/plain": "text/plain",
+    "text/html": "application/octet-stream",
+    "image/svg+xml": "application/octet-stream",
+    "application/xhtml+xml": "application/octet-stream",
+    "": "application/octet-stream",
+  };
+  for (const [type, safe] of Object.entries(types)) {
+    using world = new FileWorld();
+    const transfer = world.send(new File(["<script>"], "a", { type }));
+    await until("it is done", () => transfer.status === "done");
+    assert.equal((await world.received[0]?.file())?.type, safe);
+  }
+});
