@@ -6,7 +6,8 @@ const BANNER = "/* Weir, MIT */\n";
 
 /**
  * Decides the chunks of the package: one with every module of the client's first load, one with the
- * other modules of `lazy_chunk.ts`, one with those of the tabs, and those of the frameworks.
+ * other modules of `lazy_chunk.ts`, one with those of the tabs, those of
+ * WebRTC, and those of the frameworks.
  *
  * esbuild makes a chunk for each set of entry points that share modules. As every entry point
  * imports the client here, there is only one such set.
@@ -15,7 +16,10 @@ const oneFirstLoad: Plugin = {
   name: "one-first-load",
   setup({ onLoad }) {
     onLoad(
-      { filter: /\/lib\/client\/(lazy_chunk|tabs\/tabs|frameworks\/(react|vue|svelte))\.ts$/ },
+      {
+        filter:
+          /\/lib\/client\/(lazy_chunk|tabs\/tabs|rtc\/rtc|frameworks\/(react|vue|svelte))\.ts$/,
+      },
       async ({ path }) => {
         const source = await Deno.readTextFile(path);
         const client = JSON.stringify(pathOf(ENTRIES.weir));
@@ -31,12 +35,12 @@ const oneFirstLoad: Plugin = {
  * compares the list with the declarations.
  */
 export const INTERNAL_PROPERTIES = [
-  "accept",
+  "accepts",
   "anchorResolved",
   "baseMs",
-  "candidates",
   "channels",
   "check",
+  "choices",
   "clientId",
   "connectionEnded",
   "credentials",
@@ -229,7 +233,7 @@ function mergeIntoEntry(modules: Map<string, string>, entry: string): string {
     });
     modules.set(name, renamed.replaceAll(`"./${chunk}"`, `"./${entry}"`));
   }
-  modules.set(entry, `${code}export{${[...exported]}};\n`);
+  modules.set(entry, `${code}export{${[...exported].sort()}};\n`);
   return chunk;
 }
 

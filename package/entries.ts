@@ -4,6 +4,7 @@ export const ROOT = new URL("../", import.meta.url);
 export const ENTRIES = {
   weir: new URL("lib/client/client.ts", ROOT),
   tabs: new URL("lib/client/tabs/tabs.ts", ROOT),
+  rtc: new URL("lib/client/rtc/rtc.ts", ROOT),
 } as const;
 
 /** The entry points for frameworks, by the name of the framework's package, which they import. */

@@ -33,6 +33,7 @@ async function makeManifest(): Promise<Readonly<Record<string, unknown>>> {
   const { version, license } = JSON.parse(await Deno.readTextFile(new URL("deno.json", ROOT)));
   const types = "./types/client/client.d.ts";
   const tabsTypes = "./types/client/tabs/tabs.d.ts";
+  const rtcTypes = "./types/client/rtc/rtc.d.ts";
   const peers = [
     ...Object.entries(FRAMEWORKS).map(([name, { versions }]) => [name, versions]),
     [SIGNING_PACKAGE.name, SIGNING_PACKAGE.versions],
@@ -49,6 +50,7 @@ async function makeManifest(): Promise<Readonly<Record<string, unknown>>> {
     exports: {
       ".": { types, default: "./weir.js" },
       "./tabs": { types: tabsTypes, default: "./tabs.js" },
+      "./rtc": { types: rtcTypes, default: "./rtc.js" },
       ...Object.fromEntries(
         Object.keys(FRAMEWORKS).map((name) => {
           const types = `./types/client/frameworks/${name}.d.ts`;
@@ -58,6 +60,7 @@ async function makeManifest(): Promise<Readonly<Record<string, unknown>>> {
       "./server": { types: "./types/client/server/server.d.ts", default: "./server.js" },
       "./weir.min.js": { types, default: "./weir.min.js" },
       "./tabs.min.js": { types: tabsTypes, default: "./tabs.min.js" },
+      "./rtc.min.js": { types: rtcTypes, default: "./rtc.min.js" },
     },
     files: ["*.js", "*.js.map", "types"],
     peerDependencies: Object.fromEntries(peers),

@@ -17,6 +17,9 @@ const MAX_GZIP_BYTES = 9_216;
 const MAX_HOOKS_GZIP_BYTES = 750;
 const MAX_SHARED_HOOKS_GZIP_BYTES = 1_250;
 
+/** What `weir-client/rtc` adds to the client when it is loaded. */
+const MAX_RTC_GZIP_BYTES = 8_192;
+
 const NODE_MISSING = isMissing(["node", "--version"], "Node is missing: it runs the package");
 const NPM_MISSING = isMissing(["npm", "--version"], "npm is missing: it makes the package");
 const BUN = Deno.env.get("BUN") ?? "bun";
@@ -92,6 +95,7 @@ console.log(JSON.stringify(results));
 const TYPED = `
 import { connect, type Gap, webStorage, type WeirEvent } from "weir-client";
 import { sharedTabs } from "weir-client/tabs";
+import { getUserMedia, joinRoom, type Peer } from "weir-client/rtc";
 import { z } from "zod";
 
 const weir = connect("http://localhost", {
@@ -119,6 +123,18 @@ export async function read(): Promise<number> {
   for (const { data } of events) sum += data.total;
   const published = await weir.publish("orders", { total: 1 }, { type: "created" });
   return sum + published.offset.length;
+}
+
+export async function call(): Promise<void> {
+  await using room = joinRoom<{ name: string }>(weir, "call:7", {
+    data: { name: "Ann" },
+    media: await getUserMedia({ audio: true }),
+    onError: ({ code, detail }) => console.warn(code, detail),
+  });
+  room.peers.subscribe((peers: readonly Peer<{ name: string }>[]) => {
+    for (const { data, streams } of peers) console.log(data.value.name, streams.value[0]?.stream);
+  });
+  room.on("message", ({ peer, data }) => peer.send(data, { reliable: false }));
 }
 
 // @ts-expect-error -- gaps are among the items
@@ -282,6 +298,19 @@ Deno.test(
         assert.ok(isFramework || from?.startsWith("./"), `${name} imports ${from}`);
       }
     }
+  },
+);
+
+Deno.test(
+  "weir-client/rtc takes at most 8 KiB gzipped, in one file next to the client's",
+  options,
+  async () => {
+    await using project = await Project.make();
+    const text = await Deno.readTextFile(project.client("rtc.min.js"));
+    const imports = [...text.matchAll(/(?:from|import) ?"(\.\/[^"]+)"/g)].map(([, from]) => from);
+    assert.deepEqual(imports, ["./weir.min.js"]);
+    const size = gzipSync(text, { level: 9 }).length;
+    assert.ok(size <= MAX_RTC_GZIP_BYTES, `${size} bytes`);
   },
 );
 

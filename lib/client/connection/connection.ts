@@ -188,7 +188,7 @@ export class Connection implements Link {
   async #connect(): Promise<AttemptEnd> {
     const choice = this.#choice;
     let end: AttemptEnd = { error: unreachableError("No transport is available.") };
-    for (const [i, { name }] of [...choice.candidates.entries()].slice(choice.first)) {
+    for (const [i, { name }] of [...choice.choices.entries()].slice(choice.first)) {
       this.state.set({ status: "connecting", transport: name });
       this.#triedAt = this.#platform.now();
       const attempt = await this.#open(i);
@@ -203,7 +203,7 @@ export class Connection implements Link {
   /** Opens a transport by its index. Resolves once the attempt is open or has ended. */
   async #open(index: number): Promise<Attempt> {
     const { timing, release } = this.#context;
-    const { name, open } = this.#choice.candidates[index]!; // an index in the list
+    const { name, open } = this.#choice.choices[index]!; // an index in the list
     const attempt = new Attempt(this.#context, index, name);
     this.#attempts.add(attempt);
     void attempt.ended.then(() => this.#attempts.delete(attempt));
@@ -261,7 +261,7 @@ export class Connection implements Link {
 
   /** Whether waiting cannot help. */
   #isFinal({ error, isGoodbye }: AttemptEnd): boolean {
-    if (isFatal(error) || this.#choice.candidates.length === 0) return true;
+    if (isFatal(error) || this.#choice.choices.length === 0) return true;
     if (isGoodbye || !isCredentialError(error)) return false;
     return !this.#context.credentials.isRenewable || ++this.#credentialRefusals > 1;
   }

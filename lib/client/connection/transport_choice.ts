@@ -14,15 +14,15 @@ interface NamedTransport {
 /** Decides which transport to try, by how earlier attempts ended. */
 export class TransportChoice {
   /** Best first. */
-  readonly candidates: readonly NamedTransport[];
+  readonly choices: readonly NamedTransport[];
   /** Index of the transport to try first. */
   first = 0;
   /** Whether HTTP had no answer either, so that a transport that failed may work later. */
   wasAway = false;
   #shortConnections = 0;
 
-  constructor(candidates: readonly NamedTransport[]) {
-    this.candidates = candidates;
+  constructor(choices: readonly NamedTransport[]) {
+    this.choices = choices;
   }
 
   /**
@@ -33,7 +33,7 @@ export class TransportChoice {
    */
   shouldTryNext({ error: { code, cause } }: AttemptEnd, index: number, failures: number): boolean {
     if (code !== "unreachable" && code !== "bad_answer") return false;
-    if (this.candidates[index]?.name === "websocket" || isTimeoutError(cause)) return true;
+    if (this.choices[index]?.name === "websocket" || isTimeoutError(cause)) return true;
     this.wasAway = true;
     return index <= failures;
   }
@@ -47,6 +47,6 @@ export class TransportChoice {
     this.#shortConnections = isBlameless ? 0 : this.#shortConnections + 1;
     if (!isTimeoutError(error.cause) && this.#shortConnections < MAX_SHORT_CONNECTIONS) return;
     this.#shortConnections = 0;
-    this.first = Math.min(index + 1, this.candidates.length - 1);
+    this.first = Math.min(index + 1, this.choices.length - 1);
   }
 }

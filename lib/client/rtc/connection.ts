@@ -1,4 +1,3 @@
-import { SerialQueue } from "../../shared/async/serial_queue.ts";
 import { randomId } from "../../shared/random_id.ts";
 import { WeirError } from "../core/weir_error.ts";
 import type { IceConfiguration } from "./ice_configuration.ts";
@@ -52,7 +51,7 @@ export class Connection {
   /** Whether a TURN server has refused the credential since the last connection. */
   isTurnRefused = false;
   readonly #host: ConnectionHost;
-  readonly #received = new SerialQueue();
+  #receiving = Promise.resolve();
   #id = "";
   /** Names the peer's RTCPeerConnection. */
   #remoteId: string | undefined;
@@ -78,7 +77,7 @@ export class Connection {
 
   /** Uses a signal of the peer, after the ones before it. */
   receive(signal: Signal): void {
-    this.#received.run(() => this.#receive(signal)).catch((cause) => {
+    this.#receiving = this.#receiving.then(() => this.#receive(signal)).catch((cause) => {
       if (this.#isClosed || this.#ignoresOffer) return;
       const detail = `A signal of the peer cannot be used: ${cause}`;
       this.#host.onError(new WeirError("bad_data", detail, { cause }));

@@ -28,7 +28,7 @@ async function readStream(group: ChannelGroup): Promise<void> {
   const timeoutMs = MAX_SILENT_HEARTBEATS * timing.heartbeatMs;
   const path = group.path("envelope=1");
   if (path === undefined) return;
-  const options = { accept: CONTENT_TYPE, signal, timeoutMs };
+  const options = { accepts: CONTENT_TYPE, signal, timeoutMs };
   await request(host, path, options, async ({ body, headers }, stopTimeout) => {
     if (body === null || !headers.get("Content-Type")?.startsWith(CONTENT_TYPE)) {
       throw badAnswerError("The answer is not an event stream.");

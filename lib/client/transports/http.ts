@@ -10,7 +10,7 @@ interface RequestOptions {
   /** @default "GET" */
   readonly method?: string | undefined;
   /** The `Accept` header. @default "application/json" */
-  readonly accept?: string | undefined;
+  readonly accepts?: string | undefined;
   /** Sent as JSON. */
   readonly body?: unknown;
   readonly signal?: AbortSignal | undefined;
@@ -42,14 +42,14 @@ export function request<T>(
 async function send<T>(
   context: ConnectionContext,
   path: string,
-  { method = "GET", accept = "application/json", body, signal, timeoutMs }: RequestOptions,
+  { method = "GET", accepts = "application/json", body, signal, timeoutMs }: RequestOptions,
   read: ReadResponse<T>,
 ): Promise<T> {
   const { base, platform, credentials, closed } = context;
   const presented = await credentials.get();
   const { token, ticket } = presented;
   const url = urlOf(base, path);
-  const headers: Record<string, string> = { Accept: accept };
+  const headers: Record<string, string> = { Accept: accepts };
   if (token !== undefined) headers["Authorization"] = `Bearer ${token}`;
   if (ticket !== undefined) url.searchParams.set("ticket", ticket);
   if (body !== undefined) headers["Content-Type"] = "application/json";
