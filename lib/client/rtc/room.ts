@@ -28,9 +28,6 @@ interface InboxData {
   readonly data: unknown;
 }
 
-/** A member with the sessions that it is present in. */
-type ListedMember<D> = Member<D> & { readonly sessions?: readonly string[] };
-
 interface EarlySignal {
   readonly session: string;
   readonly signal: Signal;
@@ -141,8 +138,10 @@ export class ClientRoom<D> {
       }),
     );
     this.#watchNetwork(signal);
+    const { member, data } = this.#options;
+    if (member !== undefined) this.#readInbox(member);
     try {
-      await this.#enter(this.#options.data);
+      await this.#enter(data);
     } catch (cause) {
       this.#fail(cause as WeirError); // presence throws nothing else
     }
@@ -165,16 +164,18 @@ export class ClientRoom<D> {
   #enter(data: D | undefined): Promise<void> {
     const { member } = this.#options;
     const { session } = this;
-    const options = { member, session, signal: this.#end.signal };
-    return this.#presence.enter(data, options);
+    return this.#presence.enter(data, { member, session, signal: this.#end.signal });
   }
 
-  #listed(members: readonly ListedMember<D>[]): void {
+  #listed(members: readonly Member<D>[]): void {
     if (this.#end.signal.aborted) return;
     const own = this.state.value.member ??
       members.find(({ sessions }) => sessions?.includes(this.session))?.member;
     if (own === undefined) return; // not entered yet
-    if (!this.#inbox) this.#open(own);
+    if (this.state.value.status === "joining") {
+      this.state.set({ status: "open", member: own });
+      if (!this.#inbox) this.#readInbox(own);
+    }
     const listed = new Set<string>();
     for (const { member, sessions = [], data } of members) {
       for (const session of sessions) {
@@ -220,9 +221,8 @@ export class ClientRoom<D> {
     for (const { signal } of early) peer.receive(signal);
   }
 
-  /** This client is in the room. */
-  #open(member: string): void {
-    this.state.set({ status: "open", member });
+  /** Reads the signals to this session. */
+  #readInbox(member: string): void {
     const name = encodeURIComponent(member);
     this.#inbox = this.#weir.listen<InboxData>(
       `$signals:${this.#channel}/${name}/${this.session}`,
