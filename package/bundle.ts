@@ -6,11 +6,12 @@ const BANNER = "/* Weir, MIT */\n";
 
 /**
  * Decides the chunks of the package: one with every module of the client's first load, one with the
- * other modules of `lazy_chunk.ts`, one with those of the tabs, those of
- * WebRTC, and those of the frameworks.
+ * other modules of `lazy_chunk.ts`, one with those of the tabs, those of WebRTC, and those of the
+ * frameworks.
  *
  * esbuild makes a chunk for each set of entry points that share modules. As every entry point
- * imports the client here, there is only one such set.
+ * imports the client here, there is only one such set, and one for WebRTC: the part for files
+ * imports that entry point.
  */
 const oneFirstLoad: Plugin = {
   name: "one-first-load",
@@ -18,12 +19,12 @@ const oneFirstLoad: Plugin = {
     onLoad(
       {
         filter:
-          /\/lib\/client\/(lazy_chunk|tabs\/tabs|rtc\/rtc|frameworks\/(react|vue|svelte))\.ts$/,
+          /\/lib\/client\/(lazy_chunk|tabs\/tabs|rtc\/(rtc|files\/files)|frameworks\/(react|vue|svelte))\.ts$/,
       },
       async ({ path }) => {
         const source = await Deno.readTextFile(path);
-        const client = JSON.stringify(pathOf(ENTRIES.weir));
-        return { contents: `import ${client};\n${source}`, loader: "ts" };
+        const entry = path.endsWith("/rtc/files/files.ts") ? ENTRIES.rtc : ENTRIES.weir;
+        return { contents: `import ${JSON.stringify(pathOf(entry))};\n${source}`, loader: "ts" };
       },
     );
   },
@@ -169,10 +170,12 @@ async function bundle(folder: URL, isMinified: boolean): Promise<void> {
       modules.set(name, isMinified ? await minifyModule(text, { hasPureGetters: true }) : text);
     }
   }
-  const entry = `weir${suffix}.js`;
-  const chunk = mergeIntoEntry(modules, entry);
-  const chunkMap = maps.get(`${chunk}.map`);
-  if (chunkMap !== undefined) maps.set(`${entry}.map`, chunkMap);
+  for (const name of ["weir", "rtc"]) {
+    const entry = `${name}${suffix}.js`;
+    const chunk = mergeIntoEntry(modules, entry);
+    const chunkMap = maps.get(`${chunk}.map`);
+    if (chunkMap !== undefined) maps.set(`${entry}.map`, chunkMap);
+  }
   for (const [name, code] of modules) {
     const banner = name.includes("-") ? "" : BANNER;
     const map = maps.get(`${name}.map`);
@@ -207,7 +210,7 @@ function finishMap(text: string, linesBefore: number): string {
  */
 function mergeIntoEntry(modules: Map<string, string>, entry: string): string {
   const [, imports = "", chunk = "", exports = ""] =
-    /^import\s*{([^}]*)}\s*from\s*"\.\/([^"]*)";\s*export\s*{([^}]*)};?\s*$/
+    /^import\s*{([^}]*)}\s*from\s*"\.\/([^"]*)";\s*(?:import\s*"[^"]*";\s*)*export\s*{([^}]*)};?\s*$/
       .exec(modules.get(entry) ?? "") ?? [];
   const [clause, chunkExports = ""] = /export\s*{([^}]*)};?\s*$/.exec(modules.get(chunk) ?? "") ??
     [];

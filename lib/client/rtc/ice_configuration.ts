@@ -1,4 +1,4 @@
-import type { Call, Link } from "../core/link.ts";
+import type { Link } from "../core/link.ts";
 import { retryCall } from "../core/retry_call.ts";
 import { WeirError } from "../core/weir_error.ts";
 import type { IceServers, RoomOptions } from "./api.ts";
@@ -31,10 +31,9 @@ export class IceConfiguration {
     else {
       this.#fetch = () =>
         // The browser checks the server's answer.
-        retryCall(link, () =>
-          link.call({ op: "post", path: "/v1/ice" } as unknown as Call)) as unknown as Promise<
-            IceServers
-          >;
+        retryCall(link, () => link.call({ op: "post", path: "/v1/ice" })) as unknown as Promise<
+          IceServers
+        >;
     }
   }
 

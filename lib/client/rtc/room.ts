@@ -1,10 +1,9 @@
 import { randomId } from "../../shared/random_id.ts";
 import type { Listening, Member, Presence, Weir } from "../api.ts";
-import type { Link } from "../core/link.ts";
 import { ObservableValue, runCallback } from "../core/observable.ts";
 import { onAbort } from "../core/on_abort.ts";
 import { WeirError } from "../core/weir_error.ts";
-import type { IncomingFile, Peer, RoomOptions, RoomSendOptions, RoomState } from "./api.ts";
+import type { IncomingFile, Peer, Room, RoomOptions, RoomSendOptions, RoomState } from "./api.ts";
 import { LazyFiles } from "./files/lazy_files.ts";
 import { IceConfiguration } from "./ice_configuration.ts";
 import { LocalMedia } from "./local_media.ts";
@@ -34,11 +33,11 @@ interface EarlySignal {
 }
 
 /** @see {@link Room} */
-export class ClientRoom<D> {
+export class ClientRoom<D> implements Room<D> {
   readonly session = randomId();
   readonly state = new ObservableValue<RoomState>({ status: "joining" });
   readonly peers = new ObservableValue<readonly RoomPeer<D>[]>([]);
-  readonly #weir: Weir & { readonly link: Link };
+  readonly #weir: Weir;
   readonly #channel: string;
   readonly #options: RoomOptions<D>;
   readonly #presence: Presence<D>;
@@ -66,7 +65,7 @@ export class ClientRoom<D> {
   #inbox: Listening | undefined;
 
   constructor(weir: Weir, channel: string, options: RoomOptions<D>) {
-    this.#weir = weir as Weir & { readonly link: Link };
+    this.#weir = weir;
     this.#channel = channel;
     this.#options = options;
     this.#presence = weir.presence(channel);

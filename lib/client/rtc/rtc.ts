@@ -16,5 +16,5 @@ export function joinRoom<D = unknown>(
   channel: string,
   options: RoomOptions<D> = {},
 ): Room<D> {
-  return new ClientRoom(weir, channel, options) as unknown as Room<D>;
+  return new ClientRoom(weir, channel, options);
 }

@@ -1,5 +1,5 @@
 import { pause } from "../../shared/async/delay.ts";
-import type { Call, Link } from "../core/link.ts";
+import type { Link } from "../core/link.ts";
 import { retryCall } from "../core/retry_call.ts";
 import { WeirError } from "../core/weir_error.ts";
 import type { Signal } from "./signal.ts";
@@ -54,7 +54,7 @@ export class SignalSender {
     await undefined; // candidates of the same turn go along
     for (let data; (data = this.#waiting[0]) && !signal.aborted;) {
       this.#waiting.shift();
-      const call = { op: "signal", ...this.#route, data } as unknown as Call;
+      const call = { op: "signal", ...this.#route, data } as const;
       try {
         await retryCall(this.#link, () => this.#link.call(call), { signal });
       } catch (cause) {

@@ -24,7 +24,7 @@ interface Side {
   readonly isConnected: boolean;
   send(message: SenderMessage): void;
   /** Resolves when the run may send, or has ended. */
-  takeSlot(run: SendingRun): Promise<Disposable>;
+  takeSlot(run: SendingRun): Promise<() => void>;
 }
 
 interface SenderOptions {
@@ -146,9 +146,9 @@ export class Sender {
 
   async #sendAll(run: SendingRun, side: Side, have: Bitmap): Promise<void> {
     const { transfer } = this;
-    using _slot = await side.takeSlot(run);
-    if (run.isEnded) return;
+    const freeSlot = await side.takeSlot(run);
     try {
+      if (run.isEnded) return;
       run.open();
       let known = have;
       for (;;) {
@@ -168,6 +168,8 @@ export class Sender {
       // The connection has closed between two events, or the peer closes all channels.
       if (side.isConnected) this.fail(peerError("closes the channels", cause));
       else this.interrupt();
+    } finally {
+      freeSlot();
     }
   }
 

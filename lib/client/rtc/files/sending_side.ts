@@ -129,16 +129,14 @@ export class SendingSide {
   }
 
   /** Resolves when the run may send, or has ended. */
-  async takeSlot(run: SendingRun): Promise<Disposable> {
+  async takeSlot(run: SendingRun): Promise<() => void> {
     while (this.#running >= MAX_RUNNING && !run.isEnded) {
       await Promise.race([this.#freed.wait(), run.changed.wait()]);
     }
     this.#running++;
-    return {
-      [Symbol.dispose]: () => {
-        this.#running--;
-        this.#freed.notify();
-      },
+    return () => {
+      this.#running--;
+      this.#freed.notify();
     };
   }
 
