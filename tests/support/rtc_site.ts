@@ -4,7 +4,11 @@ import { Chromium, CHROMIUM_MISSING } from "./chromium.ts";
 import { bundleModule } from "./client_bundle.ts";
 
 const PAGE = new URL("../lib/client/rtc/page.ts", import.meta.url);
-const FLAGS = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"];
+/** Flags of a Chromium with a camera and a microphone that need no permission. */
+export const FAKE_DEVICES = [
+  "--use-fake-device-for-media-stream",
+  "--use-fake-ui-for-media-stream",
+];
 
 /** Registers a test of rooms that are all in one page, on a double of the server. */
 export function pageTest(name: string, run: (page: Page) => Promise<void>): void {
@@ -34,7 +38,7 @@ export class RtcSite implements AsyncDisposable {
       const type = isScript ? "text/javascript" : "text/html";
       return new Response(isScript ? script : html, { headers: { "Content-Type": type } });
     });
-    const site = new RtcSite(await Chromium.open(FLAGS), server);
+    const site = new RtcSite(await Chromium.open(FAKE_DEVICES), server);
     await site.#load(site.page);
     return site;
   }
