@@ -124,7 +124,7 @@ serverTest(
   },
 );
 
-serverTest("media goes on while the server is away, and afterwards", async (site, server) => {
+serverTest("media continues while the server is away, and afterwards", async (site, server) => {
   const channel = newChannel();
   const pages = [site.page, await site.newTab()];
   for (const [i, page] of pages.entries()) await join(page, server.url, channel, `m${i}`);
