@@ -57,13 +57,13 @@ pageTest(
       const got: string[] = [];
       const channels: RTCDataChannel[] = [];
       for (const room of [ann, bob]) {
-        filesOf(room).onChannel("weir-file/", (channel) => {
+        filesOf(room).onChannel("extra/", (channel) => {
           channels.push(channel);
           channel.onmessage = ({ data }) => got.push(`${channel.label} ${data}`);
         });
       }
       for (const [i, room] of [ann, bob].entries()) {
-        const channel = filesOf(room).openChannel(`weir-file/${i}`, { ordered: false }, i + 1);
+        const channel = filesOf(room).openChannel(`extra/${i}`, { ordered: false }, i + 1);
         channels.push(channel);
         channel.onopen = () => channel.send("here");
       }
@@ -74,7 +74,7 @@ pageTest(
         "the main ones are left",
         () => [ann, bob].every((room) => connectionsOf(server, room).length === 1),
       );
-      const again = filesOf(ann).openChannel("weir-file/2", {}, 1);
+      const again = filesOf(ann).openChannel("extra/2", {}, 1);
       await until("it opens again", () => again.readyState === "open");
       await ann.close();
       await until(
@@ -84,7 +84,7 @@ pageTest(
       await bob.close();
       return { got: got.sort(), open };
     });
-    assert.deepEqual(result, { got: ["weir-file/0 here", "weir-file/1 here"], open: [3, 3] });
+    assert.deepEqual(result, { got: ["extra/0 here", "extra/1 here"], open: [3, 3] });
   },
 );
 
