@@ -14,6 +14,8 @@ const CONTENT_TYPES: Readonly<Record<AssetName, string>> = {
   "console.css": STYLE,
   "chat.js": SCRIPT,
   "chat.css": STYLE,
+  "call.js": SCRIPT,
+  "call.css": STYLE,
   "dashboard.js": SCRIPT,
   "dashboard.css": STYLE,
   "lab.js": SCRIPT,

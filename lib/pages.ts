@@ -1,9 +1,9 @@
 /** The pages that Weir can serve, in the order of the navigation. */
-export const PAGE_NAMES = ["console", "chat", "dashboard", "lab"] as const;
+export const PAGE_NAMES = ["console", "chat", "call", "dashboard", "lab"] as const;
 
 export type PageName = typeof PAGE_NAMES[number];
 
-/** The pages that a server with keys serves by default: chat and lab are demos. */
+/** The pages that a server with keys serves by default: the others are demos. */
 export const PAGES_WITH_KEYS: readonly PageName[] = ["console", "dashboard"];
 
 /**

@@ -3,7 +3,7 @@ import { readDoc } from "../lib/assets.ts";
 import type { Server } from "../lib/server.ts";
 import { Problem, quote } from "../lib/shared/problem.ts";
 import type { AppContext } from "./context.ts";
-import { newNonce, PAGE_HEADERS, policy } from "./page.tsx";
+import { newNonce, pageHeaders, policy } from "./page.tsx";
 import { DocsDocument } from "./page_markup.tsx";
 
 /** `GET /docs/{path}.md`: a page of the documentation, which `deno task build` has rendered. */
@@ -15,6 +15,6 @@ export async function getDoc(c: AppContext, server: Server): Promise<Response> {
   const { pages } = server.config;
   return new Response(
     `<!doctype html>\n${renderToString(<DocsDocument {...{ html, pages, nonce }} />)}`,
-    { headers: { ...PAGE_HEADERS, "Content-Security-Policy": policy(nonce) } },
+    { headers: { ...pageHeaders(), "Content-Security-Policy": policy(nonce) } },
   );
 }

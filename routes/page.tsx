@@ -20,6 +20,8 @@ export interface PageDefinition<Query extends z.ZodObject, Props extends object>
   readonly name: PageName;
   readonly title: string;
   readonly query: Query;
+  /** The devices that the page may use. @default none */
+  readonly devices?: readonly DeviceFeature[];
   readonly Island: ComponentType<Props>;
   /**
    * Returns the island's props as plain JSON. The server renders the island with them and the
@@ -30,18 +32,35 @@ export interface PageDefinition<Query extends z.ZodObject, Props extends object>
   load(server: Server, caller: Caller, query: z.infer<Query>): Props | Promise<Props>;
 }
 
-/** Restrictions of the page in addition to its CSP. */
-export const PAGE_HEADERS = {
-  "Cache-Control": "no-store",
-  "Content-Type": "text/html; charset=utf-8",
-  "Cross-Origin-Opener-Policy": "same-origin",
-  "Cross-Origin-Resource-Policy": "same-origin",
-  "Permissions-Policy":
-    "camera=(), display-capture=(), geolocation=(), microphone=(), payment=(), usb=()",
-  "Referrer-Policy": "no-referrer",
-  "X-Content-Type-Options": "nosniff",
-  "X-Frame-Options": "DENY",
-};
+/** Features of the Permissions Policy that a page may be allowed to use. */
+type DeviceFeature = "camera" | "display-capture" | "microphone";
+
+/** Features that pages may not use unless they ask for them. */
+const RESTRICTED_FEATURES = [
+  "camera",
+  "display-capture",
+  "geolocation",
+  "microphone",
+  "payment",
+  "usb",
+] as const;
+
+/** Returns the restrictions of a page in addition to its CSP. */
+export function pageHeaders(devices: readonly DeviceFeature[] = []): Record<string, string> {
+  const features = RESTRICTED_FEATURES.map((feature) =>
+    `${feature}=(${devices.some((device) => device === feature) ? "self" : ""})`
+  );
+  return {
+    "Cache-Control": "no-store",
+    "Content-Type": "text/html; charset=utf-8",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": features.join(", "),
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+  };
+}
 
 /** Visitors without a credential see the sign-in form and no error. */
 const SIGN_IN_VIEW: PageView = {
@@ -58,12 +77,16 @@ export function pageHandler<Query extends z.ZodObject, Props extends object>(
     const isBuilt = await readAsset(`${page.name}.js`) !== undefined;
     const view = await viewOf(c, server, page);
     const nonce = newNonce();
-    const { name, title } = page;
+    const { name, title, devices } = page;
     const { pages } = server.config;
     const document = <Document {...{ name, title, pages, view, isBuilt, nonce }} />;
     return new Response(`<!doctype html>\n${renderToString(document)}`, {
       status: view.status,
-      headers: { ...view.headers, ...PAGE_HEADERS, "Content-Security-Policy": policy(nonce) },
+      headers: {
+        ...view.headers,
+        ...pageHeaders(devices),
+        "Content-Security-Policy": policy(nonce),
+      },
     });
   };
 }

@@ -40,6 +40,7 @@ interface DocumentProps {
 export const PAGE_PATHS: Readonly<Record<PageName, string>> = {
   console: "/",
   chat: "/chat",
+  call: "/call",
   dashboard: "/dashboard",
   lab: "/lab",
 };
@@ -50,6 +51,7 @@ const DOCS_INDEX = "/docs/README.md";
 const PAGE_LABELS: Readonly<Record<PageName, string>> = {
   console: "Console",
   chat: "Chat",
+  call: "Call",
   dashboard: "Dashboard",
   lab: "Lab",
 };

@@ -1,5 +1,6 @@
 import type { PageName } from "../lib/pages.ts";
 import type { Server } from "../lib/server.ts";
+import { callPage } from "./call_page.ts";
 import { chatPage } from "./chat_page.ts";
 import { consolePage } from "./console_page.ts";
 import type { AppContext } from "./context.ts";
@@ -14,6 +15,7 @@ type PageHandler = (c: AppContext, server: Server) => Promise<Response>;
 const HANDLERS: Readonly<Record<PageName, PageHandler>> = {
   console: pageHandler(consolePage),
   chat: pageHandler(chatPage),
+  call: pageHandler(callPage),
   dashboard: pageHandler(dashboardPage),
   lab: pageHandler(labPage),
 };

@@ -6,6 +6,7 @@ import { PAGE_NAMES, type PageName } from "../../lib/pages.ts";
 const MAX_SCRIPT_BYTES: Readonly<Record<PageName, number>> = {
   console: 45 * 1_024,
   chat: 45 * 1_024,
+  call: 45 * 1_024,
   dashboard: 48 * 1_024,
   lab: 45 * 1_024,
 };

@@ -88,7 +88,13 @@ Deno.test("a page that isn't served is an unknown route and isn't in the navigat
 
 Deno.test("a page loads only its own files", async () => {
   await using weir = await openApp();
-  const scripts = { "/": "console", "/chat": "chat", "/dashboard": "dashboard", "/lab": "lab" };
+  const scripts = {
+    "/": "console",
+    "/chat": "chat",
+    "/call": "call",
+    "/dashboard": "dashboard",
+    "/lab": "lab",
+  };
   for (const [page, script] of Object.entries(scripts)) {
     const text = await (await weir.get(page)).text();
     const paths = [...text.matchAll(/(?:src|href)="(\/assets[^"]*)"/g)].map(([, path = ""]) =>
@@ -160,8 +166,9 @@ Deno.test("pages can't be framed, cached, sniffed or leaked by referrers", async
       "content-type": "text/html; charset=utf-8",
       "cross-origin-opener-policy": "same-origin",
       "cross-origin-resource-policy": "same-origin",
-      "permissions-policy":
-        "camera=(), display-capture=(), geolocation=(), microphone=(), payment=(), usb=()",
+      "permissions-policy": path === "/call"
+        ? "camera=(self), display-capture=(self), geolocation=(), microphone=(self), payment=(), usb=()"
+        : "camera=(), display-capture=(), geolocation=(), microphone=(), payment=(), usb=()",
       "referrer-policy": "no-referrer",
       "strict-transport-security": null,
       "x-content-type-options": "nosniff",

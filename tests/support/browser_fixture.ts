@@ -14,21 +14,32 @@ export interface BrowserContext<Server> {
   readonly errors: readonly string[];
 }
 
+interface BrowserTestOptions extends WeirServerOptions {
+  /** Further flags of the browser. */
+  readonly flags?: readonly string[];
+}
+
+/** Flags of a browser with a camera and a microphone that are not real, and may be used. */
+export const FAKE_DEVICES: readonly string[] = [
+  "--use-fake-device-for-media-stream",
+  "--use-fake-ui-for-media-stream",
+];
+
 type BrowserTest<Server> = (context: BrowserContext<Server>) => Promise<void>;
 
 /** Registers a test with an open server and a browser. It is ignored without Chromium. */
 export function browserTest(name: string, run: BrowserTest<WeirServer>): void;
 export function browserTest(
   name: string,
-  options: WeirServerOptions,
+  options: BrowserTestOptions,
   run: BrowserTest<WeirServer>,
 ): void;
 export function browserTest(
   name: string,
-  ...rest: [BrowserTest<WeirServer>] | [WeirServerOptions, BrowserTest<WeirServer>]
+  ...rest: [BrowserTest<WeirServer>] | [BrowserTestOptions, BrowserTest<WeirServer>]
 ): void {
   const [options, run] = rest.length === 1 ? [{}, rest[0]] : rest;
-  register(name, () => WeirServer.start(options), run);
+  register(name, () => WeirServer.start(options), run, options.flags);
 }
 
 /** Registers a browser test with a server that has keys and these variables. */
@@ -44,10 +55,11 @@ function register<Server extends AsyncDisposable>(
   name: string,
   start: () => Promise<Server>,
   run: BrowserTest<Server>,
+  flags: readonly string[] = [],
 ): void {
   Deno.test(name, { ignore: CHROMIUM_MISSING }, async () => {
     await using server = await start();
-    await using chromium = await Chromium.open();
+    await using chromium = await Chromium.open(flags);
     const { page, errors } = chromium;
     await run({ server, chromium, page, errors });
   });

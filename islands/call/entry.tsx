@@ -1,0 +1,4 @@
+import { hydratePage } from "../hydrate.tsx";
+import { Call } from "./call.tsx";
+
+hydratePage(Call);
