@@ -173,12 +173,13 @@ export class Sender {
     }
   }
 
-  /** Shows what the receiver has, and what is lost if it was sent before. */
+  /** Shows what the receiver has, and what is lost if it was sent in this run. */
   #compare(have: Bitmap, wasSent: boolean): void {
     const { transfer } = this;
     for (let index = 0; index < transfer.count; index++) {
       if (have.has(index)) transfer.markReceived(index);
       else if (wasSent) transfer.markLost(index);
+      else transfer.markMissing(index);
     }
     this.show();
   }

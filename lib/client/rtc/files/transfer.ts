@@ -96,6 +96,11 @@ export class Transfer implements FileTransfer, Layout {
     } else if (chunks[index] === 0) chunks[index] = 1;
   }
 
+  /** The chunk is still to be sent, or again: the receiver did not store it before a reload. */
+  markMissing(index: number): void {
+    this.state.value.chunks[index] = 0;
+  }
+
   /** The chunk has not arrived, although it was sent. */
   markLost(index: number): void {
     this.state.value.chunks[index] = 2;
