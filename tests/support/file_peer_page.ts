@@ -225,9 +225,9 @@ const page = {
   prepare(size: number): void {
     prepared = randomFile(size);
   },
-  sendPrepared(): void {
+  sendPrepared(options: SendFileOptions = {}): void {
     if (link === undefined || prepared === undefined) throw new Error("there is nothing to send");
-    outgoing.push(files.send(link, prepared) as OutgoingTransfer);
+    outgoing.push(files.send(link, prepared, options) as OutgoingTransfer);
   },
   sent(): Summary[] {
     return outgoing.map(({ state }) => summary(state.value));
