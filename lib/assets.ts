@@ -16,6 +16,8 @@ const CONTENT_TYPES: Readonly<Record<AssetName, string>> = {
   "chat.css": STYLE,
   "call.js": SCRIPT,
   "call.css": STYLE,
+  "drop.js": SCRIPT,
+  "drop.css": STYLE,
   "dashboard.js": SCRIPT,
   "dashboard.css": STYLE,
   "lab.js": SCRIPT,

@@ -1,5 +1,5 @@
 /** The pages that Weir can serve, in the order of the navigation. */
-export const PAGE_NAMES = ["console", "chat", "call", "dashboard", "lab"] as const;
+export const PAGE_NAMES = ["console", "chat", "call", "drop", "dashboard", "lab"] as const;
 
 export type PageName = typeof PAGE_NAMES[number];
 

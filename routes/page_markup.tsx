@@ -41,6 +41,7 @@ export const PAGE_PATHS: Readonly<Record<PageName, string>> = {
   console: "/",
   chat: "/chat",
   call: "/call",
+  drop: "/drop",
   dashboard: "/dashboard",
   lab: "/lab",
 };
@@ -52,6 +53,7 @@ const PAGE_LABELS: Readonly<Record<PageName, string>> = {
   console: "Console",
   chat: "Chat",
   call: "Call",
+  drop: "Drop",
   dashboard: "Dashboard",
   lab: "Lab",
 };

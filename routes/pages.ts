@@ -6,6 +6,7 @@ import { consolePage } from "./console_page.ts";
 import type { AppContext } from "./context.ts";
 import { dashboardPage } from "./dashboard_page.ts";
 import { getDoc } from "./docs_page.tsx";
+import { dropPage } from "./drop_page.ts";
 import { labPage } from "./lab_page.ts";
 import { pageHandler } from "./page.tsx";
 import { PAGE_PATHS } from "./page_markup.tsx";
@@ -16,6 +17,7 @@ const HANDLERS: Readonly<Record<PageName, PageHandler>> = {
   console: pageHandler(consolePage),
   chat: pageHandler(chatPage),
   call: pageHandler(callPage),
+  drop: pageHandler(dropPage),
   dashboard: pageHandler(dashboardPage),
   lab: pageHandler(labPage),
 };

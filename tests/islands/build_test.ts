@@ -7,6 +7,7 @@ const MAX_SCRIPT_BYTES: Readonly<Record<PageName, number>> = {
   console: 45 * 1_024,
   chat: 45 * 1_024,
   call: 45 * 1_024,
+  drop: 45 * 1_024,
   dashboard: 48 * 1_024,
   lab: 45 * 1_024,
 };

@@ -34,7 +34,7 @@ Deno.test("parsePages() names the page that it doesn't know", () => {
   ) {
     assert.throws(() => parsePages(text), {
       message:
-        `all, none, or a list such as console,chat: "${unknown}" is not one of the pages console, chat, call, dashboard, lab`,
+        `all, none, or a list such as console,chat: "${unknown}" is not one of the pages console, chat, call, drop, dashboard, lab`,
     });
   }
 });

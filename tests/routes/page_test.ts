@@ -92,6 +92,7 @@ Deno.test("a page loads only its own files", async () => {
     "/": "console",
     "/chat": "chat",
     "/call": "call",
+    "/drop": "drop",
     "/dashboard": "dashboard",
     "/lab": "lab",
   };

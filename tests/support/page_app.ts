@@ -12,7 +12,7 @@ import { makeSigner } from "./tokens.ts";
 const HOST = { Host: "localhost" };
 
 /** The paths of all pages, in the order of the navigation. */
-export const PATHS = ["/", "/chat", "/call", "/dashboard", "/lab"];
+export const PATHS = ["/", "/chat", "/call", "/drop", "/dashboard", "/lab"];
 
 /** The rights to all channels except system channels. */
 export const ALL_RIGHTS = { publish: ["**"], subscribe: ["**"] };

@@ -1,0 +1,4 @@
+import { hydratePage } from "../hydrate.tsx";
+import { Drop } from "./drop.tsx";
+
+hydratePage(Drop);
