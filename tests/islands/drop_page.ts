@@ -146,7 +146,7 @@ export async function gateReads(page: Page, bytes: number): Promise<Gate> {
   };
 }
 
-/** Returns how many bytes a page has in the origin private file system. */
+/** Returns how many bytes a page has in the origin private file system, or 0 while that changes. */
 export async function storedBytes(page: Page): Promise<number> {
   return await page.evaluate(async () => {
     const sizeOf = async (folder: FileSystemDirectoryHandle): Promise<number> => {
@@ -157,7 +157,13 @@ export async function storedBytes(page: Page): Promise<number> {
       }
       return bytes;
     };
-    return await sizeOf(await navigator.storage.getDirectory());
+    try {
+      return await sizeOf(await navigator.storage.getDirectory());
+    } catch (cause) {
+      // The page has just replaced a file.
+      if (cause instanceof DOMException && cause.name === "NotFoundError") return 0;
+      throw cause;
+    }
   });
 }
 

@@ -6,8 +6,10 @@ import {
   annAndBob,
   drag,
   dropUrl,
+  enter,
   gateReads,
   partOf,
+  person,
   pick,
   press,
   randomFile,
@@ -169,12 +171,16 @@ browserTest("the room's form opens a room by name or by link", async ({ server, 
 guardedBrowserTest("without the right to be in the room the page says so", {
   WEIR_PAGES: "all",
   WEIR_ANONYMOUS: "presence:drop:open",
-}, async ({ server, page, errors }) => {
+}, async ({ server, chromium, page, errors }) => {
   await openPage(page, dropUrl(server, "closed"));
   await page.getByText("You don't have permission to join this room.").waitFor();
   assert.equal(await page.locator(".drop-people").count(), 0);
   await checkLooks(page, "drop-refused");
   await openPage(page, dropUrl(server, "open"));
   await page.getByText("Nobody else is here.").waitFor();
+  // The server gives anonymous visitors another member than the page asks for.
+  const other = await chromium.newVisitor();
+  await enter(other, server, "Ann", "open");
+  await person(page, "Ann").waitFor();
   assert.deepEqual(errors, []);
 });

@@ -63,6 +63,8 @@ export class ClientRoom<D> implements Room<D> {
   readonly #gone = new Set<string>();
   #early: EarlySignal[] = [];
   #inbox: Listening | undefined;
+  /** Whose inbox is read. The server may name the member otherwise than this client has. */
+  #inboxMember: string | undefined;
 
   constructor(weir: Weir, channel: string, options: RoomOptions<D>) {
     this.#weir = weir;
@@ -173,7 +175,7 @@ export class ClientRoom<D> implements Room<D> {
     if (own === undefined) return; // not entered yet
     if (this.state.value.status === "joining") {
       this.state.set({ status: "open", member: own });
-      if (!this.#inbox) this.#readInbox(own);
+      this.#readInbox(own);
     }
     const listed = new Set<string>();
     for (const { member, sessions = [], data } of members) {
@@ -199,7 +201,8 @@ export class ClientRoom<D> implements Room<D> {
     const host: PeerHost<D> = {
       link: this.#weir.link,
       channel: this.#channel,
-      member: own,
+      // As on `enter`: the server marks names without a subject itself.
+      member: this.#options.member ?? own,
       session: this.session,
       configuration: this.#configuration,
       media: this.#media,
@@ -222,6 +225,9 @@ export class ClientRoom<D> implements Room<D> {
 
   /** Reads the signals to this session. */
   #readInbox(member: string): void {
+    if (this.#inboxMember === member) return;
+    this.#inbox?.close();
+    this.#inboxMember = member;
     const name = encodeURIComponent(member);
     this.#inbox = this.#weir.listen<InboxData>(
       `$signals:${this.#channel}/${name}/${this.session}`,
@@ -234,7 +240,10 @@ export class ClientRoom<D> implements Room<D> {
         onGap: () => {
           for (const peer of this.peers.value) peer.resume();
         },
-        onError: (error) => this.#fail(error),
+        onError: (error) => {
+          if (this.state.value.status === "joining") this.#inboxMember = undefined;
+          else this.#fail(error);
+        },
       },
     );
   }
