@@ -26,9 +26,10 @@ export class FaultProxy implements AsyncDisposable {
   readonly #handling = new Set<Promise<void>>();
   readonly #accepting: Promise<void>;
 
-  constructor(target: number) {
+  /** @param hostname the address on which it listens. */
+  constructor(target: number, hostname = "127.0.0.1") {
     this.target = target;
-    this.#listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+    this.#listener = Deno.listen({ hostname, port: 0 });
     this.#accepting = this.#accept();
   }
 

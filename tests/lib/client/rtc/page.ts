@@ -17,6 +17,7 @@ const rtc = {
   until,
   areConnected,
   connectionsOf,
+  openConnections,
   filesOf,
 };
 
@@ -38,6 +39,11 @@ globalThis.RTCPeerConnection = class extends RTCPeerConnection {
     connections.push(this);
   }
 };
+
+/** Returns the open connections of this page. */
+function openConnections(): readonly RTCPeerConnection[] {
+  return connections.filter(({ signalingState }) => signalingState !== "closed");
+}
 
 /** Returns the open connections of a room: those whose descriptions its session has sent. */
 function connectionsOf(server: RoomServer, room: Room): readonly RTCPeerConnection[] {
