@@ -48,6 +48,8 @@ export class FakeLink implements Link {
     return await this.#answer(call);
   }
 
+  retry(): void {}
+
   /** Loses the connection. */
   lose(): void {
     const error = new WeirError("unreachable", "No server answers.");

@@ -45,7 +45,13 @@ export class RoomServer {
 
 /** The part of a client that rooms use. */
 class DoubleWeir {
-  readonly link: { readonly state: ObservableValue<ConnectionState>; call: unknown };
+  readonly link: {
+    readonly state: ObservableValue<ConnectionState>;
+    readonly call: unknown;
+    readonly retry: () => void;
+  };
+  /** How often a room has asked to connect without backoff. */
+  retries = 0;
   readonly #server: RoomServer;
   readonly #member: string;
 
@@ -55,6 +61,7 @@ class DoubleWeir {
     const state = new ObservableValue<ConnectionState>({ status: "open", transport: "websocket" });
     this.link = {
       state,
+      retry: () => void this.retries++,
       call: async ({ op, ...call }: { op: string } & SignalCall) => {
         if (state.value.status !== "open") throw new WeirError("unreachable", "cut");
         if (op === "post") return { iceServers: [], expiresIn: 300 };

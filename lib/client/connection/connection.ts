@@ -29,7 +29,7 @@ const HEARTBEAT_MS = 15_000;
 const OPEN_TIMEOUT_MS = 10_000;
 /** A connection that lasted longer works: earlier failures no longer count. */
 const STABLE_MS = 10_000;
-/** Least time between two tries caused by events of the page. Guards against rapid tab switching. */
+/** Least time between two tries that did not wait for the backoff. Guards against rapid tab switching. */
 const MIN_RETRY_INTERVAL_MS = 1_000;
 /** Least wait of a page in the background. */
 const HIDDEN_DELAY_MS = 10_000;
@@ -134,6 +134,10 @@ export class Connection implements Link {
       if (this.#closed) throw this.#closed;
       throw isTimeoutError(cause) ? toRequestError(this.#context.base, cause) : cause;
     }
+  }
+
+  retry(): void {
+    this.#wait.wake();
   }
 
   async close(error?: WeirError): Promise<void> {

@@ -31,6 +31,11 @@ export interface Link {
    * @internal
    */
   readonly left?: ObservableValue<JsonObject>;
+  /**
+   * Ends the wait for the next try to connect, but not within a second of the last try, nor before
+   * the server allows one. For what cannot wait for the backoff.
+   */
+  retry(): void;
   close(error?: WeirError): Promise<void>;
 }
 

@@ -41,6 +41,8 @@ export interface PeerHost<D> {
   readonly configuration: IceConfiguration;
   readonly media: LocalMedia;
   sendFile(link: FileLink, file: Blob, options?: SendFileOptions): OutgoingFile;
+  /** Signals wait for the link. */
+  retryLink(): void;
   onMessage(peer: RoomPeer<D>, data: MessageData): void;
   onClosed(peer: RoomPeer<D>): void;
   onError(error: WeirError): void;
@@ -165,6 +167,12 @@ export class RoomPeer<D> implements Peer<D> {
     this.#changed();
   }
 
+  /** Whether its signals should not wait for long. */
+  get isNegotiating(): boolean {
+    const { status } = this.state.value;
+    return status === "connecting" || status === "disconnected" || this.#signals.isSending;
+  }
+
   /** Signals can be sent again, or have been lost. */
   resume(): void {
     for (const connection of this.#connections.values()) connection.resume();
@@ -195,7 +203,11 @@ export class RoomPeer<D> implements Peer<D> {
       number,
       isPolite: session < this.session,
       configuration,
-      canSignal: () => link.state.value.status === "open",
+      canSignal: () => {
+        const isOpen = link.state.value.status === "open";
+        if (!isOpen) this.#host.retryLink();
+        return isOpen;
+      },
       send: (signal) => this.#signals.send(signal),
       opened: (pc) => number === 0 ? this.#openedMain(pc) : this.#openedFurther(pc, number),
       changed: () => this.#changed(),

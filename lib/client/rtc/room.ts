@@ -13,6 +13,11 @@ import { parseSignal, type Signal } from "./signal.ts";
 
 /** Signals of sessions that presence does not list yet. Guards against senders without end. */
 const MAX_EARLY_SIGNALS = 256;
+/**
+ * How long after the loss of its connection Weir is asked each second, if a peer waits for signals.
+ * Guards against rooms that keep a server down which has failed.
+ */
+const RETRY_MS = 30_000;
 
 interface RoomEvents<D> {
   message: { readonly peer: Peer<D>; readonly data: MessageData };
@@ -65,6 +70,8 @@ export class ClientRoom<D> implements Room<D> {
   #inbox: Listening | undefined;
   /** Whose inbox is read. The server may name the member otherwise than this client has. */
   #inboxMember: string | undefined;
+  /** When the link lost its connection. */
+  #lostAtMs: number | undefined;
 
   constructor(weir: Weir, channel: string, options: RoomOptions<D>) {
     this.#weir = weir;
@@ -134,7 +141,10 @@ export class ClientRoom<D> implements Room<D> {
     onAbort(
       signal,
       link.state.onChange(({ status, ...state }) => {
-        if (status === "open") { for (const peer of this.peers.value) peer.resume(); }
+        if (status === "open") {
+          this.#lostAtMs = undefined;
+          for (const peer of this.peers.value) peer.resume();
+        } else if (status === "reconnecting") this.#retryLink();
         else if (status === "closed") this.#close("error" in state ? state.error : undefined);
       }),
     );
@@ -146,6 +156,17 @@ export class ClientRoom<D> implements Room<D> {
     } catch (cause) {
       this.#fail(cause as WeirError); // presence throws nothing else
     }
+  }
+
+  /** Tries to connect to Weir without backoff if peers wait for signals. */
+  #retryLink(): void {
+    const now = performance.now();
+    this.#lostAtMs ??= now;
+    if (now - this.#lostAtMs > RETRY_MS || !this.peers.value.some((peer) => peer.isNegotiating)) {
+      return;
+    }
+    // The link begins to wait right after it has set its state.
+    queueMicrotask(() => this.#weir.link.retry());
   }
 
   #watchNetwork(signal: AbortSignal): void {
@@ -206,6 +227,7 @@ export class ClientRoom<D> implements Room<D> {
       session: this.session,
       configuration: this.#configuration,
       media: this.#media,
+      retryLink: () => this.#retryLink(),
       onMessage: (peer, data) => this.#emit("message", { peer, data }),
       sendFile: (link, file, options) => this.#files.send(link, file, options),
       onClosed: (peer) => {

@@ -28,6 +28,11 @@ export class SignalSender {
   #waiting: Signal[] = [];
   #isSending = false;
 
+  /** Whether signals wait, or are on their way. */
+  get isSending(): boolean {
+    return this.#isSending;
+  }
+
   constructor(link: Link, route: SignalRoute, onError: (error: WeirError) => void) {
     this.#link = link;
     this.#route = route;

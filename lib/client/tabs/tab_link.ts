@@ -85,6 +85,11 @@ export class TabLink implements Link {
     return { pause, resume, close };
   }
 
+  /** Only the leading tab has a connection to try again. */
+  retry(): void {
+    this.#lead?.link.retry();
+  }
+
   async call(call: Call, signal?: AbortSignal): Promise<JsonObject> {
     signal?.throwIfAborted();
     if (this.#ended.signal.aborted) throw closedError();

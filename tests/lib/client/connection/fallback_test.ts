@@ -282,6 +282,27 @@ Deno.test("without a network the client waits for it, and a hidden page waits lo
   await openBy(weir, "websocket");
 });
 
+Deno.test("retry() shortens the wait for the next try, but not to less than a second", async () => {
+  await using setting = await Setting.start();
+  const { proxy, device } = setting;
+  const weir = setting.connect();
+  read(weir, newChannel());
+  await openBy(weir, "websocket");
+  device.isHidden = true;
+  proxy.on(["websocket"], { act: "refuse" });
+  proxy.cut();
+  await isState(weir, "reconnecting");
+  device.clock.advance(0);
+  weir.link.retry();
+  weir.link.retry();
+  const before = proxy.count(["websocket"]);
+  device.clock.advance(999);
+  assert.equal(proxy.count(["websocket"]), before);
+  proxy.off();
+  device.clock.advance(1);
+  await openBy(weir, "websocket");
+});
+
 Deno.test("Retry-After and goodbyes are respected, and nothing shortens them", async () => {
   await using setting = await Setting.start();
   const { proxy, device } = setting;

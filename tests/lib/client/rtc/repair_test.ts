@@ -72,9 +72,10 @@ pageTest("negotiation waits for a client that is cut off in the middle of it", a
       rooms.push(ann, bob);
       for (const room of [ann, bob] as typeof rooms) await room.close();
     }
-    return rooms.length;
+    return { rooms: rooms.length, retries: clients.map(({ retries }) => retries) };
   });
-  assert.equal(result, 8);
+  assert.equal(result.rooms, 8);
+  assert.ok(result.retries.every((count) => count >= 4), `tried ${result.retries} times`);
 });
 
 pageTest("peers stay connected while presence does not list them", async (page) => {
@@ -105,9 +106,14 @@ pageTest("peers stay connected while presence does not list them", async (page) 
     const { error } = peer!.state.value;
     await ann.close();
     await bob.close();
-    return { isKept, isStillKept, code: error?.code };
+    return { isKept, isStillKept, code: error?.code, retries: forAnn.retries };
   });
-  assert.deepEqual(result, { isKept: true, isStillKept: true, code: "peer_gone" });
+  assert.deepEqual(result, {
+    isKept: true,
+    isStillKept: true,
+    code: "peer_gone",
+    retries: 0, // no peer waited for a signal
+  });
 });
 
 pageTest("a changed network restarts ICE, and messages and media continue", async (page) => {
