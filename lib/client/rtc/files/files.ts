@@ -60,7 +60,7 @@ export class Files {
    */
   addPeer(link: FileLink, channels: readonly RTCDataChannel[] = []): () => void {
     const sides = {
-      sending: new SendingSide(link, this.#senders),
+      sending: new SendingSide(link, this.#senders, this.#options),
       receiving: new ReceivingSide({
         link,
         channels,

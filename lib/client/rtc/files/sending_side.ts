@@ -21,24 +21,38 @@ const MAX_UNDECIDED = 50;
 /** Control channels in one connection. Guards against a peer that closes each of them. */
 const MAX_CONTROLS = 8;
 
+/**
+ * How long a peer may take to greet on a control channel. Chromium sometimes does not announce a
+ * channel to the peer, so a new one is opened then.
+ */
+const GREETING_TIMEOUT_MS = 10_000;
+
+interface Timers {
+  setTimeout(callback: () => void, delayMs: number): unknown;
+  clearTimeout(timer: unknown): void;
+}
+
 /** Offers files to one peer, and receives its answers, over a control channel. */
 export class SendingSide {
   readonly link: FileLink;
   readonly #senders: ReadonlySet<Sender>;
+  readonly #timers: Timers;
   readonly #freed = new Notifier();
   readonly #unsubscribe: () => void;
   /** Transfers that were offered over the current control channel, by id. */
   readonly #offered = new Map<string, Sender>();
   #control: Control<ReceiverMessage, SenderMessage> | undefined;
   #isReady = false;
+  #greetingTimer: unknown;
   #isClosed = false;
   #running = 0;
   #controls = 0;
 
   /** @param senders of all peers; those for the peer's member are offered. */
-  constructor(link: FileLink, senders: ReadonlySet<Sender>) {
+  constructor(link: FileLink, senders: ReadonlySet<Sender>, timers: Timers) {
     this.link = link;
     this.#senders = senders;
+    this.#timers = timers;
     this.#unsubscribe = link.isConnected.subscribe(() => {
       this.#controls = 0;
       this.#look();
@@ -98,9 +112,11 @@ export class SendingSide {
       },
     });
     this.#control = control;
+    this.#greetingTimer = this.#timers.setTimeout(() => control.close(), GREETING_TIMEOUT_MS);
   }
 
   #lost(): void {
+    this.#timers.clearTimeout(this.#greetingTimer);
     this.#control = undefined;
     this.#isReady = false;
     this.#offered.clear();
@@ -110,6 +126,7 @@ export class SendingSide {
 
   #received(message: ReceiverMessage): void {
     if (message.op === "hello") {
+      this.#timers.clearTimeout(this.#greetingTimer);
       this.#isReady = message.version >= PROTOCOL_VERSION;
       return this.offerAll();
     }
@@ -142,6 +159,7 @@ export class SendingSide {
 
   close(): void {
     this.#isClosed = true;
+    this.#timers.clearTimeout(this.#greetingTimer);
     this.#unsubscribe();
     this.#control?.close();
     this.#control = undefined;

@@ -199,6 +199,18 @@ Deno.test("text that is not of the protocol closes the control channel, and a ne
   await until("it is done", () => transfer.status === "done");
 });
 
+Deno.test("a receiver that does not greet on its control channel gets another one", async () => {
+  using world = new FileWorld();
+  const silent: RTCDataChannel[] = [];
+  const stop = world.pair.b.onChannel("weir-file", (channel) => void silent.push(channel));
+  const transfer = world.send(new Blob(["a"]));
+  await until("the first is closed", () => silent[0]?.readyState === "closed");
+  assert.equal(transfer.status, "offered");
+  stop();
+  const bob = await HostilePeer.receiver(world);
+  assert.equal((await bob.hears("offer")).id, transfer.id);
+});
+
 Deno.test("channels for no transfer, and too many of one, are closed", async () => {
   const storage = new HeldStorage(0);
   using world = new FileWorld({ storage });
