@@ -22,6 +22,13 @@ const MAX_RESTARTS = 2;
 /** An offer without an answer is sent again: the answer or the offer may have expired. */
 const REPEAT_OFFER_MS = 10_000;
 
+/**
+ * How often in a minute the peer may make its end again. Guards against one that has this end make
+ * RTCPeerConnections without end.
+ */
+const MAX_REPLACEMENTS = 20;
+const REPLACEMENT_PERIOD_MS = 60_000;
+
 interface ConnectionHost {
   /** Whether this end gives way when both make offers. Only the other one begins. */
   readonly isPolite: boolean;
@@ -62,6 +69,8 @@ export class Connection {
   /** Whether the peer has closed its end. */
   #isLost = false;
   #repairs = 0;
+  /** When this end was made again because the peer's was, in the last period. */
+  #replacedAtMs: readonly number[] = [];
   #repairTimer: ReturnType<typeof setTimeout> | undefined;
   #offerTimer: ReturnType<typeof setTimeout> | undefined;
   #isClosed = false;
@@ -172,6 +181,14 @@ export class Connection {
     this.#host.changed();
   }
 
+  #mayReplace(): boolean {
+    const now = performance.now();
+    const recent = this.#replacedAtMs.filter((atMs) => now - atMs < REPLACEMENT_PERIOD_MS);
+    const mayReplace = recent.length < MAX_REPLACEMENTS;
+    this.#replacedAtMs = mayReplace ? [...recent, now] : recent;
+    return mayReplace;
+  }
+
   #send(body: SignalBody): void {
     const { isPolite: _, number: connection, send } = this.#host;
     send({ connection, id: this.#id, for: this.#remoteId, n: ++this.#lastSent, ...body });
@@ -211,7 +228,10 @@ export class Connection {
     if (this.#isClosed || (signal.for ?? this.#id) !== this.#id) return;
     if (signal.id !== this.#remoteId) {
       // The peer has made its end again, so this one is useless.
-      if (this.#remoteId !== undefined) this.#replace();
+      if (this.#remoteId !== undefined) {
+        if (!this.#mayReplace()) return;
+        this.#replace();
+      }
       this.#remoteId = signal.id;
       this.#lastReceived = 0;
     }

@@ -1,5 +1,9 @@
 /** Connections between two peers. Guards against a peer that opens them without end. */
 const MAX_CONNECTIONS = 16;
+/** Characters of the name of an RTCPeerConnection. Guards the memory that keeps it. */
+const MAX_ID_LENGTH = 64;
+/** Candidates in one signal. Guards against a peer that keeps the browser busy with them. */
+const MAX_CANDIDATES = 256;
 
 /** What one end of a connection tells the other through the server: the data of a signal. */
 export interface Signal {
@@ -27,9 +31,13 @@ export function parseSignal(data: unknown): Signal | undefined {
   const signal = Object(data);
   const { connection, id, for: to, n, description, candidates } = signal;
   const isSignal = Number.isInteger(connection) && connection >= 0 &&
-    connection < MAX_CONNECTIONS && typeof id === "string" && Number.isInteger(n) &&
-    (to === undefined || typeof to === "string") &&
+    connection < MAX_CONNECTIONS && isId(id) && Number.isInteger(n) &&
+    (to === undefined || isId(to)) &&
     (description === undefined || /^(offer|answer)$/.test(description?.type)) &&
-    (candidates === undefined || Array.isArray(candidates));
+    (candidates === undefined || Array.isArray(candidates) && candidates.length <= MAX_CANDIDATES);
   return isSignal ? signal : undefined;
+}
+
+function isId(value: unknown): boolean {
+  return typeof value === "string" && value.length <= MAX_ID_LENGTH;
 }

@@ -151,6 +151,51 @@ pageTest("what a hostile peer sends ends in errors, and nothing else", async (pa
   });
 });
 
+pageTest("a peer that makes its end again all the time is ignored after 20 times", async (page) => {
+  const result = await page.evaluate(async () => {
+    const { joinRoom, RoomServer, until, areConnected } = rtc;
+    const server = new RoomServer();
+    const ann = joinRoom(server.client("ann").weir, "call");
+    const bob = joinRoom(server.client("bob").weir, "call");
+    await until("both are connected", () => areConnected(ann, bob));
+    server.list("eve", "s1", true);
+    await until("eve is a peer", () => ann.peers.value.length === 2);
+    let made = 0;
+    const { RTCPeerConnection } = globalThis;
+    globalThis.RTCPeerConnection = class extends RTCPeerConnection {
+      constructor(configuration?: RTCConfiguration) {
+        super(configuration);
+        made++;
+      }
+    };
+    const eve = server.client("eve").link as unknown as { call(call: unknown): Promise<unknown> };
+    const to = { to: "ann", toSession: ann.session };
+    for (let i = 0; i < 200; i++) {
+      const data = { connection: 0, id: `end ${i}`, n: 1 };
+      await eve.call({ op: "signal", channel: "call", member: "eve", session: "s1", ...to, data });
+    }
+    // The inbox is read in order: once ann has read this one, she has read all before it.
+    const codes: string[] = [];
+    ann.on("error", ({ code }) => codes.push(code));
+    const data = { connection: 0, id: "x", n: 1, description: { type: "offer", sdp: "none" } };
+    await eve.call({
+      op: "signal",
+      channel: "call",
+      member: "bob",
+      session: bob.session,
+      ...to,
+      data,
+    });
+    await until("ann has read the last signal", () => codes.includes("bad_data"));
+    globalThis.RTCPeerConnection = RTCPeerConnection;
+    await ann.close();
+    await bob.close();
+    return made;
+  });
+  // Bob's is made again too, and repairs may add some.
+  assert.ok(result >= 20 && result <= 30, `${result} connections`);
+});
+
 pageTest(
   "a connected peer that sends nonsense over the room's own channels harms nobody",
   async (page) => {
