@@ -164,6 +164,37 @@ pageTest("offers that cross (glare) converge, on either side", async (page) => {
   assert.deepEqual(result, { isStill: true, errors: [], collisions: 10 });
 });
 
+pageTest("who joins exchanges a few signals with each peer, and causes no others", async (page) => {
+  const result = await page.evaluate(async () => {
+    const { joinRoom, RoomServer, until, areConnected } = rtc;
+    const server = new RoomServer();
+    const rooms = ["m0", "m1", "m2", "m3"].map((member) =>
+      joinRoom(server.client(member).weir, "call")
+    );
+    const isMesh = () =>
+      areConnected(...rooms) &&
+      rooms.every(({ peers }) => peers.value.length === rooms.length - 1);
+    await until("all are connected", isMesh);
+    const before = server.signals.length;
+    const next = joinRoom(server.client("next").weir, "call");
+    rooms.push(next);
+    await until("the new one is connected", isMesh);
+    const signals = server.signals.slice(before);
+    for (const room of rooms) await room.close();
+    const isOfNext = ({ session, toSession }: { session: string; toSession: string }) =>
+      session === next.session || toSession === next.session;
+    return {
+      joined: signals.filter(isOfNext).length,
+      // Late candidates of the others may still have come, but no offers and answers.
+      negotiated: signals.filter((signal) =>
+        !isOfNext(signal) && "description" in Object(signal.data)
+      ).length,
+    };
+  });
+  assert.ok(result.joined >= 4 * 2 && result.joined <= 4 * 20, `${result.joined} signals`);
+  assert.equal(result.negotiated, 0);
+});
+
 pageTest("a third peer joins and leaves, and the other two notice nothing", async (page) => {
   const result = await page.evaluate(async () => {
     const { joinRoom, RoomServer, until, areConnected } = rtc;
