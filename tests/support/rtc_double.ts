@@ -64,7 +64,7 @@ class DoubleWeir {
       retry: () => void this.retries++,
       call: async ({ op, ...call }: { op: string } & SignalCall) => {
         if (state.value.status !== "open") throw new WeirError("unreachable", "cut");
-        if (op === "post") return { iceServers: [], expiresIn: 300 };
+        if (op === "post") return { iceServers: [], expiresIn: 300_000 };
         await server.delay(call);
         if (state.value.status !== "open") throw new WeirError("unreachable", "cut");
         const { toSession, data, member, session, to } = call;

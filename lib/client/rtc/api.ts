@@ -59,7 +59,7 @@ export interface RoomOptions<D> {
 
 export interface IceServers {
   readonly iceServers: readonly RTCIceServer[];
-  /** Seconds until the credentials end. @default never */
+  /** Milliseconds until the credentials end. @default never */
   readonly expiresIn?: number | undefined;
 }
 

@@ -60,7 +60,7 @@ export class IceConfiguration {
     try {
       const { iceServers, expiresIn = Infinity } = await this.#fetch();
       this.value = { ...this.value, iceServers: [...iceServers] };
-      this.#validUntil = Date.now() + expiresIn * 1_000 * USED_LIFE;
+      this.#validUntil = Date.now() + expiresIn * USED_LIFE;
     } catch (cause) {
       this.#validUntil = Date.now() + REFUSED_MS;
       this.#onError(

@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
 import { WeirError } from "../../../../lib/client/core/weir_error.ts";
 import { IceConfiguration } from "../../../../lib/client/rtc/ice_configuration.ts";
+import { IceCredentials } from "../../../../lib/rtc/ice_credentials.ts";
 import { FakeClock } from "../../../support/clock.ts";
 import { FakeLink } from "../../../support/fake_link.ts";
+import { authorityOf } from "../../../support/grants.ts";
 
 const TURN = { urls: ["turn:turn.example:3478"], username: "u", credential: "c" };
 
@@ -12,7 +14,7 @@ function fail(error: WeirError): void {
 
 Deno.test("servers are fetched when they are needed, and again before their credentials end", async () => {
   using clock = new FakeClock({ replaces: ["Date"] });
-  const link = new FakeLink(() => ({ iceServers: [TURN], expiresIn: 100 }));
+  const link = new FakeLink(() => ({ iceServers: [TURN], expiresIn: 100_000 }));
   const configuration = new IceConfiguration(link, { iceTransportPolicy: "relay" }, fail);
   assert.deepEqual(configuration.value, { iceTransportPolicy: "relay" });
   assert.equal(configuration.hasTurn, false);
@@ -29,6 +31,26 @@ Deno.test("servers are fetched when they are needed, and again before their cred
   configuration.refused();
   await configuration.get();
   assert.equal(link.calls.length, 3);
+});
+
+Deno.test("credentials of the server are replaced when three quarters of their life are over", async () => {
+  using clock = new FakeClock({ replaces: ["Date"] });
+  const settings = {
+    stunUrls: [],
+    turn: { urls: TURN.urls, secret: "s".repeat(16) },
+    lifetimeMs: 300_000,
+  };
+  const credentials = new IceCredentials(settings);
+  const issue = () => credentials.issue(authorityOf({ presence: ["call:*"] }));
+  const link = new FakeLink(async () => ({ ...await issue() }));
+  const configuration = new IceConfiguration(link, {}, fail);
+  await configuration.get();
+  clock.advance(220_000);
+  await configuration.get();
+  assert.equal(link.calls.length, 1);
+  clock.advance(10_000);
+  await configuration.get();
+  assert.equal(link.calls.length, 2);
 });
 
 Deno.test("the application's own servers need no server", async () => {

@@ -114,8 +114,8 @@ turnTest("after a credential has expired the next one is used", async () => {
   };
   const now = Math.floor(Date.now() / 1_000);
   const servers = [
-    { iceServers: [await credential(now - 60)], expiresIn: 300 },
-    { iceServers: [await credential(now + 600)], expiresIn: 300 },
+    { iceServers: [await credential(now - 60)], expiresIn: 300_000 },
+    { iceServers: [await credential(now + 600)], expiresIn: 300_000 },
   ];
   for (const [i, page] of pages.entries()) await join(page, url, channel, `m${i}`, servers);
   for (const page of pages) {
