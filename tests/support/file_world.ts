@@ -13,8 +13,25 @@ interface Options {
   readonly onFile?: (transfer: IncomingFile) => boolean;
 }
 
+/** Calls of the runtime that a transfer which ends leaves behind. A test must not outlive them. */
+const callsUnderWay = new Set<Promise<unknown>>();
+
+function watch<T>(call: Promise<T>): Promise<T> {
+  callsUnderWay.add(call);
+  const forget = () => void callsUnderWay.delete(call);
+  call.then(forget, forget);
+  return call;
+}
+
+const { digest } = crypto.subtle;
+crypto.subtle.digest = (...args) => watch(digest.apply(crypto.subtle, args));
+const { arrayBuffer } = Blob.prototype;
+Blob.prototype.arrayBuffer = function () {
+  return watch(arrayBuffer.call(this));
+};
+
 /** Ann and bob, who transfer files over a simulated network. */
-export class FileWorld implements Disposable {
+export class FileWorld implements AsyncDisposable {
   readonly network: FakeNetwork;
   readonly pair: ReturnType<FakeNetwork["connect"]>;
   readonly received: IncomingFile[] = [];
@@ -67,11 +84,13 @@ export class FileWorld implements Disposable {
     return transfer;
   }
 
-  [Symbol.dispose](): void {
+  /** Ends all transfers. Resolves once what they were reading and hashing is done. */
+  async [Symbol.asyncDispose](): Promise<void> {
     this.ann.close();
     this.bob.close();
     this.network.close();
     for (const timer of this.#timers) clearTimeout(timer as number);
+    while (callsUnderWay.size > 0) await Promise.allSettled(callsUnderWay);
   }
 }
 

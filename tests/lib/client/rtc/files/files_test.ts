@@ -9,7 +9,7 @@ import { until } from "../../../../support/until.ts";
 for (const mode of ["reliable", "partial"] as const) {
   for (const size of [0, 1, 65_500, 65_501, 300_000]) {
     Deno.test(`a file of ${size} bytes arrives bit-exact, ${mode}`, async () => {
-      using world = new FileWorld({ lossRate: 0.1 });
+      await using world = new FileWorld({ lossRate: 0.1 });
       const bytes = randomBytes(size);
       const transfer = world.send(new File([bytes], "a.bin", { type: "text/plain" }), { mode });
       await until("the sender is done", () => transfer.isOver);
@@ -44,7 +44,7 @@ Deno.test("every transfer over a lossy, reordering, breaking network ends bit-ex
       }),
       async ({ size, chunkBytes, lossRate, mode, connections, cuts, randoms }) => {
         const random = () => randoms.next().value ?? 0;
-        using world = new FileWorld({ lossRate, random });
+        await using world = new FileWorld({ lossRate, random });
         const bytes = randomBytes(size);
         const transfer = world.send(new Blob([bytes]), { mode, connections }, chunkBytes);
         for (const after of cuts) {
@@ -73,7 +73,7 @@ Deno.test("every transfer over a lossy, reordering, breaking network ends bit-ex
 
 Deno.test("pauses of either side stop a transfer until both have resumed it", async () => {
   const storage = new HeldStorage(3);
-  using world = new FileWorld({ storage });
+  await using world = new FileWorld({ storage });
   const transfer = world.send(new Blob([randomBytes(5_000_000)]));
   await until("some bytes are stored", () => storage.written === 3);
   const [incoming] = world.received;
@@ -94,7 +94,7 @@ Deno.test("pauses of either side stop a transfer until both have resumed it", as
 Deno.test("a cancel of either side, and of a signal, ends both", async () => {
   for (const how of ["sender", "receiver", "signal"]) {
     const storage = new HeldStorage(3);
-    using world = new FileWorld({ storage });
+    await using world = new FileWorld({ storage });
     const abort = new AbortController();
     const transfer = world.send(new Blob([randomBytes(5_000_000)]), { signal: abort.signal });
     await until("some bytes are stored", () => storage.written === 3);
@@ -112,7 +112,7 @@ Deno.test("a cancel of either side, and of a signal, ends both", async () => {
 
 Deno.test("a cancel during a cut reaches the other side afterwards", async () => {
   const storage = new HeldStorage(3);
-  using world = new FileWorld({ storage });
+  await using world = new FileWorld({ storage });
   const transfer = world.send(new Blob([randomBytes(5_000_000)]));
   await until("some bytes are stored", () => storage.written === 3);
   world.pair.cut();
@@ -121,9 +121,9 @@ Deno.test("a cancel during a cut reaches the other side afterwards", async () =>
   await until("the sender knows", () => transfer.status === "cancelled");
 });
 
-Deno.test("an offer that is declined, or that nobody wants, sends nothing", async () => {
+Deno.test("nothing is sent if the offer is declined, or if the room has no listener for files", async () => {
   for (const isWanted of [true, false]) {
-    using world = new FileWorld({
+    await using world = new FileWorld({
       onFile: (transfer) => {
         if (isWanted) transfer.decline();
         return isWanted;
@@ -137,7 +137,7 @@ Deno.test("an offer that is declined, or that nobody wants, sends nothing", asyn
 
 Deno.test("a file that changes while it is sent fails with file_changed at both ends", async () => {
   for (const change of ["shorter", "unreadable"] as const) {
-    using world = new FileWorld();
+    await using world = new FileWorld();
     const blob = new Blob([randomBytes(5_000_000)]);
     const slice = blob.slice.bind(blob);
     blob.slice = (start = 0, end) => {
@@ -160,7 +160,7 @@ Deno.test("a file that changes while it is sent fails with file_changed at both 
 Deno.test("a full disk fails with quota_exceeded at both ends", async () => {
   const full = new DOMException("full", "QuotaExceededError");
   for (const step of ["create", "write"] as const) {
-    using world = new FileWorld({
+    await using world = new FileWorld({
       storage: {
         ...MEMORY_STORAGE,
         async create(record) {
@@ -184,7 +184,7 @@ Deno.test("a full disk fails with quota_exceeded at both ends", async () => {
 
 Deno.test("a slow disk slows the sender down: little waits in memory", async () => {
   const storage = new HeldStorage(0);
-  using world = new FileWorld({ storage });
+  await using world = new FileWorld({ storage });
   const transfer = world.send(new Blob([randomBytes(12_000_000)]));
   let most = 0;
   await until("the file is sent", () => {
@@ -198,7 +198,7 @@ Deno.test("a slow disk slows the sender down: little waits in memory", async () 
 });
 
 Deno.test("many files are offered at once and all arrive", async () => {
-  using world = new FileWorld();
+  await using world = new FileWorld();
   const transfers = Array.from({ length: 300 }, (_, n) => world.send(new Blob([String(n)])));
   await until("all are done", () => transfers.every(({ status }) => status === "done"));
   const texts = await Promise.all(world.received.map(async (file) => (await file.file()).text()));
@@ -217,7 +217,7 @@ Deno.test("a transfer continues in another session of the member that has a part
     },
     find: (record) => Promise.resolve(record.member === "ann" ? part : undefined),
   };
-  using world = new FileWorld({ storage });
+  await using world = new FileWorld({ storage });
   const transfer = world.send(new Blob([bytes]));
   await until("some bytes are stored", () => held.written === 3);
   transfer.pause();
@@ -240,7 +240,7 @@ Deno.test("a transfer continues in another session of the member that has a part
 
 Deno.test("a transfer whose peer does not come back fails with peer_gone", async () => {
   const storage = new HeldStorage(3);
-  using world = new FileWorld({ storage });
+  await using world = new FileWorld({ storage });
   const started = world.send(new Blob([randomBytes(5_000_000)]));
   await until("some bytes are stored", () => storage.written === 3);
   world.pair.cut();
@@ -264,7 +264,7 @@ Deno.test("a received file has the sender's type only if it contains no scripts"
     "": "application/octet-stream",
   };
   for (const [type, safe] of Object.entries(types)) {
-    using world = new FileWorld();
+    await using world = new FileWorld();
     const transfer = world.send(new File(["<script>"], "a", { type }));
     await until("it is done", () => transfer.status === "done");
     assert.equal((await world.received[0]?.file())?.type, safe);

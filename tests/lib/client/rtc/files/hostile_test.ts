@@ -38,11 +38,11 @@ class HostilePeer {
   static async receiver(world: FileWorld): Promise<HostilePeer> {
     const peer = new HostilePeer();
     world.pair.b.onChannel("weir-file", (channel) => {
-      if (channel.label === "weir-file") peer.#listen(channel);
-      else if (peer.closesChannels) channel.close();
+      if (channel.label === "weir-file") {
+        peer.#listen(channel);
+        peer.say({ op: "hello", version: 1 }); // ann opens another one if it comes late
+      } else if (peer.closesChannels) channel.close();
     });
-    await until("ann opens the channel", () => peer.#channel !== undefined);
-    peer.say({ op: "hello", version: 1 });
     await peer.hears("offer");
     return peer;
   }
@@ -93,7 +93,7 @@ for (
   ] as const
 ) {
   Deno.test(`${what} ends the transfer with bad_peer`, async () => {
-    using world = new FileWorld();
+    await using world = new FileWorld();
     const ann = await HostilePeer.sender(world);
     ann.say(OFFER);
     await ann.hears("start");
@@ -108,7 +108,7 @@ for (
 
 Deno.test("a chunk, and a file, that are not what their hashes say end with checksum_mismatch", async () => {
   for (const isChunk of [true, false]) {
-    using world = new FileWorld();
+    await using world = new FileWorld();
     const ann = await HostilePeer.sender(world);
     ann.say(OFFER);
     await ann.hears("start");
@@ -124,7 +124,7 @@ Deno.test("a chunk, and a file, that are not what their hashes say end with chec
 });
 
 Deno.test("the same chunk again and again ends the transfer", async () => {
-  using world = new FileWorld();
+  await using world = new FileWorld();
   const ann = await HostilePeer.sender(world);
   ann.say(OFFER);
   await ann.hears("start");
@@ -136,7 +136,7 @@ Deno.test("the same chunk again and again ends the transfer", async () => {
 
 Deno.test("chunks that come faster than they are stored end the transfer", async () => {
   const storage = new HeldStorage(0);
-  using world = new FileWorld({ storage });
+  await using world = new FileWorld({ storage });
   const ann = await HostilePeer.sender(world);
   ann.say({ ...OFFER, size: 40_000_000, chunk: 100_000 });
   await ann.hears("start");
@@ -153,7 +153,7 @@ Deno.test("chunks that come faster than they are stored end the transfer", async
 
 Deno.test("of 10,000 offers, 100 wait for the user, and the others are refused", async () => {
   const offered: IncomingFile[] = [];
-  using world = new FileWorld({ onFile: (transfer) => offered.push(transfer) > 0 });
+  await using world = new FileWorld({ onFile: (transfer) => offered.push(transfer) > 0 });
   const ann = await HostilePeer.sender(world);
   for (let n = 0; n < 10_000; n++) {
     const id = String(n).padStart(22, "x");
@@ -168,7 +168,7 @@ Deno.test("of 10,000 offers, 100 wait for the user, and the others are refused",
 
 Deno.test("an offer of a known transfer with another secret does not take it over", async () => {
   const storage = new HeldStorage(0);
-  using world = new FileWorld({ storage });
+  await using world = new FileWorld({ storage });
   const ann = await HostilePeer.sender(world);
   ann.say(OFFER);
   await ann.hears("start");
@@ -179,7 +179,7 @@ Deno.test("an offer of a known transfer with another secret does not take it ove
 });
 
 Deno.test("an offer that was accepted before, of a file that is not here, is ignored", async () => {
-  using world = new FileWorld();
+  await using world = new FileWorld();
   const ann = await HostilePeer.sender(world);
   ann.say({ ...OFFER, again: true });
   ann.say({ ...OFFER, id: "c".repeat(22) });
@@ -189,7 +189,7 @@ Deno.test("an offer that was accepted before, of a file that is not here, is ign
 });
 
 Deno.test("text that is not of the protocol closes the control channel, and a new one works", async () => {
-  using world = new FileWorld();
+  await using world = new FileWorld();
   for (const text of ["<b>", "{}", JSON.stringify({ ...OFFER, size: -1 }), "x".repeat(70_000)]) {
     const ann = await HostilePeer.sender(world);
     ann.say(text);
@@ -200,7 +200,7 @@ Deno.test("text that is not of the protocol closes the control channel, and a ne
 });
 
 Deno.test("a receiver that does not greet on its control channel gets another one", async () => {
-  using world = new FileWorld();
+  await using world = new FileWorld();
   const silent: RTCDataChannel[] = [];
   const stop = world.pair.b.onChannel("weir-file", (channel) => void silent.push(channel));
   const transfer = world.send(new Blob(["a"]));
@@ -213,7 +213,7 @@ Deno.test("a receiver that does not greet on its control channel gets another on
 
 Deno.test("channels for no transfer, and too many of one, are closed", async () => {
   const storage = new HeldStorage(0);
-  using world = new FileWorld({ storage });
+  await using world = new FileWorld({ storage });
   const ann = await HostilePeer.sender(world);
   const early = await openChunks(world);
   await until("it is closed", () => early.readyState === "closed");
@@ -241,7 +241,7 @@ async function hostileReceiver(size = 100_000, chunkBytes?: number) {
 Deno.test("a bitmap of the wrong length ends the transfer of its receiver", async () => {
   for (const have of ["", "AAAA".repeat(1_000), "AA=="]) {
     const { world, transfer, start } = await hostileReceiver();
-    using _world = world;
+    await using _world = world;
     start(have === "AA==" ? "/w==" : have); // bits past the last chunk
     await until("it has failed", () => transfer.status === "failed");
     assert.equal(transfer.state.value.error?.code, "bad_peer");
@@ -250,7 +250,7 @@ Deno.test("a bitmap of the wrong length ends the transfer of its receiver", asyn
 
 Deno.test("a receiver that says it has nothing is served three rounds of repair", async () => {
   const { world, transfer, bob, id, start, none } = await hostileReceiver();
-  using _world = world;
+  await using _world = world;
   start(none);
   for (let round = 0; round < 10; round++) {
     await until(
@@ -267,7 +267,7 @@ Deno.test("a receiver that says it has nothing is served three rounds of repair"
 
 Deno.test("a receiver that begins again and again is refused after 1,000 times", async () => {
   const { world, transfer, start, none } = await hostileReceiver(100, 16);
-  using _world = world;
+  await using _world = world;
   for (let n = 0; n < 1_001; n++) start(none);
   await until("it has failed", () => transfer.status === "failed");
   assert.equal(transfer.state.value.error?.code, "bad_peer");
@@ -276,7 +276,7 @@ Deno.test("a receiver that begins again and again is refused after 1,000 times",
 Deno.test("a receiver that confirms more than was sent, or closes each channel, is refused", async () => {
   for (const how of ["confirm", "close"]) {
     const { world, transfer, bob, id, start, none } = await hostileReceiver();
-    using _world = world;
+    await using _world = world;
     bob.closesChannels = how === "close";
     start(none);
     if (how === "confirm") bob.say({ op: "ack", id, count: 1_000, bytes: 1 });
@@ -287,7 +287,7 @@ Deno.test("a receiver that confirms more than was sent, or closes each channel, 
 
 Deno.test("a start with another secret, and answers about other transfers, are ignored", async () => {
   const { world, transfer, bob, id, none } = await hostileReceiver();
-  using _world = world;
+  await using _world = world;
   bob.say({ op: "start", id, secret: "b".repeat(22), have: none, paused: false });
   bob.say({ op: "done", id });
   bob.say({ op: "start", id: ID, secret: ID, have: "", paused: false });
@@ -297,7 +297,7 @@ Deno.test("a start with another secret, and answers about other transfers, are i
 
 Deno.test("a receiver that lies about what it has finishes its own transfer only", async () => {
   const { world, transfer, bob, id, start } = await hostileReceiver();
-  using _world = world;
+  await using _world = world;
   const all = new Bitmap(transfer.count);
   for (let index = 0; index < transfer.count; index++) all.add(index);
   start(all.toBase64());
