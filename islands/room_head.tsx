@@ -3,9 +3,8 @@ import { useEffect, useState } from "preact/hooks";
 import { randomId } from "../lib/shared/random_id.ts";
 import { CopyButton } from "./copy_button.tsx";
 import { friendlyName } from "./person_name.ts";
+import { useRoomField } from "./room_field.tsx";
 import { newRoomName, type ParsedRoom, roomUrl } from "./room_name.ts";
-
-const FAULT_ID = "room-fault";
 
 interface RoomHeadProps {
   /** The page's path. */
@@ -17,7 +16,7 @@ interface RoomHeadProps {
 /** Shows the room's name, copies the link to it, and opens other rooms. */
 export function RoomHead({ path, room, parse }: RoomHeadProps): JSX.Element {
   const [link, setLink] = useState<string>();
-  const [fault, setFault] = useState<string>();
+  const field = useRoomField(parse);
   useEffect(() => setLink(new URL(roomUrl(path, room), location.origin).href), [path, room]);
   const isReady = link !== undefined;
   return (
@@ -33,26 +32,17 @@ export function RoomHead({ path, room, parse }: RoomHeadProps): JSX.Element {
         class="room-form"
         action={path}
         onSubmit={(event) => {
-          const field = event.currentTarget.elements.namedItem("room");
-          if (!(field instanceof HTMLInputElement)) return;
-          const parsed = parse(field.value);
-          if ("room" in parsed) {
-            field.value = parsed.room; // it may have been a link
-            return;
-          }
-          event.preventDefault();
-          setFault(parsed.fault);
-          field.focus();
+          const opened = field.read();
+          if (opened === undefined) event.preventDefault();
+          else if (field.ref.current !== null) field.ref.current.value = opened; // it may be a link
         }}
       >
         <input
+          ref={field.ref}
           name="room"
-          autocomplete="off"
-          spellcheck={false}
           placeholder="Room name"
           aria-label="Open or create a room"
-          aria-invalid={fault !== undefined}
-          {...fault !== undefined && { "aria-describedby": FAULT_ID }}
+          {...field.attributes}
         />
         <button type="submit" class="quiet">Go</button>
         <button
@@ -66,7 +56,7 @@ export function RoomHead({ path, room, parse }: RoomHeadProps): JSX.Element {
           New private room
         </button>
       </form>
-      {fault !== undefined && <p id={FAULT_ID} class="outcome is-error" role="alert">{fault}</p>}
+      {field.fault}
     </div>
   );
 }

@@ -1,27 +1,21 @@
 import type { JSX } from "preact";
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useState } from "preact/hooks";
 import { randomId } from "../../lib/shared/random_id.ts";
 import { friendlyName } from "../person_name.ts";
+import { useRoomField } from "../room_field.tsx";
 import { newRoomName, roomUrl } from "../room_name.ts";
 import { parseRoom, PATH } from "./room_name.ts";
 
-const FAULT_ID = "room-fault";
-
 /** Starts a call in a new room, or opens one by its name or link. */
 export function StartForm(): JSX.Element {
-  const field = useRef<HTMLInputElement>(null);
-  const [fault, setFault] = useState<string>();
+  const field = useRoomField(parseRoom);
   // The buttons do nothing before the page runs.
   const [isReady, setReady] = useState(false);
   useEffect(() => setReady(true), []);
 
   function open(): void {
-    const input = field.current;
-    if (input === null) return;
-    const parsed = parseRoom(input.value);
-    setFault("fault" in parsed ? parsed.fault : undefined);
-    if ("fault" in parsed) return input.focus();
-    location.assign(roomUrl(PATH, parsed.room));
+    const room = field.read();
+    if (room !== undefined) location.assign(roomUrl(PATH, room));
   }
 
   return (
@@ -50,16 +44,10 @@ export function StartForm(): JSX.Element {
       >
         <label class="field">
           <span>Room name or link</span>
-          <input
-            ref={field}
-            autocomplete="off"
-            spellcheck={false}
-            aria-invalid={fault !== undefined}
-            {...fault !== undefined && { "aria-describedby": FAULT_ID }}
-          />
+          <input ref={field.ref} {...field.attributes} />
         </label>
         <button type="submit" class="quiet" disabled={!isReady}>Open</button>
-        {fault !== undefined && <p id={FAULT_ID} class="outcome is-error" role="alert">{fault}</p>}
+        {field.fault}
       </form>
     </div>
   );

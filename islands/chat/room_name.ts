@@ -1,4 +1,4 @@
-import { type ParsedRoom, parseRoomName } from "../room_name.ts";
+import { type ParsedRoom, parseRoomName, roomUrl as urlOfRoom } from "../room_name.ts";
 
 /** Rooms are the channels whose names start with this. */
 export const ROOM_PREFIX = "chat:";
@@ -18,5 +18,5 @@ export function parseRoom(text: string): ParsedRoom {
 }
 
 export function roomUrl(room: string): string {
-  return `/chat?${new URLSearchParams({ room })}`;
+  return urlOfRoom("/chat", room);
 }

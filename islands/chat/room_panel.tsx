@@ -1,5 +1,5 @@
 import type { JSX } from "preact";
-import { useRef, useState } from "preact/hooks";
+import { useRoomField } from "../room_field.tsx";
 import type { ChatState } from "./chat_state.ts";
 import type { Room } from "./room.ts";
 import { FIRST_ROOM, parseRoom, roomUrl } from "./room_name.ts";
@@ -13,8 +13,6 @@ interface RoomPanelProps {
   /** Stops following the room on the page. */
   readonly leave: () => void;
 }
-
-const FAULT_ID = "room-fault";
 
 /** Lists the rooms that the visitor follows and others, and opens any room by its name. */
 export function RoomPanel({ chat, room, go, leave }: RoomPanelProps): JSX.Element {
@@ -120,34 +118,24 @@ function StopFollowing({ name, stop }: StopFollowingProps): JSX.Element {
 function GoTo(
   { isReady, go }: { readonly isReady: boolean; readonly go: (room: string) => void },
 ): JSX.Element {
-  const field = useRef<HTMLInputElement>(null);
-  const [fault, setFault] = useState<string>();
+  const field = useRoomField(parseRoom);
   return (
     <form
       class="chat-go"
       onSubmit={(event) => {
         event.preventDefault();
-        const input = field.current;
-        if (input === null) return;
-        const parsed = parseRoom(input.value);
-        setFault("fault" in parsed ? parsed.fault : undefined);
-        if ("fault" in parsed) return input.focus();
-        input.value = "";
-        go(parsed.room);
+        const opened = field.read();
+        if (opened === undefined || field.ref.current === null) return;
+        field.ref.current.value = "";
+        go(opened);
       }}
     >
       <label class="field">
         <span>Open or create a room</span>
-        <input
-          ref={field}
-          autocomplete="off"
-          spellcheck={false}
-          aria-invalid={fault !== undefined}
-          {...fault !== undefined && { "aria-describedby": FAULT_ID }}
-        />
+        <input ref={field.ref} {...field.attributes} />
       </label>
       <button type="submit" class="quiet" disabled={!isReady}>Go</button>
-      {fault !== undefined && <p id={FAULT_ID} class="outcome is-error" role="alert">{fault}</p>}
+      {field.fault}
     </form>
   );
 }

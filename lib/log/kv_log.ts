@@ -12,8 +12,8 @@ import { ORIGIN, type Position } from "../shared/offset.ts";
 import { Committer } from "./committer.ts";
 import { ChannelCounts, isNew, sumChannels } from "./channel_counts.ts";
 import { HeadCache } from "./head_cache.ts";
-import { type HeadEntry, newHead, publicHead, type StoredHead } from "./head.ts";
-import { beginLife, endLife, readHead } from "./life.ts";
+import { newHead, publicHead, type StoredHead } from "./head.ts";
+import { beginLife, endLife, readHead, readHeadValue } from "./life.ts";
 import type { LogObserver } from "./log_observer.ts";
 import type {
   AppendedEvent,
@@ -76,7 +76,7 @@ export class KvLog implements Log {
   readonly #listeners = new Map<ChannelKey, LogListener>();
   readonly #poll: SafetyPoll;
   /** Reads of heads, shared by subscribers that come at once. */
-  readonly #heads: SharedReads<ChannelKey, HeadEntry>;
+  readonly #heads: SharedReads<ChannelKey, StoredHead | null>;
   /** Reads and head changes under way; close() waits for them. */
   readonly #working = new Set<Promise<unknown>>();
   #isClosed = false;
@@ -88,7 +88,7 @@ export class KvLog implements Log {
     this.#room = room;
     this.#doorbell = doorbell;
     this.#now = now;
-    this.#heads = new SharedReads((channelKey) => withStoreTimeout(readHead(kv, channelKey)));
+    this.#heads = new SharedReads((channelKey) => withStoreTimeout(readHeadValue(kv, channelKey)));
     this.#counts = new ChannelCounts(kv, options.maxChannels ?? Infinity, now);
     this.#committer = new Committer({
       kv,
@@ -133,12 +133,12 @@ export class KvLog implements Log {
   }
 
   async head(channelKey: ChannelKey): Promise<Head | undefined> {
-    const { head } = await this.#inTime(this.#heads.get(channelKey));
+    const head = await this.#inTime(this.#heads.get(channelKey));
     return head === null || head.deleted ? undefined : publicHead(head);
   }
 
   async bounds(channelKey: ChannelKey): Promise<Bounds> {
-    const { head } = await this.#inTime(this.#heads.get(channelKey));
+    const head = await this.#inTime(this.#heads.get(channelKey));
     if (head === null) return { start: ORIGIN, end: ORIGIN };
     const { epoch, first, last } = head;
     return { start: { epoch, sequence: first - 1 }, end: { epoch, sequence: last } };

@@ -41,6 +41,15 @@ export async function readHead(kv: Deno.Kv, channelKey: ChannelKey): Promise<Hea
   return entry ?? withoutLife(channelKey);
 }
 
+/** Reads only the head, also of a deleted channel. Takes one row if the channel exists. */
+export async function readHeadValue(
+  kv: Deno.Kv,
+  channelKey: ChannelKey,
+): Promise<StoredHead | null> {
+  const { value } = await kv.get<StoredHead>(keys.head(channelKey));
+  return value ?? (await readHead(kv, channelKey)).head;
+}
+
 /** Reads heads, also those of deleted channels, in the order of `channelKeys`. */
 export async function readHeads(
   kv: Deno.Kv,

@@ -140,8 +140,8 @@ export interface Log {
    * order of the drafts. Drafts of one channel keep their order, also across calls.
    *
    * @throws {Problem} `overloaded`, `idempotency_conflict` (with the index), `contended`,
-   * `storage_*`, `shutting_down`; the refusal of a {@link Capacity}; `commit_unknown` if the store did not answer in time, so that the
-   * events may be stored or not.
+   * `storage_*`, `shutting_down`; the refusal of a {@link Capacity}; `commit_unknown` if the store
+   * did not answer in time, so that the events may be stored or not.
    * @throws {StaleRowsError} if rows that change with an event have changed since they were read.
    */
   append(drafts: readonly Draft[]): Promise<readonly AppendedEvent[]>;

@@ -28,7 +28,6 @@ export class Signals {
   readonly #options: SignalsOptions;
   /** Keep the order of each sender's signals, which wait for reads of different rows. */
   readonly #senders = new KeyedSerialQueue();
-
   readonly #quota: SenderQuota;
 
   constructor(options: SignalsOptions) {

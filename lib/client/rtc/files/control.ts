@@ -39,10 +39,6 @@ export class Control<Received, Sent extends SenderMessage | ReceiverMessage> {
     });
   }
 
-  get isClosed(): boolean {
-    return this.#isClosed;
-  }
-
   /** Sends a message, or nothing if the channel is closed: what it was about begins again then. */
   send(message: Sent): void {
     const { readyState, bufferedAmount } = this.#channel;

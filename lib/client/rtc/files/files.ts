@@ -1,5 +1,6 @@
 /** File transfers with all peers of a room. Pages load this module when the first transfer begins. */
 
+import type { Platform } from "../../core/platform.ts";
 import { WeirError } from "../../core/weir_error.ts";
 import type { FileLink, FilePeer, IncomingFile } from "../api.ts";
 import { MAX_FILE_BYTES } from "./layout.ts";
@@ -21,14 +22,11 @@ const MAX_ENDED = 1_000;
 /** How long transfers wait for a member that has left. */
 const MAX_AWAY_MS = 60_000;
 
-interface FilesOptions {
-  /** Takes an offer, or a file whose transfer continues. Returns false if nobody wants files. */
+interface FilesOptions extends Pick<Platform, "now" | "setTimeout" | "clearTimeout"> {
+  /** Called with an offer, or a file whose transfer continues. Returns whether it was taken. */
   onFile(transfer: IncomingFile): boolean;
   /** @default the origin private file system, or memory where there is none */
   readonly storage?: FileStorage;
-  now(): number;
-  setTimeout(callback: () => void, delayMs: number): unknown;
-  clearTimeout(timer: unknown): void;
 }
 
 interface Sides {

@@ -8,7 +8,7 @@ import { OutgoingTransfer } from "./transfer.ts";
 const LABEL_PREFIX = "weir-file";
 
 interface LazyFilesOptions {
-  /** Takes an offer, or a file whose transfer continues. Returns false if nobody wants files. */
+  /** Called with an offer, or a file whose transfer continues. Returns whether it was taken. */
   onFile(transfer: IncomingFile): boolean;
   /** The module for files failed to load. */
   onError(error: WeirError): void;

@@ -1,3 +1,4 @@
+import type { Platform } from "../../core/platform.ts";
 import { WeirError } from "../../core/weir_error.ts";
 import type { FilePeer, IncomingFile } from "../api.ts";
 import { equalBytes, sha256, toHex } from "./hash.ts";
@@ -48,12 +49,6 @@ class IncomingTransfer extends Transfer implements IncomingFile {
   }
 }
 
-interface Timers {
-  now(): number;
-  setTimeout(callback: () => void, delayMs: number): unknown;
-  clearTimeout(timer: unknown): void;
-}
-
 /** What a receiver needs of the side from which it receives. */
 interface Side {
   /** Whether messages arrive at the moment. */
@@ -66,7 +61,7 @@ interface ReceiverOptions {
   readonly peer: FilePeer;
   readonly side: Side;
   readonly storage: FileStorage;
-  readonly timers: Timers;
+  readonly timers: Pick<Platform, "now" | "setTimeout" | "clearTimeout">;
   /** What an earlier page has received. The file was accepted there. */
   readonly partial?: PartialFile | undefined;
   /** The transfer is over. `code` answers a sender that offers it again. */

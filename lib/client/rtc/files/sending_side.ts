@@ -1,3 +1,4 @@
+import type { Platform } from "../../core/platform.ts";
 import type { FileLink } from "../api.ts";
 import { Control } from "./control.ts";
 import { Notifier } from "./notifier.ts";
@@ -27,10 +28,7 @@ const MAX_CONTROLS = 8;
  */
 const GREETING_TIMEOUT_MS = 10_000;
 
-interface Timers {
-  setTimeout(callback: () => void, delayMs: number): unknown;
-  clearTimeout(timer: unknown): void;
-}
+type Timers = Pick<Platform, "setTimeout" | "clearTimeout">;
 
 /** Offers files to one peer, and receives its answers, over a control channel. */
 export class SendingSide {
