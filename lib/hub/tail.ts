@@ -201,22 +201,28 @@ export class Tail {
   /** Reads the log from the tail's position on, and once more if it is called meanwhile. */
   #refresh(): Promise<void> {
     this.#mustRefresh = true;
-    this.#refreshing ??= this.#readNew().finally(() => this.#refreshing = undefined);
-    return this.#refreshing;
+    return this.#refreshing ??= this.#readNew();
   }
 
   async #readNew(): Promise<void> {
-    while (this.#mustRefresh && !this.#isClosed) {
-      this.#mustRefresh = false;
-      const { runs } = await this.#options.log.read(this.channelKey, this.#position, READ_EVENTS);
-      this.#retryDelayMs = 0;
-      for (const run of runs) {
-        if (!isAfter({ epoch: run.epoch, sequence: run.last }, this.#position)) continue;
-        // A commit of this isolate may have been taken in during the read.
-        const isOverlap = run.epoch === this.#position.epoch && this.#position.sequence > run.after;
-        this.#take(isOverlap ? run.from(this.#position.sequence) : run);
-        this.#mustRefresh = true;
-      }
+    try {
+      while (this.#mustRefresh && !this.#isClosed) await this.#readOnce();
+    } finally {
+      // In the same step as the last look at #mustRefresh: a call between them would be missed.
+      this.#refreshing = undefined;
+    }
+  }
+
+  async #readOnce(): Promise<void> {
+    this.#mustRefresh = false;
+    const { runs } = await this.#options.log.read(this.channelKey, this.#position, READ_EVENTS);
+    this.#retryDelayMs = 0;
+    for (const run of runs) {
+      if (!isAfter({ epoch: run.epoch, sequence: run.last }, this.#position)) continue;
+      // A commit of this isolate may have been taken in during the read.
+      const isOverlap = run.epoch === this.#position.epoch && this.#position.sequence > run.after;
+      this.#take(isOverlap ? run.from(this.#position.sequence) : run);
+      this.#mustRefresh = true;
     }
   }
 

@@ -174,6 +174,37 @@ for (const after of ["latest", "earliest"] as const) {
   });
 }
 
+Deno.test("a change is not missed while the read for an earlier one ends", async () => {
+  await using store = await openEmbedded();
+  const [own, other] = [await store.isolate(), await store.isolate()];
+  for (let microtasks = 0; microtasks < 10; microtasks++) {
+    let heard = () => {};
+    let isFirst = true;
+    const log = withRead(own, async (...args) => {
+      const result = await own.read(...args);
+      if (isFirst) {
+        isFirst = false;
+        await other.append([draft("a", `${microtasks}`)]);
+        void (async () => {
+          for (let i = 0; i < microtasks; i++) await undefined;
+          heard();
+        })();
+      }
+      return result;
+    });
+    log.listen = (_, listener) => {
+      heard = () => listener.changed();
+      return { [Symbol.dispose]() {} };
+    };
+    const hub = new Hub({ log });
+    const sink = new FakeSink(Infinity);
+    await subscribe(hub, sink);
+    heard();
+    await until("the event has arrived", () => sink.events.length === 1);
+    await hub.close();
+  }
+});
+
 async function subscribe(
   hub: Hub,
   sink: FakeSink,
