@@ -90,7 +90,10 @@ export class FileWorld implements AsyncDisposable {
     this.bob.close();
     this.network.close();
     for (const timer of this.#timers) clearTimeout(timer as number);
-    while (callsUnderWay.size > 0) await Promise.allSettled(callsUnderWay);
+    do {
+      await Promise.allSettled(callsUnderWay);
+      await new Promise((resolve) => setTimeout(resolve)); // some begin another call
+    } while (callsUnderWay.size > 0);
   }
 }
 
