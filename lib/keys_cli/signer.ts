@@ -11,6 +11,7 @@ import type { z } from "zod";
 import type { Algorithm } from "../auth/jwk_set.ts";
 import type { scopeSchema } from "../auth/scope.ts";
 import type { TokenConfig } from "../config.ts";
+import { replaceFile } from "../replace_file.ts";
 import type { Tenant } from "../shared/channel.ts";
 import { CliError } from "./cli_error.ts";
 
@@ -133,18 +134,6 @@ export async function loadSigner(data: string): Promise<Signer> {
     throw new CliError(`${signing} is not an Ed25519 key in PKCS#8.`);
   });
   return await signerOf(key);
-}
-
-/** Replaces the file atomically: a concurrent reader gets the old text or the new one. */
-async function replaceFile(path: string, text: string, mode: number): Promise<void> {
-  const draft = `${path}.${crypto.randomUUID()}`;
-  try {
-    await Deno.writeTextFile(draft, text, { createNew: true, mode });
-    await Deno.rename(draft, path);
-  } catch (cause) {
-    await Deno.remove(draft).catch(() => {}); // it may not exist
-    throw cause;
-  }
 }
 
 async function exists(path: string): Promise<boolean> {
