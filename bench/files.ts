@@ -1,5 +1,9 @@
 // Measures files between two Chromium tabs, each figure as a ratio within one run. Needs root,
-// iproute2 and iptables. `deno run -A bench/files.ts [speed] [loss] [memory]`
+// iproute2 and iptables, and coturn for `delay`.
+// `deno run -A bench/files.ts [speed] [loss] [delay] [memory]`
+import type { SendFileOptions } from "../lib/client/rtc/api.ts";
+import { Coturn, turnCredential } from "../tests/support/coturn.ts";
+import { DelayedNetwork } from "../tests/support/delayed_network.ts";
 import { FilePeers } from "../tests/support/file_peers.ts";
 import { LossyNetwork } from "../tests/support/lossy_network.ts";
 import { memoryOf } from "../tests/support/memory.ts";
@@ -7,10 +11,15 @@ import { memoryOf } from "../tests/support/memory.ts";
 const SIZE = 50_000_000;
 const LARGE_SIZE = 1_000_000_000;
 const RUNS = 3;
-const wanted = Deno.args.length === 0 ? ["speed", "loss", "memory"] : Deno.args;
+/** Takes about 20 s on the long path. */
+const DELAYED_SIZE = 6_000_000;
+/** Half of the long path's round trip, and the loss of each way. */
+const LONG_PATH = { delayMs: 22.5, lossRate: 0.01 };
+const wanted = Deno.args.length === 0 ? ["speed", "loss", "delay", "memory"] : Deno.args;
 
 if (wanted.includes("speed")) await compare(0, ["plain", "reliable", "partial"]);
 if (wanted.includes("loss")) await compare(0.05, ["reliable", "partial"]);
+if (wanted.includes("delay")) await compareConnections([1, 4, 8]);
 if (wanted.includes("memory")) await measureMemory();
 
 /** Prints the speed of each way, by turns, and its ratio to the first one. */
@@ -28,13 +37,8 @@ async function compare(share: number, ways: readonly ("plain" | "reliable" | "pa
       let ms: number;
       if (way === "plain") ms = await peers.ann.call("sendPlain", SIZE);
       else {
-        await peers.ann.call("prepare", SIZE);
-        const start = performance.now();
-        await peers.ann.call("sendPrepared", { mode: way });
-        await peers.ann.reaches("sent", sent, "done");
-        ms = performance.now() - start;
-        rounds = (await peers.ann.call("sent"))[sent]?.rounds ?? 0;
-        await peers.bob.call("cancelReceived", sent++);
+        ms = await sendFile(peers, sent, SIZE, { mode: way });
+        rounds = (await peers.ann.call("sent"))[sent++]?.rounds ?? 0;
       }
       const speed = SIZE / ms / 1_000;
       first ??= speed;
@@ -42,6 +46,44 @@ async function compare(share: number, ways: readonly ("plain" | "reliable" | "pa
       print(`  × ${ways[0]}: ${(speed / first).toFixed(2)}`);
     }
   }
+}
+
+/** Prints the speed over a long path with each number of connections, and its ratio to the first. */
+async function compareConnections(counts: readonly number[]) {
+  const secret = crypto.randomUUID();
+  await using coturn = await Coturn.start({ secret, allowsLoopback: true });
+  await using network = new DelayedNetwork({ target: coturn.port, ...LONG_PATH });
+  await using peers = await FilePeers.open();
+  const urls = `turn:127.0.0.1:${network.port}?transport=udp`;
+  const expiry = Math.floor(Date.now() / 1_000) + 3_600;
+  // Each has a quota of its own.
+  for (const [user, peer] of Object.entries({ ann: peers.ann, bob: peers.bob })) {
+    const iceServers = [{ urls, ...await turnCredential(secret, expiry, user) }];
+    await peer.call("configure", { iceServers, iceTransportPolicy: "relay" });
+  }
+  await peers.connect(Math.max(...counts));
+  let sent = 0;
+  for (let run = 0; run < RUNS; run++) {
+    let first: number | undefined;
+    for (const connections of counts) {
+      const ms = await sendFile(peers, sent++, DELAYED_SIZE, { connections });
+      const speed = DELAYED_SIZE / ms / 1_000;
+      first ??= speed;
+      print(`long path, ${connections} connections: ${speed.toFixed(2)} MB/s`);
+      print(`  × ${counts[0]}: ${(speed / first).toFixed(2)}`);
+    }
+  }
+}
+
+/** Sends ann's nth file, and returns the milliseconds until it was complete. */
+async function sendFile(peers: FilePeers, n: number, size: number, options: SendFileOptions) {
+  await peers.ann.call("prepare", size);
+  const start = performance.now();
+  await peers.ann.call("sendPrepared", options);
+  await peers.ann.reaches("sent", n, "done");
+  const ms = performance.now() - start;
+  await peers.bob.call("cancelReceived", n);
+  return ms;
 }
 
 /** Prints by how much each tab's resident memory grows during a transfer. */

@@ -80,3 +80,17 @@ export class Coturn implements AsyncDisposable {
     await Deno.remove(this.#folder, { recursive: true });
   }
 }
+
+/** Returns a credential, as Weir issues them. @param expiry seconds since 1970. */
+export async function turnCredential(
+  secret: string,
+  expiry: number,
+  user = "test",
+): Promise<{ readonly username: string; readonly credential: string }> {
+  const username = `${expiry}:${user}`;
+  const usage = { name: "HMAC", hash: "SHA-1" };
+  const bytes = (text: string) => new TextEncoder().encode(text);
+  const key = await crypto.subtle.importKey("raw", bytes(secret), usage, false, ["sign"]);
+  const mac = new Uint8Array(await crypto.subtle.sign(usage, key, bytes(username)));
+  return { username, credential: mac.toBase64() };
+}

@@ -32,7 +32,7 @@ class PageLink implements FileLink {
   }
 
   #add(n: number): void {
-    const connection = new RTCPeerConnection();
+    const connection = new RTCPeerConnection(configuration);
     this.connections.push(connection);
     // Puts data channels into the first offer.
     connection.createDataChannel("first", { negotiated: true, id: 1_000 });
@@ -80,6 +80,7 @@ const outgoing: OutgoingTransfer[] = [];
 let link: PageLink | undefined;
 let removePeer = () => {};
 let connectionCount = CONNECTIONS;
+let configuration: RTCConfiguration = {};
 let prepared: File | undefined;
 
 const files = new LazyFiles({
@@ -197,6 +198,10 @@ const page = {
   },
   setConnections(connections: number): void {
     connectionCount = connections;
+  },
+  /** Sets the servers of the next call. */
+  configure(next: RTCConfiguration): void {
+    configuration = next;
   },
   connected,
   /** Receives what the peer sends by `sendPlain()`. */

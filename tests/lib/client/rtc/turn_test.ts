@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import type { Page } from "playwright-core";
 import { CHROMIUM_MISSING } from "../../../support/chromium.ts";
-import { Coturn, COTURN_MISSING } from "../../../support/coturn.ts";
+import { Coturn, COTURN_MISSING, turnCredential } from "../../../support/coturn.ts";
 import { newChannel } from "../../../support/publishing.ts";
 import { RtcSite } from "../../../support/rtc_site.ts";
 import { WeirServer } from "../../../support/server.ts";
@@ -103,15 +103,10 @@ turnTest("after a credential has expired the next one is used", async () => {
   await using world = await openWorld();
   const { pages, coturn, url } = world;
   const channel = newChannel();
-  const urls = [`turn:127.0.0.1:${coturn.port}?transport=udp`];
-  const credential = async (expiry: number) => {
-    const username = `${expiry}:test`;
-    const usage = { name: "HMAC", hash: "SHA-1" };
-    const bytes = (text: string) => new TextEncoder().encode(text);
-    const key = await crypto.subtle.importKey("raw", bytes(SECRET), usage, false, ["sign"]);
-    const mac = new Uint8Array(await crypto.subtle.sign(usage, key, bytes(username)));
-    return { urls, username, credential: btoa(String.fromCharCode(...mac)) };
-  };
+  const credential = async (expiry: number) => ({
+    urls: [`turn:127.0.0.1:${coturn.port}?transport=udp`],
+    ...await turnCredential(SECRET, expiry),
+  });
   const now = Math.floor(Date.now() / 1_000);
   const servers = [
     { iceServers: [await credential(now - 60)], expiresIn: 300_000 },
