@@ -18,10 +18,10 @@ import { waitAtMost } from "./shared/async/deadline.ts";
 import { FIGURES_CHANNEL_KEY } from "./shared/channel.ts";
 import { OpenResponses } from "./transports/open_responses.ts";
 import { DrainPoller } from "./transports/socket/drain_poller.ts";
-import { LargeWrites } from "./transports/socket/large_writes.ts";
-import { FrameBudget } from "./transports/socket/frame_lane.ts";
+import { LargeWrites } from "./transports/large_writes.ts";
+import { MessageBudget } from "./transports/messages/message_lane.ts";
 import type { SocketOptions } from "./transports/socket/socket.ts";
-import { UnreadBudget } from "./transports/socket/unread_budget.ts";
+import { UnreadBudget } from "./transports/unread_budget.ts";
 import { TimerWheel } from "./transports/timer_wheel.ts";
 
 /** Milliseconds between two passes of retention. */
@@ -197,7 +197,7 @@ function socketOptions(
     drainPoller: new DrainPoller(),
     unreadBudget: new UnreadBudget(largeWrites),
     largeWrites,
-    frameBudget: new FrameBudget(),
+    messageBudget: new MessageBudget(),
     append: (drafts) => log.append(drafts),
     ephemeral,
     heartbeatMs: config.heartbeatMs,

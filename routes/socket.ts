@@ -1,15 +1,11 @@
 import { z } from "zod";
-import type { Access } from "../lib/auth/access.ts";
-import type { Authority } from "../lib/auth/authority.ts";
-import type { Requester } from "../lib/auth/caller.ts";
-import type { CountedConnection } from "../lib/auth/connection_limiter.ts";
 import { Problem, quote } from "../lib/shared/problem.ts";
 import { Socket, SUBPROTOCOL } from "../lib/transports/socket/socket.ts";
-import type { SocketClient } from "../lib/transports/socket/client.ts";
 import type { Server } from "../lib/server.ts";
-import { countRefused, identify } from "./access.ts";
+import { identify } from "./access.ts";
 import type { AppContext } from "./context.ts";
 import { presentedIn } from "./credentials.ts";
+import { LimitedClient } from "./limited_client.ts";
 import { parseQuery, splitUrl } from "./query.ts";
 
 /**
@@ -55,56 +51,5 @@ export async function openSocket(
     if (!(cause instanceof TypeError)) throw cause;
     const detail = "Cannot upgrade: the headers of the WebSocket handshake are incomplete.";
     throw new Problem("upgrade_required", detail, { cause });
-  }
-}
-
-type SocketAccess = Pick<Access, "audit" | "credentials" | "limiter">;
-
-/** Counts the messages of a socket's client against its limits. */
-class LimitedClient implements SocketClient {
-  readonly authority: Authority | undefined;
-  readonly #access: SocketAccess;
-  readonly #ip: string;
-  #connection: CountedConnection;
-
-  constructor(access: SocketAccess, { authority, ip }: Requester, connection: CountedConnection) {
-    this.authority = authority;
-    this.#access = access;
-    this.#ip = ip;
-    this.#connection = connection;
-  }
-
-  async authenticate(credential: string, by: Authority | undefined): Promise<Authority> {
-    this.#access.limiter.subscribe({ authority: by, ip: this.#ip }, 1);
-    try {
-      return await this.#access.credentials.verify(credential, this.#ip);
-    } catch (cause) {
-      return countRefused(this.#access, this.#ip, cause);
-    }
-  }
-
-  admitted(authority: Authority): void {
-    const requester = { authority, ip: this.#ip };
-    this.#connection = this.#access.limiter.connect(requester, this.#connection);
-  }
-
-  published(authority: Authority, events: number, bytes: number): void {
-    this.#access.limiter.publish({ authority, ip: this.#ip }, events, bytes);
-  }
-
-  subscribed(authority: Authority, channels: number): void {
-    this.#access.limiter.subscribe({ authority, ip: this.#ip }, channels);
-  }
-
-  denied(authority: Authority, detail: string): void {
-    this.#access.audit.recordDenial({ authority, ip: this.#ip }, detail);
-  }
-
-  flooded(): void {
-    this.#access.limiter.flooded(this.#ip);
-  }
-
-  left(): void {
-    this.#connection[Symbol.dispose]();
   }
 }

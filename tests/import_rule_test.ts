@@ -11,6 +11,7 @@ const PLUMBING = [
   "routes/channel_list.ts",
   "routes/context.ts",
   "routes/credentials.ts",
+  "routes/limited_client.ts",
   "routes/member_session.ts",
   "routes/problem.ts",
   "routes/query.ts",

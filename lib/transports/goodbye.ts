@@ -15,6 +15,17 @@ export type GoodbyeReason =
   /** The client keeps sending more than its limits allow. */
   | "flooding";
 
+/** Close codes of `weir.v1`, in the range that RFC 6455 §7.4.2 leaves to applications. */
+export const CLOSE_CODES: Readonly<Record<GoodbyeReason, number>> = {
+  stopping: 4000,
+  slow: 4001,
+  expired: 4401,
+  forbidden: 4401,
+  revoked: 4401,
+  unauthenticated: 4401,
+  flooding: 4429,
+};
+
 /** Returns a random number of milliseconds that one client should wait before it reconnects. */
 export function reconnectDelay(random: () => number = Math.random): number {
   return Math.round(200 + random() * SPREAD_MS);

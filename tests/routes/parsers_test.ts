@@ -9,7 +9,7 @@ import { parseAfter, parseCursor } from "../../lib/shared/cursor.ts";
 import { parseEventId, parseEventKey, parseEventType } from "../../lib/shared/event.ts";
 import { parseOffset } from "../../lib/shared/offset.ts";
 import { Problem } from "../../lib/shared/problem.ts";
-import { parseMessage } from "../../lib/transports/socket/message.ts";
+import { parseMessage } from "../../lib/transports/messages/message.ts";
 import { integer, parseChannels, parsePathChannel, parseQuery } from "../../routes/query.ts";
 import { testChannelKey } from "../support/drafts.ts";
 

@@ -3,17 +3,17 @@ import { Connections } from "../../lib/auth/connections.ts";
 import { Hub } from "../../lib/hub/hub.ts";
 import type { Log } from "../../lib/log/log.ts";
 import { DrainPoller } from "../../lib/transports/socket/drain_poller.ts";
-import { FrameBudget } from "../../lib/transports/socket/frame_lane.ts";
-import { LargeWrites } from "../../lib/transports/socket/large_writes.ts";
-import { UnreadBudget } from "../../lib/transports/socket/unread_budget.ts";
+import { MessageBudget } from "../../lib/transports/messages/message_lane.ts";
+import { LargeWrites } from "../../lib/transports/large_writes.ts";
+import { UnreadBudget } from "../../lib/transports/unread_budget.ts";
 import { EphemeralPublisher } from "../../lib/hub/ephemeral_publisher.ts";
 import { Socket, type SocketOptions, SUBPROTOCOL } from "../../lib/transports/socket/socket.ts";
-import type { SocketClient } from "../../lib/transports/socket/client.ts";
+import type { MessageClient } from "../../lib/transports/messages/client.ts";
 
 export interface SocketHostOptions {
   readonly log: Log;
   /** Who opens a socket. @default an authority with all rights */
-  readonly client?: Partial<SocketClient>;
+  readonly client?: Partial<MessageClient>;
   readonly onError?: SocketOptions["onError"];
   /** How long a subscriber may take nothing, in ms. */
   readonly stallTimeoutMs?: number;
@@ -39,7 +39,7 @@ export class SocketHost implements AsyncDisposable {
       drainPoller: new DrainPoller(),
       unreadBudget: new UnreadBudget(new LargeWrites()),
       largeWrites: new LargeWrites(),
-      frameBudget: new FrameBudget(),
+      messageBudget: new MessageBudget(),
       append: (drafts) => log.append(drafts),
       ephemeral: new EphemeralPublisher({ hub: this.hub }),
       heartbeatMs: 15_000,
@@ -79,7 +79,7 @@ const NOBODY: SocketOptions["presence"] = {
   hasSession: () => false,
 };
 
-const ANYONE: SocketClient = {
+const ANYONE: MessageClient = {
   authority: OPEN,
   authenticate: () => Promise.reject(new Error("nobody asks for it")),
   admitted() {},

@@ -4,10 +4,11 @@ import type { Encoder, Run } from "../../log/run.ts";
 import { MAX_EVENT_BYTES } from "../../shared/event.ts";
 import { QUEUE_BYTES, Room } from "../room.ts";
 import type { DrainPoller } from "./drain_poller.ts";
-import { ephemeralMessages, ephemeralText, type SocketEncoding } from "./encoding.ts";
-import type { LargeWrites } from "./large_writes.ts";
-import type { ServerMessage } from "./message.ts";
-import type { UnreadBudget, UnreadOutput } from "./unread_budget.ts";
+import { ephemeralMessages, ephemeralText, type MessageEncoding } from "../messages/encoding.ts";
+import type { LargeWrites } from "../large_writes.ts";
+import type { ServerMessage } from "../messages/message.ts";
+import type { EventOutput, MessageOutput } from "../messages/output.ts";
+import type { UnreadBudget, UnreadOutput } from "../unread_budget.ts";
 
 /**
  * Bytes that wait in the runtime when further answers are held back and joined. Guards against many
@@ -53,7 +54,7 @@ interface SocketOutputOptions {
  * All answers of one turn go out together. While the client doesn't read, further answers are held
  * back; too many of them end the connection.
  */
-export class SocketOutput implements UnreadOutput {
+export class SocketOutput implements MessageOutput, EventOutput, UnreadOutput {
   readonly #options: SocketOutputOptions;
   readonly #room = new Room(
     () => this.#queuedBytes(),
@@ -119,6 +120,18 @@ export class SocketOutput implements UnreadOutput {
       this.#flush();
     });
   }
+
+  /** Returns this output: a socket has one stream for answers and events. */
+  openEventOutput(): EventOutput {
+    return this;
+  }
+
+  sink(encoding: MessageEncoding, close: (reason: CloseReason) => void): Sink {
+    return new SocketSink(this, encoding, close);
+  }
+
+  /** Does nothing: other subscriptions use the socket. */
+  end(): void {}
 
   /** Sends the last message immediately, and what was held back before it unless `isSlow`. */
   sendLast(message: ServerMessage, { isSlow }: { readonly isSlow: boolean }): void {
@@ -281,12 +294,12 @@ export class SocketOutput implements UnreadOutput {
 /** Takes the events of one subscription. A class, because closures for so many need more memory. */
 export class SocketSink implements Sink {
   readonly #output: SocketOutput;
-  readonly #encoding: SocketEncoding;
+  readonly #encoding: MessageEncoding;
   readonly close: (reason: CloseReason) => void;
 
   constructor(
     output: SocketOutput,
-    encoding: SocketEncoding,
+    encoding: MessageEncoding,
     close: (reason: CloseReason) => void,
   ) {
     this.#output = output;

@@ -2,27 +2,17 @@ import { MAX_TOKEN_CHARS } from "../../auth/token_verifier.ts";
 import { MAX_FRAME_CHARS, MAX_FRAME_MESSAGES } from "../../shared/frame.ts";
 import { TURN_CHARS } from "../../publish/large_text_turns.ts";
 import { Problem } from "../../shared/problem.ts";
-import { type GoodbyeReason, reconnectDelay } from "../goodbye.ts";
-import type { SocketClient } from "./client.ts";
+import { CLOSE_CODES, type GoodbyeReason, reconnectDelay } from "../goodbye.ts";
+import type { MessageClient } from "../messages/client.ts";
 import type { DrainPoller } from "./drain_poller.ts";
-import { type FrameBudget, FrameLane } from "./frame_lane.ts";
-import { MessageHandler, type MessageHandlerParts } from "./message_handler.ts";
+import { MessageHandler, type MessageHandlerParts } from "../messages/message_handler.ts";
+import { type MessageBudget, MessageLane } from "../messages/message_lane.ts";
 import { SocketOutput } from "./output.ts";
-import type { LargeWrites } from "./large_writes.ts";
-import type { UnreadBudget } from "./unread_budget.ts";
+import type { LargeWrites } from "../large_writes.ts";
+import type { UnreadBudget } from "../unread_budget.ts";
 
 export const SUBPROTOCOL = "weir.v1";
 
-/** Close codes of `weir.v1`, in the range that RFC 6455 §7.4.2 leaves to applications. */
-const CLOSE_CODES: Readonly<Record<GoodbyeReason, number>> = {
-  stopping: 4000,
-  slow: 4001,
-  expired: 4401,
-  forbidden: 4401,
-  revoked: 4401,
-  unauthenticated: 4401,
-  flooding: 4429,
-};
 const FRAME_TOO_LARGE = 4002;
 /** "Service restart" of the IANA registry: clients that know nothing of Weir reconnect. */
 const SERVICE_RESTART = 1012;
@@ -38,7 +28,7 @@ export interface SocketOptions extends MessageHandlerParts {
   readonly drainPoller: DrainPoller;
   readonly unreadBudget: UnreadBudget;
   readonly largeWrites: LargeWrites;
-  readonly frameBudget: FrameBudget;
+  readonly messageBudget: MessageBudget;
   /** Milliseconds between two pings, which the runtime sends. */
   readonly heartbeatMs: number;
   /** All open sockets. */
@@ -48,7 +38,7 @@ export interface SocketOptions extends MessageHandlerParts {
 /** A WebSocket that a client opens. */
 interface OpenedSocket {
   readonly socket: WebSocket;
-  readonly client: SocketClient;
+  readonly client: MessageClient;
   /**
    * Whether the client offered no subprotocol, so that it gets each message in a frame of its own.
    * With `weir.v1` a frame has several, one per line.
@@ -59,15 +49,15 @@ interface OpenedSocket {
 /** One WebSocket connection (docs/protocol.md): its frames, limits and end. */
 export class Socket {
   readonly #socket: WebSocket;
-  readonly #client: SocketClient;
+  readonly #client: MessageClient;
   readonly #isPlain: boolean;
   readonly #sockets: Set<Socket>;
   readonly #output: SocketOutput;
   readonly #messages: MessageHandler;
-  readonly #lane: FrameLane;
+  readonly #lane: MessageLane;
 
   constructor({ socket, client, isPlain }: OpenedSocket, options: SocketOptions) {
-    const { sockets, drainPoller, unreadBudget, frameBudget, heartbeatMs } = options;
+    const { sockets, drainPoller, unreadBudget, messageBudget, heartbeatMs } = options;
     this.#socket = socket;
     this.#client = client;
     this.#isPlain = isPlain;
@@ -90,8 +80,8 @@ export class Socket {
       close: (reason) => void this.close(reason),
     });
     const messages = this.#messages;
-    this.#lane = new FrameLane({
-      budget: frameBudget,
+    this.#lane = new MessageLane({
+      budget: messageBudget,
       receive: (line) => messages.receive(line),
       receiveLarge: (line) => messages.receiveLarge(line),
       flood: () => void this.close("flooding"),

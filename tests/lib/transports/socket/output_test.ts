@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { EphemeralBatch } from "../../../../lib/hub/ephemeral_batch.ts";
-import { SHARED_ENCODING } from "../../../../lib/transports/socket/encoding.ts";
+import { SHARED_ENCODING } from "../../../../lib/transports/messages/encoding.ts";
 import { SocketOutput, SocketSink } from "../../../../lib/transports/socket/output.ts";
-import { LargeWrites } from "../../../../lib/transports/socket/large_writes.ts";
-import { MAX_UNREAD_BYTES, UnreadBudget } from "../../../../lib/transports/socket/unread_budget.ts";
+import { LargeWrites } from "../../../../lib/transports/large_writes.ts";
+import { MAX_UNREAD_BYTES, UnreadBudget } from "../../../../lib/transports/unread_budget.ts";
 import { testChannelKey } from "../../../support/drafts.ts";
 import { testRun } from "../../../support/runs.ts";
 

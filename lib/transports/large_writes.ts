@@ -1,4 +1,4 @@
-import { QUEUE_BYTES } from "../room.ts";
+import { QUEUE_BYTES } from "./room.ts";
 
 /**
  * Bytes of large events that wait in all sockets of an isolate together; the runtime takes twice as

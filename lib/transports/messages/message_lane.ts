@@ -8,8 +8,8 @@ const MAX_WAITING_CHARS = 128 * 2 ** 20;
 /** Characters that each message counts in addition to its own. Guards against many tiny messages. */
 const MESSAGE_COST_CHARS = 256;
 
-interface FrameLaneOptions {
-  readonly budget: FrameBudget;
+interface MessageLaneOptions {
+  readonly budget: MessageBudget;
   /** Handles a message. */
   readonly receive: (line: string) => void;
   /** Handles a message of more than {@link TURN_CHARS} in turns of the event loop. Never rejects. */
@@ -27,12 +27,12 @@ interface WaitingFrame {
  * Handles the large frames of a socket, and those that come after them, message by message in turns
  * of the event loop. The messages keep their order.
  */
-export class FrameLane {
-  readonly #options: FrameLaneOptions;
+export class MessageLane {
+  readonly #options: MessageLaneOptions;
   #frames: WaitingFrame[] = [];
   #isClosed = false;
 
-  constructor(options: FrameLaneOptions) {
+  constructor(options: MessageLaneOptions) {
     this.#options = options;
   }
 
@@ -89,9 +89,9 @@ export class FrameLane {
 }
 
 /** Bounds the frames that wait in the sockets of an isolate. */
-export class FrameBudget {
+export class MessageBudget {
   readonly #maxChars: number;
-  readonly #waiting = new Map<FrameLane, number>();
+  readonly #waiting = new Map<MessageLane, number>();
   #chars = 0;
 
   /** @param maxChars that may wait @default 128 Mi */
@@ -100,7 +100,7 @@ export class FrameBudget {
   }
 
   /** Adds to what waits in `lane`. If it is too much in all, the socket with the most is ended. */
-  add(lane: FrameLane, chars: number): void {
+  add(lane: MessageLane, chars: number): void {
     this.#chars += chars;
     this.#waiting.set(lane, (this.#waiting.get(lane) ?? 0) + chars);
     if (this.#chars <= this.#maxChars) return;
@@ -108,7 +108,7 @@ export class FrameBudget {
     most?.[0].flood();
   }
 
-  forget(lane: FrameLane): void {
+  forget(lane: MessageLane): void {
     this.#chars -= this.#waiting.get(lane) ?? 0;
     this.#waiting.delete(lane);
   }

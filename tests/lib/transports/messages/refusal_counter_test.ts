@@ -1,5 +1,8 @@
 import assert from "node:assert/strict";
-import { MAX_REFUSALS, RefusalCounter } from "../../../../lib/transports/socket/refusal_counter.ts";
+import {
+  MAX_REFUSALS,
+  RefusalCounter,
+} from "../../../../lib/transports/messages/refusal_counter.ts";
 
 Deno.test("more than 1,000 counted refusals in ten seconds are a flood, even with other answers between", () => {
   const refusals = new RefusalCounter();

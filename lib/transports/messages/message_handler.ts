@@ -10,9 +10,9 @@ import { channelOf, type Tenant } from "../../shared/channel.ts";
 import { Problem } from "../../shared/problem.ts";
 import { retryAfterMs } from "../../shared/retry_after.ts";
 import type { GoodbyeReason } from "../goodbye.ts";
-import { SocketAdmission } from "./admission.ts";
-import type { SocketClient } from "./client.ts";
-import { SocketMembers, type SocketPresence } from "./members.ts";
+import { ClientAdmission } from "./admission.ts";
+import type { MessageClient } from "./client.ts";
+import { ClientMembers, type MemberPresence } from "./members.ts";
 import {
   type ClientMessage,
   type MessageOf,
@@ -20,9 +20,9 @@ import {
   parseMessage,
   type Ref,
 } from "./message.ts";
-import type { SocketOutput } from "./output.ts";
+import type { MessageOutput } from "./output.ts";
 import { RefusalCounter } from "./refusal_counter.ts";
-import { SocketSubscriptions } from "./subscriptions.ts";
+import { ClientSubscriptions } from "./subscriptions.ts";
 import { WindowCounter } from "./window_counter.ts";
 
 /** Publishes of one socket that wait for their answer. Guards against a socket that fills the queue. */
@@ -42,7 +42,7 @@ const MAX_UNAUTHENTICATED_ANSWERS = 16;
 export interface MessageHandlerParts {
   readonly hub: Hub;
   readonly connections: Connections;
-  readonly presence: SocketPresence;
+  readonly presence: MemberPresence;
   readonly signals: Pick<Signals, "send">;
   readonly append: (drafts: readonly Draft[]) => Promise<readonly AppendedEvent[]>;
   readonly ephemeral: EphemeralPublisher;
@@ -55,8 +55,8 @@ export interface MessageHandlerParts {
 interface MessageHandlerOptions {
   /** Names the connection. */
   readonly id: string;
-  readonly client: SocketClient;
-  readonly output: SocketOutput;
+  readonly client: MessageClient;
+  readonly output: MessageOutput;
   readonly parts: MessageHandlerParts;
   /** Says goodbye and ends the connection. */
   readonly close: (reason: GoodbyeReason) => void;
@@ -65,9 +65,9 @@ interface MessageHandlerOptions {
 /** Handles the messages of one client of `weir.v1`. It doesn't know which frames carry them. */
 export class MessageHandler implements ConnectionHandler, Disposable {
   readonly #options: MessageHandlerOptions;
-  readonly #admission: SocketAdmission;
-  readonly #subscriptions: SocketSubscriptions;
-  readonly #members: SocketMembers;
+  readonly #admission: ClientAdmission;
+  readonly #subscriptions: ClientSubscriptions;
+  readonly #members: ClientMembers;
   #refusals: RefusalCounter | undefined;
   #pings: WindowCounter | undefined;
   #unauthenticatedAnswers = 0;
@@ -77,15 +77,15 @@ export class MessageHandler implements ConnectionHandler, Disposable {
     this.#options = options;
     const { id, client, output, parts, close } = options;
     const { hub, connections, presence, onError } = parts;
-    const subscriptions = new SocketSubscriptions({ hub, client, output, close });
+    const subscriptions = new ClientSubscriptions({ hub, client, output, close });
     this.#subscriptions = subscriptions;
-    const members = this.#members = new SocketMembers({
+    const members = this.#members = new ClientMembers({
       presence,
       client,
       output,
       fail: (cause) => onError(cause, this.#admission.authority.tenant),
     });
-    this.#admission = new SocketAdmission({
+    this.#admission = new ClientAdmission({
       id,
       client,
       connections,

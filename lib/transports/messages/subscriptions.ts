@@ -13,19 +13,19 @@ import {
 import { formatCursor, MAX_CURSOR_CHANNELS, parseAfter } from "../../shared/cursor.ts";
 import { offsetOf, type Position } from "../../shared/offset.ts";
 import { Problem, quote } from "../../shared/problem.ts";
-import type { SocketClient } from "./client.ts";
+import type { MessageClient } from "./client.ts";
 import { encodingsWithCursor, SHARED_ENCODING } from "./encoding.ts";
 import type { MessageOf } from "./message.ts";
-import { type SocketOutput, SocketSink } from "./output.ts";
+import type { EventOutput, MessageOutput } from "./output.ts";
 import { startPositions } from "../read_positions.ts";
 
 /** Channels of one socket. Guards against a socket that makes the server follow all channels. */
 const MAX_SOCKET_CHANNELS = 1_000;
 
-interface SocketSubscriptionsOptions {
+interface ClientSubscriptionsOptions {
   readonly hub: Hub;
-  readonly client: Pick<SocketClient, "subscribed">;
-  readonly output: SocketOutput;
+  readonly client: Pick<MessageClient, "subscribed">;
+  readonly output: MessageOutput;
   /** Ends the socket. */
   readonly close: (reason: CloseReason) => void;
 }
@@ -33,6 +33,7 @@ interface SocketSubscriptionsOptions {
 /** The subscriptions of one `subscribe`: to one channel, or to several under one cursor. */
 interface SubscriptionGroup {
   readonly channels: number;
+  readonly output: EventOutput;
   /** In the order of the channels, without those that the client may no longer read. */
   readonly subscriptions: Map<Channel, Subscription>;
   isStarted: boolean;
@@ -40,13 +41,13 @@ interface SubscriptionGroup {
 }
 
 /** Holds the subscriptions of one socket, and ends those that its latest authority doesn't allow. */
-export class SocketSubscriptions {
-  readonly #options: SocketSubscriptionsOptions;
+export class ClientSubscriptions {
+  readonly #options: ClientSubscriptionsOptions;
   readonly #groups = new Map<string, SubscriptionGroup>();
   #channels = 0;
   #authority: Authority | undefined;
 
-  constructor(options: SocketSubscriptionsOptions) {
+  constructor(options: ClientSubscriptionsOptions) {
     this.#options = options;
   }
 
@@ -70,6 +71,7 @@ export class SocketSubscriptions {
     const start = parseAfter(message.after ?? "latest", channelKeys.map(channelOf));
     const group: SubscriptionGroup = {
       channels: channelKeys.length,
+      output: this.#options.output.openEventOutput(),
       subscriptions: new Map(),
       isStarted: false,
       isEnded: false,
@@ -140,21 +142,24 @@ export class SocketSubscriptions {
     },
     positions: readonly Position[],
   ): Promise<void> {
-    const { hub, output, close } = this.#options;
+    const { hub, close } = this.#options;
     const encodings = hasCursor ? encodingsWithCursor(channelKeys, positions) : [SHARED_ENCODING];
     for (const [i, channelKey] of channelKeys.entries()) {
-      const sink = new SocketSink(output, encodings[i] ?? SHARED_ENCODING, close);
+      const sink = group.output.sink(encodings[i] ?? SHARED_ENCODING, close);
       const subscription = await hub.subscribe(channelKey, positions[i] ?? "latest", sink);
       group.subscriptions.set(channelOf(channelKey), subscription);
       if (group.isEnded) subscription.close(); // unsubscribed or disconnected in the meantime
     }
   }
 
-  #answer({ subscriptions }: SubscriptionGroup, { ref, channels }: MessageOf<"subscribe">): void {
+  #answer(
+    { output, subscriptions }: SubscriptionGroup,
+    { ref, channels }: MessageOf<"subscribe">,
+  ): void {
     const names = [...subscriptions.keys()];
     const positions = [...subscriptions.values()].map(({ position }) => position);
     const [only] = positions;
-    this.#options.output.send(
+    output.send(
       channels === undefined && only !== undefined
         ? { op: "subscribed", ref, channel: names[0], offset: offsetOf(only) }
         : { op: "subscribed", ref, channels: names, cursor: formatCursor(names, positions) },
@@ -179,6 +184,7 @@ export class SocketSubscriptions {
     this.#channels -= group.channels;
     group.isEnded = true;
     for (const subscription of group.subscriptions.values()) subscription.close();
+    group.output.end();
     return true;
   }
 }

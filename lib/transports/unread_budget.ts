@@ -1,4 +1,4 @@
-import { QUEUE_BYTES } from "../room.ts";
+import { QUEUE_BYTES } from "./room.ts";
 import type { LargeWrites } from "./large_writes.ts";
 
 /**

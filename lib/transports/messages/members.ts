@@ -14,9 +14,9 @@ import type { SignalSender } from "../../rtc/signal.ts";
 import { channelKeyOf, channelOf, parseChannel } from "../../shared/channel.ts";
 import type { Offset } from "../../shared/offset.ts";
 import { Problem } from "../../shared/problem.ts";
-import type { SocketClient } from "./client.ts";
+import type { MessageClient } from "./client.ts";
 import type { MessageOf } from "./message.ts";
-import type { SocketOutput } from "./output.ts";
+import type { MessageOutput } from "./output.ts";
 
 /**
  * Members of one socket, each session of a member counted. Guards against one socket that fills the
@@ -25,15 +25,15 @@ import type { SocketOutput } from "./output.ts";
 const MAX_MEMBERSHIPS = 100;
 
 /** The presence as sockets use it. */
-export type SocketPresence = Pick<
+export type MemberPresence = Pick<
   Presence,
   "join" | "leave" | "endSession" | "disconnect" | "hasSession"
 >;
 
-interface SocketMembersOptions {
-  readonly presence: SocketPresence;
-  readonly client: Pick<SocketClient, "published">;
-  readonly output: SocketOutput;
+interface ClientMembersOptions {
+  readonly presence: MemberPresence;
+  readonly client: Pick<MessageClient, "published">;
+  readonly output: Pick<MessageOutput, "send">;
   /** Called with failures that answer no message. */
   readonly fail: (cause: unknown) => void;
 }
@@ -46,13 +46,13 @@ interface Membership {
 }
 
 /** The members as which one socket is present. */
-export class SocketMembers {
-  readonly #options: SocketMembersOptions;
+export class ClientMembers {
+  readonly #options: ClientMembersOptions;
   readonly #memberships = new Map<string, Membership>();
   /** Members that were removed because the credential lost the right. */
   readonly #revoked = new WeakSet<Member>();
 
-  constructor(options: SocketMembersOptions) {
+  constructor(options: ClientMembersOptions) {
     this.#options = options;
   }
 

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { parseLargeMessage, parseMessage } from "../../../../lib/transports/socket/message.ts";
+import { parseLargeMessage, parseMessage } from "../../../../lib/transports/messages/message.ts";
 import { MAX_JSON_DEPTH } from "../../../../lib/shared/json_depth.ts";
 
 const nested = (levels: number) => "[".repeat(levels) + "]".repeat(levels);

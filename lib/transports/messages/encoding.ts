@@ -15,14 +15,14 @@ const runText: Encoder<string> = (run) => {
 };
 
 /** Encodes a run for a subscription as messages, one per line. */
-export interface SocketEncoding {
+export interface MessageEncoding {
   readonly encode: Encoder<string>;
   /** @see {@link import("../../hub/sink.ts").Sink.eventBytes} */
   readonly eventBytes: number;
 }
 
 /** For a subscription to one channel. The run keeps the text. */
-export const SHARED_ENCODING: SocketEncoding = {
+export const SHARED_ENCODING: MessageEncoding = {
   encode: (run) => run.encode(runText),
   eventBytes: eventBytesWith(""),
 };
@@ -39,7 +39,7 @@ export const ephemeralText: EphemeralEncoder<string> = (batch) =>
 export function encodingsWithCursor(
   channelKeys: readonly ChannelKey[],
   starts: readonly Position[],
-): readonly SocketEncoding[] {
+): readonly MessageEncoding[] {
   const positions = new ReadPositions(channelKeys.map(channelOf), starts);
   const eventBytes = eventBytesWith(positions.cursor);
   return channelKeys.map((_, index) => ({

@@ -1,20 +1,20 @@
 import assert from "node:assert/strict";
 import { clearImmediate, setImmediate } from "node:timers";
 import { TURN_CHARS } from "../../../../lib/publish/large_text_turns.ts";
-import { FrameBudget, FrameLane } from "../../../../lib/transports/socket/frame_lane.ts";
+import { MessageBudget, MessageLane } from "../../../../lib/transports/messages/message_lane.ts";
 import { until } from "../../../support/until.ts";
 
 const LARGE = "x".repeat(TURN_CHARS + 1);
 
 /** A lane whose large messages wait until the test handles them. */
 class Fixture {
-  readonly lane: FrameLane;
+  readonly lane: MessageLane;
   readonly received: string[] = [];
   isEnded = false;
   readonly #gates: (() => void)[] = [];
 
-  constructor(budget = new FrameBudget()) {
-    this.lane = new FrameLane({
+  constructor(budget = new MessageBudget()) {
+    this.lane = new MessageLane({
       budget,
       receive: (line) => void this.received.push(line),
       receiveLarge: async (line) => {
@@ -74,7 +74,7 @@ Deno.test("a closed lane handles nothing more", async () => {
 });
 
 Deno.test("the socket with the most waiting frames is ended when too much waits in all", async () => {
-  const budget = new FrameBudget(4 * LARGE.length);
+  const budget = new MessageBudget(4 * LARGE.length);
   const [greedy, modest] = [new Fixture(budget), new Fixture(budget)];
   greedy.lane.add([LARGE, LARGE]);
   modest.lane.add([LARGE]);

@@ -3,9 +3,9 @@ import type { Connection, ConnectionHandler, Connections } from "../../auth/conn
 import { MAX_FRAME_CHARS, MAX_FRAME_MESSAGES } from "../../shared/frame.ts";
 import { Problem } from "../../shared/problem.ts";
 import type { GoodbyeReason } from "../goodbye.ts";
-import type { SocketClient } from "./client.ts";
+import type { MessageClient } from "./client.ts";
 import type { MessageOf, Ref } from "./message.ts";
-import type { SocketOutput } from "./output.ts";
+import type { MessageOutput } from "./output.ts";
 
 /**
  * Milliseconds in which a socket must bring its first credential. Guards against sockets that
@@ -28,14 +28,14 @@ const WAITING_COST_CHARS = 256;
  */
 const MAX_WAITING_CHARS = MAX_FRAME_CHARS + MAX_FRAME_MESSAGES * WAITING_COST_CHARS;
 
-interface SocketAdmissionOptions {
+interface ClientAdmissionOptions {
   /** Names the connection. */
   readonly id: string;
-  readonly client: SocketClient;
+  readonly client: MessageClient;
   readonly connections: Connections;
   /** Receives what happens to the credential. */
   readonly handler: ConnectionHandler;
-  readonly output: SocketOutput;
+  readonly output: Pick<MessageOutput, "send">;
   /** Whether the socket has neither subscriptions nor members. */
   readonly isIdle: () => boolean;
   /** Answers a message that failed. */
@@ -49,8 +49,8 @@ interface WaitingMessage {
 }
 
 /** Holds the credential of a socket, from the first to the latest. */
-export class SocketAdmission implements Disposable {
-  readonly #options: SocketAdmissionOptions;
+export class ClientAdmission implements Disposable {
+  readonly #options: ClientAdmissionOptions;
   /** Undefined until there is a credential. */
   #connection: Connection | undefined;
   #deadline: ReturnType<typeof setTimeout> | undefined;
@@ -60,7 +60,7 @@ export class SocketAdmission implements Disposable {
   #waitingChars = 0;
   #isDisposed = false;
 
-  constructor(options: SocketAdmissionOptions) {
+  constructor(options: ClientAdmissionOptions) {
     this.#options = options;
     const { id, client, connections, handler, close } = options;
     if (client.authority !== undefined) {

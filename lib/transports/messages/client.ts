@@ -1,7 +1,7 @@
 import type { Authority } from "../../auth/authority.ts";
 
-/** The client at the other end of a socket: its credentials and its limits. */
-export interface SocketClient {
+/** The client of one connection that speaks `weir.v1`: its credentials and its limits. */
+export interface MessageClient {
   /** Undefined until the first message brings a credential. */
   readonly authority: Authority | undefined;
   /**
@@ -23,7 +23,7 @@ export interface SocketClient {
   subscribed(authority: Authority, channels: number): void;
   /** Records that `authority` asked for something that it has no right to. */
   denied(authority: Authority, detail: string): void;
-  /** Called when the socket is closed because the client floods it. */
+  /** Called when the connection is closed because the client floods it. */
   flooded(): void;
   /** Called when the connection is really closed, perhaps more than once. */
   left(): void;
