@@ -4,7 +4,7 @@ import type { JsonObject } from "../core/json_object.ts";
 import type { Call } from "../core/link.ts";
 import { WeirError } from "../core/weir_error.ts";
 import { callOverHttp } from "./http_calls.ts";
-import { callOverSocket } from "./socket_calls.ts";
+import { callByMessages } from "./message_calls.ts";
 
 /** The server's limit for a message, less the size of a `ref`. */
 const MAX_MESSAGE_CHARS = 2 * 1024 ** 2 - 64;
@@ -27,7 +27,7 @@ export async function makeCall(
   const request = options.request();
   const { isTicket } = context.credentials;
   const answer = request &&
-    callOverSocket(call, isTicket, async (message) => await request(checkSize(message), signal));
+    callByMessages(call, isTicket, async (message) => await request(checkSize(message), signal));
   return await (answer ?? callOverHttp(context, call, options));
 }
 

@@ -8,7 +8,7 @@ import { WeirError } from "../core/weir_error.ts";
  *
  * @throws {WeirError}
  */
-export function callOverSocket(
+export function callByMessages(
   call: Call,
   isTicket: boolean,
   request: SendRequest,

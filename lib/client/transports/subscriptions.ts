@@ -12,29 +12,29 @@ const MIN_RETRY_MS = 1_000;
 
 export type OnAnswer = (answer: JsonObject, error?: WeirError) => void;
 
-interface SocketSubscriptionsOptions {
+interface SubscriptionsOptions {
   readonly host: TransportHost;
   /** Finds the offsets of `latest` and `earliest` over HTTP. */
   readonly resolveAnchors: (host: TransportHost) => Promise<void>;
   /** Returns the text of a message whose answer goes to `onAnswer`. */
   readonly format: (message: JsonObject, onAnswer: OnAnswer) => string;
-  readonly send: (frame: string) => void;
+  readonly send: (lines: string) => unknown;
 }
 
-interface SocketSubscription {
+interface Subscription {
   readonly revision: number;
   isLive: boolean;
 }
 
-/** The subscriptions of a WebSocket, which has at most one per channel. */
-export class SocketSubscriptions {
-  readonly #options: SocketSubscriptionsOptions;
-  readonly #channels = new Map<string, SocketSubscription>();
+/** The subscriptions of a connection, which has at most one per channel. */
+export class Subscriptions {
+  readonly #options: SubscriptionsOptions;
+  readonly #channels = new Map<string, Subscription>();
   #failures = 0;
   #retryTimer: unknown;
   #isResolving = false;
 
-  constructor(options: SocketSubscriptionsOptions) {
+  constructor(options: SubscriptionsOptions) {
     this.#options = options;
   }
 
@@ -94,7 +94,7 @@ export class SocketSubscriptions {
 
   #subscribe(channel: string, after: string, revision: number): string {
     const { host, format } = this.#options;
-    const subscribed: SocketSubscription = { revision, isLive: false };
+    const subscribed: Subscription = { revision, isLive: false };
     this.#channels.set(channel, subscribed);
     return format({ op: "subscribe", channel, after }, ({ offset }, error) => {
       if (host.signal.aborted || this.#channels.get(channel) !== subscribed) return;
