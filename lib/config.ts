@@ -23,6 +23,8 @@ export interface Config {
   /** The public origins of this server. */
   readonly publicUrls: readonly string[];
   readonly tls: { readonly certPath: string; readonly keyPath: string } | undefined;
+  /** Where WebTransport is served over UDP. Undefined if it is off. */
+  readonly quic: QuicConfig | undefined;
   readonly tokens: TokenConfig;
   /** What a request without a credential may do. Undefined if such requests are refused. */
   readonly anonymous: Scope | undefined;
@@ -35,6 +37,13 @@ export interface Config {
   readonly pages: readonly PageName[];
   /** Whether everyone may do everything: there are no keys and no policy for anonymous access. */
   readonly isOpen: boolean;
+}
+
+/** Where QUIC listens. A member that is undefined is the same as for HTTP. */
+interface QuicConfig {
+  readonly host: string | undefined;
+  /** 0 for any free port. */
+  readonly port: number | undefined;
 }
 
 /** How tokens are verified. */
@@ -117,6 +126,19 @@ const iceUrls = (schemes: RegExp, expected: string) =>
     return z.NEVER;
   });
 
+const quic = z.string().transform((text, context): QuicConfig | "off" => {
+  if (text === "off") return text;
+  const [, host, digits = ""] = /^(?:(\[[\da-fA-F:.]+\]|[\w.-]+):)?(\d{1,5})$/.exec(text) ?? [];
+  if (digits !== "" && Number(digits) <= 65_535) {
+    return { host: host?.replace(/^\[|\]$/g, ""), port: Number(digits) };
+  }
+  context.addIssue({
+    code: "custom",
+    message: "off, a UDP port such as 8443, or an IP address with one such as 0.0.0.0:8443",
+  });
+  return z.NEVER;
+});
+
 /** Transforms a text by `parse`, whose error message becomes the issue. */
 const parsed = <T>(parse: (text: string) => T) =>
   z.string().transform((text, context) => {
@@ -145,6 +167,7 @@ const environment = z.strictObject({
   WEIR_PUBLIC_URL: origins.default([]),
   WEIR_TLS_CERT: z.string().min(1, "the path of a PEM file").optional(),
   WEIR_TLS_KEY: z.string().min(1, "the path of a PEM file").optional(),
+  WEIR_QUIC: quic.optional(),
   WEIR_JWKS: z.string().min(1, "a JWKS as JSON, its path or its URL").optional(),
   WEIR_TOKEN_ISSUER: z.string().min(1, "the iss of tokens").optional(),
   WEIR_TOKEN_AUDIENCE: z.string().min(1, "the aud of tokens").optional(),
@@ -191,6 +214,7 @@ export function parseConfig(env: Readonly<Record<string, string>>): Config {
   }
   const values = parsed.data;
   const isOpen = values.WEIR_JWKS === undefined && values.WEIR_ANONYMOUS === undefined;
+  const tls = tlsOf(values.WEIR_TLS_CERT, values.WEIR_TLS_KEY);
   const isOnDeploy = env["DENO_DEPLOYMENT_ID"] !== undefined;
   return {
     host: values.WEIR_HOST,
@@ -205,7 +229,8 @@ export function parseConfig(env: Readonly<Record<string, string>>): Config {
     heartbeatMs: values.WEIR_HEARTBEAT,
     origins: values.WEIR_ORIGINS,
     publicUrls: values.WEIR_PUBLIC_URL,
-    tls: tlsOf(values.WEIR_TLS_CERT, values.WEIR_TLS_KEY),
+    tls,
+    quic: quicOf(values.WEIR_QUIC, { isOpen, hasTls: tls !== undefined }),
     tokens: {
       jwks: values.WEIR_JWKS,
       issuer: values.WEIR_TOKEN_ISSUER,
@@ -233,6 +258,24 @@ function tlsOf(certPath: string | undefined, keyPath: string | undefined): Confi
   const missing = certPath === undefined ? "WEIR_TLS_CERT" : "WEIR_TLS_KEY";
   throw new ConfigError(
     `${missing} must be set too: WEIR_TLS_CERT and WEIR_TLS_KEY need each other.`,
+  );
+}
+
+/**
+ * Returns where QUIC listens. By default it does not if a proxy terminates TLS, which is the case
+ * for a server with keys but no certificate: such a proxy does not pass UDP on.
+ */
+function quicOf(
+  setting: QuicConfig | "off" | undefined,
+  { isOpen, hasTls }: { readonly isOpen: boolean; readonly hasTls: boolean },
+): QuicConfig | undefined {
+  if (setting === "off") return undefined;
+  if (setting === undefined) {
+    return isOpen || hasTls ? { host: undefined, port: undefined } : setting;
+  }
+  if (!isOpen || setting.host === undefined || isLoopback(setting.host)) return setting;
+  throw new ConfigError(
+    `WEIR_QUIC must be on a loopback address such as 127.0.0.1:8443, because there are no keys. Create keys with "deno task keys init".`,
   );
 }
 

@@ -32,16 +32,26 @@ function flagOf(name: string, values: readonly string[] | "all"): string {
 }
 
 function netOf(
-  { host, port, kv }: Config,
+  { host, port, quic, kv }: Config,
   source: KeySource | undefined,
 ): readonly string[] | "all" {
   if (kv === undefined || /^https?:/.test(kv)) return "all";
+  const own = [addressOf(host, port)];
+  if (quic !== undefined) {
+    const name = quic.host ?? host;
+    // QUIC needs the permission for an IP address, even if it is given a name.
+    const hosts = name === "localhost" ? ["127.0.0.1", "::1"] : [name];
+    for (const host of hosts) own.push(addressOf(host, quic.port ?? port));
+  }
+  if (source?.kind !== "url") return own;
+  const { protocol, hostname, port: keyPort } = new URL(source.url);
+  return [...own, `${hostname}:${keyPort || (protocol === "https:" ? 443 : 80)}`];
+}
+
+function addressOf(host: string, port: number): string {
   const name = host.includes(":") && !host.startsWith("[") ? `[${host}]` : host;
   // After a new certificate, Weir listens again on the free port that it was given.
-  const own = port === 0 ? name : `${name}:${port}`;
-  if (source?.kind !== "url") return [own];
-  const { protocol, hostname, port: keyPort } = new URL(source.url);
-  return [own, `${hostname}:${keyPort || (protocol === "https:" ? 443 : 80)}`];
+  return port === 0 ? name : `${name}:${port}`;
 }
 
 function readOf({ tls }: Config, source: KeySource | undefined): readonly string[] {

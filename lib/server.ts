@@ -14,6 +14,7 @@ import { isPresenceWithoutMembers } from "./presence/presence_channel.ts";
 import { IceCredentials } from "./rtc/ice_credentials.ts";
 import { Signals } from "./rtc/signals.ts";
 import { Presence } from "./presence/presence.ts";
+import { SharedQuicOffer } from "./quic_offer.ts";
 import { waitAtMost } from "./shared/async/deadline.ts";
 import { FIGURES_CHANNEL_KEY } from "./shared/channel.ts";
 import { OpenResponses } from "./transports/open_responses.ts";
@@ -49,6 +50,7 @@ interface ServerParts {
   readonly openResponses: OpenResponses;
   readonly meter: Meter;
   readonly figures: Figures;
+  readonly quicOffer: SharedQuicOffer;
 }
 
 /** Ends an isolate step by step. */
@@ -156,6 +158,7 @@ async function openParts(store: Store, config: Config, logger: Logger): Promise<
     openResponses,
     meter,
     figures,
+    quicOffer: new SharedQuicOffer(),
   };
 }
 
@@ -182,7 +185,7 @@ function openLog(
 
 type SocketParts = Omit<
   ServerParts,
-  "requireWritable" | "ice" | "wheel" | "sockets" | "openResponses" | "figures"
+  "requireWritable" | "ice" | "wheel" | "sockets" | "openResponses" | "figures" | "quicOffer"
 >;
 
 function socketOptions(

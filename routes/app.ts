@@ -24,6 +24,7 @@ import { postSignal } from "./signals.ts";
 import { openSocket } from "./socket.ts";
 import { postStreamToken } from "./stream_token.ts";
 import { deleteTicket, postTicket } from "./tickets.ts";
+import { getTransports } from "./transports.ts";
 
 type PublicHandler = (c: AppContext, server: Server) => Response | Promise<Response>;
 type Handler = (c: AppContext, server: Server, caller: Caller) => Response | Promise<Response>;
@@ -34,6 +35,7 @@ type Resources<H> = Readonly<Record<string, Readonly<Partial<Record<Method, H>>>
 const PUBLIC: Resources<PublicHandler> = {
   "/assets/:file": { GET: getAsset },
   "/v1/socket": { GET: openSocket },
+  "/v1/transports": { GET: getTransports },
   "/v1/tickets": { POST: postTicket, DELETE: deleteTicket },
   "/healthz": { GET: healthz },
   "/readyz": { GET: readyz },

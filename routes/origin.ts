@@ -116,7 +116,7 @@ export class RefusedOriginLog {
 }
 
 /** Returns the requested host in lower case. HTTP/2 has it in the URL only. */
-function hostOf({ headers, url }: Request): string {
+export function hostOf({ headers, url }: Request): string {
   return (headers.get("host") ?? new URL(url).host).toLowerCase();
 }
 

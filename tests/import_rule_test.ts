@@ -119,6 +119,15 @@ const RULE: Readonly<Record<string, readonly string[]>> = {
   "routes/drop_page.ts": [...PAGE],
   "routes/lab_page.ts": [...PAGE],
   "routes/page_markup.tsx": ["islands", "lib/pages.ts", "lib/version.ts"],
+  "routes/transports.ts": [
+    "lib/config.ts",
+    "lib/quic_offer.ts",
+    "lib/server.ts",
+    "routes/context.ts",
+    "routes/origin.ts",
+    "routes/query.ts",
+    "routes/webtransport.ts",
+  ],
   "routes/assets.ts": ["lib/assets.ts", "lib/shared", "routes/context.ts"],
   "routes/serve_error.ts": ["lib/logger.ts", "lib/shared", "lib/transports", "routes/problem.ts"],
   "routes/socket.ts": [
@@ -161,6 +170,7 @@ const RULE: Readonly<Record<string, readonly string[]>> = {
   "lib/replace_file.ts": [],
   "lib/assets.ts": ["lib/pages.ts"],
   "lib/pages.ts": [],
+  "lib/quic_offer.ts": [],
   "lib/version.ts": ["deno.json"],
 
   "lib/transports": [

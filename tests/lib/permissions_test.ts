@@ -23,6 +23,11 @@ Deno.test("a server may use the files and hosts that its settings name", () => {
   const cases: readonly (readonly [Readonly<Record<string, string>>, string])[] = [
     [{ WEIR_HOST: "::1" }, "--allow-net=[::1]:8000"],
     [{ WEIR_PORT: "0" }, "--allow-net=127.0.0.1"],
+    [{ WEIR_QUIC: "8443" }, "--allow-net=127.0.0.1:8000,127.0.0.1:8443"],
+    [{ WEIR_QUIC: "[::1]:8443" }, "--allow-net=127.0.0.1:8000,[::1]:8443"],
+    [{ WEIR_QUIC: "0" }, "--allow-net=127.0.0.1:8000,127.0.0.1"],
+    [{ WEIR_QUIC: "off", WEIR_HOST: "localhost" }, "--allow-net=localhost:8000"],
+    [{ WEIR_HOST: "localhost" }, "--allow-net=localhost:8000,127.0.0.1:8000,[::1]:8000"],
     [{ WEIR_JWKS: "https://id.example/keys" }, "--allow-net=127.0.0.1:8000,id.example:443"],
     [{ WEIR_JWKS: "http://[::1]/keys" }, "--allow-net=127.0.0.1:8000,[::1]:80"],
     [{ WEIR_KV: "http://127.0.0.1:4512" }, "--allow-net"],

@@ -27,7 +27,9 @@ export class LocalServer implements AsyncDisposable {
       onListen() {},
       onError: serveErrorHandler(SILENT),
     };
-    return new LocalServer(server, Deno.serve(options, app.fetch));
+    const http = Deno.serve(options, app.fetch);
+    server.quicOffer.listening(http.addr.port);
+    return new LocalServer(server, http);
   }
 
   get port(): number {
@@ -39,6 +41,7 @@ export class LocalServer implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.server.quicOffer.withdraw();
     await this.server.disconnectClients();
     await this.#http.shutdown();
     await this.server.close();

@@ -1,0 +1,56 @@
+import { z } from "zod";
+import { isLoopback } from "../lib/config.ts";
+import type { QuicOffer } from "../lib/quic_offer.ts";
+import type { Server } from "../lib/server.ts";
+import type { AppContext } from "./context.ts";
+import { hostOf, isHttps } from "./origin.ts";
+import { parseQuery, splitUrl } from "./query.ts";
+import { WEBTRANSPORT_PATH } from "./webtransport.ts";
+
+/** The transports that every server has, best first. */
+const TRANSPORTS = ["websocket", "sse", "long-poll", "short-poll"];
+
+/**
+ * `GET /v1/transports`: the transports of this server, best first, and where its WebTransport is.
+ * Nobody needs a credential for it; `guardOrigin` refuses pages of other origins.
+ */
+export function getTransports(
+  c: AppContext,
+  server: Pick<Server, "config" | "quicOffer">,
+): Response {
+  parseQuery(splitUrl(c.req.raw.url).searchParams, z.object({}));
+  const offer = server.quicOffer.current;
+  const url = offer === undefined ? undefined : urlOf(offer, c.req.raw, server);
+  const headers = { "Cache-Control": "no-store" };
+  if (url === undefined) return c.json({ transports: TRANSPORTS }, 200, headers);
+  const hash = offer?.certificateHash;
+  const certificateHashes = [{ algorithm: "sha-256", value: hash }];
+  return c.json(
+    {
+      transports: ["webtransport", ...TRANSPORTS],
+      webtransport: { url, ...hash !== undefined && { certificateHashes } },
+    },
+    200,
+    headers,
+  );
+}
+
+/**
+ * Returns the URL for clients that reach this server by the request's host, or undefined if they
+ * cannot reach it over UDP.
+ */
+function urlOf(
+  { hostname, port }: QuicOffer,
+  request: Request,
+  { config, quicOffer }: Pick<Server, "config" | "quicOffer">,
+): string | undefined {
+  const url = `${isHttps(request, config) ? "https" : "http"}://${hostOf(request)}`;
+  if (!URL.canParse(url)) return undefined; // a port above 65535
+  const asked = new URL(url);
+  // Other names lead to a proxy, and from there to this machine.
+  if (isLoopback(hostname) && !isLoopback(asked.hostname)) return undefined;
+  const httpPort = asked.port || (asked.protocol === "https:" ? "443" : "80");
+  // What maps another port to that of HTTP, such as a load balancer, does the same for UDP.
+  const udpPort = port === quicOffer.httpPort ? httpPort : port;
+  return `https://${asked.hostname}:${udpPort}${WEBTRANSPORT_PATH}`;
+}

@@ -1,0 +1,54 @@
+import assert from "node:assert/strict";
+import { ConfigError, parseConfig } from "../../lib/config.ts";
+
+const TLS = { WEIR_TLS_CERT: "cert.pem", WEIR_TLS_KEY: "key.pem" };
+const KEYS = { WEIR_JWKS: "keys.json" };
+
+function quicOf(env: Readonly<Record<string, string>>) {
+  return parseConfig(env).quic;
+}
+
+Deno.test("WebTransport is where HTTP is, unless a proxy terminates TLS", () => {
+  const same = { host: undefined, port: undefined };
+  assert.deepEqual(quicOf({}), same);
+  assert.deepEqual(quicOf({ ...KEYS, ...TLS }), same);
+  assert.equal(quicOf(KEYS), undefined);
+  assert.equal(quicOf({ WEIR_ANONYMOUS: "subscribe:news" }), undefined);
+});
+
+Deno.test("WEIR_QUIC moves WebTransport or turns it off", () => {
+  assert.equal(quicOf({ WEIR_QUIC: "off" }), undefined);
+  const cases: readonly (readonly [string, string | undefined, number])[] = [
+    ["8443", undefined, 8443],
+    ["0", undefined, 0],
+    ["0.0.0.0:443", "0.0.0.0", 443],
+    ["[::]:65535", "::", 65_535],
+    ["localhost:8443", "localhost", 8443],
+  ];
+  for (const [text, host, port] of cases) {
+    assert.deepEqual(quicOf({ ...KEYS, WEIR_QUIC: text }), { host, port }, text);
+  }
+});
+
+Deno.test("another value of WEIR_QUIC is a ConfigError", () => {
+  const values = ["", "on", "65536", "-1", "8443x", "::1:8443", ":8443", "[::1]", "host:", "a b:1"];
+  for (const value of values) {
+    assert.throws(() => quicOf({ WEIR_QUIC: value }), (error) => {
+      assert.ok(error instanceof ConfigError);
+      assert.match(error.message, /^WEIR_QUIC must be off, a UDP port such as 8443/, value);
+      return true;
+    });
+  }
+});
+
+Deno.test("without keys WebTransport listens on a loopback address only", () => {
+  for (const value of ["0.0.0.0:8443", "[::]:8443", "192.0.2.1:0"]) {
+    assert.throws(
+      () => quicOf({ WEIR_QUIC: value }),
+      /^ConfigError: WEIR_QUIC must be on a loopback address .*deno task keys init/,
+    );
+  }
+  for (const value of ["8443", "127.0.0.1:8443", "[::1]:8443", "localhost:8443"]) {
+    assert.ok(quicOf({ WEIR_QUIC: value }) !== undefined, value);
+  }
+});
