@@ -193,6 +193,7 @@ const RULE: Readonly<Record<string, readonly string[]>> = {
     "lib/shared",
   ],
   "lib/hub": ["lib/log", "lib/shared"],
+  "lib/quic": ["lib/shared/async"],
   "lib/publish": ["lib/log", "lib/shared"],
   "lib/log": ["lib/kv", "lib/shared"],
   "lib/kv": ["lib/shared"],
