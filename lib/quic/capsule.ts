@@ -75,6 +75,6 @@ export function closeCapsule({ code, reason }: SessionClose): Uint8Array {
 function decodeClose(value: Uint8Array): SessionClose {
   return {
     code: new DataView(value.buffer, value.byteOffset).getUint32(0),
-    reason: new TextDecoder().decode(value.subarray(CODE_BYTES)),
+    reason: new TextDecoder("utf-8", { ignoreBOM: true }).decode(value.subarray(CODE_BYTES)),
   };
 }

@@ -6,7 +6,7 @@ import { MAX_FIELD_SECTION_BYTES } from "./qpack.ts";
 import { decodeVarint, encodeVarint } from "./varint.ts";
 
 /** Identifiers of settings. */
-const SETTING = {
+export const SETTING = {
   QPACK_MAX_TABLE_CAPACITY: 0x01, // RFC 9204
   MAX_FIELD_SECTION_SIZE: 0x06, // RFC 9114
   ENABLE_CONNECT_PROTOCOL: 0x08, // RFC 9220
