@@ -11,6 +11,8 @@ import type { OutgoingTransfer } from "../../lib/client/rtc/files/transfer.ts";
 /** Connections of a call, so that transfers may use several. */
 const CONNECTIONS = 4;
 const SLICE_BYTES = 2 ** 24;
+/** Of a plain channel. */
+const MESSAGE_BYTES = 2 ** 16;
 
 interface Signal {
   readonly from: string;
@@ -160,28 +162,52 @@ function randomFile(size: number): File {
   return new File(parts, `${size}.bin`, { type: "video/mp4" });
 }
 
-/** Sends as much over a plain reliable channel, without files. Resolves with ms. */
-async function sendPlain(bytes: number): Promise<number> {
-  const channel = link?.openChannel("plain", { ordered: false });
-  if (channel === undefined) throw new Error("there is no link");
+/**
+ * Sends the prepared file over a plain channel, as a page would without Weir. `bare` sends as many
+ * bytes of no file. Resolves with ms, once the peer has all of it.
+ */
+async function sendPlain(isBare: boolean): Promise<number> {
+  if (link === undefined || prepared === undefined) throw new Error("there is nothing to send");
+  const channel = link.openChannel(isBare ? "plain-bare" : "plain", { ordered: false });
   channel.bufferedAmountLowThreshold = 2 ** 18;
   const done = new Promise((resolve) =>
     channel.addEventListener("message", resolve, { once: true })
   );
   await new Promise((resolve) => channel.addEventListener("open", resolve, { once: true }));
   const start = performance.now();
-  const message = new Uint8Array(65_536);
-  for (let sent = 0; sent < bytes; sent += message.length) {
-    if (channel.bufferedAmount > 2 ** 20 - message.length) {
-      await new Promise((resolve) =>
-        channel.addEventListener("bufferedamountlow", resolve, { once: true })
-      );
+  for await (const block of isBare ? zeros(prepared.size) : prepared.stream()) {
+    for (let at = 0; at < block.length; at += MESSAGE_BYTES) {
+      const message = block.subarray(at, at + MESSAGE_BYTES);
+      if (channel.bufferedAmount > 2 ** 20 - message.length) {
+        await new Promise((resolve) =>
+          channel.addEventListener("bufferedamountlow", resolve, { once: true })
+        );
+      }
+      channel.send(message);
     }
-    channel.send(message);
   }
   await done;
   channel.close();
   return performance.now() - start;
+}
+
+/** Yields so many bytes, all in the same memory. */
+function* zeros(size: number): Generator<Uint8Array<ArrayBuffer>> {
+  const bytes = new Uint8Array(MESSAGE_BYTES);
+  for (let left = size; left > 0; left -= MESSAGE_BYTES) yield bytes.subarray(0, left);
+}
+
+/** Receives what the peer sends by `sendPlain()`, and keeps it unless it is bare. */
+function receivePlain(size: number, channel: RTCDataChannel): void {
+  const parts: ArrayBuffer[] = [];
+  let received = 0;
+  channel.binaryType = "arraybuffer";
+  channel.addEventListener("message", ({ data }: MessageEvent<ArrayBuffer>) => {
+    received += data.byteLength;
+    if (channel.label === "plain") parts.push(data);
+    if (received < size) return;
+    channel.send(`kept ${new Blob(parts).size} bytes`);
+  });
 }
 
 async function connected(): Promise<void> {
@@ -205,15 +231,8 @@ const page = {
   },
   connected,
   /** Receives what the peer sends by `sendPlain()`. */
-  receivePlain(bytes: number): void {
-    link?.onChannel("plain", (channel) => {
-      let received = 0;
-      channel.binaryType = "arraybuffer";
-      channel.addEventListener("message", ({ data }) => {
-        received += data.byteLength;
-        if (received >= bytes) channel.send("done");
-      });
-    });
+  receivePlain(size: number): void {
+    link?.onChannel("plain", (channel) => receivePlain(size, channel));
   },
   sendPlain,
   hangUp(): void {

@@ -1,7 +1,8 @@
 import type { IncomingFile, SendFileOptions } from "../../lib/client/rtc/api.ts";
 import { Files } from "../../lib/client/rtc/files/files.ts";
 import { MEMORY_STORAGE } from "../../lib/client/rtc/files/memory_storage.ts";
-import type { Chunk } from "../../lib/client/rtc/files/protocol.ts";
+import { HEADER_BYTES } from "../../lib/client/rtc/files/layout.ts";
+import { type Chunk, writeHeader } from "../../lib/client/rtc/files/protocol.ts";
 import type { FileRecord, FileStorage, PartialFile } from "../../lib/client/rtc/files/storage.ts";
 import { OutgoingTransfer } from "../../lib/client/rtc/files/transfer.ts";
 import { FakeNetwork } from "./fake_channels.ts";
@@ -25,9 +26,9 @@ function watch<T>(call: Promise<T>): Promise<T> {
 
 const { digest } = crypto.subtle;
 crypto.subtle.digest = (...args) => watch(digest.apply(crypto.subtle, args));
-const { arrayBuffer } = Blob.prototype;
-Blob.prototype.arrayBuffer = function () {
-  return watch(arrayBuffer.call(this));
+const { read } = ReadableStreamDefaultReader.prototype;
+ReadableStreamDefaultReader.prototype.read = function () {
+  return watch(read.call(this));
 };
 
 /** Ann and bob, who transfer files over a simulated network. */
@@ -107,6 +108,14 @@ export function randomBytes(size: number): Uint8Array<ArrayBuffer> {
 
 export async function bytesOf(blob: Blob): Promise<Uint8Array> {
   return new Uint8Array(await blob.arrayBuffer());
+}
+
+/** Returns the message of a chunk. */
+export function encodeChunk({ index, hash, bytes }: Chunk): Uint8Array<ArrayBuffer> {
+  const message = new Uint8Array(HEADER_BYTES + bytes.length);
+  message.set(bytes, HEADER_BYTES);
+  writeHeader(message, index, hash);
+  return message;
 }
 
 /** Storage in memory that stores some chunks, and holds those after them until it is released. */

@@ -13,8 +13,8 @@ const RECORD_FILE = "record.json";
 /** A file is stored in segments of about this size, so that a change rewrites no more. */
 const SEGMENT_BYTES = 2 ** 22;
 
-/** Received bytes that are not on the disk yet, before the oldest segment is written. */
-const MAX_OPEN_BYTES = 3 * SEGMENT_BYTES;
+/** Segments with bytes that are not on the disk yet, before the oldest one is written. */
+const MAX_OPEN_SEGMENTS = 3;
 
 /** A reload loses at most what was received in this time. */
 const SAVE_INTERVAL_MS = 2_000;
@@ -81,10 +81,12 @@ class OpfsStorage implements FileStorage {
   }
 }
 
-/** A chunk's place in the file of its segment. */
-interface Part {
-  readonly position: number;
-  readonly data: Uint8Array<ArrayBuffer>;
+/** A segment some of whose chunks are not on the disk yet. */
+interface OpenSegment {
+  /** The bytes of its chunks, then their hashes. */
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  /** The chunks that are not on the disk yet, from 0 for the first of the segment. */
+  readonly chunks: Set<number>;
 }
 
 /**
@@ -101,9 +103,9 @@ class FileOnDisk implements PartialFile {
   readonly #perSegment: number;
   /** Segments that have a file. */
   readonly #saved = new Set<number>();
-  /** Chunks that are not on the disk yet, by segment. */
-  readonly #open = new Map<number, Chunk[]>();
-  #openBytes = 0;
+  readonly #open = new Map<number, OpenSegment>();
+  /** Memory of segments that were written. Fresh memory costs more than the copies into it. */
+  readonly #spare: Uint8Array<ArrayBuffer>[] = [];
   #savedAt = Date.now();
   /** Writes one after another. */
   #writing: Promise<void> = Promise.resolve();
@@ -147,21 +149,32 @@ class FileOnDisk implements PartialFile {
     }
   }
 
-  async write(chunk: Chunk): Promise<void> {
-    const { index, hash, bytes } = chunk;
+  async write({ index, hash, bytes }: Chunk): Promise<void> {
     const segment = Math.floor(index / this.#perSegment);
-    const chunks = this.#open.get(segment) ?? [];
-    this.#open.set(segment, chunks);
-    chunks.push(chunk);
-    this.#openBytes += bytes.length;
+    const open = this.#open.get(segment) ?? this.#openSegment(segment);
+    const chunk = index - segment * this.#perSegment;
+    open.bytes.set(bytes, chunk * this.#record.chunkBytes);
+    open.chunks.add(chunk);
     this.have.add(index);
     this.hashes.set(index, hash);
     const [oldest = segment] = this.#open.keys();
     if (this.#isComplete(segment)) this.#flush(segment);
-    else if (this.#openBytes > MAX_OPEN_BYTES) this.#flush(oldest);
+    else if (this.#open.size > MAX_OPEN_SEGMENTS) this.#flush(oldest);
     if (Date.now() - this.#savedAt > SAVE_INTERVAL_MS) this.#flushAll();
     // One write may be under way while chunks for the next come.
     if (this.#queued > 1) await this.#writing;
+  }
+
+  #openSegment(segment: number): OpenSegment {
+    const { count, bytes } = this.#segment(segment);
+    const length = bytes + count * HASH_BYTES;
+    const spare = this.#spare.pop();
+    const open = {
+      bytes: spare === undefined || spare.length < length ? new Uint8Array(length) : spare,
+      chunks: new Set<number>(),
+    };
+    this.#open.set(segment, open);
+    return open;
   }
 
   #segment(segment: number): { first: number; count: number; bytes: number } {
@@ -183,27 +196,37 @@ class FileOnDisk implements PartialFile {
   }
 
   #flush(segment: number): void {
-    const chunks = this.#open.get(segment) ?? [];
+    const open = this.#open.get(segment);
+    if (open === undefined) return;
     this.#open.delete(segment);
-    for (const { bytes } of chunks) this.#openBytes -= bytes.length;
     this.#queued++;
     this.#writing = this.#writing.then(async () => {
-      const { first, count, bytes } = this.#segment(segment);
-      const parts: Part[] = chunks.map(({ index, bytes }) => ({
-        position: (index - first) * this.#record.chunkBytes,
-        data: bytes,
-      }));
-      const hashes = new Uint8Array(count * HASH_BYTES);
-      for (let i = 0; i < count; i++) {
-        if (this.have.has(first + i)) hashes.set(this.hashes.at(first + i), i * HASH_BYTES);
-      }
-      parts.push({ position: bytes, data: hashes });
-      await writeFile(this.#folder, String(segment), joinParts(parts), this.#saved.has(segment));
+      await this.#write(segment, open);
       this.#saved.add(segment);
+      this.#spare.push(open.bytes);
       this.#queued--;
     });
     // A later write() or save() throws it.
     this.#writing.catch(() => {});
+  }
+
+  async #write(segment: number, { bytes, chunks }: OpenSegment): Promise<void> {
+    const { first, count, bytes: end } = this.#segment(segment);
+    const hashes = bytes.subarray(end, end + count * HASH_BYTES);
+    hashes.fill(0);
+    for (let i = 0; i < count; i++) {
+      if (this.have.has(first + i)) hashes.set(this.hashes.at(first + i), i * HASH_BYTES);
+    }
+    const parts: Part[] = [];
+    for (let i = 0; i < count; i++) {
+      if (!chunks.has(i)) continue;
+      const position = i * this.#record.chunkBytes;
+      while (chunks.has(i + 1)) i++;
+      const data = bytes.subarray(position, Math.min(end, (i + 1) * this.#record.chunkBytes));
+      parts.push({ position, data });
+    }
+    parts.push({ position: end, data: hashes });
+    await writeFile(this.#folder, String(segment), parts, this.#saved.has(segment));
   }
 
   async save(): Promise<void> {
@@ -238,28 +261,10 @@ class FileOnDisk implements PartialFile {
   }
 }
 
-/** Joins parts that follow one another, so that they are one write. */
-function joinParts(parts: readonly Part[]): readonly Part[] {
-  const sorted = parts.toSorted((a, b) => a.position - b.position);
-  const joined: Part[] = [];
-  for (let i = 0; i < sorted.length;) {
-    const { position } = sorted[i] as Part; // i is below the length
-    const group: Uint8Array<ArrayBuffer>[] = [];
-    let end = position;
-    for (; sorted[i]?.position === end; i++) {
-      const { data } = sorted[i] as Part;
-      group.push(data);
-      end += data.length;
-    }
-    const data = new Uint8Array(end - position);
-    let at = 0;
-    for (const bytes of group) {
-      data.set(bytes, at);
-      at += bytes.length;
-    }
-    joined.push({ position, data });
-  }
-  return joined;
+/** Bytes and where they belong in a file. */
+interface Part {
+  readonly position: number;
+  readonly data: Uint8Array<ArrayBuffer>;
 }
 
 /** Writes into a file, which changes when all is written. */

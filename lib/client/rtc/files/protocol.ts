@@ -175,12 +175,14 @@ export interface Chunk {
   readonly bytes: Uint8Array<ArrayBuffer>;
 }
 
-export function encodeChunk({ index, hash, bytes }: Chunk): Uint8Array<ArrayBuffer> {
-  const message = new Uint8Array(HEADER_BYTES + bytes.length);
-  new DataView(message.buffer).setUint32(0, index);
+/** Writes what precedes the bytes of a chunk in its message. */
+export function writeHeader(
+  message: Uint8Array<ArrayBuffer>,
+  index: number,
+  hash: Uint8Array,
+): void {
+  new DataView(message.buffer, message.byteOffset).setUint32(0, index);
   message.set(hash, 4);
-  message.set(bytes, HEADER_BYTES);
-  return message;
 }
 
 /** Parses a message of a channel with chunks. Undefined if it has no chunk. */

@@ -1,7 +1,7 @@
 import { WeirError } from "../../core/weir_error.ts";
 import type { FileLink } from "../api.ts";
 import { Bitmap } from "./bitmap.ts";
-import { type Block, ChunkReader, toBlocks } from "./chunk_reader.ts";
+import { ChunkReader } from "./chunk_reader.ts";
 import { toHex } from "./hash.ts";
 import { peerError } from "./peer_error.ts";
 import type { Offer, ReceiverMessage, SenderMessage } from "./protocol.ts";
@@ -165,6 +165,7 @@ export class Sender {
       }
     } catch (cause) {
       if (run.isEnded) return;
+      if (cause instanceof WeirError) return this.fail(cause);
       // The connection has closed between two events, or the peer closes all channels.
       if (side.isConnected) this.fail(peerError("closes the channels", cause));
       else this.interrupt();
@@ -184,27 +185,17 @@ export class Sender {
     this.show();
   }
 
+  /** Sends these chunks. @throws {WeirError} `file_changed` */
   async #pass(run: SendingRun, indexes: Iterable<number>): Promise<void> {
     const { id, chunkBytes } = this.transfer;
     const perMark = Math.max(1, Math.floor(MARK_BYTES / chunkBytes));
     const isPaused = () => this.transfer.isPaused || this.#isPeerPaused;
-    const blocks = toBlocks(indexes, chunkBytes);
-    const readNext = () => {
-      const { value } = blocks.next() as { value: Block | undefined };
-      return value === undefined ? undefined : this.#reader.read(value);
-    };
-    for (let next = readNext(); next !== undefined;) {
-      const frames = await next;
-      if (run.isEnded) return;
-      if (frames instanceof WeirError) return this.fail(frames);
-      next = readNext();
-      for (const { index, message } of frames) {
-        const channel = await run.roomyChannel(message.length, isPaused);
-        if (channel === undefined) return;
-        channel.send(message);
-        run.wasSent(index);
-        if (run.sent % perMark === 0) this.#send({ op: "mark", id, count: run.sent });
-      }
+    for await (const { index, message } of this.#reader.read(indexes)) {
+      const channel = await run.roomyChannel(message.length, isPaused);
+      if (channel === undefined) return;
+      channel.send(message);
+      run.wasSent(index);
+      if (run.sent % perMark === 0) this.#send({ op: "mark", id, count: run.sent });
     }
   }
 

@@ -2,8 +2,12 @@ import assert from "node:assert/strict";
 import type { IncomingFile } from "../../../../../lib/client/rtc/api.ts";
 import { Bitmap } from "../../../../../lib/client/rtc/files/bitmap.ts";
 import { sha256, toHex } from "../../../../../lib/client/rtc/files/hash.ts";
-import { encodeChunk } from "../../../../../lib/client/rtc/files/protocol.ts";
-import { FileWorld, HeldStorage, randomBytes } from "../../../../support/file_world.ts";
+import {
+  encodeChunk,
+  FileWorld,
+  HeldStorage,
+  randomBytes,
+} from "../../../../support/file_world.ts";
 import { until } from "../../../../support/until.ts";
 
 type Message = Readonly<Record<string, unknown>> & { readonly op: string };

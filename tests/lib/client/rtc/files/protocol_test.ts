@@ -9,7 +9,6 @@ import {
 } from "../../../../../lib/client/rtc/files/layout.ts";
 import {
   decodeChunk,
-  encodeChunk,
   idOfLabel,
   MAX_CONTROL_LENGTH,
   parseReceiverMessage,
@@ -17,6 +16,7 @@ import {
   safeName,
   safeType,
 } from "../../../../../lib/client/rtc/files/protocol.ts";
+import { encodeChunk } from "../../../../support/file_world.ts";
 
 const id = "A".repeat(22);
 const root = "0".repeat(64);
