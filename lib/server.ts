@@ -57,6 +57,8 @@ interface ServerParts {
 interface ServerLifecycle {
   /** Whether the server has begun to stop. */
   readonly isStopping: () => boolean;
+  /** Aborts when the server begins to stop. */
+  readonly stopping: AbortSignal;
   /** Says goodbye to all WebSockets. Resolves when they are closed, after 1 s at the latest. */
   closeSockets(): Promise<void>;
   /** Says goodbye to all clients. Resolves when they have received it, or don't answer for 1 s. */
@@ -218,6 +220,7 @@ function lifecycleOf(parts: ServerParts, store: Store): ServerLifecycle {
   const retention = setInterval(() => {
     log.retain().catch((cause) => logger.warn("retention failed", errorFields(cause)));
   }, RETENTION_INTERVAL_MS);
+  const stop = new AbortController();
   let disconnecting: Promise<void> | undefined;
   let closing: Promise<void> | undefined;
 
@@ -227,6 +230,7 @@ function lifecycleOf(parts: ServerParts, store: Store): ServerLifecycle {
   }
 
   async function disconnectClients(): Promise<void> {
+    stop.abort();
     clearInterval(retention);
     wheel.close();
     const socketsClosed = closeSockets();
@@ -246,7 +250,8 @@ function lifecycleOf(parts: ServerParts, store: Store): ServerLifecycle {
   }
 
   return {
-    isStopping: () => disconnecting !== undefined,
+    isStopping: () => stop.signal.aborted,
+    stopping: stop.signal,
     closeSockets,
     disconnectClients: () => disconnecting ??= disconnectClients(),
     close: () => closing ??= close(),

@@ -2,7 +2,7 @@ import type { Caller } from "../lib/auth/caller.ts";
 import { deadline, isTimeoutError } from "../lib/shared/async/deadline.ts";
 import { concat } from "../lib/shared/bytes.ts";
 import { Problem } from "../lib/shared/problem.ts";
-import { BodyBudget } from "./body_budget.ts";
+import { type ArrivingBody, BodyBudget } from "./body_budget.ts";
 
 /**
  * Milliseconds in which a body must arrive. Guards against a client that sends a byte now and then
@@ -71,6 +71,11 @@ export function announcedLength({ headers }: Request, maxBytes: number): number 
   return Number(length);
 }
 
+/** Counts the memory of a body that the caller sends. @throws {Problem} `overloaded` */
+export function openBody(caller: Caller): ArrivingBody {
+  return budget.open(ipOf(caller));
+}
+
 /** @throws {Problem} `request_timeout`, `overloaded` */
 async function readWhole(request: Request, options: BodyOptions): Promise<Uint8Array> {
   const reading = request.bytes();
@@ -79,7 +84,7 @@ async function readWhole(request: Request, options: BodyOptions): Promise<Uint8A
   reading.then(settle, settle);
   for (let i = 0; i < MICROTASKS && !isSettled; i++) await undefined;
   if (isSettled) return await reading;
-  using _counted = budget.open(ipOf(options.caller));
+  using _counted = openBody(options.caller);
   return await withinTime(reading, options);
 }
 
@@ -92,7 +97,7 @@ async function readParts(
   const { maxBytes, caller } = options;
   const { body } = request;
   if (body === null) return new Uint8Array();
-  using arriving = budget.open(ipOf(caller));
+  using arriving = openBody(caller);
   const reader = readerOf(body);
   if (reader === undefined) { // it has arrived
     const bytes = await request.bytes();

@@ -37,7 +37,7 @@ export class BodyBudget {
 }
 
 /** The memory of one body, which counts until it is disposed of. */
-class ArrivingBody implements Disposable {
+export class ArrivingBody implements Disposable {
   readonly #take: (bytes: number) => void;
   #bytes = 0;
 

@@ -1,9 +1,10 @@
 import { z } from "zod";
 import type { Caller } from "../lib/auth/caller.ts";
+import { acknowledgement } from "../lib/publish/acknowledgement.ts";
 import { draftOfBody } from "../lib/publish/draft.ts";
 import { parseJsonBody } from "../lib/publish/json_body.ts";
 import { ephemeralEventOf } from "../lib/publish/ephemeral_draft.ts";
-import type { AppendedEvent, Draft } from "../lib/log/log.ts";
+import type { Draft } from "../lib/log/log.ts";
 import { channelOf } from "../lib/shared/channel.ts";
 import { MAX_EPHEMERAL_BYTES } from "../lib/shared/ephemeral.ts";
 import { MAX_EVENT_BYTES } from "../lib/shared/event.ts";
@@ -13,6 +14,7 @@ import { requireAnyRight, requireRight } from "./access.ts";
 import { announcedLength, readBody } from "./body.ts";
 import type { AppContext } from "./context.ts";
 import { rateLimitHeaders } from "./problem.ts";
+import { isNdjson, publishStream, type StreamParts } from "./publish_stream.ts";
 import { parsePathChannel, parseQuery, splitUrl } from "./query.ts";
 
 /** Bytes of `POST /v1/events`. Guards against one request that fills the queue of the store. */
@@ -58,15 +60,20 @@ export async function publishBody(
   return answer(appended.duplicate ? 200 : 201, acknowledgement(draft, appended), quota);
 }
 
-/** `POST /v1/events`: publishes one event as JSON, or up to 100 events, all or nothing. */
+/**
+ * `POST /v1/events`: publishes one event as JSON, or up to 100 events, all or nothing; or a stream of
+ * events as NDJSON.
+ */
 export async function publishJson(
   c: AppContext,
-  { access, ephemeral, log }: PublishParts,
+  server: PublishParts & StreamParts,
   caller: Caller,
 ): Promise<Response> {
+  const { access, ephemeral, log } = server;
   const request = c.req.raw;
   parseQuery(splitUrl(request.url).searchParams, noQuery);
   requireAnyRight(access, caller, "publish");
+  if (isNdjson(request.headers.get("content-type"))) return publishStream(c, server, caller);
   const length = announcedLength(request, MAX_BATCH_BYTES);
   // If the length is announced, limits apply before the body is read: a refusal then costs little.
   if (length !== undefined) access.limiter.publish(caller, 0, length);
@@ -116,13 +123,6 @@ function parseTtl(header: string | null): number | undefined {
   if (/^\d{1,9}$/.test(header)) return Number(header);
   const detail = `Cannot use ${quote(header)} as Weir-TTL: it must be a whole number of seconds.`;
   throw new Problem("bad_event_ttl", detail);
-}
-
-function acknowledgement(draft: Draft, { offset, id, duplicate }: AppendedEvent): string {
-  const channel = JSON.stringify(channelOf(draft.channelKey));
-  const end = duplicate ? `,"duplicate":true}` : "}";
-  const idJson = draft.id === undefined ? `"${id}"` : JSON.stringify(id);
-  return `{"channel":${channel},"offset":"${offset}","id":${idJson}${end}`;
 }
 
 const JSON_HEADERS = {

@@ -70,6 +70,23 @@ const RULE: Readonly<Record<string, readonly string[]>> = {
     "routes/query.ts",
   ],
   "routes/credentials.ts": ["lib/config.ts", "lib/shared", "routes/context.ts", "routes/origin.ts"],
+  "routes/publish_events.ts": [
+    "lib/auth",
+    "lib/log",
+    "lib/publish",
+    "lib/shared",
+    "lib/server.ts",
+    "routes/publish_stream.ts",
+    ...PLUMBING,
+  ],
+  "routes/publish_stream.ts": [
+    "lib/auth",
+    "lib/logger.ts",
+    "lib/publish",
+    "lib/shared",
+    "lib/server.ts",
+    ...PLUMBING,
+  ],
   "routes/members.ts": ["lib/auth", "lib/presence", "lib/shared", "lib/server.ts", ...PLUMBING],
   "routes/member_session.ts": [
     "lib/auth",

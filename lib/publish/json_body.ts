@@ -36,6 +36,12 @@ interface PublishedBody {
   readonly isEphemeral: boolean;
 }
 
+/** What one event as JSON publishes. */
+export interface PublishedEvent {
+  readonly draft: Draft;
+  readonly isEphemeral: boolean;
+}
+
 /**
  * Parses one event, or `{"events": […]}`. Long bodies are parsed event by event, each in a turn of
  * the event loop.
@@ -51,7 +57,25 @@ export async function parseJsonBody(producer: Producer, body: Uint8Array): Promi
   const value = parseJson(text, maxDepth);
   return isBatchValue(value)
     ? { drafts: parseBatch(producer, value), isEphemeral: false }
-    : parseSingle(producer, value);
+    : bodyOf(parseSingle(producer, value));
+}
+
+/**
+ * Parses one event. A long one is parsed in turns of the event loop.
+ *
+ * @throws {Problem} as {@link parseJsonBody} does, but for batches
+ */
+export function parseJsonEvent(
+  producer: Producer,
+  bytes: Uint8Array,
+): PublishedEvent | Promise<PublishedEvent> {
+  if (bytes.length > TURN_CHARS) return parseLargeEvent(producer, bytes);
+  return parseSingle(producer, parseJson(decodeUtf8(bytes), MAX_JSON_DEPTH + EVENT_LEVELS));
+}
+
+async function parseLargeEvent(producer: Producer, bytes: Uint8Array): Promise<PublishedEvent> {
+  const { value, dataText } = await readLargeEvent(await decodeLargeUtf8(bytes));
+  return parseSingle(producer, value, dataText);
 }
 
 async function parseLarge(
@@ -79,13 +103,13 @@ async function parseLarge(
   await largeTextTurn();
   if (!isBatch && scan.bytes > TURN_CHARS) {
     const { value, dataText } = await readLargeEvent(text);
-    return parseSingle(producer, value, dataText);
+    return bodyOf(parseSingle(producer, value, dataText));
   }
   if (!isBatch) {
     const value = parseJson(text, SCANNED);
     return isBatchValue(value)
       ? { drafts: parseBatch(producer, value), isEphemeral: false }
-      : parseSingle(producer, value);
+      : bodyOf(parseSingle(producer, value));
   }
   if (text[scan.partsEnd - 1] !== "]" || !BATCH_END.test(text.slice(scan.partsEnd))) {
     throw onlyEvents();
@@ -163,10 +187,14 @@ function requireSize(bytes: number, index?: number): void {
   );
 }
 
-function parseSingle(producer: Producer, value: unknown, dataText?: string): PublishedBody {
+function parseSingle(producer: Producer, value: unknown, dataText?: string): PublishedEvent {
   const event = parsePublication(value);
   const draft = draftOfPublication(producer, event, dataText);
-  return { drafts: [draft], isEphemeral: event.ephemeral === true };
+  return { draft, isEphemeral: event.ephemeral === true };
+}
+
+function bodyOf({ draft, isEphemeral }: PublishedEvent): PublishedBody {
+  return { drafts: [draft], isEphemeral };
 }
 
 function parseBatch(producer: Producer, value: unknown): readonly Draft[] {
