@@ -18,7 +18,7 @@ import { SharedQuicOffer } from "./quic_offer.ts";
 import { waitAtMost } from "./shared/async/deadline.ts";
 import { FIGURES_CHANNEL_KEY } from "./shared/channel.ts";
 import { OpenResponses } from "./transports/open_responses.ts";
-import { DrainPoller } from "./transports/socket/drain_poller.ts";
+import { DrainPoller } from "./transports/drain_poller.ts";
 import { LargeWrites } from "./transports/large_writes.ts";
 import { MessageBudget } from "./transports/messages/message_lane.ts";
 import type { SocketOptions } from "./transports/socket/socket.ts";

@@ -196,6 +196,7 @@ const RULE: Readonly<Record<string, readonly string[]>> = {
     "lib/log",
     "lib/presence",
     "lib/publish",
+    "lib/quic",
     "lib/rtc",
     "lib/shared",
   ],

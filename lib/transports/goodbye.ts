@@ -26,6 +26,9 @@ export const CLOSE_CODES: Readonly<Record<GoodbyeReason, number>> = {
   flooding: 4429,
 };
 
+/** Close code after a frame, or a line where there are no frames, that was too large. */
+export const FRAME_TOO_LARGE = 4002;
+
 /** Returns a random number of milliseconds that one client should wait before it reconnects. */
 export function reconnectDelay(random: () => number = Math.random): number {
   return Math.round(200 + random() * SPREAD_MS);

@@ -20,6 +20,7 @@ const MIN_EVENT_BYTES = 64;
 export class Room {
   readonly #queued: () => number;
   readonly #mayBeLarge: (bytes: number) => boolean;
+  readonly #emptyBytes: number;
   #waiting: { readonly bytes: number; readonly resolve: () => void }[] = [];
   /** Bytes for which waits were ended in this turn of the event loop. */
   #wokenBytes = 0;
@@ -28,10 +29,16 @@ export class Room {
   /**
    * @param queued returns how many bytes wait for the connection.
    * @param mayBeLarge returns whether a write that fits only alone may begin. @default always
+   * @param emptyBytes a queue with fewer bytes counts as empty. @default 2,048
    */
-  constructor(queued: () => number, mayBeLarge: (bytes: number) => boolean = () => true) {
+  constructor(
+    queued: () => number,
+    mayBeLarge: (bytes: number) => boolean = () => true,
+    emptyBytes: number = EMPTY_BYTES,
+  ) {
     this.#queued = queued;
     this.#mayBeLarge = mayBeLarge;
+    this.#emptyBytes = emptyBytes;
   }
 
   /**
@@ -90,7 +97,7 @@ export class Room {
 
   #fits(bytes: number, queued: number): boolean {
     if (queued + bytes <= QUEUE_BYTES) return true;
-    return queued < EMPTY_BYTES && this.#mayBeLarge(bytes);
+    return queued < this.#emptyBytes && this.#mayBeLarge(bytes);
   }
 }
 

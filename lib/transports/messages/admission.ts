@@ -8,7 +8,7 @@ import type { MessageOf, Ref } from "./message.ts";
 import type { MessageOutput } from "./output.ts";
 
 /**
- * Milliseconds in which a socket must bring its first credential. Guards against sockets that
+ * Milliseconds in which a client must bring its first credential. Guards against connections that
  * never authenticate.
  */
 const AUTH_TIMEOUT_MS = 5_000;
@@ -36,7 +36,7 @@ interface ClientAdmissionOptions {
   /** Receives what happens to the credential. */
   readonly handler: ConnectionHandler;
   readonly output: Pick<MessageOutput, "send">;
-  /** Whether the socket has neither subscriptions nor members. */
+  /** Whether the connection has neither subscriptions nor members. */
   readonly isIdle: () => boolean;
   /** Answers a message that failed. */
   readonly fail: (ref: Ref | undefined, cause: unknown) => void;
@@ -48,7 +48,7 @@ interface WaitingMessage {
   readonly work: () => void;
 }
 
-/** Holds the credential of a socket, from the first to the latest. */
+/** Holds the credential of a connection, from the first to the latest. */
 export class ClientAdmission implements Disposable {
   readonly #options: ClientAdmissionOptions;
   /** Undefined until there is a credential. */
@@ -85,7 +85,7 @@ export class ClientAdmission implements Disposable {
 
   /**
    * Does `work` at once. While a credential is being verified the work waits for its answer, in the
-   * order of the calls. Closes the socket if too much waits.
+   * order of the calls. Closes the connection if too much waits.
    *
    * @param chars the length of the message
    * @param work must not throw
@@ -128,7 +128,7 @@ export class ClientAdmission implements Disposable {
     this.#waiting = undefined;
   }
 
-  /** Takes the new authority. If that is refused, the socket keeps the authority that it has. */
+  /** Takes the new authority. If that is refused, the connection keeps the authority that it has. */
   #admit(authority: Authority): void {
     const { id, client, connections, handler, isIdle } = this.#options;
     const connection = this.#connection;

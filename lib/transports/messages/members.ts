@@ -19,12 +19,12 @@ import type { MessageOf } from "./message.ts";
 import type { MessageOutput } from "./output.ts";
 
 /**
- * Members of one socket, each session of a member counted. Guards against one socket that fills the
+ * Members of one connection, each session of a member counted. Guards against one client that fills the
  * presence of all channels.
  */
 const MAX_MEMBERSHIPS = 100;
 
-/** The presence as sockets use it. */
+/** The presence as connections use it. */
 export type MemberPresence = Pick<
   Presence,
   "join" | "leave" | "endSession" | "disconnect" | "hasSession"
@@ -38,14 +38,14 @@ interface ClientMembersOptions {
   readonly fail: (cause: unknown) => void;
 }
 
-/** A session of a member, as which the socket has joined, or asks to join. */
+/** A session of a member, as which the connection has joined, or asks to join. */
 interface Membership {
   readonly member: Member;
   readonly session: SessionKey;
   readonly state: JoinState;
 }
 
-/** The members as which one socket is present. */
+/** The members as which one connection is present. */
 export class ClientMembers {
   readonly #options: ClientMembersOptions;
   readonly #memberships = new Map<string, Membership>();
@@ -78,7 +78,7 @@ export class ClientMembers {
     if (known === undefined && this.#memberships.size >= MAX_MEMBERSHIPS) {
       throw new Problem(
         "too_many_channels",
-        `A socket can be at most ${MAX_MEMBERSHIPS} members.`,
+        `A connection can be at most ${MAX_MEMBERSHIPS} members.`,
       );
     }
     const membership = known ??
@@ -116,7 +116,7 @@ export class ClientMembers {
 
   /**
    * Returns who publishes to the channel. Where the credential does not tell, it is the member as
-   * which the socket is present there, if it is only one.
+   * which the client is present there, if it is only one.
    */
   publisherOf(authority: Authority, channel: string): string | undefined {
     const { kind, subject } = authority.grant;
@@ -131,7 +131,7 @@ export class ClientMembers {
   }
 
   /**
-   * Returns whether the socket has joined as the member, by the session of that name or by one
+   * Returns whether the client has joined as the member, by the session of that name or by one
    * without a name, and the session has not ended.
    */
   hasJoined(member: Member, sessionName: string | undefined): boolean {
@@ -167,7 +167,7 @@ export class ClientMembers {
     }
   }
 
-  /** Disconnects all members, which may come back by another socket. */
+  /** Disconnects all members, which may come back by another connection. */
   close(): void {
     const { presence } = this.#options;
     for (const { member, session } of this.#memberships.values()) {

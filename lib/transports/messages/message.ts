@@ -14,6 +14,8 @@ const MESSAGE_LEVELS = 1;
 const MAX_MEMBERS = 32;
 /** Channels in a message, repeats included. Guards against one error for each of a million. */
 const MAX_LISTED_CHANNELS = 10_000;
+/** Event streams in a message: many more than are open at once. Guards as above. */
+const MAX_LISTED_STREAMS = 256;
 
 /** The client's own name for a message, by which it finds the answer. */
 const ref = z.union([z.number(), z.string().max(64)]);
@@ -53,7 +55,7 @@ const operations = {
     member: z.string().optional(),
     session: session.optional(),
   }),
-  /** Sends a signal as a member that the socket has entered. */
+  /** Sends a signal as a member that the client has entered. */
   signal: z.strictObject({
     op: z.literal("signal"),
     ref,
@@ -64,13 +66,22 @@ const operations = {
     toSession: session.optional(),
     data: z.unknown(),
   }),
-  /** Brings the socket's first credential, or another. */
+  /** Brings the connection's first credential, or another. */
   auth: z.strictObject({
     op: z.literal("auth"),
     ref: ref.optional(),
     token: z.string().min(1).max(MAX_TOKEN_CHARS),
   }),
   ping: z.strictObject({ op: z.literal("ping"), ref: ref.optional() }),
+  /** Tells how many bytes the client has taken from event streams, by their number. */
+  received: z.strictObject({
+    op: z.literal("received"),
+    ref: ref.optional(),
+    streams: z.record(
+      z.string().regex(/^[1-9]\d{0,14}$/, "the name must be the number of a stream"),
+      z.int().nonnegative(),
+    ),
+  }),
 } as const;
 
 type Operations = typeof operations;
@@ -88,7 +99,8 @@ export interface ServerMessage {
 }
 
 const TOO_MANY_MEMBERS = "it has too many members";
-const OPS = Object.keys(operations).join(", ");
+const STREAM_OPS = Object.keys(operations);
+const OPS = STREAM_OPS.filter((op) => op !== "received");
 
 /** Why a message is refused, and its `ref`, if that can be read. */
 interface RefusedMessage {
@@ -103,17 +115,28 @@ interface LargeMessage {
   readonly dataText: string | undefined;
 }
 
+interface ParseOptions {
+  /** Whether events come on streams, so that the op `received` exists. @default false */
+  readonly hasStreams?: boolean;
+}
+
 /** Parses a message. Returns the reason if that fails; never throws. */
-export function parseMessage(line: string): ClientMessage | RefusedMessage {
+export function parseMessage(
+  line: string,
+  options: ParseOptions = {},
+): ClientMessage | RefusedMessage {
   try {
-    return messageOf(parseJson(line, MAX_JSON_DEPTH + MESSAGE_LEVELS));
+    return messageOf(parseJson(line, MAX_JSON_DEPTH + MESSAGE_LEVELS), options);
   } catch (cause) {
     return unreadable(cause);
   }
 }
 
 /** Parses a message of any length in turns of the event loop. Never rejects. */
-export async function parseLargeMessage(line: string): Promise<LargeMessage> {
+export async function parseLargeMessage(
+  line: string,
+  options: ParseOptions = {},
+): Promise<LargeMessage> {
   try {
     const { value, members, dataText, longMember } = await readLargeObject(line, {
       maxDepth: MAX_JSON_DEPTH + MESSAGE_LEVELS,
@@ -123,7 +146,7 @@ export async function parseLargeMessage(line: string): Promise<LargeMessage> {
       : longMember !== undefined
       ? `${quote(longMember)} is too long`
       : undefined;
-    return { message: messageOf(value, fault), dataText };
+    return { message: messageOf(value, options, fault), dataText };
   } catch (cause) {
     return { message: unreadable(cause), dataText: undefined };
   }
@@ -138,14 +161,19 @@ function unreadable(cause: unknown): RefusedMessage {
 }
 
 /** @param fault why the message is refused, unless it is for its op. */
-function messageOf(value: unknown, fault?: string): ClientMessage | RefusedMessage {
+function messageOf(
+  value: unknown,
+  { hasStreams = false }: ParseOptions,
+  fault?: string,
+): ClientMessage | RefusedMessage {
   if (typeof value !== "object" || value === null) {
     return refused(value, "bad_frame", 'A message must be a JSON object with a member "op".');
   }
   const { op } = value as { op?: unknown };
-  if (typeof op !== "string" || !Object.hasOwn(operations, op)) {
+  const ops = hasStreams ? STREAM_OPS : OPS;
+  if (typeof op !== "string" || !ops.includes(op)) {
     const reason = typeof op === "string" ? `Unknown op ${quote(op)}` : "The message has no op";
-    return refused(value, "bad_op", `${reason}. Allowed: ${OPS}.`);
+    return refused(value, "bad_op", `${reason}. Allowed: ${ops.join(", ")}.`);
   }
   fault ??= sizeFault(value);
   if (fault !== undefined) {
@@ -160,8 +188,11 @@ function messageOf(value: unknown, fault?: string): ClientMessage | RefusedMessa
 /** Returns why `value` has too much to be checked. The schema would look at all of it. */
 function sizeFault(value: object): string | undefined {
   if (Object.keys(value).length > MAX_MEMBERS) return TOO_MANY_MEMBERS;
-  const { channels } = value as { channels?: unknown };
+  const { channels, streams } = value as { channels?: unknown; streams?: unknown };
   if (Array.isArray(channels) && channels.length > MAX_LISTED_CHANNELS) return "channels: too many";
+  if (typeof streams === "object" && Object.keys(streams ?? {}).length > MAX_LISTED_STREAMS) {
+    return "streams: too many";
+  }
   return undefined;
 }
 

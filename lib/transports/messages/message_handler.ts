@@ -23,17 +23,23 @@ import {
 import type { MessageOutput } from "./output.ts";
 import { RefusalCounter } from "./refusal_counter.ts";
 import { ClientSubscriptions } from "./subscriptions.ts";
+import { RECEIVED_STEP_BYTES } from "../../shared/webtransport.ts";
 import { WindowCounter } from "./window_counter.ts";
 
-/** Publishes of one socket that wait for their answer. Guards against a socket that fills the queue. */
+/** Publishes of one client that wait for their answer. Guards against a client that fills the queue. */
 const MAX_PUBLISHES = 1_024;
 /**
- * Pings of one socket in ten seconds. Guards against floods of pings, which count against no other
+ * Pings of one client in ten seconds. Guards against floods of pings, which count against no other
  * limit.
  */
 const MAX_PINGS = 300;
 /**
- * Messages of a socket that are answered before its first `auth`. Guards against anyone who keeps
+ * Messages in ten seconds that acknowledge fewer bytes than a client gathers. Guards against floods
+ * of them, as above.
+ */
+const MAX_SMALL_ACKNOWLEDGEMENTS = 300;
+/**
+ * Messages of a client that are answered before its first `auth`. Guards against anyone who keeps
  * the server busy without a credential.
  */
 const MAX_UNAUTHENTICATED_ANSWERS = 16;
@@ -70,6 +76,7 @@ export class MessageHandler implements ConnectionHandler, Disposable {
   readonly #members: ClientMembers;
   #refusals: RefusalCounter | undefined;
   #pings: WindowCounter | undefined;
+  #smallAcknowledgements: WindowCounter | undefined;
   #unauthenticatedAnswers = 0;
   #publishes = 0;
 
@@ -104,13 +111,27 @@ export class MessageHandler implements ConnectionHandler, Disposable {
 
   /** Handles one message, given as JSON text, and answers it. Never throws. */
   receive(text: string): void {
-    this.#take(parseMessage(text), text.length);
+    this.#take(parseMessage(text, this.#parsing), text.length);
   }
 
   /** Does the same with a message of any length, in turns of the event loop. Never rejects. */
   async receiveLarge(text: string): Promise<void> {
-    const { message, dataText } = await parseLargeMessage(text);
+    const { message, dataText } = await parseLargeMessage(text, this.#parsing);
     this.#take(message, text.length, dataText);
+  }
+
+  /** Does the same with what may arrive twice, late or not at all: an ephemeral event. */
+  receiveDatagram(text: string): void {
+    const message = parseMessage(text, this.#parsing);
+    if ("problem" in message || (message.op === "publish" && message.ephemeral)) {
+      return this.#take(message, text.length);
+    }
+    const detail = 'A datagram may only contain a publish with "ephemeral":true.';
+    this.refuse(message.ref, new Problem("bad_message", detail));
+  }
+
+  get #parsing(): { readonly hasStreams: boolean } {
+    return { hasStreams: this.#options.output.received !== undefined };
   }
 
   #take(message: ReturnType<typeof parseMessage>, chars: number, dataText?: string): void {
@@ -180,20 +201,33 @@ export class MessageHandler implements ConnectionHandler, Disposable {
       case "auth":
         return this.#admission.authenticate(message);
       case "ping":
-        this.#pong(message);
+        return this.#pong(message);
+      case "received":
+        return this.#received(message);
     }
   }
 
   /** @throws {Problem} `rate_limited` */
-  #pong({ ref }: MessageOf<"ping">): void {
+  #pong({ ref }: MessageOf<"ping">): undefined {
     if (this.isAuthenticated) {
       this.#pings ??= new WindowCounter(MAX_PINGS);
       if (this.#pings.add(performance.now())) {
-        throw new Problem("rate_limited", `A socket may send at most ${MAX_PINGS} pings in 10 s.`);
+        throw new Problem("rate_limited", `A client may send at most ${MAX_PINGS} pings in 10 s.`);
       }
     }
     this.#options.output.send({ op: "pong", ...ref !== undefined && { ref } });
     if (!this.isAuthenticated) this.#countUnauthenticated();
+  }
+
+  /** @throws {Problem} `bad_message`, `rate_limited` */
+  #received({ streams }: MessageOf<"received">): undefined {
+    const bytes = this.#options.output.received?.(streams) ?? 0;
+    if (bytes >= RECEIVED_STEP_BYTES) return;
+    this.#smallAcknowledgements ??= new WindowCounter(MAX_SMALL_ACKNOWLEDGEMENTS);
+    if (this.#smallAcknowledgements.add(performance.now())) {
+      const detail = `Gather at least ${RECEIVED_STEP_BYTES} bytes for each acknowledgement.`;
+      throw new Problem("rate_limited", detail);
+    }
   }
 
   /** Counts an answer. Too many of them end the connection. */
@@ -243,7 +277,7 @@ export class MessageHandler implements ConnectionHandler, Disposable {
   /** Counts a publish or a signal until it is answered. @throws {Problem} `overloaded` */
   #waitForAnswer(): Disposable {
     if (this.#publishes >= MAX_PUBLISHES) {
-      const detail = `${MAX_PUBLISHES} publishes of this socket already wait for their answer.`;
+      const detail = `${MAX_PUBLISHES} publishes of this client already wait for their answer.`;
       throw new Problem("overloaded", detail);
     }
     this.#publishes++;

@@ -1,8 +1,8 @@
 import { largeTextTurn, TURN_CHARS } from "../../publish/large_text_turns.ts";
 
 /**
- * Characters of frames that wait for their turn, in all sockets of an isolate together. Guards
- * against sockets that send large frames faster than they are handled.
+ * Characters of frames that wait for their turn, in all connections of an isolate together. Guards
+ * against clients that send large frames faster than they are handled.
  */
 const MAX_WAITING_CHARS = 128 * 2 ** 20;
 /** Characters that each message counts in addition to its own. Guards against many tiny messages. */
@@ -14,7 +14,7 @@ interface MessageLaneOptions {
   readonly receive: (line: string) => void;
   /** Handles a message of more than {@link TURN_CHARS} in turns of the event loop. Never rejects. */
   readonly receiveLarge: (line: string) => Promise<void>;
-  /** Ends the socket, which has sent too much. */
+  /** Ends the connection, whose client has sent too much. */
   readonly flood: () => void;
 }
 
@@ -24,12 +24,13 @@ interface WaitingFrame {
 }
 
 /**
- * Handles the large frames of a socket, and those that come after them, message by message in turns
- * of the event loop. The messages keep their order.
+ * Handles the large frames of a connection, and those that come after them, message by message in
+ * turns of the event loop. The messages keep their order.
  */
 export class MessageLane {
   readonly #options: MessageLaneOptions;
   #frames: WaitingFrame[] = [];
+  #idle: Promise<void> = Promise.resolve();
   #isClosed = false;
 
   constructor(options: MessageLaneOptions) {
@@ -41,6 +42,11 @@ export class MessageLane {
     return this.#frames.length === 0;
   }
 
+  /** Resolves when the lane is idle, or closed. */
+  get idle(): Promise<void> {
+    return this.#idle;
+  }
+
   /** Handles the messages of a frame after those of earlier ones. */
   add(lines: readonly string[]): void {
     if (this.#isClosed) return;
@@ -48,10 +54,10 @@ export class MessageLane {
     const wasIdle = this.isIdle;
     this.#frames.push({ lines, chars });
     this.#options.budget.add(this, chars);
-    if (wasIdle) void this.#work();
+    if (wasIdle) this.#idle = this.#work();
   }
 
-  /** Ends the socket. */
+  /** Ends the connection. */
   flood(): void {
     this.#options.flood();
     this.close();
@@ -88,7 +94,7 @@ export class MessageLane {
   }
 }
 
-/** Bounds the frames that wait in the sockets of an isolate. */
+/** Bounds the frames that wait in the connections of an isolate. */
 export class MessageBudget {
   readonly #maxChars: number;
   readonly #waiting = new Map<MessageLane, number>();
@@ -99,7 +105,7 @@ export class MessageBudget {
     this.#maxChars = maxChars;
   }
 
-  /** Adds to what waits in `lane`. If it is too much in all, the socket with the most is ended. */
+  /** Adds to what waits in `lane`. If it is too much in all, the connection with the most is ended. */
   add(lane: MessageLane, chars: number): void {
     this.#chars += chars;
     this.#waiting.set(lane, (this.#waiting.get(lane) ?? 0) + chars);

@@ -8,6 +8,13 @@ export interface MessageOutput {
   send(message: ServerMessage): void;
   /** Opens the output for the events of one `subscribe`. */
   openEventOutput(): EventOutput;
+  /**
+   * Takes note of what the client has taken from event streams, in bytes by their number, and
+   * returns how many bytes more that is than before. Undefined where events come on no streams.
+   *
+   * @throws {import("../../shared/problem.ts").Problem} `bad_message`
+   */
+  received?(streams: Readonly<Record<string, number>>): number;
 }
 
 /** Where everything about the subscriptions of one `subscribe` goes, in the order of the calls. */

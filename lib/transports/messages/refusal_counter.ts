@@ -1,7 +1,7 @@
 import type { ProblemCode } from "../../shared/problem.ts";
 import { WindowCounter } from "./window_counter.ts";
 
-/** Refusals that one socket may cause in ten seconds. */
+/** Refusals that one client may cause in ten seconds. */
 export const MAX_REFUSALS = 1_000;
 
 /** Refusals that the client did not cause, or that count against a limit of publishes. */
@@ -23,7 +23,7 @@ const NOT_COUNTED: ReadonlySet<ProblemCode> = new Set<ProblemCode>([
 ]);
 
 /**
- * Counts the refusals of one socket. Guards against a client that keeps sending what is refused:
+ * Counts the refusals of one client. Guards against a client that keeps sending what is refused:
  * each message costs parsing and an answer, and no other limit stops it.
  */
 export class RefusalCounter {

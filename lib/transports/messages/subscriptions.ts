@@ -19,14 +19,14 @@ import type { MessageOf } from "./message.ts";
 import type { EventOutput, MessageOutput } from "./output.ts";
 import { startPositions } from "../read_positions.ts";
 
-/** Channels of one socket. Guards against a socket that makes the server follow all channels. */
-const MAX_SOCKET_CHANNELS = 1_000;
+/** Channels of one connection. Guards against a client that makes the server follow all channels. */
+const MAX_CHANNELS = 1_000;
 
 interface ClientSubscriptionsOptions {
   readonly hub: Hub;
   readonly client: Pick<MessageClient, "subscribed">;
   readonly output: MessageOutput;
-  /** Ends the socket. */
+  /** Ends the connection. */
   readonly close: (reason: CloseReason) => void;
 }
 
@@ -40,7 +40,7 @@ interface SubscriptionGroup {
   isEnded: boolean;
 }
 
-/** Holds the subscriptions of one socket, and ends those that its latest authority doesn't allow. */
+/** Holds the subscriptions of one connection, and ends those that its latest authority doesn't allow. */
 export class ClientSubscriptions {
   readonly #options: ClientSubscriptionsOptions;
   readonly #groups = new Map<string, SubscriptionGroup>();
@@ -102,7 +102,7 @@ export class ClientSubscriptions {
   remove({ tenant }: Authority, message: MessageOf<"unsubscribe">): void {
     const { key } = parseTarget(tenant, message);
     if (!this.#end(key)) {
-      throw new Problem("not_subscribed", `This socket is not subscribed to ${quote(key)}.`);
+      throw new Problem("not_subscribed", `This connection is not subscribed to ${quote(key)}.`);
     }
     this.#options.output.send({ op: "unsubscribed", ref: message.ref });
   }
@@ -123,13 +123,13 @@ export class ClientSubscriptions {
     if (this.#groups.has(key)) {
       throw new Problem(
         "subscribed_already",
-        `This socket is already subscribed to ${quote(key)}.`,
+        `This connection is already subscribed to ${quote(key)}.`,
       );
     }
-    if (this.#channels + channels > MAX_SOCKET_CHANNELS) {
+    if (this.#channels + channels > MAX_CHANNELS) {
       throw new Problem(
         "too_many_channels",
-        `A socket may be subscribed to at most ${MAX_SOCKET_CHANNELS} channels.`,
+        `A connection may be subscribed to at most ${MAX_CHANNELS} channels.`,
       );
     }
   }
@@ -190,7 +190,7 @@ export class ClientSubscriptions {
 }
 
 interface SubscriptionTarget {
-  /** Names the group on its socket. */
+  /** Names the group on its connection. */
   readonly key: string;
   /** Sorted, without repeats. */
   readonly channelKeys: readonly ChannelKey[];

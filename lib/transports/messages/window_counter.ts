@@ -1,7 +1,7 @@
 /** Milliseconds in which messages are counted. */
 const WINDOW_MS = 10_000;
 
-/** Counts messages of one socket in windows of ten seconds. */
+/** Counts messages of one client in windows of ten seconds. */
 export class WindowCounter {
   readonly #max: number;
   #count = 0;

@@ -2,8 +2,9 @@ import type { EphemeralBatch } from "../../hub/ephemeral_batch.ts";
 import type { CloseReason, Sink } from "../../hub/sink.ts";
 import type { Encoder, Run } from "../../log/run.ts";
 import { MAX_EVENT_BYTES } from "../../shared/event.ts";
-import { QUEUE_BYTES, Room } from "../room.ts";
-import type { DrainPoller } from "./drain_poller.ts";
+import { PolledRoom } from "../polled_room.ts";
+import { QUEUE_BYTES } from "../room.ts";
+import type { DrainPoller } from "../drain_poller.ts";
 import { ephemeralMessages, ephemeralText, type MessageEncoding } from "../messages/encoding.ts";
 import type { LargeWrites } from "../large_writes.ts";
 import type { ServerMessage } from "../messages/message.ts";
@@ -56,12 +57,7 @@ interface SocketOutputOptions {
  */
 export class SocketOutput implements MessageOutput, EventOutput, UnreadOutput {
   readonly #options: SocketOutputOptions;
-  readonly #room = new Room(
-    () => this.#queuedBytes(),
-    (bytes) => this.#options.largeWrites.requestRoom(bytes),
-  );
-  /** Whether the poller waits for room in the name of the sinks. */
-  #isPolled = false;
+  readonly #room: PolledRoom;
   /** Answers that are not sent yet. */
   #answers: string[] = [];
   #answerBytes = 0;
@@ -86,6 +82,12 @@ export class SocketOutput implements MessageOutput, EventOutput, UnreadOutput {
 
   constructor(options: SocketOutputOptions) {
     this.#options = options;
+    this.#room = new PolledRoom({
+      queued: () => this.#queuedBytes(),
+      mayBeLarge: (bytes) => options.largeWrites.requestRoom(bytes),
+      poller: options.drainPoller,
+      connection: this,
+    });
     this.#answerCostBytes = options.isPlain ? FRAME_COST_BYTES : ANSWER_COST_BYTES;
   }
 
@@ -96,6 +98,11 @@ export class SocketOutput implements MessageOutput, EventOutput, UnreadOutput {
 
   get isClosed(): boolean {
     return this.#isClosed;
+  }
+
+  /** Whether it can send: the runtime may have given up the socket without an event. */
+  get isOpen(): boolean {
+    return !this.#isClosed && this.#options.socket.readyState === WebSocket.OPEN;
   }
 
   /** Stops all output, drops the answers that are held back, and ends all waits for room. */
@@ -109,7 +116,7 @@ export class SocketOutput implements MessageOutput, EventOutput, UnreadOutput {
 
   /** Sends an answer, together with others of the same turn. */
   send(message: ServerMessage): void {
-    if (!this.#isOpen) return;
+    if (!this.isOpen) return;
     const text = JSON.stringify(message);
     this.#answers.push(text);
     this.#answerBytes += text.length + this.#answerCostBytes;
@@ -135,7 +142,7 @@ export class SocketOutput implements MessageOutput, EventOutput, UnreadOutput {
 
   /** Sends the last message immediately, and what was held back before it unless `isSlow`. */
   sendLast(message: ServerMessage, { isSlow }: { readonly isSlow: boolean }): void {
-    if (!this.#isOpen) return;
+    if (!this.isOpen) return;
     if (isSlow) this.#answers = [];
     this.#answers.push(JSON.stringify(message));
     this.#sendAnswers();
@@ -143,7 +150,7 @@ export class SocketOutput implements MessageOutput, EventOutput, UnreadOutput {
 
   /** Acts as {@link Sink.write}. `encode` turns a run into messages, one per line. */
   write(runs: readonly Run[], encode: Encoder<string>): void {
-    if (!this.#isOpen) return;
+    if (!this.isOpen) return;
     const [only] = runs;
     const text = runs.length === 1 && only !== undefined
       ? encode(only)
@@ -166,7 +173,7 @@ export class SocketOutput implements MessageOutput, EventOutput, UnreadOutput {
 
   /** A socket that the runtime has given up never has room, so that its subscriptions stall. */
   hasRoom(bytes: number, hasWaited = false): boolean {
-    return this.#isClosed || (this.#isOpen && this.#room.has(bytes, hasWaited));
+    return this.#isClosed || (this.isOpen && this.#room.has(bytes, hasWaited));
   }
 
   /** Acts as {@link Sink.takenAt}. */
@@ -175,16 +182,13 @@ export class SocketOutput implements MessageOutput, EventOutput, UnreadOutput {
   }
 
   drained(bytes: number): Promise<void> {
-    if (this.hasRoom(bytes)) return Promise.resolve();
-    const waited = this.#room.wait(bytes);
-    if (!this.#isPolled) void this.#poll();
-    return waited;
+    return this.hasRoom(bytes) ? Promise.resolve() : this.#room.wait(bytes);
   }
 
   takeStaleBytes(): number | undefined {
     this.#isWatched = false;
     if (this.#isClosed) return undefined;
-    if (!this.#isOpen) {
+    if (!this.isOpen) {
       this.#options.onLost();
       return undefined;
     }
@@ -200,10 +204,6 @@ export class SocketOutput implements MessageOutput, EventOutput, UnreadOutput {
 
   endSlow(): void {
     this.#options.onSlow();
-  }
-
-  get #isOpen(): boolean {
-    return !this.#isClosed && this.#options.socket.readyState === WebSocket.OPEN;
   }
 
   /** Returns the bytes that wait in the runtime, with an upper bound of what it takes for frames. */
@@ -225,21 +225,9 @@ export class SocketOutput implements MessageOutput, EventOutput, UnreadOutput {
     return bufferedAmount + (this.#framesBefore + this.#framesSince) * FRAME_COST_BYTES;
   }
 
-  async #poll(): Promise<void> {
-    this.#isPolled = true;
-    while (this.#room.isAwaited) {
-      await this.#options.drainPoller.waitForRoom(() =>
-        this.#isClosed || (this.#isOpen && this.#room.isDue)
-      );
-      if (this.#isClosed) this.#room.wakeAll();
-      else this.#room.wake();
-    }
-    this.#isPolled = false;
-  }
-
   #flush(): void {
-    if (!this.#isOpen || this.#answers.length === 0) return;
-    const hasRoom = () => !this.#isOpen || this.#options.socket.bufferedAmount < ANSWER_QUEUE_BYTES;
+    if (!this.isOpen || this.#answers.length === 0) return;
+    const hasRoom = () => !this.isOpen || this.#options.socket.bufferedAmount < ANSWER_QUEUE_BYTES;
     if (hasRoom()) return this.#sendAnswers();
     if (this.#answerBytes > MAX_HELD_BYTES) return this.#options.onSlow();
     if (this.#isWaiting) return;
@@ -251,7 +239,7 @@ export class SocketOutput implements MessageOutput, EventOutput, UnreadOutput {
   }
 
   #sendInOrder(text: string): void {
-    if (!this.#isOpen) return;
+    if (!this.isOpen) return;
     if (this.#answers.length > 0) this.#sendAnswers();
     this.#sendText(text);
   }
@@ -286,7 +274,7 @@ export class SocketOutput implements MessageOutput, EventOutput, UnreadOutput {
   async #countLarge(bytes: number): Promise<void> {
     const { socket, largeWrites, drainPoller } = this.#options;
     largeWrites.begin(this, bytes);
-    await drainPoller.waitForRoom(() => !this.#isOpen || socket.bufferedAmount <= QUEUE_BYTES);
+    await drainPoller.waitForRoom(() => !this.isOpen || socket.bufferedAmount <= QUEUE_BYTES);
     largeWrites.end(this);
   }
 }

@@ -33,6 +33,23 @@ Deno.test("a message with too many members or channels is refused without an err
   assert.match(parsed.problem.detail, /channels: too many/);
 });
 
+Deno.test("`received` is an op only where events come on streams", () => {
+  const line = `{"op":"received","streams":{"1":5,"20":0}}`;
+  assert.equal(refusal(line), "bad_op undefined");
+  assert.deepEqual(parseMessage(line, { hasStreams: true }), JSON.parse(line));
+});
+
+Deno.test("`received` has counts of bytes by numbers of streams, and not too many", () => {
+  const many = Object.fromEntries(Array.from({ length: 257 }, (_, i) => [i + 1, 0]));
+  const wrong = [{ "0": 1 }, { "01": 1 }, { a: 1 }, { "1": -1 }, { "1": 0.5 }, { "1": 2 ** 53 }];
+  for (const streams of [...wrong, { "1": "1" }, many, [1], null, "1"]) {
+    const line = JSON.stringify({ op: "received", ref: 7, streams });
+    const parsed = parseMessage(line, { hasStreams: true });
+    assert.ok("problem" in parsed, line);
+    assert.deepEqual([parsed.problem.code, parsed.ref], ["bad_message", 7], line);
+  }
+});
+
 Deno.test("a refusal names the member that is missing", () => {
   const parsed = parseMessage(`{"op":"publish","ref":7,"channel":"a"}`);
   assert.ok("problem" in parsed);

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { setImmediate } from "node:timers";
-import { DrainPoller } from "../../../../lib/transports/socket/drain_poller.ts";
-import { FakeClock } from "../../../support/clock.ts";
+import { DrainPoller } from "../../../lib/transports/drain_poller.ts";
+import { FakeClock } from "../../support/clock.ts";
 
 Deno.test("a socket that drains soon is found without a timer, and none is left", async () => {
   using clock = new FakeClock({ replaces: ["timeouts"] });
