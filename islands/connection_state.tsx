@@ -9,6 +9,7 @@ const UNREACHABLE = "Can't reach the server. Retrying…";
 const TICK_MS = 100;
 
 export const TRANSPORT_NAMES: Readonly<Record<TransportName, string>> = {
+  "webtransport": "WebTransport",
   "websocket": "WebSocket",
   "sse": "server-sent events",
   "long-poll": "long poll",

@@ -15,6 +15,8 @@ const NONE = "–";
 
 /** Explains each transport in one or two sentences. */
 const DESCRIPTIONS: Readonly<Record<TransportName, string>> = {
+  "webtransport":
+    "A stream for each channel in one connection by QUIC, so that none waits for another.",
   "websocket": "One connection in both directions. A batch of events is one frame.",
   "sse": "One endless response over plain HTTP, which every proxy supports.",
   "long-poll": "Each request waits for an event. Then the client sends the next one.",

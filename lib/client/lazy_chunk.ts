@@ -13,6 +13,7 @@ import { makeCall } from "./transports/calls.ts";
 import { openEventStream } from "./transports/event_stream.ts";
 import { openLongPoll, openShortPoll } from "./transports/polling.ts";
 import { resolveAnchorsWithRetry } from "./transports/resolve_anchors.ts";
+import { openWebTransport } from "./transports/webtransport.ts";
 
 /** One object, whose property names the build can shorten. */
 export default {
@@ -22,6 +23,7 @@ export default {
   openEventStream,
   openLongPoll,
   openShortPoll,
+  openWebTransport,
   readHistory,
   resolveAnchorsWithRetry,
   SavedCursors,

@@ -19,6 +19,7 @@ type LazyChunk = typeof import("./lazy_chunk.ts").default;
 /** WebSockets are part of the first load. Everything else loads when it is needed. */
 const MODULES: ConnectionModules = {
   transports: {
+    "webtransport": lazily((chunk) => chunk.openWebTransport),
     "websocket": (host) => openWebSocket(host, lazily((chunk) => chunk.resolveAnchorsWithRetry)),
     "sse": lazily((chunk) => chunk.openEventStream),
     "long-poll": lazily((chunk) => chunk.openLongPoll),

@@ -138,7 +138,12 @@ export const ALL: readonly RequestKind[] = [
 ];
 
 /** Requests that deliver events. */
-export const READS: readonly RequestKind[] = ["websocket", "sse", "long-poll", "short-poll"];
+export const READS = [
+  "websocket",
+  "sse",
+  "long-poll",
+  "short-poll",
+] as const satisfies readonly RequestKind[];
 
 /** Formats an HTTP response for a `Fault`. */
 export function answerOf(status: string, contentType: string, body: string): string {

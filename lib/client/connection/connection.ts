@@ -83,7 +83,9 @@ export class Connection implements Link {
     this.#wait = new RetryWait(platform);
     this.#choice = new TransportChoice(transports.flatMap((name) => {
       const open = modules.transports[name];
-      const isAvailable = name !== "websocket" || platform.WebSocket;
+      const isAvailable = name === "webtransport"
+        ? platform.WebTransport
+        : name !== "websocket" || platform.WebSocket;
       return open && isAvailable ? { name, open } : [];
     }));
     const host = {

@@ -33,7 +33,8 @@ export class TransportChoice {
    */
   shouldTryNext({ error: { code, cause } }: AttemptEnd, index: number, failures: number): boolean {
     if (code !== "unreachable" && code !== "bad_answer") return false;
-    if (this.choices[index]?.name === "websocket" || isTimeoutError(cause)) return true;
+    const { name } = this.choices[index]!; // an index in the list
+    if (/^web/.test(name) || isTimeoutError(cause)) return true;
     this.wasAway = true;
     return index <= failures;
   }

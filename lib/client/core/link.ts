@@ -77,6 +77,10 @@ export type Call =
     readonly channel: string;
     readonly data: unknown;
     readonly type?: string;
+    /** Refused with `bad_parameter`, as `key` and `ttl` are. */
+    readonly id?: string | undefined;
+    readonly key?: string;
+    readonly ttl?: number;
   }
   /**
    * Enters the channel as a member. The member stays while the WebSocket is open; over HTTP the

@@ -9,6 +9,10 @@ export interface Platform {
   fetch(url: URL, init: RequestInit): Promise<Response>;
   /** Undefined if the runtime has no WebSocket (Node 20). */
   readonly WebSocket: (new (url: URL, protocol: string) => WebSocket) | undefined;
+  /** Undefined if the runtime has no WebTransport. */
+  readonly WebTransport:
+    | (new (url: URL, options: WebTransportOptions) => WebTransport)
+    | undefined;
   isOnline(): boolean;
   /** Whether the page is in the background. */
   isHidden(): boolean;
@@ -33,6 +37,9 @@ export const PLATFORM: Platform = {
   fetch: (url, init) => fetch(url, init),
   get WebSocket() {
     return globalThis.WebSocket as typeof WebSocket | undefined;
+  },
+  get WebTransport() {
+    return globalThis.WebTransport as typeof WebTransport | undefined;
   },
   isOnline: () => navigator?.onLine !== false,
   isHidden: () => document?.visibilityState === "hidden",

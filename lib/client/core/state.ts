@@ -1,8 +1,8 @@
 import type { WeirError } from "./weir_error.ts";
 
-/** Best first; the last one works everywhere. */
-export type TransportName = "websocket" | "sse" | "long-poll" | "short-poll";
+export type TransportName = "webtransport" | "websocket" | "sse" | "long-poll" | "short-poll";
 
+/** Best first; the last one works everywhere. WebTransport is used only where it is named. */
 export const TRANSPORTS: readonly TransportName[] = ["websocket", "sse", "long-poll", "short-poll"];
 
 export type ConnectionState =

@@ -76,9 +76,6 @@ export class Outbox {
     if (!ephemeral) {
       return await this.#add(channel, publication, new TextEncoder().encode(json).length, signal);
     }
-    if (id ?? key ?? ttl) {
-      throw new WeirError("bad_parameter", "Ephemeral events have no id, key or ttl.");
-    }
     await this.#link.call({ op: "ephemeral", channel, ...publication }, signal);
     return { channel, offset: "", id: "", duplicate: false };
   }

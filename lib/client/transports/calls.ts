@@ -21,6 +21,9 @@ export async function makeCall(
 ): Promise<JsonObject> {
   const { signal } = options;
   signal?.throwIfAborted(); // it may have aborted while this module was loading
+  if (call.op === "ephemeral" && (call.id ?? call.key ?? call.ttl) !== undefined) {
+    throw new WeirError("bad_parameter", "Ephemeral events have no id, key or ttl.");
+  }
   // A member stays while its socket is open, which is worth waiting for a socket that is opening.
   if (call.op === "enter" || call.op === "leave") await connected(options);
   context.closed.throwIfAborted();

@@ -18,8 +18,6 @@ interface MessageTransportOptions {
   readonly send: (lines: string) => unknown;
   /** Called once the server has accepted the credential. */
   readonly onOpen: (transport: Transport) => void;
-  /** Called when the transport is closed. */
-  readonly onClose: () => void;
 }
 
 /** A client of the messages of `weir.v1`. It does not know what carries them. */
@@ -29,16 +27,19 @@ export class MessageTransport implements Transport {
   readonly #watch: SilenceWatch;
   readonly #subscriptions: Subscriptions;
   /** Of the messages without an answer, by `ref`. */
-  readonly #onAnswer = new Map<number, OnAnswer>();
+  readonly #onAnswer = new Map<unknown, OnAnswer>();
   #lastRef = 0;
   #isOpen = false;
 
   constructor(options: MessageTransportOptions) {
-    const { host, resolveAnchors, send } = this.#options = options;
+    const { host, send } = this.#options = options;
     this.#host = host;
     this.#watch = new SilenceWatch(host, host.down, () => this.#isOpen && send('{"op":"ping"}'));
-    this.#subscriptions = new Subscriptions({ host, resolveAnchors, format: this.#format, send });
-    onAbort(host.signal, () => this.#close());
+    this.#subscriptions = new Subscriptions({ ...options, format: this.#format });
+    onAbort(host.signal, () => {
+      this.#watch.stop();
+      for (const onAnswer of this.#onAnswer.values()) onAnswer({}, connectionLost());
+    });
   }
 
   update(): void {
@@ -49,22 +50,41 @@ export class MessageTransport implements Transport {
     this.#watch.check();
   }
 
-  readonly request = async (message: JsonObject, signal?: AbortSignal): Promise<JsonObject> => {
-    if (this.#isClosed) throw connectionLost();
+  /**
+   * @param timeoutMs how long the answer may take.
+   * @param send sends the message.
+   * @see {@link Transport.request}
+   */
+  readonly request = async (
+    message: JsonObject,
+    signal?: AbortSignal,
+    timeoutMs: number = CALL_TIMEOUT_MS,
+    send: (line: string) => unknown = this.#options.send,
+  ): Promise<JsonObject> => {
+    if (this.#host.signal.aborted) throw connectionLost();
     const answer = new Promise<JsonObject>((resolve, reject) => {
       const settle: OnAnswer = (answer, error) => error ? reject(error) : resolve(answer);
-      this.#options.send(this.#format(message, settle));
+      send(this.#format(message, settle));
     });
-    return await deadline(answer, CALL_TIMEOUT_MS, { signal, timers: this.#host.platform });
+    const ref = this.#lastRef;
+    try {
+      return await deadline(answer, timeoutMs, { signal, timers: this.#host.platform });
+    } finally {
+      this.#onAnswer.delete(ref);
+    }
   };
 
-  /** Handles messages that have arrived, one per line. */
-  receive(lines: unknown): void {
+  /**
+   * Handles messages that have arrived, one per line.
+   *
+   * @param stream the number of the stream on which they came, if there are several.
+   */
+  receive(lines: string, stream = 0): void {
     this.#watch.heard();
     try {
-      for (const line of String(lines).split("\n")) {
-        if (this.#isClosed) return;
-        this.#handle(parseJsonObject(line), line.length);
+      for (const line of lines.split("\n")) {
+        if (this.#host.signal.aborted) return;
+        this.#handle(parseJsonObject(line), line.length, stream);
       }
     } catch (cause) {
       this.#host.down(toAnswerError(cause));
@@ -77,11 +97,11 @@ export class MessageTransport implements Transport {
     return JSON.stringify({ ...message, ref });
   };
 
-  #handle(message: JsonObject, size: number): void {
-    const { op } = message;
+  #handle(message: JsonObject, size: number, stream: number): void {
+    const { op, ref } = message;
     const channel = String(message["channel"]);
     const { channels, timing, down } = this.#host;
-    const isLive = this.#subscriptions.isLive(channel);
+    const isLive = this.#subscriptions.isLive(channel, stream);
     switch (op) {
       case "welcome":
         timing.heartbeatMs = parseHeartbeat(message["heartbeat"], timing.heartbeatMs);
@@ -97,14 +117,13 @@ export class MessageTransport implements Transport {
       case "goodbye":
         return down(goodbyeError(message), true);
     }
-    const ref = Number(message["ref"]);
     const onAnswer = this.#onAnswer.get(ref);
     this.#onAnswer.delete(ref);
     if (op === "error") {
       // Its only other member is `retryAfter`.
       onAnswer?.({}, new WeirError(String(message["code"]), String(message["detail"]), message));
-    } else if (onAnswer) {
-      onAnswer(message);
+    } else if (ref) {
+      onAnswer?.(message, undefined, stream); // undefined if nobody waits for it any more
     } else if (op === "unsubscribed") {
       this.#subscriptions.delete(channel);
       channels.unsubscribed(message);
@@ -134,17 +153,6 @@ export class MessageTransport implements Transport {
     } catch {
       // `auth` reports its own errors.
     }
-  }
-
-  get #isClosed(): boolean {
-    return this.#host.signal.aborted;
-  }
-
-  #close(): void {
-    this.#watch.stop();
-    this.#subscriptions.close();
-    this.#options.onClose();
-    for (const onAnswer of this.#onAnswer.values()) onAnswer({}, connectionLost());
   }
 }
 

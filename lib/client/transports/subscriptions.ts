@@ -3,6 +3,7 @@ import { retryDelayMs } from "../core/retry_delay.ts";
 import { isCredentialError, isRetryable } from "../core/errors.ts";
 import type { JsonObject } from "../core/json_object.ts";
 import type { WeirError } from "../core/weir_error.ts";
+import { pause } from "../../shared/async/delay.ts";
 import { MAX_FRAME_MESSAGES } from "../../shared/frame.ts";
 
 /** Guards against a server that refuses each of many subscriptions, again and again. */
@@ -10,7 +11,8 @@ const MAX_PENDING = 100;
 /** Least time before a subscription is retried. */
 const MIN_RETRY_MS = 1_000;
 
-export type OnAnswer = (answer: JsonObject, error?: WeirError) => void;
+/** @param stream the stream on which the answer came. */
+export type OnAnswer = (answer: JsonObject, error?: WeirError, stream?: number) => void;
 
 interface SubscriptionsOptions {
   readonly host: TransportHost;
@@ -23,7 +25,8 @@ interface SubscriptionsOptions {
 
 interface Subscription {
   readonly revision: number;
-  isLive: boolean;
+  /** The stream that carries its events. Undefined until the server has accepted it. */
+  streamId: number | undefined;
 }
 
 /** The subscriptions of a connection, which has at most one per channel. */
@@ -31,7 +34,7 @@ export class Subscriptions {
   readonly #options: SubscriptionsOptions;
   readonly #channels = new Map<string, Subscription>();
   #failures = 0;
-  #retryTimer: unknown;
+  #isWaiting = false;
   #isResolving = false;
 
   constructor(options: SubscriptionsOptions) {
@@ -50,7 +53,7 @@ export class Subscriptions {
     for (const { channel, after, revision } of wanted) {
       const current = this.#channels.get(channel);
       if (current?.revision === revision) continue;
-      if (this.#pending >= MAX_PENDING || this.#retryTimer !== undefined) break;
+      if (this.#pending >= MAX_PENDING || this.#isWaiting) break;
       if (current) messages.push(this.#unsubscribe(channel));
       messages.push(this.#subscribe(channel, after, revision));
     }
@@ -60,9 +63,9 @@ export class Subscriptions {
     }
   }
 
-  /** Whether the server has accepted the subscription to the channel. */
-  isLive(channel: string): boolean | undefined {
-    return this.#channels.get(channel)?.isLive;
+  /** Whether the server has accepted the subscription to the channel, on this stream. */
+  isLive(channel: string, stream: number): boolean {
+    return this.#channels.get(channel)?.streamId === stream;
   }
 
   /** Forgets a subscription that the server has ended. */
@@ -70,14 +73,9 @@ export class Subscriptions {
     this.#channels.delete(channel);
   }
 
-  close(): void {
-    const { platform } = this.#options.host;
-    platform.clearTimeout(this.#retryTimer);
-  }
-
   /** Number of subscriptions without an answer. */
   get #pending(): number {
-    return [...this.#channels.values()].filter(({ isLive }) => !isLive).length;
+    return [...this.#channels.values()].filter(({ streamId }) => streamId === undefined).length;
   }
 
   async #resolveAnchors(): Promise<void> {
@@ -88,21 +86,21 @@ export class Subscriptions {
       this.#isResolving = false;
       this.update(); // the resolved readers, and those that have come meanwhile
     } catch {
-      this.#retryLater(); // the lazy chunk failed to load
+      void this.#retryLater(); // the lazy chunk failed to load
     }
   }
 
   #subscribe(channel: string, after: string, revision: number): string {
     const { host, format } = this.#options;
-    const subscribed: Subscription = { revision, isLive: false };
+    const subscribed: Subscription = { revision, streamId: undefined };
     this.#channels.set(channel, subscribed);
-    return format({ op: "subscribe", channel, after }, ({ offset }, error) => {
+    return format({ op: "subscribe", channel, after }, ({ offset }, error, stream) => {
       if (host.signal.aborted || this.#channels.get(channel) !== subscribed) return;
       if (error) {
         this.#channels.delete(channel);
         this.#refused(channel, error);
       } else {
-        subscribed.isLive = true;
+        subscribed.streamId = stream;
         this.#failures = 0;
         host.channels.started(channel, after, String(offset));
       }
@@ -118,17 +116,18 @@ export class Subscriptions {
   #refused(channel: string, error: WeirError): void {
     const { host } = this.#options;
     if (isCredentialError(error)) host.down(error);
-    else if (error.code === "internal" || isRetryable(error)) this.#retryLater(error.retryAfter);
-    else host.channels.ended(channel, error);
+    else if (error.code === "internal" || isRetryable(error)) {
+      void this.#retryLater(error.retryAfter);
+    } else host.channels.ended(channel, error);
   }
 
-  #retryLater(retryAfterMs = MIN_RETRY_MS): void {
+  async #retryLater(retryAfterMs = MIN_RETRY_MS): Promise<void> {
     const { platform, signal } = this.#options.host;
-    if (signal.aborted) return;
-    this.#retryTimer ??= platform.setTimeout(() => {
-      this.#retryTimer = undefined;
-      this.#isResolving = false;
-      this.update();
-    }, retryAfterMs + retryDelayMs(this.#failures++, platform.random));
+    if (this.#isWaiting) return;
+    this.#isWaiting = true;
+    const delayMs = retryAfterMs + retryDelayMs(this.#failures++, platform.random);
+    await pause(delayMs, { signal, timers: platform });
+    this.#isWaiting = this.#isResolving = false;
+    if (!signal.aborted) this.update();
   }
 }

@@ -1,4 +1,5 @@
 import { type Transport, type TransportHost, urlOf } from "../connection/transport.ts";
+import { onAbort } from "../core/on_abort.ts";
 import { connectionLost, MessageTransport } from "./message_transport.ts";
 
 /** See docs/protocol.md, "WebSocket". */
@@ -22,23 +23,17 @@ export async function openWebSocket(
   if (ticket) url.searchParams.set("ticket", ticket);
   // A connection does not try transports that the platform lacks.
   const socket = new platform.WebSocket!(url, SUBPROTOCOL);
-  return await new Promise((resolve) => {
+  const closed = new Promise<unknown>((resolve) => socket.onclose = socket.onerror = resolve);
+  host.release(closed.then(() => host.down(connectionLost())));
+  onAbort(host.signal, () => socket.close());
+  return await new Promise((onOpen) => {
     const transport = new MessageTransport({
       host,
       token,
       resolveAnchors,
       send: (frame) => socket.readyState === 1 && socket.send(frame),
-      onOpen: resolve,
-      onClose: () => socket.close(),
+      onOpen,
     });
     socket.onmessage = ({ data }) => transport.receive(data);
-    host.release(
-      new Promise<void>((resolve) => {
-        socket.onclose = socket.onerror = () => {
-          host.down(connectionLost());
-          resolve();
-        };
-      }),
-    );
   });
 }

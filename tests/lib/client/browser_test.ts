@@ -125,7 +125,7 @@ const PAGE = `<!doctype html><title>Site</title><link rel="icon" href="data:,">
   };
 </script>`;
 
-for (const transport of TRANSPORTS) {
+for (const transport of READS) {
   test(`over ${transport}: cuts, silence and publishes meanwhile cause no loss or duplicates`, async () => {
     await using server = await LocalServer.start(HEARTBEAT);
     await using proxy = new FaultProxy(server.port);

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { type TransportName, TRANSPORTS } from "../../../lib/client/api.ts";
 import { bundleClient } from "../../support/client_bundle.ts";
-import { FaultProxy } from "../../support/fault_proxy.ts";
+import { FaultProxy, READS } from "../../support/fault_proxy.ts";
 import { LocalServer } from "../../support/local_server.ts";
 import { isMissing } from "../../support/programs.ts";
 import { newChannel, publish } from "../../support/publishing.ts";
@@ -145,7 +145,7 @@ for (const { name, program, test, hint } of RUNTIMES) {
     args: ["-e", "process.exit(typeof WebSocket === 'function' ? 0 : 1)"],
   }).outputSync().success;
 
-  for (const transport of TRANSPORTS) {
+  for (const transport of READS) {
     if (transport === "websocket" && !hasWebSocket) continue; // nothing to test
     Deno.test(
       `in ${name}, over ${transport}: cuts and silence cause no loss or duplicates, and the process ends`,

@@ -1,14 +1,14 @@
 import assert from "node:assert/strict";
 import { TransportChoice } from "../../../../lib/client/connection/transport_choice.ts";
-import { TRANSPORTS } from "../../../../lib/client/core/state.ts";
+import { type TransportName, TRANSPORTS } from "../../../../lib/client/core/state.ts";
 import { WeirError } from "../../../../lib/client/core/weir_error.ts";
 import { timeoutError } from "../../../../lib/shared/async/deadline.ts";
 
 const UNREACHABLE = { error: new WeirError("unreachable", "") };
 const TIMEOUT = { error: new WeirError("unreachable", "", { cause: timeoutError(1) }) };
 
-function makeChoice(): TransportChoice {
-  return new TransportChoice(TRANSPORTS.map((name) => ({ name, open: () => Promise.reject() })));
+function makeChoice(names: readonly TransportName[] = TRANSPORTS): TransportChoice {
+  return new TransportChoice(names.map((name) => ({ name, open: () => Promise.reject() })));
 }
 
 for (
@@ -40,4 +40,11 @@ Deno.test("three short connections in a row, or one that times out, lead to the 
   assert.equal(choice.first, 2);
   choice.connectionEnded(3, TIMEOUT, true);
   assert.equal(choice.first, 3); // the last one stays
+});
+
+Deno.test("after a WebTransport that fails the next transport is tried, as its own answer may say why", () => {
+  const choice = makeChoice(["webtransport", "sse", "long-poll"]);
+  assert.equal(choice.shouldTryNext(UNREACHABLE, 0, 0), true);
+  assert.equal(choice.wasAway, false);
+  assert.equal(choice.shouldTryNext(UNREACHABLE, 1, 0), false);
 });
