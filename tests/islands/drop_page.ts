@@ -125,14 +125,23 @@ interface PageGate {
 /** Lets a page read only this much of files, so that a transfer stays under way. */
 export async function gateReads(page: Page, bytes: number): Promise<Gate> {
   const gate = await page.evaluateHandle((max): PageGate => {
-    const read = Blob.prototype.arrayBuffer;
     const gate: PageGate = { max, bytes: 0, waiting: [] };
-    Blob.prototype.arrayBuffer = async function () {
-      while (gate.bytes + this.size > gate.max) {
-        await new Promise<void>((resolve) => gate.waiting.push(resolve));
-      }
-      gate.bytes += this.size;
-      return await read.call(this);
+    const open = Blob.prototype.stream;
+    Blob.prototype.stream = function () {
+      return open.call(this).pipeThrough(
+        new TransformStream<Uint8Array<ArrayBuffer>, Uint8Array<ArrayBuffer>>({
+          async transform(block, controller) {
+            for (let at = 0; at < block.length; at += 65_536) {
+              const part = block.subarray(at, at + 65_536);
+              while (gate.bytes + part.length > gate.max) {
+                await new Promise<void>((resolve) => gate.waiting.push(resolve));
+              }
+              gate.bytes += part.length;
+              controller.enqueue(part);
+            }
+          },
+        }),
+      );
     };
     return gate;
   }, bytes);
