@@ -1,8 +1,7 @@
-import { setImmediate } from "node:timers";
 import type { ChannelKey } from "../shared/channel.ts";
 import type { EphemeralEvent } from "../shared/ephemeral.ts";
+import type { DeliveryClock, Gathered } from "./delivery_clock.ts";
 import { EphemeralBatch } from "./ephemeral_batch.ts";
-import { afterWrites } from "./turns.ts";
 
 /**
  * Characters that wait for the next delivery; beyond, the oldest events are dropped. Guards against
@@ -12,21 +11,27 @@ const MAX_WAITING_CHARS = 128 * 1024;
 /** What each event counts in addition to its data, type and publisher. Guards against empty events. */
 const EVENT_COST_CHARS = 64;
 
-/**
- * Gathers the ephemeral events of one channel, self-clocked as {@link RunDelivery} is: they are
- * delivered a turn of the event loop later when idle, and together under load.
- */
-export class EphemeralDelivery {
-  readonly #channelKey: ChannelKey;
-  readonly #deliver: (batch: EphemeralBatch) => number;
+interface EphemeralDeliveryOptions {
+  readonly channelKey: ChannelKey;
+  readonly deliver: (batch: EphemeralBatch) => void;
+  /** Returns how many subscribers a delivery is written to. */
+  readonly subscribers: () => number;
+  /** Shared by the channels of an isolate. */
+  readonly clock: DeliveryClock;
+}
+
+/** Gathers the ephemeral events of one channel, and delivers them together when the clock says so. */
+export class EphemeralDelivery implements Gathered {
+  readonly #options: EphemeralDeliveryOptions;
   #waiting: EphemeralEvent[] = [];
   #length = 0;
-  #isDelivering = false;
 
-  /** @param deliver delivers a batch, and returns to how many subscribers. */
-  constructor(channelKey: ChannelKey, deliver: (batch: EphemeralBatch) => number) {
-    this.#channelKey = channelKey;
-    this.#deliver = deliver;
+  constructor(options: EphemeralDeliveryOptions) {
+    this.#options = options;
+  }
+
+  get subscribers(): number {
+    return this.#options.subscribers();
   }
 
   add(event: EphemeralEvent): void {
@@ -36,21 +41,15 @@ export class EphemeralDelivery {
       const oldest = this.#waiting.shift();
       if (oldest !== undefined) this.#length -= costOf(oldest);
     }
-    this.#deliverSoon();
+    this.#options.clock.add(this);
   }
 
-  #deliverSoon(): void {
-    if (this.#isDelivering || this.#waiting.length === 0) return;
-    this.#isDelivering = true;
-    setImmediate(() => {
-      const batch = new EphemeralBatch(this.#channelKey, this.#waiting);
-      this.#waiting = [];
-      this.#length = 0;
-      afterWrites(this.#deliver(batch), () => {
-        this.#isDelivering = false;
-        this.#deliverSoon();
-      });
-    });
+  deliver(): void {
+    const events = this.#waiting;
+    this.#waiting = [];
+    this.#length = 0;
+    if (events.length === 0) return;
+    this.#options.deliver(new EphemeralBatch(this.#options.channelKey, events));
   }
 }
 

@@ -3,13 +3,13 @@ import type { ChannelKey } from "../shared/channel.ts";
 import type { EphemeralEvent, Relay } from "../shared/ephemeral.ts";
 import type { Position } from "../shared/offset.ts";
 import { Problem } from "../shared/problem.ts";
+import { DeliveryClock } from "./delivery_clock.ts";
 import type { HubObserver } from "./hub_observer.ts";
 import { RunCache } from "./run_cache.ts";
 import type { Sink } from "./sink.ts";
 import { StallWatch } from "./stall_watch.ts";
 import { Subscription } from "./subscription.ts";
 import { Tail } from "./tail.ts";
-import { DeliveryTurns } from "./turns.ts";
 
 interface HubOptions {
   readonly log: Log;
@@ -42,7 +42,7 @@ export class Hub {
   readonly #log: Log;
   readonly #relay: Relay | undefined;
   readonly #cache: RunCache;
-  readonly #turns = new DeliveryTurns();
+  readonly #clock = new DeliveryClock();
   readonly #stalls: StallWatch;
   readonly #lingerMs: number;
   readonly #now: () => number;
@@ -181,6 +181,7 @@ export class Hub {
     }
     // subscribe() throws the error of a tail that failed to open.
     await Promise.all(channels.map(({ tail }) => tail.then((opened) => opened.close(), () => {})));
+    this.#clock[Symbol.dispose]();
   }
 
   #resolve(
@@ -207,7 +208,7 @@ export class Hub {
         log: this.#log,
         relay: this.#relay,
         cache: this.#cache,
-        turns: this.#turns,
+        clock: this.#clock,
         now: this.#now,
         observer: this.#observer,
       }),

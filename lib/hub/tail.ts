@@ -4,12 +4,12 @@ import { SerialQueue } from "../shared/async/serial_queue.ts";
 import type { ChannelKey } from "../shared/channel.ts";
 import type { EphemeralEvent, Relay } from "../shared/ephemeral.ts";
 import { ORIGIN, type Position } from "../shared/offset.ts";
+import type { DeliveryClock } from "./delivery_clock.ts";
 import type { EphemeralBatch } from "./ephemeral_batch.ts";
 import { EphemeralDelivery } from "./ephemeral_delivery.ts";
 import type { HubObserver } from "./hub_observer.ts";
 import type { RunCache } from "./run_cache.ts";
 import { RunDelivery } from "./run_delivery.ts";
-import type { DeliveryTurns } from "./turns.ts";
 
 /** Events in one read of the log. */
 const READ_EVENTS = 2_048;
@@ -21,7 +21,7 @@ interface TailOptions {
   /** Brings the ephemeral events of other isolates. */
   readonly relay?: Relay | undefined;
   readonly cache: RunCache;
-  readonly turns: DeliveryTurns;
+  readonly clock: DeliveryClock;
   readonly now: () => number;
   readonly observer?: HubObserver | undefined;
 }
@@ -65,9 +65,14 @@ export class Tail {
     this.#delivery = new RunDelivery({
       deliver: (run, since) => this.#deliver(run, since),
       subscribers: () => this.#live.size,
-      turns: options.turns,
+      clock: options.clock,
     });
-    this.#ephemeral = new EphemeralDelivery(channelKey, (batch) => this.#deliverEphemeral(batch));
+    this.#ephemeral = new EphemeralDelivery({
+      channelKey,
+      deliver: (batch) => this.#deliverEphemeral(batch),
+      subscribers: () => this.#live.size + this.#waiting.size,
+      clock: options.clock,
+    });
   }
 
   /** @throws {Problem} `storage_*` */
@@ -247,10 +252,9 @@ export class Tail {
     this.#options.observer?.flushed(this.channelKey, deliveries, performance.now() - since);
   }
 
-  #deliverEphemeral(batch: EphemeralBatch): number {
+  #deliverEphemeral(batch: EphemeralBatch): void {
     for (const subscriber of this.#live) subscriber.deliverEphemeral(batch);
     for (const subscriber of this.#waiting) subscriber.deliverEphemeral(batch);
-    return this.#live.size + this.#waiting.size;
   }
 }
 

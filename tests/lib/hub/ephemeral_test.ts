@@ -3,6 +3,7 @@ import { setImmediate } from "node:timers";
 import { OPEN } from "../../../lib/auth/authority.ts";
 import { Connections } from "../../../lib/auth/connections.ts";
 import { Hub } from "../../../lib/hub/hub.ts";
+import { DeliveryClock } from "../../../lib/hub/delivery_clock.ts";
 import { EphemeralDelivery } from "../../../lib/hub/ephemeral_delivery.ts";
 import { EphemeralBatch } from "../../../lib/hub/ephemeral_batch.ts";
 import { offsetOf } from "../../../lib/shared/offset.ts";
@@ -111,9 +112,12 @@ Deno.test("ephemeral events that come together are delivered together; of too ma
 
 Deno.test("the number of ephemeral events without data is limited too", async () => {
   const { promise: delivered, resolve } = Promise.withResolvers<EphemeralBatch>();
-  const delivery = new EphemeralDelivery(A, (batch) => {
-    resolve(batch);
-    return 1;
+  using clock = new DeliveryClock();
+  const delivery = new EphemeralDelivery({
+    channelKey: A,
+    deliver: resolve,
+    subscribers: () => 1,
+    clock,
   });
   for (let i = 0; i < 100_000; i++) delivery.add(ephemeralEvent(""));
   const { events } = await delivered;

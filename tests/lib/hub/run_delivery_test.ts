@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { setImmediate } from "node:timers/promises";
 import { RunDelivery } from "../../../lib/hub/run_delivery.ts";
-import { DeliveryTurns } from "../../../lib/hub/turns.ts";
+import { DeliveryClock } from "../../../lib/hub/delivery_clock.ts";
 import { Run } from "../../../lib/log/run.ts";
 import type { Gap, LogEvent } from "../../../lib/shared/event.ts";
 import { epochAt, formatOffset } from "../../../lib/shared/offset.ts";
@@ -39,7 +39,7 @@ function delivery(subscribers: number) {
     deliver: ({ epoch, after, last }) =>
       delivered.push(`${epoch === EPOCH ? 1 : 2}: ${after + 1}–${last}`),
     subscribers: () => subscribers,
-    turns: new DeliveryTurns(),
+    clock: new DeliveryClock(),
   });
   return { runs, delivered };
 }
@@ -63,19 +63,6 @@ Deno.test("RunDelivery delivers at once what an epoch or a gap ends", async () =
   runs.add(run(6, 1, NEXT_EPOCH));
   await setImmediate();
   assert.deepEqual(delivered, ["1: 1–2", "2: 1–3", "2: 6–7"]);
-});
-
-Deno.test("RunDelivery waits a turn of the event loop for each two subscribers", async () => {
-  const { runs, delivered } = delivery(20);
-  runs.add(run(0, 1));
-  await setImmediate();
-  for (let after = 1; delivered.length < 2; after++) {
-    runs.add(run(after, 1));
-    await setImmediate();
-  }
-  const [, second] = delivered;
-  const last = Number(second?.split("–")[1]);
-  assert.ok(last >= 10 && last <= 14, second);
 });
 
 Deno.test("RunDelivery drops runs while there are no subscribers", async () => {
