@@ -83,11 +83,30 @@ export class Firefox implements AsyncDisposable {
     return firefox;
   }
 
-  /** Opens a page in a tab of its own. Resolves when it has loaded. */
-  async openPage(url: string, onLog: (entry: LogEntry) => void): Promise<void> {
-    const { context } = await this.#call("browsingContext.create", { type: "tab" });
-    this.#logs.set(String(context), onLog);
-    await this.#call("browsingContext.navigate", { context, url, wait: "complete" });
+  /** Opens a page in a tab of its own. Resolves with the tab's id when it has loaded. */
+  async openPage(url: string, onLog: (entry: LogEntry) => void): Promise<string> {
+    const context = String(
+      (await this.#call("browsingContext.create", { type: "tab" }))["context"],
+    );
+    this.#logs.set(context, onLog);
+    await this.navigate(context, url);
+    return context;
+  }
+
+  /** Opens another page in a tab. Resolves when it has loaded. */
+  async navigate(tab: string, url: string): Promise<void> {
+    await this.#call("browsingContext.navigate", { context: tab, url, wait: "complete" });
+  }
+
+  /** Runs a script in a page, and resolves with the text that it returns or promises. */
+  async evaluate(tab: string, expression: string): Promise<string> {
+    const answer = await this.#call("script.evaluate", {
+      expression,
+      target: { context: tab },
+      awaitPromise: true,
+    });
+    if (answer["type"] !== "success") throw new Error(JSON.stringify(answer["exceptionDetails"]));
+    return String((answer["result"] as Message)["value"]);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

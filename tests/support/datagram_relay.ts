@@ -1,0 +1,46 @@
+/** Passes UDP datagrams of one client on to a server, and back, until it is cut. */
+export class DatagramRelay implements Disposable {
+  readonly #client = listen();
+  readonly #upstream = listen();
+  readonly #server: Deno.NetAddr;
+  #clientAddr: Deno.NetAddr | undefined;
+  #isCut = false;
+
+  constructor(server: Deno.NetAddr) {
+    this.#server = server;
+    this.#run();
+  }
+
+  get port(): number {
+    return (this.#client.addr as Deno.NetAddr).port;
+  }
+
+  /** Loses all datagrams from now on, as when a network is gone. */
+  cut(): void {
+    this.#isCut = true;
+  }
+
+  async #run(): Promise<void> {
+    const forward = async () => {
+      for await (const [bytes, from] of this.#client) {
+        this.#clientAddr = from as Deno.NetAddr;
+        if (!this.#isCut) await this.#upstream.send(bytes, this.#server);
+      }
+    };
+    const back = async () => {
+      for await (const [bytes] of this.#upstream) {
+        if (!this.#isCut && this.#clientAddr) await this.#client.send(bytes, this.#clientAddr);
+      }
+    };
+    await Promise.allSettled([forward(), back()]); // until the sockets are closed
+  }
+
+  [Symbol.dispose](): void {
+    this.#client.close();
+    this.#upstream.close();
+  }
+}
+
+function listen(): Deno.DatagramConn {
+  return Deno.listenDatagram({ transport: "udp", hostname: "127.0.0.1", port: 0 });
+}
