@@ -1,13 +1,15 @@
 import { KeysError } from "./lib/auth/access.ts";
 import { type Config, ConfigError, isLoopback, parseConfig, storeFolder } from "./lib/config.ts";
-import { CertificateError } from "./lib/certificate.ts";
+import { CertificateError, type KeyPair } from "./lib/certificate.ts";
 import { listen, type Listener } from "./lib/listener.ts";
 import { createLogger, errorFields, logUncaught } from "./lib/logger.ts";
 import { StoreEmptiedError, StoreInUseError } from "./lib/kv/store.ts";
+import { listenQuic, type QuicListener } from "./lib/quic_listener.ts";
 import { Siblings } from "./lib/siblings.ts";
 import { openServer, type Server } from "./lib/server.ts";
 import { createApp } from "./routes/app.ts";
 import { serveErrorHandler } from "./routes/serve_error.ts";
+import { webTransportHandler } from "./routes/webtransport.ts";
 
 /** Milliseconds after a signal in which the process exits, even if something hangs. */
 const STOP_TIMEOUT_MS = 4_500;
@@ -24,13 +26,19 @@ const app = createApp(server);
 /** `deno serve main.ts` starts here (one isolate a core with `--parallel`), as do edge platforms. */
 export default {
   fetch: app.fetch,
-  onListen: (addr) => {
+  onListen: (localAddr) => {
     if (config.tls !== undefined) {
       exitWith("WEIR_TLS_CERT works with deno task start only, not with deno serve.");
     }
-    ready(addr as Deno.NetAddr, "http");
+    const addr = localAddr as Deno.NetAddr;
+    requireLoopback(addr.hostname);
+    ready(addr, "http");
+    void startQuic(addr, undefined);
   },
 } satisfies Deno.ServeDefaultExport;
+
+/** Serves WebTransport, once HTTP listens. */
+let quic: QuicListener | undefined;
 
 // A module cannot tell `deno run` from `deno serve`, so the start task passes an argument.
 const listener = Deno.args.includes("--listen") ? await startListening() : undefined;
@@ -72,14 +80,17 @@ async function startListening(): Promise<Listener> {
   // Otherwise the runtime keeps a copy of the largest message that each WebSocket was ever sent.
   Deno.env.set("DENO_USE_WRITEV", "1");
   try {
-    return await listen({
+    const listener = await listen({
       hostname,
       port,
       tls,
       handler: app.fetch,
       onError: serveErrorHandler(logger),
-      onListen: ready,
-      onReload: () => logger.info("certificate reloaded"),
+      onListen: (addr) => requireLoopback(addr.hostname),
+      onReload: (pair) => {
+        quic?.useCertificate(pair);
+        logger.info("certificate reloaded");
+      },
       onReloadFailed: (cause) => {
         logger.warn(
           "the new certificate cannot be used, so the old one stays in use",
@@ -91,6 +102,9 @@ async function startListening(): Promise<Listener> {
         logger.error("accepting connections failed and will be retried", errorFields(cause));
       },
     });
+    await startQuic(listener.addr, listener.pair);
+    ready(listener.addr, tls === undefined ? "http" : "https");
+    return listener;
   } catch (cause) {
     if (cause instanceof CertificateError) return exitWith(cause.message);
     if (cause instanceof Deno.errors.AddrInUse) {
@@ -105,8 +119,18 @@ async function startListening(): Promise<Listener> {
   }
 }
 
+async function startQuic(addr: Deno.NetAddr, pair: KeyPair | undefined): Promise<void> {
+  quic = await listenQuic({
+    config,
+    httpAddr: addr,
+    pair,
+    offer: server.quicOffer,
+    logger,
+    onRequest: webTransportHandler(server),
+  });
+}
+
 function ready({ hostname, port }: Deno.NetAddr, scheme: "http" | "https"): void {
-  requireLoopback(hostname);
   const host = hostname.includes(":") ? `[${hostname}]` : hostname;
   write(Deno.stdout, `Weir listening on ${scheme}://${host}:${port}/`);
   if (config.isOpen) {
@@ -138,7 +162,7 @@ async function stop(signal: string): Promise<void> {
   try {
     // Goodbyes come first: the listener's shutdown closes sockets at once, with another code.
     await server.disconnectClients();
-    const drained = listener?.shutdown();
+    const drained = Promise.all([listener?.shutdown(), quic?.close()]);
     await server.close();
     await drained;
     await siblings.leave();

@@ -32,7 +32,7 @@ export interface ListenOptions {
   /** Called once, when the server first listens. */
   onListen(addr: Deno.NetAddr, scheme: "http" | "https"): void;
   /** Called when new connections get a new certificate. */
-  onReload?(): void;
+  onReload?(pair: KeyPair): void;
   /** Called once for each change that cannot be used. The current certificate stays. */
   onReloadFailed?(cause: unknown): void;
   /**
@@ -49,6 +49,8 @@ export interface ListenOptions {
 
 export interface Listener {
   readonly addr: Deno.NetAddr;
+  /** The certificate that new connections get. Undefined without TLS. */
+  readonly pair: KeyPair | undefined;
   /** Stops accepting, closes all WebSockets with 1001, and waits for other requests. */
   shutdown(): Promise<void>;
 }
@@ -107,6 +109,10 @@ class ReloadingListener implements Listener {
     if (tls !== undefined) this.#pollLater(tls);
   }
 
+  get pair(): KeyPair | undefined {
+    return this.#pair;
+  }
+
   async shutdown(): Promise<void> {
     this.#isStopped = true;
     clearTimeout(this.#pollTimer);
@@ -154,7 +160,7 @@ class ReloadingListener implements Listener {
     } finally {
       this.#retire(old);
     }
-    this.#options.onReload?.();
+    this.#options.onReload?.(pair);
   }
 
   /** Returns the files' pair if it is new and unchanged for two polls. */

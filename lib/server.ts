@@ -21,7 +21,11 @@ import { OpenResponses } from "./transports/open_responses.ts";
 import { DrainPoller } from "./transports/drain_poller.ts";
 import { LargeWrites } from "./transports/large_writes.ts";
 import { MessageBudget } from "./transports/messages/message_lane.ts";
-import type { SocketOptions } from "./transports/socket/socket.ts";
+import type { Socket, SocketOptions } from "./transports/socket/socket.ts";
+import type {
+  WebTransportConnection,
+  WebTransportOptions,
+} from "./transports/webtransport/connection.ts";
 import { UnreadBudget } from "./transports/unread_budget.ts";
 import { TimerWheel } from "./transports/timer_wheel.ts";
 
@@ -46,6 +50,7 @@ interface ServerParts {
   /** The heartbeats of streams. */
   readonly wheel: TimerWheel;
   readonly sockets: SocketOptions;
+  readonly webTransport: WebTransportOptions;
   /** Long polls and streams, until their responses are sent. */
   readonly openResponses: OpenResponses;
   readonly meter: Meter;
@@ -120,7 +125,7 @@ async function openParts(store: Store, config: Config, logger: Logger): Promise<
   const signals = new Signals({ presence, log, maxChannels: traits.maxChecks - 1 });
   const hub = new Hub({ log, relay, observer: meter });
   const ephemeral = new EphemeralPublisher({ hub });
-  const sockets = socketOptions({
+  const { sockets, webTransport } = messageOptions({
     config,
     logger,
     meter,
@@ -136,7 +141,11 @@ async function openParts(store: Store, config: Config, logger: Logger): Promise<
     log,
     meter,
     gauges: () => ({
-      connections: { ...meter.open, websocket: sockets.sockets.size },
+      connections: {
+        ...meter.open,
+        websocket: sockets.sockets.size,
+        webtransport: webTransport.openConnections.size,
+      },
       subscriptions: hub.subscriptions,
     }),
     isFollowed: () => hub.isFollowed(FIGURES_CHANNEL_KEY),
@@ -157,6 +166,7 @@ async function openParts(store: Store, config: Config, logger: Logger): Promise<
     signals,
     wheel,
     sockets,
+    webTransport,
     openResponses,
     meter,
     figures,
@@ -185,16 +195,17 @@ function openLog(
   });
 }
 
-type SocketParts = Omit<
+type MessageParts = Pick<
   ServerParts,
-  "requireWritable" | "ice" | "wheel" | "sockets" | "openResponses" | "figures" | "quicOffer"
+  "config" | "logger" | "meter" | "log" | "access" | "presence" | "signals" | "hub" | "ephemeral"
 >;
 
-function socketOptions(
-  { config, logger, meter, log, access, presence, signals, hub, ephemeral }: SocketParts,
-): SocketOptions {
+/** The parts for all connections that speak `weir.v1`: those of WebSockets and of WebTransport. */
+function messageOptions(
+  { config, logger, meter, log, access, presence, signals, hub, ephemeral }: MessageParts,
+): Pick<ServerParts, "sockets" | "webTransport"> {
   const largeWrites = new LargeWrites();
-  return {
+  const messages: Omit<SocketOptions, "sockets"> = {
     hub,
     connections: access.connections,
     presence,
@@ -210,13 +221,23 @@ function socketOptions(
       logger.error("a socket message failed", { tenant, ...errorFields(cause) });
     },
     onRefused: () => meter.refused(),
-    sockets: new Set(),
   };
+  return {
+    sockets: { ...messages, sockets: new Set() },
+    webTransport: { ...messages, openConnections: new Set() },
+  };
+}
+
+/** Says goodbye on all connections. Resolves when they are closed, after 1 s at the latest. */
+async function closeAll(connections: Iterable<Socket | WebTransportConnection>): Promise<void> {
+  const closed = Array.from(connections, (connection) => connection.close("stopping"));
+  await waitAtMost(Promise.all(closed), GOODBYE_TIMEOUT_MS);
 }
 
 /** Starts retention, and returns how everything stops. */
 function lifecycleOf(parts: ServerParts, store: Store): ServerLifecycle {
   const { logger, log, hub, access, presence, wheel, sockets, openResponses, figures } = parts;
+  const { openConnections } = parts.webTransport;
   const retention = setInterval(() => {
     log.retain().catch((cause) => logger.warn("retention failed", errorFields(cause)));
   }, RETENTION_INTERVAL_MS);
@@ -225,18 +246,17 @@ function lifecycleOf(parts: ServerParts, store: Store): ServerLifecycle {
   let closing: Promise<void> | undefined;
 
   async function closeSockets(): Promise<void> {
-    const closed = [...sockets.sockets].map((socket) => socket.close("stopping"));
-    await waitAtMost(Promise.all(closed), GOODBYE_TIMEOUT_MS);
+    await closeAll(sockets.sockets);
   }
 
   async function disconnectClients(): Promise<void> {
     stop.abort();
     clearInterval(retention);
     wheel.close();
-    const socketsClosed = closeSockets();
+    const closed = Promise.all([closeSockets(), closeAll(openConnections)]);
     const hubClosed = hub.close();
     sockets.drainPoller.close();
-    await socketsClosed;
+    await closed;
     await hubClosed;
     await openResponses.allSent(GOODBYE_TIMEOUT_MS);
   }

@@ -10,7 +10,7 @@ import { kindOf } from "../lib/shared/problem_codes.ts";
 import type { Server } from "../lib/server.ts";
 import type { AppContext } from "./context.ts";
 import { type PresentedCredential, presentedIn } from "./credentials.ts";
-import { isOwnOrigin } from "./origin.ts";
+import { isOwnOrigin, type RequestHead } from "./origin.ts";
 
 /**
  * Verifies the credential of the request.
@@ -25,10 +25,25 @@ export function identify(
   if (access.isOpen) return { authority: access.anonymous, ip: "" };
   const ip = clientIpOf(c, config);
   const presented = presentedIn(c, config);
-  if (presented.by === "nothing") return { authority: access.anonymous, ip };
   refuseForged(presented, c);
+  return verify(presented, { head: c.req.raw, ip }, server);
+}
+
+/**
+ * Verifies the credential that a request presents.
+ *
+ * @param from the request, and its client's IP as limits count it.
+ * @throws {Problem} `token_*`, `key_invalid`, `ticket_invalid`, `rate_limited`
+ */
+export function verify(
+  presented: PresentedCredential,
+  { head, ip }: { readonly head: RequestHead; readonly ip: string },
+  server: Pick<Server, "access" | "config">,
+): Requester | Promise<Requester> {
+  const { access } = server;
+  if (presented.by === "nothing") return { authority: access.anonymous, ip };
   const authority = presented.by === "ticket"
-    ? redeem(presented.ticket, c, server)
+    ? redeem(presented.ticket, head, server)
     : access.credentials.verify(presented.credential, ip);
   if (!(authority instanceof Promise)) return { authority, ip };
   return authority.then(
@@ -143,15 +158,14 @@ function refuseForged(presented: PresentedCredential, c: AppContext): void {
 
 async function redeem(
   ticket: string,
-  c: AppContext,
+  head: RequestHead,
   { access, config }: Pick<Server, "access" | "config">,
 ): Promise<Authority> {
   const { authority, origin: issuedTo } = await access.credentials.redeem(ticket);
-  const request = c.req.raw;
-  const origin = request.headers.get("origin");
+  const origin = head.headers.get("origin");
   // Browsers omit `Origin` from a page's GET requests to its own server.
   const isSamePage = issuedTo === undefined ||
-    (origin === null ? isOwnOrigin(issuedTo, request, config) : origin === issuedTo);
+    (origin === null ? isOwnOrigin(issuedTo, head, config) : origin === issuedTo);
   if (isSamePage) return authority;
   throw new Problem("ticket_invalid", "This ticket was issued to a page of another origin.");
 }

@@ -3,7 +3,7 @@ import type { Config } from "../lib/config.ts";
 import { Problem } from "../lib/shared/problem.ts";
 import { hasSecret } from "../lib/shared/secrets.ts";
 import type { AppContext } from "./context.ts";
-import { isHttps } from "./origin.ts";
+import { isHttps, type RequestHead } from "./origin.ts";
 
 /** The credential of a request, and where it was. */
 export type PresentedCredential =
@@ -45,19 +45,27 @@ const REFUSED_PARAMETERS: ReadonlySet<string> = new Set([
  * @throws {Problem} `token_in_url`, `token_invalid`, `key_invalid`, `bad_parameter`
  */
 export function presentedIn(c: AppContext, config: Config): PresentedCredential {
-  const { url, headers } = c.req.raw;
-  const query = url.indexOf("?");
-  const ticket = query === -1 ? undefined : ticketIn(new URLSearchParams(url.slice(query)));
-  const authorization = headers.get("authorization");
-  if (authorization !== null) return { by: "header", credential: bearerIn(authorization) };
-  if (ticket !== undefined) return { by: "ticket", ticket };
-  if (headers.get("cookie") === null) return NOTHING;
+  const presented = presentedWithoutCookie(c.req.raw);
+  if (presented !== NOTHING || c.req.raw.headers.get("cookie") === null) return presented;
   const credential = getCookie(c, cookieName(c, config));
   if (credential === undefined) return NOTHING;
   if (credential.startsWith("weir_")) {
     throw new Problem("key_invalid", "An API key cannot be a session cookie: only a token can.");
   }
   return { by: "cookie", credential };
+}
+
+/**
+ * Finds the credential of a request as {@link presentedIn} does, except a session cookie.
+ *
+ * @throws {Problem} `token_in_url`, `token_invalid`, `bad_parameter`
+ */
+export function presentedWithoutCookie({ url, headers }: RequestHead): PresentedCredential {
+  const query = url.indexOf("?");
+  const ticket = query === -1 ? undefined : ticketIn(new URLSearchParams(url.slice(query)));
+  const authorization = headers.get("authorization");
+  if (authorization !== null) return { by: "header", credential: bearerIn(authorization) };
+  return ticket === undefined ? NOTHING : { by: "ticket", ticket };
 }
 
 function bearerIn(authorization: string): string {

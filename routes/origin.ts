@@ -15,6 +15,12 @@ const MAX_LOGGED_ORIGINS = 100;
 /** One year. Subdomains are not included: they may belong to others. */
 const HSTS = "max-age=31536000";
 
+/** The part of a request that says where it is from and where it goes. */
+export interface RequestHead {
+  readonly url: string;
+  readonly headers: Pick<Headers, "get">;
+}
+
 /**
  * Accepts requests to one of Weir's own names, and from browsers only those of Weir's own pages and
  * of allowed origins. Guards against a web page of another origin that uses a Weir which its
@@ -24,12 +30,8 @@ export function guardOrigin(config: Config): MiddlewareHandler<AppEnv> {
   return async function guardOrigin(c, next) {
     requireShortUrl(c.req.raw);
     const { headers, method } = c.req.raw;
-    const host = hostOf(c.req.raw);
-    if (!isOwnHost(host, config)) throw forbiddenHost(host, config);
+    requireAllowed(c.req.raw, config);
     const origin = headers.get("origin");
-    if (origin !== null && !isAllowedOrigin(origin, c.req.raw, config)) {
-      throw forbiddenOrigin(origin, config);
-    }
     if (origin !== null && method === "OPTIONS") {
       return c.body(null, 204, {
         ...corsHeaders(origin, config),
@@ -51,14 +53,28 @@ export function guardOrigin(config: Config): MiddlewareHandler<AppEnv> {
   };
 }
 
+/**
+ * Requires that a request is to one of Weir's own names, and if a page sends it, that the page is of
+ * an allowed origin.
+ *
+ * @throws {Problem} `forbidden_host`, `forbidden_origin`
+ */
+export function requireAllowed(head: RequestHead, config: Config): void {
+  const host = hostOf(head);
+  if (!isOwnHost(host, config)) throw forbiddenHost(host, config);
+  const origin = head.headers.get("origin");
+  if (origin === null || isAllowedOrigin(origin, head, config)) return;
+  throw forbiddenOrigin(origin, config);
+}
+
 function corsHeaders(origin: string, config: Config): Readonly<Record<string, string>> {
   const allow = { "Access-Control-Allow-Origin": origin };
   // Open mode has no credentials.
   return config.isOpen ? allow : { ...allow, "Access-Control-Allow-Credentials": "true" };
 }
 
-function isAllowedOrigin(origin: string, request: Request, config: Config): boolean {
-  if (config.origins.includes(origin) || isOwnOrigin(origin, request, config)) return true;
+function isAllowedOrigin(origin: string, head: RequestHead, config: Config): boolean {
+  if (config.origins.includes(origin) || isOwnOrigin(origin, head, config)) return true;
   if (!config.isOpen || !URL.canParse(origin)) return false; // also for "null"
   const { protocol, hostname } = new URL(origin);
   return (protocol === "http:" || protocol === "https:") && isLoopback(hostname);
@@ -102,7 +118,7 @@ export class RefusedOriginLog {
   }
 
   /** @param detail of the refusal; it says what to do. */
-  add({ headers }: Request, detail: string): void {
+  add({ headers }: RequestHead, detail: string): void {
     const origin = headers.get("origin");
     if (origin === null) return; // refused for having none
     const shown = quote(origin);
@@ -116,15 +132,14 @@ export class RefusedOriginLog {
 }
 
 /** Returns the requested host in lower case. HTTP/2 has it in the URL only. */
-export function hostOf({ headers, url }: Request): string {
+export function hostOf({ headers, url }: RequestHead): string {
   return (headers.get("host") ?? new URL(url).host).toLowerCase();
 }
 
 /** Returns whether the client uses HTTPS, either to this server or to a proxy in front. */
-export function isHttps(request: Request, config: Config): boolean {
+export function isHttps(head: RequestHead, config: Config): boolean {
   if (config.tls !== undefined) return true;
-  return config.publicUrls.length > 0 &&
-    config.publicUrls.includes(`https://${hostOf(request)}`);
+  return config.publicUrls.length > 0 && config.publicUrls.includes(`https://${hostOf(head)}`);
 }
 
 /** Returns whether `host` is one of Weir's own names. */
@@ -134,9 +149,9 @@ function isOwnHost(host: string, { publicUrls }: Config): boolean {
 }
 
 /** Returns whether `origin` is Weir's own. */
-export function isOwnOrigin(origin: string, request: Request, config: Config): boolean {
+export function isOwnOrigin(origin: string, head: RequestHead, config: Config): boolean {
   if (config.publicUrls.includes(origin)) return true;
-  const host = hostOf(request);
+  const host = hostOf(head);
   if (!isLoopback(host.replace(/:\d*$/, ""))) return false;
   return origin === `${config.tls === undefined ? "http" : "https"}://${host}`;
 }

@@ -22,7 +22,7 @@ export const MAX_URL_CHARS = 8_192;
 const NO_PARAMS = new URLSearchParams();
 
 /** Requires a URL of at most {@link MAX_URL_CHARS} characters. @throws {Problem} `uri_too_long` */
-export function requireShortUrl({ url }: Request): void {
+export function requireShortUrl({ url }: Pick<Request, "url">): void {
   if (url.length <= MAX_URL_CHARS) return;
   const detail = `The URL is too long: ${url.length} of at most ${MAX_URL_CHARS} characters.`;
   throw new Problem("uri_too_long", detail);

@@ -1,11 +1,10 @@
 import { z } from "zod";
-import { isLoopback } from "../lib/config.ts";
-import type { QuicOffer } from "../lib/quic_offer.ts";
+import { type Config, isLoopback } from "../lib/config.ts";
+import { type QuicOffer, WEBTRANSPORT_PATH } from "../lib/quic_offer.ts";
 import type { Server } from "../lib/server.ts";
 import type { AppContext } from "./context.ts";
 import { hostOf, isHttps } from "./origin.ts";
 import { parseQuery, splitUrl } from "./query.ts";
-import { WEBTRANSPORT_PATH } from "./webtransport.ts";
 
 /** The transports that every server has, best first. */
 const TRANSPORTS = ["websocket", "sse", "long-poll", "short-poll"];
@@ -20,7 +19,7 @@ export function getTransports(
 ): Response {
   parseQuery(splitUrl(c.req.raw.url).searchParams, z.object({}));
   const offer = server.quicOffer.current;
-  const url = offer === undefined ? undefined : urlOf(offer, c.req.raw, server);
+  const url = offer === undefined ? undefined : urlOf(offer, c.req.raw, server.config);
   const headers = { "Cache-Control": "no-store" };
   if (url === undefined) return c.json({ transports: TRANSPORTS }, 200, headers);
   const hash = offer?.certificateHash;
@@ -40,17 +39,17 @@ export function getTransports(
  * cannot reach it over UDP.
  */
 function urlOf(
-  { hostname, port }: QuicOffer,
+  { hostname, port, httpPort }: QuicOffer,
   request: Request,
-  { config, quicOffer }: Pick<Server, "config" | "quicOffer">,
+  config: Config,
 ): string | undefined {
   const url = `${isHttps(request, config) ? "https" : "http"}://${hostOf(request)}`;
   if (!URL.canParse(url)) return undefined; // a port above 65535
   const asked = new URL(url);
   // Other names lead to a proxy, and from there to this machine.
   if (isLoopback(hostname) && !isLoopback(asked.hostname)) return undefined;
-  const httpPort = asked.port || (asked.protocol === "https:" ? "443" : "80");
+  const askedPort = asked.port || (asked.protocol === "https:" ? "443" : "80");
   // What maps another port to that of HTTP, such as a load balancer, does the same for UDP.
-  const udpPort = port === quicOffer.httpPort ? httpPort : port;
+  const udpPort = port === httpPort ? askedPort : port;
   return `https://${asked.hostname}:${udpPort}${WEBTRANSPORT_PATH}`;
 }

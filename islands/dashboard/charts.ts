@@ -35,6 +35,7 @@ export const CHARTS: readonly ChartDefinition[] = [
       { label: "WebSocket", read: ({ websocket }) => websocket },
       { label: "SSE", read: ({ sse }) => sse },
       { label: "Long poll", read: ({ longPoll }) => longPoll },
+      { label: "WebTransport", read: ({ webtransport }) => webtransport },
     ],
   },
   {

@@ -15,7 +15,7 @@ import { Chart } from "./chart.tsx";
 import { CHARTS, firstSpan, LONGER_SPAN, spanMs, SPANS, type TimeSpan } from "./charts.ts";
 import { FiguresFeed } from "./figures_feed.ts";
 import { Isolates } from "./isolates.tsx";
-import type { FiguresBreak } from "./summary.ts";
+import { connectionsOf, type FiguresBreak } from "./summary.ts";
 import { type DashboardView, viewOf } from "./view.ts";
 
 /** What the server passes to the island: plain JSON. */
@@ -160,10 +160,7 @@ const FIGURES: readonly {
   readonly unit?: string;
   readonly read: (now: NonNullable<DashboardView["now"]>) => string | undefined;
 }[] = [
-  {
-    label: "Connections",
-    read: ({ sse, websocket, longPoll }) => formatCount(sse + websocket + longPoll),
-  },
+  { label: "Connections", read: (now) => formatCount(connectionsOf(now)) },
   { label: "Publishes", unit: "/s", read: ({ accepted }) => formatRate(accepted) },
   {
     label: "Deliveries",

@@ -1,17 +1,14 @@
 import type { ReadonlySignal } from "@preact/signals";
 import type { JSX } from "preact";
 import { formatCount, formatDuration, formatLocalTime, formatRate } from "../format.ts";
-import type { Summary } from "./summary.ts";
+import { connectionsOf, type Summary } from "./summary.ts";
 import type { DashboardView, IsolateView } from "./view.ts";
 
 const COLUMNS: readonly {
   readonly label: string;
   readonly read: (now: Summary) => string | undefined;
 }[] = [
-  {
-    label: "Connections",
-    read: ({ sse, websocket, longPoll }) => formatCount(sse + websocket + longPoll),
-  },
+  { label: "Connections", read: (now) => formatCount(connectionsOf(now)) },
   { label: "Publishes/s", read: ({ accepted }) => formatRate(accepted) },
   { label: "Deliveries/s", read: ({ delivered, caughtUp }) => formatRate(delivered + caughtUp) },
   { label: "Replay lag", read: ({ lag }) => formatCount(lag) },

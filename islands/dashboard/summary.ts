@@ -14,6 +14,7 @@ export interface Summary {
   readonly isolates: number;
   readonly sse: number;
   readonly websocket: number;
+  readonly webtransport: number;
   readonly longPoll: number;
   readonly live: number;
   readonly catchingUp: number;
@@ -29,6 +30,11 @@ export interface Summary {
   readonly commit: Percentiles | undefined;
   readonly delivery: Percentiles | undefined;
   readonly eventLoop: Percentiles | undefined;
+}
+
+/** Returns the number of open connections, over all transports. */
+export function connectionsOf({ sse, websocket, webtransport, longPoll }: Summary): number {
+  return sse + websocket + webtransport + longPoll;
 }
 
 /** An isolate counts in a period if its samples cover at least this fraction. */
@@ -63,6 +69,7 @@ export function summarize(
     isolates: parts.length,
     sse: stand(({ connections }) => connections.sse),
     websocket: stand(({ connections }) => connections.websocket),
+    webtransport: stand(({ connections }) => connections.webtransport ?? 0),
     longPoll: stand(({ connections }) => connections.longPoll),
     live: stand(({ subscriptions }) => subscriptions.live),
     catchingUp: stand(({ subscriptions }) => subscriptions.catchingUp),

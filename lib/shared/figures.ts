@@ -21,6 +21,8 @@ export interface Sample {
   readonly connections: {
     readonly sse: number;
     readonly websocket: number;
+    /** Missing in samples of earlier versions. */
+    readonly webtransport?: number;
     readonly longPoll: number;
   };
   /**

@@ -6,6 +6,7 @@ import { assertRefused, call } from "../support/calls.ts";
 import { bearer, guardedLocal } from "../support/guarded.ts";
 import { LocalServer } from "../support/local_server.ts";
 import { newChannel, publish, publishNumbers } from "../support/publishing.ts";
+import { RawWebTransport } from "../support/raw_webtransport.ts";
 import { READERS, readUrl } from "../support/readers.ts";
 import { WeirServer } from "../support/server.ts";
 import { SocketClient } from "../support/socket_client.ts";
@@ -56,6 +57,9 @@ Deno.test("figures count connections, publishes, deliveries and durations", asyn
   await using socket = await SocketClient.open(url);
   socket.send({ op: "subscribe", ref: 1, channel });
   await socket.until("subscribed");
+  await server.serveWebTransport();
+  using webTransport = await RawWebTransport.open(server.webTransport);
+  assert.equal(webTransport.status, 200);
   const poll = call(url, readUrl("", [newChannel()], { wait: "60" }));
   const { meter: { open }, hub } = server.server;
   await until("the poll waits", () => open.longPoll === 1);
@@ -78,7 +82,7 @@ Deno.test("figures count connections, publishes, deliveries and durations", asyn
       sum(samples, ({ deliveries }) => deliveries.live) >= 20,
   );
   const last = samples.at(-1) ?? assert.fail();
-  assert.deepEqual(last.connections, { sse: 2, websocket: 1, longPoll: 1 });
+  assert.deepEqual(last.connections, { sse: 2, websocket: 1, webtransport: 1, longPoll: 1 });
   assert.deepEqual(last.subscriptions, { live: 4, catchingUp: 0, lag: 0 });
   assert.equal(sum(samples, ({ publishes }) => publishes.accepted), 10);
   assert.equal(sum(samples, ({ publishes }) => publishes.refused), 2);

@@ -21,7 +21,12 @@ Deno.test("a server without WebTransport offers the other transports, to everyon
 Deno.test("a server with a self-signed certificate says its hash, to allowed origins only", async () => {
   await using weir = await LocalServer.start();
   const { quicOffer } = weir.server;
-  quicOffer.announce({ hostname: "127.0.0.1", port: 9_443, certificateHash: HASH });
+  quicOffer.announce({
+    hostname: "127.0.0.1",
+    port: 9_443,
+    httpPort: weir.port,
+    certificateHash: HASH,
+  });
   const { json } = await call(weir.url, PATH);
   assert.deepEqual(json, {
     transports: ["webtransport", ...ALWAYS],
@@ -49,7 +54,7 @@ Deno.test("the URL of WebTransport has the name by which the client reaches the 
     return json.webtransport?.url;
   };
   // The same port number as HTTP: what maps one port maps the other.
-  quicOffer.announce({ hostname: "0.0.0.0", port });
+  quicOffer.announce({ hostname: "0.0.0.0", port, httpPort: port });
   const cases: readonly (readonly [string, string])[] = [
     [`127.0.0.1:${port}`, `https://127.0.0.1:${port}`],
     [`[::1]:${port}`, `https://[::1]:${port}`],
@@ -62,13 +67,13 @@ Deno.test("the URL of WebTransport has the name by which the client reaches the 
     assert.equal(await urlFor(host), `${origin}/v1/webtransport`, host);
   }
   assert.equal(await urlFor("localhost:99999"), undefined);
-  quicOffer.announce({ hostname: "0.0.0.0", port: 9_443 });
+  quicOffer.announce({ hostname: "0.0.0.0", port: 9_443, httpPort: port });
   for (const host of ["localhost", "weir.example.com", "plain.example.com:8080"]) {
     const [name] = host.split(":");
     assert.equal(await urlFor(host), `https://${name}:9443/v1/webtransport`);
   }
   // A proxy on this machine passes no UDP on.
-  quicOffer.announce({ hostname: "127.0.0.1", port: 9_443 });
+  quicOffer.announce({ hostname: "127.0.0.1", port: 9_443, httpPort: port });
   assert.equal(await urlFor("weir.example.com"), undefined);
   assert.equal(await urlFor("localhost"), "https://localhost:9443/v1/webtransport");
   assert.equal(config.quic, undefined);

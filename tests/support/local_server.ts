@@ -1,8 +1,12 @@
 import { type Config, parseConfig } from "../../lib/config.ts";
 import type { Logger } from "../../lib/logger.ts";
+import { listenQuic, type QuicListener } from "../../lib/quic_listener.ts";
+import { SharedQuicOffer } from "../../lib/quic_offer.ts";
 import { openServer, type Server } from "../../lib/server.ts";
 import { createApp } from "../../routes/app.ts";
 import { serveErrorHandler } from "../../routes/serve_error.ts";
+import { webTransportHandler } from "../../routes/webtransport.ts";
+import type { WebTransportAddress } from "./raw_webtransport.ts";
 
 const SILENT: Logger = { info() {}, warn() {}, error() {} };
 
@@ -10,6 +14,7 @@ const SILENT: Logger = { info() {}, warn() {}, error() {} };
 export class LocalServer implements AsyncDisposable {
   readonly server: Server;
   readonly #http: Deno.HttpServer<Deno.NetAddr>;
+  #webTransport: (WebTransportAddress & { readonly listener: QuicListener }) | undefined;
 
   private constructor(server: Server, http: Deno.HttpServer<Deno.NetAddr>) {
     this.server = server;
@@ -19,7 +24,9 @@ export class LocalServer implements AsyncDisposable {
   /** @param env further settings; the store is always in memory. */
   static async start(env: Readonly<Record<string, string>> = {}): Promise<LocalServer> {
     const config: Config = parseConfig({ WEIR_KV: ":memory:", ...env });
-    const server = await openServer(config, SILENT);
+    // Servers of one process share an offer otherwise.
+    const quicOffer = new SharedQuicOffer(crypto.randomUUID());
+    const server = { ...await openServer(config, SILENT), quicOffer };
     const app = createApp(server);
     const options = {
       hostname: "127.0.0.1",
@@ -27,9 +34,7 @@ export class LocalServer implements AsyncDisposable {
       onListen() {},
       onError: serveErrorHandler(SILENT),
     };
-    const http = Deno.serve(options, app.fetch);
-    server.quicOffer.listening(http.addr.port);
-    return new LocalServer(server, http);
+    return new LocalServer(server, Deno.serve(options, app.fetch));
   }
 
   get port(): number {
@@ -40,10 +45,37 @@ export class LocalServer implements AsyncDisposable {
     return `http://127.0.0.1:${this.port}`;
   }
 
+  /** Where WebTransport is. */
+  get webTransport(): WebTransportAddress {
+    if (this.#webTransport === undefined) throw new Error("this server has no WebTransport");
+    return this.#webTransport;
+  }
+
+  /** Serves WebTransport too, by default on the port number of HTTP, with a certificate of its own. */
+  async serveWebTransport(): Promise<void> {
+    const { config, quicOffer } = this.server;
+    const dataFolder = await Deno.makeTempDir({ prefix: "weir_local_" });
+    try {
+      const listener = await listenQuic({
+        config: { quic: config.quic ?? { host: undefined, port: undefined }, dataFolder },
+        httpAddr: this.#http.addr,
+        offer: quicOffer,
+        logger: SILENT,
+        onRequest: webTransportHandler(this.server),
+      });
+      const port = quicOffer.current?.port;
+      if (listener === undefined || port === undefined) throw new Error("the UDP port is in use");
+      const pem = await Deno.readTextFile(`${dataFolder}/webtransport.pem`);
+      const cert = pem.slice(0, pem.indexOf("-----BEGIN PRIVATE KEY"));
+      this.#webTransport = { port, cert, listener };
+    } finally {
+      await Deno.remove(dataFolder, { recursive: true });
+    }
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
-    this.server.quicOffer.withdraw();
     await this.server.disconnectClients();
-    await this.#http.shutdown();
+    await Promise.all([this.#http.shutdown(), this.#webTransport?.listener.close()]);
     await this.server.close();
   }
 }

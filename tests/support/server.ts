@@ -169,7 +169,7 @@ export class WeirServer implements AsyncDisposable {
   #spawn(): Deno.ChildProcess {
     const { by = "run", env = {}, maxFileBlocks, diskBytes } = this.#options;
     const port = String(this.#port);
-    const settings = { WEIR_PORT: port, WEIR_KV: this.kv, ...env };
+    const settings = { WEIR_PORT: port, WEIR_DATA: this.#directory, WEIR_KV: this.kv, ...env };
     const permissions = permissionsFor(settings);
     const args = by === "run"
       ? ["run", ...permissions, MAIN, "--listen"]

@@ -1,7 +1,12 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { Samples } from "../../../islands/dashboard/samples.ts";
-import { findBreaks, summarize, summarizeGrid } from "../../../islands/dashboard/summary.ts";
+import {
+  connectionsOf,
+  findBreaks,
+  summarize,
+  summarizeGrid,
+} from "../../../islands/dashboard/summary.ts";
 import type { Sample } from "../../../lib/shared/figures.ts";
 import { bucketOf } from "../../../lib/shared/histogram.ts";
 import { sampleAt, START } from "../../support/figure_samples.ts";
@@ -64,7 +69,7 @@ Deno.test("summarize() adds up isolates, merges durations and takes the largest 
   const durations = { commit: [], delivery: [], eventLoop: [] };
   const samples = samplesOf(
     sampleAt(1_000, {
-      connections: { sse: 3, websocket: 1, longPoll: 0 },
+      connections: { sse: 3, websocket: 1, webtransport: 5, longPoll: 0 },
       subscriptions: { live: 5, catchingUp: 1, lag: 40 },
       publishes: { accepted: 90, refused: 1 },
       durations: { ...durations, publish: [fast, 90] },
@@ -78,16 +83,18 @@ Deno.test("summarize() adds up isolates, merges durations and takes the largest 
     }),
   );
   const summary = summarize(samples.all(), START, START + 1_000) ?? assert.fail();
-  const { isolates, sse, websocket, longPoll, live, catchingUp, lag } = summary;
-  assert.deepEqual({ isolates, sse, websocket, longPoll, live, catchingUp, lag }, {
+  const { isolates, sse, websocket, webtransport, longPoll, live, catchingUp, lag } = summary;
+  assert.deepEqual({ isolates, sse, websocket, webtransport, longPoll, live, catchingUp, lag }, {
     isolates: 2,
     sse: 7,
     websocket: 1,
+    webtransport: 5, // an isolate of an earlier version has none
     longPoll: 2,
     live: 11,
     catchingUp: 1,
     lag: 40,
   });
+  assert.equal(connectionsOf(summary), 15);
   assert.deepEqual([summary.accepted, summary.refused], [100, 1]);
   const { p50 = 0, p95 = 0 } = summary.publish ?? {};
   assert.ok(p50 > 0.95 && p50 < 1.05, `p50 ${p50}`);
