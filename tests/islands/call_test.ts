@@ -4,12 +4,15 @@ import { checkLooks, openPage } from "../support/pages.ts";
 import {
   button,
   callUrl,
+  camera,
   hasDevices,
   isConnected,
   isIn,
   isMoving,
   join,
   news,
+  paintDevices,
+  shows,
   tile,
 } from "./call_page.ts";
 
@@ -91,6 +94,38 @@ browserTest(
     await button(bob, "Share screen").click();
     await news(ann, "Bob no longer shares a screen.").waitFor();
     await ann.locator(".is-screen").waitFor({ state: "detached" });
+    assert.deepEqual(chromium.errors, []);
+  },
+);
+
+browserTest(
+  "others see the camera and the screen that one changes to",
+  { flags: FAKE_DEVICES },
+  async ({ server, chromium, page: ann }) => {
+    const bob = await chromium.newVisitor();
+    await paintDevices(bob);
+    await join(bob, callUrl(server, "r"), "Bob");
+    await join(ann, callUrl(server, "r"), "Ann");
+    await shows(tile(ann, "Bob"), "red");
+    await button(bob, "Devices").click();
+    for (const colour of ["blue", "red"] as const) {
+      await camera(bob).selectOption(colour);
+      await shows(tile(bob, "Bob"), colour);
+      await shows(tile(ann, "Bob"), colour);
+    }
+    for (const colour of ["green", "yellow"] as const) {
+      await button(bob, "Share screen").click();
+      await shows(ann.locator(".is-screen"), colour);
+      await shows(tile(ann, "Bob"), "red");
+      await button(bob, "Share screen").click();
+      await ann.locator(".is-screen").waitFor({ state: "detached" });
+    }
+    // One that starts after a change of cameras sends the chosen one.
+    await camera(bob).selectOption("blue");
+    await button(bob, "Stop camera").click();
+    await tile(ann, "Bob").and(ann.locator('[data-picture="false"]')).waitFor();
+    await button(bob, "Start camera").click();
+    await shows(tile(ann, "Bob"), "blue");
     assert.deepEqual(chromium.errors, []);
   },
 );

@@ -98,13 +98,10 @@ export class HeadlessPeer implements AsyncDisposable {
     this.#pc.setLocalDescription("offer");
   }
 
-  /** Sends over one of the room's channels. */
-  send(by: PeerMessage[0], data: string | Uint8Array): void {
+  /** Sends over one of the room's channels. Returns whether it left at once; else it waits there. */
+  send(by: PeerMessage[0], data: string | Uint8Array): boolean {
     const channel = this.#channels[by];
-    const isSent = typeof data === "string"
-      ? channel.sendMessage(data)
-      : channel.sendMessageBinary(data);
-    if (!isSent) throw new Error(`the ${by} channel does not take the message`);
+    return typeof data === "string" ? channel.sendMessage(data) : channel.sendMessageBinary(data);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
