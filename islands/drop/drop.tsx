@@ -41,8 +41,8 @@ export function Drop(props: DropProps): JSX.Element {
           {drop !== undefined && <NameLine visitor={drop} />}
         </div>
         <p>
-          Send files from browser to browser. The server only introduces the two: the files never
-          touch it, and they are encrypted on the way.
+          Send files from browser to browser. The server only introduces the two: the files don't
+          touch it unless you allow it, and they are encrypted on the way.
         </p>
         <RoomHead path={PATH} room={room} parse={parseRoom} />
         {drop !== undefined && !drop.isNameChosen.value && <NameForm visitor={drop} />}
@@ -78,12 +78,17 @@ export function Drop(props: DropProps): JSX.Element {
 function Transfers({ drop }: { readonly drop: DropState | undefined }): JSX.Element {
   const transfers = drop?.transfers.value ?? [];
   const offer = drop?.offers[0];
+  const question = drop?.questions[0];
   return (
     <section class="drop-transfers" aria-labelledby="transfers-title">
       <h2 id="transfers-title">Files</h2>
       {/* Screen readers hear of offers, and not of every change of the figures. */}
       <p class="hidden-visually" role="status">
         {offer !== undefined && `${offer.person} wants to send ${shownName(offer.transfer.name)}.`}
+        {question !== undefined &&
+          `You can't reach ${question.person} directly. Send ${
+            shownName(question.transfer.name)
+          } through the server?`}
       </p>
       {transfers.length === 0 && (
         <p class="card empty drop-none">

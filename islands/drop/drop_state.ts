@@ -80,14 +80,23 @@ export class DropState implements Disposable {
     );
   }
 
+  /** Files that wait until the visitor has answered whether they may go through the server. */
+  get questions(): readonly TransferView[] {
+    return this.transfers.value.filter(({ question }) => question !== undefined);
+  }
+
   /** Offers files to one session. */
   send(peer: Peer<PersonData>, files: readonly File[]): void {
     const person = nameOf(peer);
     batch(() => {
       for (const file of files) {
         try {
-          const transfer = peer.sendFile(file, this.mode.value);
-          this.#add(new TransferView({ kind: "outgoing", transfer, file }, person));
+          const transfer = peer.sendFile(file, {
+            ...this.mode.value,
+            throughServer: (file) => view.ask(file),
+          });
+          const view = new TransferView({ kind: "outgoing", transfer, file }, person);
+          this.#add(view);
         } catch (cause) {
           this.problem.value = reasonOf(cause);
         }

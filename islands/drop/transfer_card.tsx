@@ -66,16 +66,24 @@ function partOf({ status, bytes }: TransferState, size: number): number {
   return status === "done" || size === 0 ? 1 : Math.min(1, bytes / size);
 }
 
+const SERVER_NOTE =
+  " through the server, because you can't reach each other directly. The server can read it.";
+
 /** Says where the transfer is, and what happens next. */
 function sentence(
-  { direction: { kind }, person, isPausedHere, isUnsaved, transfer: { size } }: TransferView,
+  { direction: { kind }, person, question, isPausedHere, isUnsaved, transfer: { size } }:
+    TransferView,
   { state, bytesPerSecond, activeMs }: TransferFigures,
 ): string {
   const part = `${Math.floor(100 * partOf(state, size))} %`;
   switch (state.status) {
     case "offered":
+      if (question !== undefined) {
+        return `You can't reach ${person} directly. Send it through the server? The server can ` +
+          `read it, takes at most ${formatBytes(question.limit)}, and is slower.`;
+      }
       return kind === "incoming"
-        ? `${person} wants to send you this file.`
+        ? `${person} wants to send you this file${state.isThroughServer ? SERVER_NOTE : "."}`
         : `Waits until ${person} accepts.`;
     case "active": {
       const speed = bytesPerSecond === undefined || bytesPerSecond === 0
@@ -83,7 +91,8 @@ function sentence(
         : ` · ${formatBytes(Math.round(bytesPerSecond))}/s`;
       const leftMs = timeFor(size - state.bytes, bytesPerSecond);
       const left = leftMs === undefined ? "" : ` · ${formatTimeLeft(leftMs)} left`;
-      return `${part}${speed}${left}`;
+      const way = state.isThroughServer ? " · Through the server" : "";
+      return `${part}${speed}${left}${way}`;
     }
     case "paused":
       return `${part} · ${isPausedHere ? "Paused" : `${person} has paused`}`;
@@ -159,6 +168,17 @@ function Buttons({ view, state, name, remove }: ButtonsProps): JSX.Element {
           />
         )}
         <button type="button" class="quiet" onClick={remove}>Remove{of}</button>
+      </>
+    );
+  }
+  const { question } = view;
+  if (question !== undefined) {
+    return (
+      <>
+        <button type="button" onClick={() => question.answer(true)}>
+          Send through the server{of}
+        </button>
+        <button type="button" class="quiet" onClick={() => transfer.cancel()}>Cancel{of}</button>
       </>
     );
   }

@@ -3,6 +3,7 @@ import type {
   FileTransfer,
   IncomingFile,
   OutgoingFile,
+  ServerFile,
   TransferState,
 } from "../../lib/client/rtc/api.ts";
 import { SpeedMeter } from "./speed.ts";
@@ -24,12 +25,18 @@ export interface TransferFigures {
   readonly activeMs: number;
 }
 
+/** Whether a file may go through the server, which the visitor is asked. */
+interface ServerQuestion extends ServerFile {
+  answer(isAllowed: boolean): void;
+}
+
 /** The figures of one transfer as the page shows them: a few times per second, not per chunk. */
 export class TransferView implements Disposable {
   readonly #meter = new SpeedMeter();
   readonly #figures: Signal<TransferFigures>;
   readonly #isSaved: Signal<boolean> = signal(false);
   readonly #isPausedHere: Signal<boolean> = signal(false);
+  readonly #question: Signal<ServerQuestion | undefined> = signal(undefined);
   readonly #unwatch: () => void;
   readonly #now: () => number;
   #timer: ReturnType<typeof setInterval> | undefined;
@@ -65,6 +72,22 @@ export class TransferView implements Disposable {
     return this.direction.kind === "outgoing"
       ? !isOver(state)
       : state.status === "done" && !this.#isSaved.value;
+  }
+
+  /** Undefined unless the visitor has to answer. */
+  get question(): ServerQuestion | undefined {
+    return this.figures.value.state.status === "offered" ? this.#question.value : undefined;
+  }
+
+  /** Asks the visitor whether the file may go through the server. */
+  ask(file: ServerFile): Promise<boolean> {
+    return new Promise((resolve) => {
+      const answer = (isAllowed: boolean) => {
+        this.#question.value = undefined;
+        resolve(isAllowed);
+      };
+      this.#question.value = { ...file, answer };
+    });
   }
 
   /** The visitor has saved the received file. */

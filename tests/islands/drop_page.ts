@@ -42,6 +42,20 @@ export function person(page: Page, name: string): Locator {
   return page.locator('.drop-target[data-status="connected"]', { hasText: name });
 }
 
+/** Makes connections of the page impossible: it uses TURN servers only, and there is none. */
+export async function blockConnections(page: Page): Promise<void> {
+  await page.addInitScript(() => {
+    globalThis.RTCPeerConnection = class extends RTCPeerConnection {
+      constructor(configuration?: RTCConfiguration) {
+        super({ ...configuration, iceTransportPolicy: "relay" });
+      }
+      override setConfiguration(configuration?: RTCConfiguration) {
+        super.setConfiguration({ ...configuration, iceTransportPolicy: "relay" });
+      }
+    };
+  });
+}
+
 /** Two visitors in a room, connected. */
 export async function annAndBob(
   { server, chromium, page }: Pick<
@@ -59,8 +73,13 @@ export async function annAndBob(
 }
 
 /** Picks files for a person, as the file chooser does. */
-export async function pick(page: Page, name: string, files: readonly TestFile[]): Promise<void> {
-  await person(page, name).locator("input[type=file]").setInputFiles(
+export async function pick(
+  page: Page,
+  name: string,
+  files: readonly TestFile[],
+  target = person(page, name),
+): Promise<void> {
+  await target.locator("input[type=file]").setInputFiles(
     files.map(({ name, mimeType, buffer }) => ({ name, mimeType, buffer: Buffer.from(buffer) })),
   );
 }

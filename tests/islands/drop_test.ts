@@ -4,6 +4,7 @@ import { checkLooks, openPage } from "../support/pages.ts";
 import { until } from "../support/until.ts";
 import {
   annAndBob,
+  blockConnections,
   drag,
   dropUrl,
   enter,
@@ -55,6 +56,37 @@ browserTest("files that are dropped on a person arrive, several at once", async 
   }
   assert.deepEqual(context.errors, []);
 });
+
+browserTest(
+  "a file goes through the server if no connection is possible and both agree",
+  async (context) => {
+    const { page: ann, server, chromium } = context;
+    const bob = await chromium.newVisitor();
+    for (const page of [ann, bob]) await blockConnections(page);
+    await enter(ann, server, "Ann");
+    await enter(bob, server, "Bob");
+    const target = ann.locator('.drop-target[data-status="failed"]', { hasText: "Bob" });
+    await target.waitFor({ timeout: 60_000 });
+    const file = randomFile("small.bin", MIB + 1);
+    await pick(ann, "Bob", [file], target);
+    await transfer(ann, "small.bin").getByText("You can't reach Bob directly.").waitFor();
+    assert.equal(await transfer(bob, "small.bin").count(), 0);
+    await checkLooks(ann, "drop-server");
+    await press(transfer(ann, "small.bin"), "Send through the server");
+    await transfer(bob, "small.bin").getByText("through the server, because").waitFor();
+    await press(transfer(bob, "small.bin"), "Accept");
+    await transfer(ann, "small.bin", "done").waitFor();
+    const { bytes } = await save(bob, "small.bin");
+    assert.equal(await sha256(bytes), await sha256(file.buffer));
+    await pick(ann, "Bob", [randomFile("large.bin", 11 * MIB)], target);
+    await transfer(ann, "large.bin", "failed").getByText("10 MiB").waitFor();
+    await pick(ann, "Bob", [randomFile("secret.bin", 10)], target);
+    await press(transfer(ann, "secret.bin"), "Cancel");
+    await transfer(ann, "secret.bin", "cancelled").waitFor();
+    assert.equal(await transfer(bob, "secret.bin").count(), 0);
+    assert.deepEqual(context.errors, []);
+  },
+);
 
 browserTest("an offer can be declined, and cancelled by the sender", async (context) => {
   const { ann, bob } = await annAndBob(context);

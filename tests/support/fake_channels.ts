@@ -1,5 +1,5 @@
 import { ObservableValue } from "../../lib/client/core/observable.ts";
-import type { FileLink } from "../../lib/client/rtc/api.ts";
+import type { PeerLink, PeerState } from "../../lib/client/rtc/api.ts";
 
 interface FakeNetworkOptions {
   /** Returns 0 ≤ random < 1. @default Math.random */
@@ -105,10 +105,19 @@ export class FakePair {
   restore(): void {
     for (const link of [this.a, this.b]) link.isConnected.set(true);
   }
+
+  /** The two cannot reach each other. */
+  fail(): void {
+    this.cut();
+    for (const link of [this.a, this.b]) link.state.set({ status: "failed" });
+  }
 }
 
-export class FakeLink implements FileLink {
+export class FakeLink implements PeerLink {
   readonly isConnected = new ObservableValue(true);
+  readonly state = new ObservableValue<PeerState>({ status: "connected" });
+  /** Called at the peer with what is sent through the server. */
+  onSignal: (data: unknown) => void | Promise<void> = () => {};
   readonly channels = new Set<FakeChannel>();
   other: FakeLink | undefined;
   readonly #network: FakeNetwork;
@@ -134,6 +143,11 @@ export class FakeLink implements FileLink {
     }, 0);
     // Only what files.ts uses is there.
     return own as unknown as RTCDataChannel;
+  }
+
+  async signal(data: unknown): Promise<void> {
+    await new Promise((resolve) => setTimeout(resolve));
+    await this.other?.onSignal(JSON.parse(JSON.stringify(data)));
   }
 
   offer(channel: FakeChannel): void {

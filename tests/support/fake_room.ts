@@ -107,6 +107,7 @@ export class FakeTransfer implements IncomingFile, OutgoingFile {
     lost: 0,
     repaired: 0,
     rounds: 0,
+    isThroughServer: false,
   });
 
   constructor(

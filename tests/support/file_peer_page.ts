@@ -4,7 +4,12 @@
  */
 
 import { ObservableValue } from "../../lib/client/core/observable.ts";
-import type { FileLink, IncomingFile, SendFileOptions } from "../../lib/client/rtc/api.ts";
+import type {
+  IncomingFile,
+  PeerLink,
+  PeerState,
+  SendFileOptions,
+} from "../../lib/client/rtc/api.ts";
 import { LazyFiles } from "../../lib/client/rtc/files/lazy_files.ts";
 import type { OutgoingTransfer } from "../../lib/client/rtc/files/transfer.ts";
 
@@ -24,7 +29,8 @@ interface Signal {
 }
 
 /** A link over RTCPeerConnections. */
-class PageLink implements FileLink {
+class PageLink implements PeerLink {
+  readonly state = new ObservableValue<PeerState>({ status: "connecting" });
   readonly isConnected = new ObservableValue(false);
   readonly connections: RTCPeerConnection[] = [];
   readonly #listeners = new Map<string, (channel: RTCDataChannel) => void>();
@@ -58,6 +64,10 @@ class PageLink implements FileLink {
     const { [connection]: chosen } = this.connections;
     if (chosen === undefined) throw new Error(`there is no connection ${connection}`);
     return chosen.createDataChannel(label, init);
+  }
+
+  signal(): Promise<void> {
+    return Promise.reject(new Error("These tabs have no server."));
   }
 
   onChannel(prefix: string, listener: (channel: RTCDataChannel) => void): () => void {

@@ -56,6 +56,9 @@ export class FileWorld implements AsyncDisposable {
     );
     this.removeBob = this.ann.addPeer(this.pair.a);
     this.bob.addPeer(this.pair.b);
+    const { a, b } = this.pair;
+    a.onSignal = (data) => this.ann.receive(a, data);
+    b.onSignal = (data) => this.bob.receive(b, data);
   }
 
   files(onFile: (transfer: IncomingFile) => boolean, storage: FileStorage): Files {

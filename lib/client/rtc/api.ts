@@ -17,6 +17,8 @@ export type RtcCode =
   | "turn_refused"
   /** The peer does not answer, or has left. */
   | "peer_gone"
+  /** A file can't reach the peer directly, and may not go through the server. */
+  | "peer_unreachable"
   /** The message is larger than a data channel takes. Send it as a file. */
   | "message_too_large"
   /** Too many messages wait to be sent to the peer. */
@@ -175,8 +177,24 @@ export interface SendFileOptions {
   readonly mode?: "reliable" | "partial" | undefined;
   /** Connections to send over, 1 to 8. More are faster on long paths. @default 1 */
   readonly connections?: number | undefined;
+  /**
+   * Called if the peer cannot be reached, not even by TURN, and the file has at most `limit` bytes.
+   * Returns whether it may go through the Weir server, which can read it: ask the user.
+   * @default the transfer fails with `peer_unreachable`
+   */
+  readonly throughServer?:
+    | ((file: ServerFile) => boolean | Promise<boolean>)
+    | undefined;
   /** Cancels the transfer when it aborts. */
   readonly signal?: AbortSignal | undefined;
+}
+
+/** A file that may go through the server. */
+export interface ServerFile {
+  /** Bytes. */
+  readonly size: number;
+  /** The most bytes that a file through the server has. */
+  readonly limit: number;
 }
 
 /** A file on its way to or from a peer. */
@@ -219,6 +237,8 @@ export interface TransferState {
   readonly repaired: number;
   /** Rounds of repair. */
   readonly rounds: number;
+  /** Whether the file goes through the server, because the peers cannot reach each other. */
+  readonly isThroughServer: boolean;
   /** Why it failed, or was cancelled by the peer. */
   readonly error?: WeirError;
 }
@@ -264,6 +284,8 @@ export interface FilePeer {
 export interface FileLink {
   readonly member: string;
   readonly session: string;
+  /** Whether its channels go through the server. @default false */
+  readonly isThroughServer?: boolean;
   readonly isConnected: Observable<boolean>;
   /**
    * Opens a data channel on a connection to the peer: 0 is the main one, 1 and more are opened when
@@ -275,4 +297,15 @@ export interface FileLink {
    * came earlier, and their messages, are kept until a listener takes them.
    */
   onChannel(prefix: string, listener: (channel: RTCDataChannel) => void): () => void;
+}
+
+/**
+ * The direct link to a peer, and how to signal to it.
+ *
+ * @internal
+ */
+export interface PeerLink extends FileLink {
+  readonly state: Observable<PeerState>;
+  /** Sends data to the peer by the server. Resolves when it is stored. @throws {WeirError} */
+  signal(data: unknown): Promise<void>;
 }

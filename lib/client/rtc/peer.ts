@@ -2,9 +2,9 @@ import type { Link } from "../core/link.ts";
 import { ObservableValue } from "../core/observable.ts";
 import { WeirError } from "../core/weir_error.ts";
 import type {
-  FileLink,
   OutgoingFile,
   Peer,
+  PeerLink,
   PeerState,
   PeerStats,
   PeerStream,
@@ -40,7 +40,7 @@ export interface PeerHost<D> {
   readonly session: string;
   readonly configuration: IceConfiguration;
   readonly media: LocalMedia;
-  sendFile(link: FileLink, file: Blob, options?: SendFileOptions): OutgoingFile;
+  sendFile(link: PeerLink, file: Blob, options?: SendFileOptions): OutgoingFile;
   /** Signals wait for the link. */
   retryLink(): void;
   onMessage(peer: RoomPeer<D>, data: MessageData): void;
@@ -61,7 +61,7 @@ export class RoomPeer<D> implements Peer<D> {
   readonly data: ObservableValue<D>;
   readonly state = new ObservableValue<PeerState>({ status: "connecting" });
   readonly streams = new ObservableValue<readonly PeerStream[]>([]);
-  readonly files: FileLink;
+  readonly files: PeerLink;
   /** Whether presence lists the session. */
   isListed = true;
   readonly #host: PeerHost<D>;
@@ -98,6 +98,8 @@ export class RoomPeer<D> implements Peer<D> {
     this.files = {
       member,
       session,
+      state: this.state,
+      signal: (data) => this.#signals.deliver(data),
       isConnected: this.#isConnected,
       openChannel: (label, init, number = 0) => this.#openChannel(label, init, number),
       onChannel: (prefix, listener) =>

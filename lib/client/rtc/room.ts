@@ -256,11 +256,17 @@ export class ClientRoom<D> implements Room<D> {
       {
         after: "earliest",
         onEvent: ({ data: { from, fromSession, data } }) => {
+          if (fromSession === undefined) return;
           const signal = parseSignal(data);
-          if (signal && fromSession !== undefined) this.#signalled(from, fromSession, signal);
+          if (signal) return this.#signalled(from, fromSession, signal);
+          const peer = this.#peer(fromSession);
+          if (peer?.member === from) this.#files.receive(peer.files, data);
         },
         onGap: () => {
-          for (const peer of this.peers.value) peer.resume();
+          for (const peer of this.peers.value) {
+            peer.resume();
+            this.#files.receive(peer.files);
+          }
         },
         onError: (error) => {
           if (this.state.value.status === "joining") this.#inboxMember = undefined;

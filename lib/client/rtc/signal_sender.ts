@@ -53,23 +53,37 @@ export class SignalSender {
     this.#end.abort();
   }
 
+  /**
+   * Sends data at once, apart from the signals of the connection. Resolves when it is stored.
+   *
+   * @throws {WeirError} `no_such_member` if the session has left, `closed`, and what the server says
+   */
+  async deliver(data: unknown): Promise<void> {
+    const { signal } = this.#end;
+    const call = { op: "signal", ...this.#route, data } as const;
+    for (;;) {
+      try {
+        return void await retryCall(this.#link, () => this.#link.call(call), { signal });
+      } catch (cause) {
+        // Links throw nothing else.
+        if (signal.aborted || (cause as WeirError).code !== "not_a_member") throw cause;
+        await pause(NOT_A_MEMBER_MS, { signal });
+      }
+    }
+  }
+
   async #run(): Promise<void> {
     const { signal } = this.#end;
     this.#isSending = true;
     await undefined; // candidates of the same turn go along
-    for (let data; (data = this.#waiting[0]) && !signal.aborted;) {
-      this.#waiting.shift();
-      const call = { op: "signal", ...this.#route, data } as const;
+    for (let data; (data = this.#waiting.shift()) && !signal.aborted;) {
       try {
-        await retryCall(this.#link, () => this.#link.call(call), { signal });
+        await this.deliver(data);
       } catch (cause) {
         if (signal.aborted) break;
         const { code } = cause as WeirError;
-        if (code === "not_a_member") {
-          this.#waiting.unshift(data);
-          await pause(NOT_A_MEMBER_MS, { signal });
-        } else if (code === "no_such_member") this.#waiting = []; // it has left
-        else if (code !== "closed") this.#onError(cause as WeirError); // links throw nothing else
+        if (code === "no_such_member") this.#waiting = []; // it has left
+        else if (code !== "closed") this.#onError(cause as WeirError);
       }
     }
     this.#isSending = false;

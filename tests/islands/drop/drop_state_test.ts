@@ -26,14 +26,36 @@ Deno.test("several files go to one person in the mode that was chosen", () => {
   const { drop, peer } = world;
   drop.mode.value = { mode: "partial", connections: 4 };
   drop.send(peer, [new File(["a"], "a.txt"), new File(["bc"], "b.txt")]);
-  assert.deepEqual(peer.sent.map(({ file, options }) => [(file as File).name, options]), [
-    ["a.txt", { mode: "partial", connections: 4 }],
-    ["b.txt", { mode: "partial", connections: 4 }],
-  ]);
+  const sent = peer.sent.map(({ file, options }) => {
+    const { mode, connections } = options ?? {};
+    return [(file as File).name, mode, connections];
+  });
+  assert.deepEqual(sent, [["a.txt", "partial", 4], ["b.txt", "partial", 4]]);
   assert.deepEqual(drop.transfers.value.map(({ transfer, person }) => [transfer.name, person]), [
     ["b.txt", "Ann"],
     ["a.txt", "Ann"],
   ]);
+});
+
+Deno.test("the visitor is asked whether a file may go through the server", async () => {
+  using world = open();
+  const { drop, peer } = world;
+  drop.send(peer, [new File(["a"], "a.txt")]);
+  const ask = (): Promise<boolean> =>
+    Promise.resolve(peer.sent[0]?.options?.throughServer?.({ size: 1, limit: 10 }) ?? false);
+  assert.deepEqual(drop.questions, []);
+  for (const isAllowed of [true, false]) {
+    const answer: Promise<boolean> = ask();
+    const question = drop.transfers.value[0]?.question;
+    assert.equal(drop.questions.length, 1);
+    assert.equal(question?.limit, 10);
+    question?.answer(isAllowed);
+    assert.equal(await answer, isAllowed);
+    assert.deepEqual(drop.questions, []);
+  }
+  void ask();
+  (drop.transfers.value[0]?.transfer as FakeTransfer).set({ status: "cancelled" });
+  assert.deepEqual(drop.questions, [], "a transfer that is over needs no answer");
 });
 
 Deno.test("a file that cannot be offered says why, and the others are offered", () => {

@@ -2,14 +2,15 @@
 
 import type { Platform } from "../../core/platform.ts";
 import { WeirError } from "../../core/weir_error.ts";
-import type { FileLink, FilePeer, IncomingFile } from "../api.ts";
-import { MAX_FILE_BYTES } from "./layout.ts";
+import type { FileLink, FilePeer, IncomingFile, PeerLink } from "../api.ts";
+import { MAX_FILE_BYTES, MAX_SERVER_FILE_BYTES } from "./layout.ts";
 import { openStorage } from "./opfs_storage.ts";
 import type { Offer } from "./protocol.ts";
 import { Receiver } from "./receiver.ts";
 import { ReceivingSide } from "./receiving_side.ts";
 import { Sender } from "./sender.ts";
 import { SendingSide } from "./sending_side.ts";
+import { ServerLink } from "./server_link.ts";
 import type { FileRecord, FileStorage, PartialFile } from "./storage.ts";
 import type { OutgoingTransfer } from "./transfer.ts";
 
@@ -40,9 +41,12 @@ export class Files {
   readonly #receivers = new Map<string, Receiver>();
   /** Secret and code of transfers that are over, by id. */
   readonly #ended = new Map<string, { readonly secret: string; readonly code: string }>();
+  /** Senders whose application is asked whether the file may go through the server. */
+  readonly #asking = new Set<Sender>();
   /** Offers whose stored part is being looked for. */
   readonly #searches = new Set<string>();
   readonly #sides = new Map<FileLink, Sides>();
+  readonly #serverLinks = new Map<PeerLink, ServerLink>();
   readonly #timers = new Set<unknown>();
   #storage: Promise<FileStorage> | undefined;
   #isClosed = false;
@@ -56,7 +60,74 @@ export class Files {
    *
    * @param channels that the peer has opened already.
    */
-  addPeer(link: FileLink, channels: readonly RTCDataChannel[] = []): () => void {
+  addPeer(link: PeerLink, channels: readonly RTCDataChannel[] = []): () => void {
+    const server = new ServerLink({
+      ...this.#options,
+      direct: link,
+      onError: (error) => this.#serverFailed(link, error),
+    });
+    this.#serverLinks.set(link, server);
+    const removals = [
+      this.#addLink(link, channels),
+      this.#addLink(server, []),
+      // The room shows the state first.
+      link.state.subscribe(() => this.#askAll(link)),
+    ];
+    return () => {
+      this.#serverLinks.delete(link);
+      server.close();
+      for (const remove of removals) remove();
+    };
+  }
+
+  /** Handles a signal of the peer. Without one, some may be lost. */
+  receive(link: PeerLink, signal?: unknown): void {
+    const server = this.#serverLinks.get(link);
+    if (signal === undefined) server?.missed();
+    else server?.receive(Object(signal).file);
+  }
+
+  #serverFailed({ session }: PeerLink, error: WeirError): void {
+    for (const sender of [...this.#senders]) {
+      const { peer, isThroughServer } = sender.transfer;
+      if (isThroughServer && peer.session === session) sender.fail(error);
+    }
+  }
+
+  /** If the peer cannot be reached, asks for each file that it has not accepted. */
+  #askAll(link: PeerLink): void {
+    if (link.state.value.status !== "failed") return;
+    for (const sender of [...this.#senders]) {
+      const { transfer, hasStarted } = sender;
+      if (transfer.peer.session !== link.session || hasStarted || transfer.isOver) continue;
+      if (transfer.isThroughServer || this.#asking.has(sender)) continue;
+      this.#asking.add(sender);
+      void this.#ask(sender, link);
+    }
+  }
+
+  /** Asks whether a file may go through the server, and sends it so. */
+  async #ask(sender: Sender, link: PeerLink): Promise<void> {
+    const { transfer } = sender;
+    const limit = MAX_SERVER_FILE_BYTES;
+    const { size, throughServer } = transfer;
+    if (size > limit || throughServer === undefined) return sender.fail(unreachableError(link));
+    let isAllowed: boolean;
+    try {
+      isAllowed = await throughServer({ size, limit });
+    } catch (cause) {
+      return sender.fail(unreachableError(link, cause));
+    }
+    this.#asking.delete(sender);
+    if (transfer.isOver || sender.hasStarted || link.isConnected.value) return;
+    if (!isAllowed) return transfer.cancel();
+    transfer.isThroughServer = true;
+    sender.side = undefined;
+    sender.show();
+    this.#offerAll();
+  }
+
+  #addLink(link: FileLink, channels: readonly RTCDataChannel[]): () => void {
     const sides = {
       sending: new SendingSide(link, this.#senders, this.#options),
       receiving: new ReceivingSide({
@@ -109,6 +180,7 @@ export class Files {
       now: this.#options.now,
       onOver: () => {
         this.#senders.delete(sender);
+        this.#asking.delete(sender);
         this.#offerAll();
       },
       onWaiting: () => {
@@ -119,7 +191,10 @@ export class Files {
     const refusal = this.#refusalOf(transfer);
     if (refusal !== undefined) sender.fail(refusal);
     else if (transfer.isCancelled) transfer.onWish();
-    else this.#offerAll();
+    else {
+      this.#offerAll();
+      for (const link of this.#serverLinks.keys()) this.#askAll(link);
+    }
   }
 
   #refusalOf({ size, peer }: OutgoingTransfer): WeirError | undefined {
@@ -142,12 +217,17 @@ export class Files {
     const { id, secret, name, type, size, chunk, again } = offer;
     const known = this.#receivers.get(id);
     const ended = this.#ended.get(id);
-    const { member, session } = side.link;
+    const { member, session, isThroughServer = false } = side.link;
+    if (isThroughServer && size > MAX_SERVER_FILE_BYTES) {
+      return side.send({ op: "cancel", id, code: "file_too_large" });
+    }
     if (known !== undefined) {
       if (known.record.secret !== secret || known.record.member !== member) {
         return side.send({ op: "cancel", id, code: "bad_peer" });
       }
       known.side = side;
+      known.transfer.isThroughServer = isThroughServer;
+      known.show();
       return known.start();
     }
     if (ended?.secret === secret && ended.code !== "peer_gone") {
@@ -203,6 +283,8 @@ export class Files {
       },
     });
     this.#receivers.set(id, receiver);
+    receiver.transfer.isThroughServer = options.side.link.isThroughServer ?? false;
+    receiver.show();
     if (!this.#options.onFile(receiver.transfer)) receiver.transfer.decline();
   }
 
@@ -223,6 +305,8 @@ export class Files {
       receiving.close();
     }
     this.#sides.clear();
+    for (const server of this.#serverLinks.values()) server.close();
+    this.#serverLinks.clear();
   }
 }
 
@@ -231,6 +315,13 @@ interface ReceiverParts {
   readonly peer: FilePeer;
   readonly side: ReceivingSide;
   readonly partial?: PartialFile;
+}
+
+function unreachableError({ state }: PeerLink, cause?: unknown): WeirError {
+  const reason = state.value.error?.detail ?? "There is no connection.";
+  const detail =
+    `The peer cannot be reached directly. ${reason} A file of up to 10 MiB may go through the server.`;
+  return new WeirError("peer_unreachable", detail, { cause });
 }
 
 function goneError(): WeirError {

@@ -19,6 +19,12 @@ const MESSAGE_BYTES = { reliable: 65_536, partial: 16_384 } as const;
 export const MAX_FILE_BYTES = MAX_CHUNKS * (MAX_MESSAGE_BYTES - HEADER_BYTES);
 
 /**
+ * Bytes of a file through the server. Guards the server's log, and the user's patience: an inbox
+ * takes about 2 MB a minute.
+ */
+export const MAX_SERVER_FILE_BYTES = 10 * 2 ** 20;
+
+/**
  * Returns the bytes of all chunks but the last. With its header, a chunk is a message of 64 or 16
  * KiB, or of twice as much, or four times …, if the file had too many chunks otherwise.
  */

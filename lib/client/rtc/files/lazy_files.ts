@@ -1,11 +1,14 @@
 import { PLATFORM } from "../../core/platform.ts";
 import { WeirError } from "../../core/weir_error.ts";
-import type { FileLink, IncomingFile, OutgoingFile, SendFileOptions } from "../api.ts";
+import type { IncomingFile, OutgoingFile, PeerLink, SendFileOptions } from "../api.ts";
 import type { Files } from "./files.ts";
 import { OutgoingTransfer } from "./transfer.ts";
 
 /** The label of channels for files begins with it. */
 const LABEL_PREFIX = "weir-file";
+
+/** Signals of a peer that wait for the module. Guards the memory. */
+const MAX_WAITING_SIGNALS = 64;
 
 interface LazyFilesOptions {
   /** Called with an offer, or a file whose transfer continues. Returns whether it was taken. */
@@ -17,7 +20,7 @@ interface LazyFilesOptions {
 /** The file transfers of a room. It loads their module when the first one begins. */
 export class LazyFiles {
   readonly #options: LazyFilesOptions;
-  readonly #peers = new Map<FileLink, LazyPeer>();
+  readonly #peers = new Map<PeerLink, LazyPeer>();
   #loading: Promise<Files> | undefined;
   #files: Files | undefined;
   #isClosed = false;
@@ -27,8 +30,8 @@ export class LazyFiles {
   }
 
   /** Transfers files with a peer from now on. Returns a function to call when the peer has left. */
-  addPeer(link: FileLink): () => void {
-    const peer: LazyPeer = { channels: [], end: () => {} };
+  addPeer(link: PeerLink): () => void {
+    const peer: LazyPeer = { channels: [], signals: [], end: () => {} };
     peer.end = link.onChannel(LABEL_PREFIX, (channel) => {
       peer.channels.push(channel);
       this.#load().catch(this.#options.onError);
@@ -41,13 +44,24 @@ export class LazyFiles {
     };
   }
 
-  #hand(files: Files, link: FileLink, peer: LazyPeer): void {
+  /** Takes a signal of the peer that is not about its connections. Without one, some were lost. */
+  receive(link: PeerLink, signal?: unknown): void {
+    const signals = this.#peers.get(link)!.signals; // rooms have added it
+    if (this.#files) this.#files.receive(link, signal);
+    else if (Object(signal).file && signals.length < MAX_WAITING_SIGNALS) {
+      signals.push(signal);
+      this.#load().catch(this.#options.onError);
+    }
+  }
+
+  #hand(files: Files, link: PeerLink, peer: LazyPeer): void {
     peer.end();
     peer.end = files.addPeer(link, peer.channels);
+    for (const signal of peer.signals.splice(0)) files.receive(link, signal);
   }
 
   /** Offers a file. Errors are in the transfer's state. */
-  send(link: FileLink, file: Blob, options?: SendFileOptions): OutgoingFile {
+  send(link: PeerLink, file: Blob, options?: SendFileOptions): OutgoingFile {
     const transfer = new OutgoingTransfer(file, link, options);
     this.#load().then(
       (files) => files.send(transfer),
@@ -67,7 +81,7 @@ export class LazyFiles {
         return files;
       } catch (cause) {
         this.#loading = undefined; // the next transfer tries again
-        const detail = "Cannot load the part of the client for files. Is there a network?";
+        const detail = "Cannot load the code for files. Is there a network?";
         throw new WeirError("unreachable", detail, { cause });
       }
     })();
@@ -81,5 +95,6 @@ export class LazyFiles {
 
 interface LazyPeer {
   readonly channels: RTCDataChannel[];
+  readonly signals: unknown[];
   end: () => void;
 }

@@ -90,6 +90,7 @@ export class SendingSide {
   #shouldOffer(sender: Sender): boolean {
     const { transfer, hasStarted, isRunning } = sender;
     if (transfer.isOver || isRunning || this.#offered.has(transfer.id)) return false;
+    if (transfer.isThroughServer !== (this.link.isThroughServer ?? false)) return false;
     // Another session of the member may have what this one has received.
     const { session, member } = transfer.peer;
     return session === this.link.session || hasStarted && member === this.link.member;

@@ -33,11 +33,13 @@ export class Transfer implements FileTransfer, Layout {
   /** How many chunks the file has. */
   readonly count: number;
   readonly state: ObservableValue<TransferState>;
+  readonly #chunks: Uint8Array;
   /** Figures that the next `publish()` shows. */
   bytes = 0;
   lost = 0;
   repaired = 0;
   rounds = 0;
+  isThroughServer = false;
   /** Whether this side wants a pause. */
   isPaused = false;
   isCancelled = false;
@@ -52,15 +54,8 @@ export class Transfer implements FileTransfer, Layout {
     this.chunkBytes = description.chunkBytes;
     this.peer = description.peer;
     this.count = chunkCount(this);
-    const chunks = new Uint8Array(this.count);
-    this.state = new ObservableValue<TransferState>({
-      status: "offered",
-      bytes: 0,
-      chunks,
-      lost: 0,
-      repaired: 0,
-      rounds: 0,
-    });
+    this.#chunks = new Uint8Array(this.count);
+    this.state = new ObservableValue(this.#stateOf("offered"));
   }
 
   get status(): Status {
@@ -74,17 +69,12 @@ export class Transfer implements FileTransfer, Layout {
 
   /** Shows the figures, and the status. */
   publish(status: Status, error?: WeirError): void {
-    const { bytes, lost, repaired, rounds } = this;
-    const { chunks } = this.state.value;
-    this.state.set({
-      status,
-      bytes,
-      chunks,
-      lost,
-      repaired,
-      rounds,
-      ...error !== undefined && { error },
-    });
+    this.state.set({ ...this.#stateOf(status), ...error && { error } });
+  }
+
+  #stateOf(status: Status): TransferState {
+    const { bytes, lost, repaired, rounds, isThroughServer } = this;
+    return { status, bytes, chunks: this.#chunks, lost, repaired, rounds, isThroughServer };
   }
 
   /** The chunk has arrived. */
@@ -128,12 +118,13 @@ export class OutgoingTransfer extends Transfer implements OutgoingFile {
   readonly secret: string = randomText();
   readonly mode: "reliable" | "partial";
   readonly connections: number;
+  readonly throughServer: SendFileOptions["throughServer"];
 
   /** @param chunkBytes tests use small chunks. */
   constructor(
     readonly source: Blob,
     { member, session }: FilePeer,
-    { mode = "reliable", connections = 1, signal }: SendFileOptions = {},
+    { mode = "reliable", connections = 1, throughServer, signal }: SendFileOptions = {},
     chunkBytes = chunkBytesFor(source.size, mode),
   ) {
     super({
@@ -145,6 +136,7 @@ export class OutgoingTransfer extends Transfer implements OutgoingFile {
       peer: { member, session },
     });
     this.mode = mode;
+    this.throughServer = throughServer;
     this.connections = Math.min(Math.max(Math.floor(connections), 1), MAX_CONNECTIONS);
     onAbort(signal, () => this.cancel());
   }

@@ -2,9 +2,9 @@
 
 import { connect } from "../../../../lib/client/client.ts";
 import {
-  type FileLink,
   getUserMedia,
   joinRoom,
+  type PeerLink,
   type Room,
 } from "../../../../lib/client/rtc/rtc.ts";
 import { RoomServer } from "../../../support/rtc_double.ts";
@@ -58,8 +58,8 @@ function connectionsOf(server: RoomServer, room: Room): readonly RTCPeerConnecti
 }
 
 /** Returns what file transfers use of the room's first peer. */
-function filesOf({ peers }: Room): FileLink {
-  return (peers.value[0] as unknown as { readonly files: FileLink }).files;
+function filesOf({ peers }: Room): PeerLink {
+  return (peers.value[0] as unknown as { readonly files: PeerLink }).files;
 }
 
 /** Whether each of the rooms is connected to all others of them. */
