@@ -32,8 +32,7 @@ export default {
     }
     const addr = localAddr as Deno.NetAddr;
     requireLoopback(addr.hostname);
-    ready(addr, "http");
-    void startQuic(addr, undefined);
+    void startQuic(addr, undefined).then(() => ready(addr, "http"));
   },
 } satisfies Deno.ServeDefaultExport;
 

@@ -7,7 +7,7 @@ import type { WebTransportRequest } from "./quic/session.ts";
 import type { SharedQuicOffer } from "./quic_offer.ts";
 
 interface QuicListenerOptions {
-  readonly config: Pick<Config, "quic" | "dataFolder">;
+  readonly config: Pick<Config, "quic" | "port" | "dataFolder">;
   /** Where HTTP listens. */
   readonly httpAddr: { readonly hostname: string; readonly port: number };
   /** The certificate of HTTP. Undefined for a self-signed one. */
@@ -37,21 +37,30 @@ export async function listenQuic(options: QuicListenerOptions): Promise<QuicList
   if (config.quic === undefined) return undefined;
   const hostname = config.quic.host ?? httpAddr.hostname;
   const port = config.quic.port ?? httpAddr.port;
-  const address = { hostname, port };
   try {
-    return options.pair === undefined
-      ? await listenSelfSigned(options, address)
-      : listenWith(options.pair, options, address);
+    return await listenOn(options, { hostname, port });
   } catch (cause) {
-    if (cause instanceof Deno.errors.NotSupported) {
-      logger.info("there is no WebTransport, because this runtime has no QUIC");
-    } else if (cause instanceof Deno.errors.AddrInUse) {
-      const message = "there is no WebTransport, because its UDP port is in use: set WEIR_QUIC";
-      logger.warn(message, { port });
-    } else {
-      logger.warn("there is no WebTransport: check WEIR_QUIC", errorFields(cause));
+    // A free port was asked for: that of HTTP is not free for UDP.
+    const isRandom = config.quic.port === undefined && config.port === 0 && port !== 0;
+    if (isRandom && cause instanceof Deno.errors.AddrInUse) {
+      return await listenQuic({
+        ...options,
+        config: { ...config, quic: { host: hostname, port: 0 } },
+      });
     }
+    explain(cause, port, logger);
     return undefined;
+  }
+}
+
+function explain(cause: unknown, port: number, logger: Logger): void {
+  if (cause instanceof Deno.errors.NotSupported) {
+    logger.info("there is no WebTransport, because this runtime has no QUIC");
+  } else if (cause instanceof Deno.errors.AddrInUse) {
+    const message = "there is no WebTransport, because its UDP port is in use: set WEIR_QUIC";
+    logger.warn(message, { port });
+  } else {
+    logger.warn("there is no WebTransport: check WEIR_QUIC", errorFields(cause));
   }
 }
 
@@ -96,11 +105,12 @@ function listenWith(
   };
 }
 
-async function listenSelfSigned(
+async function listenOn(
   options: QuicListenerOptions,
   address: { readonly hostname: string; readonly port: number },
 ): Promise<QuicListener> {
-  const { config, logger } = options;
+  const { config, pair, logger } = options;
+  if (pair !== undefined) return listenWith(pair, options, address);
   using opened = new DisposableStack();
   const keeper = opened.use(
     await CertificateKeeper.open({

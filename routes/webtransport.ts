@@ -28,17 +28,18 @@ export function webTransportHandler(
 ): (request: WebTransportRequest) => void {
   const delay = new RateLimitDelay();
   const refusedOrigins = new RefusedOriginLog(server.logger);
+  const refuse = async (request: WebTransportRequest, head: RequestHead, cause: unknown) => {
+    if (!(cause instanceof Problem)) throw cause;
+    if (cause.code === "forbidden_origin") refusedOrigins.add(head, cause.detail);
+    if (cause.code === "rate_limited") await delay.wait();
+    request.refuse(statusOf(cause.code));
+  };
   return (request) => {
     const head = headOf(request, server);
-    open(request, head, server).catch(async (cause) => {
-      if (!(cause instanceof Problem)) {
-        server.logger.error("a WebTransport request failed", errorFields(cause));
-        return request.refuse(500);
-      }
-      if (cause.code === "forbidden_origin") refusedOrigins.add(head, cause.detail);
-      if (cause.code === "rate_limited") await delay.wait();
-      request.refuse(statusOf(cause.code));
-    });
+    open(request, head, server)
+      .catch((cause) => refuse(request, head, cause))
+      // `lib/quic` closes the connection, since the request is not accepted.
+      .catch((cause) => server.logger.error("a WebTransport request failed", errorFields(cause)));
   };
 }
 

@@ -24,16 +24,17 @@ class Listening implements AsyncDisposable {
   }
 
   static async start(
-    env: Readonly<Record<string, string>> = {},
+    env: Readonly<Record<string, string | undefined>> = {},
     pair?: KeyPair,
+    httpAddr = HTTP,
   ): Promise<Listening> {
     const folder = await Deno.makeTempDir({ prefix: "weir_quic_" });
     const listening = new Listening(folder);
     const write = (level: string) => (message: string) => listening.log.push(`${level} ${message}`);
     const logger: Logger = { info: write("info"), warn: write("warn"), error: write("error") };
     listening.#listener = await listenQuic({
-      config: parseConfig({ WEIR_QUIC: "0", WEIR_DATA: folder, ...env }),
-      httpAddr: HTTP,
+      config: parseConfig(withoutUndefined({ WEIR_QUIC: "0", WEIR_DATA: folder, ...env })),
+      httpAddr,
       pair,
       offer: listening.offer,
       logger,
@@ -118,6 +119,19 @@ Deno.test("a UDP port in use is said in the log, and WebTransport is not offered
   ]);
 });
 
+Deno.test("a free port for HTTP whose number is taken for UDP gets another one for UDP", async () => {
+  await using first = await Listening.start();
+  const taken = first.offer.current?.port ?? 0;
+  const env = { WEIR_PORT: "0", WEIR_QUIC: undefined };
+  await using second = await Listening.start(env, undefined, {
+    hostname: "127.0.0.1",
+    port: taken,
+  });
+  assert.ok(second.isListening);
+  assert.notEqual(second.offer.current?.port, taken);
+  assert.equal(second.offer.current?.httpPort, taken);
+});
+
 Deno.test("an address that this machine does not have is said in the log", async () => {
   const env = { WEIR_QUIC: "192.0.2.1:8443", WEIR_JWKS: "keys.json" };
   await using listening = await Listening.start(env);
@@ -147,6 +161,15 @@ Deno.test("after close() WebTransport is not offered", async () => {
   await listening[Symbol.asyncDispose]();
   assert.equal(offer.current, undefined);
 });
+
+function withoutUndefined(
+  env: Readonly<Record<string, string | undefined>>,
+): Readonly<Record<string, string>> {
+  const entries = Object.entries(env).flatMap(([name, value]) =>
+    value === undefined ? [] : [[name, value] as const]
+  );
+  return Object.fromEntries(entries);
+}
 
 async function makePair(): Promise<KeyPair> {
   const { cert, key } = await makeSelfSignedCertificate(Date.now());

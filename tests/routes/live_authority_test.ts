@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { bearer, endingIn, guardedLocal } from "../support/guarded.ts";
+import { MESSAGE_CLIENTS } from "../support/message_clients.ts";
 import { newChannel, publish } from "../support/publishing.ts";
 import { readUrl } from "../support/readers.ts";
-import { SocketClient } from "../support/socket_client.ts";
 import { SseClient } from "../support/sse_client.ts";
 
 /** Rights to all channels except system channels. */
@@ -70,103 +70,101 @@ Deno.test("another user's token cannot take over a stream", async () => {
   }
 });
 
-Deno.test("a socket authenticates in its first frame, and later messages wait for it", async () => {
-  await using weir = await guardedLocal();
-  const channel = newChannel();
-  await using socket = await SocketClient.open(weir.url);
-  const token = await weir.token(ALL, endingIn(60));
-  socket.send(
-    { op: "auth", ref: 1, token },
-    { op: "subscribe", ref: 2, channel },
-    { op: "publish", ref: 3, channel, data: 1 },
-  );
-  const { ref, expiresIn } = await socket.until("authenticated");
-  assert.equal(ref, 1);
-  assert.ok(Number(expiresIn) > 55_000 && Number(expiresIn) <= 60_000);
-  assert.equal((await socket.until("subscribed"))["ref"], 2);
-});
-
-Deno.test("a socket that has not authenticated may do nothing", async () => {
-  await using weir = await guardedLocal();
-  await using socket = await SocketClient.open(weir.url);
-  socket.send({ op: "subscribe", ref: 1, channel: "a" }, {
-    op: "publish",
-    ref: 2,
-    channel: "a",
-    data: 1,
+for (const [what, open] of Object.entries(MESSAGE_CLIENTS)) {
+  Deno.test(`a ${what} authenticates in its first message, and later messages wait for it`, async () => {
+    await using weir = await guardedLocal();
+    const channel = newChannel();
+    await using socket = await open(weir.url);
+    const token = await weir.token(ALL, endingIn(60));
+    socket.send(
+      { op: "auth", ref: 1, token },
+      { op: "subscribe", ref: 2, channel },
+      { op: "publish", ref: 3, channel, data: 1 },
+    );
+    const { ref, expiresIn } = await socket.until("authenticated");
+    assert.equal(ref, 1);
+    assert.ok(Number(expiresIn) > 55_000 && Number(expiresIn) <= 60_000);
+    assert.equal((await socket.until("subscribed"))["ref"], 2);
   });
-  for (const ref of [1, 2]) {
-    const { code, ...message } = await socket.next();
-    assert.deepEqual([message.op, message["ref"], code], ["error", ref, "unauthenticated"]);
-  }
-});
 
-Deno.test("a socket that never authenticates is closed with 4401 after 5 s", async () => {
-  await using weir = await guardedLocal();
-  const start = performance.now();
-  await using socket = await SocketClient.open(weir.url);
-  socket.send({ op: "ping" }); // does not authenticate
-  assert.equal((await socket.until("goodbye"))["reason"], "unauthenticated");
-  assert.equal((await socket.closed).code, 4401);
-  assert.ok(performance.now() - start > 4_900);
-});
-
-Deno.test("a socket whose first credential is refused is closed with 4401", async () => {
-  await using weir = await guardedLocal();
-  await using socket = await SocketClient.open(weir.url);
-  socket.send({ op: "auth", ref: 1, token: "no.such.token" });
-  assert.equal((await socket.next())["code"], "token_invalid");
-  assert.equal((await socket.until("goodbye"))["reason"], "unauthenticated");
-  assert.equal((await socket.closed).code, 4401);
-});
-
-Deno.test("a refused second credential does not change the socket", async () => {
-  await using weir = await guardedLocal();
-  const channel = newChannel();
-  await using socket = await SocketClient.open(weir.url, { token: await weir.token(ALL) });
-  const stranger = await weir.token(ALL, { sub: "bob" });
-  socket.send({ op: "auth", ref: 1, token: stranger });
-  assert.equal((await socket.next())["code"], "forbidden");
-  socket.send({ op: "subscribe", ref: 2, channel });
-  await socket.until("subscribed");
-});
-
-Deno.test("a socket's rights change with its token", async () => {
-  await using weir = await guardedLocal();
-  const [a, b] = [`a:${crypto.randomUUID()}`, `b:${crypto.randomUUID()}`];
-  await using socket = await SocketClient.open(weir.url, {
-    token: await weir.token({ subscribe: ["a:*"] }),
+  Deno.test(`a ${what} that has not authenticated may do nothing`, async () => {
+    await using weir = await guardedLocal();
+    await using socket = await open(weir.url);
+    socket.send({ op: "subscribe", ref: 1, channel: "a" }, {
+      op: "publish",
+      ref: 2,
+      channel: "a",
+      data: 1,
+    });
+    for (const ref of [1, 2]) {
+      const { code, ...message } = await socket.next();
+      assert.deepEqual([message.op, message["ref"], code], ["error", ref, "unauthenticated"]);
+    }
   });
-  socket.send({ op: "subscribe", ref: 1, channel: a }, { op: "subscribe", ref: 2, channel: b });
-  assert.equal((await socket.next())["code"], "forbidden");
-  await socket.until("subscribed");
-  socket.send(
-    { op: "auth", token: await weir.token({ subscribe: ["a:*", "b:*"] }) },
-    { op: "subscribe", ref: 3, channel: b },
-  );
-  assert.equal((await socket.until("subscribed"))["ref"], 3);
-  socket.send({ op: "auth", token: await weir.token({ subscribe: ["b:*"] }) });
-  const { op, channel, reason } = await socket.next();
-  assert.deepEqual({ op, channel, reason }, {
-    op: "unsubscribed",
-    channel: a,
-    reason: "forbidden",
-  });
-  const publisher = bearer(await weir.token(ALL));
-  await publish(weir.url, a, "secret", publisher);
-  await publish(weir.url, b, "plain", publisher);
-  assert.equal((await socket.until("event"))["data"], "plain");
-});
 
-Deno.test("a socket gets a warning before its token expires, and closes with 4401", async () => {
-  await using weir = await guardedLocal();
-  await using socket = await SocketClient.open(weir.url, {
-    token: await weir.token(ALL, endingIn(2)),
+  Deno.test(`a ${what} that never authenticates is closed with 4401 after 5 s`, async () => {
+    await using weir = await guardedLocal();
+    const start = performance.now();
+    await using socket = await open(weir.url);
+    socket.send({ op: "ping" }); // does not authenticate
+    assert.equal((await socket.until("goodbye"))["reason"], "unauthenticated");
+    await socket.closedWith(4401);
+    assert.ok(performance.now() - start > 4_900);
   });
-  assert.ok(Number((await socket.until("token"))["expiresIn"]) <= 1_000);
-  assert.equal((await socket.until("goodbye"))["reason"], "expired");
-  assert.equal((await socket.closed).code, 4401);
-});
+
+  Deno.test(`a ${what} whose first credential is refused is closed with 4401`, async () => {
+    await using weir = await guardedLocal();
+    await using socket = await open(weir.url);
+    socket.send({ op: "auth", ref: 1, token: "no.such.token" });
+    assert.equal((await socket.next())["code"], "token_invalid");
+    assert.equal((await socket.until("goodbye"))["reason"], "unauthenticated");
+    await socket.closedWith(4401);
+  });
+
+  Deno.test(`a refused second credential does not change the ${what}`, async () => {
+    await using weir = await guardedLocal();
+    const channel = newChannel();
+    await using socket = await open(weir.url, { token: await weir.token(ALL) });
+    const stranger = await weir.token(ALL, { sub: "bob" });
+    socket.send({ op: "auth", ref: 1, token: stranger });
+    assert.equal((await socket.next())["code"], "forbidden");
+    socket.send({ op: "subscribe", ref: 2, channel });
+    await socket.until("subscribed");
+  });
+
+  Deno.test(`a ${what}'s rights change with its token`, async () => {
+    await using weir = await guardedLocal();
+    const [a, b] = [`a:${crypto.randomUUID()}`, `b:${crypto.randomUUID()}`];
+    await using socket = await open(weir.url, {
+      token: await weir.token({ subscribe: ["a:*"] }),
+    });
+    socket.send({ op: "subscribe", ref: 1, channel: a }, { op: "subscribe", ref: 2, channel: b });
+    assert.equal((await socket.next())["code"], "forbidden");
+    await socket.until("subscribed");
+    socket.send(
+      { op: "auth", token: await weir.token({ subscribe: ["a:*", "b:*"] }) },
+      { op: "subscribe", ref: 3, channel: b },
+    );
+    assert.equal((await socket.until("subscribed"))["ref"], 3);
+    socket.send({ op: "auth", token: await weir.token({ subscribe: ["b:*"] }) });
+    const { channel, reason } = await socket.until("unsubscribed");
+    assert.deepEqual({ channel, reason }, { channel: a, reason: "forbidden" });
+    const publisher = bearer(await weir.token(ALL));
+    await publish(weir.url, a, "secret", publisher);
+    await publish(weir.url, b, "plain", publisher);
+    assert.equal((await socket.until("event"))["data"], "plain");
+  });
+
+  Deno.test(`a ${what} gets a warning before its token expires, and closes with 4401`, async () => {
+    await using weir = await guardedLocal();
+    await using socket = await open(weir.url, {
+      token: await weir.token(ALL, endingIn(2)),
+    });
+    assert.ok(Number((await socket.until("token"))["expiresIn"]) <= 1_000);
+    assert.equal((await socket.until("goodbye"))["reason"], "expired");
+    await socket.closedWith(4401);
+  });
+}
 
 Deno.test("a long poll ends when its token expires", async () => {
   await using weir = await guardedLocal();

@@ -115,7 +115,7 @@ for (const { kind, value, hit, spared } of CASES) {
     );
     await using all = new AsyncDisposableStack();
     const open = async (token: string) => {
-      const count = access.connections.size + 3;
+      const count = access.connections.size + 4;
       return all.use(await connectAll(url, token, () => access.connections.size === count));
     };
     const ended = await open(token);
@@ -142,8 +142,8 @@ Deno.test("a revoked API key ends its connections and is refused", async () => {
   const { scope } = grantOf(ALL);
   const { key, info } = await access.apiKeys.create("default" as Tenant, { scope });
   const { key: other } = await access.apiKeys.create("default" as Tenant, { scope });
-  await using ended = await connectAll(url, key, () => access.connections.size === 3);
-  await using kept = await connectAll(url, other, () => access.connections.size === 6);
+  await using ended = await connectAll(url, key, () => access.connections.size === 4);
+  await using kept = await connectAll(url, other, () => access.connections.size === 8);
   const ticket = await ticketOf(url, key);
   await access.administration.revoke(ADMIN, "key", info.id);
   const revokedAt = performance.now();
@@ -519,12 +519,12 @@ Deno.test("rotates a signing key without downtime: both are valid, then only the
     const statusOf = async (token: string) =>
       (await call(url, "/v1/channels/a/events", { headers: bearer(token) })).status;
     assert.deepEqual([await statusOf(oldToken), await statusOf(freshToken)], [200, 401]);
-    await using ended = await connectAll(url, oldToken, () => access.connections.size === 3);
+    await using ended = await connectAll(url, oldToken, () => access.connections.size === 4);
 
     await Deno.writeTextFile(path, jwksOf(old, fresh));
     await until("the new key is loaded", async () => await statusOf(freshToken) === 200);
     assert.equal(await statusOf(oldToken), 200);
-    await using kept = await connectAll(url, freshToken, () => access.connections.size === 6);
+    await using kept = await connectAll(url, freshToken, () => access.connections.size === 8);
 
     const ticket = await ticketOf(url, oldToken);
     await Deno.writeTextFile(path, jwksOf(fresh));

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { assertRefused, call, rawCall, UPGRADE } from "../support/calls.ts";
 import { bearer, type Guarded, guardedLocal } from "../support/guarded.ts";
 import type { LocalServer } from "../support/local_server.ts";
+import { MESSAGE_CLIENTS } from "../support/message_clients.ts";
 import { newChannel } from "../support/publishing.ts";
 import { head, OPCODE, RawConnection } from "../support/raw_connection.ts";
 import { SocketClient } from "../support/socket_client.ts";
@@ -18,42 +19,127 @@ async function upgrade(weir: Guarded<LocalServer>, token: string) {
   });
 }
 
-Deno.test("a socket takes a fresh token even when no further connection is allowed", async () => {
-  await using weir = await guardedLocal({ WEIR_LIMITS: ONE_CONNECTION });
-  await using socket = await SocketClient.open(weir.url, { token: await weir.token(ALL) });
-  for (let ref = 1; ref <= 3; ref++) {
-    socket.send({ op: "auth", ref, token: await weir.token(ALL, { jti: `t${ref}` }) });
-    const { op, code } = await socket.next();
-    assert.deepEqual([op, code], ["authenticated", undefined]);
-  }
-  assertRefused(await upgrade(weir, await weir.token(ALL)), 429, "too_many_connections");
-});
+for (const [what, open] of Object.entries(MESSAGE_CLIENTS)) {
+  Deno.test(`a ${what} takes a fresh token even when no further connection is allowed`, async () => {
+    await using weir = await guardedLocal({ WEIR_LIMITS: ONE_CONNECTION });
+    await using socket = await open(weir.url, { token: await weir.token(ALL) });
+    for (let ref = 1; ref <= 3; ref++) {
+      socket.send({ op: "auth", ref, token: await weir.token(ALL, { jti: `t${ref}` }) });
+      const { op, code } = await socket.next();
+      assert.deepEqual([op, code], ["authenticated", undefined]);
+    }
+    assertRefused(await upgrade(weir, await weir.token(ALL)), 429, "too_many_connections");
+  });
 
-Deno.test("a socket whose new credential is refused keeps counting for its old identity", async () => {
-  await using weir = await guardedLocal({ WEIR_LIMITS: "tenant.connections=1" });
-  const [a, b] = [{ ...ALL, tenant: "a" }, { ...ALL, tenant: "b" }];
-  await using socket = await SocketClient.open(weir.url, { token: await weir.token(a) });
-  socket.send({ op: "auth", ref: 1, token: await weir.token(b) });
-  assert.equal((await socket.next())["code"], "forbidden");
-  assertRefused(await upgrade(weir, await weir.token(a)), 429, "too_many_connections");
-  await using other = await SocketClient.open(weir.url, { token: await weir.token(b) });
-  other.send({ op: "ping" });
-  await other.until("pong");
-});
+  Deno.test(`a ${what} whose new credential is refused keeps counting for its old identity`, async () => {
+    await using weir = await guardedLocal({ WEIR_LIMITS: "tenant.connections=1" });
+    const [a, b] = [{ ...ALL, tenant: "a" }, { ...ALL, tenant: "b" }];
+    await using socket = await open(weir.url, { token: await weir.token(a) });
+    socket.send({ op: "auth", ref: 1, token: await weir.token(b) });
+    assert.equal((await socket.next())["code"], "forbidden");
+    assertRefused(await upgrade(weir, await weir.token(a)), 429, "too_many_connections");
+    await using other = await open(weir.url, { token: await weir.token(b) });
+    other.send({ op: "ping" });
+    await other.until("pong");
+  });
 
-Deno.test("an anonymous socket stays anonymous if its new identity has no connection left", async () => {
-  await using weir = await guardedLocal({ WEIR_ANONYMOUS: "subscribe:public/**" });
-  const token = await weir.token({ ...ALL, limits: { connections: 1 } });
-  const channel = newChannel();
-  const first = await SocketClient.open(weir.url, { token });
-  await using second = await SocketClient.open(weir.url);
-  second.send({ op: "auth", ref: 1, token }, { op: "subscribe", ref: 2, channel });
-  assert.equal((await second.next())["code"], "too_many_connections");
-  assert.equal((await second.next())["code"], "forbidden");
-  await first[Symbol.asyncDispose]();
-  second.send({ op: "auth", ref: 3, token }, { op: "subscribe", ref: 4, channel });
-  await second.until("subscribed");
-});
+  Deno.test(`an anonymous ${what} stays anonymous if its new identity has no connection left`, async () => {
+    await using weir = await guardedLocal({ WEIR_ANONYMOUS: "subscribe:public/**" });
+    const token = await weir.token({ ...ALL, limits: { connections: 1 } });
+    const channel = newChannel();
+    const first = await open(weir.url, { token });
+    await using second = await open(weir.url);
+    second.send({ op: "auth", ref: 1, token }, { op: "subscribe", ref: 2, channel });
+    assert.equal((await second.next())["code"], "too_many_connections");
+    assert.equal((await second.next())["code"], "forbidden");
+    await first[Symbol.asyncDispose]();
+    second.send({ op: "auth", ref: 3, token }, { op: "subscribe", ref: 4, channel });
+    await second.until("subscribed");
+  });
+
+  Deno.test(`each auth counts as a subscribe of the ${what}'s identity`, async () => {
+    await using weir = await guardedLocal();
+    const none = await weir.token({ ...ALL, limits: { subscribes: 0 } });
+    await using socket = await open(weir.url, { token: none });
+    socket.send({ op: "auth", ref: 1, token: await weir.token(ALL) }, { op: "ping" });
+    assert.equal((await socket.next())["code"], "rate_limited");
+    await socket.until("pong");
+  });
+
+  Deno.test(`the first auth counts as a subscribe of its IP (${what})`, async () => {
+    await using weir = await guardedLocal({ WEIR_LIMITS: "address.subscribes=0" });
+    await using socket = await open(weir.url);
+    socket.send({ op: "auth", ref: 1, token: await weir.token(ALL) });
+    assert.equal((await socket.next())["code"], "rate_limited");
+    await socket.closedWith(4401);
+  });
+
+  Deno.test(`a ${what} with too many refused messages is closed with 4429`, async (t) => {
+    await using weir = await guardedLocal();
+    const limits = { publishes: 0 };
+    const publish = (ref: number) => ({ op: "publish", ref, channel: "a", data: 1 });
+    const floods = {
+      forbidden: await weir.token({}),
+      rate_limited: await weir.token({ ...ALL, limits }, { sub: "ben" }),
+    };
+    for (const [expected, token] of Object.entries(floods)) {
+      await t.step(expected, async () => {
+        await using socket = await open(weir.url, { token });
+        for (let sent = 0; sent < 1_000; sent += 100) {
+          socket.send(...Array.from({ length: 100 }, (_, i) => publish(sent + i)));
+        }
+        for (let i = 0; i < 1_000; i++) assert.equal((await socket.next())["code"], expected);
+        socket.send({ op: "ping" });
+        await socket.until("pong");
+        socket.send(publish(1_000));
+        assert.equal((await socket.next())["code"], expected);
+        assert.equal((await socket.next())["reason"], "flooding");
+        await socket.closedWith(4429);
+      });
+    }
+    assert.equal((await call(weir.url, "/healthz")).status, 200);
+  });
+
+  Deno.test(`before authentication 16 messages are answered, and the next one ends the ${what}`, async (t) => {
+    await using weir = await guardedLocal();
+    const floods = {
+      pong: { op: "ping" },
+      unauthenticated: { op: "publish", ref: 1, channel: "a", data: 1 },
+      bad_op: { op: "nonsense" },
+    };
+    for (const [expected, message] of Object.entries(floods)) {
+      await t.step(expected, async () => {
+        await using socket = await open(weir.url);
+        for (let i = 0; i < 16; i++) {
+          socket.send(message);
+          const { op, code } = await socket.next();
+          assert.equal(code ?? op, expected);
+        }
+        socket.send(message, message, message);
+        const { op, code } = await socket.next();
+        assert.equal(code ?? op, expected);
+        assert.equal((await socket.next())["reason"], "flooding");
+        await socket.closedWith(4429);
+      });
+    }
+  });
+
+  Deno.test(`more than 300 pings in ten seconds are refused, and a flood of them ends the ${what}`, async () => {
+    await using weir = await guardedLocal();
+    await using socket = await open(weir.url, { token: await weir.token(ALL) });
+    const pings = Array.from({ length: 100 }, (_, ref) => ({ op: "ping", ref }));
+    for (let i = 0; i < 13; i++) socket.send(...pings);
+    for (let i = 0; i < 300; i++) assert.equal((await socket.next()).op, "pong");
+    for (let i = 0; i < 1_000; i++) {
+      const { code, ref } = await socket.next();
+      assert.deepEqual([code, ref], ["rate_limited", i % 100]);
+    }
+    socket.send({ op: "ping" });
+    assert.equal((await socket.next())["code"], "rate_limited");
+    assert.equal((await socket.next())["reason"], "flooding");
+    await socket.closedWith(4429);
+  });
+}
 
 Deno.test("a socket that was sent away counts until its peer has closed", async () => {
   await using weir = await guardedLocal({ WEIR_LIMITS: "address.connections=2" });
@@ -80,23 +166,6 @@ Deno.test("clients that leave during the handshake don't count any more", async 
     await connection.write(head("GET", "/v1/socket", UPGRADE));
   }
   await until("another one is accepted", async () => (await ask()).status === 101);
-});
-
-Deno.test("each auth counts as a subscribe of the socket's identity", async () => {
-  await using weir = await guardedLocal();
-  const none = await weir.token({ ...ALL, limits: { subscribes: 0 } });
-  await using socket = await SocketClient.open(weir.url, { token: none });
-  socket.send({ op: "auth", ref: 1, token: await weir.token(ALL) }, { op: "ping" });
-  assert.equal((await socket.next())["code"], "rate_limited");
-  await socket.until("pong");
-});
-
-Deno.test("the first auth counts as a subscribe of its IP", async () => {
-  await using weir = await guardedLocal({ WEIR_LIMITS: "address.subscribes=0" });
-  await using socket = await SocketClient.open(weir.url);
-  socket.send({ op: "auth", ref: 1, token: await weir.token(ALL) });
-  assert.equal((await socket.next())["code"], "rate_limited");
-  assert.equal((await socket.closed).code, 4401);
 });
 
 Deno.test("before authentication a frame may hold a credential but nothing larger", async () => {
@@ -133,72 +202,6 @@ Deno.test("a client that sends too much while its first credential is verified i
       assert.equal((await socket.closed).code, 4429);
     });
   }
-});
-
-Deno.test("a socket with too many refused messages is closed with 4429", async (t) => {
-  await using weir = await guardedLocal();
-  const limits = { publishes: 0 };
-  const publish = (ref: number) => ({ op: "publish", ref, channel: "a", data: 1 });
-  const floods = {
-    forbidden: await weir.token({}),
-    rate_limited: await weir.token({ ...ALL, limits }, { sub: "ben" }),
-  };
-  for (const [expected, token] of Object.entries(floods)) {
-    await t.step(expected, async () => {
-      await using socket = await SocketClient.open(weir.url, { token });
-      for (let sent = 0; sent < 1_000; sent += 100) {
-        socket.send(...Array.from({ length: 100 }, (_, i) => publish(sent + i)));
-      }
-      for (let i = 0; i < 1_000; i++) assert.equal((await socket.next())["code"], expected);
-      socket.send({ op: "ping" });
-      await socket.until("pong");
-      socket.send(publish(1_000));
-      assert.equal((await socket.next())["code"], expected);
-      assert.equal((await socket.next())["reason"], "flooding");
-      assert.equal((await socket.closed).code, 4429);
-    });
-  }
-  assert.equal((await call(weir.url, "/healthz")).status, 200);
-});
-
-Deno.test("before authentication 16 messages are answered, and the next one ends the socket", async (t) => {
-  await using weir = await guardedLocal();
-  const floods = {
-    pong: { op: "ping" },
-    unauthenticated: { op: "publish", ref: 1, channel: "a", data: 1 },
-    bad_op: { op: "nonsense" },
-  };
-  for (const [expected, message] of Object.entries(floods)) {
-    await t.step(expected, async () => {
-      await using socket = await SocketClient.open(weir.url);
-      for (let i = 0; i < 16; i++) {
-        socket.send(message);
-        const { op, code } = await socket.next();
-        assert.equal(code ?? op, expected);
-      }
-      socket.send(message, message, message);
-      const { op, code } = await socket.next();
-      assert.equal(code ?? op, expected);
-      assert.equal((await socket.next())["reason"], "flooding");
-      assert.equal((await socket.closed).code, 4429);
-    });
-  }
-});
-
-Deno.test("more than 300 pings in ten seconds are refused, and a flood of them ends the socket", async () => {
-  await using weir = await guardedLocal();
-  await using socket = await SocketClient.open(weir.url, { token: await weir.token(ALL) });
-  const pings = Array.from({ length: 100 }, (_, ref) => ({ op: "ping", ref }));
-  for (let i = 0; i < 13; i++) socket.send(...pings);
-  for (let i = 0; i < 300; i++) assert.equal((await socket.next()).op, "pong");
-  for (let i = 0; i < 1_000; i++) {
-    const { code, ref } = await socket.next();
-    assert.deepEqual([code, ref], ["rate_limited", i % 100]);
-  }
-  socket.send({ op: "ping" });
-  assert.equal((await socket.next())["code"], "rate_limited");
-  assert.equal((await socket.next())["reason"], "flooding");
-  assert.equal((await socket.closed).code, 4429);
 });
 
 Deno.test("messages that are refused before any limit counts them end the socket too", async (t) => {

@@ -29,7 +29,7 @@ export function switchContract(
       ));
   }
 
-  test("SSE, WebSocket, long poll and short poll take over from each other", async (cluster) => {
+  test("all transports take over from each other", async (cluster) => {
     const transports = Object.keys(READERS);
     const legs = [...transports, ...transports].map((transport) => ({
       transport,

@@ -1,7 +1,9 @@
 import type { WireEvent } from "../../lib/shared/event.ts";
+import { LocalServer } from "./local_server.ts";
 import { readUrl } from "./readers.ts";
 import { SocketClient } from "./socket_client.ts";
 import { SseClient } from "./sse_client.ts";
+import { WebTransportClient } from "./webtransport_client.ts";
 
 /** An ephemeral event as clients receive it. */
 export interface WireEphemeral {
@@ -35,6 +37,7 @@ export type OpenListener = (
 export const LISTENERS: Readonly<Record<string, OpenListener>> = {
   "SSE": listenBySse,
   "WebSocket": listenBySocket,
+  "WebTransport": listenByWebTransport,
   "long poll": listenByPolls,
 };
 
@@ -90,6 +93,35 @@ async function listenBySocket(
       if (op !== "event") throw new Error(`${op} ${JSON.stringify(event)}`);
       cursor = String(event["cursor"] ?? event["offset"]);
       return { kind: op, event: event as unknown as WireEvent };
+    },
+    [Symbol.asyncDispose]: () => client[Symbol.asyncDispose](),
+  };
+}
+
+/** Datagrams may be lost, so a publisher has to repeat ephemeral events. */
+async function listenByWebTransport(
+  url: string,
+  channels: readonly string[],
+  headers: Readonly<Record<string, string>> = {},
+): Promise<Listener> {
+  await LocalServer.at(url)?.serveWebTransport();
+  const token = headers["Authorization"]?.replace("Bearer ", "");
+  const options = token === undefined ? {} : { token };
+  const client = await WebTransportClient.openOffered(url, options);
+  const [channel] = channels;
+  const what = channels.length === 1 ? { channel } : { channels };
+  await client.send({ op: "subscribe", ref: 1, ...what });
+  const [subscribed] = await client.next("subscribed");
+  let cursor = String(subscribed["cursor"] ?? subscribed["offset"]);
+  return {
+    get cursor() {
+      return cursor;
+    },
+    async next() {
+      const [{ op, ...event }] = await client.next("event", "ephemeral");
+      if (op === "ephemeral") return { kind: op, event: event as unknown as WireEphemeral };
+      cursor = String(event["cursor"] ?? event["offset"]);
+      return { kind: "event", event: event as unknown as WireEvent };
     },
     [Symbol.asyncDispose]: () => client[Symbol.asyncDispose](),
   };

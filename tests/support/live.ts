@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { type Answer, call } from "./calls.ts";
 import { bearer } from "./guarded.ts";
+import { LocalServer } from "./local_server.ts";
+import { MESSAGE_CLIENTS, type MessageClient } from "./message_clients.ts";
 import { newChannel } from "./publishing.ts";
 import { readUrl } from "./readers.ts";
 import { SocketClient } from "./socket_client.ts";
@@ -11,6 +13,8 @@ import { until } from "./until.ts";
 export interface Connections extends AsyncDisposable {
   readonly stream: SseClient;
   readonly socket: SocketClient;
+  /** Undefined if the server is in another process. */
+  readonly webTransport: MessageClient | undefined;
   /** When each ended because of the revocation, in ms of `performance.now()`. */
   revoked(): Promise<readonly number[]>;
   /** Checks with an event of `publisher` that all of them are still open. */
@@ -18,7 +22,8 @@ export interface Connections extends AsyncDisposable {
 }
 
 /**
- * Opens a stream, a socket and a long poll with `token`.
+ * Opens a stream, a socket and a long poll with `token`, and a WebTransport connection if the server
+ * is in this process.
  *
  * @param isWaiting tells whether the long poll has arrived, if the test can see that.
  */
@@ -32,6 +37,12 @@ export async function connectAll(
   const socket = await SocketClient.open(url, { token });
   socket.send({ op: "subscribe", ref: 1, channel });
   await socket.until("subscribed");
+  const openWebTransport = MESSAGE_CLIENTS["WebTransport connection"];
+  const webTransport = LocalServer.at(url) === undefined
+    ? undefined
+    : await openWebTransport?.(url, { token });
+  webTransport?.send({ op: "subscribe", ref: 1, channel });
+  await webTransport?.until("subscribed");
   const abort = new AbortController();
   const poll: Promise<Answer | undefined> = call(url, readUrl("", [channel], { wait: "60" }), {
     headers: bearer(token),
@@ -44,6 +55,7 @@ export async function connectAll(
   return {
     stream,
     socket,
+    webTransport,
     async revoked() {
       const ofStream = async () => {
         const { event, data } = await stream.next();
@@ -61,7 +73,14 @@ export async function connectAll(
         assert.deepEqual([answer?.status, answer?.code], [401, "token_revoked"], answer?.text);
         return performance.now();
       };
-      return await Promise.all([ofStream(), ofSocket(), ofPoll()]);
+      const ofWebTransport = async () => {
+        if (webTransport === undefined) return performance.now();
+        assert.equal((await webTransport.until("goodbye"))["reason"], "revoked");
+        const at = performance.now(); // nothing else follows; the client has 500 ms to close
+        await webTransport.closedWith(4401);
+        return at;
+      };
+      return await Promise.all([ofStream(), ofSocket(), ofWebTransport(), ofPoll()]);
     },
     async assertOpen(publisher) {
       const path = `/v1/channels/${encodeURIComponent(channel)}/events`;
@@ -73,6 +92,9 @@ export async function connectAll(
       assert.equal(sent.status, 201, sent.text);
       assert.equal((await stream.next()).data, `"open"`);
       assert.equal((await socket.until("event"))["data"], "open");
+      if (webTransport !== undefined) {
+        assert.equal((await webTransport.until("event"))["data"], "open");
+      }
       assert.equal((await poll)?.status, 200);
     },
     async [Symbol.asyncDispose]() {
@@ -80,6 +102,7 @@ export async function connectAll(
       await poll;
       await stream[Symbol.asyncDispose]();
       await socket[Symbol.asyncDispose]();
+      await webTransport?.[Symbol.asyncDispose]();
     },
   };
 }

@@ -12,9 +12,11 @@ const SILENT: Logger = { info() {}, warn() {}, error() {} };
 
 /** A server in this process, in memory, on its own port. Tests can access its parts. */
 export class LocalServer implements AsyncDisposable {
+  static readonly #running = new Map<string, LocalServer>();
   readonly server: Server;
   readonly #http: Deno.HttpServer<Deno.NetAddr>;
   #webTransport: (WebTransportAddress & { readonly listener: QuicListener }) | undefined;
+  #starting: Promise<void> | undefined;
 
   private constructor(server: Server, http: Deno.HttpServer<Deno.NetAddr>) {
     this.server = server;
@@ -34,7 +36,14 @@ export class LocalServer implements AsyncDisposable {
       onListen() {},
       onError: serveErrorHandler(SILENT),
     };
-    return new LocalServer(server, Deno.serve(options, app.fetch));
+    const local = new LocalServer(server, Deno.serve(options, app.fetch));
+    LocalServer.#running.set(local.url, local);
+    return local;
+  }
+
+  /** Returns the server at `url`, or undefined if that is none of this process. */
+  static at(url: string): LocalServer | undefined {
+    return LocalServer.#running.get(url);
   }
 
   get port(): number {
@@ -53,11 +62,15 @@ export class LocalServer implements AsyncDisposable {
 
   /** Serves WebTransport too, by default on the port number of HTTP, with a certificate of its own. */
   async serveWebTransport(): Promise<void> {
+    await (this.#starting ??= this.#serveWebTransport());
+  }
+
+  async #serveWebTransport(): Promise<void> {
     const { config, quicOffer } = this.server;
     const dataFolder = await Deno.makeTempDir({ prefix: "weir_local_" });
     try {
       const listener = await listenQuic({
-        config: { quic: config.quic ?? { host: undefined, port: undefined }, dataFolder },
+        config: { quic: config.quic ?? { host: undefined, port: undefined }, port: 0, dataFolder },
         httpAddr: this.#http.addr,
         offer: quicOffer,
         logger: SILENT,
@@ -74,6 +87,7 @@ export class LocalServer implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    LocalServer.#running.delete(this.url);
     await this.server.disconnectClients();
     await Promise.all([this.#http.shutdown(), this.#webTransport?.listener.close()]);
     await this.server.close();

@@ -1,6 +1,8 @@
 import type { Gap, WireEvent } from "../../lib/shared/event.ts";
+import { LocalServer } from "./local_server.ts";
 import { SocketClient, type SocketMessage } from "./socket_client.ts";
 import { SseClient } from "./sse_client.ts";
+import { WebTransportClient } from "./webtransport_client.ts";
 
 /** An item of a reader, the same on every transport. */
 export interface Item {
@@ -27,6 +29,7 @@ export type OpenReader = (
 export const READERS: Readonly<Record<string, OpenReader>> = {
   "SSE": readSse,
   "WebSocket": readSocket,
+  "WebTransport": readWebTransport,
   "long poll": (url, channels, after) => readPolls(url, channels, after, 30),
   "short poll": (url, channels, after) => readPolls(url, channels, after, 0),
 };
@@ -96,6 +99,31 @@ async function readSocket(
     },
     async next() {
       const message = await client.next();
+      cursor = String(message["cursor"] ?? message["offset"]);
+      return itemOf(message, cursor);
+    },
+    [Symbol.asyncDispose]: () => client[Symbol.asyncDispose](),
+  };
+}
+
+async function readWebTransport(
+  url: string,
+  channels: readonly string[],
+  after?: string,
+): Promise<Reader> {
+  await LocalServer.at(url)?.serveWebTransport();
+  const client = await WebTransportClient.openOffered(url);
+  const [channel] = channels;
+  const what = channels.length === 1 ? { channel } : { channels };
+  await client.send({ op: "subscribe", ref: 1, ...what, ...after !== undefined && { after } });
+  const [subscribed] = await client.next("subscribed");
+  let cursor = String(subscribed["cursor"] ?? subscribed["offset"]);
+  return {
+    get cursor() {
+      return cursor;
+    },
+    async next() {
+      const [message] = await client.next("event", "gap");
       cursor = String(message["cursor"] ?? message["offset"]);
       return itemOf(message, cursor);
     },

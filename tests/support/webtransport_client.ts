@@ -17,6 +17,15 @@ interface OpenOptions {
   readonly query?: string;
   /** Whether the client acknowledges what it takes. @default true */
   readonly acknowledges?: boolean;
+  /** The accepted certificates. Empty if the runtime trusts the server's. @default the test's own */
+  readonly serverCertificateHashes?: readonly WebTransportHash[];
+}
+
+/** A hash as the server offers it. */
+interface StringHash {
+  readonly algorithm: string;
+  /** In base64. */
+  readonly value: string;
 }
 
 const utf8 = new TextEncoder();
@@ -54,9 +63,11 @@ export class WebTransportClient implements AsyncDisposable {
   /** Resolves after the welcome, or after a token has been accepted. */
   static async open(
     url: string,
-    { token, query = "", acknowledges = true }: OpenOptions = {},
+    { token, query = "", acknowledges = true, serverCertificateHashes = [hash] }: OpenOptions = {},
   ): Promise<WebTransportClient> {
-    const transport = new WebTransport(`${url}${query}`, { serverCertificateHashes: [hash] });
+    const transport = new WebTransport(`${url}${query}`, {
+      serverCertificateHashes: [...serverCertificateHashes],
+    });
     await transport.ready;
     const control = await transport.createBidirectionalStream();
     const client = new WebTransportClient(transport, control, acknowledges);
@@ -82,22 +93,40 @@ export class WebTransportClient implements AsyncDisposable {
     await this.#datagrams.write(utf8.encode(JSON.stringify(message)));
   }
 
+  /** Opens a connection to the server whose HTTP is at `url`, as it offers it. */
+  static async openOffered(url: string, options: OpenOptions = {}): Promise<WebTransportClient> {
+    const offer = await (await fetch(`${url}/v1/transports`)).json();
+    if (offer.webtransport === undefined) {
+      throw new Error(`no WebTransport: ${JSON.stringify(offer)}`);
+    }
+    const { url: target, certificateHashes = [] } = offer.webtransport;
+    const serverCertificateHashes = certificateHashes.map(({ algorithm, value }: StringHash) => {
+      return { algorithm, value: Uint8Array.fromBase64(value) };
+    });
+    return await WebTransportClient.open(target, { serverCertificateHashes, ...options });
+  }
+
   /**
-   * Returns the next message with `op`, and what it came on. Others are kept.
+   * Returns the next message with one of `ops`, and what it came on. Others are kept.
    *
    * @throws {Error} at an error that was not asked for
    */
-  async next(op: string): Promise<[ReceivedMessage, Carrier]> {
-    const at = this.#skipped.findIndex(([message]) => message.op === op);
+  async next(...ops: readonly string[]): Promise<[ReceivedMessage, Carrier]> {
+    const at = this.#skipped.findIndex(([message]) => ops.includes(message.op));
     const [known] = at === -1 ? [] : this.#skipped.splice(at, 1);
     if (known !== undefined) return known;
     for (;;) {
       const received = await this.#messages.take();
       const [message] = received;
-      if (message.op === op) return received;
+      if (ops.includes(message.op)) return received;
       if (message.op === "error") throw new Error(JSON.stringify(message));
       this.#skipped.push(received);
     }
+  }
+
+  /** Returns the next message, with whichever op, and what it came on. */
+  async take(): Promise<[ReceivedMessage, Carrier]> {
+    return this.#skipped.shift() ?? await this.#messages.take();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
