@@ -223,11 +223,12 @@ export class Tail {
     const { runs } = await this.#options.log.read(this.channelKey, this.#position, READ_EVENTS);
     this.#retryDelayMs = 0;
     for (const run of runs) {
+      // Also after runs that were taken in during the read: it may have ended before newer ones.
+      this.#mustRefresh = true;
       if (!isAfter({ epoch: run.epoch, sequence: run.last }, this.#position)) continue;
       // A commit of this isolate may have been taken in during the read.
       const isOverlap = run.epoch === this.#position.epoch && this.#position.sequence > run.after;
       this.#take(isOverlap ? run.from(this.#position.sequence) : run);
-      this.#mustRefresh = true;
     }
   }
 

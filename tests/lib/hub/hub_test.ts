@@ -205,6 +205,34 @@ Deno.test("a change is not missed while the read for an earlier one ends", async
   }
 });
 
+Deno.test("an event is not missed that comes while the tail of a long channel opens", async () => {
+  await using store = await openEmbedded();
+  const own = await store.isolate();
+  for (let i = 0; i < 30; i++) {
+    await own.append(Array.from({ length: 100 }, () => draft("a", "0")));
+  }
+  const { end } = await own.bounds(A);
+  const { promise: opened, resolve: open } = Promise.withResolvers<void>();
+  const log = withRead(own, async (...args) => {
+    const result = await own.read(...args);
+    await opened;
+    return result;
+  });
+  log.bounds = async (channelKey) => {
+    const bounds = await own.bounds(channelKey);
+    await own.append([draft("a", "1")]);
+    return bounds;
+  };
+  const hub = new Hub({ log });
+  const sink = new FakeSink(Infinity);
+  const subscription = await hub.subscribe(A, end, sink);
+  sink.startAt(end);
+  subscription.start();
+  open();
+  await until("the event has arrived", () => sink.events.length === 1);
+  await hub.close();
+});
+
 async function subscribe(
   hub: Hub,
   sink: FakeSink,
