@@ -1,5 +1,6 @@
 import { type DataChannel, PeerConnection } from "node-datachannel";
 import { SocketClient } from "./socket_client.ts";
+import { until } from "./until.ts";
 
 /** A signal of a room, as docs/webrtc.md describes it. */
 export interface RoomSignal {
@@ -96,6 +97,12 @@ export class HeadlessPeer implements AsyncDisposable {
   offer(to: string, toSession: string): void {
     this.#other = { to, toSession };
     this.#pc.setLocalDescription("offer");
+  }
+
+  /** Resolves once all channels of the room are open at this end. */
+  async isOpen(): Promise<void> {
+    const channels = Object.values(this.#channels);
+    await until("the channels are open", () => channels.every((channel) => channel.isOpen()));
   }
 
   /** Sends over one of the room's channels. Returns whether it left at once; else it waits there. */
