@@ -71,7 +71,7 @@ const SERVER_NOTE =
 
 /** Says where the transfer is, and what happens next. */
 function sentence(
-  { direction: { kind }, person, question, isPausedHere, isUnsaved, transfer: { size } }:
+  { direction: { kind }, person, question, isPausedHere, isUnsaved, savedTo, transfer: { size } }:
     TransferView,
   { state, bytesPerSecond, activeMs }: TransferFigures,
 ): string {
@@ -104,6 +104,7 @@ function sentence(
         : ` at ${formatBytes(Math.round(size / activeMs * 1_000))}/s`;
       const what = kind === "incoming" ? "Received" : "Sent";
       const time = activeMs === 0 ? "" : ` in ${formatDuration(activeMs)}${speed}`;
+      if (savedTo !== undefined) return `Saved as ${savedTo}${time}. The checksum is right.`;
       return `${what}${time}. The checksum is right.${
         isUnsaved ? " Save the file before you close this page." : ""
       }`;
@@ -160,7 +161,7 @@ function Buttons({ view, state, name, remove }: ButtonsProps): JSX.Element {
   if (isOver(state)) {
     return (
       <>
-        {direction.kind === "incoming" && state.status === "done" && (
+        {direction.kind === "incoming" && state.status === "done" && view.savedTo === undefined && (
           <SaveLink
             transfer={direction.transfer}
             name={name}
@@ -187,6 +188,11 @@ function Buttons({ view, state, name, remove }: ButtonsProps): JSX.Element {
     return (
       <>
         <button type="button" onClick={() => incoming.accept()}>Accept{of}</button>
+        {canPick() && (
+          <button type="button" class="quiet" onClick={() => void saveTo(view)}>
+            Save to…{of}
+          </button>
+        )}
         <button type="button" class="quiet" onClick={() => incoming.decline()}>Decline{of}</button>
       </>
     );
@@ -207,6 +213,27 @@ function Buttons({ view, state, name, remove }: ButtonsProps): JSX.Element {
       <button type="button" class="quiet" onClick={() => transfer.cancel()}>Cancel{of}</button>
     </>
   );
+}
+
+/** The part of the File System Access API that TypeScript does not know. */
+interface FilePicker {
+  /** @throws {DOMException} `AbortError` if the visitor chooses nothing */
+  showSaveFilePicker?(options: { readonly suggestedName: string }): Promise<FileSystemFileHandle>;
+}
+
+function canPick(): boolean {
+  return (globalThis as FilePicker).showSaveFilePicker !== undefined;
+}
+
+/** Asks the visitor where to save an offered file, and accepts it. */
+async function saveTo(view: TransferView): Promise<void> {
+  const suggestedName = savedName(view.transfer.name);
+  try {
+    const handle = await (globalThis as FilePicker).showSaveFilePicker?.({ suggestedName });
+    if (handle !== undefined) view.acceptTo(handle);
+  } catch (cause) {
+    if (!(cause instanceof DOMException && cause.name === "AbortError")) throw cause;
+  }
 }
 
 interface SaveLinkProps {

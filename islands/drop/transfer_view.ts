@@ -37,6 +37,7 @@ export class TransferView implements Disposable {
   readonly #isSaved: Signal<boolean> = signal(false);
   readonly #isPausedHere: Signal<boolean> = signal(false);
   readonly #question: Signal<ServerQuestion | undefined> = signal(undefined);
+  readonly #savedTo: Signal<string | undefined> = signal(undefined);
   readonly #unwatch: () => void;
   readonly #now: () => number;
   #timer: ReturnType<typeof setInterval> | undefined;
@@ -69,9 +70,21 @@ export class TransferView implements Disposable {
   /** Whether closing the page now would lose something for good. */
   get isUnsaved(): boolean {
     const { state } = this.#figures.value;
-    return this.direction.kind === "outgoing"
-      ? !isOver(state)
-      : state.status === "done" && !this.#isSaved.value;
+    if (this.direction.kind === "outgoing") return !isOver(state);
+    if (this.savedTo !== undefined) return !isOver(state);
+    return state.status === "done" && !this.#isSaved.value;
+  }
+
+  /** The name of the file that the visitor has chosen to save it to, as it comes. */
+  get savedTo(): string | undefined {
+    return this.#savedTo.value;
+  }
+
+  /** Accepts an offer, and saves the file as it comes. */
+  acceptTo(saveTo: FileSystemFileHandle): void {
+    if (this.direction.kind !== "incoming") return;
+    this.#savedTo.value = saveTo.name;
+    this.direction.transfer.accept({ saveTo });
   }
 
   /** Undefined unless the visitor has to answer. */

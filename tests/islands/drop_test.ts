@@ -88,6 +88,44 @@ browserTest(
   },
 );
 
+browserTest("an accepted file is saved as it comes where the visitor wants it", async (context) => {
+  const { page: ann, server, chromium } = context;
+  const bob = await chromium.newVisitor();
+  // A picker cannot be operated: it returns a file of the page's private storage, or is closed.
+  await bob.addInitScript(() => {
+    let isClosed = true;
+    Object.assign(globalThis, {
+      async showSaveFilePicker({ suggestedName }: { readonly suggestedName: string }) {
+        if (isClosed) {
+          isClosed = false;
+          throw new DOMException("closed", "AbortError");
+        }
+        const root = await navigator.storage.getDirectory();
+        return await root.getFileHandle(suggestedName, { create: true });
+      },
+    });
+  });
+  await enter(ann, server, "Ann");
+  await enter(bob, server, "Bob");
+  await person(ann, "Bob").waitFor();
+  const file = randomFile("film.bin", 5 * MIB + 1);
+  await pick(ann, "Bob", [file]);
+  await press(transfer(bob, "film.bin", "offered"), "Save to");
+  await press(transfer(bob, "film.bin", "offered"), "Save to"); // the picker was closed
+  await transfer(bob, "film.bin", "done").getByText("Saved as film.bin").waitFor();
+  await transfer(ann, "film.bin", "done").waitFor();
+  assert.equal(await transfer(bob, "film.bin").getByRole("link").count(), 0);
+  await press(transfer(bob, "film.bin"), "Remove");
+  const saved = await bob.evaluate(async () => {
+    const root = await navigator.storage.getDirectory();
+    const bytes = await (await (await root.getFileHandle("film.bin")).getFile()).arrayBuffer();
+    const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
+    return Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("");
+  });
+  assert.equal(saved, await sha256(file.buffer));
+  assert.deepEqual(context.errors, []);
+});
+
 browserTest("an offer can be declined, and cancelled by the sender", async (context) => {
   const { ann, bob } = await annAndBob(context);
   await pick(ann, "Bob", [randomFile("first.bin", 1_000)]);

@@ -254,11 +254,20 @@ export interface OutgoingFile extends FileTransfer {
   readonly peer: FilePeer;
 }
 
+export interface AcceptOptions {
+  /**
+   * Where to store the file as it comes, such as a handle of `showSaveFilePicker()`. `cancel()`
+   * does not delete it once it is complete. Such a transfer ends when the page is reloaded.
+   * @default the browser's private storage
+   */
+  readonly saveTo?: FileSystemFileHandle | undefined;
+}
+
 export interface IncomingFile extends FileTransfer {
   /** Who sends it. */
   readonly peer: FilePeer;
   /** Starts to receive. Before that, nothing is sent. */
-  accept(): void;
+  accept(options?: AcceptOptions): void;
   decline(): void;
   /**
    * Resolves with the file once all of it has arrived and was verified. Its type is

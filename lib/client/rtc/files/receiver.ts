@@ -1,6 +1,7 @@
 import type { Platform } from "../../core/platform.ts";
 import { WeirError } from "../../core/weir_error.ts";
-import type { FilePeer, IncomingFile } from "../api.ts";
+import type { AcceptOptions, FilePeer, IncomingFile } from "../api.ts";
+import { createInHandle } from "./handle_storage.ts";
 import { equalBytes, sha256, toHex } from "./hash.ts";
 import { bytesOf, bytesOfChunk } from "./layout.ts";
 import { peerError } from "./peer_error.ts";
@@ -32,9 +33,11 @@ const HARMLESS_TYPE =
 class IncomingTransfer extends Transfer implements IncomingFile {
   isAccepted = false;
   isDeclined = false;
+  saveTo: FileSystemFileHandle | undefined;
   readonly whole = Promise.withResolvers<File>();
 
-  accept(): void {
+  accept({ saveTo }: AcceptOptions = {}): void {
+    if (!this.isAccepted) this.saveTo = saveTo;
     this.isAccepted = true;
     this.onWish();
   }
@@ -134,7 +137,10 @@ export class Receiver {
     if (this.#isOpening) return;
     this.#isOpening = true;
     try {
-      const partial = await this.#options.storage.create(this.record);
+      const { saveTo } = this.transfer;
+      const partial = saveTo === undefined
+        ? await this.#options.storage.create(this.record)
+        : await createInHandle(saveTo, this.record);
       if (this.transfer.isOver) await partial.remove();
       else this.#begin(partial);
     } catch (cause) {

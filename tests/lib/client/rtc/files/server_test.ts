@@ -131,7 +131,7 @@ Deno.test("a file through the server survives signals that are lost or come twic
         assert.deepEqual(await bytesOf(await world.received[0]?.file() as File), bytes);
       },
     ),
-    { numRuns: 40 },
+    { numRuns: 20 },
   );
 });
 
