@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { peerChannel } from "../islands/lab/peer_channel.ts";
+import { comparedChannels } from "../islands/lab/compared_channels.ts";
 import { Lab, type LabProps } from "../islands/lab/lab.tsx";
 import { type Channel, parseChannel } from "../lib/shared/channel.ts";
 import type { PageDefinition } from "./page.tsx";
@@ -24,6 +25,10 @@ export const labPage: PageDefinition<typeof query, LabProps> = {
       channel,
       mayRead: authority.may("subscribe", channel),
       mayPublish: authority.may("publish", channel),
+      mayCompare: comparedChannels(channel).every((compared) =>
+        authority.may("subscribe", compared as Channel) &&
+        authority.may("publish", compared as Channel)
+      ),
       mayConnect: authority.may("presence", peers),
       subject: authority.grant.subject,
     };

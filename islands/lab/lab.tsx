@@ -1,15 +1,17 @@
 import { useSignal } from "@preact/signals";
 import type { JSX } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
-import { TRANSPORTS } from "../../lib/client/api.ts";
+import { type TransportName, TRANSPORTS } from "../../lib/client/api.ts";
 import type { WeirError } from "../../lib/client/client.ts";
 import { formatCount } from "../format.ts";
 import { pageClient } from "../page_client.ts";
 import { randomId } from "../../lib/shared/random_id.ts";
+import { ComparisonPanel } from "./comparison_panel.tsx";
 import { Lane } from "./lane.ts";
 import { PeerPanel, TransportPanel } from "./lane_panel.tsx";
 import { PeerLane } from "./peer_lane.ts";
 import { peerChannel } from "./peer_channel.ts";
+import { whyNoWebTransport } from "./webtransport_support.ts";
 
 /** What the server passes to the island: plain JSON. */
 export interface LabProps {
@@ -18,9 +20,14 @@ export interface LabProps {
   readonly mayPublish: boolean;
   /** Whether the two peers may meet. */
   readonly mayConnect: boolean;
+  /** Whether this visitor may publish to and read the channels of the comparison. */
+  readonly mayCompare: boolean;
   /** The subject of the sign-in token, if any. */
   readonly subject?: string | undefined;
 }
+
+/** In the order of the lanes. */
+const LANES: readonly TransportName[] = ["webtransport", ...TRANSPORTS];
 
 /** The member that the two peers are, as two sessions. */
 const PEER_MEMBER = "lab";
@@ -31,19 +38,24 @@ const RATES = [0, 1, 10, 50] as const;
 const MAX_REMEMBERED = 1_000;
 
 /** The transport lab: one channel over every transport, side by side. */
-export function Lab({ channel, mayRead, mayPublish, mayConnect, subject }: LabProps): JSX.Element {
+export function Lab(props: LabProps): JSX.Element {
+  const { channel, mayRead, mayPublish, mayConnect, mayCompare, subject } = props;
+  /** Why there is no WebTransport; null until that is known. */
+  const [missing, setMissing] = useState<string | null | undefined>(null);
+  useEffect(() => void whyNoWebTransport().then(setMissing), []);
   const publisher = useRef(new Publisher(channel));
   const [lanes, setLanes] = useState<readonly Lane[]>([]);
   useEffect(() => {
-    if (!mayRead) return;
-    const opened = TRANSPORTS.map((transport) =>
+    if (!mayRead || missing === null) return;
+    const transports = missing === undefined ? LANES : TRANSPORTS;
+    const opened = transports.map((transport) =>
       new Lane(transport, channel, (id) => publisher.current.publishedAt(id))
     );
     setLanes(opened);
     return () => {
       for (const lane of opened) lane[Symbol.dispose]();
     };
-  }, [channel, mayRead]);
+  }, [channel, mayRead, missing]);
   const [peerLane, setPeerLane] = useState<PeerLane>();
   useEffect(() => {
     if (!mayRead || !mayConnect) return;
@@ -63,7 +75,7 @@ export function Lab({ channel, mayRead, mayPublish, mayConnect, subject }: LabPr
         <h1 id="lab-title">Transport lab</h1>
         <p>
           The channel <code>{channel}</code>{" "}
-          over four transports at once, and from peer to peer. Publish, then cut or throttle one of
+          over every transport at once, and from peer to peer. Publish, then cut or throttle one of
           them and watch it recover: nothing is lost and nothing arrives twice.
         </p>
         {mayPublish
@@ -84,11 +96,17 @@ export function Lab({ channel, mayRead, mayPublish, mayConnect, subject }: LabPr
             <span class="is-cut">cut</span>
           </p>
           <div class="lanes">
-            {TRANSPORTS.map((transport, i) => (
-              <TransportPanel key={transport} transport={transport} lane={lanes[i]} />
+            {LANES.map((transport) => (
+              <TransportPanel
+                key={transport}
+                transport={transport}
+                lane={lanes.find((lane) => lane.transport === transport)}
+                missing={transport === "webtransport" ? missing ?? undefined : undefined}
+              />
             ))}
             {mayConnect && <PeerPanel lane={peerLane} />}
           </div>
+          {mayCompare && <ComparisonPanel channel={channel} missing={missing} />}
         </>
       )}
     </div>

@@ -25,8 +25,8 @@ export class Lane implements LaneView, Disposable {
     channel: string,
     publishedAt: (id: string) => number | undefined,
   ) {
-    const { fetch, WebSocket, watch } = this.#network;
-    const platform = { ...PLATFORM, fetch, WebSocket, watch };
+    const { fetch, WebSocket, WebTransport, watch } = this.#network;
+    const platform = { ...PLATFORM, fetch, WebSocket, WebTransport, watch };
     this.weir = makeClient(location.origin, { transports: [transport] }, platform);
     this.weir.listen(channel, {
       onEvent: ({ id, offset }) => {

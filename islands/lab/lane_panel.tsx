@@ -1,17 +1,12 @@
 import type { JSX } from "preact";
-import { useEffect, useState } from "preact/hooks";
 import type { TransportName } from "../../lib/client/api.ts";
 import { ConnectionState, TRANSPORT_NAMES } from "../connection_state.tsx";
-import { formatBytes, formatCount, formatDuration } from "../format.ts";
+import { formatBytes, formatCount } from "../format.ts";
 import type { PeerState } from "../../lib/client/rtc/api.ts";
 import type { Lane } from "./lane.ts";
+import { duration, Figure, NONE, TimelineFrame, useTicks } from "./lane_parts.tsx";
 import type { LaneView } from "./lane_view.ts";
 import type { PeerLane } from "./peer_lane.ts";
-import { LaneTimeline, MAX_LATENCY_MS, MIN_LATENCY_MS } from "./timeline.tsx";
-
-/** How often the figures are updated, slow enough to be read. */
-const TICK_MS = 250;
-const NONE = "–";
 
 /** Explains each transport in one or two sentences. */
 const DESCRIPTIONS: Readonly<Record<TransportName, string>> = {
@@ -39,17 +34,20 @@ interface TransportPanelProps {
   readonly transport: TransportName;
   /** Undefined until the page runs. */
   readonly lane: Lane | undefined;
+  /** Says why there is no lane. */
+  readonly missing: string | undefined;
 }
 
 /** The lane of one of the client's transports. */
-export function TransportPanel({ transport, lane }: TransportPanelProps): JSX.Element {
+export function TransportPanel({ transport, lane, missing }: TransportPanelProps): JSX.Element {
   return (
     <LanePanel
       id={transport}
       name={TRANSPORT_NAMES[transport]}
       about={DESCRIPTIONS[transport]}
       lane={lane}
-      state={<ConnectionState weir={lane?.weir} />}
+      missing={missing}
+      state={missing === undefined ? <ConnectionState weir={lane?.weir} /> : undefined}
     />
   );
 }
@@ -82,11 +80,13 @@ interface LanePanelProps {
   readonly name: string;
   readonly about: string;
   readonly lane: LaneView | undefined;
+  /** Says why there is no lane. */
+  readonly missing?: string | undefined;
   /** Shows the state of the lane's connection. */
-  readonly state: JSX.Element;
+  readonly state: JSX.Element | undefined;
 }
 
-function LanePanel({ id, name, about, lane, state }: LanePanelProps): JSX.Element {
+function LanePanel({ id, name, about, lane, missing, state }: LanePanelProps): JSX.Element {
   const title = `lane-${id}`;
   return (
     <section class="card lane" aria-labelledby={title} data-transport={id}>
@@ -95,22 +95,12 @@ function LanePanel({ id, name, about, lane, state }: LanePanelProps): JSX.Elemen
         {state}
       </header>
       <p class="lane-about">{about}</p>
-      <div class="timeline-frame">
-        {lane !== undefined && (
-          <LaneTimeline
-            record={lane.record}
-            label={`The last 20 seconds of ${name}: when events arrived, and their latency`}
-          />
-        )}
-        {/* The drawing's label says the same. */}
-        <span aria-hidden="true">{formatDuration(MAX_LATENCY_MS)}</span>
-        <span aria-hidden="true">{formatDuration(MIN_LATENCY_MS)}</span>
-      </div>
-      <p class="timeline-axis" aria-hidden="true">
-        <span>20 s ago</span>
-        <span>now</span>
-      </p>
+      <TimelineFrame
+        record={lane?.record}
+        label={`The last 20 seconds of ${name}: when events arrived, and their latency`}
+      />
       <Figures lane={lane} />
+      {missing !== undefined && <p class="empty">{missing}</p>}
       {lane?.problem.value !== undefined && (
         <p class="outcome is-error" role="alert">{lane.problem.value}</p>
       )}
@@ -142,13 +132,8 @@ function LanePanel({ id, name, about, lane, state }: LanePanelProps): JSX.Elemen
 }
 
 function Figures({ lane }: { readonly lane: LaneView | undefined }): JSX.Element {
-  const [, draw] = useState(0);
-  useEffect(() => {
-    const timer = setInterval(() => draw((tick) => tick + 1), TICK_MS);
-    return () => clearInterval(timer);
-  }, []);
+  useTicks();
   const record = lane?.record;
-  const duration = (ms: number | undefined) => ms === undefined ? NONE : formatDuration(ms);
   const bytesPerEvent = record?.bytesPerEvent;
   return (
     <dl class="lane-figures">
@@ -168,20 +153,5 @@ function Figures({ lane }: { readonly lane: LaneView | undefined }): JSX.Element
         id="faults"
       />
     </dl>
-  );
-}
-
-interface FigureProps {
-  readonly name: string;
-  readonly value: string;
-  readonly id?: string;
-}
-
-function Figure({ name, value, id }: FigureProps): JSX.Element {
-  return (
-    <div>
-      <dt>{name}</dt>
-      <dd {...id !== undefined && { "data-figure": id }}>{value}</dd>
-    </div>
   );
 }

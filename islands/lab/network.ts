@@ -1,16 +1,21 @@
 import { PLATFORM, type Platform } from "../../lib/client/core/platform.ts";
 import type { LaneRecord, LaneSpan } from "./lane_record.ts";
 import { DelayQueue } from "./delay_queue.ts";
+import { SlowLink } from "./slow_link.ts";
+import { transportClass } from "./transport_class.ts";
 
 const utf8 = new TextEncoder();
 /** A path without a WebSocket: connections fail. */
 const UNREACHABLE_PATH = "/v1/lab-cut";
 
 /**
- * The network of one lane. It wraps the browser's `fetch` and `WebSocket`, counts their bytes, and
- * can cut and throttle them as a bad network would.
+ * The network of one lane. It wraps the browser's `fetch`, `WebSocket` and `WebTransport`, counts
+ * their bytes, and can cut, throttle and slow them down as a bad network would.
  */
-export class LabNetwork implements Pick<Platform, "fetch" | "WebSocket" | "watch"> {
+export class LabNetwork
+  implements Pick<Platform, "fetch" | "WebSocket" | "WebTransport" | "watch"> {
+  /** All that arrives goes over it. */
+  readonly link = new SlowLink();
   readonly #record: LaneRecord;
   readonly #delays = new DelayQueue();
   /** Functions that end the open connections. */
@@ -62,7 +67,7 @@ export class LabNetwork implements Pick<Platform, "fetch" | "WebSocket" | "watch
       await this.#delays.flush();
       const { body, status, statusText, headers } = response;
       if (body === null) closed();
-      const counted = body?.pipeThrough(this.#counted(closed)) ?? null;
+      const counted = body?.pipeThrough(this.#arriving(closed)) ?? null;
       return new Response(counted, { status, statusText, headers });
     } catch (cause) {
       closed();
@@ -72,6 +77,14 @@ export class LabNetwork implements Pick<Platform, "fetch" | "WebSocket" | "watch
 
   /** A `WebSocket` class whose sockets belong to this lane. */
   readonly WebSocket: typeof WebSocket = this.#makeSocketClass();
+
+  /** A `WebTransport` class whose connections belong to this lane. */
+  readonly WebTransport: Platform["WebTransport"] = transportClass({
+    isCut: () => this.#isCut,
+    opened: (end) => this.#opened(end),
+    arriving: () => this.#arriving(),
+    left: (bytes) => this.#record.bytesOut += bytes,
+  });
 
   #makeSocketClass(): typeof WebSocket {
     // deno-lint-ignore no-this-alias -- the class below has a `this` of its own
@@ -95,11 +108,14 @@ export class LabNetwork implements Pick<Platform, "fetch" | "WebSocket" | "watch
   #hold(socket: WebSocket, event: MessageEvent): void {
     if (!event.isTrusted) return; // dispatched below
     event.stopImmediatePropagation();
-    this.#record.bytesIn += utf8.encode(String(event.data)).length;
-    this.#delays.run(() => {
-      if (socket.readyState !== WebSocket.OPEN) return;
-      socket.dispatchEvent(new MessageEvent("message", { data: event.data }));
-    });
+    const { length } = utf8.encode(String(event.data));
+    this.#record.bytesIn += length;
+    void this.link.pass(socket, length).then(() =>
+      this.#delays.run(() => {
+        if (socket.readyState !== WebSocket.OPEN) return;
+        socket.dispatchEvent(new MessageEvent("message", { data: event.data }));
+      })
+    );
   }
 
   /** Registers a connection. Returns a function to call when it has ended. */
@@ -112,10 +128,15 @@ export class LabNetwork implements Pick<Platform, "fetch" | "WebSocket" | "watch
     };
   }
 
-  #counted(closed: () => void): TransformStream<Uint8Array<ArrayBuffer>, Uint8Array<ArrayBuffer>> {
+  /** Passes on the data of one stream. @param ended is called when all of it has been passed on. */
+  #arriving(
+    ended: () => void = () => {},
+  ): TransformStream<Uint8Array<ArrayBuffer>, Uint8Array<ArrayBuffer>> {
+    const stream = {};
     return new TransformStream({
-      transform: (chunk, controller) => {
+      transform: async (chunk, controller) => {
         this.#record.bytesIn += chunk.length;
+        await this.link.pass(stream, chunk.length);
         this.#delays.run(() => {
           try {
             controller.enqueue(chunk);
@@ -126,7 +147,7 @@ export class LabNetwork implements Pick<Platform, "fetch" | "WebSocket" | "watch
       },
       flush: async () => {
         await this.#delays.flush();
-        closed();
+        ended();
       },
     });
   }

@@ -19,21 +19,23 @@ interface LaneTimelineProps {
   readonly record: LaneRecord;
   /** Describes the drawing for screen readers. */
   readonly label: string;
+  /** `performance.now()` at the right edge. @default now */
+  readonly until?: number | undefined;
 }
 
 /**
  * Draws the last 20 s of a lane: connections and requests as bars and events as dots. A higher dot
  * arrived later.
  */
-export function LaneTimeline({ record, label }: LaneTimelineProps): JSX.Element {
+export function LaneTimeline({ record, label, until }: LaneTimelineProps): JSX.Element {
   const canvas = useRef<HTMLCanvasElement>(null);
   useEffect(() => {
     let frame = requestAnimationFrame(function draw() {
-      if (canvas.current !== null) paint(canvas.current, record, performance.now());
+      if (canvas.current !== null) paint(canvas.current, record, until ?? performance.now());
       frame = requestAnimationFrame(draw);
     });
     return () => cancelAnimationFrame(frame);
-  }, [record]);
+  }, [record, until]);
   return <canvas ref={canvas} class="timeline" role="img" aria-label={label}></canvas>;
 }
 

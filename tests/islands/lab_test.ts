@@ -4,8 +4,10 @@ import { browserTest, guardedBrowserTest } from "../support/browser_fixture.ts";
 import { bearer } from "../support/guarded.ts";
 import { checkLooks, openPage } from "../support/pages.ts";
 import { newChannel, publish, publishNumbers } from "../support/publishing.ts";
+import { until } from "../support/until.ts";
 
-const TRANSPORTS = ["websocket", "sse", "long-poll", "short-poll"];
+const TRANSPORTS = ["webtransport", "websocket", "sse", "long-poll", "short-poll"];
+const COMPARED = ["websocket", "webtransport"];
 const DATA_CHANNEL = "data-channel";
 const LANES = [...TRANSPORTS, DATA_CHANNEL];
 
@@ -105,12 +107,71 @@ guardedBrowserTest("without rights the lab says which are missing and has no lan
   await page.getByRole("button", { name: "Publish one" }).click();
   await page.locator(".lab-published", { hasText: "1 published" }).waitFor();
 
-  await openLab(page, weir, "open");
+  // Without TLS there is no WebTransport in front of keys.
+  await openLab(page, weir, "open", TRANSPORTS.slice(1));
   await noPublish.waitFor();
   assert.equal(await noRead.count(), 0);
   await publish(weir.url, "open", "for all", bearer(await weir.token()));
-  for (const transport of TRANSPORTS) await figure(page, transport, "received", "1").waitFor();
+  for (const transport of TRANSPORTS.slice(1)) {
+    await figure(page, transport, "received", "1").waitFor();
+  }
   assert.deepEqual(errors, []);
+});
+
+browserTest("next to large events, small ones wait less over WebTransport", async (context) => {
+  const { server, page, errors } = context;
+  await openLab(page, server, newChannel());
+  // Another program may keep the machine busy during one of the turns.
+  await until("small events wait less over WebTransport", async () => {
+    await page.getByRole("button", { name: "Compare" }).click();
+    await page.getByText("Running over WebSocket").waitFor();
+    await page.getByText("Done").waitFor();
+    for (const transport of COMPARED) {
+      assert.ok(await compared(page, transport, "small") > 100);
+      assert.ok(await compared(page, transport, "large") > 10);
+    }
+    const [p99 = 0, fast = 0] = await Promise.all(
+      COMPARED.map((transport) => compared(page, transport, "p99")),
+    );
+    return fast < p99 / 2;
+  });
+  await checkLooks(page, "lab-comparison");
+  assert.deepEqual(errors, []);
+});
+
+browserTest("a comparison can be stopped and started again", async ({ server, page, errors }) => {
+  await openLab(page, server, newChannel());
+  const figure = page.locator('[data-compared="websocket"] [data-figure="small"]');
+  for (let run = 0; run < 2; run++) {
+    await page.getByRole("button", { name: "Compare" }).click();
+    await figure.filter({ hasText: /[1-9]/ }).waitFor();
+    await page.getByRole("button", { name: "Stop" }).click();
+    await page.getByText("Done").waitFor();
+  }
+  assert.deepEqual(errors, []);
+});
+
+browserTest("the lab says where the server offers no WebTransport", {
+  env: { WEIR_QUIC: "off" },
+}, async ({ server, page, errors }) => {
+  await openPage(page, `${server.url}/lab?channel=${newChannel()}`);
+  const lane = page.locator('[data-transport="webtransport"]');
+  await lane.getByText("This server offers no WebTransport.").waitFor();
+  assert.ok(await lane.getByRole("button", { name: "Cut" }).isDisabled());
+  await page.locator('[data-transport="websocket"] [data-status="open"]').waitFor();
+  await checkLooks(page, "lab-no-webtransport");
+  await page.getByRole("button", { name: "Compare" }).click();
+  await page.getByText("Done").waitFor();
+  assert.ok(await compared(page, "websocket", "small") > 100);
+  assert.equal(await compared(page, "webtransport", "small"), 0);
+  assert.deepEqual(errors, []);
+});
+
+browserTest("the lab says where the browser has no WebTransport", async ({ server, page }) => {
+  await page.addInitScript(() => Reflect.deleteProperty(globalThis, "WebTransport"));
+  await openPage(page, `${server.url}/lab?channel=${newChannel()}`);
+  const lane = page.locator('[data-transport="webtransport"]');
+  await lane.getByText("This browser has no WebTransport.").waitFor();
 });
 
 browserTest("the lab publishes on pages served by plain HTTP", async ({ server, page }) => {
@@ -123,20 +184,28 @@ browserTest("the lab publishes on pages served by plain HTTP", async ({ server, 
   for (const transport of TRANSPORTS) await figure(page, transport, "received", "1").waitFor();
 });
 
-/** Opens the lab. Resolves once every lane is connected. */
+/** Opens the lab. Resolves once the lanes of `transports`, and that of the peers, are connected. */
 async function openLab(
   page: Page,
   server: { readonly url: string },
   channel: string,
+  transports: readonly string[] = TRANSPORTS,
 ): Promise<void> {
   await openPage(page, `${server.url}/lab?channel=${channel}`);
   const lanes = await page.locator("[data-transport]").evaluateAll((all) =>
-    all.map((lane) => lane.getAttribute("data-transport"))
+    all.map((lane) => lane.getAttribute("data-transport") ?? "")
   );
   assert.deepEqual(lanes.filter((lane) => lane !== DATA_CHANNEL), TRANSPORTS);
-  for (const lane of lanes) {
+  for (const lane of lanes.filter((lane) => lane === DATA_CHANNEL || transports.includes(lane))) {
     await page.locator(`[data-transport="${lane}"] [data-status="open"]`).waitFor();
   }
+}
+
+/** Returns a figure of the comparison: a number, or milliseconds. */
+async function compared(page: Page, transport: string, name: string): Promise<number> {
+  const value = page.locator(`[data-compared="${transport}"] [data-figure="${name}"]`);
+  const text = await value.textContent() ?? "";
+  return parseFloat(text) * (text.endsWith(" s") ? 1_000 : 1);
 }
 
 function figure(page: Page, transport: string, name: string, text: string | RegExp) {

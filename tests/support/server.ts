@@ -17,6 +17,8 @@ export interface WeirServerOptions {
    * lost with the process. Ignore the test if {@link SMALL_DISKS_MISSING}.
    */
   readonly diskBytes?: number;
+  /** The start of the command that runs the process. @default [] */
+  readonly within?: readonly string[];
 }
 
 /** Whether this user may not mount a disk for a process. `deno task test:unit` does not ask. */
@@ -167,7 +169,7 @@ export class WeirServer implements AsyncDisposable {
   }
 
   #spawn(): Deno.ChildProcess {
-    const { by = "run", env = {}, maxFileBlocks, diskBytes } = this.#options;
+    const { by = "run", env = {}, maxFileBlocks, diskBytes, within = [] } = this.#options;
     const port = String(this.#port);
     const settings = { WEIR_PORT: port, WEIR_DATA: this.#directory, WEIR_KV: this.kv, ...env };
     const permissions = permissionsFor(settings);
@@ -178,9 +180,8 @@ export class WeirServer implements AsyncDisposable {
     const mount = diskBytes === undefined
       ? ""
       : `mkdir -p ${this.#disk}; mount -t tmpfs -o size=${diskBytes} tmpfs ${this.#disk}; `;
-    const [program, ...before] = diskBytes === undefined
-      ? ["/bin/sh"] as const
-      : ["unshare", "-rm", "/bin/sh"] as const;
+    const shell = diskBytes === undefined ? ["/bin/sh"] : ["unshare", "-rm", "/bin/sh"];
+    const [program = "", ...before] = [...within, ...shell];
     // The shell only prepares and redirects stderr to a file: `exec` replaces it by Deno.
     const script = `${mount}${limit}exec "$0" "$@" 2>"$WEIR_INTERNAL_STDERR"`;
     this.#process = new Deno.Command(program, {
