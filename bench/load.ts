@@ -6,10 +6,12 @@
  */
 import { Tally } from "./counter.ts";
 import { LOAD_DEFAULTS, type LoadOptions, type LoadResult } from "./options.ts";
+import { MemoryWatch } from "./memory_watch.ts";
 import { Publishers, type PublishReport } from "./publisher.ts";
 import { StoreWatch } from "./store_watch.ts";
 import { Subscriber } from "./subscriber.ts";
 import { cpuSeconds, machineSeconds, quantile, residentKb } from "./usage.ts";
+import { WebTransportSubscriber } from "./webtransport_subscriber.ts";
 
 /** How many connections are opened at the same time. */
 const CONNECTING = 64;
@@ -18,8 +20,11 @@ const PONG_MS = 10_000;
 
 const NOTHING: PublishReport = { published: 0, failed: 0, failure: "", seconds: 0, latencies: [] };
 
+/** A live subscription, over whichever transport. */
+type AnySubscriber = Pick<Subscriber, "close" | "ended" | "pong">;
+
 interface Crowd {
-  readonly subscribers: readonly Subscriber[];
+  readonly subscribers: readonly AnySubscriber[];
   readonly failed: number;
   readonly failure: string;
 }
@@ -28,9 +33,20 @@ function pause(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
+function openSubscriber(
+  options: LoadOptions,
+  tally: Tally,
+  index: number,
+): Promise<AnySubscriber> {
+  const { transport } = options;
+  return transport === "webtransport"
+    ? WebTransportSubscriber.open(options, tally, index)
+    : Subscriber.open({ ...options, transport }, tally, index);
+}
+
 /** Opens all subscribers. */
 async function gather(options: LoadOptions, tally: Tally): Promise<Crowd> {
-  const subscribers: Subscriber[] = [];
+  const subscribers: AnySubscriber[] = [];
   let next = 0;
   let failed = 0;
   let failure = "";
@@ -38,7 +54,7 @@ async function gather(options: LoadOptions, tally: Tally): Promise<Crowd> {
   const work = async () => {
     while (next < options.subscribers && performance.now() < giveUpAt) {
       try {
-        subscribers.push(await Subscriber.open(options, tally, next++));
+        subscribers.push(await openSubscriber(options, tally, next++));
       } catch (error) {
         failed++;
         failure ||= String(error);
@@ -98,7 +114,9 @@ async function run(options: LoadOptions): Promise<LoadResult> {
 
   let kbPerSubscriber: number | null = null;
   let report = NOTHING;
+  let memoryGrowth: number | null = null;
   const watch = new StoreWatch(options);
+  const memory = new MemoryWatch(options.pids);
   if (!replay) {
     if (options.subscribers > 0) {
       await pause(options.settleMs);
@@ -112,8 +130,10 @@ async function run(options: LoadOptions): Promise<LoadResult> {
       machine = machineSeconds();
       const flood = await startFlood(options);
       watch.start();
+      memory.start();
       begin = performance.now();
       report = await publishers.publish(options.messages);
+      memoryGrowth = memory.stop();
       flood?.close();
     }
   }
@@ -155,6 +175,7 @@ async function run(options: LoadOptions): Promise<LoadResult> {
     endToEndP99: replay ? null : quantile(tally.latencies, 0.99),
     cpuPerMillion: work > 0 ? cpuUsed / (work / 1e6) : null,
     kbPerSubscriber,
+    memoryGrowth,
     ...store,
     serverMb: residentKb(options.pids) / 1024,
     generatorCore: seconds > 0 ? ownUsed / seconds : 0,

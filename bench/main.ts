@@ -61,6 +61,7 @@ function describe(result: LoadResult): string {
       : "",
     result.cpuPerMillion !== null ? `CPU ${number(result.cpuPerMillion)} s/million` : "",
     result.kbPerSubscriber !== null ? `${number(result.kbPerSubscriber)} KB/subscriber` : "",
+    result.memoryGrowth !== null ? `memory × ${number(result.memoryGrowth)}` : "",
     result.keptEvents !== null
       ? `at most ${number(result.keptEvents)} events kept, store × ${number(result.storeGrowth)}`
       : "",

@@ -1,7 +1,7 @@
 /** The input and the output of `load.ts`. */
 
 /** How subscribers read. */
-export type Transport = "sse" | "websocket";
+export type Transport = "sse" | "websocket" | "webtransport";
 
 /** The protocol: Weir's, or that of the bare server in `bare.ts`. */
 export type Wire = "weir" | "bare";
@@ -22,6 +22,8 @@ export interface LoadOptions {
   readonly members: number;
   /** Events published in the timed part. 0: hold or replay only. */
   readonly messages: number;
+  /** Events of one publish. More than one need the first channel only. */
+  readonly batch: number;
   /** Concurrent publishes, each on its own keep-alive connection. */
   readonly inFlight: number;
   /** Events before the timed part, for the compiler to warm up. */
@@ -58,6 +60,7 @@ export const LOAD_DEFAULTS = {
   subscribers: 0,
   members: 0,
   messages: 0,
+  batch: 1,
   inFlight: 1,
   warmUp: 0,
   channels: 1,
@@ -97,6 +100,11 @@ export interface LoadResult {
   readonly cpuPerMillion: number | null;
   /** Growth of the server's resident memory per idle subscriber, KB of 1,024 bytes. */
   readonly kbPerSubscriber: number | null;
+  /**
+   * The server's resident memory over the last third of the publishing, as a multiple of that over
+   * the second third.
+   */
+  readonly memoryGrowth: number | null;
   /** The most events that the first channel kept at any time. */
   readonly keptEvents: number | null;
   /** The size of the store at the end, as a multiple of that after two thirds of the time. */

@@ -1,6 +1,6 @@
 /** Starts and stops the measured servers, each in its own process. */
 import { fileURLToPath } from "node:url";
-import type { LoadOptions, LoadResult } from "./options.ts";
+import type { LoadOptions, LoadResult, Transport } from "./options.ts";
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
 const HOST = "127.0.0.1";
@@ -148,9 +148,10 @@ export function startWeir(
   return Server.start("Weir", Deno.execPath(), args, { env });
 }
 
-/** Starts the bare in-memory server. */
-export function startBare(): Promise<Server> {
-  return Server.start("Bare", Deno.execPath(), ["run", "-A", `${ROOT}bench/bare.ts`]);
+/** Starts the bare in-memory server of a transport. */
+export function startBare(transport: Transport): Promise<Server> {
+  const file = transport === "webtransport" ? "bare_webtransport.ts" : "bare.ts";
+  return Server.start("Bare", Deno.execPath(), ["run", "-A", `${ROOT}bench/${file}`]);
 }
 
 /** Returns the path of `denokv`, or undefined if it is not installed. */

@@ -82,9 +82,10 @@ export class Publishers {
     const requests: PublishRequest[] = [];
     const buffer = new Uint8Array(16_384);
     let due = performance.now();
+    const { batch } = this.#options;
     try {
       while (round.left > 0) {
-        round.left--;
+        round.left -= batch;
         if (this.#options.everyMs > 0) {
           due += this.#options.everyMs;
           await new Promise((wake) => setTimeout(wake, Math.max(0, due - performance.now())));
@@ -96,7 +97,7 @@ export class Publishers {
         await writeAll(connection, request.bytes);
         const problem = checkAnswer(await readAnswer(connection, buffer), this.#options);
         round.latencies.push(performance.now() - begin);
-        if (problem === "") round.published++;
+        if (problem === "") round.published += batch;
         else fail(round, problem);
       }
     } catch (error) {
@@ -158,8 +159,9 @@ export function parseAnswer(text: string): Answer | undefined {
 function checkAnswer(answer: Answer, options: LoadOptions): string {
   if (answer.status !== 201) return `publish answered ${answer.status}: ${answer.body}`;
   if (options.wire === "bare") return "";
-  const body: unknown = JSON.parse(answer.body);
-  const hasOffset = typeof body === "object" && body !== null && "offset" in body &&
-    typeof body.offset === "string";
+  const body = JSON.parse(answer.body);
+  const acknowledged = options.batch === 1 ? [body] : body.events;
+  const hasOffset = acknowledged.length === options.batch &&
+    acknowledged.every(({ offset }: { readonly offset?: unknown }) => typeof offset === "string");
   return hasOffset ? "" : `publish answered 201 without an offset: ${answer.body}`;
 }

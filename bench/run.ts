@@ -41,7 +41,7 @@ async function measure(
 }
 
 async function onBare(load: Partial<LoadOptions>): Promise<LoadResult> {
-  await using server = await startBare();
+  await using server = await startBare(load.transport ?? LOAD_DEFAULTS.transport);
   return await underLoad(load, server.host, server.host, [server]);
 }
 

@@ -49,6 +49,12 @@ const memory: Reading = ["KB/subscriber", ({ result }) => result.kbPerSubscriber
 const timesBare: Reading = ["× bare deliveries/s", ratio((result) => result.deliveriesPerSecond)];
 const publishP99: Reading = ["× publish p99 without", ratio((result) => result.publishP99)];
 const endToEnd99: Reading = ["× end-to-end p99 without", ratio((result) => result.endToEndP99)];
+const timesMemory: Reading = ["× bare KB/subscriber", ratio((result) => result.kbPerSubscriber)];
+const memoryGrowth: Reading = [
+  "× memory in the last third",
+  ({ result }) => result.memoryGrowth,
+];
+const timesP50: Reading = ["× p50 of WebSocket", ratio((result) => result.endToEndP50)];
 const connects: Reading = ["connects/min", ({ result }) => result.connectsPerMinute];
 const joins: Reading = ["joins/s", ({ result }) => result.publishesPerSecond];
 const allKnow: Reading = ["s until all know of all", ({ result }) => result.seconds];
@@ -80,6 +86,7 @@ function atMost([figure, read]: Reading, value: number): Target {
 
 const SSE = { transport: "sse" } as const;
 const WS = { transport: "websocket" } as const;
+const WT = { transport: "webtransport" } as const;
 const THOUSAND = { subscribers: 1000, warmUp: 200 };
 const TEN_THOUSAND = { subscribers: 10_000, warmUp: 64, phaseMs: 60_000, settleMs: 2000 };
 const STEADY = { inFlight: 20, everyMs: 20, warmUp: 200, phaseMs: 120_000 };
@@ -130,6 +137,18 @@ export const SCENARIOS: readonly Scenario[] = [
   { name: "ws-10k", what: "WebSocket, 10,000 subscribers, 64 in flight, against 1,000", servers: "weir",
     load: { ...WS, ...TEN_THOUSAND, messages: 300, inFlight: 64 }, compare: { ...THOUSAND, messages: 3000 },
     targets: [atMost(cost, 1.3)] },
+  { name: "wt-idle", what: "WebTransport, one event about each 10 ms, against WebSocket", servers: "weir",
+    load: { ...WT, subscribers: 1, messages: 1000, inFlight: 1, everyMs: 10, warmUp: 100 }, compare: WS,
+    targets: [atMost(timesP50, 1.2)] },
+  { name: "wt-64", what: "WebTransport, 100 subscribers, 64 publishers in flight", servers: "weir",
+    load: { ...WT, subscribers: 100, messages: 30_000, inFlight: 64, warmUp: 2000 }, compare: BARE,
+    targets: [atLeast(timesBare, 0.7)] },
+  { name: "wt-batches", what: "WebTransport, 100 subscribers, 2 publishers of 64 events at once", servers: "weir",
+    load: { ...WT, subscribers: 100, messages: 192_000, batch: 64, inFlight: 2, warmUp: 6400 }, compare: BARE,
+    targets: [atLeast(timesBare, 0.7)] },
+  { name: "wt-steady", what: "WebTransport, 1,000 subscribers, 20 writes/s to each, for 60 s", servers: "weir",
+    load: { ...WT, subscribers: 1000, messages: 1200, inFlight: 1, everyMs: 50, warmUp: 20, settleMs: 3000, phaseMs: 90_000 },
+    compare: { ...BARE, messages: 100 }, targets: [atMost(memoryGrowth, 1.05), atMost(timesMemory, 1.2)] },
   { name: "access-publish", what: "durable publish with a token, one channel, 64 in flight, against open mode", servers: "weir",
     load: { ...SSE, subscribers: 1, messages: 50_000, inFlight: 64, warmUp: 5000, access: "token" }, compare: { access: "open" },
     targets: [atLeast(timesOpenPublishes, 0.9)] },

@@ -118,6 +118,7 @@ async function run(options: LoadOptions): Promise<LoadResult> {
     endToEndP99: null,
     cpuPerMillion: cpuUsed / (storm.changes / 1e6),
     kbPerSubscriber: null,
+    memoryGrowth: null,
     keptEvents: null,
     storeGrowth: null,
     serverMb: residentKb(pids) / 1_024,

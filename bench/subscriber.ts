@@ -2,10 +2,12 @@
 import { MarkerCounter, type Tally } from "./counter.ts";
 import { ChunkedBody, clientFrame, type Deframer, WebSocketFrames } from "./framing.ts";
 import type { LoadOptions } from "./options.ts";
-import { subscribeRequest } from "./wire.ts";
+import { subscribeRequest, type TcpTransport } from "./wire.ts";
 
 const decoder = new TextDecoder();
 const PONG = clientFrame("pong", new Uint8Array());
+
+type TcpOptions = LoadOptions & { readonly transport: TcpTransport };
 
 /** A live subscription. Adds events to its tally until {@linkcode close}. */
 export class Subscriber {
@@ -19,7 +21,7 @@ export class Subscriber {
   ended = "";
   #closed = false;
 
-  private constructor(connection: Deno.TcpConn, options: LoadOptions, tally: Tally, index: number) {
+  private constructor(connection: Deno.TcpConn, options: TcpOptions, tally: Tally, index: number) {
     this.#connection = connection;
     // A large buffer needs fewer reads, but ten thousand of them do not fit in memory.
     this.#buffer = new Uint8Array(options.subscribers > 2000 ? 16_384 : 65_536);
@@ -36,7 +38,7 @@ export class Subscriber {
    *
    * @throws {Error} If the server refuses, with its answer.
    */
-  static async open(options: LoadOptions, tally: Tally, index: number): Promise<Subscriber> {
+  static async open(options: TcpOptions, tally: Tally, index: number): Promise<Subscriber> {
     const connection = await Deno.connect(connectOptions(options.subscribeAt));
     try {
       const subscriber = new Subscriber(connection, options, tally, index);
@@ -61,7 +63,7 @@ export class Subscriber {
     if (!this.#closed) this.#connection.write(PONG).catch(() => {});
   }
 
-  async #handshake(options: LoadOptions): Promise<void> {
+  async #handshake(options: TcpOptions): Promise<void> {
     const { head, hello } = await subscribeRequest(options);
     await writeAll(this.#connection, head);
     let have = 0;

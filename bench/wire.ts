@@ -9,9 +9,12 @@ export function channelName(index: number): string {
   return `bench-${String(index).padStart(4, "0")}`;
 }
 
+/** The transports whose subscribers are raw TCP sockets. */
+export type TcpTransport = Exclude<Transport, "webtransport">;
+
 /** Returns the request that subscribes to channel 0, and for a WebSocket the message after it. */
 export async function subscribeRequest(
-  options: LoadOptions,
+  options: LoadOptions & { readonly transport: TcpTransport },
 ): Promise<{ head: Uint8Array; hello?: Uint8Array }> {
   const path = subscribePath(options) + (options.tickets ? await ticketQuery(options) : "");
   const head = [`GET ${path} HTTP/1.1`, `Host: ${options.subscribeAt}`];
@@ -35,8 +38,8 @@ export async function subscribeRequest(
   return { head: bytes, hello: encoder.encode(JSON.stringify(subscribe)) };
 }
 
-function subscribePath(options: LoadOptions): string {
-  const paths: Record<Wire, Record<Transport, string>> = {
+function subscribePath(options: LoadOptions & { readonly transport: TcpTransport }): string {
+  const paths: Record<Wire, Record<TcpTransport, string>> = {
     weir: { sse: `/v1/channels/${channelName(0)}/events`, websocket: "/v1/socket" },
     bare: { sse: "/sub", websocket: "/ws" },
   };
@@ -63,27 +66,42 @@ function authorization(token: string): readonly string[] {
 /** A publish request that is built once and stamped with the time before each use. */
 export class PublishRequest {
   readonly bytes: Uint8Array;
-  readonly #stampAt: number;
+  readonly #stampsAt: readonly number[];
 
-  /** The body is a JSON object of exactly `options.size` bytes that starts with the marker. */
+  /** Each event is a JSON object of exactly `options.size` bytes that starts with the marker. */
   constructor(options: LoadOptions, channel: number) {
-    const path = options.wire === "weir" ? `/v1/channels/${channelName(channel)}/events` : "/pub";
     const start = `{"at":"${String.fromCharCode(MARKER)}${"0".repeat(STAMP_DIGITS)}","pad":"`;
-    const body = start + "x".repeat(Math.max(0, options.size - start.length - 2)) + '"}';
+    const data = start + "x".repeat(Math.max(0, options.size - start.length - 2)) + '"}';
+    const { path, body } = target(options, channelName(channel), data);
     this.bytes = encoder.encode(
       [`POST ${path} HTTP/1.1`, `Host: ${options.publishAt}`, ...authorization(options.token)]
         .join("\r\n") +
         `\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
     );
-    this.#stampAt = this.bytes.indexOf(MARKER) + 1;
+    this.#stampsAt = this.bytes.keys().filter((i) => this.bytes[i] === MARKER).map((i) => i + 1)
+      .toArray();
   }
 
-  /** Writes `microseconds` since 1970 into the payload. */
+  /** Writes `microseconds` since 1970 into the payloads. */
   stamp(microseconds: number): void {
-    let rest = Math.floor(microseconds);
-    for (let i = this.#stampAt + STAMP_DIGITS - 1; i >= this.#stampAt; i--) {
-      this.bytes[i] = 48 + rest % 10;
-      rest = Math.floor(rest / 10);
+    for (const start of this.#stampsAt) {
+      let rest = Math.floor(microseconds);
+      for (let i = start + STAMP_DIGITS - 1; i >= start; i--) {
+        this.bytes[i] = 48 + rest % 10;
+        rest = Math.floor(rest / 10);
+      }
     }
   }
+}
+
+function target(
+  { wire, batch }: LoadOptions,
+  channel: string,
+  data: string,
+): { readonly path: string; readonly body: string } {
+  const all = Array<string>(batch).fill(data);
+  if (wire === "bare") return { path: "/pub", body: all.join("\n") };
+  if (batch === 1) return { path: `/v1/channels/${channel}/events`, body: data };
+  const events = all.map((data) => `{"channel":"${channel}","data":${data}}`);
+  return { path: "/v1/events", body: `{"events":[${events.join(",")}]}` };
 }
