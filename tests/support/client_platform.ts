@@ -1,4 +1,6 @@
 import { PLATFORM, type Platform } from "../../lib/client/core/platform.ts";
+import type { TransportName } from "../../lib/client/core/state.ts";
+import { OPEN_TIMEOUT_MS } from "../../lib/client/transports/webtransport.ts";
 import { FakeClock } from "./clock.ts";
 
 /** A client's platform on a {@link FakeClock}, with the network of this machine. */
@@ -44,6 +46,24 @@ export const QUICK_RETRIES: Platform = {
   random: () => 0,
   setTimeout: (callback, ms) => PLATFORM.setTimeout(callback, ms > 1_000 && ms <= 4_000 ? 10 : ms),
 };
+
+/**
+ * The same for a client that uses WebTransport, which may take 2 s to open. A first check for silence
+ * comes after 1 s, since UDP that is cut is silent. It is too early for a heartbeat of 15 s, which
+ * then gets the rest of its time.
+ */
+const QUICK_RETRIES_OVER_QUIC: Platform = {
+  ...QUICK_RETRIES,
+  setTimeout: (callback, ms) => {
+    const platform = ms === OPEN_TIMEOUT_MS ? PLATFORM : QUICK_RETRIES;
+    return platform.setTimeout(callback, ms === 15_000 ? 1_000 : ms);
+  },
+};
+
+/** Returns the one of the two for a client of `transport`. */
+export function quickRetriesOver(transport: TransportName): Platform {
+  return transport === "webtransport" ? QUICK_RETRIES_OVER_QUIC : QUICK_RETRIES;
+}
 
 export interface ShortTimersOptions {
   /** No timer takes longer. */

@@ -56,7 +56,9 @@ export class ClientWorld implements AsyncDisposable {
     this.#server = server;
     this.#signer = signer;
     this.#transports = transports;
-    this.proxy = new FaultProxy(server.port);
+    this.proxy = transports?.includes("webtransport")
+      ? FaultProxy.withUdp(server.port)
+      : new FaultProxy(server.port);
     this.#held.resolve();
     this.#weir = this.#connect();
   }
@@ -64,7 +66,8 @@ export class ClientWorld implements AsyncDisposable {
   static async start(transports?: readonly TransportName[]): Promise<ClientWorld> {
     const signer = await makeSigner("EdDSA");
     const env = settings(signer);
-    const server = await RestartableServer.start({ env, heartbeat: HEARTBEAT });
+    const hasWebTransport = transports?.includes("webtransport") ?? false;
+    const server = await RestartableServer.start({ env, heartbeat: HEARTBEAT, hasWebTransport });
     return new ClientWorld(server, signer, transports);
   }
 
@@ -171,6 +174,7 @@ export class ClientWorld implements AsyncDisposable {
    */
   async check(): Promise<void> {
     this.proxy.off();
+    this.proxy.udp?.disturb({});
     this.hold(false);
     this.setPage({ isOnline: true, isHidden: false });
     const own = this.#own;
@@ -205,8 +209,8 @@ export class ClientWorld implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all(this.#live().map(({ end }) => end?.()));
     await this.#weir.close();
+    await this.#server[Symbol.asyncDispose](); // over the proxy it sees that clients have left
     await this.proxy[Symbol.asyncDispose]();
-    await this.#server[Symbol.asyncDispose]();
   }
 
   async #until(what: string, isMet: () => boolean): Promise<void> {

@@ -1,4 +1,5 @@
 import { type Fault, ProxiedConnection, type RequestKind } from "./proxied_connection.ts";
+import { type UdpFault, UdpProxy } from "./udp_proxy.ts";
 
 /** A request that has arrived. */
 export interface SeenRequest {
@@ -12,14 +13,15 @@ export interface SeenRequest {
 /**
  * A TCP proxy on this machine in front of a server, which breaks connections as a test asks. Each
  * connection carries one request (it adds `Connection: close`), so that a test can count requests
- * and break each of them.
+ * and break each of them. {@link openUdp} adds a UDP proxy, for WebTransport.
  */
 export class FaultProxy implements AsyncDisposable {
-  /** The server's port, for new connections. */
-  target: number;
+  /** On the same port, if the test has opened it. */
+  udp: UdpProxy | undefined;
   /** All requests so far, including refused ones. */
   readonly requests: SeenRequest[] = [];
   readonly #listener: Deno.TcpListener;
+  #target: number;
   readonly #faults = new Map<RequestKind, Fault>();
   readonly #once: { readonly kinds: readonly RequestKind[]; readonly fault: Fault }[] = [];
   readonly #connections = new Set<ProxiedConnection>();
@@ -28,9 +30,61 @@ export class FaultProxy implements AsyncDisposable {
 
   /** @param hostname the address on which it listens. */
   constructor(target: number, hostname = "127.0.0.1") {
-    this.target = target;
+    this.#target = target;
     this.#listener = Deno.listen({ hostname, port: 0 });
     this.#accepting = this.#accept();
+  }
+
+  /**
+   * Returns a proxy that passes UDP on too.
+   *
+   * @see {@link openUdp}
+   */
+  static withUdp(target: number): FaultProxy {
+    for (let tries = 1;; tries++) {
+      const proxy = new FaultProxy(target);
+      try {
+        proxy.openUdp();
+        return proxy;
+      } catch (cause) {
+        void proxy[Symbol.asyncDispose]();
+        // QUIC clients of other tests use ports of the same range.
+        if (!(cause instanceof Deno.errors.AddrInUse) || tries === 10) throw cause;
+      }
+    }
+  }
+
+  /**
+   * Passes UDP on too, for connections of WebTransport. Each is a request of its own, which is
+   * broken as those over TCP are, except that UDP cannot be closed: a connection that is cut,
+   * refused or answered loses all its datagrams.
+   *
+   * @throws {Deno.errors.AddrInUse}
+   */
+  openUdp(): void {
+    this.udp = new UdpProxy({
+      port: this.port,
+      target: this.#target,
+      onFlow: () => {
+        this.requests.push({
+          kind: "webtransport",
+          method: "CONNECT",
+          path: "",
+          at: performance.now(),
+        });
+        return udpFaultOf(this.#take("webtransport"));
+      },
+    });
+  }
+
+  /** The server's port, for new connections. */
+  get target(): number {
+    return this.#target;
+  }
+
+  set target(port: number) {
+    this.#target = port;
+    if (this.udp !== undefined) this.udp.target = port;
   }
 
   get port(): number {
@@ -59,11 +113,13 @@ export class FaultProxy implements AsyncDisposable {
   /** Closes the open connections of these kinds. */
   cut(kinds: readonly RequestKind[] = ALL): void {
     for (const connection of this.#of(kinds)) connection.close();
+    if (kinds.includes("webtransport")) this.udp?.cut();
   }
 
   /** Keeps the open connections of these kinds open, and passes on nothing more. */
   hush(kinds: readonly RequestKind[] = ALL): void {
     for (const connection of this.#of(kinds)) connection.hush();
+    if (kinds.includes("webtransport")) this.udp?.cut();
   }
 
   /** Counts requests of these kinds since `at`, in the time of `performance.now()`. */
@@ -72,7 +128,7 @@ export class FaultProxy implements AsyncDisposable {
       .length;
   }
 
-  /** Counts the open connections of these kinds. */
+  /** Counts the open TCP connections of these kinds. */
   open(kinds: readonly RequestKind[] = ALL): number {
     return [...this.#of(kinds)].length;
   }
@@ -81,7 +137,7 @@ export class FaultProxy implements AsyncDisposable {
     this.#listener.close();
     await this.#accepting;
     for (const connection of this.#connections) connection.close();
-    await Promise.all(this.#handling);
+    await Promise.all([...this.#handling, this.udp?.[Symbol.asyncDispose]()]);
   }
 
   #of(kinds: readonly RequestKind[]): readonly ProxiedConnection[] {
@@ -119,7 +175,7 @@ export class FaultProxy implements AsyncDisposable {
     if (fault?.act === "refuse") return;
     if (fault?.act === "stall") return await connection.stall();
     if (fault?.act === "answer") return await connection.answer(fault.text, fault.open);
-    await connection.relay(this.target, fault);
+    await connection.relay(this.#target, fault);
   }
 
   #take(kind: RequestKind): Fault | undefined {
@@ -129,6 +185,7 @@ export class FaultProxy implements AsyncDisposable {
 }
 
 export const ALL: readonly RequestKind[] = [
+  "webtransport",
   "websocket",
   "sse",
   "long-poll",
@@ -137,7 +194,7 @@ export const ALL: readonly RequestKind[] = [
   "other",
 ];
 
-/** Requests that deliver events. */
+/** Requests over HTTP that deliver events. */
 export const READS = [
   "websocket",
   "sse",
@@ -150,4 +207,19 @@ export function answerOf(status: string, contentType: string, body: string): str
   const { length } = new TextEncoder().encode(body);
   return `HTTP/1.1 ${status}\r\nContent-Type: ${contentType}\r\nContent-Length: ${length}\r\n` +
     `Access-Control-Allow-Origin: *\r\nConnection: close\r\n\r\n${body}`;
+}
+
+/** Returns what is left of a fault for a flow of datagrams. */
+function udpFaultOf(fault: Fault | undefined): UdpFault | undefined {
+  switch (fault?.act) {
+    case undefined:
+      return undefined;
+    case "delay":
+      return { delayMs: fault.ms };
+    case "cut":
+    case "hush":
+      return { end: fault };
+    default:
+      return { end: { way: "up", after: 0 } };
+  }
 }

@@ -9,7 +9,8 @@ import { until } from "./until.ts";
 
 Deno.test("a fault proxy lets every transport through and counts its requests by kind", async () => {
   await using server = await LocalServer.start();
-  await using proxy = new FaultProxy(server.port);
+  await server.serveWebTransport();
+  await using proxy = FaultProxy.withUdp(server.port);
   for (const [name, open] of Object.entries(READERS)) {
     const channel = newChannel();
     await using reader = await open(proxy.url, [channel]);
@@ -22,8 +23,8 @@ Deno.test("a fault proxy lets every transport through and counts its requests by
     const { event } = await reader.next();
     assert.equal(event?.channel, channel, name);
   }
-  assert.equal(proxy.count(["publish"]), 4);
-  for (const kind of READS) assert.ok(proxy.count([kind]) >= 1, kind);
+  assert.equal(proxy.count(["publish"]), 5);
+  for (const kind of ["webtransport", ...READS] as const) assert.ok(proxy.count([kind]) >= 1, kind);
   await until("all connections are closed", () => proxy.open() === 0);
 });
 

@@ -1,12 +1,12 @@
 import { type Config, parseConfig } from "../../lib/config.ts";
 import type { Logger } from "../../lib/logger.ts";
-import { listenQuic, type QuicListener } from "../../lib/quic_listener.ts";
+import type { QuicListener } from "../../lib/quic_listener.ts";
 import { SharedQuicOffer } from "../../lib/quic_offer.ts";
 import { openServer, type Server } from "../../lib/server.ts";
 import { createApp } from "../../routes/app.ts";
 import { serveErrorHandler } from "../../routes/serve_error.ts";
-import { webTransportHandler } from "../../routes/webtransport.ts";
 import type { WebTransportAddress } from "./raw_webtransport.ts";
+import { type HttpWithUdp, listenWithUdp, serveWebTransport } from "./serve_webtransport.ts";
 
 const SILENT: Logger = { info() {}, warn() {}, error() {} };
 
@@ -15,12 +15,15 @@ export class LocalServer implements AsyncDisposable {
   static readonly #running = new Map<string, LocalServer>();
   readonly server: Server;
   readonly #http: Deno.HttpServer<Deno.NetAddr>;
+  /** Keeps the UDP port with the number of the HTTP port free for WebTransport. */
+  readonly #reserved: Disposable;
   #webTransport: (WebTransportAddress & { readonly listener: QuicListener }) | undefined;
   #starting: Promise<void> | undefined;
 
-  private constructor(server: Server, http: Deno.HttpServer<Deno.NetAddr>) {
+  private constructor(server: Server, { http, reserved }: HttpWithUdp) {
     this.server = server;
     this.#http = http;
+    this.#reserved = reserved;
   }
 
   /** @param env further settings; the store is always in memory. */
@@ -30,13 +33,11 @@ export class LocalServer implements AsyncDisposable {
     const quicOffer = new SharedQuicOffer(crypto.randomUUID());
     const server = { ...await openServer(config, SILENT), quicOffer };
     const app = createApp(server);
-    const options = {
-      hostname: "127.0.0.1",
-      port: 0,
-      onListen() {},
-      onError: serveErrorHandler(SILENT),
-    };
-    const local = new LocalServer(server, Deno.serve(options, app.fetch));
+    const options = { onListen() {}, onError: serveErrorHandler(SILENT) };
+    const local = new LocalServer(
+      server,
+      await listenWithUdp((addr) => Deno.serve({ ...options, ...addr }, app.fetch)),
+    );
     LocalServer.#running.set(local.url, local);
     return local;
   }
@@ -66,18 +67,12 @@ export class LocalServer implements AsyncDisposable {
   }
 
   async #serveWebTransport(): Promise<void> {
-    const { config, quicOffer } = this.server;
+    this.#reserved[Symbol.dispose]();
     const dataFolder = await Deno.makeTempDir({ prefix: "weir_local_" });
     try {
-      const listener = await listenQuic({
-        config: { quic: config.quic ?? { host: undefined, port: undefined }, port: 0, dataFolder },
-        httpAddr: this.#http.addr,
-        offer: quicOffer,
-        logger: SILENT,
-        onRequest: webTransportHandler(this.server),
-      });
-      const port = quicOffer.current?.port;
-      if (listener === undefined || port === undefined) throw new Error("the UDP port is in use");
+      const listener = await serveWebTransport(this.server, this.#http.addr, dataFolder);
+      const port = this.server.quicOffer.current?.port;
+      if (port === undefined) throw new Error("WebTransport is not offered");
       const pem = await Deno.readTextFile(`${dataFolder}/webtransport.pem`);
       const cert = pem.slice(0, pem.indexOf("-----BEGIN PRIVATE KEY"));
       this.#webTransport = { port, cert, listener };
@@ -89,6 +84,7 @@ export class LocalServer implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     LocalServer.#running.delete(this.url);
     await this.server.disconnectClients();
+    this.#reserved[Symbol.dispose]();
     await Promise.all([this.#http.shutdown(), this.#webTransport?.listener.close()]);
     await this.server.close();
   }

@@ -3,6 +3,8 @@ const READ_BYTES = 64 * 1024;
 
 /** The purpose of a request, according to its head. */
 export type RequestKind =
+  /** A QUIC connection, of which the proxy sees only the datagrams. */
+  | "webtransport"
   | "websocket"
   | "sse"
   | "long-poll"

@@ -21,9 +21,13 @@ export interface RemoteClient extends AsyncDisposable {
   publish(...data: readonly string[]): Promise<void>;
 }
 
+type OpenClient = (url: string, channel: string) => Promise<RemoteClient>;
+
 const kinds = fc.constantFrom<readonly RequestKind[]>(
   READS,
   ALL,
+  ["webtransport"],
+  ["webtransport", "websocket"],
   ["websocket"],
   ["sse"],
   ["long-poll"],
@@ -60,23 +64,29 @@ type Step = typeof step extends fc.Arbitrary<infer S> ? S : never;
  * once and in order, under random cuts, refusals and restarts.
  */
 export async function checkRandomFaults(
-  open: (url: string, channel: string) => Promise<RemoteClient>,
+  open: OpenClient,
+  { hasWebTransport = false }: { readonly hasWebTransport?: boolean } = {},
 ): Promise<void> {
   const start = performance.now();
   const property = fc.asyncProperty(
     fc.array(step, { minLength: 5, maxLength: 20 }),
     // The limit of fast-check would abandon a run in the middle.
-    async (steps) => performance.now() - start < TIME_LIMIT ? await run(open, steps) : undefined,
+    async (steps) => {
+      if (performance.now() - start < TIME_LIMIT) await run(open, steps, hasWebTransport);
+    },
   );
   await fc.assert(property, { numRuns: RUNS });
 }
 
 async function run(
-  open: (url: string, channel: string) => Promise<RemoteClient>,
+  open: OpenClient,
   steps: readonly Step[],
+  hasWebTransport: boolean,
 ): Promise<void> {
-  await using server = await RestartableServer.start({ heartbeat: HEARTBEAT });
-  await using proxy = new FaultProxy(server.port);
+  await using server = await RestartableServer.start({ heartbeat: HEARTBEAT, hasWebTransport });
+  await using proxy = hasWebTransport
+    ? FaultProxy.withUdp(server.port)
+    : new FaultProxy(server.port);
   const channel = newChannel();
   await using client = await open(proxy.url, channel);
   let sent = 0;

@@ -11,7 +11,7 @@ import { resolveAnchorsWithRetry } from "./resolve_anchors.ts";
 import { requestOffer } from "./webtransport_offer.ts";
 
 /** How long the server may take to say where WebTransport is, and then how long that may take to open. */
-const OPEN_TIMEOUT_MS = 2_000;
+export const OPEN_TIMEOUT_MS = 2_000;
 /** A datagram without an answer counts as sent after this time: it may be lost, as ephemeral events may. */
 const DATAGRAM_TIMEOUT_MS = 1_000;
 /**
@@ -41,7 +41,9 @@ export async function openWebTransport(host: TransportHost): Promise<Transport> 
   });
   const ended = () => host.down(connectionLost());
   host.release(connection.closed.then(ended, ended));
-  onAbort(signal, () => connection.close());
+  onAbort(signal, () => close(connection));
+  // Firefox keeps the connection of a page that is left. A page that is restored connects again.
+  globalThis.addEventListener?.("pagehide", () => host.down(connectionLost(), true), { signal });
   return await inTime((async () => {
     await connection.ready;
     const control = await connection.createBidirectionalStream();
@@ -171,6 +173,15 @@ class StreamTransport implements Transport {
         return down(toAnswerError(cause));
       }
     }
+  }
+}
+
+/** Closes a connection, also one that is opening, which Deno can close only once it is open. */
+function close(connection: WebTransport): void {
+  try {
+    connection.close();
+  } catch {
+    connection.ready.then(() => connection.close()).catch(() => {}); // it has ended by itself
   }
 }
 

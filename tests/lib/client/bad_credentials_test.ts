@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
-import { connect, TRANSPORTS, WeirError } from "../../../lib/client/client.ts";
+import { connect, WeirError } from "../../../lib/client/client.ts";
 import { makeClient } from "../../../lib/client/make_client.ts";
 import { endOf, endure, MAX_TRIES, refusal } from "../../support/client_errors.ts";
+import { EVERY_TRANSPORT, proxyFor, withTransport } from "../../support/every_transport.ts";
 import { FaultProxy } from "../../support/fault_proxy.ts";
 import { endingIn, guardedLocal } from "../../support/guarded.ts";
 import { shortTimers } from "../../support/client_platform.ts";
@@ -21,8 +22,9 @@ for (
 ) {
   test(`${name} as a credential closes the client without a retry`, async () => {
     await using guarded = await guardedLocal();
-    await using proxy = new FaultProxy(guarded.server.port);
-    for (const transport of TRANSPORTS) {
+    await guarded.server.serveWebTransport();
+    await using proxy = FaultProxy.withUdp(guarded.server.port);
+    for (const transport of EVERY_TRANSPORT) {
       const before = proxy.requests.length;
       await using weir = makeClient(proxy.url, {
         transports: [transport],
@@ -41,9 +43,10 @@ for (
 
 test("auth that keeps returning an expired token closes the client", async () => {
   await using guarded = await guardedLocal();
-  await using proxy = new FaultProxy(guarded.server.port);
+  await guarded.server.serveWebTransport();
+  await using proxy = FaultProxy.withUdp(guarded.server.port);
   const token = await guarded.token(undefined, endingIn(-10));
-  for (const transport of TRANSPORTS) {
+  for (const transport of EVERY_TRANSPORT) {
     const before = proxy.requests.length;
     let given = 0;
     await using weir = makeClient(
@@ -58,9 +61,10 @@ test("auth that keeps returning an expired token closes the client", async () =>
   }
 });
 
-for (const transport of TRANSPORTS) {
+for (const transport of EVERY_TRANSPORT) {
   test(`auth that refuses when the token of a ${transport} expires closes the client with its error`, async () => {
     await using guarded = await guardedLocal();
+    await withTransport(transport, guarded.server);
     let given = 0;
     await using weir = makeClient(guarded.url, {
       transports: [transport],
@@ -121,9 +125,10 @@ test("auth that never settles times out with an error, and is called again from 
 
 test("a malformed credential closes the client with an explanation", async () => {
   await using guarded = await guardedLocal();
+  await guarded.server.serveWebTransport();
   const wrong: readonly unknown[] = [undefined, null, 17, {}, "", "two\nlines", "ü", { token: 7 }];
   for (const given of wrong) {
-    for (const transport of TRANSPORTS) {
+    for (const transport of EVERY_TRANSPORT) {
       await using weir = makeClient(guarded.url, {
         auth: () => given as string, // JavaScript does not check the type
         transports: [transport],
@@ -138,11 +143,12 @@ test("a malformed credential closes the client with an explanation", async () =>
   }
 });
 
-for (const transport of TRANSPORTS) {
+for (const transport of EVERY_TRANSPORT) {
   test(`a clock that is an hour wrong does not matter over ${transport}`, async () => {
     await using guarded = await guardedLocal({ WEIR_HEARTBEAT: "1s" });
+    await withTransport(transport, guarded.server);
     await Promise.all([-3_600_000, 3_600_000].map(async (clockError) => {
-      await using proxy = new FaultProxy(guarded.server.port);
+      await using proxy = proxyFor(transport, guarded.server);
       let given = 0;
       await using weir = makeClient(proxy.url, {
         transports: [transport],

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import type { ConnectOptions, Weir } from "../../../lib/client/api.ts";
-import { connect, TRANSPORTS, type WeirError } from "../../../lib/client/client.ts";
+import { connect, type WeirError } from "../../../lib/client/client.ts";
 import { makeClient } from "../../../lib/client/make_client.ts";
 import { endOf, refusal, typed } from "../../support/client_errors.ts";
-import { FaultProxy } from "../../support/fault_proxy.ts";
+import { EVERY_TRANSPORT, proxyFor, withTransport } from "../../support/every_transport.ts";
 import { guardedLocal } from "../../support/guarded.ts";
 import { shortTimers } from "../../support/client_platform.ts";
 import { LocalServer } from "../../support/local_server.ts";
@@ -15,10 +15,11 @@ import { until } from "../../support/until.ts";
 const PROMPT = shortTimers({ maxMs: 5_000, random: () => 0 });
 const MIB = 2 ** 20;
 
-for (const transport of TRANSPORTS) {
+for (const transport of EVERY_TRANSPORT) {
   test(`a forbidden channel does not end an allowed one over ${transport}`, async () => {
     await using guarded = await guardedLocal();
-    await using proxy = new FaultProxy(guarded.server.port);
+    await withTransport(transport, guarded.server);
+    await using proxy = proxyFor(transport, guarded.server);
     const all = await guarded.token();
     const token = await guarded.token({ publish: ["open:*"], subscribe: ["open:*"] });
     await using weir = makeClient(
@@ -47,8 +48,8 @@ for (const transport of TRANSPORTS) {
   });
 
   test(`an invalid channel name ends its subscription over ${transport}`, async () => {
-    await using server = await LocalServer.start();
-    await using proxy = new FaultProxy(server.port);
+    await using server = await withTransport(transport, await LocalServer.start());
+    await using proxy = proxyFor(transport, server);
     await using weir = makeClient(proxy.url, { transports: [transport] }, PROMPT);
     const channel = newChannel();
     const seen: unknown[] = [];
@@ -73,8 +74,8 @@ for (const transport of TRANSPORTS) {
   });
 
   test(`an invalid cursor ends the subscription over ${transport}`, async () => {
-    await using server = await LocalServer.start();
-    await using proxy = new FaultProxy(server.port);
+    await using server = await withTransport(transport, await LocalServer.start());
+    await using proxy = proxyFor(transport, server);
     await using weir = makeClient(proxy.url, { transports: [transport] }, PROMPT);
     for (const after of ["", "x", "vAAAA", "0mwpu38co_1", "Latest", "\ud800"]) {
       const events = weir.subscribe(newChannel(), { after, onGap: "throw" });
@@ -85,8 +86,8 @@ for (const transport of TRANSPORTS) {
   });
 
   test(`an event of 1 MiB arrives over ${transport}, and one more byte is refused`, async () => {
-    await using server = await LocalServer.start();
-    await using proxy = new FaultProxy(server.port);
+    await using server = await withTransport(transport, await LocalServer.start());
+    await using proxy = proxyFor(transport, server);
     await using weir = makeClient(proxy.url, { transports: [transport] }, PROMPT);
     const channel = newChannel();
     const seen: unknown[] = [];
@@ -111,8 +112,8 @@ for (const transport of TRANSPORTS) {
   });
 
   test(`a refused publish rejects once over ${transport}, and the next one succeeds`, async () => {
-    await using server = await LocalServer.start();
-    await using proxy = new FaultProxy(server.port);
+    await using server = await withTransport(transport, await LocalServer.start());
+    await using proxy = proxyFor(transport, server);
     await using weir = makeClient(proxy.url, { transports: [transport] }, PROMPT);
     const channel = newChannel();
     weir.listen(channel, { onEvent() {}, onGap: "throw" });

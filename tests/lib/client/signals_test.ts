@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { connect } from "../../../lib/client/client.ts";
-import { TRANSPORTS } from "../../../lib/client/core/state.ts";
 import { WeirError } from "../../../lib/client/core/weir_error.ts";
+import { EVERY_TRANSPORT, withTransport } from "../../support/every_transport.ts";
 import { bearer, guardedLocal } from "../../support/guarded.ts";
 import { callMember } from "../../support/members.ts";
 import { newChannel } from "../../support/publishing.ts";
@@ -16,9 +16,10 @@ const code = (expected: string) => (cause: unknown) => {
   return true;
 };
 
-for (const transport of TRANSPORTS) {
+for (const transport of EVERY_TRANSPORT) {
   Deno.test(`a client sends a signal and reads its inbox, over ${transport}`, async () => {
     await using weir = await guardedLocal();
+    await withTransport(transport, weir.server);
     const channel = newChannel();
     const bob = bearer(await weir.token(PRESENCE, { sub: "bob" }));
     await callMember(weir.url, "PUT", { channel, member: "bob", session: "b1", headers: bob });

@@ -1,12 +1,13 @@
 import assert from "node:assert/strict";
-import { type ConnectOptions, TRANSPORTS } from "../../../../lib/client/api.ts";
+import type { ConnectOptions } from "../../../../lib/client/api.ts";
 import { makeClient } from "../../../../lib/client/make_client.ts";
 import { Credentials } from "../../../../lib/client/connection/credentials.ts";
 import { PLATFORM } from "../../../../lib/client/core/platform.ts";
+import { EVERY_TRANSPORT, proxyFor, withTransport } from "../../../support/every_transport.ts";
 import { ALL, FaultProxy } from "../../../support/fault_proxy.ts";
 import { bearer, endingIn, guardedLocal } from "../../../support/guarded.ts";
 import { publish } from "../../../support/publishing.ts";
-import { QUICK_RETRIES } from "../../../support/client_platform.ts";
+import { QUICK_RETRIES, quickRetriesOver } from "../../../support/client_platform.ts";
 import { until } from "../../../support/until.ts";
 
 function credentialsOf(auth: ConnectOptions["auth"]): Credentials {
@@ -83,9 +84,10 @@ Deno.test("a token is kept during an outage", async () => {
   assert.equal(asked, 1);
 });
 
-for (const transport of TRANSPORTS) {
+for (const transport of EVERY_TRANSPORT) {
   Deno.test(`${transport}: auth that fails once at the token's end is reported and called again`, async () => {
     await using guarded = await guardedLocal();
+    await withTransport(transport, guarded.server);
     let asked = 0;
     const told: string[] = [];
     const auth = () => {
@@ -96,7 +98,7 @@ for (const transport of TRANSPORTS) {
     await using weir = makeClient(
       guarded.url,
       { transports: [transport], auth, onError },
-      QUICK_RETRIES,
+      quickRetriesOver(transport),
     );
     const seen: unknown[] = [];
     weir.listen("a", {
@@ -112,15 +114,17 @@ for (const transport of TRANSPORTS) {
   });
 }
 
-for (const transport of TRANSPORTS) {
+for (const transport of EVERY_TRANSPORT) {
   Deno.test(`${transport}: tokens are renewed before they expire, and nothing is lost`, async () => {
     await using guarded = await guardedLocal();
-    await using proxy = new FaultProxy(guarded.server.port);
+    await withTransport(transport, guarded.server);
+    await using proxy = proxyFor(transport, guarded.server);
     const rights = { subscribe: ["**"] };
     let asked = 0;
     const auth = () => (asked++, guarded.token(rights, endingIn(2)));
     const publisher = bearer(await guarded.token());
-    await using weir = makeClient(proxy.url, { transports: [transport], auth }, QUICK_RETRIES);
+    const platform = quickRetriesOver(transport);
+    await using weir = makeClient(proxy.url, { transports: [transport], auth }, platform);
     const found: unknown[] = [];
     weir.listen("a", {
       after: "earliest",
@@ -137,24 +141,25 @@ for (const transport of TRANSPORTS) {
     await until("all came", () => found.length >= sent);
     assert.deepEqual(found, Array.from({ length: sent }, (_, i) => i + 1));
     // An open connection replaces its token by the next one.
-    if (transport === "websocket" || transport === "sse") {
-      assert.equal(proxy.count([transport]), 1);
-    }
+    if (!transport.endsWith("poll")) assert.equal(proxy.count([transport]), 1);
     for (const { path } of proxy.requests) assert.ok(!path.includes("eyJ"), path);
   });
 }
 
-Deno.test("each ticket opens one socket or stream, and publishes use the socket", async () => {
-  await using guarded = await guardedLocal();
-  await using proxy = new FaultProxy(guarded.server.port);
+Deno.test("each ticket opens one connection or stream, and publishes use the connection", async () => {
+  // UDP that is cut is silent, which is noticed after two heartbeats.
+  await using guarded = await guardedLocal({ WEIR_HEARTBEAT: "1s" });
+  await guarded.server.serveWebTransport();
+  await using proxy = FaultProxy.withUdp(guarded.server.port);
   const headers = bearer(await guarded.token());
   const auth = async () => {
     const response = await fetch(`${guarded.url}/v1/tickets`, { method: "POST", headers });
     const { ticket } = await response.json();
     return { ticket };
   };
-  for (const transport of ["websocket", "sse"] as const) {
-    await using weir = makeClient(proxy.url, { transports: [transport], auth }, QUICK_RETRIES);
+  for (const transport of ["webtransport", "websocket", "sse"] as const) {
+    const platform = quickRetriesOver(transport);
+    await using weir = makeClient(proxy.url, { transports: [transport], auth }, platform);
     const found: unknown[] = [];
     weir.listen(transport, {
       after: "earliest",
@@ -164,7 +169,7 @@ Deno.test("each ticket opens one socket or stream, and publishes use the socket"
     await until("it is open", () => weir.state.value.status === "open");
     await publish(guarded.url, transport, 1, headers);
     await until("it came", () => found.length === 1);
-    if (transport === "websocket") {
+    if (transport !== "sse") {
       await Promise.all([2, 3, 4].map((n) => weir.publish(transport, n)));
     } else {
       for (const n of [2, 3, 4]) await publish(guarded.url, transport, n, headers);
@@ -178,12 +183,14 @@ Deno.test("each ticket opens one socket or stream, and publishes use the socket"
 
 Deno.test("auth is called again after its token was revoked, and reading continues", async () => {
   await using guarded = await guardedLocal();
+  await guarded.server.serveWebTransport();
   const admin = { publish: ["**"], subscribe: ["**"], admin: true };
-  for (const transport of TRANSPORTS) {
+  for (const transport of EVERY_TRANSPORT) {
     let asked = 0;
     const auth = () => guarded.token(admin, { jti: `${transport}-${++asked}` });
     const publisher = bearer(await guarded.token(admin, { sub: "publisher" }));
-    await using weir = makeClient(guarded.url, { transports: [transport], auth }, QUICK_RETRIES);
+    const platform = quickRetriesOver(transport);
+    await using weir = makeClient(guarded.url, { transports: [transport], auth }, platform);
     const found: unknown[] = [];
     weir.listen(transport, {
       after: "earliest",

@@ -1,18 +1,20 @@
 import assert from "node:assert/strict";
-import type { Member, Presence, TransportName, Weir } from "../../../../lib/client/api.ts";
+import type { Member, Presence, Weir } from "../../../../lib/client/api.ts";
 import { connect } from "../../../../lib/client/client.ts";
 import { makeClient } from "../../../../lib/client/make_client.ts";
 import type { WeirError } from "../../../../lib/client/core/weir_error.ts";
 import { FaultProxy } from "../../../support/fault_proxy.ts";
+import { withTransport } from "../../../support/every_transport.ts";
 import { endingIn, guardedLocal } from "../../../support/guarded.ts";
 import { shortTimers } from "../../../support/client_platform.ts";
 import { LocalServer } from "../../../support/local_server.ts";
 import { newChannel } from "../../../support/publishing.ts";
 import { until } from "../../../support/until.ts";
 
-for (const transports of [["websocket"], ["sse"], ["long-poll"]] satisfies TransportName[][]) {
-  Deno.test(`joins, updates and leaves are visible over ${transports[0]}`, async () => {
-    await using server = await LocalServer.start();
+for (const transport of ["webtransport", "websocket", "sse", "long-poll"] as const) {
+  const transports = [transport];
+  Deno.test(`joins, updates and leaves are visible over ${transport}`, async () => {
+    await using server = await withTransport(transport, await LocalServer.start());
     await using ann = connect(server.url, { transports });
     await using bob = connect(server.url, { transports });
     const channel = newChannel();
@@ -31,9 +33,10 @@ for (const transports of [["websocket"], ["sse"], ["long-poll"]] satisfies Trans
   });
 }
 
-for (const transports of [["websocket"], ["sse"], ["long-poll"]] satisfies TransportName[][]) {
-  Deno.test(`named sessions of a member are visible over ${transports[0]}`, async () => {
-    await using server = await LocalServer.start();
+for (const transport of ["webtransport", "websocket", "sse", "long-poll"] as const) {
+  const transports = [transport];
+  Deno.test(`named sessions of a member are visible over ${transport}`, async () => {
+    await using server = await withTransport(transport, await LocalServer.start());
     await using weir = connect(server.url, { transports });
     await using other = connect(server.url, { transports });
     const channel = newChannel();
@@ -55,7 +58,7 @@ for (const transports of [["websocket"], ["sse"], ["long-poll"]] satisfies Trans
     await until("nobody is there", () => seen.length === 0);
     stop();
     await assert.rejects(one.enter(1, { member: "ann", session: "a b&c" }), {
-      code: transports[0] === "websocket" ? "bad_message" : "bad_parameter",
+      code: /^web/.test(transport) ? "bad_message" : "bad_parameter",
     });
   });
 }

@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
-import { type TransportName, TRANSPORTS, type Weir } from "../../../../lib/client/api.ts";
+import type { TransportName, Weir } from "../../../../lib/client/api.ts";
 import { connect } from "../../../../lib/client/client.ts";
 import { makeClient } from "../../../../lib/client/make_client.ts";
 import { FaultProxy } from "../../../support/fault_proxy.ts";
-import { QUICK_RETRIES } from "../../../support/client_platform.ts";
+import { quickRetriesOver } from "../../../support/client_platform.ts";
+import { EVERY_TRANSPORT, proxyFor, withTransport } from "../../../support/every_transport.ts";
 import { LocalServer } from "../../../support/local_server.ts";
 import { newChannel, post, publish, publishNumbers } from "../../../support/publishing.ts";
 import { until } from "../../../support/until.ts";
@@ -16,11 +17,12 @@ interface World {
 
 /** Adds a test for each transport, each with its own server. */
 function onEach(name: string, test: (world: World, transport: TransportName) => Promise<void>) {
-  for (const transport of TRANSPORTS) {
+  for (const transport of EVERY_TRANSPORT) {
     Deno.test(`${transport}: ${name}`, async () => {
-      await using server = await LocalServer.start();
-      await using proxy = new FaultProxy(server.port);
-      await using weir = makeClient(proxy.url, { transports: [transport] }, QUICK_RETRIES);
+      await using server = await withTransport(transport, await LocalServer.start());
+      await using proxy = proxyFor(transport, server);
+      const platform = quickRetriesOver(transport);
+      await using weir = makeClient(proxy.url, { transports: [transport] }, platform);
       await test({ server, proxy, weir }, transport);
     });
   }
@@ -100,8 +102,8 @@ onEach(
 
     assert.deepEqual(found, channels.map(() => ["first", "second"]));
     assert.deepEqual(lateFound, ["before", "second"]);
-    const kinds = transport.endsWith("poll") ? [] : [transport as "websocket" | "sse"];
-    if (kinds.length > 0) assert.equal(proxy.open(kinds), 1);
+    if (transport === "websocket" || transport === "sse") assert.equal(proxy.open([transport]), 1);
+    if (transport === "webtransport") assert.equal(proxy.count([transport]), 1);
   },
 );
 

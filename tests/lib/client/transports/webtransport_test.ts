@@ -472,6 +472,22 @@ Deno.test("after the machine slept the server is asked, and without an answer th
   await until("it waits", () => weir.state.value.status === "reconnecting");
 });
 
+Deno.test("a page that is left closes the connection, and opens it again if it is restored", async () => {
+  await using setting = new Setting();
+  const weir = setting.connect();
+  const { seen } = read(weir, "a");
+  for (let times = 1; times <= 4; times++) { // more often than a bad connection may end
+    const connection = await setting.accepted();
+    connection.open(1).send(await answerOf(connection, "a"), event("a", times));
+    await until("the event came", () => seen.length === times);
+    dispatchEvent(new Event("pagehide"));
+    assert.ok(connection.isClosed);
+    await until("it waits", () => weir.state.value.status === "reconnecting");
+    setting.device.clock.advance(2_000);
+  }
+  assert.deepEqual(seen, [1, 2, 3, 4]);
+});
+
 Deno.test("a reader that does not read is unsubscribed, so acknowledging what came is bounded", async () => {
   await using setting = new Setting();
   const weir = setting.connect();
