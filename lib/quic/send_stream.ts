@@ -13,7 +13,10 @@ interface Batch {
   readonly taken: PromiseWithResolvers<void>;
 }
 
-/** The sending side of a stream. Its errors show as the end of the session. */
+/**
+ * The sending side of a stream. Its errors show as the end of the session. It must be referred to
+ * until its end: the runtime ends streams (FIN) that it collects as garbage.
+ */
 export class SendStream {
   readonly #writer: WritableStreamDefaultWriter<Uint8Array>;
   #waiting: Batch[] = [];

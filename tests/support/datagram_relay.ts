@@ -1,10 +1,11 @@
-/** Passes UDP datagrams of one client on to a server, and back, until it is cut. */
+/** Passes UDP datagrams of one client on to a server, and back, or loses them. */
 export class DatagramRelay implements Disposable {
   readonly #client = listen();
   readonly #upstream = listen();
   readonly #server: Deno.NetAddr;
   #clientAddr: Deno.NetAddr | undefined;
-  #isCut = false;
+  /** Whether datagrams to the server, or to the client, are lost. */
+  readonly loses = { toServer: false, toClient: false };
 
   constructor(server: Deno.NetAddr) {
     this.#server = server;
@@ -15,21 +16,18 @@ export class DatagramRelay implements Disposable {
     return (this.#client.addr as Deno.NetAddr).port;
   }
 
-  /** Loses all datagrams from now on, as when a network is gone. */
-  cut(): void {
-    this.#isCut = true;
-  }
-
   async #run(): Promise<void> {
     const forward = async () => {
       for await (const [bytes, from] of this.#client) {
         this.#clientAddr = from as Deno.NetAddr;
-        if (!this.#isCut) await this.#upstream.send(bytes, this.#server);
+        if (!this.loses.toServer) await this.#upstream.send(bytes, this.#server);
       }
     };
     const back = async () => {
       for await (const [bytes] of this.#upstream) {
-        if (!this.#isCut && this.#clientAddr) await this.#client.send(bytes, this.#clientAddr);
+        if (!this.loses.toClient && this.#clientAddr) {
+          await this.#client.send(bytes, this.#clientAddr);
+        }
       }
     };
     await Promise.allSettled([forward(), back()]); // until the sockets are closed

@@ -42,9 +42,16 @@ Deno.test("Chromium: a page whose network is gone is gone after the idle timeout
   ignore: CHROMIUM_MISSING,
 }, () =>
   withPage(open, async ({ page, echo, relay }) => {
-    await page.run(OPEN);
+    // Streams and reads are open on both sides when the network goes.
+    await page.run(`${OPEN}
+      const { readable, writable } = await wt.createBidirectionalStream();
+      writable.getWriter().write(encode("open"));
+      await readable.getReader().read();
+      (await wt.createUnidirectionalStream()).getWriter().write(encode("open"));
+      await wt.incomingUnidirectionalStreams.getReader().read();
+    `);
     const start = performance.now();
-    relay.cut();
+    Object.assign(relay.loses, { toServer: true, toClient: true });
     await until("the session has ended", () => echo.ends.length > 0);
     assert.deepEqual(echo.ends, [{ code: 0, reason: "", isClean: false }]);
     assert.ok(performance.now() - start > SOON_MS);

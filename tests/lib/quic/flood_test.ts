@@ -11,6 +11,7 @@ import {
   MAX_STREAMS,
 } from "../../../lib/quic/limits.ts";
 import { SETTING, settingsFrame } from "../../../lib/quic/settings.ts";
+import { DatagramRelay } from "../../support/datagram_relay.ts";
 import { connectFields, Http3Client } from "../../support/http3_client.ts";
 import { until } from "../../support/until.ts";
 import { changed } from "./codes.ts";
@@ -68,6 +69,22 @@ Deno.test("connections without a session are limited for each client, and end af
   const client = await open();
   await client.open();
   assert.ok(await isAlive(client));
+});
+
+Deno.test("a handshake that is never completed ends after 5 s", async () => {
+  await using world = new World();
+  using relay = new DatagramRelay(world.server.addr);
+  relay.loses.toClient = true;
+  const connecting = Http3Client.connect({
+    addr: { transport: "udp", hostname: "127.0.0.1", port: relay.port },
+  });
+  await until("the server waits", () => world.clock.timers === 1);
+  world.clock.advance(CONNECT_TIMEOUT_MS);
+  assert.equal(world.clock.timers, 0);
+  relay.loses.toClient = false;
+  // The client learns of the end, or begins again with a server that has forgotten it.
+  const [result] = await Promise.allSettled([connecting]);
+  if (result.status === "fulfilled") await result.value[Symbol.asyncDispose]();
 });
 
 Deno.test("floods of datagrams do not stop others", async () => {
