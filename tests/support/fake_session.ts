@@ -90,6 +90,12 @@ export class FakeSession implements WebTransportSession {
     this.sendBytes(new TextEncoder().encode(lines));
   }
 
+  /** The client ends the control stream. */
+  endControl(): void {
+    this.#controller.close();
+    this.#controller.byobRequest?.respond(0);
+  }
+
   /** The client does something else. */
   get handler(): SessionHandler {
     if (this.#handler === undefined) throw new Error("the session is not accepted");
