@@ -6,12 +6,14 @@ import { newChannel } from "../../../support/publishing.ts";
 import { RtcSite } from "../../../support/rtc_site.ts";
 import { WeirServer } from "../../../support/server.ts";
 import { until } from "../../../support/until.ts";
+import { exchange, hostileTest, isConnected } from "./hostile_room.ts";
 import type { Rtc } from "./page.ts";
 
 declare const rtc: Rtc;
 declare const room: ReturnType<Rtc["joinRoom"]>;
 declare const got: (readonly [member: string, data: string])[];
 declare const errors: string[];
+declare const codes: string[];
 
 /** Joins the room as ann, and resolves with her session once it is open. */
 async function join(page: Page, url: string, channel: string): Promise<string> {
@@ -79,3 +81,42 @@ for (const isFirst of [true, false]) {
     await page.evaluate(() => room.close());
   });
 }
+
+// Here and not with the other hostile tests: Deno panics if a second test file of its process loads
+// the native code of the headless peer.
+hostileTest(
+  "a flood over data channels reaches the listeners alone, and the others continue",
+  async (world) => {
+    const { url, channel, ann, annSession } = world;
+    const bob = await world.joinBob();
+    await exchange(ann, bob);
+    await ann.evaluate(() => {
+      const flood = { bytes: 0 };
+      room.on("message", ({ peer, data }) => {
+        if (peer.member === "eve") flood.bytes += data.length;
+      });
+      Object.assign(globalThis, { flood });
+    });
+    await using eve = await HeadlessPeer.join(url, { channel, member: "eve", session: "zzz" });
+    eve.offer("ann", annSession);
+    await isConnected(ann, "eve");
+    await eve.isOpen();
+    const block = new Uint8Array(65_536);
+    const muted = Object.fromEntries(Array.from({ length: 1_000 }, (_, i) => [`s${i}`, ["audio"]]));
+    for (let i = 0; i < 500; i++) {
+      eve.send("reliable", block);
+      eve.send("unreliable", "quick");
+      eve.send("control", ["{", "[]", "null", "7", '{"muted":7}', '{"bye":"no"}'][i % 6]!);
+      if (i % 50 === 0) eve.send("control", JSON.stringify({ muted }));
+    }
+    // Meanwhile the others are heard.
+    await exchange(ann, bob);
+    await until("all of it has arrived", () =>
+      ann.evaluate(([bytes]) => {
+        const { flood } = globalThis as unknown as { readonly flood: { readonly bytes: number } };
+        return flood.bytes >= bytes;
+      }, [500 * block.length] as const));
+    await isConnected(ann, "eve");
+    assert.deepEqual(await ann.evaluate(() => codes), []);
+  },
+);

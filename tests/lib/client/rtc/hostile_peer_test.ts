@@ -1,99 +1,18 @@
 import assert from "node:assert/strict";
-import type { Page } from "playwright-core";
 import { CHROMIUM_MISSING } from "../../../support/chromium.ts";
 import { guardedServer } from "../../../support/guarded.ts";
-import { HeadlessPeer } from "../../../support/headless_peer.ts";
 import { newChannel } from "../../../support/publishing.ts";
 import { RtcSite } from "../../../support/rtc_site.ts";
-import { WeirServer } from "../../../support/server.ts";
 import { SocketClient } from "../../../support/socket_client.ts";
 import { until } from "../../../support/until.ts";
+import { exchange, hostileTest, join, type World } from "./hostile_room.ts";
 import type { Rtc } from "./page.ts";
 
-declare const rtc: Rtc;
 declare const room: ReturnType<Rtc["joinRoom"]>;
-declare const got: string[];
 declare const codes: string[];
 
 /** The limit of a signal's data, in bytes of JSON. */
 const MAX_SIGNAL_BYTES = 65_536;
-
-interface World {
-  readonly url: string;
-  readonly channel: string;
-  /** The page of ann, who is in the room. */
-  readonly ann: Page;
-  readonly annSession: string;
-  /** Has bob join in a page of his own. */
-  joinBob(): Promise<Page>;
-}
-
-/** Registers a test of a room with a hostile peer, eve. */
-function hostileTest(name: string, run: (world: World) => Promise<void>): void {
-  Deno.test(`rooms with a hostile peer: ${name}`, { ignore: CHROMIUM_MISSING }, async () => {
-    await using server = await WeirServer.start();
-    await using site = await RtcSite.open();
-    const channel = newChannel();
-    const { url } = server;
-    const annSession = await join(site.page, url, channel, "ann");
-    await run({
-      url,
-      channel,
-      ann: site.page,
-      annSession,
-      async joinBob() {
-        const page = await site.newTab();
-        await join(page, url, channel, "bob");
-        return page;
-      },
-    });
-  });
-}
-
-/** Joins as the member, and returns the session once the room is open. */
-async function join(
-  page: Page,
-  url: string,
-  channel: string,
-  member: string,
-  token?: string,
-): Promise<string> {
-  return await page.evaluate(async ([url, channel, member, token]) => {
-    const weir = rtc.connect(url, token === undefined ? {} : { auth: () => token });
-    const room = rtc.joinRoom(weir, channel, { member });
-    const got: string[] = [];
-    const codes: string[] = [];
-    room.on("message", ({ peer, data }) => got.push(`${peer.member}: ${data}`));
-    room.on("error", ({ code }) => codes.push(code));
-    Object.assign(globalThis, { room, got, codes });
-    await rtc.until("it is open", () => room.state.value.status === "open");
-    return room.session;
-  }, [url, channel, member, token] as const);
-}
-
-/** Resolves once the page is connected to the member. */
-async function isConnected(page: Page, member: string): Promise<void> {
-  await page.evaluate(
-    (member) =>
-      rtc.until(
-        `${member} is connected`,
-        () =>
-          room.peers.value.find((peer) => peer.member === member)?.state.value.status ===
-            "connected",
-      ),
-    member,
-  );
-}
-
-/** Sends a text each way between ann and bob, and resolves once both have arrived. */
-async function exchange(ann: Page, bob: Page): Promise<void> {
-  await isConnected(ann, "bob");
-  await isConnected(bob, "ann");
-  const text = crypto.randomUUID();
-  for (const page of [ann, bob]) await page.evaluate((text) => room.send(text), text);
-  await until("ann hears bob", () => ann.evaluate((line) => got.includes(line), `bob: ${text}`));
-  await until("bob hears ann", () => bob.evaluate((line) => got.includes(line), `ann: ${text}`));
-}
 
 /** Enters as eve, and returns a function that sends a signal to ann and returns the answer. */
 async function enterEve({ url, channel, annSession }: World, session: string) {
@@ -179,43 +98,6 @@ hostileTest("a flood of signals is refused, and the others connect", async (worl
   assert.equal(answers.filter((answer) => answer === "inbox_full").length, 76);
   await exchange(world.ann, await world.joinBob());
 });
-
-hostileTest(
-  "a flood over data channels reaches the listeners alone, and the others continue",
-  async (world) => {
-    const { url, channel, ann, annSession } = world;
-    const bob = await world.joinBob();
-    await exchange(ann, bob);
-    await ann.evaluate(() => {
-      const flood = { bytes: 0 };
-      room.on("message", ({ peer, data }) => {
-        if (peer.member === "eve") flood.bytes += data.length;
-      });
-      Object.assign(globalThis, { flood });
-    });
-    await using eve = await HeadlessPeer.join(url, { channel, member: "eve", session: "zzz" });
-    eve.offer("ann", annSession);
-    await isConnected(ann, "eve");
-    await eve.isOpen();
-    const block = new Uint8Array(65_536);
-    const muted = Object.fromEntries(Array.from({ length: 1_000 }, (_, i) => [`s${i}`, ["audio"]]));
-    for (let i = 0; i < 500; i++) {
-      eve.send("reliable", block);
-      eve.send("unreliable", "quick");
-      eve.send("control", ["{", "[]", "null", "7", '{"muted":7}', '{"bye":"no"}'][i % 6]!);
-      if (i % 50 === 0) eve.send("control", JSON.stringify({ muted }));
-    }
-    // Meanwhile the others are heard.
-    await exchange(ann, bob);
-    await until("all of it has arrived", () =>
-      ann.evaluate(([bytes]) => {
-        const { flood } = globalThis as unknown as { readonly flood: { readonly bytes: number } };
-        return flood.bytes >= bytes;
-      }, [500 * block.length] as const));
-    await isConnected(ann, "eve");
-    assert.deepEqual(await ann.evaluate(() => codes), []);
-  },
-);
 
 Deno.test("nobody can signal as somebody else, or from another tenant, to break a connection", {
   ignore: CHROMIUM_MISSING,
