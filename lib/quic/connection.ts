@@ -6,6 +6,7 @@ import {
   CLOSE_GRACE_MS,
   CONNECT_TIMEOUT_MS,
   CONTROL_READ_BYTES,
+  MAX_EARLY_STREAMS,
   REQUEST_READ_BYTES,
 } from "./limits.ts";
 import type { Field } from "./qpack.ts";
@@ -73,7 +74,7 @@ export class Connection implements SessionLink {
   #session: ServerSession | undefined;
   /** How the session ended before it was accepted. */
   #earlyEnd: SessionEnd | undefined;
-  /** Passes on streams that came before the session was accepted. QUIC limits their number. */
+  /** Passes on streams that came before the session was accepted. */
   #early: ((session: ServerSession | undefined) => void)[] = [];
   /** Resolves when all has been read that the client sent on the stream of its CONNECT. */
   readonly #read = Promise.withResolvers<void>();
@@ -243,7 +244,8 @@ export class Connection implements SessionLink {
   #route(sessionId: number, pass: (session: ServerSession | undefined) => void): void {
     const isOther = this.#connect !== undefined && this.#connect.id !== sessionId;
     if (isOther || this.#connect?.isDecided) pass(isOther ? undefined : this.#session);
-    else this.#early.push(pass);
+    else if (this.#early.length < MAX_EARLY_STREAMS) this.#early.push(pass);
+    else pass(undefined);
   }
 
   async #readRequest(

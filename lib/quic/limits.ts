@@ -4,6 +4,12 @@
  */
 export const MAX_STREAMS = 16;
 
+/**
+ * Streams of a session that wait for it to be accepted; further ones are refused. Guards against
+ * memory that a client without any rights could take: QUIC buffers what comes on them.
+ */
+export const MAX_EARLY_STREAMS = 4;
+
 /** Milliseconds until the peer is known to have vanished. */
 export const IDLE_TIMEOUT_MS = 10_000;
 

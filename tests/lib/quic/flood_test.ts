@@ -7,12 +7,13 @@ import { dataFrame, headersFrame } from "../../../lib/quic/frame.ts";
 import { H3_CODES } from "../../../lib/quic/http3_error.ts";
 import {
   CONNECT_TIMEOUT_MS,
+  MAX_EARLY_STREAMS,
   MAX_OPENING_PER_CLIENT,
   MAX_STREAMS,
 } from "../../../lib/quic/limits.ts";
 import { SETTING, settingsFrame } from "../../../lib/quic/settings.ts";
 import { DatagramRelay } from "../../support/datagram_relay.ts";
-import { connectFields, Http3Client } from "../../support/http3_client.ts";
+import { type ClientStream, connectFields, Http3Client } from "../../support/http3_client.ts";
 import { until } from "../../support/until.ts";
 import { changed } from "./codes.ts";
 import { isAlive, World } from "./quic_world.ts";
@@ -85,6 +86,19 @@ Deno.test("a handshake that is never completed ends after 5 s", async () => {
   // The client learns of the end, or begins again with a server that has forgotten it.
   const [result] = await Promise.allSettled([connecting]);
   if (result.status === "fulfilled") await result.value[Symbol.asyncDispose]();
+});
+
+Deno.test("few streams wait for a session, and the rest are refused", async () => {
+  await using world = new World();
+  await using client = await Http3Client.connect(world.server);
+  const early: ClientStream[] = [];
+  for (let i = 0; i <= MAX_EARLY_STREAMS; i++) early.push(await client.sendBidi(hex("4041 00 61")));
+  const ends = early.map((stream) => stream.read());
+  // Which one is refused is decided by the order in which they arrive.
+  assert.equal(await Promise.race(ends), undefined);
+  await client.open();
+  const texts = (await Promise.all(ends)).map((bytes) => bytes?.toHex() ?? "refused");
+  assert.deepEqual(texts.sort(), ["61", "61", "61", "61", "refused"]);
 });
 
 Deno.test("floods of datagrams do not stop others", async () => {
