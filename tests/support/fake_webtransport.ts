@@ -50,10 +50,12 @@ export class FakeConnection {
   readonly messages: JsonObject[] = [];
   /** The messages that came as datagrams. */
   readonly datagrams: JsonObject[] = [];
+  /** Whether the client has opened the control stream. */
+  hasControl = false;
   /** Whether the client has closed it. */
   isClosed = false;
-  /** Keeps datagrams from leaving the client. */
-  areDatagramsStuck = false;
+  /** Datagrams leave the client once it has resolved. */
+  datagramsMayLeave: Promise<void> = Promise.resolve();
   readonly #ready = Promise.withResolvers<void>();
   readonly #closed = Promise.withResolvers<WebTransportCloseInfo>();
   readonly #control = new TransformStream<Uint8Array, Uint8Array>();
@@ -78,8 +80,8 @@ export class FakeConnection {
     });
     this.#openStream = openStream;
     const writable = new WritableStream<Uint8Array>({
-      write: (bytes) => {
-        if (this.areDatagramsStuck) return new Promise(() => {});
+      write: async (bytes) => {
+        await this.datagramsMayLeave;
         this.datagrams.push(JSON.parse(decode(bytes)));
       },
     });
@@ -90,11 +92,13 @@ export class FakeConnection {
         this.isClosed = true;
         this.end();
       },
-      createBidirectionalStream: () =>
-        Promise.resolve({
+      createBidirectionalStream: () => {
+        this.hasControl = true;
+        return Promise.resolve({
           readable: this.#control.readable,
           writable: new WritableStream<Uint8Array>({ write: (bytes) => this.#receive(bytes) }),
-        }),
+        });
+      },
       incomingUnidirectionalStreams,
       datagrams: {
         readable: datagrams.readable,
@@ -105,9 +109,14 @@ export class FakeConnection {
     this.client = client as unknown as WebTransport; // has what the client uses
   }
 
-  /** Accepts the connection, and greets. */
-  accept(): void {
+  /** Accepts the connection, and sends nothing. */
+  acceptSilently(): void {
     this.#ready.resolve();
+  }
+
+  /** Accepts the connection, and sends the welcome. */
+  accept(): void {
+    this.acceptSilently();
     this.send({ op: "welcome", session: "s", heartbeat: 15_000, window: 262_144 });
   }
 
@@ -123,8 +132,15 @@ export class FakeConnection {
     void this.#sentControl.write(encode(`${JSON.stringify(message)}\n`));
   }
 
-  /** Opens an event stream. */
+  /** Opens an event stream, with its header. */
   open(number: number): FakeEventStream {
+    const stream = this.openStream();
+    stream.send({ op: "stream", stream: number });
+    return stream;
+  }
+
+  /** Opens a stream on which nothing is sent. */
+  openStream(): FakeEventStream {
     const stream = new TransformStream<Uint8Array, Uint8Array>();
     const writer = stream.writable.getWriter();
     this.#openStream(stream.readable);
@@ -132,7 +148,6 @@ export class FakeConnection {
     const write = (text: string) => writeBytes(encode(text));
     const send = (...messages: readonly JsonObject[]) =>
       write(messages.map((message) => `${JSON.stringify(message)}\n`).join(""));
-    send({ op: "stream", stream: number });
     return {
       write,
       writeBytes,
@@ -149,6 +164,11 @@ export class FakeConnection {
   /** Ends the connection. */
   end(): void {
     this.#closed.resolve({ closeCode: 0, reason: "" });
+    this.endControl();
+  }
+
+  /** Ends the control stream. */
+  endControl(): void {
     this.#sentControl.close().catch(() => {}); // closed already
   }
 

@@ -1,8 +1,14 @@
 import assert from "node:assert/strict";
-import type { ConnectionState, ConnectOptions, Weir } from "../../../../lib/client/api.ts";
+import type {
+  ConnectionState,
+  ConnectOptions,
+  TransportName,
+  Weir,
+} from "../../../../lib/client/api.ts";
 import { makeClient } from "../../../../lib/client/make_client.ts";
 import type { Platform } from "../../../../lib/client/core/platform.ts";
 import { FakePlatform } from "../../../support/client_platform.ts";
+import { proxyFor, withTransport } from "../../../support/every_transport.ts";
 import { answerOf, FaultProxy } from "../../../support/fault_proxy.ts";
 import { LocalServer } from "../../../support/local_server.ts";
 import { newChannel, publish } from "../../../support/publishing.ts";
@@ -17,13 +23,15 @@ class Setting implements AsyncDisposable {
   readonly server: LocalServer;
   readonly #clients: Weir[] = [];
 
-  private constructor(server: LocalServer) {
+  private constructor(server: LocalServer, proxy: FaultProxy) {
     this.server = server;
-    this.proxy = new FaultProxy(server.port);
+    this.proxy = proxy;
   }
 
-  static async start(): Promise<Setting> {
-    return new Setting(await LocalServer.start());
+  /** @param transport one that is to work. */
+  static async start(transport: TransportName = "websocket"): Promise<Setting> {
+    const server = await withTransport(transport, await LocalServer.start());
+    return new Setting(server, proxyFor(transport, server));
   }
 
   connect(options: ConnectOptions = {}, platform: Partial<Platform> = {}): Weir {
@@ -149,9 +157,9 @@ Deno.test("transports that do not open in time are skipped, down to short pollin
   await setting.passUntil("it came", () => found.length === 1);
 });
 
-for (const transport of ["websocket", "sse"] as const) {
+for (const transport of ["webtransport", "websocket", "sse"] as const) {
   Deno.test(`${transport} is given up after two silent heartbeats`, async () => {
-    await using setting = await Setting.start();
+    await using setting = await Setting.start(transport);
     const { server, proxy, device } = setting;
     const weir = setting.connect({ transports: [transport, "short-poll"] });
     const channel = newChannel();

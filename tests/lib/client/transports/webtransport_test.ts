@@ -219,6 +219,26 @@ Deno.test("what is taken is acknowledged in steps of 32 KiB, over all streams", 
   await until("it came", () => a.seen.length === 2);
 });
 
+Deno.test("the first line of a stream counts, also if it comes in pieces", async () => {
+  await using setting = new Setting();
+  const weir = setting.connect();
+  const { seen } = read(weir, "a");
+  const connection = await setting.accepted();
+  const stream = connection.openStream();
+  const text = [
+    { op: "stream", stream: 7 },
+    await answerOf(connection, "a"),
+    event("a", 1, "x".repeat(40_000)),
+  ].map((message) => `${JSON.stringify(message)}\n`).join("");
+  for (const [from, to] of [[0, 5], [5, 20], [20, undefined]] as const) {
+    stream.write(text.slice(from, to));
+    await settled(connection, weir);
+  }
+  await until("it came", () => seen.length === 1);
+  await until("it is acknowledged", () => connection.find("received") !== undefined);
+  assert.deepEqual(connection.find("received")?.["streams"], { "7": text.length });
+});
+
 Deno.test("small ephemeral events are datagrams, large ones lines of the control stream", async () => {
   for (const isSafari of [false, true]) {
     await using setting = new Setting(new FakeWebTransports({ isSafari }));
@@ -281,13 +301,21 @@ Deno.test("datagrams that the network does not take are dropped, not collected",
   read(weir, "a");
   const connection = await setting.accepted();
   await answerOf(connection, "a");
-  connection.areDatagramsStuck = true;
+  const { promise, resolve } = Promise.withResolvers<void>();
+  connection.datagramsMayLeave = promise;
   const timers = device.clock.timers;
   const all = Array.from({ length: 300 }, (_, i) => weir.publish("a", i, { ephemeral: true }));
   await until("all wait", () => device.clock.timers === timers + 300);
   device.clock.advance(1_000);
   await Promise.all(all); // as ephemeral events may be lost
   assert.equal(connection.datagrams.length, 0);
+  resolve();
+  await until("the rest has left", () => connection.datagrams.length === 256);
+  const next = weir.publish("a", "new", { ephemeral: true });
+  await until("the next one leaves", () => connection.datagrams.at(-1)?.["data"] === "new");
+  assert.equal(connection.datagrams.length, 257);
+  device.clock.advance(1_000);
+  await next;
 });
 
 Deno.test("a token is the first message, and its refusal is recognized", async () => {
@@ -333,58 +361,66 @@ Deno.test("a ticket is in the URL, and is not used up where there is no WebTrans
   assert.equal(connection.url.search, "?ticket=wt_1");
 });
 
-for (
-  const [name, prepare] of Object.entries({
-    "is refused": async ({ browser }) => {
-      await until("it is asked for", () => browser.connections.length === 1);
-      browser.last.refuse();
+interface Failure {
+  readonly name: string;
+  /** The answer of `GET /v1/transports`, if it is none with a WebTransport. */
+  readonly answer?: () => Response;
+  /** What happens to the connection, if one is asked for. */
+  readonly fail?: (connection: FakeConnection, device: FakePlatform) => void | Promise<void>;
+}
+
+const FAILURES: readonly Failure[] = [
+  { name: "is refused", fail: (connection) => connection.refuse() },
+  {
+    name: "does not open within 2 s",
+    fail: async (connection, { clock }) => {
+      clock.advance(2_000);
+      await until("it is closed", () => connection.isClosed);
     },
-    "does not open within 2 s": async ({ browser, device }) => {
-      await until("it is asked for", () => browser.connections.length === 1);
-      device.clock.advance(2_000);
-      await until("it is closed", () => browser.last.isClosed);
+  },
+  {
+    name: "sends no welcome within 2 s",
+    fail: async (connection, { clock }) => {
+      connection.acceptSilently();
+      await until("the control stream is open", () => connection.hasControl);
+      clock.advance(2_000);
+      await until("it is closed", () => connection.isClosed);
     },
-    "sends no welcome within 2 s": async (setting) => {
-      await until("it is asked for", () => setting.browser.connections.length === 1);
-      const { client } = setting.browser.last;
-      setting.browser.last.accept();
-      await client.ready;
-      setting.device.clock.advance(2_000);
-      await until("it is closed", () => setting.browser.last.isClosed);
-    },
-    "is not offered": async (setting) => {
-      await until("the server is asked", () => setting.asked.length === 1);
-      assert.equal(setting.browser.connections.length, 0);
-    },
-    "is unknown to the server": async (setting) => {
-      await until("the server is asked", () => setting.asked.length === 1);
-    },
-    "has an offer that cannot be read": async (setting) => {
-      await until("the server is asked", () => setting.asked.length === 1);
-    },
-  } as Record<string, (setting: Setting) => Promise<void>>)
-) {
+  },
+  { name: "is not offered", answer: () => Response.json({ transports: ["websocket"] }) },
+  { name: "is unknown to the server", answer: () => new Response("", { status: 404 }) },
+  {
+    name: "is not told because of a limit",
+    answer: () => Response.json({ code: "rate_limited", detail: "Too many." }, { status: 429 }),
+  },
+  {
+    name: "has an offer that cannot be read",
+    answer: () => Response.json({ webtransport: { url: "no URL" } }),
+  },
+  { name: "has an offer that is not JSON", answer: () => new Response("<h1>Welcome</h1>") },
+];
+
+for (const { name, answer, fail } of FAILURES) {
   Deno.test(`a WebTransport that ${name} makes room for the next transport, and is tried again`, async () => {
     await using server = await LocalServer.start();
     await using setting = new Setting();
     const { device, browser } = setting;
-    if (name === "is not offered") setting.answer = () => Response.json({ transports: [] });
-    if (name === "is unknown to the server") {
-      setting.answer = () => new Response("", { status: 404 });
-    }
-    if (name.startsWith("has an offer")) {
-      setting.answer = () => Response.json({ webtransport: { url: "no URL" } });
-    }
+    setting.answer = answer ?? setting.answer;
     const weir = setting.connect({ transports: ["webtransport", "websocket"] }, server.url);
     const { seen } = read(weir, "a");
-    await prepare(setting);
+    await until("the server is asked", () => setting.asked.length === 1);
+    if (fail !== undefined) {
+      await until("a connection is asked for", () => browser.connections.length === 1);
+      await fail(browser.last, device);
+    }
     const isOpenBy = (transport: string) => {
       const state = weir.state.value;
       return state.status === "open" && state.transport === transport;
     };
     await until("the next one is open", () => isOpenBy("websocket"));
-    setting.answer = () => Response.json(OFFER);
     const before = browser.connections.length;
+    assert.equal(before, fail === undefined ? 0 : 1);
+    setting.answer = () => Response.json(OFFER);
     await until("it is tried again", () => {
       if (browser.connections.length === before) device.clock.advance(1_000);
       return browser.connections.length > before;
@@ -422,6 +458,7 @@ Deno.test("a browser without WebTransport uses the next transport, or none", asy
 for (
   const [name, fail] of Object.entries({
     "the connection ends": (connection) => connection.end(),
+    "the control stream ends": (connection) => connection.endControl(),
     "a message is not JSON": (connection) => connection.sendDatagram("{"),
     "an event stream has no number": (connection) => void connection.open(0.5),
     "events are missing": async (connection) => {
