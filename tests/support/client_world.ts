@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import type { TransportName, Weir } from "../../lib/client/api.ts";
 import { makeClient } from "../../lib/client/make_client.ts";
+import { PLATFORM, type Platform } from "../../lib/client/core/platform.ts";
 import { WeirError } from "../../lib/client/core/weir_error.ts";
 import { bearer, settings } from "./guarded.ts";
 import { checkReading, type Reading, type Start, type Style } from "./client_reading.ts";
@@ -42,6 +43,8 @@ export class ClientWorld implements AsyncDisposable {
   /** Events acknowledged to the publisher that bypasses the client, by channel. */
   readonly #published = new Map<string, string[]>();
   readonly #watchers = new Set<() => void>();
+  /** Resolve when the WebTransport connections of all clients have ended. */
+  readonly #webTransports: Promise<unknown>[] = [];
   #page = { isOnline: true, isHidden: false };
   #held = Promise.withResolvers<void>();
   #weir: Weir;
@@ -209,6 +212,10 @@ export class ClientWorld implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all(this.#live().map(({ end }) => end?.()));
     await this.#weir.close();
+    // Deno cannot stop opening a WebTransport connection, so those that are closed must open first.
+    this.proxy.off();
+    this.proxy.udp?.heal();
+    await Promise.all(this.#webTransports);
     await this.#server[Symbol.asyncDispose](); // over the proxy it sees that clients have left
     await this.proxy[Symbol.asyncDispose]();
   }
@@ -293,6 +300,7 @@ export class ClientWorld implements AsyncDisposable {
       { auth: () => this.#token(), transports: this.#transports },
       {
         ...shortTimers({ maxMs: PATIENCE }),
+        WebTransport: watched(this.#webTransports),
         isOnline: () => this.#page.isOnline,
         isHidden: () => this.#page.isHidden,
         watch: (listener) => {
@@ -342,6 +350,17 @@ export class ClientWorld implements AsyncDisposable {
       requests: this.proxy.requests.slice(-5),
     }, { depth: 6 });
   }
+}
+
+/** Returns Deno's WebTransport, whose connections add to `ended` when they have ended. */
+function watched(ended: Promise<unknown>[]): Platform["WebTransport"] {
+  const Native = PLATFORM.WebTransport;
+  return Native && class extends Native {
+    constructor(url: URL, options: WebTransportOptions) {
+      super(url, options);
+      ended.push(Promise.allSettled([this.ready, this.closed]));
+    }
+  };
 }
 
 function isOwnData(data: unknown): data is { readonly client: number; readonly n: number } {

@@ -31,9 +31,9 @@ interface UdpProxyOptions {
 /** What one client sends and receives. */
 interface Flow {
   readonly client: Deno.NetAddr;
-  readonly target: Deno.NetAddr;
+  target: Deno.NetAddr;
   readonly socket: Deno.DatagramConn;
-  readonly fault: UdpFault;
+  fault: UdpFault;
   readonly bytes: { up: number; down: number };
   /** Whether all its datagrams are dropped from now on. */
   isCut: boolean;
@@ -66,6 +66,16 @@ export class UdpProxy implements AsyncDisposable {
   /** Drops everything of the flows so far, as a network does that a device has left. */
   cut(): void {
     for (const flow of this.#flows.values()) flow.isCut = true;
+  }
+
+  /** Passes on everything again, of the flows so far too, to the server's current port. */
+  heal(): void {
+    this.disturb({});
+    for (const flow of this.#flows.values()) {
+      flow.isCut = false;
+      flow.fault = {};
+      flow.target = { ...flow.target, port: this.target };
+    }
   }
 
   /** Drops, and lets overtake each other, datagrams of all flows. */
