@@ -25,6 +25,12 @@ import { EventStream, type EventStreamHost } from "./event_stream.ts";
 const MAX_EVENT_STREAMS = 32;
 
 /**
+ * Streams that wait until the client allows for one more. Guards against clients that allow for none
+ * and subscribe again and again.
+ */
+const MAX_OPENING_STREAMS = 256;
+
+/**
  * Fewer bytes that are not acknowledged count as none: a client acknowledges a step late, and may
  * have the next one in hand.
  */
@@ -69,6 +75,7 @@ export class WebTransportOutput implements ConnectionOutput, UnreadOutput {
   /** By number, without those that have ended. */
   readonly #streams = new Map<number, EventStream>();
   #lastNumber = 0;
+  #openingStreams = 0;
   /** Undefined until the client has opened it. */
   #control: Pick<SendStream, "write"> | undefined;
   /** Answers that are not sent yet. */
@@ -95,7 +102,7 @@ export class WebTransportOutput implements ConnectionOutput, UnreadOutput {
 
   constructor(options: WebTransportOutputOptions) {
     this.#options = options;
-    const { session, largeWrites, drainPoller } = options;
+    const { largeWrites, drainPoller } = options;
     const room = this.#room = new PolledRoom({
       queued: () => this.#queuedBytes,
       mayBeLarge: (bytes) => largeWrites.requestRoom(bytes),
@@ -104,7 +111,7 @@ export class WebTransportOutput implements ConnectionOutput, UnreadOutput {
       connection: this,
     });
     this.#host = {
-      open: () => session.openUnidirectional(),
+      open: () => this.#openStream(),
       flushSoon: (stream) => {
         this.#written.add(stream);
         this.#flushSoon();
@@ -179,7 +186,7 @@ export class WebTransportOutput implements ConnectionOutput, UnreadOutput {
     if (this.#isClosed) return;
     if (isSlow) this.#answers = [];
     this.#answers.push(JSON.stringify(message));
-    this.#flush();
+    this.#sendAnswers();
   }
 
   /** Stops all output, ends the event streams and all waits for room. */
@@ -256,6 +263,13 @@ export class WebTransportOutput implements ConnectionOutput, UnreadOutput {
     return stream;
   }
 
+  async #openStream(): Promise<SendStream> {
+    this.#openingStreams++;
+    const stream = await this.#options.session.openUnidirectional();
+    this.#openingStreams--;
+    return stream;
+  }
+
   #leastUsed(): EventStream {
     return [...this.#streams.values()].reduce((least, stream) =>
       stream.users < least.users ? stream : least
@@ -312,7 +326,9 @@ export class WebTransportOutput implements ConnectionOutput, UnreadOutput {
     this.#sendAnswers();
     for (const stream of this.#written) stream.flush();
     this.#written.clear();
-    if (this.#unacknowledgedBytes > MAX_UNACKNOWLEDGED_BYTES) this.#options.onSlow();
+    const takesNothing = this.#unacknowledgedBytes > MAX_UNACKNOWLEDGED_BYTES ||
+      this.#openingStreams > MAX_OPENING_STREAMS;
+    if (takesNothing) this.#options.onSlow();
   }
 
   #sendAnswers(): void {

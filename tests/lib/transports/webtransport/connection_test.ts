@@ -209,6 +209,27 @@ Deno.test("acknowledgements that are impossible are refused, and so are many sma
   assert.deepEqual(fixture.answers.map(({ ref }) => ref), [1, 3, 4]);
 });
 
+Deno.test("a client that subscribes again and again and takes no stream is closed as slow", async () => {
+  await using fixture = await Fixture.open();
+  let opened = 0;
+  fixture.session.openUnidirectional = () => {
+    opened++;
+    return new Promise(() => {});
+  };
+  while (fixture.options.openConnections.size > 0 && opened < 1_000) {
+    const before = opened;
+    fixture.session.send({ op: "subscribe", ref: 1, channel: "a" });
+    await until("a stream was opened", () => opened > before);
+    await settled();
+    fixture.session.send({ op: "unsubscribe", ref: 2, channel: "a" });
+  }
+  await until("there is a goodbye", () => fixture.answers.at(-1)?.["op"] === "goodbye");
+  const goodbyes = fixture.answers.filter(({ op }) => op === "goodbye");
+  assert.deepEqual(goodbyes.map(({ reason }) => reason), ["slow"]);
+  await until("the session is closed", () => fixture.session.closedWith !== undefined);
+  assert.equal(fixture.session.closedWith?.code, 4001);
+});
+
 Deno.test("a client that opens no control stream is closed", async () => {
   using clock = new FakeClock({ replaces: ["timeouts"] });
   await using fixture = await Fixture.open({ hasControl: false });

@@ -6,11 +6,12 @@ import { DrainPoller } from "../../../../lib/transports/drain_poller.ts";
 import { LargeWrites } from "../../../../lib/transports/large_writes.ts";
 import { SHARED_ENCODING } from "../../../../lib/transports/messages/encoding.ts";
 import type { EventOutput } from "../../../../lib/transports/messages/output.ts";
+import type { SendStream } from "../../../../lib/quic/send_stream.ts";
 import { QUEUE_BYTES } from "../../../../lib/transports/room.ts";
 import { UnreadBudget } from "../../../../lib/transports/unread_budget.ts";
 import { WebTransportOutput } from "../../../../lib/transports/webtransport/output.ts";
 import { testChannelKey } from "../../../support/drafts.ts";
-import { FakeSession } from "../../../support/fake_session.ts";
+import { FakeSession, FakeStream } from "../../../support/fake_session.ts";
 import { testRun } from "../../../support/runs.ts";
 
 const KiB = 2 ** 10;
@@ -263,6 +264,37 @@ Deno.test("a client that subscribes again and again and takes nothing is slow", 
     if (!fixture.isSlow) output.end();
   }
   assert.ok(sent < 20_000, `${sent} subscribes`);
+});
+
+Deno.test("a client that allows for no streams and subscribes again and again is slow", async () => {
+  using fixture = new Fixture();
+  const opens: ((stream: SendStream) => void)[] = [];
+  fixture.session.openUnidirectional = () => new Promise((resolve) => opens.push(resolve));
+  const events = fixture.subscribe();
+  events.write(100);
+  await settled();
+  for (let i = 0; i < 200; i++) {
+    fixture.subscribe().output.end();
+    await settled();
+  }
+  const first = new FakeStream();
+  opens[0]?.(first.sendStream);
+  await settled();
+  assert.deepEqual(first.messages.map(({ op }) => op), ["stream", "subscribed", "event"]);
+  const others = opens.slice(1).map((open) => {
+    const stream = new FakeStream();
+    open(stream.sendStream);
+    return stream;
+  });
+  await settled();
+  assert.ok(others.every(({ isEnded, text }) => isEnded && text === ""));
+  let subscribes = 0;
+  for (; subscribes < 1_000 && !fixture.isSlow; subscribes++) {
+    const { output } = fixture.subscribe();
+    await settled();
+    if (!fixture.isSlow) output.end();
+  }
+  assert.equal(subscribes, 257);
 });
 
 Deno.test("only what stays unacknowledged beyond a step counts against the budget", async () => {
