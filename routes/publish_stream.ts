@@ -73,7 +73,7 @@ export function publishStream(
       const event = ephemeralEventOf(draft, Date.now(), "bad_parameter");
       ephemeral.publish(draft.channelKey, event);
     },
-    onGrow: (bytes) => arriving.add(bytes),
+    hold: (bytes) => arriving.add(bytes),
     onRefused(cause) {
       meter.refused();
       if (cause instanceof Problem) {

@@ -1,13 +1,13 @@
 import type { AppendedEvent, Draft } from "../log/log.ts";
 import { pause } from "../shared/async/delay.ts";
 import { channelOf } from "../shared/channel.ts";
+import { LineSplitter, LineTooLarge } from "../shared/line_splitter.ts";
 import { Problem } from "../shared/problem.ts";
 import { statusOf } from "../shared/problem_codes.ts";
 import { retryAfterMs } from "../shared/retry_after.ts";
 import { acknowledgement } from "./acknowledgement.ts";
 import { MAX_EVENTS_PER_PUBLISH, MAX_PUBLICATION_BYTES } from "./draft.ts";
 import type { PublishedEvent } from "./json_body.ts";
-import { LineSplitter } from "./line_splitter.ts";
 
 /**
  * Events of one stream without an answer, and their bytes, at which it is not read further. Guards
@@ -32,8 +32,8 @@ interface PublishStreamOptions {
   readonly append: (drafts: readonly Draft[]) => Promise<readonly AppendedEvent[]>;
   /** Delivers an ephemeral event. @throws {Problem} */
   readonly publishEphemeral: (draft: Draft) => void;
-  /** Called before the stream takes so many more bytes of memory. What it throws ends the stream. */
-  readonly onGrow: (bytes: number) => void;
+  /** Counts the bytes of a line that has not ended; fewer if negative. What it throws ends the stream. */
+  readonly hold: (bytes: number) => void;
   /** Called for each event that is refused. */
   readonly onRefused: (cause: unknown) => void;
   /** Called when the client does not want more answers. Must end `chunks`. */
@@ -61,7 +61,7 @@ export class PublishStream {
   /** The answers, in the order of the events. */
   readonly answers: ReadableStream<Uint8Array>;
   readonly #options: PublishStreamOptions;
-  readonly #splitter: LineSplitter;
+  readonly #splitter = new LineSplitter();
   readonly #answers: Answer[] = [];
   #waitingEvents = 0;
   #waitingBytes = 0;
@@ -80,16 +80,6 @@ export class PublishStream {
 
   constructor(options: PublishStreamOptions) {
     this.#options = options;
-    this.#splitter = new LineSplitter({
-      maxBytes: MAX_PUBLICATION_BYTES,
-      tooLong: () =>
-        new Problem(
-          "event_too_large",
-          `A line is too long: the maximum is ${MAX_PUBLICATION_BYTES} bytes.`,
-          { index: this.#events },
-        ),
-      onGrow: options.onGrow,
-    });
     this.answers = new ReadableStream({
       pull: (controller) => this.#write(controller),
       cancel: () => {
@@ -104,19 +94,25 @@ export class PublishStream {
   async #read(): Promise<void> {
     try {
       for await (const chunk of this.#options.chunks) {
-        for (const line of this.#splitter.add(chunk)) {
+        const heldBytes = this.#splitter.waitingBytes;
+        for (const line of this.#splitter.push(chunk, MAX_PUBLICATION_BYTES)) {
           const taken = this.#take(line);
           if (taken !== undefined) await taken;
           if (this.#isFull) await this.#room();
           if (this.#isDone) return;
         }
         this.#storeGroup();
+        this.#options.hold(this.#splitter.waitingBytes - heldBytes);
       }
       await this.#take(this.#splitter.end());
       this.#storeGroup();
     } catch (cause) {
       this.#storeGroup();
-      this.#answer(problemLine(cause, cause instanceof Problem ? cause.index : undefined));
+      this.#answer(
+        cause instanceof LineTooLarge
+          ? problemLine(lineTooLarge(cause), this.#events)
+          : problemLine(cause, undefined),
+      );
     }
     this.#isDone = true;
     this.#wakeWriter();
@@ -253,6 +249,10 @@ export class PublishStream {
       await new Promise<void>((resolve) => this.#wakeWriter = resolve);
     }
   }
+}
+
+function lineTooLarge({ maxBytes }: LineTooLarge): Problem {
+  return new Problem("event_too_large", `A line may have at most ${maxBytes} bytes.`);
 }
 
 /** @param index of the event that the problem is about, if it is about one */

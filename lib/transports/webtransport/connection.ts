@@ -15,7 +15,7 @@ import { MessageConnection, type MessageConnectionParts } from "../messages/mess
 import { QUEUE_BYTES } from "../room.ts";
 import type { UnreadBudget } from "../unread_budget.ts";
 import { chunksOf } from "./chunks.ts";
-import { LineSplitter, LineTooLarge } from "./line_splitter.ts";
+import { LineSplitter, LineTooLarge } from "../../shared/line_splitter.ts";
 import { WebTransportOutput } from "./output.ts";
 
 /**
@@ -125,12 +125,8 @@ export class WebTransportConnection {
     if (payload.length > MAX_DATAGRAM_BYTES) {
       return this.#refuse(`A datagram may have at most ${MAX_DATAGRAM_BYTES} bytes.`);
     }
-    let text: string;
-    try {
-      text = decodeUtf8(payload);
-    } catch {
-      return this.#refuse("A datagram must be UTF-8.");
-    }
+    const text = textOf(payload);
+    if (text === undefined) return this.#refuse("A datagram must be UTF-8.");
     this.#connection.receiveDatagram(text);
   }
 
@@ -159,12 +155,25 @@ export class WebTransportConnection {
 
   #receive(chunk: Uint8Array, splitter: LineSplitter): void {
     const heldBytes = splitter.waitingBytes;
-    const lines = splitter.push(chunk, this.#connection.maxChars);
+    const texts: string[] = [];
+    let isUtf8 = true;
+    for (const line of splitter.push(chunk, this.#connection.maxChars)) {
+      const text = textOf(line);
+      if (text === undefined) isUtf8 = false;
+      else texts.push(text);
+    }
     this.#connection.hold(splitter.waitingBytes - heldBytes);
-    const texts = lines.filter((line) => line !== undefined);
-    if (texts.length < lines.length) this.#refuse("A line must be UTF-8.");
+    if (!isUtf8) this.#refuse("A line must be UTF-8.");
     if (texts.length > 0) {
       this.#connection.receive(texts, texts.reduce((sum, text) => sum + text.length, 0));
     }
+  }
+}
+
+function textOf(bytes: Uint8Array): string | undefined {
+  try {
+    return decodeUtf8(bytes);
+  } catch {
+    return undefined;
   }
 }

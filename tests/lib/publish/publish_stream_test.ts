@@ -36,7 +36,7 @@ function world(overrides: Partial<Options> = {}) {
     admit() {},
     append: (drafts) => Promise.resolve(drafts.map((draft) => append(draft))),
     publishEphemeral() {},
-    onGrow() {},
+    hold() {},
     onRefused: (cause) => refused.push(cause),
     onCancel: () => wasCancelled = true,
     signal: abort.signal,

@@ -1,5 +1,3 @@
-import { decodeUtf8 } from "../../publish/json.ts";
-
 const LINE_END = 0x0a;
 /** Bytes of a buffer that is kept for the next line. */
 const KEPT_BYTES = 4_096;
@@ -11,9 +9,9 @@ export class LineTooLarge extends Error {
   }
 }
 
-/** Splits a stream of bytes into lines of text, which end with a line feed. */
+/** Splits bytes that come in parts into lines, which end with a line feed. */
 export class LineSplitter {
-  /** What has come of a line that has not ended. One buffer, since chunks may have a byte each. */
+  /** What has come of a line that has not ended. One buffer, since parts may have a byte each. */
   #buffer = new Uint8Array();
   #waitingBytes = 0;
 
@@ -23,25 +21,27 @@ export class LineSplitter {
   }
 
   /**
-   * Returns the lines that end in `chunk`, without their ends. One that is not UTF-8 is undefined.
-   * Keeps no reference to the chunk.
+   * Yields the lines that end in `chunk`, without their ends. A line is valid until the next one is
+   * asked for. Keeps no reference to the chunk. All lines must be taken.
    *
    * @throws {LineTooLarge} if a line has more than `maxBytes`, even if it has not ended
    */
-  push(chunk: Uint8Array, maxBytes: number): readonly (string | undefined)[] {
-    const lines: (string | undefined)[] = [];
+  *push(chunk: Uint8Array, maxBytes: number): Iterable<Uint8Array> {
     let start = 0;
     for (let end; (end = chunk.indexOf(LINE_END, start)) !== -1; start = end + 1) {
-      lines.push(decode(this.#complete(chunk.subarray(start, end), maxBytes)));
+      const part = chunk.subarray(start, end);
+      if (this.#waitingBytes === 0 && part.length <= maxBytes) {
+        yield part;
+        continue;
+      }
+      this.#keep(part, maxBytes);
+      yield this.end();
     }
     this.#keep(chunk.subarray(start), maxBytes);
-    return lines;
   }
 
-  /** Returns the line that ends with `last`. */
-  #complete(last: Uint8Array, maxBytes: number): Uint8Array {
-    if (this.#waitingBytes === 0 && last.length <= maxBytes) return last;
-    this.#keep(last, maxBytes);
+  /** Returns what follows the last line feed, as a line. */
+  end(): Uint8Array {
     const line = this.#buffer.subarray(0, this.#waitingBytes);
     this.#waitingBytes = 0;
     if (this.#buffer.length > KEPT_BYTES) this.#buffer = new Uint8Array();
@@ -58,13 +58,5 @@ export class LineSplitter {
     }
     this.#buffer.set(bytes, this.#waitingBytes);
     this.#waitingBytes = length;
-  }
-}
-
-function decode(bytes: Uint8Array): string | undefined {
-  try {
-    return decodeUtf8(bytes);
-  } catch {
-    return undefined;
   }
 }
