@@ -10,8 +10,11 @@ export const MAX_STREAMS = 16;
  */
 export const MAX_EARLY_STREAMS = 4;
 
-/** Milliseconds until the peer is known to have vanished. */
-export const IDLE_TIMEOUT_MS = 10_000;
+/**
+ * Milliseconds without a packet until the peer is known to have vanished. QUIC counts them from the
+ * next packet that keeps the connection open, so it takes up to {@link KEEP_ALIVE_MS} longer.
+ */
+export const IDLE_TIMEOUT_MS = 7_500;
 
 /** Milliseconds between two packets that keep a quiet connection open, also through NATs. */
 export const KEEP_ALIVE_MS = 3_000;

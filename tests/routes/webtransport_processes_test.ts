@@ -141,7 +141,7 @@ Deno.test("a page that closes, navigates or crashes is gone at once for the serv
     await leave(page);
     await until("the page is gone", () => openConnections.size === 0);
     const tookMs = performance.now() - start;
-    // The idle timeout, which would notice it otherwise, is 10 s.
+    // The idle timeout would notice it after 7.5 s.
     assert.ok(tookMs < 5_000, `${tookMs} ms`);
   }
 });
