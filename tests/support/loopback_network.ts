@@ -1,7 +1,7 @@
 import { Chromium, PROGRAM } from "./chromium.ts";
 
-/** Packets that wait for a slow link before it drops others. */
-const QUEUE_PACKETS = 200;
+/** Bytes that wait for a slow link before it drops packets. */
+const QUEUE_BYTES = 60_000;
 
 /**
  * A network namespace with nothing but 127.0.0.1, for a server and its clients. What the server sends
@@ -63,12 +63,18 @@ export class LoopbackNetwork implements AsyncDisposable {
     await this.#inside("iptables -F INPUT");
   }
 
+  /** Opens another port to the server, for TCP, from which packets always arrive. */
+  async bypass(port: number, other: number): Promise<void> {
+    const match = `-p tcp -d 127.0.0.1 --dport ${other}`;
+    await this.#inside(`iptables -t nat -A OUTPUT ${match} -j REDIRECT --to-ports ${port}`);
+  }
+
   /** Limits how fast packets leave the port. */
   async limit(port: number, megabits: number): Promise<void> {
     const add = (what: string) => this.#inside(`tc ${what}`);
     await add("qdisc replace dev lo root handle 1: htb");
     await add(`class add dev lo parent 1: classid 1:1 htb rate ${megabits}mbit burst 3kb`);
-    await add(`qdisc add dev lo parent 1:1 pfifo limit ${QUEUE_PACKETS}`);
+    await add(`qdisc add dev lo parent 1:1 bfifo limit ${QUEUE_BYTES}`);
     await add(
       `filter add dev lo parent 1: protocol ip u32 match ip sport ${port} 0xffff flowid 1:1`,
     );
