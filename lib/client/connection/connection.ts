@@ -83,9 +83,8 @@ export class Connection implements Link {
     this.#wait = new RetryWait(platform);
     this.#choice = new TransportChoice(transports.flatMap((name) => {
       const open = modules.transports[name];
-      const isAvailable = name === "webtransport"
-        ? platform.WebTransport
-        : name !== "websocket" || platform.WebSocket;
+      const isAvailable = (name !== "websocket" || platform.WebSocket) &&
+        (name !== "webtransport" || platform.WebTransport);
       return open && isAvailable ? { name, open } : [];
     }));
     const host = {
