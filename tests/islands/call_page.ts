@@ -68,8 +68,8 @@ const COLOURS = {
 type Colour = keyof typeof COLOURS;
 
 /**
- * Gives the page a red and a blue camera, and screens to share that are green and then yellow. The
- * second fake camera of Chromium has a format that no encoder takes.
+ * Gives the page a red and a blue camera, and screens to share that are green and then yellow. No
+ * frames of Chromium's own second fake camera arrive at a peer, also without Weir.
  */
 export async function paintDevices(page: Page): Promise<void> {
   await page.addInitScript(() => {
