@@ -72,9 +72,8 @@ class World implements AsyncDisposable {
         });
       }
     }, [transports, Object.keys(SIZES) as Channel[]] as const);
-    const world = new World(network, server, page, resources.move());
-    await until("the page is connected", async () => (await world.seen()).transports.length > 0);
-    return world;
+    await until("the page is connected", () => page.evaluate(() => seen.transports.length > 0));
+    return new World(network, server, page, resources.move());
   }
 
   async seen(): Promise<Seen> {
