@@ -46,21 +46,26 @@ export function publishStream(
 ): Response {
   const { authority } = caller;
   if (stopping.aborted) throw new Problem("shutting_down", "This server is stopping.");
-  const counted = access.limiter.connect(caller);
   const ended = new AbortController();
   const end = (problem: Problem) => ended.abort(problem);
+  using opened = new DisposableStack();
+  opened.use(access.limiter.connect(caller));
+  const arriving = opened.use(openBody(caller));
   const onStop = () => end(new Problem("shutting_down", "This server is stopping."));
   stopping.addEventListener("abort", onStop);
-  const connection = access.connections.open(crypto.randomUUID(), authority, {
-    expiring() {},
-    changed() {},
-    end: (reason) => end(END_PROBLEMS[reason]()),
-  });
-  const arriving = openBody(caller);
+  opened.defer(() => stopping.removeEventListener("abort", onStop));
+  opened.use(
+    access.connections.open(crypto.randomUUID(), authority, {
+      expiring() {},
+      changed() {},
+      end: (reason) => end(END_PROBLEMS[reason]()),
+    }),
+  );
+  const resources = opened.move();
   const { completed } = c.env ?? {};
   openResponses.add(completed);
   const { answers } = new PublishStream({
-    chunks: chunksOf(c.req.raw.body, ended.signal, release),
+    chunks: chunksOf(c.req.raw.body, ended.signal, resources),
     signal: ended.signal,
     parse: (line) => parseJsonEvent(authority, line),
     admit(draft) {
@@ -90,25 +95,19 @@ export function publishStream(
       "X-Content-Type-Options": "nosniff",
     },
   });
-
-  function release() {
-    stopping.removeEventListener("abort", onStop);
-    connection[Symbol.dispose]();
-    counted[Symbol.dispose]();
-    arriving[Symbol.dispose]();
-  }
 }
 
 /**
- * Yields the parts of a body until it ends or `signal` aborts. Calls `release` in the end.
+ * Yields the parts of a body until it ends or `signal` aborts. Disposes of `resources` then.
  *
  * @throws {Problem} the reason of `signal`; `request_timeout`, `body_incomplete`
  */
 async function* chunksOf(
   body: ReadableStream<Uint8Array> | null,
   signal: AbortSignal,
-  release: () => void,
+  resources: Disposable,
 ): AsyncGenerator<Uint8Array> {
+  using _ = resources;
   const reader = body?.getReader();
   let timer: ReturnType<typeof setTimeout> | undefined;
   const idle = Promise.withResolvers<never>();
@@ -132,7 +131,6 @@ async function* chunksOf(
     signal.removeEventListener("abort", abort);
     // A read may still wait: it ends when the client sends something or leaves.
     reader?.cancel().catch(() => {});
-    release();
   }
 }
 

@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
 import { connect as connectTcp } from "node:net";
+import { OPEN } from "../../lib/auth/authority.ts";
+import { openBody } from "../../routes/body.ts";
 import { bearer, guardedLocal } from "../support/guarded.ts";
 import { LocalServer } from "../support/local_server.ts";
 import { newChannel } from "../support/publishing.ts";
@@ -182,6 +184,22 @@ Deno.test("a stream of publishes waits for the rate limit, and counts as a conne
   });
   assert.equal(after.status, 200, "the connection no longer counts");
   assert.equal(await after.text(), "");
+});
+
+Deno.test("a stream that is refused since many bodies arrive no longer counts as a connection", async () => {
+  await using weir = await guardedLocal({ WEIR_LIMITS: "credential.connections=1" });
+  const headers = { ...NDJSON, ...bearer(await weir.token(ALL)) };
+  const post = () => fetch(`${weir.url}/v1/events`, { method: "POST", headers, body: "" });
+  {
+    // All but the memory of one more body, which costs 32 KiB.
+    using others = openBody({ authority: OPEN, ip: "" });
+    others.add(128 * 2 ** 20 - 60 * 1_024);
+    const refused = await post();
+    assert.equal(refused.status, 503);
+    assert.equal((await refused.json()).code, "overloaded");
+  }
+  const accepted = await post();
+  assert.equal(accepted.status, 200, await accepted.text());
 });
 
 Deno.test("a server that stops ends a stream of publishes, and keeps what it has answered", async () => {
