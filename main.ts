@@ -152,7 +152,7 @@ function requireLoopback(hostname: string): void {
 
 /** Says goodbye to all clients, stops listening, finishes commits and closes the store. */
 async function stop(signal: string): Promise<void> {
-  if (server.isStopping()) return;
+  if (server.stopping.aborted) return;
   logger.info("stopping", { signal });
   const timer = setTimeout(() => {
     logger.warn("stopped before everything was closed");

@@ -60,8 +60,6 @@ interface ServerParts {
 
 /** Ends an isolate step by step. */
 interface ServerLifecycle {
-  /** Whether the server has begun to stop. */
-  readonly isStopping: () => boolean;
   /** Aborts when the server begins to stop. */
   readonly stopping: AbortSignal;
   /** Says goodbye to all WebSockets. Resolves when they are closed, after 1 s at the latest. */
@@ -270,7 +268,6 @@ function lifecycleOf(parts: ServerParts, store: Store): ServerLifecycle {
   }
 
   return {
-    isStopping: () => stop.signal.aborted,
     stopping: stop.signal,
     closeSockets,
     disconnectClients: () => disconnecting ??= disconnectClients(),

@@ -14,9 +14,9 @@ export function healthz(c: AppContext): Response {
 /** `GET /readyz`: answers if the store answers and takes events, and the server isn't stopping. */
 export async function readyz(
   c: AppContext,
-  server: Pick<Server, "isStopping" | "log" | "requireWritable">,
+  server: Pick<Server, "stopping" | "log" | "requireWritable">,
 ): Promise<Response> {
-  if (server.isStopping()) throw new Problem("shutting_down", "This server is stopping.");
+  if (server.stopping.aborted) throw new Problem("shutting_down", "This server is stopping.");
   server.requireWritable();
   await server.log.head(PROBE);
   return c.json({ status: "ok" });

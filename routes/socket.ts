@@ -14,7 +14,7 @@ import { parseQuery, splitUrl } from "./query.ts";
  */
 export async function openSocket(
   c: AppContext,
-  server: Pick<Server, "access" | "config" | "isStopping" | "sockets">,
+  server: Pick<Server, "access" | "config" | "stopping" | "sockets">,
 ): Promise<Response> {
   const request = c.req.raw;
   // Before unknown parameters, so that a token in the URL is refused with that reason.
@@ -31,7 +31,7 @@ export async function openSocket(
       `Unknown subprotocol ${quote(offered.join(", "))}. Allowed: ${SUBPROTOCOL}.`,
     );
   }
-  if (server.isStopping()) throw new Problem("shutting_down", "This server is stopping.");
+  if (server.stopping.aborted) throw new Problem("shutting_down", "This server is stopping.");
   const requester = await identify(c, server);
   server.access.limiter.openSocket(requester);
   const connection = server.access.limiter.connect(requester);

@@ -16,7 +16,7 @@ import { RateLimitDelay } from "./rate_limit_delay.ts";
 
 type WebTransportServer = Pick<
   Server,
-  "access" | "config" | "isStopping" | "logger" | "quicOffer" | "webTransport"
+  "access" | "config" | "stopping" | "logger" | "quicOffer" | "webTransport"
 >;
 
 /**
@@ -61,7 +61,7 @@ async function open(
   // Before unknown parameters, so that a token in the URL is refused with that reason.
   const presented = access.isOpen ? undefined : presentedWithoutCookie(head);
   parseQuery(searchParams, z.object({}), ["ticket"]);
-  if (server.isStopping()) throw new Problem("shutting_down", "This server is stopping.");
+  if (server.stopping.aborted) throw new Problem("shutting_down", "This server is stopping.");
   const ip = clientIp(request.remoteAddr.hostname, null, config.trustedProxies);
   const requester = presented === undefined
     ? { authority: access.anonymous, ip: "" }
