@@ -1,4 +1,5 @@
-import { Chromium, PROGRAM } from "./chromium.ts";
+import { Chromium } from "./chromium.ts";
+import { chromiumIn, runCommand } from "./network_namespace.ts";
 
 /** Bytes that wait for a slow link before it drops packets. */
 const QUEUE_BYTES = 60_000;
@@ -21,8 +22,8 @@ export class LoopbackNetwork implements AsyncDisposable {
 
   static async create(): Promise<LoopbackNetwork> {
     const network = new LoopbackNetwork(`weir-${crypto.randomUUID().slice(0, 8)}`);
-    await run(`ip netns add ${network.#name}`);
-    network.#resources.defer(() => run(`ip netns delete ${network.#name}`));
+    await runCommand(`ip netns add ${network.#name}`);
+    network.#resources.defer(() => runCommand(`ip netns delete ${network.#name}`));
     // Packets as on Ethernet. Otherwise up to 64 KiB are one packet, which is lost as a whole.
     await network.#inside("ip link set lo up mtu 1500 gso_max_segs 1");
     // Browsers are offline without another interface.
@@ -35,9 +36,7 @@ export class LoopbackNetwork implements AsyncDisposable {
   async openChromium(): Promise<Chromium> {
     const folder = await Deno.makeTempDir({ prefix: "weir_netns_" });
     this.#resources.defer(() => Deno.remove(folder, { recursive: true }));
-    const program = `${folder}/chromium`;
-    const script = `#!/bin/sh\nexec ${this.within.join(" ")} ${PROGRAM} "$@"\n`;
-    await Deno.writeTextFile(program, script, { mode: 0o755 });
+    const program = await chromiumIn(this.#name, folder);
     // Pages that a test serves itself may connect to the server.
     const flags = ["--disable-features=LocalNetworkAccessChecks"];
     return this.#resources.use(await Chromium.open(flags, program));
@@ -81,22 +80,10 @@ export class LoopbackNetwork implements AsyncDisposable {
   }
 
   async #inside(command: string): Promise<void> {
-    await run(`${this.within.join(" ")} ${command}`);
+    await runCommand(`${this.within.join(" ")} ${command}`);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#resources.disposeAsync();
   }
-}
-
-/** @param command words without spaces in them. */
-async function run(command: string): Promise<void> {
-  const [program = "", ...args] = command.split(" ");
-  const { success, stderr } = await new Deno.Command(program, {
-    args,
-    stdin: "null",
-    stdout: "null",
-    stderr: "piped",
-  }).output();
-  if (!success) throw new Error(`${command}: ${new TextDecoder().decode(stderr)}`);
 }

@@ -1,7 +1,8 @@
 import type { Page } from "playwright-core";
-import { Chromium, PROGRAM } from "./chromium.ts";
+import { Chromium } from "./chromium.ts";
 import { bundleModule } from "./client_bundle.ts";
 import { FaultProxy } from "./fault_proxy.ts";
+import { chromiumIn, runCommand } from "./network_namespace.ts";
 
 const PAGE = new URL("../lib/client/rtc/page.ts", import.meta.url);
 /** Names a page of a secure context, which needs no server. */
@@ -47,32 +48,35 @@ export class TwoHosts implements AsyncDisposable {
     const subnet = (link: number) => `10.${64 + x % 128}.${(y + link) % 256}`;
     const names = [`weir-${id}-1`, `weir-${id}-2`] as const;
     for (const name of names) {
-      await run(`ip netns add ${name}`);
-      resources.defer(() => run(`ip netns delete ${name}`));
+      await runCommand(`ip netns add ${name}`);
+      resources.defer(() => runCommand(`ip netns delete ${name}`));
     }
-    await run(`ip link add peer netns ${names[0]} type veth peer name peer netns ${names[1]}`);
+    await runCommand(
+      `ip link add peer netns ${names[0]} type veth peer name peer netns ${names[1]}`,
+    );
     const openHost = async (i: 0 | 1): Promise<Host> => {
       const name = names[i];
       const server = `w${id}${i}`;
-      await run(`ip link add ${server} type veth peer name server netns ${name}`);
-      await run(`ip address add ${subnet(i)}.1/24 dev ${server}`);
-      await run(`ip link set ${server} up`);
-      await run(`ip -netns ${name} address add ${subnet(i)}.2/24 dev server`);
+      await runCommand(`ip link add ${server} type veth peer name server netns ${name}`);
+      await runCommand(`ip address add ${subnet(i)}.1/24 dev ${server}`);
+      await runCommand(`ip link set ${server} up`);
+      await runCommand(`ip -netns ${name} address add ${subnet(i)}.2/24 dev server`);
       let address = `${subnet(2)}.${i + 1}/24`;
-      await run(`ip -netns ${name} address add ${address} dev peer`);
+      await runCommand(`ip -netns ${name} address add ${address} dev peer`);
       for (const device of ["lo", "server", "peer"]) {
-        await run(`ip -netns ${name} link set ${device} up`);
+        await runCommand(`ip -netns ${name} link set ${device} up`);
       }
       const proxy = resources.use(new FaultProxy(port, `${subnet(i)}.1`));
       const chromium = resources.use(await openChromium(name, `${subnet(i)}.1`, resources));
       return {
         page: await openPage(chromium, script),
         proxy,
-        plug: (isPlugged) => run(`ip -netns ${name} link set peer ${isPlugged ? "up" : "down"}`),
+        plug: (isPlugged) =>
+          runCommand(`ip -netns ${name} link set peer ${isPlugged ? "up" : "down"}`),
         move: async () => {
-          await run(`ip -netns ${name} address delete ${address} dev peer`);
+          await runCommand(`ip -netns ${name} address delete ${address} dev peer`);
           address = `${subnet(2)}.${i + 101}/24`;
-          await run(`ip -netns ${name} address add ${address} dev peer`);
+          await runCommand(`ip -netns ${name} address add ${address} dev peer`);
         },
       };
     };
@@ -93,9 +97,7 @@ async function openChromium(
 ): Promise<Chromium> {
   const folder = await Deno.makeTempDir({ prefix: "weir_host_" });
   resources.defer(() => Deno.remove(folder, { recursive: true }));
-  const program = `${folder}/chromium`;
-  const script = `#!/bin/sh\nexec ip netns exec ${namespace} ${PROGRAM} "$@"\n`;
-  await Deno.writeTextFile(program, script, { mode: 0o755 });
+  const program = await chromiumIn(namespace, folder);
   return await Chromium.open([...FLAGS, `--host-resolver-rules=MAP 127.0.0.1 ${server}`], program);
 }
 
@@ -108,16 +110,4 @@ async function openPage({ page }: Chromium, script: string): Promise<Page> {
   await page.goto(URL_OF_PAGE);
   await page.addScriptTag({ content: script });
   return page;
-}
-
-/** @param command words without spaces in them. */
-async function run(command: string): Promise<void> {
-  const [program = "", ...args] = command.split(" ");
-  const { success, stderr } = await new Deno.Command(program, {
-    args,
-    stdin: "null",
-    stdout: "null",
-    stderr: "piped",
-  }).output();
-  if (!success) throw new Error(`${command}: ${new TextDecoder().decode(stderr)}`);
 }
