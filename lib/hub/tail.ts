@@ -1,4 +1,4 @@
-import type { Log } from "../log/log.ts";
+import type { Log, LogListener } from "../log/log.ts";
 import { BEFORE_ALL, firstPieces, type Run, withoutExpired } from "../log/run.ts";
 import { SerialQueue } from "../shared/async/serial_queue.ts";
 import type { ChannelKey } from "../shared/channel.ts";
@@ -42,7 +42,7 @@ interface TailSubscriber {
  * they happen, and those of other isolates when the doorbell rings, always in the order of their
  * sequences. Pushes them to live subscribers, and reads the log for those that catch up.
  */
-export class Tail {
+export class Tail implements LogListener {
   readonly #options: TailOptions;
   readonly #live = new Set<TailSubscriber>();
   /** Subscribers that have all events of an epoch which is not the tail's. */
@@ -79,10 +79,7 @@ export class Tail {
   static async open(channelKey: ChannelKey, options: TailOptions): Promise<Tail> {
     const tail = new Tail(channelKey, options);
     // Listens before it reads the head, so that no event can fall between them.
-    tail.#listening = options.log.listen(channelKey, {
-      appended: (run) => tail.#appended(run),
-      changed: () => tail.#changed(),
-    });
+    tail.#listening = options.log.listen(channelKey, tail);
     tail.#receiving = options.relay?.subscribe(channelKey, (event) => tail.deliverEphemeral(event));
     try {
       const { end } = await options.log.bounds(channelKey);
@@ -94,6 +91,7 @@ export class Tail {
     }
   }
 
+  /** The position after the last event that was taken in. */
   get position(): Position {
     return this.#position;
   }
@@ -183,14 +181,16 @@ export class Tail {
     return epoch === this.#position.epoch ? sequence : undefined;
   }
 
-  #appended(run: Run): void {
+  /** @see {@link LogListener} */
+  appended(run: Run): void {
     const isNext = run.epoch === this.#position.epoch && run.after === this.#position.sequence;
     const isFirst = this.#position.epoch === ORIGIN.epoch && run.after === 0;
     if (isNext || isFirst) this.#take(run);
-    else this.#changed(); // commits of other isolates come before it
+    else this.changed(); // commits of other isolates come before it
   }
 
-  #changed(): void {
+  /** @see {@link LogListener} */
+  changed(): void {
     void this.#refresh().catch(() => this.#refreshLater());
   }
 
@@ -199,7 +199,7 @@ export class Tail {
     this.#retryDelayMs = Math.min(MAX_RETRY_DELAY_MS, this.#retryDelayMs * 2 + 100);
     this.#retryTimer = setTimeout(() => {
       this.#retryTimer = undefined;
-      this.#changed();
+      this.changed();
     }, this.#retryDelayMs);
   }
 

@@ -122,6 +122,8 @@ export interface ReadBeforeResult {
 
 /** Follows one channel. A channel has at most one listener in an isolate. */
 export interface LogListener {
+  /** The position after the last event that the listener has taken in. */
+  readonly position: Position;
   /** Events were committed by this isolate. Called in sequence order, after the commit. */
   appended(run: Run): void;
   /** Another isolate may have changed the channel. The listener must read the log to find out. */

@@ -73,6 +73,11 @@ export class Recorder implements LogListener {
   changes = 0;
   readonly #waiting: { readonly isMet: () => boolean; readonly resolve: () => void }[] = [];
 
+  get position(): Position {
+    const last = this.runs.at(-1);
+    return last === undefined ? ORIGIN : { epoch: last.epoch, sequence: last.last };
+  }
+
   appended(run: Run): void {
     this.runs.push(run);
     this.#check();
