@@ -131,12 +131,12 @@ export class ControlJournal<Entry extends { readonly type: string } = ControlEnt
       expiresAt === undefined ? {} : { expireIn: Math.max(expiresAt - this.#now(), 1) },
     );
     for (const key of replaces) atomic.delete(key);
-    doorbell.prepare(atomic, [CONTROL_KEY]);
+    doorbell.prepare(atomic, [{ channelKey: CONTROL_KEY }]);
     const result = await withStoreTimeout(retryLocked(() => atomic.commit()));
     if (!result.ok) throw new Error("a commit without checks cannot be refused");
     const { versionstamp } = result;
     const key = [...keys.control(), versionstamp];
-    doorbell.committed([CONTROL_KEY], versionstamp);
+    doorbell.committed([{ channelKey: CONTROL_KEY }], versionstamp);
     if (versionstamp > this.#cursor) {
       this.#ahead.add(versionstamp);
       this.#apply(row, key);

@@ -1,7 +1,16 @@
 import type { ChannelKey } from "../shared/channel.ts";
 import type { EphemeralEvent, Relay } from "../shared/ephemeral.ts";
 import { ChannelListeners } from "./channel_listeners.ts";
-import type { Doorbell } from "./doorbell.ts";
+import { type ChannelChange, type CommitNews, type Doorbell, headsOf } from "./doorbell.ts";
+
+/** What a commit has changed. */
+interface CommitMessage {
+  readonly by: string;
+  readonly versionstamp: string | undefined;
+  readonly channelKeys: readonly ChannelKey[];
+  /** The heads of `channelKeys`, in their order; undefined if none was passed on. */
+  readonly heads: readonly unknown[] | undefined;
+}
 
 type EphemeralMessage = readonly [ChannelKey, EphemeralEvent];
 
@@ -11,7 +20,8 @@ type EphemeralMessage = readonly [ChannelKey, EphemeralEvent];
  * own and bypass the store.
  */
 export class BroadcastDoorbell implements Doorbell, Relay {
-  readonly #rings = new ChannelListeners();
+  readonly #isolate = crypto.randomUUID();
+  readonly #rings = new ChannelListeners<[CommitNews | undefined]>();
   readonly #events = new ChannelListeners<[EphemeralEvent]>();
   readonly #channel: BroadcastChannel;
   readonly #eventChannel: BroadcastChannel;
@@ -19,8 +29,7 @@ export class BroadcastDoorbell implements Doorbell, Relay {
   /** @param store names the store, in the same way in all isolates that share it. */
   constructor(store: string) {
     this.#channel = new BroadcastChannel(`weir:${store}`);
-    this.#channel.onmessage = ({ data }: MessageEvent<readonly ChannelKey[]>) =>
-      this.#rings.call(data);
+    this.#channel.onmessage = ({ data }: MessageEvent<CommitMessage>) => this.#ring(data);
     this.#eventChannel = new BroadcastChannel(`weir:${store}:ephemeral`);
     this.#eventChannel.onmessage = (
       { data: [channelKey, event] }: MessageEvent<EphemeralMessage>,
@@ -29,15 +38,21 @@ export class BroadcastDoorbell implements Doorbell, Relay {
 
   prepare(): void {}
 
-  committed(channelKeys: readonly ChannelKey[]): void {
+  committed(changes: readonly ChannelChange[], versionstamp: string | undefined): void {
+    const message: CommitMessage = {
+      by: this.#isolate,
+      versionstamp,
+      channelKeys: changes.map(({ channelKey }) => channelKey),
+      heads: headsOf(changes),
+    };
     try {
-      this.#channel.postMessage(channelKeys);
+      this.#channel.postMessage(message);
     } catch {
       // The channel is closed. The events are stored, so the other isolates' safety poll finds them.
     }
   }
 
-  listen(channelKey: ChannelKey, onRing: () => void): Disposable {
+  listen(channelKey: ChannelKey, onRing: (news?: CommitNews) => void): Disposable {
     return this.#rings.add(channelKey, onRing);
   }
 
@@ -57,5 +72,12 @@ export class BroadcastDoorbell implements Doorbell, Relay {
     this.#channel.close();
     this.#eventChannel.close();
     return Promise.resolve();
+  }
+
+  #ring({ by, versionstamp, channelKeys, heads }: CommitMessage): void {
+    channelKeys.forEach((channelKey, i) => {
+      const news = versionstamp === undefined ? undefined : { by, versionstamp, head: heads?.[i] };
+      this.#rings.call([channelKey], news);
+    });
   }
 }

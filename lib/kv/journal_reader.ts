@@ -1,6 +1,7 @@
 import { waitAtMost } from "../shared/async/deadline.ts";
 import type { ChannelKey } from "../shared/channel.ts";
 import type { EphemeralEvent } from "../shared/ephemeral.ts";
+import type { CommitNews } from "./doorbell.ts";
 import { EphemeralDedup } from "./ephemeral_dedup.ts";
 import { type JournalRow, MAX_EPHEMERAL_DELAY_MS, SHARDS } from "./journal_row.ts";
 import { keys } from "./keys.ts";
@@ -22,8 +23,8 @@ interface JournalReaderOptions {
   readonly isolate: string;
   /** Returns whether there are listeners for channels of the shard. */
   readonly isServed: (shard: number) => boolean;
-  /** Receives the channels in which other isolates have stored events. */
-  readonly onChanged: (channelKeys: Iterable<ChannelKey>) => void;
+  /** Receives each channel in which a commit of another isolate has stored events. */
+  readonly onChanged: (channelKey: ChannelKey, news: CommitNews) => void;
   /** Other isolates may have stored events in any channel of the shard. */
   readonly onUnknown: (shard: number) => void;
   /** Receives the ephemeral events of other isolates. */
@@ -104,7 +105,7 @@ export class JournalReader {
   }
 
   async #read(shard: number): Promise<void> {
-    const { kv, isolate, isServed, onChanged, onUnknown } = this.#options;
+    const { kv, isolate, isServed, onUnknown } = this.#options;
     const position = this.#positions[shard];
     if (position?.versionstamp === undefined || !isServed(shard)) return;
     const now = Date.now();
@@ -116,16 +117,21 @@ export class JournalReader {
         kv.list<JournalRow>({ start, end }, { limit: LATE_ROWS, reverse: true }),
       )).reverse()
       : kv.list<JournalRow>({ start, end }, { batchSize: KV_LIMITS.list });
-    const changed = new Set<ChannelKey>();
     for await (const { key, value } of rows) {
-      position.versionstamp = String(key[2]);
+      const versionstamp = String(key[2]);
+      position.versionstamp = versionstamp;
       if (value.by === isolate) continue;
-      for (const channelKey of value.addresses) changed.add(channelKey);
+      if (!isLate) this.#ring(value, versionstamp);
       this.#deliver(value, position.dedup);
     }
     position.readAt = now;
     if (isLate) onUnknown(shard);
-    else onChanged(changed);
+  }
+
+  #ring({ by, addresses, heads }: JournalRow, versionstamp: string): void {
+    addresses.forEach((channelKey, i) => {
+      this.#options.onChanged(channelKey, { by, versionstamp, head: heads?.[i] });
+    });
   }
 
   #deliver({ by, turn: commitNumber = 0, notes }: JournalRow, dedup: EphemeralDedup): void {

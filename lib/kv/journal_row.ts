@@ -12,14 +12,16 @@ export const MAX_EPHEMERAL_DELAY_MS = 30_000;
 
 /**
  * A row of a shard's change journal. Isolates of other versions read it, so its members keep the
- * names they are stored under: an `address` is a channel key, `notes` are ephemeral events, and `turn` is the number
- * of a commit.
+ * names they are stored under: an `address` is a channel key, `notes` are ephemeral events, and
+ * `turn` is the number of a commit. They ignore members that they do not know.
  */
 export interface JournalRow {
   /** The isolate that wrote the row, and skips it when reading. */
   readonly by: string;
   /** The channels in which a commit stored events. */
   readonly addresses: readonly ChannelKey[];
+  /** The heads of `addresses` since the commit, in their order; undefined if none was passed on. */
+  readonly heads?: readonly unknown[];
   /** Numbers the isolate's commits of notes: 1, 2, 3 …. A repeated number is a repeated commit. */
   readonly turn?: number;
   readonly notes?: readonly JournalEvent[];

@@ -1,7 +1,7 @@
 import type { ChannelKey } from "../shared/channel.ts";
 import type { EphemeralEvent, Relay } from "../shared/ephemeral.ts";
 import { ChannelListeners } from "./channel_listeners.ts";
-import type { Doorbell } from "./doorbell.ts";
+import { type ChannelChange, type CommitNews, type Doorbell, headsOf } from "./doorbell.ts";
 import { EphemeralWriter } from "./ephemeral_writer.ts";
 import { JOURNAL_MS, JournalReader } from "./journal_reader.ts";
 import { type JournalRow, shardOf, SHARDS } from "./journal_row.ts";
@@ -20,7 +20,7 @@ const MAX_DELETES = 20;
 export class WatchDoorbell implements Doorbell, Relay {
   readonly #kv: Deno.Kv;
   readonly #isolate = crypto.randomUUID();
-  readonly #rings = new ChannelListeners();
+  readonly #rings = new ChannelListeners<[CommitNews | undefined]>();
   readonly #events = new ChannelListeners<[EphemeralEvent]>();
   /** Number of listeners in each shard. */
   readonly #listenersOf = new Array<number>(SHARDS).fill(0);
@@ -41,7 +41,7 @@ export class WatchDoorbell implements Doorbell, Relay {
       kv,
       isolate: this.#isolate,
       isServed: (shard) => this.#isServed(shard),
-      onChanged: (channelKeys) => this.#rings.call(channelKeys),
+      onChanged: (channelKey, news) => this.#rings.call([channelKey], news),
       onUnknown: (shard) => this.#ringShard(shard),
       onEvent: (channelKey, event) => this.#events.call([channelKey], event),
     });
@@ -52,10 +52,15 @@ export class WatchDoorbell implements Doorbell, Relay {
     });
   }
 
-  prepare(atomic: Deno.AtomicOperation, channelKeys: readonly ChannelKey[]): void {
-    for (const [shard, addresses] of Map.groupBy(channelKeys, shardOf)) {
+  prepare(atomic: Deno.AtomicOperation, changes: readonly ChannelChange[]): void {
+    for (const [shard, inShard] of Map.groupBy(changes, shardOfChange)) {
       const key = [...keys.changes(shard), this.#kv.commitVersionstamp()];
-      const row: JournalRow = { by: this.#isolate, addresses };
+      const heads = headsOf(inShard);
+      const row: JournalRow = {
+        by: this.#isolate,
+        addresses: inShard.map(({ channelKey }) => channelKey),
+        ...heads !== undefined && { heads },
+      };
       // Rows of an isolate that died expire.
       atomic.set(keys.wake(shard), 0).set(key, row, { expireIn: JOURNAL_MS * 10 });
     }
@@ -65,15 +70,15 @@ export class WatchDoorbell implements Doorbell, Relay {
     for (const { key } of this.#rows.splice(0, count)) atomic.delete(key);
   }
 
-  committed(channelKeys: readonly ChannelKey[], versionstamp: string | undefined): void {
+  committed(changes: readonly ChannelChange[], versionstamp: string | undefined): void {
     if (versionstamp === undefined) return; // the rows expire
     const writtenAt = Date.now();
-    for (const shard of new Set(channelKeys.map(shardOf))) {
+    for (const shard of new Set(changes.map(shardOfChange))) {
       this.#rows.push({ key: keys.change(shard, versionstamp), writtenAt });
     }
   }
 
-  listen(channelKey: ChannelKey, onRing: () => void): Disposable {
+  listen(channelKey: ChannelKey, onRing: (news?: CommitNews) => void): Disposable {
     return this.#serve(channelKey, this.#rings.add(channelKey, onRing));
   }
 
@@ -117,6 +122,11 @@ export class WatchDoorbell implements Doorbell, Relay {
   }
 
   #ringShard(shard: number): void {
-    this.#rings.call([...this.#rings.channelKeys()].filter((key) => shardOf(key) === shard));
+    const inShard = [...this.#rings.channelKeys()].filter((key) => shardOf(key) === shard);
+    this.#rings.call(inShard, undefined);
   }
+}
+
+function shardOfChange({ channelKey }: ChannelChange): number {
+  return shardOf(channelKey);
 }

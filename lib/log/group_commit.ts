@@ -159,7 +159,7 @@ export class GroupCommit {
     const atomic = kv.atomic();
     writeCommit(atomic, id, plan);
     const moved = movedBy(plan);
-    if (moved.length > 0) doorbell.prepare(atomic, moved.map(({ channelKey }) => channelKey));
+    if (moved.length > 0) doorbell.prepare(atomic, moved);
     const start = performance.now();
     const result = await atomic.commit();
     observer?.committed(performance.now() - start);
@@ -186,7 +186,7 @@ export class GroupCommit {
       if (isListened(channel.channelKey)) onCommitted(runOf(channel));
     }
     if (moved.length > 0) {
-      doorbell.committed(moved.map(({ channelKey }) => channelKey), versionstamp);
+      doorbell.committed(moved, versionstamp);
     }
   }
 

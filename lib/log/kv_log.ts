@@ -278,10 +278,10 @@ export class KvLog implements Log {
       if (before !== null && before.epoch !== head.epoch) {
         atomic.set(keys.sweep(channelKey, before.epoch), 0);
       }
-      this.#doorbell.prepare(atomic, [channelKey]);
+      this.#doorbell.prepare(atomic, [{ channelKey }]);
       const result = await retryLocked(() => atomic.commit());
       if (!result.ok) throw new ConflictError();
-      this.#doorbell.committed([channelKey], result.versionstamp);
+      this.#doorbell.committed([{ channelKey }], result.versionstamp);
       this.#listeners.get(channelKey)?.changed();
       return head;
     };

@@ -152,10 +152,10 @@ export class RetentionJob {
     const atomic = kv.atomic().check(entry)
       .set(entry.key, { ...head, ...changes } satisfies StoredHead)
       .set(keys.sweep(channelKey, head.epoch), 0);
-    doorbell.prepare(atomic, [channelKey]);
+    doorbell.prepare(atomic, [{ channelKey }]);
     const result = await retryLocked(() => atomic.commit());
     if (!result.ok) throw new ConflictError();
-    doorbell.committed([channelKey], result.versionstamp);
+    doorbell.committed([{ channelKey }], result.versionstamp);
   }
 
   /** `head` was read before deleteWhenEmpty() decides, so that any later event saves the channel. */

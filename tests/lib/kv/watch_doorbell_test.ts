@@ -1,9 +1,13 @@
 import assert from "node:assert/strict";
+import type { ChannelChange, CommitNews } from "../../../lib/kv/doorbell.ts";
+import { shardOf } from "../../../lib/kv/journal_row.ts";
+import { keys } from "../../../lib/kv/keys.ts";
 import { WatchDoorbell } from "../../../lib/kv/watch_doorbell.ts";
 import type { ChannelKey } from "../../../lib/shared/channel.ts";
 import { Denokv, DENOKV_MISSING } from "../../support/denokv.ts";
 import { testChannelKey } from "../../support/drafts.ts";
 import { FakeClock } from "../../support/clock.ts";
+import { until } from "../../support/until.ts";
 
 const A = testChannelKey("a");
 
@@ -49,6 +53,50 @@ for (const kind of ["memory", "denokv"] as const) {
     const before = bells.map(({ count }) => count);
     await here.commit(...channelKeys.slice(5, 40));
     await Promise.all(bells.slice(5).map((bell, i) => bell.rings((before[i + 5] ?? 0) + 1)));
+  });
+
+  test("listeners get the news of each commit, in order", async (isolates) => {
+    const [here, there] = [await isolates.add(), await isolates.add()];
+    const bell = new Bell();
+    const heard: CommitNews[] = [];
+    using _listening = there.doorbell.listen(A, (news) => {
+      if (news !== undefined) heard.push(news);
+      bell.ring();
+    });
+    await here.commit(A);
+    await bell.rings(1); // from now on the journal is read
+    heard.length = 0;
+    const B = testChannelKey("b");
+    const versionstamps = [
+      await here.change([{ channelKey: A, head: { last: 1 } }, { channelKey: B }]),
+      await here.commit(A),
+      await here.change([{ channelKey: B, head: { last: 7 } }, { channelKey: A, head: 3 }]),
+    ];
+    await until("three commits are heard", () => heard.length === 3);
+    assert.deepEqual(heard.map(({ versionstamp }) => versionstamp), versionstamps);
+    assert.deepEqual(heard.map(({ head }) => head), [{ last: 1 }, undefined, 3]);
+    assert.equal(new Set(heard.map(({ by }) => by)).size, 1);
+  });
+
+  test("a row of a version that passes no heads on rings", async (isolates) => {
+    const there = await isolates.add();
+    const heard: (CommitNews | undefined)[] = [];
+    using _listening = there.doorbell.listen(A, (news) => void heard.push(news));
+    const shard = shardOf(A);
+    const commit = () =>
+      isolates.kv.atomic().set(keys.wake(shard), 0)
+        .set([...keys.changes(shard), isolates.kv.commitVersionstamp()], {
+          by: "other",
+          addresses: [A],
+        }).commit();
+    await commit();
+    await until("the listener is rung", () => heard.length > 0);
+    heard.length = 0;
+    const result = await commit();
+    assert.ok(result.ok);
+    await until("the listener is rung again", () => heard.length > 0);
+    const { versionstamp } = result;
+    assert.deepEqual(heard, [{ by: "other", versionstamp, head: undefined }]);
   });
 
   test("a disposed listener is not rung, but others of its channel are", async (isolates) => {
@@ -154,14 +202,17 @@ class Isolates implements AsyncDisposable {
     const kv = await this.openHandle();
     const doorbell = new WatchDoorbell(kv, await this.openHandle());
     this.#resources.adopt(doorbell, (doorbell) => doorbell.close());
-    const commit = async (...channelKeys: ChannelKey[]) => {
+    const change = async (changes: readonly ChannelChange[]) => {
       const atomic = kv.atomic();
-      doorbell.prepare(atomic, channelKeys);
+      doorbell.prepare(atomic, changes);
       const result = await atomic.commit();
       assert.ok(result.ok);
-      doorbell.committed(channelKeys, result.versionstamp);
+      doorbell.committed(changes, result.versionstamp);
+      return result.versionstamp;
     };
-    return { doorbell, commit };
+    const commit = (...channelKeys: ChannelKey[]) =>
+      change(channelKeys.map((channelKey) => ({ channelKey })));
+    return { doorbell, change, commit };
   }
 
   async countOf(prefix: string): Promise<number> {

@@ -51,7 +51,9 @@ class Fixture implements AsyncDisposable {
       kv: this.kv,
       doorbell: {
         prepare() {},
-        committed: (channelKeys: readonly ChannelKey[]) => void this.rung.push(...channelKeys),
+        committed: (changes) => {
+          this.rung.push(...changes.map(({ channelKey }) => channelKey));
+        },
       } as Partial<Doorbell> as Doorbell, // all that retention uses
       maxChecks: EMBEDDED_TRAITS.maxChecks,
       exclusively: (_, work) => work(),
