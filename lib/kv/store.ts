@@ -15,6 +15,12 @@ import { WatchDoorbell } from "./watch_doorbell.ts";
 
 export { StoreInUseError } from "./file_lock.ts";
 
+/**
+ * Connections to a KV server, besides that of the watch. Several requests on a connection wait for
+ * each other's acknowledgements, so there is one for each commit that may be in flight.
+ */
+const CONNECTIONS = KV_CONNECT_TRAITS.maxCommitsInFlight;
+
 /** An open store, with the parts that depend on its kind. */
 export interface Store {
   readonly kv: Deno.Kv;
@@ -103,12 +109,14 @@ async function checkBeforeOpening(
 }
 
 async function openShared(target: string | undefined): Promise<Store> {
-  const handle = await Deno.openKv(target);
   const watchKv = await Deno.openKv(target);
   // The platform's store has another protocol and bills reads.
+  const handles = await Promise.all(
+    Array.from({ length: target === undefined ? 1 : CONNECTIONS }, () => Deno.openKv(target)),
+  );
   const { kv, drain } = target === undefined
-    ? { kv: handle, drain: () => Promise.resolve(true) }
-    : avoidDelayedAcks(handle);
+    ? { kv: handles[0] as Deno.Kv, drain: () => Promise.resolve(true) } // length 1
+    : avoidDelayedAcks(handles);
   const doorbell = new WatchDoorbell(kv, watchKv);
   return {
     kv,
@@ -121,7 +129,8 @@ async function openShared(target: string | undefined): Promise<Store> {
       await doorbell.close();
       const isIdle = await drain();
       watchKv.close();
-      if (isIdle) handle.close(); // otherwise the process's end closes it
+      if (!isIdle) return; // the process's end closes them
+      for (const handle of handles) handle.close();
     },
   };
 }

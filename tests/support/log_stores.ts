@@ -79,7 +79,7 @@ export async function openDenokv(server?: Denokv): Promise<LogStore> {
     kv,
     isolate: async (options) => {
       const handle = resources.adopt(await denokv.openKv(), (kv) => kv.close());
-      const { kv: own, drain } = avoidDelayedAcks(handle);
+      const { kv: own, drain } = avoidDelayedAcks([handle]);
       resources.defer(async () => assert.ok(await drain(CLOSE_LIMIT), "the store has answered"));
       const watch = resources.adopt(await denokv.openKv(), (kv) => kv.close());
       return openLog(resources, {
