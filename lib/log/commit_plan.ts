@@ -6,9 +6,9 @@ import { type ChannelCounts, isNew } from "./channel_counts.ts";
 import { type ChannelPlan, ChannelPlanBuilder } from "./channel_plan.ts";
 import {
   type EarlierEvent,
+  findConflict,
   globalIdOf,
   readEarlierEvents,
-  repeatedEvent,
 } from "./earlier_events.ts";
 import { getMany } from "./get_many.ts";
 import type { HeadCache } from "./head_cache.ts";
@@ -70,7 +70,7 @@ export async function planCommit(
   const stored: StoredDrafts[] = [];
   for (const pending of group) {
     if (pending.settled) continue; // its caller has timed out, and no commit has it yet
-    const problem = stale.get(pending) ?? conflictOf(pending, earlier) ??
+    const problem = stale.get(pending) ?? findConflict(pending, earlier) ??
       capacityProblem(pending, channels) ?? countChannels(pending, channels, counts);
     if (problem !== undefined) {
       outcomes.set(pending, problem);
@@ -110,17 +110,6 @@ function appendAll(
     }
     return { offset, id: draft.id ?? offset, duplicate: repeated !== undefined };
   });
-}
-
-function conflictOf(
-  pending: PendingAppend,
-  earlier: ReadonlyMap<string, EarlierEvent>,
-): Problem | undefined {
-  for (let index = 0; index < pending.drafts.length; index++) {
-    const repeated = repeatedEvent(pending, index, earlier);
-    if (repeated instanceof Problem) return repeated;
-  }
-  return undefined;
 }
 
 /** Returns the refusal of a draft whose channel has no room for it. */

@@ -55,26 +55,24 @@ export async function readEarlierEvents(
   return earlier;
 }
 
-/**
- * Returns the event that the draft at `index` repeats, if there is one: it may be an earlier draft
- * of the same append. Returns `idempotency_conflict` if the two differ.
- */
-export function repeatedEvent(
+/** Returns the problem of the first draft whose id belongs to a different event. */
+export function findConflict(
   { drafts }: PendingAppend,
-  index: number,
   earlier: ReadonlyMap<string, EarlierEvent>,
-): EarlierEvent | Problem | undefined {
-  const draft = drafts[index];
-  const id = draft && globalIdOf(draft);
-  if (draft === undefined || id === undefined) return undefined;
-  const sibling = drafts.slice(0, index).find((other) => globalIdOf(other) === id);
-  const repeated = earlier.get(id) ?? (sibling && { ...sibling, sequence: 0 });
-  if (repeated === undefined || isSameEvent(repeated, draft)) return repeated;
-  return new Problem(
-    "idempotency_conflict",
-    `The id ${quote(draft.id ?? "")} already belongs to a different event.`,
-    { index },
-  );
+): Problem | undefined {
+  const own = new Map<string, Draft>();
+  for (let index = 0; index < drafts.length; index++) {
+    const draft = drafts[index] as Draft; // index < length
+    const id = globalIdOf(draft);
+    if (id === undefined) continue;
+    const repeated = earlier.get(id) ?? own.get(id);
+    if (repeated === undefined) own.set(id, draft);
+    else if (!isSameEvent(repeated, draft)) {
+      const detail = `The id ${quote(draft.id ?? "")} already belongs to a different event.`;
+      return new Problem("idempotency_conflict", detail, { index });
+    }
+  }
+  return undefined;
 }
 
 type ComparedEvent = Omit<EarlierEvent, "sequence">;
