@@ -1,19 +1,29 @@
 import { build, type Plugin, stop } from "esbuild";
-import { pathOf, SERVER_ENTRY, SIGNING_PACKAGE } from "./entries.ts";
+import { pathOf, PRODUCER_ENTRY, SERVER_ENTRY, SIGNING_PACKAGE } from "./entries.ts";
 
-/** Takes the error's class from the client's module, so that `instanceof` holds for both. */
-const sharedError: Plugin = {
-  name: "shared-error",
+/** Modules that are in the package once, so that `instanceof` holds for all its entry points. */
+const sharedModules: Plugin = {
+  name: "shared-modules",
   setup({ onResolve }) {
     onResolve({ filter: /\/weir_error\.ts$/ }, () => ({ path: "./weir.js", external: true }));
+    onResolve(
+      { filter: /\/producer\.ts$/ },
+      ({ kind }) => kind === "entry-point" ? undefined : { path: "./producer.js", external: true },
+    );
   },
 };
 
-/** Writes `server.js`, the module for backends, into `folder`. Backends need no minified one. */
+/**
+ * Writes `server.js`, the module for backends, and `producer.js` into `folder`. They have no
+ * minified forms.
+ */
 export async function bundleServer(folder: URL): Promise<void> {
   try {
     await build({
-      entryPoints: [{ in: pathOf(SERVER_ENTRY), out: "server" }],
+      entryPoints: [
+        { in: pathOf(SERVER_ENTRY), out: "server" },
+        { in: pathOf(PRODUCER_ENTRY), out: "producer" },
+      ],
       outdir: pathOf(folder),
       bundle: true,
       external: [SIGNING_PACKAGE.name],
@@ -22,7 +32,7 @@ export async function bundleServer(folder: URL): Promise<void> {
       legalComments: "none",
       logLevel: "warning",
       banner: { js: "/* weir-client, MIT */" },
-      plugins: [sharedError],
+      plugins: [sharedModules],
     });
   } finally {
     await stop();

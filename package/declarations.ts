@@ -1,5 +1,13 @@
 import ts from "typescript";
-import { ENTRIES, FRAMEWORKS, pathOf, ROOT, SERVER_ENTRY, SIGNING_PACKAGE } from "./entries.ts";
+import {
+  ENTRIES,
+  FRAMEWORKS,
+  pathOf,
+  PRODUCER_ENTRY,
+  ROOT,
+  SERVER_ENTRY,
+  SIGNING_PACKAGE,
+} from "./entries.ts";
 
 /** The folder that the declarations' paths are relative to. */
 const SOURCE = pathOf(new URL("lib/", ROOT));
@@ -12,7 +20,10 @@ const SOURCE = pathOf(new URL("lib/", ROOT));
  */
 export function emitDeclarations(): ReadonlyMap<string, string> {
   const frameworks = Object.values(FRAMEWORKS).map(({ entry }) => pathOf(entry));
-  const entries = [...[...Object.values(ENTRIES), SERVER_ENTRY].map(pathOf), ...frameworks];
+  const entries = [
+    ...[...Object.values(ENTRIES), SERVER_ENTRY, PRODUCER_ENTRY].map(pathOf),
+    ...frameworks,
+  ];
   const program = ts.createProgram(entries, {
     allowImportingTsExtensions: true,
     declaration: true,

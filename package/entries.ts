@@ -17,6 +17,9 @@ export const FRAMEWORKS = {
 /** The entry point for backends, which is not for pages: `weir-client/server`. */
 export const SERVER_ENTRY = new URL("lib/client/server/server.ts", ROOT);
 
+/** The part of it that pages can use too: `weir-client/producer`. */
+export const PRODUCER_ENTRY = new URL("lib/client/server/producer.ts", ROOT);
+
 /** The package that `weir-client/server` signs tokens with, as an optional peer. */
 export const SIGNING_PACKAGE = { name: "jose", versions: ">=6" } as const;
 

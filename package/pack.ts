@@ -58,6 +58,7 @@ async function makeManifest(): Promise<Readonly<Record<string, unknown>>> {
         }),
       ),
       "./server": { types: "./types/client/server/server.d.ts", default: "./server.js" },
+      "./producer": { types: "./types/client/server/producer.d.ts", default: "./producer.js" },
       "./weir.min.js": { types, default: "./weir.min.js" },
       "./tabs.min.js": { types: tabsTypes, default: "./tabs.min.js" },
       "./rtc.min.js": { types: rtcTypes, default: "./rtc.min.js" },

@@ -27,6 +27,9 @@ const auth = () => mintToken(key, { sub: "backend", publish: [channel] });
 const weir = createProducer(url, { auth });
 const { offset } = await weir.publish(channel, { n: 1 }, { type: "created" });
 const many = await weir.publishMany([2, 3].map((n) => ({ channel, data: { n } })));
+for await (const { offset } of weir.publishAll([{ channel, data: { n: 4 } }])) {
+  if (offset <= many[1].offset) throw new Error("not in order");
+}
 const forbidden = await weir.publish("other", 1).catch((error) => error);
 const wrong = await createProducer(url, { auth: "weir_wrong" }).publish(channel, 1)
   .catch((error) => error);
@@ -45,14 +48,27 @@ import {
   type Producer,
   type Publication,
   type Published,
+  type PublishOutcome,
   WeirError,
 } from "weir-client/server";
+import { createProducer as createInPages, type Producer as PageProducer } from "weir-client/producer";
 
 const weir: Producer = createProducer(new URL("https://weir.example.com"), {
   auth: "weir_…",
   timeoutMs: 5_000,
 });
 const events: Publication[] = [{ channel: "a", data: 1, type: "created" }];
+export async function bulk(rows: AsyncIterable<Publication>): Promise<number> {
+  let refused = 0;
+  for await (const outcome of weir.publishAll(rows, { ids: false })) {
+    if (outcome instanceof WeirError) refused++;
+    else console.log(outcome.offset);
+  }
+  const inPages: PageProducer = createInPages("/");
+  const all: PublishOutcome[] = [];
+  for await (const outcome of inPages.publishAll(events)) all.push(outcome);
+  return refused;
+}
 export async function main(key: JsonWebKey): Promise<readonly Published[]> {
   const token: string = await mintToken(key, { sub: "ann", subscribe: ["a"], limits: { bytes: 1 } });
   await weir.publish("a", { token }, { id: "x", signal: AbortSignal.timeout(1_000) });
@@ -104,6 +120,7 @@ for (
         [{ n: 1 }, "created", "backend"],
         [{ n: 2 }, "message", "backend"],
         [{ n: 3 }, "message", "backend"],
+        [{ n: 4 }, "message", "backend"],
       ],
     );
   });
@@ -125,8 +142,14 @@ Deno.test("weir-client/server uses nothing but fetch, WebCrypto and jose", { ign
   await using project = await NpmProject.make();
   const text = await Deno.readTextFile(project.client("server.js"));
   const imports = [...text.matchAll(/(?:from|import\() ?"([^"]+)"/g)].map(([, from]) => from);
-  assert.deepEqual([...new Set(imports)].sort(), ["./weir.js", "jose"]);
-  assert.doesNotMatch(text, /\b(?:process|Buffer|Deno|Bun|require|window|document|console)\b[.(]/);
+  assert.deepEqual([...new Set(imports)].sort(), ["./producer.js", "./weir.js", "jose"]);
+  const producer = await Deno.readTextFile(project.client("producer.js"));
+  const imported = [...producer.matchAll(/(?:from|import\() ?"([^"]+)"/g)].map(([, from]) => from);
+  assert.deepEqual([...new Set(imported)], ["./weir.js"]);
+  assert.doesNotMatch(
+    text + producer,
+    /\b(?:process|Buffer|Deno|Bun|require|window|document|console)\b[.(]/,
+  );
 });
 
 Deno.test("the types of weir-client/server hold in a strict project without jose", {

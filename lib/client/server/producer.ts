@@ -1,3 +1,5 @@
+/** Publishes events from backends and pages. It uses only `fetch`. */
+
 import type { Published, PublishOptions } from "../api.ts";
 import { badAnswerError, isCredentialError, isRetryable, toRequestError } from "../core/errors.ts";
 import { channelNameError } from "../core/channel_name.ts";
@@ -9,14 +11,18 @@ import { backoffMs } from "../../shared/async/backoff.ts";
 import { timeoutError } from "../../shared/async/deadline.ts";
 import { delay } from "../../shared/async/delay.ts";
 import { randomId } from "../../shared/random_id.ts";
+import { type ProducerAuth, publishHeaders } from "./credential.ts";
+import { type EventLine, lineError, publishLines, type PublishOutcome } from "./publish_lines.ts";
+
+export type { Published, PublishOptions } from "../api.ts";
+export { type ClientCode, WeirError } from "../core/weir_error.ts";
+export type { PublishOutcome } from "./publish_lines.ts";
 
 /** How long one try may take. Guards against a connection that is lost without notice. */
 const TRY_TIMEOUT_MS = 10_000;
 const DEFAULT_TIMEOUT_MS = 30_000;
 /** Upper bounds of the first delay between two tries, and of every delay. */
 const RETRY_DELAYS = { baseMs: 200, maxMs: 5_000 } as const;
-/** The text of a token or an API key. Others cannot be in a header. */
-const CREDENTIAL = /^[\x21-\x7e]+$/;
 
 export interface ProducerOptions {
   /**
@@ -24,10 +30,10 @@ export interface ProducerOptions {
    * request, and once more if the server refuses what it returned, so cache tokens in it. Without
    * `auth` no credential is sent: open mode, or anonymous access.
    */
-  readonly auth?: string | (() => string | Promise<string>) | undefined;
+  readonly auth?: ProducerAuth | undefined;
   /**
    * Milliseconds for a call with all its tries. After temporary failures it is tried again until
-   * then.
+   * then. For `publishAll()`, milliseconds without an answer.
    *
    * @default 30_000
    */
@@ -38,7 +44,18 @@ export interface PublishManyOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** One event of {@link Producer.publishMany}. */
+export interface PublishAllOptions {
+  readonly signal?: AbortSignal | undefined;
+  /**
+   * Whether events without an `id` get one. Without ids the server needs about a fifth of the time,
+   * but what has no answer when a connection breaks is not sent again: the call fails.
+   *
+   * @default true
+   */
+  readonly ids?: boolean | undefined;
+}
+
+/** One event of {@link Producer.publishMany} and {@link Producer.publishAll}. */
 export interface Publication extends Omit<PublishOptions, "signal" | "ephemeral"> {
   readonly channel: string;
   readonly data: unknown;
@@ -66,6 +83,24 @@ export interface Producer {
     events: readonly Publication[],
     options?: PublishManyOptions,
   ): Promise<readonly Published[]>;
+  /**
+   * Publishes any number of events, and yields what became of each, in their order: where it is
+   * once it is durable, or why it was refused, with its `index`. A refused event does not end the
+   * call. Nothing is sent until the result is iterated; leaving the iteration ends the call.
+   *
+   * `events` are read as fast as the server takes them. At most 8,000 of them are in memory. Each is
+   * stored once, also if a connection breaks, since it has an id: yours or a random one. The events
+   * of a channel keep their order, unless the store fails for a while.
+   *
+   * @throws {WeirError} `auth_failed`; a refusal of the credential; what the last try failed with
+   * once there was no answer for `timeoutMs`. Its `index` is that of the first event without an
+   * answer. This event and some after it may be stored: publish them again with the same ids.
+   * @throws the reason of `signal`, and what `events` throws.
+   */
+  publishAll(
+    events: Iterable<Publication> | AsyncIterable<Publication>,
+    options?: PublishAllOptions,
+  ): AsyncIterableIterator<PublishOutcome>;
 }
 
 /**
@@ -102,6 +137,10 @@ export function createProducer(url: string | URL, options: ProducerOptions = {})
       const body = { events: events.map(withId) };
       return readAnswer(await send(body, signal, true), events.length);
     },
+    publishAll(events, { signal, ids = true } = {}) {
+      const { auth, timeoutMs = DEFAULT_TIMEOUT_MS } = options;
+      return publishLines(toLines(events, ids), { endpoint, auth, timeoutMs, signal });
+    },
   };
 }
 
@@ -133,6 +172,36 @@ function requireEvent(
   if (error !== undefined) throw new WeirError(error.code, error.detail, { index });
   if (data !== undefined) return;
   throw new WeirError("bad_data", "The data is undefined, which is not JSON.", { index });
+}
+
+/** Makes a line of each event, or says why it cannot be sent. */
+function toLines(
+  events: Iterable<Publication> | AsyncIterable<Publication>,
+  hasIds: boolean,
+): Iterable<EventLine | WeirError> | AsyncIterable<EventLine | WeirError> {
+  // A random part for each event would take longer than its JSON.
+  const prefix = hasIds ? `${randomId()}-` : "";
+  let count = 0;
+  const toLine = (event: Publication): EventLine | WeirError => {
+    const { channel, data, type, id = hasIds ? prefix + count++ : undefined, key, ttl } = event;
+    try {
+      requireEvent({ channel, data });
+      const text = toJson({ channel, data, type, id, key, ttl });
+      return lineError(text) ?? { text, isRepeatable: id !== undefined };
+    } catch (cause) {
+      if (cause instanceof WeirError) return cause;
+      throw cause;
+    }
+  };
+  return Symbol.asyncIterator in events ? mapAsync(events, toLine) : map(events, toLine);
+}
+
+function* map<T, R>(items: Iterable<T>, change: (item: T) => R): Iterable<R> {
+  for (const item of items) yield change(item);
+}
+
+async function* mapAsync<T, R>(items: AsyncIterable<T>, change: (item: T) => R): AsyncIterable<R> {
+  for await (const item of items) yield change(item);
 }
 
 function toJson(body: unknown): string {
@@ -187,9 +256,7 @@ async function post(
   timeoutMs: number,
 ): Promise<unknown> {
   signal?.throwIfAborted();
-  const headers: Record<string, string> = { "Content-Type": "application/json" };
-  const credential = await credentialOf(auth);
-  if (credential !== undefined) headers["Authorization"] = `Bearer ${credential}`;
+  const headers = await publishHeaders(auth, "application/json");
   const controller = new AbortController();
   const timer = setTimeout(() => controller.abort(timeoutError(timeoutMs)), timeoutMs);
   const removeListener = onAbort(signal, () => controller.abort(signal?.reason));
@@ -209,21 +276,6 @@ async function post(
     clearTimeout(timer);
     removeListener();
   }
-}
-
-/** @throws {WeirError} `auth_failed`, without the credential */
-async function credentialOf(auth: ProducerOptions["auth"]): Promise<string | undefined> {
-  if (auth === undefined) return undefined;
-  let credential: unknown;
-  try {
-    credential = typeof auth === "function" ? await auth() : auth;
-  } catch (cause) {
-    throw new WeirError("auth_failed", "`auth` threw.", { cause });
-  }
-  // A key from a file often ends with a line end.
-  const text = typeof credential === "string" ? credential.trim() : "";
-  if (CREDENTIAL.test(text)) return text;
-  throw new WeirError("auth_failed", "`auth` is neither an API key nor a token.");
 }
 
 /** @throws {WeirError} `bad_answer` */
