@@ -1,14 +1,27 @@
 // deno-lint-ignore-file no-console
 /**
  * A bare in-memory Deno server to compare with: no log, no replay, no order across transports. It
- * writes each event to each subscriber as it arrives. `POST /pub`, `GET /sub` (SSE), `GET /ws`
- * (WebSocket).
+ * writes each event to each subscriber of its channel as it arrives. `POST /pub/CHANNEL`,
+ * `GET /sub/CHANNEL` (SSE), `GET /ws/CHANNEL` (WebSocket).
  */
-const encoder = new TextEncoder();
-const streams = new Set<ReadableStreamDefaultController<Uint8Array>>();
-const sockets = new Set<WebSocket>();
+interface Channel {
+  readonly streams: Set<ReadableStreamDefaultController<Uint8Array>>;
+  readonly sockets: Set<WebSocket>;
+}
 
-async function publish(request: Request): Promise<Response> {
+const encoder = new TextEncoder();
+const channels = new Map<string, Channel>();
+
+function channelOf(name: string): Channel {
+  let channel = channels.get(name);
+  if (channel === undefined) {
+    channel = { streams: new Set(), sockets: new Set() };
+    channels.set(name, channel);
+  }
+  return channel;
+}
+
+async function publish({ streams, sockets }: Channel, request: Request): Promise<Response> {
   const data = await request.text();
   const frame = encoder.encode(`data: ${data}\n\n`);
   for (const stream of streams) stream.enqueue(frame);
@@ -16,7 +29,7 @@ async function publish(request: Request): Promise<Response> {
   return Response.json({ ok: true }, { status: 201 });
 }
 
-function subscribe(): Response {
+function subscribe({ streams }: Channel): Response {
   let controller: ReadableStreamDefaultController<Uint8Array> | undefined;
   const body = new ReadableStream<Uint8Array>({
     start(started) {
@@ -31,7 +44,7 @@ function subscribe(): Response {
   return new Response(body, { headers: { "content-type": "text/event-stream" } });
 }
 
-function upgrade(request: Request): Response {
+function upgrade({ sockets }: Channel, request: Request): Response {
   const { socket, response } = Deno.upgradeWebSocket(request);
   socket.onopen = () => sockets.add(socket);
   socket.onclose = () => sockets.delete(socket);
@@ -44,9 +57,9 @@ Deno.serve({
   port: 0,
   onListen: ({ port }) => console.log(`Bare listening on http://127.0.0.1:${port}/`),
 }, (request) => {
-  const { pathname } = new URL(request.url);
-  if (request.method === "POST" && pathname === "/pub") return publish(request);
-  if (pathname === "/sub") return subscribe();
-  if (pathname === "/ws") return upgrade(request);
+  const [, action, name = ""] = new URL(request.url).pathname.split("/");
+  if (action === "pub" && request.method === "POST") return publish(channelOf(name), request);
+  if (action === "sub") return subscribe(channelOf(name));
+  if (action === "ws") return upgrade(channelOf(name), request);
   return new Response("Not found", { status: 404 });
 });

@@ -2,7 +2,7 @@
 /**
  * A bare server over Weir's HTTP/3 layer to compare with: no log, no replay, no acknowledgements. It
  * gathers the events of one turn of the event loop and writes them to a stream of each session.
- * `POST /pub`, `GET /v1/transports` as Weir's, and WebTransport at any path.
+ * `POST /pub/CHANNEL` of any channel, `GET /v1/transports` as Weir's, and WebTransport at any path.
  */
 import { setImmediate } from "node:timers";
 import type { SendStream } from "../lib/quic/send_stream.ts";
@@ -53,7 +53,7 @@ Deno.serve({
   onListen: ({ port }) => console.log(`Bare listening on http://${HOST}:${port}/`),
 }, (request) => {
   const { pathname } = new URL(request.url);
-  if (request.method === "POST" && pathname === "/pub") return publish(request);
+  if (request.method === "POST" && pathname.startsWith("/pub/")) return publish(request);
   if (pathname === "/v1/transports") {
     const url = `https://${HOST}:${quic.addr.port}/`;
     const certificateHashes = [{ algorithm: "sha-256", value: certificate.hash }];

@@ -7,18 +7,29 @@
 import { Tally } from "./counter.ts";
 import { LOAD_DEFAULTS, type LoadOptions, type LoadResult } from "./options.ts";
 import { MemoryWatch } from "./memory_watch.ts";
-import { Publishers, type PublishReport } from "./publisher.ts";
+import { NdjsonPublisher } from "./ndjson_publisher.ts";
+import { PeakMemory } from "./peak_memory.ts";
+import { PROTOCOLS } from "./rivals.ts";
+import { type Publisher, Publishers, type PublishReport } from "./publisher.ts";
 import { StoreWatch } from "./store_watch.ts";
 import { Subscriber } from "./subscriber.ts";
 import { cpuSeconds, machineSeconds, quantile, residentKb } from "./usage.ts";
 import { WebTransportSubscriber } from "./webtransport_subscriber.ts";
+import { channelCount, channelName } from "./wire.ts";
 
 /** How many connections are opened at the same time. */
 const CONNECTING = 64;
 /** How often WebSockets send a pong, which is before any server's idle timeout. */
 const PONG_MS = 10_000;
 
-const NOTHING: PublishReport = { published: 0, failed: 0, failure: "", seconds: 0, latencies: [] };
+const NOTHING: PublishReport = {
+  published: 0,
+  failed: 0,
+  refused: 0,
+  failure: "",
+  seconds: 0,
+  latencies: [],
+};
 
 /** A live subscription, over whichever transport. */
 type AnySubscriber = Pick<Subscriber, "close" | "ended" | "pong">;
@@ -42,6 +53,29 @@ function openSubscriber(
   return transport === "webtransport"
     ? WebTransportSubscriber.open(options, tally, index)
     : Subscriber.open({ ...options, transport }, tally, index);
+}
+
+/** Creates all channels, where publishing does not. */
+async function createChannels(options: LoadOptions): Promise<void> {
+  const { create } = PROTOCOLS[options.wire];
+  if (create === undefined) return;
+  const count = channelCount(options);
+  let next = 0;
+  await Promise.all(Array.from({ length: CONNECTING }, async () => {
+    while (next < count) {
+      const { path, init } = create(channelName(next++));
+      const response = await fetch(`http://${options.publishAt}${path}`, init);
+      await response.body?.cancel();
+      if (!response.ok) throw new Error(`Creating a channel answered ${response.status}`);
+    }
+  }));
+}
+
+/** Returns how many deliveries follow from so many published events. */
+function deliveriesOf(published: number, options: LoadOptions): number {
+  const { subscribers, stalled, ownChannels, channels } = options;
+  if (ownChannels) return published;
+  return channels > 1 ? 0 : (subscribers - stalled) * published;
 }
 
 /** Opens all subscribers. */
@@ -72,10 +106,10 @@ async function gather(options: LoadOptions, tally: Tally): Promise<Crowd> {
 }
 
 /** Publishes the warm-up and waits until every subscriber has it. */
-async function warmUp(publishers: Publishers, options: LoadOptions, tally: Tally): Promise<void> {
+async function warmUp(publishers: Publisher, options: LoadOptions, tally: Tally): Promise<void> {
   if (options.warmUp === 0) return;
   await publishers.publish(options.warmUp);
-  await tally.reach(options.warmUp * options.subscribers, options.phaseMs);
+  await tally.reach(deliveriesOf(options.warmUp, options), options.phaseMs);
   await pause(200);
   tally.reset();
 }
@@ -95,12 +129,26 @@ async function startFlood(options: LoadOptions): Promise<Publishers | undefined>
   return flood;
 }
 
+/** Returns the p99 of the slower of two writers as a multiple of the other's. */
+function writersP99Ratio(latencies: PublishReport["latencies"]): number | null {
+  if (latencies.length !== 2) return null;
+  const p99s = latencies.map((each) => quantile(each, 0.99) ?? Infinity);
+  return Math.max(...p99s) / Math.min(...p99s);
+}
+
 /** Runs the load and measures it. */
 async function run(options: LoadOptions): Promise<LoadResult> {
   const tally = new Tally();
   const replay = options.held > 0;
   const restingKb = residentKb(options.pids);
-  const publishers = options.messages > 0 ? await Publishers.open(options) : undefined;
+  await createChannels(options);
+  const publishers = options.messages === 0
+    ? undefined
+    : options.ndjson
+    ? new NdjsonPublisher(options)
+    : await Publishers.open(options);
+  using peak = new PeakMemory(options.pids);
+  peak.start();
 
   let cpu = cpuSeconds(options.pids);
   let ownCpu = cpuSeconds([Deno.pid]);
@@ -125,6 +173,7 @@ async function run(options: LoadOptions): Promise<LoadResult> {
     }
     if (publishers !== undefined) {
       await warmUp(publishers, options, tally);
+      peak.start();
       cpu = cpuSeconds(options.pids);
       ownCpu = cpuSeconds([Deno.pid]);
       machine = machineSeconds();
@@ -137,8 +186,7 @@ async function run(options: LoadOptions): Promise<LoadResult> {
       flood?.close();
     }
   }
-  const each = replay ? options.held : options.channels > 1 ? 0 : report.published;
-  const expected = options.subscribers * each;
+  const expected = deliveriesOf(replay ? options.held : report.published, options);
   const complete = await tally.reach(expected, options.phaseMs);
   const seconds = expected > 0 ? (tally.lastAt - begin) / 1000 : report.seconds;
   const work = expected > 0 ? tally.delivered : report.published;
@@ -150,6 +198,8 @@ async function run(options: LoadOptions): Promise<LoadResult> {
   clearInterval(pongs);
 
   const store = await watch.stop();
+  const latencies = report.latencies.flat();
+  const hasTimes = !replay && !options.ndjson;
   const ended = crowd.subscribers.find((subscriber) => subscriber.ended !== "")?.ended ?? "";
   const result: LoadResult = {
     problem: [
@@ -167,17 +217,20 @@ async function run(options: LoadOptions): Promise<LoadResult> {
     deliveriesPerSecond: seconds > 0 ? tally.delivered / seconds : 0,
     publishesPerSecond: report.seconds > 0 ? report.published / report.seconds : 0,
     failedPublishes: report.failed,
+    refusedPublishes: report.refused,
+    writersP99Ratio: writersP99Ratio(report.latencies),
     failedConnects: crowd.failed,
     connectsPerMinute: crowd.subscribers.length / connectMinutes,
-    publishP50: quantile(report.latencies, 0.5),
-    publishP99: quantile(report.latencies, 0.99),
-    endToEndP50: replay ? null : quantile(tally.latencies, 0.5),
-    endToEndP99: replay ? null : quantile(tally.latencies, 0.99),
+    publishP50: quantile(latencies, 0.5),
+    publishP99: quantile(latencies, 0.99),
+    endToEndP50: hasTimes ? quantile(tally.latencies, 0.5) : null,
+    endToEndP99: hasTimes ? quantile(tally.latencies, 0.99) : null,
     cpuPerMillion: work > 0 ? cpuUsed / (work / 1e6) : null,
     kbPerSubscriber,
     memoryGrowth,
     ...store,
     serverMb: residentKb(options.pids) / 1024,
+    peakMb: peak.read() / 1024,
     generatorCore: seconds > 0 ? ownUsed / seconds : 0,
     othersCore: seconds > 0 ? othersUsed / seconds : 0,
   };

@@ -1,92 +1,33 @@
 // deno-lint-ignore-file no-console
 /**
- * `deno task bench [names…] [--json FILE] [--flags="…"]`: measures Weir against the targets of
- * docs/performance.md and prints a table. A name selects the scenarios that start with it. The flags
- * are passed to the `deno run` of Weir, for a profile. Exits with 1 if something could not be
+ * `deno task bench [names…]`: measures Weir against the targets of docs/performance.md and prints a
+ * table. A name selects the scenarios that start with it. Exits with 1 if something could not be
  * measured. A missed target is only reported, because machines differ.
+ *
+ * - `--rounds N` runs each load N times, by turns with what it is compared with, and judges medians.
+ * - `--json FILE` writes everything, each round included.
+ * - `--flags="…"` passes flags to the `deno run` of Weir, for a profile.
+ * - `--durable-streams FILE`, `--centrifugo FILE` name the programs of rivals that are not on the PATH.
  */
 import { parseArgs } from "node:util";
-import type { LoadResult } from "./options.ts";
 import { endAll } from "./process.ts";
-import { runScenario, Skipped } from "./run.ts";
-import { type Measured, type Scenario, SCENARIOS, type Target } from "./scenarios.ts";
+import {
+  describe,
+  describeRatios,
+  judge,
+  type Ratios,
+  ratiosOf,
+  type Row,
+  table,
+} from "./report.ts";
+import { type RunOptions, runScenario, Skipped } from "./run.ts";
+import { type Scenario, type ScenarioRun, SCENARIOS } from "./scenarios.ts";
 
-interface Row {
-  readonly scenario: string;
-  readonly figure: string;
-  readonly measured: number | null;
-  readonly target: string;
-  readonly met: "yes" | "NO" | "not measured";
-}
-
-interface Outcome {
+interface Outcome extends Partial<ScenarioRun> {
   readonly scenario: string;
   readonly what: string;
   readonly skipped: string;
-  readonly result: LoadResult | undefined;
-  readonly compared: LoadResult | undefined;
-}
-
-/** Formats three significant digits, with a separator for thousands. */
-function number(value: number | null): string {
-  if (value === null) return "–";
-  return value.toLocaleString("en", { maximumSignificantDigits: 3 });
-}
-
-function judge(scenario: Scenario, target: Target, measured: Measured): Row {
-  const value = target.read(measured);
-  const kept = value !== null &&
-    (target.bound === "≥" ? value >= target.value : value <= target.value);
-  const trusted = measured.result.problem === "" && (measured.compared?.problem ?? "") === "";
-  return {
-    scenario: scenario.name,
-    figure: target.figure,
-    measured: value,
-    target: `${target.bound} ${number(target.value)}`,
-    met: value === null || !trusted ? "not measured" : kept ? "yes" : "NO",
-  };
-}
-
-/** Formats all figures of one load on one line. */
-function describe(result: LoadResult): string {
-  const parts = [
-    result.expected > 0 ? `${result.delivered} of ${result.expected} delivered` : "",
-    result.delivered > 0 ? `${number(result.deliveriesPerSecond)} deliveries/s` : "",
-    result.publishesPerSecond > 0 ? `${number(result.publishesPerSecond)} publishes/s` : "",
-    result.publishP50 !== null
-      ? `publish p50 ${number(result.publishP50)} p99 ${number(result.publishP99)} ms`
-      : "",
-    result.endToEndP50 !== null
-      ? `end-to-end p50 ${number(result.endToEndP50)} p99 ${number(result.endToEndP99)} ms`
-      : "",
-    result.cpuPerMillion !== null ? `CPU ${number(result.cpuPerMillion)} s/million` : "",
-    result.kbPerSubscriber !== null ? `${number(result.kbPerSubscriber)} KB/subscriber` : "",
-    result.memoryGrowth !== null ? `memory × ${number(result.memoryGrowth)}` : "",
-    result.keptEvents !== null
-      ? `at most ${number(result.keptEvents)} events kept, store × ${number(result.storeGrowth)}`
-      : "",
-    `server ${number(result.serverMb)} MB`,
-    result.seconds > 0
-      ? `generator ${number(result.generatorCore)} and others ${
-        number(result.othersCore)
-      } of a core`
-      : "",
-    result.problem === "" ? "" : `PROBLEM: ${result.problem}`,
-  ];
-  return parts.filter((part) => part !== "").join(", ");
-}
-
-function table(rows: readonly Row[]): string {
-  const cells = [
-    ["scenario", "figure", "measured", "target", "met"],
-    ["---", "---", "---:", "---:", "---"],
-    ...rows.map((row) => [row.scenario, row.figure, number(row.measured), row.target, row.met]),
-  ];
-  const widths =
-    cells[0]?.map((_, column) => Math.max(...cells.map((line) => line[column]?.length ?? 0))) ?? [];
-  return cells.map((line) =>
-    `| ${line.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join(" | ")} |`
-  ).join("\n");
+  readonly ratios?: Ratios;
 }
 
 /** Returns the scenarios that the names select; all without a name. */
@@ -115,10 +56,37 @@ async function machine(): Promise<string> {
   return `${navigator.hardwareConcurrency} × ${model}, Deno ${Deno.version.deno}, load ${load}`;
 }
 
+function parseRounds(text: string): number {
+  const rounds = Number(text);
+  if (Number.isInteger(rounds) && rounds > 0) return rounds;
+  console.error(`Cannot use "${text}" as --rounds: it must be a positive whole number.`);
+  Deno.exit(2);
+}
+
+function print({ rounds, missing }: ScenarioRun, ratios: Ratios): void {
+  for (const [index, { result, compared }] of rounds.entries()) {
+    if (rounds.length > 1) console.log(`  round ${index + 1}`);
+    console.log(`  ${describe(result)}`);
+    for (const [name, other] of Object.entries(compared)) {
+      console.log(`  ${name}: ${describe(other)}`);
+    }
+  }
+  for (const [name, reason] of Object.entries(missing)) {
+    console.log(`  ${name}: skipped: ${reason}`);
+  }
+  for (const line of describeRatios(ratios)) console.log(`  ${line}`);
+}
+
 const { values, positionals } = parseArgs({
   args: Deno.args,
   allowPositionals: true,
-  options: { json: { type: "string" }, flags: { type: "string", default: "" } },
+  options: {
+    rounds: { type: "string", default: "1" },
+    json: { type: "string" },
+    flags: { type: "string", default: "" },
+    "durable-streams": { type: "string" },
+    centrifugo: { type: "string" },
+  },
 });
 for (const signal of ["SIGINT", "SIGTERM"] as const) {
   Deno.addSignalListener(signal, () => {
@@ -126,7 +94,15 @@ for (const signal of ["SIGINT", "SIGTERM"] as const) {
     Deno.exit(130);
   });
 }
-const flags = values.flags.split(" ").filter((flag) => flag !== "");
+const { "durable-streams": durableStreams, centrifugo } = values;
+const options: RunOptions = {
+  flags: values.flags.split(" ").filter((flag) => flag !== ""),
+  rounds: parseRounds(values.rounds),
+  programs: {
+    ...durableStreams === undefined ? {} : { "durable-streams": durableStreams },
+    ...centrifugo === undefined ? {} : { centrifugo },
+  },
+};
 const on = await machine();
 console.log(`On ${on}`);
 const rows: Row[] = [];
@@ -135,29 +111,20 @@ let unmeasured = false;
 for (const scenario of pick(positionals)) {
   const { name, what } = scenario;
   console.log(`\n${name}: ${what}`);
-  let measured: Measured | undefined;
-  let skipped = "";
   try {
-    measured = await runScenario(scenario, { flags });
-    console.log(`  ${describe(measured.result)}`);
-    if (measured.compared !== undefined) {
-      console.log(`  compared with: ${describe(measured.compared)}`);
-    }
-    const judged = scenario.targets.map((target) => judge(scenario, target, measured as Measured));
+    const run = await runScenario(scenario, options);
+    const ratios = ratiosOf(run.rounds);
+    print(run, ratios);
+    const judged = scenario.targets.map((target) => judge(scenario, target, run));
     rows.push(...judged);
     unmeasured ||= judged.some((row) => row.met === "not measured");
+    outcomes.push({ scenario: name, what, skipped: "", ...run, ratios });
   } catch (error) {
-    skipped = error instanceof Error ? error.message : String(error);
+    const skipped = error instanceof Error ? error.message : String(error);
     unmeasured ||= !(error instanceof Skipped);
     console.log(`  ${error instanceof Skipped ? "skipped" : "FAILED"}: ${skipped}`);
+    outcomes.push({ scenario: name, what, skipped });
   }
-  outcomes.push({
-    scenario: name,
-    what,
-    skipped,
-    result: measured?.result,
-    compared: measured?.compared,
-  });
 }
 console.log(`\n${table(rows)}`);
 if (values.json !== undefined) {

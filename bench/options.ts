@@ -3,8 +3,8 @@
 /** How subscribers read. */
 export type Transport = "sse" | "websocket" | "webtransport";
 
-/** The protocol: Weir's, or that of the bare server in `bare.ts`. */
-export type Wire = "weir" | "bare";
+/** Whose protocol: Weir's, or that of one of the rivals in `rivals.ts`. */
+export type Wire = "weir" | "bare" | "durable-streams" | "centrifugo";
 
 /** One load run. Servers are given as `127.0.0.1:PORT`. */
 export interface LoadOptions {
@@ -13,17 +13,28 @@ export interface LoadOptions {
   readonly publishAt: string;
   /** The server to subscribe to; differs from `publishAt` for a run across servers. */
   readonly subscribeAt: string;
+  /**
+   * A second server to which half of the publishers publish, or "". Equal to `publishAt`, it stands
+   * for the other isolate of that process. Refusals with 503 are then counted and are no problem.
+   */
+  readonly secondWriterAt: string;
   readonly transport: Transport;
   /** The processes whose CPU and memory count as the server's. */
   readonly pids: readonly number[];
-  /** Connections, all on the first channel. 0: publish only. */
+  /** Connections, all on the first channel unless `ownChannels`. 0: publish only. */
   readonly subscribers: number;
+  /** Whether each subscriber has a channel of its own. Each publish goes to one of them, in turn. */
+  readonly ownChannels: boolean;
+  /** How many of the subscribers stop reading once they are live. */
+  readonly stalled: number;
   /** Members that join the first channel at the same time, and nothing else. 0: no burst of joins. */
   readonly members: number;
   /** Events published in the timed part. 0: hold or replay only. */
   readonly messages: number;
   /** Events of one publish. More than one need the first channel only. */
   readonly batch: number;
+  /** Whether each publisher sends its events as one NDJSON request, to the first channel. */
+  readonly ndjson: boolean;
   /** Concurrent publishes, each on its own keep-alive connection. */
   readonly inFlight: number;
   /** Events before the timed part, for the compiler to warm up. */
@@ -58,9 +69,13 @@ export const LOAD_DEFAULTS = {
   transport: "sse",
   pids: [],
   subscribers: 0,
+  ownChannels: false,
+  stalled: 0,
+  secondWriterAt: "",
   members: 0,
   messages: 0,
   batch: 1,
+  ndjson: false,
   inFlight: 1,
   warmUp: 0,
   channels: 1,
@@ -87,6 +102,10 @@ export interface LoadResult {
   readonly deliveriesPerSecond: number;
   readonly publishesPerSecond: number;
   readonly failedPublishes: number;
+  /** Publishes that one of two writers refused with 503. */
+  readonly refusedPublishes: number;
+  /** The publish p99 of the slower of two writers, as a multiple of that of the faster one. */
+  readonly writersP99Ratio: number | null;
   readonly failedConnects: number;
   /** How fast the subscribers connected. */
   readonly connectsPerMinute: number;
@@ -111,6 +130,11 @@ export interface LoadResult {
   readonly storeGrowth: number | null;
   /** The server's resident memory at the end, MB. */
   readonly serverMb: number;
+  /**
+   * The server's resident memory at its peak since the warm-up, MB: the sum of the peaks of its
+   * processes.
+   */
+  readonly peakMb: number;
   /** Share of a core that the generator used; near 1, the generator is the bottleneck. */
   readonly generatorCore: number;
   /**

@@ -60,7 +60,7 @@ export class Server implements AsyncDisposable {
     name: string,
     command: string,
     args: readonly string[],
-    options: { env?: Record<string, string>; port?: number } = {},
+    options: { env?: Readonly<Record<string, string>> | undefined; port?: number } = {},
   ): Promise<Server> {
     const child = new Deno.Command(command, {
       args: [...args],
@@ -133,18 +133,28 @@ async function answers(port: number): Promise<string> {
   throw new Error(`Nothing answers on port ${port}`);
 }
 
-/** Starts Weir on the store `kv`: a file, or the URL of a KV Connect server with its token. */
+/**
+ * Starts Weir on the store `kv`: a file, or the URL of a KV Connect server with its token. With
+ * `isParallel`, by `deno serve --parallel` with two isolates.
+ */
 export function startWeir(
   kv: string,
   options: {
     token?: string;
+    isParallel?: boolean;
     flags?: readonly string[];
     settings?: Readonly<Record<string, string>>;
   } = {},
 ): Promise<Server> {
   const env: Record<string, string> = { WEIR_PORT: "0", WEIR_KV: kv, ...options.settings };
   if (options.token !== undefined) env.DENO_KV_ACCESS_TOKEN = options.token;
-  const args = ["run", "-A", ...options.flags ?? [], `${ROOT}main.ts`, "--listen"];
+  const main = `${ROOT}main.ts`;
+  const flags = ["-A", ...options.flags ?? []];
+  if (options.isParallel !== true) {
+    return Server.start("Weir", Deno.execPath(), ["run", ...flags, main, "--listen"], { env });
+  }
+  env.DENO_JOBS = "2";
+  const args = ["serve", ...flags, "--parallel", "--host", HOST, "--port", "0", main];
   return Server.start("Weir", Deno.execPath(), args, { env });
 }
 
@@ -154,13 +164,13 @@ export function startBare(transport: Transport): Promise<Server> {
   return Server.start("Bare", Deno.execPath(), ["run", "-A", `${ROOT}bench/${file}`]);
 }
 
-/** Returns the path of `denokv`, or undefined if it is not installed. */
-export async function findDenokv(): Promise<string | undefined> {
+/** Returns the path of a program on the PATH or in ~/.cargo/bin or ~/go/bin, or undefined. */
+export async function findProgram(name: string): Promise<string | undefined> {
   const home = Deno.env.get("HOME") ?? "";
-  const folders = [...(Deno.env.get("PATH") ?? "").split(":"), `${home}/.cargo/bin`];
-  for (const folder of folders) {
+  const path = (Deno.env.get("PATH") ?? "").split(":");
+  for (const folder of [...path, `${home}/.cargo/bin`, `${home}/go/bin`]) {
     try {
-      if ((await Deno.stat(`${folder}/denokv`)).isFile) return `${folder}/denokv`;
+      if ((await Deno.stat(`${folder}/${name}`)).isFile) return `${folder}/${name}`;
     } catch {
       // Not in this folder.
     }
@@ -168,11 +178,15 @@ export async function findDenokv(): Promise<string | undefined> {
   return undefined;
 }
 
+/** Returns a port on which nothing listens. */
+export function freePort(): number {
+  using listener = Deno.listen({ hostname: HOST, port: 0 });
+  return listener.addr.port;
+}
+
 /** Starts a `denokv` server with the SQLite file `path` on a free port. */
 export function startDenokv(binary: string, path: string, token: string): Promise<Server> {
-  const listener = Deno.listen({ hostname: HOST, port: 0 });
-  const { port } = listener.addr;
-  listener.close();
+  const port = freePort();
   const serve = ["serve", "--access-token", token, "--addr", `${HOST}:${port}`];
   return Server.start("denokv", binary, ["--sqlite-path", path, ...serve], { port });
 }

@@ -1,37 +1,60 @@
-/** Runs one scenario: starts its servers, the load and the comparison, and stops the servers. */
-import { LOAD_DEFAULTS, type LoadOptions, type LoadResult } from "./options.ts";
-import { findDenokv, runLoad, type Server, startBare, startDenokv, startWeir } from "./process.ts";
+/** Runs one scenario: starts its servers, the load and the comparisons, and stops the servers. */
 import { makeAccess } from "./access.ts";
-import type { Measured, Scenario, ScenarioLoad } from "./scenarios.ts";
+import { LOAD_DEFAULTS, type LoadOptions, type LoadResult, type Transport } from "./options.ts";
+import { type RivalName, RIVALS } from "./rivals.ts";
+import {
+  findProgram,
+  freePort,
+  runLoad,
+  Server,
+  startBare,
+  startDenokv,
+  startWeir,
+} from "./process.ts";
+import type { Measured, Scenario, ScenarioLoad, ScenarioRun } from "./scenarios.ts";
 
 /** Settings of all scenarios of a run. */
 export interface RunOptions {
   /** Further flags for the `deno run` of Weir, for a profile. */
   readonly flags: readonly string[];
+  /** How often each load runs, by turns with those that it is compared with. */
+  readonly rounds: number;
+  /** Paths of rivals' programs that are not on the PATH. */
+  readonly programs: Readonly<Partial<Record<RivalName, string>>>;
 }
 
-/** Thrown when a scenario cannot run on this machine: the message says what is missing. */
+/** Thrown when a load cannot run on this machine: the message says what is missing. */
 export class Skipped extends Error {}
 
 /** Publishers that fill the log before a replay. */
 const SEED_IN_FLIGHT = 128;
 
-/** Measures `scenario` and its comparison. */
-export async function runScenario(scenario: Scenario, options: RunOptions): Promise<Measured> {
-  const result = await measure(scenario, scenario.load, options);
-  if (scenario.compare === undefined) return { result, compared: undefined };
-  const load = { ...scenario.load, ...scenario.compare };
-  return { result, compared: await measure(scenario, load, options) };
+/** Measures `scenario` and its comparisons by turns. @throws {Skipped} */
+export async function runScenario(scenario: Scenario, options: RunOptions): Promise<ScenarioRun> {
+  const rounds: Measured[] = [];
+  const missing: Record<string, string> = {};
+  while (rounds.length < options.rounds) {
+    const result = await measure(scenario.load, options);
+    const compared: Record<string, LoadResult> = {};
+    for (const [name, load] of Object.entries(scenario.compare ?? {})) {
+      if (name in missing) continue;
+      try {
+        compared[name] = await measure({ ...scenario.load, ...load }, options);
+      } catch (error) {
+        if (!(error instanceof Skipped)) throw error;
+        missing[name] = error.message;
+      }
+    }
+    rounds.push({ result, compared });
+  }
+  return { rounds, missing };
 }
 
-async function measure(
-  { servers }: Scenario,
-  load: ScenarioLoad,
-  options: RunOptions,
-): Promise<LoadResult> {
+async function measure(load: ScenarioLoad, options: RunOptions): Promise<LoadResult> {
   const folder = await Deno.makeTempDir({ prefix: "weir-bench-" });
   try {
-    if (load.wire === "bare") return await onBare(load);
+    const { wire = "weir", servers = "weir" } = load;
+    if (wire !== "weir") return await onRival(wire, folder, load, options);
     if (servers === "denokv") return await onDenokv(folder, load, options);
     if ((load.held ?? 0) > 0) await seed(folder, load.held ?? 0, options);
     return await onWeir(folder, load, options);
@@ -40,14 +63,36 @@ async function measure(
   }
 }
 
-async function onBare(load: Partial<LoadOptions>): Promise<LoadResult> {
-  await using server = await startBare(load.transport ?? LOAD_DEFAULTS.transport);
+async function onRival(
+  name: RivalName,
+  folder: string,
+  { access: _, keeps: __, writers: ___, servers: ____, ...load }: ScenarioLoad,
+  { programs }: RunOptions,
+): Promise<LoadResult> {
+  const { transports } = RIVALS[name];
+  const { transport = LOAD_DEFAULTS.transport } = load;
+  if (!transports.includes(transport)) throw new Skipped(`${name} has no ${transport}`);
+  await using server = await startRival(name, transport, folder, programs[name]);
   return await underLoad(load, server.host, server.host, [server]);
+}
+
+async function startRival(
+  name: RivalName,
+  transport: Transport,
+  folder: string,
+  path: string | undefined,
+): Promise<Server> {
+  const { program } = RIVALS[name];
+  if (program === undefined) return await startBare(transport);
+  const found = path ?? await findProgram(program.name);
+  if (found === undefined) throw new Skipped(`${program.name} is missing: ${program.install}`);
+  const port = freePort();
+  return await Server.start(name, found, program.args(port, folder), { env: program.env, port });
 }
 
 async function onWeir(
   folder: string,
-  { access = "open", keeps, ...load }: ScenarioLoad,
+  { access = "open", keeps, writers = 1, servers, ...load }: ScenarioLoad,
   { flags }: RunOptions,
 ): Promise<LoadResult> {
   const { settings, tokens } = await makeAccess(access);
@@ -56,8 +101,11 @@ async function onWeir(
   await using server = await startWeir(store, {
     flags,
     settings: { ...settings, ...kept.settings },
+    isParallel: servers === "parallel",
   });
-  return await underLoad({ ...load, ...tokens, ...kept.load }, server.host, server.host, [server]);
+  const secondWriterAt = writers === 2 ? server.host : "";
+  const all = { ...load, ...tokens, ...kept.load, secondWriterAt };
+  return await underLoad(all, server.host, server.host, [server]);
 }
 
 /** Returns the settings and the load of a run whose channels keep so many events. */
@@ -100,10 +148,10 @@ async function seed(folder: string, messages: number, options: RunOptions): Prom
 
 async function onDenokv(
   folder: string,
-  { access: _, keeps, ...load }: ScenarioLoad,
+  { access: _, keeps, writers = 1, servers: __, ...load }: ScenarioLoad,
   { flags }: RunOptions,
 ): Promise<LoadResult> {
-  const binary = await findDenokv();
+  const binary = await findProgram("denokv");
   if (binary === undefined) throw new Skipped("denokv is missing: cargo install denokv --locked");
   const token = crypto.randomUUID();
   const path = `${folder}/denokv.sqlite`;
@@ -112,5 +160,6 @@ async function onDenokv(
   const { settings, load: watched } = keeping(keeps, path);
   await using first = await startWeir(kv, { token, flags, settings });
   await using second = await startWeir(kv, { token, flags, settings });
-  return await underLoad({ ...load, ...watched }, first.host, second.host, [first, second, store]);
+  const all = { ...load, ...watched, secondWriterAt: writers === 2 ? second.host : "" };
+  return await underLoad(all, first.host, second.host, [first, second, store]);
 }

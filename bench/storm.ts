@@ -6,6 +6,7 @@
  * count as publishes and changes as deliveries.
  */
 import { LOAD_DEFAULTS, type LoadOptions, type LoadResult } from "./options.ts";
+import { PeakMemory } from "./peak_memory.ts";
 import { cpuSeconds, machineSeconds, quantile, residentKb } from "./usage.ts";
 import { channelName } from "./wire.ts";
 
@@ -92,6 +93,8 @@ async function run(options: LoadOptions): Promise<LoadResult> {
   }));
   await new Promise((resolve) => setTimeout(resolve, options.settleMs));
   const [cpu, own, machine] = [cpuSeconds(pids), cpuSeconds([Deno.pid]), machineSeconds()];
+  using peak = new PeakMemory(pids);
+  peak.start();
   const begin = performance.now();
   for (const [index, socket] of sockets.entries()) {
     storm.begin(index);
@@ -110,6 +113,8 @@ async function run(options: LoadOptions): Promise<LoadResult> {
     deliveriesPerSecond: storm.changes / seconds,
     publishesPerSecond: storm.latencies.length / ((storm.lastAnswer - begin) / 1_000),
     failedPublishes: members - storm.latencies.length,
+    refusedPublishes: 0,
+    writersP99Ratio: null,
     failedConnects: 0,
     connectsPerMinute: 0,
     publishP50: quantile(storm.latencies, 0.5),
@@ -122,6 +127,7 @@ async function run(options: LoadOptions): Promise<LoadResult> {
     keptEvents: null,
     storeGrowth: null,
     serverMb: residentKb(pids) / 1_024,
+    peakMb: peak.read() / 1_024,
     generatorCore: ownUsed / seconds,
     othersCore: others / seconds,
   };

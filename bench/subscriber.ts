@@ -24,17 +24,19 @@ export class Subscriber {
   private constructor(connection: Deno.TcpConn, options: TcpOptions, tally: Tally, index: number) {
     this.#connection = connection;
     // A large buffer needs fewer reads, but ten thousand of them do not fit in memory.
-    this.#buffer = new Uint8Array(options.subscribers > 2000 ? 16_384 : 65_536);
-    const few = options.subscribers < 50;
+    const isBusy = options.subscribers <= 2000 && !options.ownChannels;
+    this.#buffer = new Uint8Array(isBusy ? 65_536 : 16_384);
+    const { subscribers, stalled, ownChannels } = options;
+    const few = subscribers - stalled < 50 || ownChannels;
     this.#counter = new MarkerCounter(this.#buffer, tally, {
       spacing: options.size,
-      sampleEvery: few ? 1 : index % 50 === 0 ? 5 : 0,
+      sampleEvery: few ? 1 : (index - stalled) % 50 === 0 ? 5 : 0,
     });
   }
 
   /**
-   * Connects and resolves when the subscription is live: the response's first body bytes for SSE,
-   * `subscribed` for Weir's WebSocket, the upgrade for the bare one.
+   * Connects and resolves when the subscription is live. If it is one of the first
+   * `options.stalled`, it reads nothing from then on.
    *
    * @throws {Error} If the server refuses, with its answer.
    */
@@ -42,8 +44,8 @@ export class Subscriber {
     const connection = await Deno.connect(connectOptions(options.subscribeAt));
     try {
       const subscriber = new Subscriber(connection, options, tally, index);
-      await subscriber.#handshake(options);
-      subscriber.#run();
+      await subscriber.#handshake(options, index);
+      if (index >= options.stalled) subscriber.#run();
       return subscriber;
     } catch (error) {
       connection.close();
@@ -63,8 +65,8 @@ export class Subscriber {
     if (!this.#closed) this.#connection.write(PONG).catch(() => {});
   }
 
-  async #handshake(options: TcpOptions): Promise<void> {
-    const { head, hello } = await subscribeRequest(options);
+  async #handshake(options: TcpOptions, index: number): Promise<void> {
+    const { head, hello, liveAt } = await subscribeRequest(options, index);
     await writeAll(this.#connection, head);
     let have = 0;
     let bodyAt = -1;
@@ -85,7 +87,6 @@ export class Subscriber {
       ? new WebSocketFrames(this.#buffer, this.#payload, this.#control)
       : new ChunkedBody(this.#buffer, this.#payload);
     if (hello !== undefined) await writeAll(this.#connection, clientFrame("text", hello));
-    const liveAt = options.transport === "sse" ? "\n" : hello === undefined ? "" : '"subscribed"';
     this.#deframer.push(bodyAt, have);
     while (!(this.#opening ?? "").includes(liveAt)) {
       this.#deframer.push(0, await this.#read(0));

@@ -23,11 +23,12 @@ export function machineSeconds(): number {
   return (user + nice + system + irq + softirq) / TICKS;
 }
 
-/** Returns the resident memory of all `pids`, in KB of 1,024 bytes. */
-export function residentKb(pids: readonly number[]): number {
+/** Returns the resident memory of all `pids`, or the sum of their peaks, in KB of 1,024 bytes. */
+export function residentKb(pids: readonly number[], field: "VmRSS" | "VmHWM" = "VmRSS"): number {
   let kb = 0;
   for (const pid of pids) {
-    const line = /^VmRSS:\s+(\d+)/m.exec(Deno.readTextFileSync(`/proc/${pid}/status`));
+    const line = new RegExp(`^${field}:\\s+(\\d+)`, "m")
+      .exec(Deno.readTextFileSync(`/proc/${pid}/status`));
     kb += Number(line?.[1] ?? 0);
   }
   return kb;
@@ -37,4 +38,12 @@ export function residentKb(pids: readonly number[]): number {
 export function quantile(values: readonly number[], p: number): number | null {
   const sorted = values.toSorted((a, b) => a - b);
   return sorted[Math.floor((sorted.length - 1) * p)] ?? null;
+}
+
+/** Returns the median of the values that are not null, or null without any. */
+export function median(values: readonly (number | null)[]): number | null {
+  const sorted = values.filter((value) => value !== null).sort((a, b) => a - b);
+  const middle = sorted.length / 2;
+  const [low, high] = [sorted[Math.ceil(middle) - 1], sorted[Math.floor(middle)]];
+  return low === undefined || high === undefined ? null : (low + high) / 2;
 }

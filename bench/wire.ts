@@ -1,51 +1,51 @@
-/** Hand-written requests of a load run, for Weir and for the bare server. */
+/** Hand-written requests of a load run. What they say is up to the protocol of the server. */
 import { MARKER, STAMP_DIGITS } from "./counter.ts";
-import type { LoadOptions, Transport, Wire } from "./options.ts";
+import type { LoadOptions, Transport } from "./options.ts";
+import { PROTOCOLS, type SubscribeParts } from "./rivals.ts";
 
 const encoder = new TextEncoder();
+const CHANNEL_PREFIX = "bench-";
+const CHANNEL_DIGITS = 4;
 
-/** Returns the name of a channel by number. All names have the same length. */
+/** Returns the name of a channel by number, up to 9,999. All names have the same length. */
 export function channelName(index: number): string {
-  return `bench-${String(index).padStart(4, "0")}`;
+  return `${CHANNEL_PREFIX}${String(index).padStart(CHANNEL_DIGITS, "0")}`;
+}
+
+/** Returns how many channels a load publishes to. */
+export function channelCount(
+  { ownChannels, channels, subscribers }: Pick<
+    LoadOptions,
+    "ownChannels" | "channels" | "subscribers"
+  >,
+): number {
+  return Math.max(1, ownChannels ? subscribers : channels);
 }
 
 /** The transports whose subscribers are raw TCP sockets. */
 export type TcpTransport = Exclude<Transport, "webtransport">;
 
-/** Returns the request that subscribes to channel 0, and for a WebSocket the message after it. */
+/**
+ * Returns the request by which a subscriber subscribes, the WebSocket message after it, and by what
+ * the subscription is seen to be live.
+ */
 export async function subscribeRequest(
   options: LoadOptions & { readonly transport: TcpTransport },
-): Promise<{ head: Uint8Array; hello?: Uint8Array }> {
-  const path = subscribePath(options) + (options.tickets ? await ticketQuery(options) : "");
-  const head = [`GET ${path} HTTP/1.1`, `Host: ${options.subscribeAt}`];
+  subscriber: number,
+): Promise<{ head: Uint8Array; hello?: Uint8Array } & Pick<SubscribeParts, "liveAt">> {
+  const channel = channelName(options.ownChannels ? subscriber : 0);
+  const { path, headers = [], hello, liveAt } = PROTOCOLS[options.wire].subscribe(channel, options);
+  const ticket = options.tickets ? await ticketQuery(options) : "";
+  const head = [`GET ${path}${ticket} HTTP/1.1`, `Host: ${options.subscribeAt}`, ...headers];
   if (!options.tickets) head.push(...authorization(options.token));
-  if (options.transport === "sse") {
-    head.push("Accept: text/event-stream");
-    return { head: encoder.encode(head.join("\r\n") + "\r\n\r\n") };
+  if (options.transport === "sse") head.push("Accept: text/event-stream");
+  else {
+    const key = btoa(String.fromCharCode(...crypto.getRandomValues(new Uint8Array(16))));
+    head.push("Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13");
+    head.push(`Sec-WebSocket-Key: ${key}`);
   }
-  const key = btoa(String.fromCharCode(...crypto.getRandomValues(new Uint8Array(16))));
-  head.push("Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13");
-  head.push(`Sec-WebSocket-Key: ${key}`);
-  if (options.wire === "weir") head.push("Sec-WebSocket-Protocol: weir.v1");
   const bytes = encoder.encode(head.join("\r\n") + "\r\n\r\n");
-  if (options.wire === "bare") return { head: bytes };
-  const subscribe = {
-    op: "subscribe",
-    ref: 1,
-    channel: channelName(0),
-    ...(options.held > 0 ? { after: "earliest" } : {}),
-  };
-  return { head: bytes, hello: encoder.encode(JSON.stringify(subscribe)) };
-}
-
-function subscribePath(options: LoadOptions & { readonly transport: TcpTransport }): string {
-  const paths: Record<Wire, Record<TcpTransport, string>> = {
-    weir: { sse: `/v1/channels/${channelName(0)}/events`, websocket: "/v1/socket" },
-    bare: { sse: "/sub", websocket: "/ws" },
-  };
-  const path = paths[options.wire][options.transport];
-  const replay = options.held > 0 && options.transport === "sse";
-  return replay ? `${path}?after=earliest` : path;
+  return { head: bytes, liveAt, ...hello === undefined ? {} : { hello: encoder.encode(hello) } };
 }
 
 /** Returns a ticket for one subscriber, as a query. */
@@ -59,49 +59,60 @@ async function ticketQuery({ subscribeAt, token }: LoadOptions): Promise<string>
   return `?ticket=${ticket}`;
 }
 
-function authorization(token: string): readonly string[] {
+/** Returns the header with the token, if there is one. */
+export function authorization(token: string): readonly string[] {
   return token === "" ? [] : [`Authorization: Bearer ${token}`];
 }
 
-/** A publish request that is built once and stamped with the time before each use. */
+/** Returns an event: a JSON object of exactly `size` bytes with the marker and room for the time. */
+export function eventOf(size: number): string {
+  const start = `{"at":"${String.fromCharCode(MARKER)}${"0".repeat(STAMP_DIGITS)}","pad":"`;
+  return start + "x".repeat(Math.max(0, size - start.length - 2)) + '"}';
+}
+
+/**
+ * A publish request that is built once. Before each use, the channel and the time are written into
+ * its bytes.
+ */
 export class PublishRequest {
   readonly bytes: Uint8Array;
   readonly #stampsAt: readonly number[];
+  readonly #channelsAt: readonly number[];
 
-  /** Each event is a JSON object of exactly `options.size` bytes that starts with the marker. */
-  constructor(options: LoadOptions, channel: number) {
-    const start = `{"at":"${String.fromCharCode(MARKER)}${"0".repeat(STAMP_DIGITS)}","pad":"`;
-    const data = start + "x".repeat(Math.max(0, options.size - start.length - 2)) + '"}';
-    const { path, body } = target(options, channelName(channel), data);
-    this.bytes = encoder.encode(
-      [`POST ${path} HTTP/1.1`, `Host: ${options.publishAt}`, ...authorization(options.token)]
-        .join("\r\n") +
-        `\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
-    );
-    this.#stampsAt = this.bytes.keys().filter((i) => this.bytes[i] === MARKER).map((i) => i + 1)
-      .toArray();
+  constructor(options: LoadOptions) {
+    const events = Array<string>(options.batch).fill(eventOf(options.size));
+    const { path, body, headers = [] } = PROTOCOLS[options.wire].publish(channelName(0), events);
+    const lines = [
+      `POST ${path} HTTP/1.1`,
+      `Host: ${options.publishAt}`,
+      ...authorization(options.token),
+      ...headers,
+      "Content-Type: application/json",
+      `Content-Length: ${body.length}`,
+    ];
+    const text = `${lines.join("\r\n")}\r\n\r\n${body}`;
+    this.bytes = encoder.encode(text);
+    this.#stampsAt = placesAfter(text, String.fromCharCode(MARKER));
+    this.#channelsAt = placesAfter(text, CHANNEL_PREFIX);
   }
 
-  /** Writes `microseconds` since 1970 into the payloads. */
-  stamp(microseconds: number): void {
-    for (const start of this.#stampsAt) {
-      let rest = Math.floor(microseconds);
-      for (let i = start + STAMP_DIGITS - 1; i >= start; i--) {
-        this.bytes[i] = 48 + rest % 10;
-        rest = Math.floor(rest / 10);
-      }
+  /** Writes the channel's number and the µs since 1970 into the request. */
+  prepare(channel: number, microseconds: number): void {
+    for (const start of this.#channelsAt) this.#write(channel, start, CHANNEL_DIGITS);
+    for (const start of this.#stampsAt) this.#write(Math.floor(microseconds), start, STAMP_DIGITS);
+  }
+
+  #write(value: number, start: number, digits: number): void {
+    let rest = value;
+    for (let i = start + digits - 1; i >= start; i--) {
+      this.bytes[i] = 48 + rest % 10;
+      rest = Math.floor(rest / 10);
     }
   }
 }
 
-function target(
-  { wire, batch }: LoadOptions,
-  channel: string,
-  data: string,
-): { readonly path: string; readonly body: string } {
-  const all = Array<string>(batch).fill(data);
-  if (wire === "bare") return { path: "/pub", body: all.join("\n") };
-  if (batch === 1) return { path: `/v1/channels/${channel}/events`, body: data };
-  const events = all.map((data) => `{"channel":"${channel}","data":${data}}`);
-  return { path: "/v1/events", body: `{"events":[${events.join(",")}]}` };
+/** Returns the indexes right after each `part` of `text`. */
+function placesAfter(text: string, part: string): readonly number[] {
+  return [...text.matchAll(new RegExp(RegExp.escape(part), "g"))]
+    .map(({ index }) => index + part.length);
 }

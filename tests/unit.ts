@@ -1,5 +1,6 @@
 // `deno task test:unit`: runs every test file that needs no server process and no browser. A test
-// file is a unit test unless it, or a helper that it imports, runs programs or drives a browser.
+// file is a unit test unless it, or a helper or a part of the bench that it imports, runs programs or
+// drives a browser.
 // Unit tests run without the permission to start programs, so a wrong guess fails at once; tests
 // that need denokv are ignored without it. Types are checked by `deno check`, which is quicker once.
 import { readImports } from "./support/import_graph.ts";
@@ -10,7 +11,7 @@ const NEEDS_PROGRAM = /\bDeno\.Command\(|"playwright-core"/;
 /** Helpers whose tests are ignored where programs may not run. */
 const IGNORES_ITSELF = ["tests/support/denokv.ts"];
 
-const files = await sourceFiles("tests");
+const files = [...await sourceFiles("tests"), ...await sourceFiles("bench")];
 const imports = await readImports(files);
 const heavy = new Set<string>();
 for (const file of files) {
