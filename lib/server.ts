@@ -16,6 +16,7 @@ import { Signals } from "./rtc/signals.ts";
 import { Presence } from "./presence/presence.ts";
 import { SharedQuicOffer } from "./quic_offer.ts";
 import { waitAtMost } from "./shared/async/deadline.ts";
+import { forEachInTurns } from "./shared/async/in_turns.ts";
 import { FIGURES_CHANNEL_KEY } from "./shared/channel.ts";
 import { OpenResponses } from "./transports/open_responses.ts";
 import { DrainPoller } from "./transports/drain_poller.ts";
@@ -33,6 +34,8 @@ import { TimerWheel } from "./transports/timer_wheel.ts";
 const RETENTION_INTERVAL_MS = 30_000;
 /** Milliseconds in which sockets must confirm their close, and in which responses must be sent. */
 const GOODBYE_TIMEOUT_MS = 1_000;
+/** Sockets and WebTransport connections that are closed in one turn of the event loop. */
+const CLOSED_PER_TURN = 100;
 
 /** The running parts of one isolate. */
 interface ServerParts {
@@ -228,7 +231,10 @@ function messageOptions(
 
 /** Says goodbye on all connections. Resolves when they are closed, after 1 s at the latest. */
 async function closeAll(connections: Iterable<Socket | WebTransportConnection>): Promise<void> {
-  const closed = Array.from(connections, (connection) => connection.close("stopping"));
+  const closed: Promise<void>[] = [];
+  await forEachInTurns([...connections], CLOSED_PER_TURN, (connection) => {
+    closed.push(connection.close("stopping"));
+  });
   await waitAtMost(Promise.all(closed), GOODBYE_TIMEOUT_MS);
 }
 

@@ -78,18 +78,23 @@ export async function openAccess(options: AccessOptions): Promise<Access> {
   const tickets = new TicketStore(kv, {
     onReused: (tenant) => void audit.record(tenant, "ticket.reused", {}),
   });
+  const end = (matches: (grant: Grant) => boolean) => {
+    endRevoked(access, matches).catch((cause) => {
+      onWarning("failed to end revoked connections", cause);
+    });
+  };
   const revocations = new Revocations({
     write: (entry, expiresAt, replaces) => journal.write(entry, expiresAt, replaces),
     maxTokenLifetimeMs: tokens.maxLifetimeMs,
     skewMs: tokens.skewMs,
-    onRevoked: (matches) => endRevoked(access, matches),
+    onRevoked: end,
   });
   const connections = new Connections((grant) => credentials.isRevoked(grant));
   const signingKeys = await openSigningKeys(tokens.jwks, {
     warn: (message) => onWarning(message),
     onRemoved: () => {
       credentials.signingKeysChanged();
-      endRevoked(access, (grant) => !credentials.isSigned(grant));
+      end((grant) => !credentials.isSigned(grant));
     },
   });
   const parts = { signingKeys, tokens, apiKeys, tickets, revocations, limiter };
@@ -161,15 +166,19 @@ function applyKeyChange({ credentials, connections }: Access, entry: ApiKeyEntry
   connections.limit(matches, entry.expiresAt);
 }
 
-/** Ends the connections whose credential is no longer valid, and removes it from the cache. */
-function endRevoked(
+/**
+ * Ends the connections whose credential is no longer valid, and removes it from the cache.
+ *
+ * @throws {AggregateError} as {@link Connections.revoke}
+ */
+async function endRevoked(
   { credentials, connections, audit }: Access,
   matches: (grant: Grant) => boolean,
-): void {
+): Promise<void> {
   credentials.forget(matches);
-  for (const authority of connections.revoke(matches)) {
+  await connections.revoke(matches, (authority) => {
     void audit.recordBy({ authority, ip: "" }, "session.ended", { reason: "revoked" });
-  }
+  });
 }
 
 function anonymousAuthority({ isOpen, anonymous }: AccessOptions): Authority | undefined {

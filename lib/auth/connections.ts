@@ -1,3 +1,4 @@
+import { forEachInTurns } from "../shared/async/in_turns.ts";
 import { Problem } from "../shared/problem.ts";
 import { Authority, type Grant } from "./authority.ts";
 
@@ -5,6 +6,11 @@ import { Authority, type Grant } from "./authority.ts";
 const SWEEP_INTERVAL_MS = 500;
 /** At most how long before its credential expires a connection is warned, in ms. */
 const WARNING_MS = 60_000;
+/**
+ * Connections that are ended in one turn of the event loop. Guards against thousands that end
+ * together, such as those of a tenant that is revoked.
+ */
+export const ENDED_PER_TURN = 100;
 
 /** Why access control ends a connection. */
 export type EndReason = "expired" | "revoked";
@@ -70,6 +76,11 @@ export class Connection implements Disposable {
     this.handler.changed();
   }
 
+  /** Returns whether {@link checkExpiry} has something to do. */
+  isDue(now: number): boolean {
+    return now >= this.#warnAt || this.#authority.isExpired(now);
+  }
+
   /** Ends the connection if its credential has expired, and warns it if that is soon. */
   checkExpiry(now: number): void {
     if (this.#authority.isExpired(now)) return this.handler.end("expired");
@@ -127,7 +138,7 @@ export class Connections {
     if (authority.grant.kind === "open") return connection;
     this.#connections.set(id, connection);
     this.#unchecked.add(connection);
-    this.#timer ??= setInterval(() => this.sweep(), SWEEP_INTERVAL_MS);
+    this.#timer ??= setInterval(() => void this.sweep(), SWEEP_INTERVAL_MS);
     return connection;
   }
 
@@ -147,9 +158,27 @@ export class Connections {
     return connection !== undefined;
   }
 
-  /** Ends the connections whose credential is revoked and returns their authorities. */
-  revoke(isRevoked: (grant: Grant) => boolean): readonly Authority[] {
-    return endRevoked(isRevoked, this.#connections.values());
+  /**
+   * Ends the connections whose credential is revoked: some at once, and thousands in several turns of
+   * the event loop. Resolves once all have ended.
+   *
+   * @param onEnded receives the authority of each.
+   * @throws {AggregateError} if handlers fail, after all others have ended.
+   */
+  async revoke(
+    isRevoked: (grant: Grant) => boolean,
+    onEnded: (authority: Authority) => void = () => {},
+  ): Promise<void> {
+    const revoked = new Map<Connection, Authority>();
+    for (const connection of this.#connections.values()) {
+      const { authority } = connection;
+      if (isRevoked(authority.grant)) revoked.set(connection, authority);
+    }
+    await forEachInTurns(revoked, ENDED_PER_TURN, ([connection, authority]) => {
+      if (!this.#has(connection, authority)) return;
+      connection.handler.end("revoked");
+      onEnded(authority);
+    });
   }
 
   /** Makes matching credentials expire at `expiresAt` (ms since 1970), if not earlier. */
@@ -161,13 +190,37 @@ export class Connections {
     }
   }
 
-  /** Warns and ends connections whose credential expires, and ends unchecked ones if revoked. */
-  sweep(): void {
+  /**
+   * Warns and ends connections whose credential expires, and ends unchecked ones if revoked: some at
+   * once, and thousands in several turns of the event loop.
+   *
+   * @throws {AggregateError} if handlers fail, after all others were called.
+   */
+  async sweep(): Promise<void> {
     const now = this.#now();
-    const unchecked = [...this.#unchecked];
+    const due = new Map<Connection, Authority>();
+    const revoked = new Set<Connection>();
+    for (const connection of this.#unchecked) {
+      const { authority } = connection;
+      if (!this.#isRevoked(authority.grant)) continue;
+      revoked.add(connection);
+      due.set(connection, authority);
+    }
     this.#unchecked.clear();
-    endRevoked(this.#isRevoked, unchecked);
-    for (const connection of [...this.#connections.values()]) connection.checkExpiry(now);
+    for (const connection of this.#connections.values()) {
+      if (connection.isDue(now)) due.set(connection, connection.authority);
+    }
+    await forEachInTurns(due, ENDED_PER_TURN, ([connection, authority]) => {
+      if (!this.#has(connection, authority)) return;
+      if (revoked.has(connection)) connection.handler.end("revoked");
+      else connection.checkExpiry(now);
+    });
+  }
+
+  /** Returns whether the connection is still open and uses this credential. */
+  #has(connection: Connection, authority: Authority): boolean {
+    return this.#connections.get(connection.id) === connection &&
+      connection.authority === authority;
   }
 
   #remove(connection: Connection): void {
@@ -177,23 +230,4 @@ export class Connections {
     clearInterval(this.#timer);
     this.#timer = undefined;
   }
-}
-
-/** @throws {AggregateError} if handlers fail, after all others have ended. */
-function endRevoked(
-  isRevoked: (grant: Grant) => boolean,
-  connections: Iterable<Connection>,
-): readonly Authority[] {
-  const revoked = [...connections].filter(({ authority: { grant } }) => isRevoked(grant));
-  const authorities = revoked.map(({ authority }) => authority);
-  const errors: unknown[] = [];
-  for (const { handler } of revoked) {
-    try {
-      handler.end("revoked");
-    } catch (cause) {
-      errors.push(cause);
-    }
-  }
-  if (errors.length > 0) throw new AggregateError(errors, "connections could not be ended");
-  return authorities;
 }

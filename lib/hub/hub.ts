@@ -1,15 +1,20 @@
 import type { Log, ReadBeforeResult, ReadResult } from "../log/log.ts";
+import { forEachInTurns } from "../shared/async/in_turns.ts";
 import type { ChannelKey } from "../shared/channel.ts";
 import type { EphemeralEvent, Relay } from "../shared/ephemeral.ts";
 import type { Position } from "../shared/offset.ts";
 import { Problem } from "../shared/problem.ts";
 import { DeliveryClock } from "./delivery_clock.ts";
 import type { HubObserver } from "./hub_observer.ts";
+import { Linger } from "./linger.ts";
 import { RunCache } from "./run_cache.ts";
 import type { Sink } from "./sink.ts";
 import { StallWatch } from "./stall_watch.ts";
 import { Subscription } from "./subscription.ts";
 import { Tail } from "./tail.ts";
+
+/** Subscriptions, or tails, that are closed in one turn of the event loop when the hub closes. */
+export const CLOSED_PER_TURN = 100;
 
 interface HubOptions {
   readonly log: Log;
@@ -28,13 +33,13 @@ interface HubOptions {
 }
 
 interface FollowedChannel {
+  readonly channelKey: ChannelKey;
   readonly tail: Promise<Tail>;
   /** The tail, once it is open. */
   opened: Tail | undefined;
   readonly subscriptions: Set<Subscription>;
   /** Calls of {@link Hub.subscribe} that still wait for the tail. */
   subscribing: number;
-  releaseTimer: ReturnType<typeof setTimeout> | undefined;
 }
 
 /** Delivers events within one isolate, through one tail for each channel with local subscribers. */
@@ -44,7 +49,8 @@ export class Hub {
   readonly #cache: RunCache;
   readonly #clock = new DeliveryClock();
   readonly #stalls: StallWatch;
-  readonly #lingerMs: number;
+  /** Channels without subscribers, which may reconnect. */
+  readonly #lingering: Linger<FollowedChannel>;
   readonly #now: () => number;
   readonly #observer: HubObserver | undefined;
   readonly #channels = new Map<ChannelKey, FollowedChannel>();
@@ -61,7 +67,10 @@ export class Hub {
     this.#relay = options.relay;
     this.#cache = new RunCache(cacheBytes);
     this.#stalls = new StallWatch(stallTimeoutMs);
-    this.#lingerMs = options.lingerMs ?? 10_000;
+    this.#lingering = new Linger(options.lingerMs ?? 10_000, (channel) => {
+      this.#forget(channel);
+      void channel.tail.then((tail) => tail.close());
+    });
     this.#now = options.now ?? Date.now;
     this.#observer = options.observer;
   }
@@ -115,14 +124,14 @@ export class Hub {
         stalls: this.#stalls,
         onCatchUp: this.#onCatchUp,
         onLive: this.#onLive,
-        onClosed: (closed) => this.#removeSubscription(channelKey, channel, closed),
+        onClosed: (closed) => this.#removeSubscription(channel, closed),
       });
       channel.subscriptions.add(subscription);
       this.#subscriptions++;
       return subscription;
     } finally {
       channel.subscribing--;
-      this.#releaseLater(channelKey, channel);
+      this.#releaseLater(channel);
     }
   }
 
@@ -169,18 +178,24 @@ export class Hub {
     return await this.#log.readBefore(channelKey, before, limit);
   }
 
-  /** Ends all subscriptions in the same tick, as `stopping`. Resolves once all tails are closed. */
+  /**
+   * Ends all subscriptions as `stopping`: some at once, and thousands in several turns of the event
+   * loop. Resolves once all tails are closed.
+   */
   async close(): Promise<void> {
     this.#isClosed = true;
     this.#stalls.close();
+    this.#lingering[Symbol.dispose]();
     const channels = [...this.#channels.values()];
     this.#channels.clear();
-    for (const { releaseTimer, subscriptions } of channels) {
-      clearTimeout(releaseTimer);
-      for (const subscription of subscriptions) subscription.end("stopping");
-    }
+    const subscriptions = channels.flatMap(({ subscriptions }) => [...subscriptions]);
+    await forEachInTurns(subscriptions, CLOSED_PER_TURN, (subscription) => {
+      subscription.end("stopping");
+    });
+    await forEachInTurns(channels, CLOSED_PER_TURN, ({ opened }) => opened?.close());
     // subscribe() throws the error of a tail that failed to open.
-    await Promise.all(channels.map(({ tail }) => tail.then((opened) => opened.close(), () => {})));
+    const opening = channels.filter(({ opened }) => opened === undefined);
+    await Promise.all(opening.map(({ tail }) => tail.then((opened) => opened.close(), () => {})));
     this.#clock[Symbol.dispose]();
   }
 
@@ -199,11 +214,11 @@ export class Hub {
   #follow(channelKey: ChannelKey): FollowedChannel {
     const followed = this.#channels.get(channelKey);
     if (followed !== undefined) {
-      clearTimeout(followed.releaseTimer);
-      followed.releaseTimer = undefined;
+      this.#lingering.delete(followed);
       return followed;
     }
     const channel: FollowedChannel = {
+      channelKey,
       tail: Tail.open(channelKey, {
         log: this.#log,
         relay: this.#relay,
@@ -215,40 +230,31 @@ export class Hub {
       opened: undefined,
       subscriptions: new Set(),
       subscribing: 0,
-      releaseTimer: undefined,
     };
     this.#channels.set(channelKey, channel);
     channel.tail.then(
       (opened) => channel.opened = opened,
-      () => this.#forget(channelKey, channel), // the next subscriber opens another
+      () => this.#forget(channel), // the next subscriber opens another
     );
     return channel;
   }
 
-  #removeSubscription(
-    channelKey: ChannelKey,
-    channel: FollowedChannel,
-    subscription: Subscription,
-  ): void {
+  #removeSubscription(channel: FollowedChannel, subscription: Subscription): void {
     this.#catchingUp.delete(subscription);
     channel.subscriptions.delete(subscription);
     this.#subscriptions--;
-    this.#releaseLater(channelKey, channel);
+    this.#releaseLater(channel);
   }
 
   /** Stops following a channel without subscribers, after a while: they may reconnect. */
-  #releaseLater(channelKey: ChannelKey, channel: FollowedChannel): void {
+  #releaseLater(channel: FollowedChannel): void {
     if (channel.subscriptions.size > 0 || channel.subscribing > 0 || this.#isClosed) return;
-    if (this.#channels.get(channelKey) !== channel) return;
-    clearTimeout(channel.releaseTimer);
-    channel.releaseTimer = setTimeout(() => {
-      this.#forget(channelKey, channel);
-      void channel.tail.then((tail) => tail.close());
-    }, this.#lingerMs);
+    if (this.#channels.get(channel.channelKey) === channel) this.#lingering.add(channel);
   }
 
-  #forget(channelKey: ChannelKey, channel: FollowedChannel): void {
+  #forget(channel: FollowedChannel): void {
+    const { channelKey } = channel;
     if (this.#channels.get(channelKey) === channel) this.#channels.delete(channelKey);
-    clearTimeout(channel.releaseTimer);
+    this.#lingering.delete(channel);
   }
 }

@@ -5,6 +5,9 @@ export interface Stallable {
   end(reason: "slow"): void;
 }
 
+/** Subscriptions that are ended in one turn of the event loop. */
+export const STALLS_PER_TURN = 100;
+
 /**
  * Ends subscriptions whose subscribers have taken nothing for too long. All of them share one timer.
  * One that waits while the same subscriber takes the events of other channels may be ended later, up
@@ -37,9 +40,10 @@ export class StallWatch {
   #check(): void {
     this.#timer = undefined;
     const now = performance.now();
+    let left = STALLS_PER_TURN;
     for (const [subscription, since] of this.#since) {
-      const leftMs = since + this.#timeoutMs - now;
-      if (leftMs > 0) {
+      const leftMs = Math.max(0, since + this.#timeoutMs - now);
+      if (leftMs > 0 || left-- === 0) {
         this.#timer = setTimeout(() => this.#check(), leftMs);
         return;
       }

@@ -11,6 +11,8 @@ interface ChannelJoins {
   started: number;
   ended: number;
   readonly pending: Set<Promise<unknown>>;
+  /** Resolves when those that were pending have ended. Shared by all that wait for room. */
+  settled: Promise<void> | undefined;
   /** How many admissions refer to this. */
   users: number;
 }
@@ -34,7 +36,7 @@ export class MemberCounts {
    */
   open(channelKey: ChannelKey): Admission {
     const joins = this.#joins.get(channelKey) ??
-      { started: 0, ended: 0, pending: new Set(), users: 0 };
+      { started: 0, ended: 0, pending: new Set(), settled: undefined, users: 0 };
     this.#joins.set(channelKey, joins);
     joins.users++;
     return new Admission(joins, () => this.#read(channelKey), () => {
@@ -109,7 +111,7 @@ class Admission implements Disposable {
           `This channel already has ${MAX_MEMBERS} members, which is the maximum.`,
         );
       }
-      await Promise.allSettled(joins.pending);
+      await settled(joins);
     }
   }
 
@@ -117,6 +119,16 @@ class Admission implements Disposable {
     const { ended } = this.#joins;
     return { count: await this.#read(), ended };
   }
+}
+
+/**
+ * Resolves once the joins that were pending at the first of the calls at the same time have ended. One
+ * promise for all: each waiting on its own for all others would be quadratic in the joins.
+ */
+function settled(joins: ChannelJoins): Promise<void> {
+  return joins.settled ??= Promise.allSettled(joins.pending).then(() => {
+    joins.settled = undefined;
+  });
 }
 
 /** Adds `change` to the channel's member count in the commit of `atomic`. */

@@ -13,9 +13,15 @@ import {
 import { type Member, memberId } from "./member.ts";
 import type { MemberRows } from "./member_rows.ts";
 import { NamedSession } from "./named_session.ts";
+import { StartTurns } from "./start_turns.ts";
 
 /** Members that leave or rejoin at once. Guards against filling the log's queue. */
 const MAX_CONCURRENT_CHANGES = 100;
+/**
+ * Joins and leaves that start in one turn of the event loop. Guards against thousands of clients
+ * that come or go together.
+ */
+const STARTED_PER_TURN = 100;
 
 interface MemberWriterOptions {
   readonly kv: Deno.Kv;
@@ -37,6 +43,7 @@ export class MemberWriter {
   readonly #options: MemberWriterOptions;
   readonly #lease: IsolateLease;
   readonly #queues = new KeyedSerialQueue();
+  readonly #turns = new StartTurns(STARTED_PER_TURN);
 
   constructor(options: MemberWriterOptions) {
     this.#options = options;
@@ -134,6 +141,7 @@ export class MemberWriter {
     const { rows, members, monotonicNow } = this.#options;
     const local = members.resolveJoining(known, monotonicNow());
     await this.#lease.ensureHeld();
+    await this.#turns.next(); // all joins that have waited for the lease continue together
     try {
       const row = await rows.join(local.member, this.#lease.id, {
         data,
@@ -155,6 +163,7 @@ export class MemberWriter {
 
   async #remove(local: LocalMember): Promise<void> {
     const { rows, members, monotonicNow } = this.#options;
+    await this.#turns.next();
     const nowMs = monotonicNow();
     try {
       if (members.mayLeave(local, nowMs)) {

@@ -1,5 +1,6 @@
 import type { Log } from "../log/log.ts";
 import { waitAtMost } from "../shared/async/deadline.ts";
+import { SharedReads } from "../shared/async/shared_reads.ts";
 import type { ChannelKey } from "../shared/channel.ts";
 import type { Offset } from "../shared/offset.ts";
 import { Problem } from "../shared/problem.ts";
@@ -52,6 +53,7 @@ export class Presence {
   readonly #members = new LocalMembers();
   readonly #timer: ReturnType<typeof setInterval> | undefined;
   readonly #jobs = new Map<string, Promise<void>>();
+  readonly #snapshots: SharedReads<ChannelKey, Snapshot>;
   #reapedAtMs = -Infinity;
   #undidLateJoinsAtMs: number;
   #isClosed = false;
@@ -76,6 +78,7 @@ export class Presence {
       removeMember: (member, isolate) => writer.reap(member, isolate),
       onWarning,
     });
+    this.#snapshots = new SharedReads((channelKey) => readSnapshot(kv, log, channelKey));
     const { tickIntervalMs = TICK_INTERVAL_MS } = options;
     if (tickIntervalMs > 0) this.#timer = setInterval(() => void this.tick(), tickIntervalMs);
   }
@@ -179,10 +182,14 @@ export class Presence {
     return this.#rows.sessionsOf(member);
   }
 
-  /** Returns who is present in the channel. @throws {Problem} `bad_channel`, `storage_*` */
+  /**
+   * Returns who is present in the channel. Calls at the same time share a read, which starts after
+   * them.
+   *
+   * @throws {Problem} `bad_channel`, `storage_*`
+   */
   snapshot(channelKey: ChannelKey): Promise<Snapshot> {
-    const { kv, log } = this.#options;
-    return readSnapshot(kv, log, channelKey);
+    return this.#snapshots.get(channelKey);
   }
 
   /** Does the work that is due. Work still running from an earlier tick is not started twice. */

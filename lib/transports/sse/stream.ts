@@ -7,6 +7,7 @@ import type {
 } from "../../auth/connections.ts";
 import type { Hub } from "../../hub/hub.ts";
 import type { EphemeralBatch, EphemeralEncoder } from "../../hub/ephemeral_batch.ts";
+import { Linger } from "../../hub/linger.ts";
 import type { CloseReason, Sink } from "../../hub/sink.ts";
 import type { Subscription } from "../../hub/subscription.ts";
 import type { Encoder, Run } from "../../log/run.ts";
@@ -84,6 +85,12 @@ export class StreamCut extends Error {
   }
 }
 
+/** The streams that break off after their goodbye. One timer for thousands that end together. */
+const cuts = new Linger<ReadableStreamDefaultController<Uint8Array>>(
+  GOODBYE_LEAD_MS,
+  (controller) => controller.error(new StreamCut()),
+);
+
 class SseStream implements ConnectionHandler {
   readonly #options: SseOptions;
   readonly #connection: Connection;
@@ -96,7 +103,7 @@ class SseStream implements ConnectionHandler {
   #isClosed = false;
   /** Whether the stream breaks off once the runtime has taken all that is queued. */
   #isBreakingOff = false;
-  #breakOffTimer: ReturnType<typeof setTimeout> | undefined;
+  #isCutPlanned = false;
   takenAt = performance.now();
   readonly readable: ReadableStream<Uint8Array>;
 
@@ -113,7 +120,7 @@ class SseStream implements ConnectionHandler {
         if (this.#isBreakingOff) this.#breakOffLater();
       },
       cancel: () => {
-        clearTimeout(this.#breakOffTimer);
+        cuts.delete(this.#controller);
         this.#leave();
       },
     }, BYTE_LENGTH);
@@ -251,10 +258,9 @@ class SseStream implements ConnectionHandler {
   /** Breaks off a little later if nothing is queued: an error would drop what is. */
   #breakOffLater(): void {
     if ((this.#controller.desiredSize ?? 0) < QUEUE_BYTES) return;
-    this.#breakOffTimer ??= setTimeout(
-      () => this.#controller.error(new StreamCut()),
-      GOODBYE_LEAD_MS,
-    );
+    if (this.#isCutPlanned) return;
+    this.#isCutPlanned = true;
+    cuts.add(this.#controller);
   }
 }
 

@@ -1,10 +1,12 @@
 import assert from "node:assert/strict";
 import { OPEN } from "../../../lib/auth/authority.ts";
-import { Connections } from "../../../lib/auth/connections.ts";
+import { type Connection, Connections, ENDED_PER_TURN } from "../../../lib/auth/connections.ts";
 import type { Tenant } from "../../../lib/shared/channel.ts";
 import { FakeHandler } from "../../support/access_world.ts";
 import { authorityOf } from "../../support/grants.ts";
 import { FakeClock } from "../../support/clock.ts";
+import { upTo } from "../../support/log_reading.ts";
+import { PerTurn } from "../../support/per_turn.ts";
 
 const OTHER = "other" as Tenant;
 
@@ -71,13 +73,17 @@ Deno.test("an anonymous connection may switch to any subject of the tenant", () 
   assert.equal(connection.authority.grant.subject, "ann");
 });
 
-Deno.test("a revocation ends only the connections that it matches", () => {
+Deno.test("a revocation ends only the connections that it matches", async () => {
   const connections = new Connections();
   const [ann, bob] = [new FakeHandler(), new FakeHandler()];
   using _ann = connections.open("a", authorityOf(), ann);
   using _bob = connections.open("b", authorityOf({}, { subject: "bob" }), bob);
-  const ended = connections.revoke(({ subject }) => subject === "bob");
-  assert.deepEqual(ended.map(({ grant }) => grant.subject), ["bob"]);
+  const ended: (string | undefined)[] = [];
+  await connections.revoke(
+    ({ subject }) => subject === "bob",
+    ({ grant }) => ended.push(grant.subject),
+  );
+  assert.deepEqual(ended, ["bob"]);
   assert.deepEqual([ann.ends, bob.ends], [[], ["revoked"]]);
 });
 
@@ -108,7 +114,7 @@ Deno.test("checks each credential of a connection for revocation once", () => {
   assert.deepEqual([asked, handler.ends], [["1", "2", "3"], ["revoked"]]);
 });
 
-Deno.test("a connection that fails to end does not keep others open", () => {
+Deno.test("a connection that fails to end does not keep others open", async () => {
   const connections = new Connections();
   const [bad, good] = [new FakeHandler(), new FakeHandler()];
   bad.end = () => {
@@ -116,9 +122,38 @@ Deno.test("a connection that fails to end does not keep others open", () => {
   };
   using _bad = connections.open("a", authorityOf(), bad);
   using _good = connections.open("b", authorityOf(), good);
-  assert.throws(() => connections.revoke(() => true), AggregateError);
+  await assert.rejects(connections.revoke(() => true), AggregateError);
   assert.deepEqual(good.ends, ["revoked"]);
 });
+
+for (const reason of ["revoked", "expired"] as const) {
+  Deno.test(`10,000 connections that are ${reason} together end in short turns`, async () => {
+    const clock = new FakeClock({ start: 0 });
+    const connections = new Connections(undefined, clock.now);
+    const ends = new PerTurn();
+    let [ended, left] = [0, 0];
+    const all: readonly Connection[] = upTo(10_000).map((i) => {
+      const handler = new FakeHandler();
+      handler.end = () => {
+        ends.count();
+        ended++;
+        connection[Symbol.dispose]();
+        // Its neighbour leaves in the same moment, and is not ended.
+        if (i === 1) all[9_999]?.[Symbol.dispose]();
+      };
+      const authority = authorityOf({}, { expiresAt: 10_000 });
+      const connection = connections.open(`${i}`, authority, handler);
+      return connection;
+    });
+    if (reason === "revoked") await connections.revoke(() => true, () => left++);
+    clock.advance(10_000);
+    await connections.sweep();
+    assert.equal(ended, 9_999);
+    assert.equal(left, reason === "revoked" ? 9_999 : 0);
+    assert.equal(connections.size, 0);
+    ends.assertAtMost(ENDED_PER_TURN);
+  });
+}
 
 Deno.test("limit() makes connections expire earlier but never later", () => {
   const clock = new FakeClock({ start: 0 });

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { type Stallable, StallWatch } from "../../../lib/hub/stall_watch.ts";
+import { type Stallable, STALLS_PER_TURN, StallWatch } from "../../../lib/hub/stall_watch.ts";
 import { FakeClock } from "../../support/clock.ts";
 
 /** Runs `body` with fake timers, which it moves. */
@@ -70,5 +70,19 @@ Deno.test("StallWatch does not end a subscription that waits while its client ta
     assert.deepEqual(ended, ["stuck slow"]);
     tick(2_000);
     assert.deepEqual(ended, ["stuck slow", "slow slow"]);
+  });
+});
+
+Deno.test("StallWatch ends thousands of subscriptions in several turns", () => {
+  onFakeTime((tick) => {
+    const watch = new StallWatch(1_000);
+    const ended: string[] = [];
+    for (let i = 0; i < 2.5 * STALLS_PER_TURN; i++) watch.add(stallable(watch, ended, `${i}`));
+    tick(999);
+    assert.equal(ended.length, 0);
+    for (const share of [1, 2, 2.5]) {
+      tick(1); // a timer of 0 ms fires with the next tick
+      assert.equal(ended.length, share * STALLS_PER_TURN);
+    }
   });
 });
