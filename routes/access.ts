@@ -141,7 +141,7 @@ function clientIpOf(c: AppContext, { trustedProxies }: Config): string {
 
 /**
  * Refuses requests of other sites that carry the session cookie, which browsers send by themselves.
- * A request that changes something must have an `Origin`, which {@link guardOrigin} has checked.
+ * A request that changes something must have an `Origin`, which {@link requireAllowed} has checked.
  * Guards against cross-site request forgery, and against sockets opened by other sites.
  */
 function refuseForged(presented: PresentedCredential, c: AppContext): void {

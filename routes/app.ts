@@ -1,5 +1,7 @@
-import { Hono, type Next } from "hono";
+import { Hono } from "hono";
 import { matchedRoutes, routePath } from "hono/route";
+import { METHOD_NAME_ALL } from "hono/router";
+import { RegExpRouter } from "hono/router/reg-exp-router";
 import type { Caller } from "../lib/auth/caller.ts";
 import { errorFields } from "../lib/logger.ts";
 import type { Server } from "../lib/server.ts";
@@ -14,10 +16,18 @@ import { healthz, readyz } from "./health.ts";
 import { postIce } from "./ice.ts";
 import { createKey, deleteKey, listKeys, rotateKey } from "./keys.ts";
 import { deleteMember, listMembers, putMember } from "./members.ts";
-import { guardOrigin, refusalHeaders, RefusedOriginLog } from "./origin.ts";
+import {
+  addOriginHeaders,
+  isHttps,
+  preflightResponse,
+  refusalHeaders,
+  RefusedOriginLog,
+  requireAllowed,
+} from "./origin.ts";
 import { pageResources } from "./pages.ts";
 import { problemResponse } from "./problem.ts";
 import { publishBody, publishJson } from "./publish_events.ts";
+import { requireShortUrl } from "./query.ts";
 import { RateLimitDelay } from "./rate_limit_delay.ts";
 import { listRevocations, postRevocation } from "./revocations.ts";
 import { postSignal } from "./signals.ts";
@@ -26,6 +36,7 @@ import { postStreamToken } from "./stream_token.ts";
 import { deleteTicket, postTicket } from "./tickets.ts";
 import { getTransports } from "./transports.ts";
 
+type AppHandler = (c: AppContext) => Response | Promise<Response>;
 type PublicHandler = (c: AppContext, server: Server) => Response | Promise<Response>;
 type Handler = (c: AppContext, server: Server, caller: Caller) => Response | Promise<Response>;
 type Method = "GET" | "POST" | "PUT" | "DELETE";
@@ -57,28 +68,71 @@ const GUARDED: Resources<Handler> = {
 };
 
 /**
- * Guarded resources where each microsecond counts. Their handlers set every header themselves,
- * because a middleware costs more. A POST publishes.
+ * Guarded resources where each microsecond counts. Their handlers set every header themselves. A
+ * POST publishes.
  */
 const EVENTS: Resources<Handler> = {
   "/v1/channels/:channel/events": { GET: readChannel, POST: publishBody },
   "/v1/events": { GET: readChannels, POST: publishJson },
 };
 
-/** Creates the HTTP side of Weir: `app.fetch` answers requests. */
+/**
+ * Creates the HTTP side of Weir: `app.fetch` answers requests. There is no middleware: Hono calls the
+ * only handler of a route directly, which takes 3 µs less.
+ */
 export function createApp(server: Server): Hono<AppEnv> {
+  const { config } = server;
   const app = new Hono<AppEnv>();
-  app.use(guardOrigin(server.config));
-  addResources(app, EVENTS, guarded);
-  const open: Resources<PublicHandler> = { ...PUBLIC, ...pageResources(server.config.pages) };
-  setNosniff(app, open);
-  addResources(app, open, (handler) => (c) => handler(c, server));
-  setNosniff(app, GUARDED);
-  addResources(app, GUARDED, guarded);
-  app.notFound((c) => problemResponse(new Problem("not_found", noResource(c.req.path))));
   const delay = new RateLimitDelay();
   const refusedOrigins = new RefusedOriginLog(server.logger);
-  app.onError(async (cause, c) => {
+  const open: Resources<PublicHandler> = { ...PUBLIC, ...pageResources(config.pages) };
+  addResources(EVENTS, guarded);
+  addResources(open, (handler) => withNosniff((c) => handler(c, server)));
+  addResources(GUARDED, (handler) => withNosniff(guarded(handler)));
+  const allowedMethods = allowedMethodsOf(EVENTS, open, GUARDED);
+  app.notFound(checked((c) => problemResponse(...noHandler(c, allowedMethods))));
+  app.onError(refuse);
+  return app;
+
+  function addResources<H>(resources: Resources<H>, bind: (handler: H) => AppHandler): void {
+    for (const [path, handlers] of Object.entries(resources)) {
+      for (const [method, handler] of Object.entries(handlers)) {
+        app.on(method, path, checked(bind(handler)));
+      }
+    }
+  }
+
+  /** Refuses hosts and origins that are not allowed, and lets `handler` answer the others. */
+  function checked(handler: AppHandler): AppHandler {
+    return (c) => {
+      const request = c.req.raw;
+      requireShortUrl(request);
+      requireAllowed(request, config);
+      const origin = request.headers.get("origin");
+      const https = isHttps(request, config);
+      if (origin === null && !https) return handler(c);
+      if (origin !== null && request.method === "OPTIONS") return preflightResponse(origin, config);
+      return withOriginHeaders(c, handler, { origin, https });
+    };
+  }
+
+  async function withOriginHeaders(
+    c: AppContext,
+    handler: AppHandler,
+    from: Parameters<typeof addOriginHeaders>[1],
+  ): Promise<Response> {
+    let response: Response;
+    try {
+      response = await handler(c);
+    } catch (cause) {
+      if (!(cause instanceof Error)) throw cause;
+      response = await refuse(cause, c);
+    }
+    addOriginHeaders(response, from, config);
+    return response;
+  }
+
+  async function refuse(cause: Error, c: AppContext): Promise<Response> {
     if (isPublish(c)) server.meter.refused();
     if (cause instanceof Problem && cause.code === "rate_limited") await delay.wait();
     if (cause instanceof Problem && cause.code === "forbidden_origin") {
@@ -87,11 +141,10 @@ export function createApp(server: Server): Hono<AppEnv> {
       return problemResponse(cause, refusalHeaders(request));
     }
     return errorResponse(c, server, cause);
-  });
-  return app;
+  }
 
-  function guarded(handler: Handler) {
-    return (c: AppContext) => {
+  function guarded(handler: Handler): AppHandler {
+    return (c) => {
       const caller = authenticate(c, server);
       if (caller instanceof Promise) return caller.then((caller) => answer(c, caller));
       return answer(c, caller);
@@ -102,6 +155,39 @@ export function createApp(server: Server): Hono<AppEnv> {
       return handler(c, server, caller);
     }
   }
+}
+
+/** Sets `nosniff` on what the context answers (`c.json`). A `Response` has its own headers. */
+function withNosniff(handler: AppHandler): AppHandler {
+  return (c) => {
+    c.header("X-Content-Type-Options", "nosniff");
+    return handler(c);
+  };
+}
+
+/** Finds the methods of a path: a route for each path, with its `Allow` header. */
+function allowedMethodsOf(...all: readonly Resources<unknown>[]): RegExpRouter<string> {
+  const router = new RegExpRouter<string>();
+  for (const resources of all) {
+    for (const [path, handlers] of Object.entries(resources)) {
+      const methods = Object.keys(handlers);
+      const allow = methods.flatMap((method) => method === "GET" ? ["GET", "HEAD"] : [method]);
+      router.add(METHOD_NAME_ALL, path, allow.join(", "));
+    }
+  }
+  return router;
+}
+
+/** Returns why nothing answers a request, and the headers that say so. */
+function noHandler(
+  { req }: AppContext,
+  allowedMethods: RegExpRouter<string>,
+): [Problem, Readonly<Record<string, string>>] {
+  const [[allowed]] = allowedMethods.match(METHOD_NAME_ALL, req.path);
+  if (allowed === undefined) return [new Problem("not_found", noResource(req.path)), {}];
+  const [allow] = allowed;
+  const detail = `Method ${req.method} is not allowed. Allowed: ${allow}.`;
+  return [new Problem("method_not_allowed", detail), { Allow: allow }];
 }
 
 /** Describes a path without a resource. */
@@ -115,33 +201,6 @@ function isPublish(c: AppContext): boolean {
   return matchedRoutes(c).some(({ method, path }) =>
     method === "POST" && Object.hasOwn(EVENTS, path)
   );
-}
-
-function addResources<H>(
-  app: Hono<AppEnv>,
-  resources: Resources<H>,
-  bind: (handler: H) => (c: AppContext) => Response | Promise<Response>,
-): void {
-  for (const [path, handlers] of Object.entries(resources)) {
-    for (const [method, handler] of Object.entries(handlers)) app.on(method, path, bind(handler));
-    const allow = Object.keys(handlers).flatMap((method) =>
-      method === "GET" ? ["GET", "HEAD"] : [method]
-    ).join(", ");
-    app.all(path, (c) => {
-      const detail = `Method ${c.req.method} is not allowed. Allowed: ${allow}.`;
-      return problemResponse(new Problem("method_not_allowed", detail), { Allow: allow });
-    });
-  }
-}
-
-/** Sets `nosniff` on what the context answers (`c.json`). A `Response` has its own headers. */
-function setNosniff(app: Hono<AppEnv>, resources: Resources<unknown>): void {
-  for (const path of Object.keys(resources)) app.use(path, nosniff);
-}
-
-function nosniff(c: AppContext, next: Next): Promise<void> {
-  c.header("X-Content-Type-Options", "nosniff");
-  return next();
 }
 
 function errorResponse(

@@ -1,9 +1,6 @@
-import type { MiddlewareHandler } from "hono";
 import { type Config, isLoopback } from "../lib/config.ts";
 import type { Logger } from "../lib/logger.ts";
 import { Problem, quote } from "../lib/shared/problem.ts";
-import type { AppEnv } from "./context.ts";
-import { requireShortUrl } from "./query.ts";
 
 const EXPOSED =
   "ETag, RateLimit, RateLimit-Policy, Retry-After, Weir-Cursor, Weir-Heartbeat, Weir-Stream, WWW-Authenticate";
@@ -21,41 +18,38 @@ export interface RequestHead {
   readonly headers: Pick<Headers, "get">;
 }
 
-/**
- * Accepts requests to one of Weir's own names, and from browsers only those of Weir's own pages and
- * of allowed origins. Guards against a web page of another origin that uses a Weir which its
- * visitor can reach, also under a name that resolves to Weir's IP (DNS rebinding).
- */
-export function guardOrigin(config: Config): MiddlewareHandler<AppEnv> {
-  return async function guardOrigin(c, next) {
-    requireShortUrl(c.req.raw);
-    const { headers, method } = c.req.raw;
-    requireAllowed(c.req.raw, config);
-    const origin = headers.get("origin");
-    if (origin !== null && method === "OPTIONS") {
-      return c.body(null, 204, {
-        ...corsHeaders(origin, config),
-        "Access-Control-Allow-Headers": ALLOWED_HEADERS,
-        "Access-Control-Allow-Methods": ALLOWED_METHODS,
-        "Access-Control-Max-Age": "600",
-        "Vary": "Origin",
-      });
-    }
-    await next();
-    if (c.res.status === 101) return; // an upgraded socket has no headers to add
-    if (isHttps(c.req.raw, config)) c.res.headers.set("Strict-Transport-Security", HSTS);
-    if (origin === null) return;
-    for (const [name, value] of Object.entries(corsHeaders(origin, config))) {
-      c.res.headers.set(name, value);
-    }
-    c.res.headers.set("Access-Control-Expose-Headers", EXPOSED);
-    c.res.headers.append("Vary", "Origin");
-  };
+/** Answers a browser that asks, before the request itself, what a page of `origin` may do. */
+export function preflightResponse(origin: string, config: Config): Response {
+  return new Response(null, {
+    status: 204,
+    headers: {
+      ...corsHeaders(origin, config),
+      "Access-Control-Allow-Headers": ALLOWED_HEADERS,
+      "Access-Control-Allow-Methods": ALLOWED_METHODS,
+      "Access-Control-Max-Age": "600",
+      "Vary": "Origin",
+    },
+  });
+}
+
+/** Adds what a client over HTTPS, or a page of the allowed `origin`, needs in addition to the answer. */
+export function addOriginHeaders(
+  { headers, status }: Response,
+  { origin, https }: { readonly origin: string | null; readonly https: boolean },
+  config: Config,
+): void {
+  if (status === 101) return; // an upgraded socket has no headers to add
+  if (https) headers.set("Strict-Transport-Security", HSTS);
+  if (origin === null) return;
+  for (const [name, value] of Object.entries(corsHeaders(origin, config))) headers.set(name, value);
+  headers.set("Access-Control-Expose-Headers", EXPOSED);
+  headers.append("Vary", "Origin");
 }
 
 /**
- * Requires that a request is to one of Weir's own names, and if a page sends it, that the page is of
- * an allowed origin.
+ * Requires that a request is to one of Weir's own names, and if a page sends it, that the page is
+ * Weir's own or of an allowed origin. Guards against a web page of another origin that uses a Weir
+ * which its visitor can reach, also under a name that resolves to Weir's IP (DNS rebinding).
  *
  * @throws {Problem} `forbidden_host`, `forbidden_origin`
  */

@@ -11,7 +11,7 @@ const TRANSPORTS = ["websocket", "sse", "long-poll", "short-poll"];
 
 /**
  * `GET /v1/transports`: the transports of this server, best first, and where its WebTransport is.
- * Nobody needs a credential for it; `guardOrigin` refuses pages of other origins.
+ * Nobody needs a credential for it; `requireAllowed` refuses pages of other origins.
  */
 export function getTransports(
   c: AppContext,
