@@ -117,8 +117,8 @@ const DURABLE_STREAMS: Rival = {
     body: events.length === 1 ? events.join() : `[${events.join(",")}]`,
   }),
   accepts: ({ status }) => status === 204,
-  subscribe: (channel) => ({
-    path: `/v1/stream/${channel}?offset=-1&live=sse`,
+  subscribe: (channel, { held }) => ({
+    path: `/v1/stream/${channel}?offset=${held > 0 ? "-1" : "now"}&live=sse`,
     liveAt: "upToDate",
   }),
 };

@@ -120,7 +120,7 @@ function keeping(
 
 /** Runs the load. Adds the output of the servers to an error. */
 async function underLoad(
-  load: Partial<LoadOptions>,
+  { before, ...load }: Partial<LoadOptions> & Pick<ScenarioLoad, "before">,
   publishAt: string,
   subscribeAt: string,
   servers: readonly Server[],
@@ -128,7 +128,12 @@ async function underLoad(
   const said = () => servers.map((server) => server.account).join("\n");
   try {
     const pids = servers.map((server) => server.pid);
-    const result = await runLoad({ ...LOAD_DEFAULTS, ...load, publishAt, subscribeAt, pids });
+    const all = { ...LOAD_DEFAULTS, ...load, publishAt, subscribeAt, pids };
+    if (before !== undefined) {
+      const { problem } = await runLoad({ ...all, ...before });
+      if (problem !== "") throw new Error(`The load before has failed: ${problem}`);
+    }
+    const result = await runLoad(all);
     return result.problem === "" ? result : { ...result, problem: `${result.problem}\n${said()}` };
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);

@@ -117,6 +117,13 @@ Deno.test("a scenario and its comparison run by turns, each on a new server", as
   assert.deepEqual(missing, {});
 });
 
+Deno.test("a server may serve another load before the one that is measured", async () => {
+  const load = { ...SMALL, subscribers: 3, before: { messages: 7, subscribers: 1 } };
+  assert.equal(only(await measure(load)).delivered, 3 * SMALL.messages);
+  const broken = { ...load, before: { phaseMs: 1, subscribers: 1 } };
+  await assert.rejects(measure(broken), /The load before has failed/);
+});
+
 Deno.test("a comparison that cannot run is left out, with its reason", async () => {
   const { rounds, missing } = await measure(
     { ...SMALL, transport: "websocket", subscribers: 1 },
