@@ -11,7 +11,8 @@ import {
   SERVER_OPTIONS,
 } from "./lib/keys_cli/arguments.ts";
 import { CliError, UsageError } from "./lib/keys_cli/cli_error.ts";
-import { openAdminApi, serverUrl } from "./lib/keys_cli/open_admin_api.ts";
+import { openAdminApi } from "./lib/keys_cli/open_admin_api.ts";
+import { serverUrl } from "./lib/keys_cli/server_url.ts";
 import {
   keyFiles,
   loadSigner,

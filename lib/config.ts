@@ -177,6 +177,8 @@ const environment = z.strictObject({
     .default(30 * SECOND),
   /** Unused by the server: `deno task keys` sends it to a server. */
   WEIR_ADMIN_TOKEN: z.string().min(1, "a token").optional(),
+  /** Unused by the server: `deno task publish` sends it to a server. */
+  WEIR_TOKEN: z.string().min(1, "a token").optional(),
   WEIR_ANONYMOUS: parsed(parseAnonymous).optional(),
   WEIR_TENANT_CHANNELS: wholeNumber(1, 1_000_000_000).default(100_000),
   WEIR_LIMITS: parsed(parseLimits).prefault(""),

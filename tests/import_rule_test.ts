@@ -54,6 +54,8 @@ const RULE: Readonly<Record<string, readonly string[]>> = {
 
   "keys.ts": ["lib/auth", "lib/config.ts", "lib/keys_cli", "lib/shared", "routes/app.ts"],
 
+  "publish.ts": ["lib/config.ts", "lib/keys_cli", "lib/publish_cli"],
+
   "routes/app.ts": ["routes", "lib/auth", "lib/logger.ts", "lib/shared", "lib/server.ts"],
   "routes/access.ts": [
     "lib/auth",
@@ -188,6 +190,7 @@ const RULE: Readonly<Record<string, readonly string[]>> = {
     "lib/shared",
     "lib/server.ts",
   ],
+  "lib/publish_cli": ["lib/client", "lib/keys_cli/cli_error.ts", "lib/shared"],
   "lib/server.ts": ["lib"],
   "lib/permissions.ts": ["lib/assets.ts", "lib/auth/key_source.ts", "lib/config.ts"],
   "lib/config.ts": ["lib/auth", "lib/log/log.ts", "lib/pages.ts", "lib/rtc", "lib/shared"],
@@ -289,6 +292,7 @@ const imports = await readImports([
   "dev.ts",
   "permissions.ts",
   "keys.ts",
+  "publish.ts",
   ...await sourceFiles("routes"),
   ...await sourceFiles("lib"),
   ...await sourceFiles("islands"),

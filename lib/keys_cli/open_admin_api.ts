@@ -1,5 +1,5 @@
 import { dirname } from "node:path";
-import { type Config, isLoopback } from "../config.ts";
+import type { Config } from "../config.ts";
 import { StoreInUseError } from "../kv/store.ts";
 import { createLogger, errorFields, type Logger } from "../logger.ts";
 import { openServer, type Server } from "../server.ts";
@@ -7,6 +7,7 @@ import { DEFAULT_TENANT, type Tenant } from "../shared/channel.ts";
 import { Problem } from "../shared/problem.ts";
 import { AdminApi, type Fetch } from "./admin_api.ts";
 import { CliError } from "./cli_error.ts";
+import { parseServerUrl, serverUrl } from "./server_url.ts";
 import { jwksOf, loadSigner, newSigner, type Signer, signToken } from "./signer.ts";
 
 const TOKEN_LIFETIME_MS = 60_000;
@@ -75,7 +76,7 @@ async function openStore(
 async function useServer(options: OpenOptions): Promise<AdminApi> {
   const { config, tenant = DEFAULT_TENANT, url, adminToken } = options;
   const base = {
-    url: url === undefined ? serverUrl(config) : parseServerUrl(url),
+    url: url === undefined ? serverUrl(config) : parseServerUrl(url).origin,
     fetch: fetchWithTimeout,
     close: () => Promise.resolve(),
   };
@@ -102,28 +103,6 @@ async function signAdminToken(signer: Signer, tenant: Tenant, { tokens }: Config
   const lifetimeMs = Math.min(TOKEN_LIFETIME_MS, tokens.maxLifetimeMs);
   const request = { tenant, subject: SUBJECT, rights: { admin: true }, lifetimeMs };
   return (await signToken(signer, request, tokens)).token;
-}
-
-/** Returns the URL at which this machine reaches a server with this configuration. */
-export function serverUrl({ host, port, tls, publicUrls }: Config): string {
-  // The certificate is for the public name.
-  const named = publicUrls.find((url) => url.startsWith("https:"));
-  if (tls !== undefined && named !== undefined) return named;
-  const isIpv6 = host.includes(":");
-  const isAnyHost = host === "0.0.0.0" || host === "::";
-  const name = isAnyHost ? (isIpv6 ? "::1" : "127.0.0.1") : host;
-  return `${tls === undefined ? "http" : "https"}://${isIpv6 ? `[${name}]` : name}:${port}`;
-}
-
-function parseServerUrl(text: string): string {
-  const url = URL.parse(text);
-  if (url === null || !/^https?:$/.test(url.protocol)) {
-    throw new CliError("--url must be the server's URL, such as https://weir.example.com.");
-  }
-  if (url.protocol === "http:" && !isLoopback(url.hostname)) {
-    throw new CliError("--url must be https://: over http:// others could read the token.");
-  }
-  return url.origin;
 }
 
 function warningsOnly(): Logger {

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { parseConfig } from "../../../lib/config.ts";
-import { openAdminApi, serverUrl } from "../../../lib/keys_cli/open_admin_api.ts";
+import { openAdminApi } from "../../../lib/keys_cli/open_admin_api.ts";
+import { serverUrl } from "../../../lib/keys_cli/server_url.ts";
 import { createApp } from "../../../routes/app.ts";
 
 Deno.test("lists the keys of a tenant in the second in which it was revoked", async () => {

@@ -1,0 +1,186 @@
+import { parseArgs } from "node:util";
+import { ConfigError, parseConfig } from "./lib/config.ts";
+import { CliError, UsageError } from "./lib/keys_cli/cli_error.ts";
+import { parseServerUrl, serverUrl } from "./lib/keys_cli/server_url.ts";
+import { formatBytes, formatNumber, progressLine, rateOf } from "./lib/publish_cli/progress.ts";
+import { publishInput, type PublishReport } from "./lib/publish_cli/publish_input.ts";
+
+const HELP = `Publishes events from a file or from standard input: one per line, as JSON (NDJSON).
+
+Usage: deno task publish [--url URL] [--channel NAME] [--no-ids] [FILE]
+
+  --url URL       The server. The default is the one that the settings WEIR_HOST and WEIR_PORT name.
+  --channel NAME  Each line is the data of an event in this channel. Without it each line is an
+                  event: {"channel":"a","data":1}, with type, id, key, ttl and ephemeral as needed.
+  --no-ids        Do not give ids to events that have none. This is faster, but publishing fails
+                  if a connection breaks. With ids what has no answer is sent again, and each event
+                  is stored once.
+  FILE            Its lines. The default, and -, is standard input.
+
+Blank lines are skipped. A line that is refused is reported with its number, and the others are
+published all the same. The exit code is 0 if all lines were stored, 1 if not, and 2 if the command
+was called with wrong arguments. Ctrl+C ends the input and waits for the lines that were sent;
+pressed twice, it does not wait. The exit code is 130 then.
+
+The credential is the token or API key in the variable WEIR_TOKEN, if there is one.
+`;
+
+/** Between two changes of the progress on a terminal. */
+const PROGRESS_INTERVAL_MS = 100;
+
+const isTerminal = Deno.stderr.isTerminal();
+
+// A terminal that is read keeps the process running.
+Deno.exit(await main(Deno.args));
+
+interface Arguments {
+  readonly url: URL;
+  readonly token: string | undefined;
+  readonly channel: string | undefined;
+  readonly hasIds: boolean;
+  readonly file: string | undefined;
+}
+
+async function main(args: readonly string[]): Promise<number> {
+  if (args.includes("--help")) {
+    print(HELP);
+    return 0;
+  }
+  try {
+    return await publish(parse(args));
+  } catch (cause) {
+    const isExpected = cause instanceof CliError || cause instanceof ConfigError;
+    // The task turns off the runtime's own message.
+    say(isExpected ? cause.message : `The command failed. ${cause}`);
+    return cause instanceof UsageError ? 2 : 1;
+  }
+}
+
+/** @throws {CliError} @throws {ConfigError} */
+function parse(args: readonly string[]): Arguments {
+  const text = { type: "string" } as const;
+  const options = { url: text, channel: text, "no-ids": { type: "boolean" } } as const;
+  const { values, positionals } = (() => {
+    try {
+      return parseArgs({ args: [...args], options, allowPositionals: true, strict: true });
+    } catch (cause) {
+      if (!(cause instanceof TypeError)) throw cause;
+      throw new UsageError(`${cause.message}. See deno task publish --help.`);
+    }
+  })();
+  const [file, ...others] = positionals;
+  if (others.length > 0) throw new UsageError("Name one file. See deno task publish --help.");
+  if (values.channel === "") throw new UsageError("--channel must not be empty.");
+  const url = values.url === undefined
+    ? new URL(serverUrl(parseConfig(Deno.env.toObject())))
+    : parseServerUrl(values.url);
+  return {
+    url,
+    token: Deno.env.get("WEIR_TOKEN"),
+    channel: values.channel,
+    hasIds: values["no-ids"] !== true,
+    file: file === "-" ? undefined : file,
+  };
+}
+
+async function publish({ file, ...how }: Arguments): Promise<number> {
+  const { input, totalBytes } = await openInput(file);
+  const stop = new AbortController();
+  const abort = new AbortController();
+  const onSignal = () => {
+    if (stop.signal.aborted) abort.abort();
+    else if (isTerminal) sayLine("Waiting for the answers. Press Ctrl+C again to end at once.");
+    stop.abort();
+  };
+  for (const signal of ["SIGINT", "SIGTERM"] as const) Deno.addSignalListener(signal, onSignal);
+  const start = performance.now();
+  let shownAt = 0;
+  const show = ({ lines, refused, bytes }: PublishReport) => {
+    const now = performance.now();
+    if (!isTerminal || now - shownAt < PROGRESS_INTERVAL_MS) return;
+    shownAt = now;
+    const progress = { lines, refused, bytes, totalBytes, elapsedMs: now - start };
+    write(`\r${progressLine(progress, columns() - 1)}\x1b[K`);
+  };
+  const report = await publishInput({
+    ...how,
+    input,
+    stop: stop.signal,
+    signal: abort.signal,
+    onProgress: show,
+    onRefused: (line, { code, detail }) => sayLine(`line ${line}: ${code}: ${detail}`),
+  });
+  if (isTerminal) write("\r\x1b[K");
+  print(summary(report, performance.now() - start));
+  if (stop.signal.aborted) {
+    say(`Stopped after line ${report.lastLine}. ${outcomeOf(report)}`);
+    return 130;
+  }
+  if (report.failure === undefined) return report.refused > 0 ? 1 : 0;
+  const { failure, failedLine } = report;
+  const at = failedLine === undefined ? "" : ` at line ${failedLine}`;
+  say(`Publishing failed${at}: ${failure instanceof Error ? failure.message : failure}`);
+  say(outcomeOf(report));
+  return 1;
+}
+
+/** Says which lines are stored. */
+function outcomeOf({ lastLine, failedLine, failure }: PublishReport): string {
+  const before = "All lines up to it are stored, except for those reported as refused.";
+  if (failure === undefined) return `${before} None after it is.`;
+  return failedLine === undefined
+    ? `No line without an answer was sent.`
+    : `The last line with an answer is ${lastLine}. ${before} Some after it may be stored.`;
+}
+
+function summary({ lines, bytes, refused, duplicates }: PublishReport, elapsedMs: number): string {
+  const stored = lines - refused;
+  const seconds = (elapsedMs / 1_000).toFixed(1);
+  const rate = formatNumber(rateOf(stored, elapsedMs));
+  const text = [
+    `Published ${formatNumber(stored)} events (${
+      formatBytes(bytes)
+    }) in ${seconds} s, ${rate} per second.`,
+  ];
+  if (duplicates > 0) text.push(`${formatNumber(duplicates)} of them were stored before.`);
+  if (refused > 0) text.push(`Refused: ${formatNumber(refused)}.`);
+  return `${text.join("\n")}\n`;
+}
+
+/** @throws {CliError} */
+async function openInput(file: string | undefined) {
+  if (file === undefined) return { input: Deno.stdin.readable, totalBytes: undefined };
+  try {
+    const opened = await Deno.open(file);
+    const { size, isFile } = await opened.stat();
+    return { input: opened.readable, totalBytes: isFile ? size : undefined };
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.name : "unknown";
+    throw new CliError(`Cannot read ${file}: ${why}.`, { cause });
+  }
+}
+
+function columns(): number {
+  try {
+    return Deno.consoleSize().columns;
+  } catch {
+    return 80; // a terminal that does not know its size
+  }
+}
+
+function print(text: string): void {
+  Deno.stdout.writeSync(new TextEncoder().encode(text));
+}
+
+/** Writes a line in place of the progress, which the next answer shows again. */
+function sayLine(line: string): void {
+  say(isTerminal ? `\r\x1b[K${line}` : line);
+}
+
+function say(line: string): void {
+  write(`${line.trimEnd()}\n`);
+}
+
+function write(text: string): void {
+  Deno.stderr.writeSync(new TextEncoder().encode(text));
+}
