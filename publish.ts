@@ -162,7 +162,7 @@ async function openInput(file: string | undefined) {
 
 function columns(): number {
   try {
-    return Deno.consoleSize().columns;
+    return Deno.consoleSize().columns || 80;
   } catch {
     return 80; // a terminal that does not know its size
   }
