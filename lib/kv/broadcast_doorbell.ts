@@ -38,6 +38,10 @@ export class BroadcastDoorbell implements Doorbell, Relay {
 
   prepare(): void {}
 
+  ring(change: ChannelChange): void {
+    this.committed([change], "");
+  }
+
   committed(changes: readonly ChannelChange[], versionstamp: string | undefined): void {
     const message: CommitMessage = {
       by: this.#isolate,

@@ -36,6 +36,8 @@ export interface Doorbell {
    * found in the log.
    */
   committed(changes: readonly ChannelChange[], versionstamp: string | undefined): void;
+  /** Rings for a change that is in no commit. The versionstamp in its news has no meaning. */
+  ring(change: ChannelChange): void;
   /**
    * Calls `onRing` when another isolate may have stored events in the channel. The news of the
    * commits of one isolate come in their order; they are undefined if nothing is known.

@@ -1,3 +1,4 @@
+import { waitAtMost } from "../shared/async/deadline.ts";
 import type { ChannelKey } from "../shared/channel.ts";
 import type { EphemeralEvent, Relay } from "../shared/ephemeral.ts";
 import { ChannelListeners } from "./channel_listeners.ts";
@@ -10,6 +11,9 @@ import { WakeWatch } from "./wake_watch.ts";
 
 /** Journal rows that one commit deletes along with its own writes. */
 const MAX_DELETES = 20;
+
+/** How long closing waits for a store that does not answer, in ms. */
+const CLOSE_TIMEOUT_MS = 1_000;
 
 /**
  * The doorbell and relay of a store that several processes share. Each commit writes the wake key of
@@ -27,6 +31,8 @@ export class WatchDoorbell implements Doorbell, Relay {
   readonly #ephemeral: EphemeralWriter;
   readonly #journals: JournalReader;
   readonly #watch: WakeWatch;
+  /** Rings on their way to the store. */
+  readonly #ringing = new Set<Promise<void>>();
   /** Journal rows of this isolate, oldest first. */
   #rows: { readonly key: Deno.KvKey; readonly writtenAt: number }[] = [];
 
@@ -78,6 +84,12 @@ export class WatchDoorbell implements Doorbell, Relay {
     }
   }
 
+  ring(change: ChannelChange): void {
+    const ringing = this.#ring(change).catch(() => {}); // a ring may be lost
+    this.#ringing.add(ringing);
+    void ringing.then(() => this.#ringing.delete(ringing));
+  }
+
   listen(channelKey: ChannelKey, onRing: (news?: CommitNews) => void): Disposable {
     return this.#serve(channelKey, this.#rings.add(channelKey, onRing));
   }
@@ -91,7 +103,19 @@ export class WatchDoorbell implements Doorbell, Relay {
   }
 
   async close(): Promise<void> {
-    await Promise.all([this.#ephemeral.close(), this.#watch.close(), this.#journals.close()]);
+    await Promise.all([
+      this.#ephemeral.close(),
+      this.#watch.close(),
+      this.#journals.close(),
+      waitAtMost(Promise.all(this.#ringing), CLOSE_TIMEOUT_MS),
+    ]);
+  }
+
+  async #ring(change: ChannelChange): Promise<void> {
+    const atomic = this.#kv.atomic();
+    this.prepare(atomic, [change]);
+    const result = await atomic.commit();
+    if (result.ok) this.committed([change], result.versionstamp);
   }
 
   /**

@@ -3,6 +3,7 @@ import type { ChannelKey } from "../shared/channel.ts";
 import { Problem } from "../shared/problem.ts";
 import { channelKeysBytes, takeGroup } from "./append_group.ts";
 import { GroupCommit, type GroupCommitOptions } from "./group_commit.ts";
+import type { Contention } from "./contention.ts";
 import type { HeadCache } from "./head_cache.ts";
 import type { AppendedEvent, Draft } from "./log.ts";
 import {
@@ -30,7 +31,8 @@ interface CommitterOptions extends Omit<GroupCommitOptions, "isAbandoned"> {
 
 /**
  * Gathers appends and commits them in groups: those that arrive during a commit go together into the
- * next one. A channel is in one commit at a time, so its appends keep their order.
+ * next one. A channel is in one commit at a time, so its appends keep their order. If other isolates
+ * append to it too, the commits take turns ({@link Contention}), and appends gather meanwhile.
  */
 export class Committer {
   readonly #traits: StoreTraits;
@@ -38,8 +40,9 @@ export class Committer {
   #queue: PendingAppend[] = [];
   #pendingBytes = 0;
   readonly #heads: HeadCache;
+  readonly #contention: Contention;
   readonly #storeRefusal: GroupCommitOptions["refusal"];
-  /** Channels in a commit under way, or whose turn {@link exclusively} has. */
+  /** Channels in a commit under way, that give way to others, or that {@link exclusively} has. */
   readonly #busy = new Set<ChannelKey>();
   /** Start the work that waits for its turn at a channel. */
   readonly #waiters = new Map<ChannelKey, (() => void)[]>();
@@ -52,6 +55,7 @@ export class Committer {
   constructor(options: CommitterOptions) {
     this.#traits = options.traits;
     this.#heads = options.heads;
+    this.#contention = options.contention;
     this.#storeRefusal = options.refusal;
     this.#commit = new GroupCommit({
       ...options,
@@ -166,7 +170,7 @@ export class Committer {
       if (counts) this.#inFlight++;
       void this.#commit.run(group).finally(() => {
         if (counts) this.#inFlight--;
-        for (const channelKey of channelKeys) this.#releaseChannel(channelKey);
+        for (const channelKey of channelKeys) this.#giveWay(channelKey);
         for (const { bytes } of group) this.#pendingBytes -= bytes;
         this.#groups.delete(group);
         this.#commitNext();
@@ -183,6 +187,16 @@ export class Committer {
       await promise; // it passes the channel on, so the channel stays busy
     }
     this.#busy.add(channelKey);
+  }
+
+  /** Releases the channel when it is this isolate's turn to commit to it. */
+  #giveWay(channelKey: ChannelKey): void {
+    const isTurn = this.#closing === undefined ? this.#contention.giveWay(channelKey) : undefined;
+    if (isTurn === undefined) return this.#releaseChannel(channelKey);
+    void isTurn.then(() => {
+      this.#releaseChannel(channelKey);
+      this.#commitNext();
+    });
   }
 
   /** Passes the channel on to the next work that waits for it, or frees it. */

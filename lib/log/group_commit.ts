@@ -1,5 +1,5 @@
 import { CONFLICT_BACKOFF, CONFLICT_TIMEOUT_MS } from "../kv/commit_retry.ts";
-import type { Doorbell } from "../kv/doorbell.ts";
+import type { ChannelChange, Doorbell } from "../kv/doorbell.ts";
 import { keys } from "../kv/keys.ts";
 import { storageProblem } from "../kv/storage_problem.ts";
 import type { Problem } from "../shared/problem.ts";
@@ -19,6 +19,7 @@ import {
 import { checkCommits, type SentCommit } from "./commit_check.ts";
 import { type CommitPlan, planCommit } from "./commit_plan.ts";
 import { movedBy, writeCommit } from "./commit_writes.ts";
+import type { Contention } from "./contention.ts";
 import type { HeadCache } from "./head_cache.ts";
 import type { LogObserver } from "./log_observer.ts";
 import { channelKeysOf, isEssential, type PendingAppend, settle } from "./pending_append.ts";
@@ -28,10 +29,13 @@ import { Run } from "./run.ts";
 /** Upper bound of the pause after a failed attempt while the store does not answer. */
 const MAX_OUTAGE_PAUSE_MS = 1_024;
 
+const NO_CHANNELS: ReadonlySet<ChannelKey> = new Set();
+
 export interface GroupCommitOptions {
   readonly kv: Deno.Kv;
   readonly doorbell: Doorbell;
   readonly heads: HeadCache;
+  readonly contention: Contention;
   readonly counts: ChannelCounts;
   readonly now: () => number;
   /** Returns a number from 0 to 1, as `Math.random` does. */
@@ -91,9 +95,9 @@ export class GroupCommit {
   async #commit(group: readonly PendingAppend[], before: CommitTries): Promise<void> {
     let tries = before;
     /** Commits of this group whose outcome is unknown. */
-    const unknown: SentCommit[] = [];
+    let unknown: SentCommit[] = [];
     while (!this.#options.isAbandoned(group)) {
-      const attempt = await this.#attempt(group);
+      const attempt = await this.#attempt(group, unknown.length === 0);
       if (attempt.kind === "committed") {
         return this.#finish(attempt.sent.plan, attempt.versionstamp);
       }
@@ -106,31 +110,66 @@ export class GroupCommit {
       }
       if (attempt.sent !== undefined) unknown.push(attempt.sent);
       if (next.pauses) await this.#pauseAfter(tries, "failures");
+      else if (tries.failures > 0) await this.#pauseUntilHeard(channelKeysOf(group), tries);
 
       const check = await checkCommits(this.#options, group, unknown);
       if (check.kind === "arrived") return this.#finish(check.sent.plan, undefined);
+      const moved = check.kind === "failed" ? NO_CHANNELS : check.moved;
       const then = decideAfterCheck(check, tries, hasTime(group));
       if (then.action === "give_up") throw then.problem;
       tries = then.tries;
-      if (then.action === "split") return await this.#split(group, then.independent, tries);
-      if (then.forgets) unknown.length = 0;
-      await this.#pauseAfter(tries, then.backoff);
-      // While a commit may still arrive, the heads must be older than the check for it.
-      if (unknown.length === 0) this.#forgetHeads(group);
+      if (then.action === "split") {
+        return await this.#split(group, { independent: then.independent, moved }, tries);
+      }
+      if (then.forgets) unknown = [];
+      else if (check.kind === "not_found") {
+        unknown = unknown.filter((sent) => this.#canArrive(sent));
+      }
+      for (const channelKey of moved) this.#options.contention.lost(channelKey);
+      if (check.kind === "failed") {
+        await this.#pauseAfter(tries, then.backoff);
+      } else if (unknown.length === 0) {
+        await this.#pauseUntilHeard(moved, tries);
+        this.#renewHeads(group);
+      }
+      // While a commit may still arrive, the heads must be older than the check for it. So the pause
+      // was before the check, and the next attempt follows at once.
     }
   }
 
   /**
-   * Lets the next attempt read the heads again. Those from before a pause are outdated where others
-   * append all the time, and each attempt would be refused.
+   * Returns whether the commit, which a check has not found, may still arrive: the heads that it
+   * checks were unchanged when the check read them.
    */
-  #forgetHeads(group: readonly PendingAppend[]): void {
-    for (const channelKey of channelKeysOf(group)) this.#options.heads.forget(channelKey);
+  #canArrive({ plan }: SentCommit): boolean {
+    return plan.channels.every(({ channelKey, before }) =>
+      this.#options.heads.peek(channelKey)?.row.versionstamp === before.row.versionstamp
+    );
   }
 
-  /** Plans the group's commit and sends it. Never rejects. */
-  async #attempt(group: readonly PendingAppend[]): Promise<Attempt> {
-    const { heads, counts, kv, now } = this.#options;
+  /**
+   * Takes heads that were heard of, or lets the next attempt read the others again. Those from before
+   * a pause are outdated where others append all the time, and each attempt would be refused.
+   */
+  #renewHeads(group: readonly PendingAppend[]): void {
+    const { contention, heads } = this.#options;
+    for (const channelKey of channelKeysOf(group)) {
+      if (!contention.adopt(channelKey)) heads.forget(channelKey);
+    }
+  }
+
+  /** Pauses after a conflict, at most until news of one of these channels come. */
+  #pauseUntilHeard(channelKeys: ReadonlySet<ChannelKey>, tries: CommitTries): Promise<void> {
+    return this.#options.contention.heard(channelKeys, this.#pauseAfter(tries, "conflicts"));
+  }
+
+  /**
+   * Plans the group's commit and sends it. Never rejects.
+   *
+   * @param mayAdopt whether no earlier commit of the group may still arrive.
+   */
+  async #attempt(group: readonly PendingAppend[], mayAdopt: boolean): Promise<Attempt> {
+    const { heads, counts, contention, kv, now } = this.#options;
     let sent: SentCommit | undefined;
     try {
       const refusal = this.#options.refusal?.();
@@ -140,6 +179,9 @@ export class GroupCommit {
         await writeEarly(stored.early, { kv, queue: this.#earlyWrites, now: now() });
       }
       const channelKeys = channelKeysOf(group);
+      if (mayAdopt) {
+        for (const channelKey of channelKeys) contention.adopt(channelKey);
+      }
       await heads.load(channelKeys);
       await counts.load(channelKeys, heads);
       const plan = await planCommit({ kv, heads, counts }, group, now());
@@ -158,8 +200,8 @@ export class GroupCommit {
     const { kv, doorbell, observer } = this.#options;
     const atomic = kv.atomic();
     writeCommit(atomic, id, plan);
-    const moved = movedBy(plan);
-    if (moved.length > 0) doorbell.prepare(atomic, moved);
+    const changes = this.#changesOf(movedBy(plan));
+    if (changes.length > 0) doorbell.prepare(atomic, changes);
     const start = performance.now();
     const result = await atomic.commit();
     observer?.committed(performance.now() - start);
@@ -168,12 +210,15 @@ export class GroupCommit {
 
   /** Answers the appends and passes the new runs on. `versionstamp` is undefined if it is unknown. */
   #finish(plan: CommitPlan, versionstamp: string | undefined): void {
-    const { heads, isListened, onCommitted, doorbell, observer } = this.#options;
+    const { heads, contention, isListened, onCommitted, doorbell, observer } = this.#options;
     const moved = movedBy(plan);
     for (const { channelKey, head } of moved) {
       if (versionstamp === undefined) heads.forget(channelKey);
       else heads.set(channelKey, { head, row: { key: keys.head(channelKey), versionstamp } });
+      contention.committed(channelKey, versionstamp);
     }
+    // At once, since other isolates wait for their turn.
+    if (moved.length > 0) doorbell.committed(this.#changesOf(moved), versionstamp);
     const end = performance.now();
     for (const [pending, outcome] of plan.outcomes) {
       settle(pending, outcome);
@@ -185,22 +230,31 @@ export class GroupCommit {
     for (const channel of moved) {
       if (isListened(channel.channelKey)) onCommitted(runOf(channel));
     }
-    if (moved.length > 0) {
-      doorbell.committed(moved, versionstamp);
-    }
+  }
+
+  /** Returns what the doorbell passes on. Heads are for the others that append to a channel. */
+  #changesOf(moved: readonly ChannelPlan[]): readonly ChannelChange[] {
+    const { contention } = this.#options;
+    return moved.map(({ channelKey, head }) =>
+      contention.has(channelKey) ? { channelKey, head } : { channelKey }
+    );
   }
 
   /** Commits the independent appends at once and the others after a pause. Never rejects. */
   async #split(
     group: readonly PendingAppend[],
-    independent: readonly PendingAppend[],
+    { independent, moved }: {
+      readonly independent: readonly PendingAppend[];
+      readonly moved: ReadonlySet<ChannelKey>;
+    },
     tries: CommitTries,
   ): Promise<void> {
     const contended = group.filter((pending) => !independent.includes(pending));
+    for (const channelKey of moved) this.#options.contention.lost(channelKey);
     await Promise.all([
       this.run(independent),
-      this.#pauseAfter(tries, "conflicts").then(() => {
-        this.#forgetHeads(contended);
+      this.#pauseUntilHeard(moved, tries).then(() => {
+        this.#renewHeads(contended);
         return this.#run(contended, { ...NO_TRIES, conflicts: tries.conflicts });
       }),
     ]);

@@ -10,6 +10,7 @@ import { SharedReads } from "../shared/async/shared_reads.ts";
 import { type Channel, type ChannelKey, channelOf, type Tenant } from "../shared/channel.ts";
 import { ORIGIN, type Position } from "../shared/offset.ts";
 import { Committer } from "./committer.ts";
+import { Contention } from "./contention.ts";
 import { ChannelCounts, isNew, sumChannels } from "./channel_counts.ts";
 import { HeadCache } from "./head_cache.ts";
 import { newHead, publicHead, type StoredHead } from "./head.ts";
@@ -70,6 +71,7 @@ export class KvLog implements Log {
   readonly #room: StoreRoom;
   readonly #now: () => number;
   readonly #counts: ChannelCounts;
+  readonly #contention: Contention;
   readonly #committer: Committer;
   readonly #retention: RetentionJob;
   readonly #retaining = new SerialQueue();
@@ -90,12 +92,15 @@ export class KvLog implements Log {
     this.#now = now;
     this.#heads = new SharedReads((channelKey) => withStoreTimeout(readHeadValue(kv, channelKey)));
     this.#counts = new ChannelCounts(kv, options.maxChannels ?? Infinity, now);
+    const heads = new HeadCache(kv);
+    this.#contention = new Contention(doorbell, heads);
     this.#committer = new Committer({
       kv,
       doorbell,
       traits,
       counts: this.#counts,
-      heads: new HeadCache(kv),
+      heads,
+      contention: this.#contention,
       now,
       random,
       isListened: (channelKey) => this.#listeners.has(channelKey),
@@ -230,6 +235,7 @@ export class KvLog implements Log {
       Promise.allSettled(this.#working),
       withStoreTimeout(released).catch(() => {}), // the lease then expires by itself
     ]);
+    this.#contention[Symbol.dispose]();
   }
 
   /** Returns the result of `work`. @throws {Problem} `storage_unavailable` after the timeout. */

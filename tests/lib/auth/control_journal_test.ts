@@ -435,6 +435,7 @@ function withList(
 const SILENT: Doorbell = {
   prepare() {},
   committed() {},
+  ring() {},
   listen: () => ({ [Symbol.dispose]() {} }),
   close: () => Promise.resolve(),
 };

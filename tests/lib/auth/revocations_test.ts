@@ -482,6 +482,7 @@ class Place implements AsyncDisposable {
 const SILENT: Doorbell = {
   prepare() {},
   committed() {},
+  ring() {},
   listen: () => ({ [Symbol.dispose]() {} }),
   close: () => Promise.resolve(),
 };

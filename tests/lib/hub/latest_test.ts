@@ -96,6 +96,7 @@ async function openFixture(store: LogStore): Promise<Fixture> {
   const doorbell: Doorbell = {
     prepare() {},
     committed() {},
+    ring() {},
     listen(_, onRing) {
       listeners.add(onRing);
       return { [Symbol.dispose]: () => void listeners.delete(onRing) };

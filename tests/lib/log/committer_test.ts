@@ -3,6 +3,7 @@ import type { Doorbell } from "../../../lib/kv/doorbell.ts";
 import { STORE_TIMEOUT_MS } from "../../../lib/kv/limits.ts";
 import { ChannelCounts } from "../../../lib/log/channel_counts.ts";
 import { Committer } from "../../../lib/log/committer.ts";
+import { Contention } from "../../../lib/log/contention.ts";
 import { HeadCache } from "../../../lib/log/head_cache.ts";
 import type { Run } from "../../../lib/log/run.ts";
 import { channelOf } from "../../../lib/shared/channel.ts";
@@ -19,6 +20,14 @@ interface FixtureOptions {
   /** Returns the message with which a commit fails. */
   readonly fault?: () => string | undefined;
 }
+
+const SILENT: Doorbell = {
+  prepare() {},
+  committed() {},
+  ring() {},
+  listen: () => ({ [Symbol.dispose]() {} }),
+  close: () => Promise.resolve(),
+};
 
 /** A committer whose commits wait until the test lets them through. */
 class Fixture implements Disposable {
@@ -38,11 +47,13 @@ class Fixture implements Disposable {
       this.commits.push(heads.map((key) => key.at(-1)).join(" "));
       if (!this.#isOpen) await new Promise<void>((resolve) => this.#gates.push(resolve));
     });
+    const heads = new HeadCache(gated);
     this.committer = new Committer({
       kv: gated,
-      doorbell: { prepare() {}, committed() {} } as Partial<Doorbell> as Doorbell, // all it uses
+      doorbell: SILENT,
       traits: { maxChecks, maxCommitsInFlight },
-      heads: new HeadCache(gated),
+      heads,
+      contention: new Contention(SILENT, heads),
       counts: new ChannelCounts(gated, Infinity, Date.now),
       now: Date.now,
       random: () => 0,

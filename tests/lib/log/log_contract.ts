@@ -1137,6 +1137,7 @@ export function logContract(name: string, open: () => Promise<LogStore>, options
     const doorbell = {
       prepare() {},
       committed() {},
+      ring() {},
       listen: () => ({ [Symbol.dispose]() {} }),
       close: () => Promise.resolve(),
     };
