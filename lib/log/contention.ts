@@ -81,7 +81,7 @@ export class Contention implements Disposable {
 
   /**
    * Resolves when it is this isolate's turn to commit to the channel; undefined if it is now. It
-   * waits for a limited time, whatever the others do.
+   * waits for a limited time, even if nothing is heard of the others.
    */
   giveWay(channelKey: ChannelKey): Promise<void> | undefined {
     const channel = this.#channels.get(channelKey);

@@ -7,7 +7,7 @@ const PATIENCE = 2.5;
 const FIRST_GUESS_MS = 8;
 /** Share of a new measurement in the average. */
 const WEIGHT = 0.2;
-/** An isolate that was waited for in vain is waited for after 2, 4 or at most 2 ** this commits. */
+/** An isolate whose turns timed out is waited for again after 2, 4 or at most 2 ** this commits. */
 const MAX_MISSES = 3;
 
 /** Another isolate that appends to a channel. */
@@ -16,7 +16,7 @@ export interface OtherWriter {
   versionstamp: string;
   /** Whether it is expected to commit soon. */
   isAwaited: boolean;
-  /** How often in a row it was waited for in vain. */
+  /** How many of its turns in a row have timed out. */
   misses: number;
   /** Number of its commits after which it is waited for again. */
   skips: number;
@@ -72,7 +72,7 @@ export class Writers {
     this.#commitMs += (Math.min(ms, MAX_TIMEOUT_MS) - this.#commitMs) * WEIGHT;
   }
 
-  /** Notices that `other` was waited for in vain. */
+  /** Notices that the turn of `other` has timed out. */
   missed(other: OtherWriter): void {
     if (other === this.#unheard) this.#unheard = undefined;
     other.isAwaited = false;

@@ -30,7 +30,7 @@ Deno.test("late news do not count", () => {
   assert.equal(writers.next(), undefined);
 });
 
-Deno.test("a writer that was waited for in vain is skipped for longer each time, until it asks", () => {
+Deno.test("a writer whose turns time out is skipped for longer each time, until it asks", () => {
   const writers = new Writers();
   let commits = 0;
   const commit = () => String(++commits).padStart(3, "0");
