@@ -1,9 +1,12 @@
 // deno-lint-ignore-file no-console
 /**
- * A bare in-memory Deno server to compare with: no log, no replay, no order across transports. It
- * writes each event to each subscriber of its channel as it arrives. `POST /pub/CHANNEL`,
- * `GET /sub/CHANNEL` (SSE), `GET /ws/CHANNEL` (WebSocket).
+ * A bare Deno server to compare with: no replay, no order across transports. It writes each event to
+ * each subscriber of its channel as it arrives. `POST /pub/CHANNEL`, `GET /sub/CHANNEL` (SSE),
+ * `GET /ws/CHANNEL` (WebSocket). With a file as its argument, it first stores the event there on Deno
+ * KV; otherwise everything is in memory.
  */
+import { BareStore } from "./bare_store.ts";
+
 interface Channel {
   readonly streams: Set<ReadableStreamDefaultController<Uint8Array>>;
   readonly sockets: Set<WebSocket>;
@@ -11,6 +14,8 @@ interface Channel {
 
 const encoder = new TextEncoder();
 const channels = new Map<string, Channel>();
+const [file] = Deno.args;
+const store = file === undefined ? undefined : new BareStore(await Deno.openKv(file));
 
 function channelOf(name: string): Channel {
   let channel = channels.get(name);
@@ -21,8 +26,10 @@ function channelOf(name: string): Channel {
   return channel;
 }
 
-async function publish({ streams, sockets }: Channel, request: Request): Promise<Response> {
+async function publish(name: string, request: Request): Promise<Response> {
   const data = await request.text();
+  if (store !== undefined) await store.append(name, data);
+  const { streams, sockets } = channelOf(name);
   const frame = encoder.encode(`data: ${data}\n\n`);
   for (const stream of streams) stream.enqueue(frame);
   for (const socket of sockets) if (socket.readyState === WebSocket.OPEN) socket.send(data);
@@ -58,7 +65,7 @@ Deno.serve({
   onListen: ({ port }) => console.log(`Bare listening on http://127.0.0.1:${port}/`),
 }, (request) => {
   const [, action, name = ""] = new URL(request.url).pathname.split("/");
-  if (action === "pub" && request.method === "POST") return publish(channelOf(name), request);
+  if (action === "pub" && request.method === "POST") return publish(name, request);
   if (action === "sub") return subscribe(channelOf(name));
   if (action === "ws") return upgrade(channelOf(name), request);
   return new Response("Not found", { status: 404 });

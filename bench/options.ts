@@ -4,7 +4,7 @@
 export type Transport = "sse" | "websocket" | "webtransport";
 
 /** Whose protocol: Weir's, or that of one of the rivals in `rivals.ts`. */
-export type Wire = "weir" | "bare" | "durable-streams" | "centrifugo";
+export type Wire = "weir" | "bare" | "bare-kv" | "durable-streams" | "centrifugo";
 
 /** One load run. Servers are given as `127.0.0.1:PORT`. */
 export interface LoadOptions {

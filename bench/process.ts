@@ -158,10 +158,11 @@ export function startWeir(
   return Server.start("Weir", Deno.execPath(), args, { env });
 }
 
-/** Starts the bare in-memory server of a transport. */
-export function startBare(transport: Transport): Promise<Server> {
+/** Starts the bare server of a transport, in memory or with the file `store` on Deno KV. */
+export function startBare(transport: Transport, store?: string): Promise<Server> {
   const file = transport === "webtransport" ? "bare_webtransport.ts" : "bare.ts";
-  return Server.start("Bare", Deno.execPath(), ["run", "-A", `${ROOT}bench/${file}`]);
+  const args = store === undefined ? [] : [store];
+  return Server.start("Bare", Deno.execPath(), ["run", "-A", `${ROOT}bench/${file}`, ...args]);
 }
 
 /** Returns the path of a program on the PATH or in ~/.cargo/bin or ~/go/bin, or undefined. */

@@ -39,6 +39,8 @@ export interface Rival extends Protocol {
   readonly transports: readonly Transport[];
   /** How it is started. @default as the bare server, by Deno */
   readonly program?: Program;
+  /** Whether the bare server stores events on Deno KV. @default false */
+  readonly isDurable?: boolean;
 }
 
 /** A program that may be missing. */
@@ -96,6 +98,12 @@ const BARE: Rival = {
       ? { path: `/sub/${channel}`, liveAt: "\n" }
       : { path: `/ws/${channel}`, liveAt: "" },
 };
+
+/**
+ * The bare server with a store on Deno KV: the least that a durable server on this runtime and store
+ * takes.
+ */
+const BARE_KV: Rival = { ...BARE, transports: ["sse", "websocket"], isDurable: true };
 
 /** The Rust server of Durable Streams, which acknowledges after `fdatasync`. */
 const DURABLE_STREAMS: Rival = {
@@ -162,6 +170,7 @@ const CENTRIFUGO: Rival = {
 
 export const RIVALS: Readonly<Record<RivalName, Rival>> = {
   bare: BARE,
+  "bare-kv": BARE_KV,
   "durable-streams": DURABLE_STREAMS,
   centrifugo: CENTRIFUGO,
 };

@@ -82,8 +82,10 @@ async function startRival(
   folder: string,
   path: string | undefined,
 ): Promise<Server> {
-  const { program } = RIVALS[name];
-  if (program === undefined) return await startBare(transport);
+  const { program, isDurable = false } = RIVALS[name];
+  if (program === undefined) {
+    return await startBare(transport, isDurable ? `${folder}/bare.sqlite` : undefined);
+  }
   const found = path ?? await findProgram(program.name);
   if (found === undefined) throw new Skipped(`${program.name} is missing: ${program.install}`);
   const port = freePort();

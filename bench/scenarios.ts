@@ -152,7 +152,13 @@ const LATER = {
 const BARE = { wire: "bare" } as const;
 const DURABLE = { wire: "durable-streams" } as const;
 const CENTRIFUGO = { wire: "centrifugo" } as const;
-const ALL_RIVALS = { bare: BARE, "durable-streams": DURABLE, centrifugo: CENTRIFUGO };
+const BARE_KV = { wire: "bare-kv" } as const;
+const ALL_RIVALS = {
+  bare: BARE,
+  "bare-kv": BARE_KV,
+  "durable-streams": DURABLE,
+  centrifugo: CENTRIFUGO,
+};
 const OPEN = { "open mode": { access: "open" } } as const;
 const AT_1000 = { "1,000": { ...THOUSAND, messages: 3000 } };
 const KEEPING_ALL = { "keeping all": { messages: 30_000, keeps: 1e9 } };

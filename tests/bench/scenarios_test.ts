@@ -58,8 +58,12 @@ Deno.test("the names of scenarios are unique, and so are their comparisons in ta
 
 for (const transport of ["sse", "websocket"] as const) {
   Deno.test(`${transport}: each event reaches the subscriber of its channel only`, async () => {
-    const { rounds } = await measure({ ...OWN, transport }, { bare: { wire: "bare" } });
-    for (const result of [rounds[0]?.result, rounds[0]?.compared["bare"]]) {
+    const { rounds } = await measure({ ...OWN, transport }, {
+      bare: { wire: "bare" },
+      "bare-kv": { wire: "bare-kv" },
+    });
+    const [round] = rounds;
+    for (const result of [round?.result, round?.compared["bare"], round?.compared["bare-kv"]]) {
       const { delivered, expected, publishP50, endToEndP50, cpuPerMillion } = noProblem(result);
       assert.deepEqual([delivered, expected], [SMALL.messages, SMALL.messages]);
       assert.ok(publishP50 !== null && endToEndP50 !== null && cpuPerMillion !== null);

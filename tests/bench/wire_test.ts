@@ -64,6 +64,7 @@ const ACCEPTED: readonly [Wire, number, string, events: number, isAccepted: bool
   ["weir", 201, '{"events":[{"offset":"1"},{}]}', 2, false],
   ["bare", 201, "", 1, true],
   ["bare", 500, "", 1, false],
+  ["bare-kv", 201, "", 1, true],
   ["durable-streams", 204, "", 1, true],
   ["durable-streams", 404, "", 1, false],
   ["centrifugo", 200, '{"result":{}}', 1, true],
