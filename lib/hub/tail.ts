@@ -183,6 +183,7 @@ export class Tail implements LogListener {
 
   /** @see {@link LogListener} */
   appended(run: Run): void {
+    if (!isAfter({ epoch: run.epoch, sequence: run.last }, this.#position)) return;
     const isNext = run.epoch === this.#position.epoch && run.after === this.#position.sequence;
     const isFirst = this.#position.epoch === ORIGIN.epoch && run.after === 0;
     if (isNext || isFirst) this.#take(run);
@@ -220,11 +221,14 @@ export class Tail implements LogListener {
 
   async #readOnce(): Promise<void> {
     this.#mustRefresh = false;
-    const { runs } = await this.#options.log.read(this.channelKey, this.#position, READ_EVENTS);
+    const { log } = this.#options;
+    const { runs, head } = await log.read(this.channelKey, this.#position, READ_EVENTS);
     this.#retryDelayMs = 0;
+    const last = runs.at(-1);
+    // What is committed after the read of the head calls changed() or appended().
+    const isEnd = head !== undefined && head.epoch === last?.epoch && head.last <= last.last;
+    if (last !== undefined && !isEnd) this.#mustRefresh = true;
     for (const run of runs) {
-      // Also after runs that were taken in during the read: it may have ended before newer ones.
-      this.#mustRefresh = true;
       if (!isAfter({ epoch: run.epoch, sequence: run.last }, this.#position)) continue;
       // A commit of this isolate may have been taken in during the read.
       const isOverlap = run.epoch === this.#position.epoch && this.#position.sequence > run.after;

@@ -1,6 +1,6 @@
 import { setImmediate } from "node:timers";
 import { pause } from "../shared/async/delay.ts";
-import { sizeUpTo } from "./value_size.ts";
+import { keySize, valueSize } from "./value_size.ts";
 
 /** Time between two looks at a connection that has requests under way. */
 const INTERVAL_MS = 1;
@@ -12,11 +12,13 @@ const MAX_READS = 4;
 const DRAIN_TIMEOUT_MS = 1_000;
 /** A key without a value. */
 const FILLER_KEY: Deno.KvKey = ["-"];
-/** The runtime writes the headers and the body of a request separately from 1,024 bytes on. */
-const SMALL_COMMIT_BYTES = 1_000;
-
-/** The methods that make a commit larger. */
-const COUNTED = ["check", "set", "delete", "sum", "min", "max", "mutate"] as const;
+/**
+ * The runtime writes the headers and the body of a request separately from 1,024 bytes on. Sizes are
+ * estimates.
+ */
+const LARGE_COMMIT_BYTES = 980;
+/** What KV Connect adds to the key and the value of a check or mutation, at most. */
+const OPERATION_BYTES = 26;
 
 interface PromptKv {
   /** The store, with each request on a connection that has no other, if there is one. */
@@ -126,16 +128,30 @@ class Connection {
   atomic(): Deno.AtomicOperation {
     const atomic = this.kv.atomic();
     let bytes = 0;
-    for (const name of COUNTED) {
-      const add = atomic[name].bind(atomic) as (...args: unknown[]) => Deno.AtomicOperation;
-      atomic[name] = (...args: unknown[]) => {
-        if (bytes < SMALL_COMMIT_BYTES) bytes += sizeUpTo(SMALL_COMMIT_BYTES - bytes, args);
-        return add(...args);
-      };
-    }
+    const count = (key: Deno.KvKey, value?: unknown) => {
+      if (bytes >= LARGE_COMMIT_BYTES) return;
+      bytes += OPERATION_BYTES + keySize(key) + valueSize(value, LARGE_COMMIT_BYTES);
+    };
+    const { check, set, delete: remove, sum } = atomic;
+    atomic.check = (...checks) => {
+      for (const { key } of checks) count(key);
+      return check.apply(atomic, checks);
+    };
+    atomic.set = (key, ...rest) => {
+      count(key, rest[0]);
+      return set.call(atomic, key, ...rest);
+    };
+    atomic.delete = (key) => {
+      count(key);
+      return remove.call(atomic, key);
+    };
+    atomic.sum = (key, n) => {
+      count(key, n);
+      return sum.call(atomic, key, n);
+    };
     const commit = atomic.commit.bind(atomic);
     atomic.commit = () =>
-      bytes < SMALL_COMMIT_BYTES ? this.request(commit) : this.#behindFiller(commit);
+      bytes < LARGE_COMMIT_BYTES ? this.request(commit) : this.#behindFiller(commit);
     return atomic;
   }
 

@@ -5,6 +5,12 @@ export interface ChannelChange {
   readonly channelKey: ChannelKey;
   /** The value that the commit sets the channel's head to. @default not passed on */
   readonly head?: unknown;
+  /**
+   * What the commit appends to the channel, as plain data that only the log understands.
+   *
+   * @default not passed on
+   */
+  readonly carried?: unknown;
 }
 
 /** Returns the heads of `changes`, in their order, or undefined if there is none to pass on. */
@@ -19,6 +25,8 @@ export interface CommitNews {
   readonly by: string;
   /** The value of the channel's head since the commit; undefined if it was not passed on. */
   readonly head: unknown;
+  /** What the commit has appended to the channel; undefined if it was not passed on. */
+  readonly carried?: unknown;
   /** The commit's, and that of all rows that it set. */
   readonly versionstamp: string;
 }
@@ -29,6 +37,12 @@ export interface CommitNews {
  * be late.
  */
 export interface Doorbell {
+  /**
+   * Upper bound of the bytes that the changes of a commit may carry.
+   *
+   * @default 0, so that nothing is passed on
+   */
+  readonly maxCarriedBytes?: number;
   /** Adds to a commit the writes that wake other isolates. */
   prepare(atomic: Deno.AtomicOperation, changes: readonly ChannelChange[]): void;
   /**
@@ -39,8 +53,9 @@ export interface Doorbell {
   /** Rings for a change that is in no commit. The versionstamp in its news has no meaning. */
   ring(change: ChannelChange): void;
   /**
-   * Calls `onRing` when another isolate may have stored events in the channel. The news of the
-   * commits of one isolate come in their order; they are undefined if nothing is known.
+   * Calls `onRing` when another isolate may have stored events in the channel, with the news of each
+   * commit at most once. They may come before those of earlier commits, as their versionstamps tell,
+   * and are undefined if nothing is known.
    */
   listen(channelKey: ChannelKey, onRing: (news?: CommitNews) => void): Disposable;
   close(): Promise<void>;

@@ -3,7 +3,7 @@ import type { ChannelKey } from "../shared/channel.ts";
 import type { EphemeralEvent } from "../shared/ephemeral.ts";
 import type { CommitNews } from "./doorbell.ts";
 import { EphemeralDedup } from "./ephemeral_dedup.ts";
-import { type JournalRow, MAX_EPHEMERAL_DELAY_MS, SHARDS } from "./journal_row.ts";
+import { type JournalRow, MAX_EPHEMERAL_DELAY_MS, SHARDS, type WakeRow } from "./journal_row.ts";
 import { keys } from "./keys.ts";
 import { KV_LIMITS } from "./limits.ts";
 import type { Wake } from "./wake_watch.ts";
@@ -13,6 +13,9 @@ export const JOURNAL_MS = 60_000;
 
 /** Newest rows that are read of a journal whose older rows may have been deleted. */
 const LATE_ROWS = 100;
+
+/** Commits whose news have come ahead of their rows. Guards the memory while rows cannot be read. */
+const MAX_AHEAD = 1_000;
 
 /** How long closing waits for a store that does not answer. */
 const CLOSE_TIMEOUT_MS = 1_000;
@@ -37,6 +40,8 @@ interface JournalPosition {
   versionstamp: string | undefined;
   /** When the journal was last read, in milliseconds since 1970. */
   readAt: number;
+  /** Versionstamps of commits after `versionstamp` whose news a wake has brought. */
+  readonly ahead: Set<string>;
   readonly dedup: EphemeralDedup;
 }
 
@@ -45,7 +50,12 @@ export class JournalReader {
   readonly #options: JournalReaderOptions;
   readonly #positions = Array.from(
     { length: SHARDS },
-    (): JournalPosition => ({ versionstamp: undefined, readAt: 0, dedup: new EphemeralDedup() }),
+    (): JournalPosition => ({
+      versionstamp: undefined,
+      readAt: 0,
+      ahead: new Set(),
+      dedup: new EphemeralDedup(),
+    }),
   );
   /** Shards whose journals have unread rows. */
   readonly #woken = new Set<number>();
@@ -75,11 +85,17 @@ export class JournalReader {
   }
 
   /** The versionstamp is that of the shard's newest journal row too: one commit wrote both. */
-  #wake({ shard, versionstamp }: Wake): void {
+  #wake({ shard, versionstamp, row }: Wake): void {
     const position = this.#positions[shard];
     if (position === undefined || !this.#options.isServed(shard)) return;
     if (position.versionstamp !== undefined) {
-      if (versionstamp > position.versionstamp) this.#woken.add(shard);
+      if (versionstamp <= position.versionstamp) return;
+      this.#woken.add(shard);
+      // The news of commits whose wakes were overwritten come with the journal.
+      const isNew = !position.ahead.has(versionstamp) && position.ahead.size < MAX_AHEAD;
+      if (row === undefined || row.by === this.#options.isolate || !isNew) return;
+      position.ahead.add(versionstamp);
+      this.#ring(row, versionstamp);
       return;
     }
     position.versionstamp = versionstamp;
@@ -121,16 +137,25 @@ export class JournalReader {
       const versionstamp = String(key[2]);
       position.versionstamp = versionstamp;
       if (value.by === isolate) continue;
-      if (!isLate) this.#ring(value, versionstamp);
+      if (!isLate && !position.ahead.has(versionstamp)) this.#ring(value, versionstamp);
       this.#deliver(value, position.dedup);
     }
     position.readAt = now;
+    const { versionstamp: last } = position;
+    for (const versionstamp of position.ahead) {
+      if (versionstamp <= last) position.ahead.delete(versionstamp);
+    }
     if (isLate) onUnknown(shard);
   }
 
-  #ring({ by, addresses, heads }: JournalRow, versionstamp: string): void {
+  #ring({ by, addresses, heads, carried }: WakeRow, versionstamp: string): void {
     addresses.forEach((channelKey, i) => {
-      this.#options.onChanged(channelKey, { by, versionstamp, head: heads?.[i] });
+      const news: CommitNews = { by, versionstamp, head: heads?.[i] };
+      const events = carried?.[i];
+      this.#options.onChanged(
+        channelKey,
+        events === undefined ? news : { ...news, carried: events },
+      );
     });
   }
 

@@ -27,6 +27,15 @@ export interface JournalRow {
   readonly notes?: readonly JournalEvent[];
 }
 
+/**
+ * The value of a shard's wake key: the journal row of the same commit, with its events. Other
+ * versions, and commits with more events, store 0.
+ */
+export interface WakeRow extends Pick<JournalRow, "by" | "addresses" | "heads"> {
+  /** What the commit appends to each of `addresses`; undefined if it is not passed on. */
+  readonly carried?: readonly unknown[];
+}
+
 /** An ephemeral event on its way to other isolates. */
 export interface JournalEvent {
   readonly address: ChannelKey;

@@ -11,7 +11,7 @@ import { StoreFile } from "./store_file.ts";
 import { guardWrites, StoreGuard } from "./store_guard.ts";
 import type { StoreReports } from "./store_reports.ts";
 import { OTHER_ROOM, type StoreRoom } from "./store_room.ts";
-import { WatchDoorbell } from "./watch_doorbell.ts";
+import { MAX_CARRIED_BYTES, WatchDoorbell } from "./watch_doorbell.ts";
 
 export { StoreInUseError } from "./file_lock.ts";
 
@@ -110,14 +110,15 @@ async function checkBeforeOpening(
 
 async function openShared(target: string | undefined): Promise<Store> {
   const watchKv = await Deno.openKv(target);
-  // The platform's store has another protocol and bills reads.
+  // The platform's store has another protocol, and bills reads by 4 KiB and writes by 1 KiB.
   const handles = await Promise.all(
     Array.from({ length: target === undefined ? 1 : CONNECTIONS }, () => Deno.openKv(target)),
   );
   const { kv, drain } = target === undefined
     ? { kv: handles[0] as Deno.Kv, drain: () => Promise.resolve(true) } // length 1
     : avoidDelayedAcks(handles);
-  const doorbell = new WatchDoorbell(kv, watchKv);
+  const maxCarriedBytes = target === undefined ? 0 : MAX_CARRIED_BYTES;
+  const doorbell = new WatchDoorbell(kv, watchKv, maxCarriedBytes);
   return {
     kv,
     doorbell,

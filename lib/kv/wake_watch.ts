@@ -1,14 +1,18 @@
 import { SerialQueue } from "../shared/async/serial_queue.ts";
+import type { WakeRow } from "./journal_row.ts";
 import { keys } from "./keys.ts";
 import { KV_LIMITS } from "./limits.ts";
 
 /** Pause before a broken watch is started again. The log's safety poll covers the time between. */
 const RESTART_DELAY_MS = 1_000;
 
-/** A shard, and the versionstamp of its wake key; empty if nothing was ever written to it. */
+/** The last commit in a shard. */
 export interface Wake {
   readonly shard: number;
+  /** That of the shard's wake key; empty if nothing was ever written to it. */
   readonly versionstamp: string;
+  /** Undefined if the wake key does not have it. */
+  readonly row: WakeRow | undefined;
 }
 
 interface WakeWatchOptions {
@@ -56,7 +60,7 @@ export class WakeWatch {
     if (this.#isClosed) return;
     const shards = this.#options.shards().slice(0, KV_LIMITS.watch);
     if (shards.length === 0) return;
-    const reader = this.#options.kv.watch<0[]>(shards.map(keys.wake)).getReader();
+    const reader = this.#options.kv.watch<unknown[]>(shards.map(keys.wake)).getReader();
     this.#watch = { reader, done: this.#read(reader, shards) };
   }
 
@@ -69,14 +73,18 @@ export class WakeWatch {
   }
 
   async #read(
-    reader: ReadableStreamDefaultReader<Deno.KvEntryMaybe<0>[]>,
+    reader: ReadableStreamDefaultReader<Deno.KvEntryMaybe<unknown>[]>,
     shards: readonly number[],
   ): Promise<void> {
     try {
       for (let read = await reader.read(); !read.done; read = await reader.read()) {
         const entries = read.value;
         this.#options.onWake(
-          shards.map((shard, i) => ({ shard, versionstamp: entries[i]?.versionstamp ?? "" })),
+          shards.map((shard, i) => ({
+            shard,
+            versionstamp: entries[i]?.versionstamp ?? "",
+            row: rowOf(entries[i]?.value),
+          })),
         );
       }
     } catch {
@@ -84,4 +92,8 @@ export class WakeWatch {
     }
     if (this.#watch?.reader === reader) this.restart(RESTART_DELAY_MS);
   }
+}
+
+function rowOf(value: unknown): WakeRow | undefined {
+  return typeof value === "object" && value !== null ? value as WakeRow : undefined;
 }

@@ -5,8 +5,9 @@ import { ChannelListeners } from "./channel_listeners.ts";
 import { type ChannelChange, type CommitNews, type Doorbell, headsOf } from "./doorbell.ts";
 import { EphemeralWriter } from "./ephemeral_writer.ts";
 import { JOURNAL_MS, JournalReader } from "./journal_reader.ts";
-import { type JournalRow, shardOf, SHARDS } from "./journal_row.ts";
+import { shardOf, SHARDS, type WakeRow } from "./journal_row.ts";
 import { keys } from "./keys.ts";
+import { valueSize } from "./value_size.ts";
 import { WakeWatch } from "./wake_watch.ts";
 
 /** Journal rows that one commit deletes along with its own writes. */
@@ -16,14 +17,30 @@ const MAX_DELETES = 20;
 const CLOSE_TIMEOUT_MS = 1_000;
 
 /**
+ * Bytes of a wake key's value. Each commit in one of an isolate's shards brings it the values of all
+ * its shards, so this bounds what a commit costs the isolates that watch.
+ */
+const MAX_WAKE_BYTES = 4_096;
+
+/**
+ * @see {@link Doorbell.maxCarriedBytes} With 2 KiB, commits to eight channels with an event each were
+ * 10 % slower. The rest of the value is for the names of channels.
+ */
+export const MAX_CARRIED_BYTES = 1_024;
+
+/**
  * The doorbell and relay of a store that several processes share. Each commit writes the wake key of
- * its shards, which other isolates watch, and a row with the channels in each shard's journal. Since
- * every watcher makes writes of a key slower, an isolate has one watch for all its shards.
+ * its shards, which other isolates watch, and a row with the channels in each shard's journal. The
+ * wake key of a small commit has its events, so that they need no further read: an isolate that
+ * watches gets only the last commit's, and finds the others in the journal. Since every watcher makes
+ * writes of a key slower, an isolate has one watch for all its shards.
  * Ephemeral events have rows of their own in the same journals.
  */
 export class WatchDoorbell implements Doorbell, Relay {
+  readonly maxCarriedBytes: number;
   readonly #kv: Deno.Kv;
-  readonly #isolate = crypto.randomUUID();
+  /** Short, since it is in each row: 48 random bits. */
+  readonly #isolate = crypto.randomUUID().slice(-12);
   readonly #rings = new ChannelListeners<[CommitNews | undefined]>();
   readonly #events = new ChannelListeners<[EphemeralEvent]>();
   /** Number of listeners in each shard. */
@@ -39,9 +56,11 @@ export class WatchDoorbell implements Doorbell, Relay {
   /**
    * @param watchKv a second handle on the store, for the watch alone: on one handle, watching took
    * the median latency between processes from 3 ms to 44.
+   * @param maxCarriedBytes 0 where what is written and watched is billed by its size.
    */
-  constructor(kv: Deno.Kv, watchKv: Deno.Kv) {
+  constructor(kv: Deno.Kv, watchKv: Deno.Kv, maxCarriedBytes = MAX_CARRIED_BYTES) {
     this.#kv = kv;
+    this.maxCarriedBytes = maxCarriedBytes;
     this.#ephemeral = new EphemeralWriter(kv, this.#isolate);
     this.#journals = new JournalReader({
       kv,
@@ -62,13 +81,15 @@ export class WatchDoorbell implements Doorbell, Relay {
     for (const [shard, inShard] of Map.groupBy(changes, shardOfChange)) {
       const key = [...keys.changes(shard), this.#kv.commitVersionstamp()];
       const heads = headsOf(inShard);
-      const row: JournalRow = {
+      const row: WakeRow = {
         by: this.#isolate,
         addresses: inShard.map(({ channelKey }) => channelKey),
         ...heads !== undefined && { heads },
       };
       // Rows of an isolate that died expire.
-      atomic.set(keys.wake(shard), 0).set(key, row, { expireIn: JOURNAL_MS * 10 });
+      atomic.set(keys.wake(shard), this.#wakeValue(row, inShard)).set(key, row, {
+        expireIn: JOURNAL_MS * 10,
+      });
     }
     const expired = Date.now() - JOURNAL_MS;
     const due = this.#rows.findIndex(({ writtenAt }) => writtenAt > expired);
@@ -135,6 +156,14 @@ export class WatchDoorbell implements Doorbell, Relay {
         this.#count(shard, -1);
       },
     };
+  }
+
+  /** Returns `row` with what `changes` carry; 0 if there is nothing, or too much for the value. */
+  #wakeValue(row: WakeRow, changes: readonly ChannelChange[]): WakeRow | 0 {
+    const carried = changes.map(({ carried }) => carried);
+    if (this.maxCarriedBytes === 0 || carried.every((value) => value === undefined)) return 0;
+    const value = { ...row, carried };
+    return valueSize(value, MAX_WAKE_BYTES) <= MAX_WAKE_BYTES ? value : 0;
   }
 
   #count(shard: number, change: 1 | -1): void {

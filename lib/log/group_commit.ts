@@ -8,6 +8,7 @@ import { pause } from "../shared/async/delay.ts";
 import { SerialQueue } from "../shared/async/serial_queue.ts";
 import type { ChannelKey } from "../shared/channel.ts";
 import { writeEarly } from "./blobs.ts";
+import { carriedBy } from "./carried_events.ts";
 import type { ChannelCounts } from "./channel_counts.ts";
 import type { ChannelPlan } from "./channel_plan.ts";
 import {
@@ -200,7 +201,10 @@ export class GroupCommit {
     const { kv, doorbell, observer } = this.#options;
     const atomic = kv.atomic();
     writeCommit(atomic, id, plan);
-    const changes = this.#changesOf(movedBy(plan));
+    const moved = movedBy(plan);
+    const carried = carriedBy(moved, doorbell.maxCarriedBytes ?? 0);
+    const changes = this.#changesOf(moved)
+      .map((change, i) => carried === undefined ? change : { ...change, carried: carried[i] });
     if (changes.length > 0) doorbell.prepare(atomic, changes);
     const start = performance.now();
     const result = await atomic.commit();

@@ -9,6 +9,7 @@ import { SerialQueue } from "../shared/async/serial_queue.ts";
 import { SharedReads } from "../shared/async/shared_reads.ts";
 import { type Channel, type ChannelKey, channelOf, type Tenant } from "../shared/channel.ts";
 import { ORIGIN, type Position } from "../shared/offset.ts";
+import { runOfCarried } from "./carried_events.ts";
 import { Committer } from "./committer.ts";
 import { Contention } from "./contention.ts";
 import { ChannelCounts, isNew, sumChannels } from "./channel_counts.ts";
@@ -210,7 +211,17 @@ export class KvLog implements Log {
       throw new Error(`The channel ${channelOf(channelKey)} already has a listener.`);
     }
     this.#listeners.set(channelKey, listener);
-    const doorbell = this.#doorbell.listen(channelKey, () => listener.changed());
+    let newest = "";
+    const doorbell = this.#doorbell.listen(channelKey, (news) => {
+      if (news !== undefined) {
+        if (news.versionstamp <= newest) return; // the listener has read the log since
+        newest = news.versionstamp;
+      }
+      const run = runOfCarried(channelKey, news?.carried);
+      // The log would have a gap for events that have expired meanwhile.
+      if (run === undefined || run.expiresAt <= this.#now()) listener.changed();
+      else listener.appended(run);
+    });
     return {
       [Symbol.dispose]: () => {
         doorbell[Symbol.dispose]();

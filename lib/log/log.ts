@@ -124,7 +124,11 @@ export interface ReadBeforeResult {
 export interface LogListener {
   /** The position after the last event that the listener has taken in. */
   readonly position: Position;
-  /** Events were committed by this isolate. Called in sequence order, after the commit. */
+  /**
+   * Events were committed, by this isolate or another. Called after the commit; in sequence order
+   * for those of this isolate, while others may be early, late or known. If events are missing before
+   * them, the listener must read the log.
+   */
   appended(run: Run): void;
   /** Another isolate may have changed the channel. The listener must read the log to find out. */
   changed(): void;

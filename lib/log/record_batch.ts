@@ -74,7 +74,7 @@ function textSize(text: string | undefined): number {
 }
 
 /** Returns an upper bound of the bytes that the event adds to its batch. */
-function packedSize({ event, stored, bytes }: PackedEvent): number {
+export function packedSize({ event, stored, bytes }: PackedEvent): number {
   return storedSize(stored, bytes) + namesSize(event);
 }
 
@@ -115,13 +115,14 @@ export function packBatches(
   return batches;
 }
 
-function packBatch(
+/** Packs `packed`, of which there is at least one, into one batch. */
+export function packBatch(
   commit: string,
   endBytes: number,
   packed: readonly PackedEvent[],
 ): StoredBatch {
   const events = packed.map(({ event }) => event);
-  const { sequence, time, publisher } = events[0] as LogEvent; // packBatches makes no empty batch
+  const { sequence, time, publisher } = events[0] as LogEvent;
   const isOfOne = events.every((e) => e.publisher === publisher);
   return {
     commit,

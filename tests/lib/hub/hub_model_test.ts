@@ -4,10 +4,12 @@ import { Hub } from "../../../lib/hub/hub.ts";
 import type { Subscription } from "../../../lib/hub/subscription.ts";
 import type { Log } from "../../../lib/log/log.ts";
 import { ORIGIN, parseOffset } from "../../../lib/shared/offset.ts";
+import { WatchDoorbell } from "../../../lib/kv/watch_doorbell.ts";
 import { draft, testChannelKey } from "../../support/drafts.ts";
 import { FakeSink } from "../../support/fake_sink.ts";
 import { openEmbedded } from "../../support/log_stores.ts";
 import { until } from "../../support/until.ts";
+import { type Fate, unreliableWatch } from "../../support/unreliable_watch.ts";
 
 const A = testChannelKey("a");
 
@@ -33,6 +35,8 @@ function append() {
     isOwn: fc.boolean(),
     events: fc.integer({ min: 1, max: 12 }),
     isAwaited: fc.boolean(),
+    // Small commits are carried by the doorbell; large data is stored in chunks.
+    dataLength: fc.constantFrom(1, 1, 1, 700, 60_000),
   });
 }
 
@@ -79,6 +83,37 @@ Deno.test("every subscriber gets each event once and in order, or a gap", async 
   last.close();
 });
 
+Deno.test("the same while wakes of the store's doorbell are lost, repeated and late", async () => {
+  const fates = fc.array(fc.constantFrom<Fate[]>("passed", "passed", "lost", "repeated", "late"), {
+    minLength: 1,
+    maxLength: 20,
+  });
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(step, { maxLength: 60 }),
+      fates,
+      async (steps, fates) => {
+        await using store = await openEmbedded();
+        const isolate = () =>
+          store.isolate({
+            doorbell: new WatchDoorbell(store.kv, unreliableWatch(store.kv, fates)),
+            safetyPollMs: 20, // finds what the last wakes should have brought
+          });
+        const [own, foreign] = [await isolate(), await isolate()];
+        const hub = new Hub({ log: own, lingerMs: 1 });
+        const run = new ModelRun(hub, own, foreign);
+        try {
+          for (const each of steps) await run.take(each);
+          await run.finish();
+        } finally {
+          await hub.close();
+        }
+      },
+    ),
+    { numRuns: 100 },
+  );
+});
+
 type Step = typeof step extends fc.Arbitrary<infer T> ? T : never;
 
 /** The hub under test, and a map of all events that were ever acknowledged as its model. */
@@ -106,7 +141,11 @@ class ModelRun {
 
   async take(each: Step): Promise<void> {
     if ("events" in each) {
-      const appended = this.#append(each.isOwn ? this.#own : this.#foreign, each.events);
+      const appended = this.#append(
+        each.isOwn ? this.#own : this.#foreign,
+        each.events,
+        each.dataLength,
+      );
       this.#appends.push(appended);
       if (each.isAwaited) await appended;
     } else if ("after" in each) {
@@ -158,8 +197,11 @@ class ModelRun {
     return this.#members[index % this.#members.length];
   }
 
-  async #append(log: Log, events: number): Promise<void> {
-    const drafts = Array.from({ length: events }, () => draft("a", String(this.#count++)));
+  async #append(log: Log, events: number, dataLength = 1): Promise<void> {
+    const drafts = Array.from(
+      { length: events },
+      () => draft("a", String(this.#count++).padEnd(dataLength)),
+    );
     const appended = await log.append(drafts);
     appended.forEach(({ offset }, i) => this.#model.set(offset, String(drafts[i]?.data)));
   }

@@ -1,13 +1,12 @@
 import assert from "node:assert/strict";
 import { serialize } from "node:v8";
 import fc from "fast-check";
-import { sizeUpTo } from "../../../lib/kv/value_size.ts";
+import { keySize, valueSize } from "../../../lib/kv/value_size.ts";
 
 const value = fc.letrec((tie) => ({
   value: fc.oneof(
     fc.string({ unit: "binary", maxLength: 40 }),
-    fc.integer(),
-    fc.double(),
+    fc.double({ noInteger: true }),
     fc.boolean(),
     fc.constantFrom(null, undefined),
     fc.uint8Array({ maxLength: 60 }),
@@ -18,30 +17,47 @@ const value = fc.letrec((tie) => ({
   ),
 })).value;
 
-Deno.test("sizeUpTo() is at least the size of the serialization", () => {
+/** The bytes of a value without the version of the format. */
+const serializedSize = (value: unknown) => serialize(value).length - 2;
+
+Deno.test("valueSize() is not below the size of the serialization", () => {
   fc.assert(fc.property(value, (value) => {
-    const { length } = serialize(value);
-    const size = sizeUpTo(100_000, value);
-    assert.ok(size >= length - 2, `${size} < ${length}`); // without the version of the format
+    const size = valueSize(value, 100_000);
+    assert.ok(size >= serializedSize(value), `${size} < ${serializedSize(value)}`);
   }));
 });
 
-Deno.test("sizeUpTo() is near the size of rows as Weir stores them", () => {
-  const rows: unknown[] = [
-    { commit: "0a1b2c3d12", first: 1, endBytes: 100, time: 1.7e12, data: ["x".repeat(100)] },
-    { by: crypto.randomUUID(), addresses: ["default/chat", "default/news"] },
-    { epoch: 1.7e12, first: 1, last: 10, startBytes: 0, retention: {}, deleted: false },
-  ];
-  for (const row of rows) {
-    assert.ok(sizeUpTo(10_000, row) < serialize(row).length + 60);
+Deno.test("valueSize() of an integer is that of V8's form for small ones", () => {
+  for (const n of [0, 63, 64, -64, 8_191, 8_192, 2 ** 20 - 1, 2 ** 20, -(2 ** 29)]) {
+    assert.ok(valueSize(n, 100) >= Math.min(serializedSize(n), 6));
   }
 });
 
-Deno.test("sizeUpTo() stops above the maximum", () => {
+Deno.test("valueSize() is near the size of rows as Weir stores them", () => {
+  const rows: unknown[] = [
+    { commit: "0a1b2c3d12", first: 1, endBytes: 100, time: 1.7e12, data: ["x".repeat(100)] },
+    { by: "0a1b2c3d4e5f", addresses: ["default/chat", "default/news"] },
+    { epoch: 1.7e12, first: 1, last: 10, startBytes: 0, retention: {}, deleted: false },
+    { data: [new Uint8Array(200)] },
+  ];
+  for (const row of rows) {
+    assert.ok(valueSize(row, 10_000) <= serializedSize(row) * 1.15);
+  }
+});
+
+Deno.test("valueSize() stops above the maximum", () => {
   const long = Array.from({ length: 1_000 }, () => "x".repeat(50));
   let reads = 0;
   const watched = new Proxy(long, { get: (target, name) => (reads++, Reflect.get(target, name)) });
-  assert.ok(sizeUpTo(100, watched) > 100);
+  assert.ok(valueSize(watched, 100) > 100);
   assert.ok(reads < 20);
-  assert.ok(sizeUpTo(100, "x".repeat(1_000)) > 100);
+  assert.ok(valueSize("x".repeat(1_000), 100) > 100);
+  assert.ok(valueSize({ a: "x".repeat(50), b: watched }, 100) > 100);
+  assert.ok(reads < 40);
+});
+
+Deno.test("keySize() counts each part of a key", () => {
+  assert.equal(keySize(["head", "default", "chat"]), 6 + 9 + 6);
+  assert.equal(keySize(["é"]), 3 + 2);
+  assert.ok(keySize([1, 2n, true, new Uint8Array(10)]) >= 9 + 3 + 1 + 12);
 });

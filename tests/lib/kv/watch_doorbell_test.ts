@@ -6,6 +6,7 @@ import { WatchDoorbell } from "../../../lib/kv/watch_doorbell.ts";
 import type { ChannelKey } from "../../../lib/shared/channel.ts";
 import { Denokv, DENOKV_MISSING } from "../../support/denokv.ts";
 import { testChannelKey } from "../../support/drafts.ts";
+import { overridingKv } from "../../support/failing_kv.ts";
 import { FakeClock } from "../../support/clock.ts";
 import { until } from "../../support/until.ts";
 
@@ -55,7 +56,7 @@ for (const kind of ["memory", "denokv"] as const) {
     await Promise.all(bells.slice(5).map((bell, i) => bell.rings((before[i + 5] ?? 0) + 1)));
   });
 
-  test("listeners get the news of each commit, in order", async (isolates) => {
+  test("listeners get the news of each commit once", async (isolates) => {
     const [here, there] = [await isolates.add(), await isolates.add()];
     const bell = new Bell();
     const heard: CommitNews[] = [];
@@ -73,9 +74,53 @@ for (const kind of ["memory", "denokv"] as const) {
       await here.change([{ channelKey: B, head: { last: 7 } }, { channelKey: A, head: 3 }]),
     ];
     await until("three commits are heard", () => heard.length === 3);
+    heard.sort((a, b) => a.versionstamp < b.versionstamp ? -1 : 1); // later ones may come first
     assert.deepEqual(heard.map(({ versionstamp }) => versionstamp), versionstamps);
     assert.deepEqual(heard.map(({ head }) => head), [{ last: 1 }, undefined, 3]);
     assert.equal(new Set(heard.map(({ by }) => by)).size, 1);
+  });
+
+  test("the wake of a small commit brings its news, without a read of the journal", async (isolates) => {
+    const [here, there] = [await isolates.add(), await isolates.add({ readsJournal: false })];
+    const heard: CommitNews[] = [];
+    const bell = new Bell();
+    using _listening = there.doorbell.listen(A, (news) => {
+      if (news !== undefined) heard.push(news);
+      bell.ring();
+    });
+    await here.commit(A);
+    await bell.rings(1); // what may have been before
+    heard.length = 0;
+    for (let i = 1; i <= 3; i++) {
+      const carried = ["000000001", i, 0, ["x"]];
+      const versionstamp = await here.change([{ channelKey: A, head: { last: i }, carried }]);
+      await until("the news have come", () => heard.at(-1)?.versionstamp === versionstamp);
+      assert.deepEqual(heard.at(-1)?.carried, carried);
+      assert.deepEqual(heard.at(-1)?.head, { last: i });
+    }
+    assert.equal(heard.length, 3);
+  });
+
+  test("what a wake has no room for comes with the journal", async (isolates) => {
+    const [here, there] = [await isolates.add(), await isolates.add()];
+    const heard: CommitNews[] = [];
+    const bell = new Bell();
+    using _listening = there.doorbell.listen(A, (news) => {
+      if (news !== undefined) heard.push(news);
+      bell.ring();
+    });
+    await here.commit(A);
+    await bell.rings(1);
+    heard.length = 0;
+    const wake = keys.wake(shardOf(A));
+    await here.change([{ channelKey: A, head: 1, carried: ["x".repeat(5_000)] }]);
+    await until("one commit is heard", () => heard.length === 1);
+    assert.equal((await isolates.kv.get(wake)).value, 0);
+    await here.change([{ channelKey: A, head: "x".repeat(5_000), carried: [1] }]);
+    await until("two commits are heard", () => heard.length === 2);
+    assert.equal((await isolates.kv.get(wake)).value, 0);
+    assert.deepEqual(heard.map(({ carried }) => carried), [undefined, undefined]);
+    assert.deepEqual(heard.map(({ head }) => head), [1, "x".repeat(5_000)]);
   });
 
   test("a row of a version that passes no heads on rings", async (isolates) => {
@@ -198,8 +243,9 @@ class Isolates implements AsyncDisposable {
     return isolates;
   }
 
-  async add() {
-    const kv = await this.openHandle();
+  async add({ readsJournal = true } = {}) {
+    const handle = await this.openHandle();
+    const kv = readsJournal ? handle : overridingKv(handle, { list: () => NO_ROWS });
     const doorbell = new WatchDoorbell(kv, await this.openHandle());
     this.#resources.adopt(doorbell, (doorbell) => doorbell.close());
     const change = async (changes: readonly ChannelChange[]) => {
@@ -227,3 +273,9 @@ class Isolates implements AsyncDisposable {
 function nextMacrotask(): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, 0));
 }
+
+/** A list that never answers. */
+const NO_ROWS = {
+  [Symbol.asyncIterator]: () => NO_ROWS,
+  next: () => new Promise(() => {}),
+};
