@@ -34,7 +34,11 @@ export class FileLock {
     const file = await tryLock(path);
     if (file !== undefined) return new FileLock(path, file);
     for (const end = performance.now() + SIBLING_TIMEOUT_MS; performance.now() < end;) {
-      if (Deno.env.get(variableOf(path)) === processId()) return undefined;
+      const holder = Deno.env.get(variableOf(path));
+      if (holder === processId() || holder === sharedProcessId()) {
+        Deno.env.set(variableOf(path), sharedProcessId());
+        return undefined;
+      }
       await pause(SIBLING_CHECK_INTERVAL_MS);
     }
     throw new StoreInUseError(
@@ -44,7 +48,13 @@ export class FileLock {
 
   /** Lets the other isolates of this process open the store. They share its environment. */
   announce(): void {
-    Deno.env.set(variableOf(this.#path), processId());
+    // An isolate that shared it with an earlier holder of the lock may still be there.
+    if (!this.isShared()) Deno.env.set(variableOf(this.#path), processId());
+  }
+
+  /** Returns whether another isolate of this process has opened the store, or is about to. */
+  isShared(): boolean {
+    return Deno.env.get(variableOf(this.#path)) === sharedProcessId();
   }
 
   /** Returns whether a store was opened here before. */
@@ -90,4 +100,9 @@ function variableOf(path: string): string {
 /** Distinguishes this process from a child that inherits its environment. */
 function processId(): string {
   return String(Deno.pid);
+}
+
+/** The same, once a second isolate of the process has taken the file. */
+function sharedProcessId(): string {
+  return `${processId()} shared`;
 }

@@ -54,7 +54,7 @@ export async function openStore(
   if (target === undefined || /^https?:/.test(target)) return await openShared(target);
   if (target === ":memory:") {
     const kv = await Deno.openKv(target);
-    return embedded(kv, crypto.randomUUID());
+    return embedded(kv, crypto.randomUUID(), () => false);
   }
   return await openFile(target, reports);
 }
@@ -72,7 +72,8 @@ async function openFile(path: string, reports: StoreReports): Promise<Store> {
   // Isolates that start together create the tables together, and lock each other out.
   const kv = await retryLocked(() => Deno.openKv(path));
   const realPath = await Deno.realPath(path);
-  const store = embedded(kv, realPath);
+  // The second isolate says so before it opens the store. So it misses no commit after its first read.
+  const store = embedded(kv, realPath, () => lock === undefined || lock.isShared());
   undo.defer(() => store.close());
   await lock?.recordOpened();
   const file = new StoreFile(path, realPath);
@@ -136,8 +137,8 @@ async function openShared(target: string | undefined): Promise<Store> {
   };
 }
 
-function embedded(kv: Deno.Kv, name: string): Store {
-  const doorbell = new BroadcastDoorbell(name);
+function embedded(kv: Deno.Kv, name: string, isShared: () => boolean): Store {
+  const doorbell = new BroadcastDoorbell(name, isShared);
   return {
     kv,
     doorbell,

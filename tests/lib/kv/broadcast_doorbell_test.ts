@@ -33,3 +33,20 @@ Deno.test("listeners get the news of other isolates' commits, in order", async (
   );
   assert.equal(others[0]?.by, others[1]?.by);
 });
+
+Deno.test("nothing is sent until a second isolate has the store open", async () => {
+  const store = crypto.randomUUID();
+  let isShared = false;
+  await using stack = new AsyncDisposableStack();
+  const open = (doorbell: BroadcastDoorbell) => stack.adopt(doorbell, (opened) => opened.close());
+  const here = open(new BroadcastDoorbell(store, () => isShared));
+  const there = open(new BroadcastDoorbell(store));
+  const a = testChannelKey("a");
+  const heard: (CommitNews | undefined)[] = [];
+  using _there = there.listen(a, (news) => void heard.push(news));
+  here.committed([{ channelKey: a }], "01");
+  isShared = true;
+  here.committed([{ channelKey: a }], "02");
+  await until("a commit is heard", () => heard.length > 0);
+  assert.deepEqual(heard.map((news) => news?.versionstamp), ["02"]);
+});

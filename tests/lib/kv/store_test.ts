@@ -1,4 +1,7 @@
 import assert from "node:assert/strict";
+import { openStore, type Store } from "../../../lib/kv/store.ts";
+import { testChannelKey } from "../../support/drafts.ts";
+import { until } from "../../support/until.ts";
 
 const ISOLATES = 4;
 const FILES = 100;
@@ -36,6 +39,31 @@ Deno.test("isolates that start together all open a new file", async () => {
     URL.revokeObjectURL(url);
     await Deno.remove(directory, { recursive: true });
   }
+});
+
+Deno.test("each isolate hears the commits of all others that have the file open", async () => {
+  const directory = await Deno.makeTempDir({ prefix: "weir_store_" });
+  const path = `${directory}/weir.db`;
+  const a = testChannelKey("a");
+  const heard: string[] = [];
+  const listen = ({ doorbell }: Store, name: string) =>
+    doorbell.listen(a, (news) => void heard.push(`${name} ${news?.versionstamp}`));
+  const first = await openStore(path);
+  first.doorbell.committed([{ channelKey: a }], "01"); // nobody hears it
+  const second = await openStore(path);
+  listen(second, "second");
+  first.doorbell.committed([{ channelKey: a }], "02");
+  await until("the second hears the first", () => heard.length === 1);
+  await first.close();
+  const third = await openStore(path); // takes the lock of the first
+  listen(third, "third");
+  third.doorbell.committed([{ channelKey: a }], "03");
+  second.doorbell.committed([{ channelKey: a }], "04");
+  await until("the two others hear each other", () => heard.length === 3);
+  assert.deepEqual(heard.toSorted(), ["second 02", "second 03", "third 04"]);
+  await second.close();
+  await third.close();
+  await Deno.remove(directory, { recursive: true });
 });
 
 function ask(isolate: Worker, path: string | null): Promise<unknown> {
