@@ -221,17 +221,23 @@ export class Tail implements LogListener {
 
   async #readOnce(): Promise<void> {
     this.#mustRefresh = false;
-    const { log } = this.#options;
-    const { runs, head } = await log.read(this.channelKey, this.#position, READ_EVENTS);
+    // Up to where the log has been read. Commits that are taken in during the read move the position.
+    let read = this.#position;
+    const { runs, head } = await this.#options.log.read(this.channelKey, read, READ_EVENTS);
     this.#retryDelayMs = 0;
     const last = runs.at(-1);
     // What is committed after the read of the head calls changed() or appended().
     const isEnd = head !== undefined && head.epoch === last?.epoch && head.last <= last.last;
     if (last !== undefined && !isEnd) this.#mustRefresh = true;
     for (const run of runs) {
-      if (!isAfter({ epoch: run.epoch, sequence: run.last }, this.#position)) continue;
-      // A commit of this isolate may have been taken in during the read.
+      const hasMoved = !isSame(this.#position, read);
+      read = { epoch: run.epoch, sequence: run.last };
+      if (!isAfter(read, this.#position)) continue;
       const isOverlap = run.epoch === this.#position.epoch && this.#position.sequence > run.after;
+      if (hasMoved && !isOverlap && run.gap !== undefined) {
+        this.#mustRefresh = true; // the gap begins before events that were taken in
+        return;
+      }
       this.#take(isOverlap ? run.from(this.#position.sequence) : run);
     }
   }
