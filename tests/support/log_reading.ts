@@ -71,6 +71,12 @@ export function problem(code: ProblemCode, index?: number) {
 export class Recorder implements LogListener {
   readonly runs: Run[] = [];
   changes = 0;
+
+  /** How often it was called. */
+  get calls(): number {
+    return this.runs.length + this.changes;
+  }
+
   readonly #waiting: { readonly isMet: () => boolean; readonly resolve: () => void }[] = [];
 
   get position(): Position {
