@@ -98,7 +98,7 @@ async function readParts(
   const { body } = request;
   if (body === null) return new Uint8Array();
   using arriving = openBody(caller);
-  const reader = readerOf(body);
+  const reader = byteReaderOf(body);
   if (reader === undefined) { // it has arrived
     const bytes = await request.bytes();
     if (bytes.length > maxBytes) throw tooLarge(maxBytes);
@@ -113,7 +113,9 @@ async function readParts(
 }
 
 /** Returns undefined for the body of a request that the runtime had received completely. */
-function readerOf(body: ReadableStream<Uint8Array>): ReadableStreamBYOBReader | undefined {
+export function byteReaderOf(
+  body: ReadableStream<Uint8Array>,
+): ReadableStreamBYOBReader | undefined {
   try {
     return body.getReader({ mode: "byob" });
   } catch {
