@@ -16,10 +16,8 @@ export async function connectToIsolates(
   each: number,
 ): Promise<[Deno.TcpConn[], Deno.TcpConn[]]> {
   const { publishAt, token } = options;
-  const left = new AbortController();
   const stream = await fetch(`http://${publishAt}/v1/channels/${channelName(0)}/events`, {
     headers: { Accept: "text/event-stream", Authorization: `Bearer ${token}` },
-    signal: left.signal,
   });
   const id = stream.headers.get("Weir-Stream");
   if (id === null) throw new Error(`Cannot open a stream: ${stream.status}`);
@@ -45,7 +43,8 @@ export async function connectToIsolates(
       else connection.close();
     }
   } finally {
-    left.abort();
+    // The runtime ends a stream that nothing refers to any more.
+    await stream.body?.cancel();
   }
   throw new Error(`Of all connections, ${sides.map((side) => side.length)} are at each isolate`);
 }
