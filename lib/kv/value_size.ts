@@ -32,11 +32,14 @@ function objectSize(value: object, max: number): number {
   if (ArrayBuffer.isView(value)) return 12 + value.byteLength;
   let size = 5;
   if (Array.isArray(value)) {
+    let indexSize = 0;
     for (const item of value) {
+      // V8 may then store each item with its index.
+      if (item === undefined) indexSize = 3;
       size += valueSize(item, max - size);
       if (size > max) return size;
     }
-    return size;
+    return size + indexSize * value.length;
   }
   for (const [name, item] of Object.entries(value)) {
     size += name.length + 2 + valueSize(item, max - size);

@@ -27,6 +27,15 @@ Deno.test("valueSize() is not below the size of the serialization", () => {
   }));
 });
 
+Deno.test("valueSize() of an array with undefined items is not below the size of its sparse form", () => {
+  for (const length of [1, 2, 10, 70, 200]) {
+    for (const item of [undefined, 1, "x"]) {
+      const items = Array.from({ length }, (_, i) => i % 2 === 0 ? undefined : item);
+      assert.ok(valueSize(items, 100_000) >= serializedSize(items), `${length} ${item}`);
+    }
+  }
+});
+
 Deno.test("valueSize() of an integer is that of V8's form for small ones", () => {
   for (const n of [0, 63, 64, -64, 8_191, 8_192, 2 ** 20 - 1, 2 ** 20, -(2 ** 29)]) {
     assert.ok(valueSize(n, 100) >= Math.min(serializedSize(n), 6));
