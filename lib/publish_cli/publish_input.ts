@@ -1,4 +1,5 @@
 import { WeirError } from "../client/core/weir_error.ts";
+import { publishEndpoint } from "../client/server/publish_endpoint.ts";
 import { publishLines } from "../client/server/publish_lines.ts";
 import { randomId } from "../shared/random_id.ts";
 import { eventLine } from "./event_line.ts";
@@ -68,7 +69,7 @@ export async function publishInput(options: PublishInputOptions): Promise<Publis
     failure: undefined,
     failedLine: undefined,
   };
-  const endpoint = new URL("v1/events", `${url.origin}${url.pathname.replace(/\/?$/, "/")}`);
+  const endpoint = publishEndpoint(url);
   try {
     const sending = { endpoint, auth: token, timeoutMs: TIMEOUT_MS, signal };
     for await (const outcome of publishLines(lines(), sending)) {

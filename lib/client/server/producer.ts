@@ -7,12 +7,13 @@ import { parseJsonObject } from "../core/json_object.ts";
 import { onAbort } from "../core/on_abort.ts";
 import { readRefusal } from "../core/refusal.ts";
 import { WeirError } from "../core/weir_error.ts";
-import { backoffMs } from "../../shared/async/backoff.ts";
 import { timeoutError } from "../../shared/async/deadline.ts";
 import { delay } from "../../shared/async/delay.ts";
 import { randomId } from "../../shared/random_id.ts";
 import { type ProducerAuth, publishHeaders } from "./credential.ts";
+import { publishEndpoint } from "./publish_endpoint.ts";
 import { type EventLine, lineError, publishLines, type PublishOutcome } from "./publish_lines.ts";
+import { retryDelayMs } from "./retry_delay.ts";
 
 export type { Published, PublishOptions } from "../api.ts";
 export { type ClientCode, WeirError } from "../core/weir_error.ts";
@@ -21,8 +22,6 @@ export type { PublishOutcome } from "./publish_lines.ts";
 /** How long one try may take. Guards against a connection that is lost without notice. */
 const TRY_TIMEOUT_MS = 10_000;
 const DEFAULT_TIMEOUT_MS = 30_000;
-/** Upper bounds of the first delay between two tries, and of every delay. */
-const RETRY_DELAYS = { baseMs: 200, maxMs: 5_000 } as const;
 
 export interface ProducerOptions {
   /**
@@ -154,7 +153,7 @@ function parseUrl(url: string | URL): URL {
   if (!/^https?:$/.test(base.protocol) || base.username !== "" || base.password !== "") {
     throw new WeirError("bad_url", "The URL of Weir must be http: or https:, without a user.");
   }
-  return new URL("v1/events", `${base.origin}${base.pathname.replace(/\/?$/, "/")}`);
+  return publishEndpoint(base);
 }
 
 /** Returns the event with an id, under which the server stores it only once. */
@@ -229,11 +228,7 @@ async function sendRepeatedly(request: PublishRequest, timeoutMs: number): Promi
     } catch (cause) {
       request.signal?.throwIfAborted();
       if (!isRetryable(cause) || cause.code === "auth_failed") throw cause;
-      const { retryAfter } = cause;
-      // Random, since producers that were refused together must not come back together.
-      const delayMs = retryAfter === undefined
-        ? backoffMs(failures, RETRY_DELAYS)
-        : retryAfter * (1 + Math.random() / 2);
+      const delayMs = retryDelayMs(cause, failures);
       if (performance.now() + delayMs >= end) throw cause;
       await delay(delayMs, { signal: request.signal });
     }

@@ -4,12 +4,12 @@ import { type JsonObject, parseJsonObject } from "../core/json_object.ts";
 import { onAbort } from "../core/on_abort.ts";
 import { readRefusal } from "../core/refusal.ts";
 import { WeirError } from "../core/weir_error.ts";
-import { backoffMs } from "../../shared/async/backoff.ts";
 import { timeoutError } from "../../shared/async/deadline.ts";
 import { delay } from "../../shared/async/delay.ts";
 import { LineSplitter } from "../../shared/line_splitter.ts";
 import { type ProducerAuth, publishHeaders } from "./credential.ts";
 import { ReadAhead } from "./read_ahead.ts";
+import { retryDelayMs } from "./retry_delay.ts";
 
 const NDJSON = "application/x-ndjson";
 /**
@@ -25,8 +25,6 @@ const MAX_LINE_BYTES = 1_052_672;
 const MAX_ANSWER_BYTES = 64 * 1_024;
 /** How long a request may have no answer. Guards against a connection that is lost without notice. */
 const SILENCE_TIMEOUT_MS = 15_000;
-/** Upper bounds of the first delay between two tries, and of every delay. */
-const RETRY_DELAYS = { baseMs: 200, maxMs: 5_000 } as const;
 
 /** An event as a line of NDJSON. */
 export interface EventLine {
@@ -132,10 +130,8 @@ async function* publishBatch(
         continue;
       }
       if (!isRetryable(cause) || cause.code === "auth_failed") throw error;
-      // Random, since producers that were refused together must not come back together.
-      const delayMs = cause.retryAfter === undefined
-        ? backoffMs(failures++, RETRY_DELAYS)
-        : cause.retryAfter * (1 + Math.random() / 2);
+      const delayMs = retryDelayMs(cause, failures);
+      if (cause.retryAfter === undefined) failures++;
       if (performance.now() + delayMs >= end) throw error;
       await delay(delayMs, { signal });
     }
