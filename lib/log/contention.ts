@@ -1,5 +1,4 @@
 import type { CommitNews, Doorbell } from "../kv/doorbell.ts";
-import { keys } from "../kv/keys.ts";
 import { type Channel, type ChannelKey, channelKeyOf, type Tenant } from "../shared/channel.ts";
 import type { StoredHead } from "./head.ts";
 import type { HeadCache } from "./head_cache.ts";
@@ -123,12 +122,9 @@ export class Contention implements Disposable {
     channel.news = undefined;
     const known = this.#heads.peek(channelKey)?.row.versionstamp ?? "";
     if (news.versionstamp <= known) return false;
-    const { versionstamp } = news;
     if (news.head === undefined) this.#heads.forget(channelKey);
-    else {
-      const head = news.head as StoredHead; // a committer passes no other value on
-      this.#heads.set(channelKey, { head, row: { key: keys.head(channelKey), versionstamp } });
-    }
+    // A committer passes no other value on.
+    else this.#heads.setCommitted(channelKey, news.head as StoredHead, news.versionstamp);
     return true;
   }
 

@@ -1,6 +1,5 @@
 import { CONFLICT_BACKOFF, CONFLICT_TIMEOUT_MS } from "../kv/commit_retry.ts";
 import type { ChannelChange, Doorbell } from "../kv/doorbell.ts";
-import { keys } from "../kv/keys.ts";
 import { storageProblem } from "../kv/storage_problem.ts";
 import type { Problem } from "../shared/problem.ts";
 import { backoffMs } from "../shared/async/backoff.ts";
@@ -202,10 +201,10 @@ export class GroupCommit {
     const atomic = kv.atomic();
     writeCommit(atomic, id, plan);
     const moved = movedBy(plan);
-    const carried = carriedBy(moved, doorbell.maxCarriedBytes ?? 0);
-    const changes = this.#changesOf(moved)
-      .map((change, i) => carried === undefined ? change : { ...change, carried: carried[i] });
-    if (changes.length > 0) doorbell.prepare(atomic, changes);
+    if (moved.length > 0) {
+      const carried = carriedBy(moved, doorbell.maxCarriedBytes ?? 0);
+      doorbell.prepare(atomic, this.#changesOf(moved, carried));
+    }
     const start = performance.now();
     const result = await atomic.commit();
     observer?.committed(performance.now() - start);
@@ -218,7 +217,7 @@ export class GroupCommit {
     const moved = movedBy(plan);
     for (const { channelKey, head } of moved) {
       if (versionstamp === undefined) heads.forget(channelKey);
-      else heads.set(channelKey, { head, row: { key: keys.head(channelKey), versionstamp } });
+      else heads.setCommitted(channelKey, head, versionstamp);
       contention.committed(channelKey, versionstamp);
     }
     // At once, since other isolates wait for their turn.
@@ -237,11 +236,16 @@ export class GroupCommit {
   }
 
   /** Returns what the doorbell passes on. Heads are for the others that append to a channel. */
-  #changesOf(moved: readonly ChannelPlan[]): readonly ChannelChange[] {
+  #changesOf(
+    moved: readonly ChannelPlan[],
+    carried: readonly unknown[] = [],
+  ): readonly ChannelChange[] {
     const { contention } = this.#options;
-    return moved.map(({ channelKey, head }) =>
-      contention.has(channelKey) ? { channelKey, head } : { channelKey }
-    );
+    return moved.map(({ channelKey, head }, i) => ({
+      channelKey,
+      head: contention.has(channelKey) ? head : undefined,
+      carried: carried[i],
+    }));
   }
 
   /** Commits the independent appends at once and the others after a pause. Never rejects. */

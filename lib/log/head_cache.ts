@@ -1,5 +1,6 @@
+import { keys } from "../kv/keys.ts";
 import type { ChannelKey } from "../shared/channel.ts";
-import type { HeadEntry } from "./head.ts";
+import type { HeadEntry, StoredHead } from "./head.ts";
 import { readHeads } from "./life.ts";
 
 /**
@@ -27,6 +28,11 @@ export class HeadCache {
       const oldest = this.#entries.keys().next();
       if (!oldest.done) this.#entries.delete(oldest.value);
     }
+  }
+
+  /** Keeps the head that a commit with this versionstamp has set. */
+  setCommitted(channelKey: ChannelKey, head: StoredHead, versionstamp: string): void {
+    this.set(channelKey, { head, row: { key: keys.head(channelKey), versionstamp } });
   }
 
   forget(channelKey: ChannelKey): void {
