@@ -14,6 +14,7 @@ import { DEFAULT_TENANT } from "../../../lib/shared/channel.ts";
 import { Problem } from "../../../lib/shared/problem.ts";
 import { Denokv, DENOKV_MISSING } from "../../support/denokv.ts";
 import { problem, upTo } from "../../support/log_reading.ts";
+import { SILENT_DOORBELL } from "../../support/silent_doorbell.ts";
 import { until } from "../../support/until.ts";
 import { FakeClock } from "../../support/clock.ts";
 
@@ -54,8 +55,8 @@ for (const kind of ["memory", "file", "denokv"] as const) {
 
   test("the poll finds an entry without the doorbell", async (isolates) => {
     const [here, there] = [
-      await isolates.add({ doorbell: SILENT }),
-      await isolates.add({ doorbell: SILENT, pollMs: 20 }),
+      await isolates.add({ doorbell: SILENT_DOORBELL }),
+      await isolates.add({ doorbell: SILENT_DOORBELL, pollMs: 20 }),
     ];
     await here.journal.write(note("a"), undefined);
     await there.toldCount(1);
@@ -69,7 +70,7 @@ for (const kind of ["memory", "file", "denokv"] as const) {
     const all = [
       await isolates.add({ pollMs: 5 }),
       await isolates.add({ pollMs: 20 }),
-      await isolates.add({ pollMs: 5, doorbell: SILENT }),
+      await isolates.add({ pollMs: 5, doorbell: SILENT_DOORBELL }),
     ];
     const texts = upTo(40).flatMap((i) => all.map((_, who) => `${who} ${i}`));
     await Promise.all(all.map(async ({ journal }, who) => {
@@ -200,7 +201,7 @@ Deno.test("reports an entry whose handler fails, and delivers the following ones
 
 Deno.test("open() fails if the store cannot be read, and write() if it is closed", async () => {
   const kv = await Deno.openKv(":memory:");
-  const options = { kv, doorbell: SILENT, onEntry: () => {}, onError: () => {} };
+  const options = { kv, doorbell: SILENT_DOORBELL, onEntry: () => {}, onError: () => {} };
   const journal = await ControlJournal.open<Note>(options);
   kv.close();
   await assert.rejects(journal.write(note("a"), undefined), problem("storage_unavailable"));
@@ -217,7 +218,7 @@ Deno.test("reports a store that fails repeatedly once", async () => {
       looks++;
       return list();
     }),
-    doorbell: SILENT,
+    doorbell: SILENT_DOORBELL,
     onEntry: () => {},
     onError: (cause) => void errors.push(cause),
     pollMs: 1,
@@ -246,7 +247,7 @@ Deno.test("rings during a read cause one more read", async () => {
       return entries;
     }),
     doorbell: {
-      ...SILENT,
+      ...SILENT_DOORBELL,
       listen: (_, onRing) => {
         ring = onRing;
         return { [Symbol.dispose]() {} };
@@ -259,7 +260,7 @@ Deno.test("rings during a read cause one more read", async () => {
   assert.equal(looks, 1);
   const open = Promise.withResolvers<void>();
   gate = open.promise;
-  const writer = await isolates.add({ doorbell: SILENT });
+  const writer = await isolates.add({ doorbell: SILENT_DOORBELL });
   await writer.journal.write(note("a"), undefined);
   for (let i = 0; i < 10; i++) ring();
   assert.equal(looks, 2);
@@ -378,7 +379,7 @@ class Isolates implements AsyncDisposable {
 
   /** The store, with a doorbell that never rings elsewhere. */
   connect(): Connection {
-    return { kv: this.#kv, doorbell: SILENT };
+    return { kv: this.#kv, doorbell: SILENT_DOORBELL };
   }
 
   async rows(): Promise<readonly Deno.KvKey[]> {
@@ -430,15 +431,6 @@ function withList(
     },
   });
 }
-
-/** Never rings elsewhere: only the poll finds entries. */
-const SILENT: Doorbell = {
-  prepare() {},
-  committed() {},
-  ring() {},
-  listen: () => ({ [Symbol.dispose]() {} }),
-  close: () => Promise.resolve(),
-};
 
 function textsOf({ told }: Isolate): string[] {
   return told.map(({ entry }) => entry.text);

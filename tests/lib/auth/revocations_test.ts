@@ -19,6 +19,7 @@ import type { Tenant } from "../../../lib/shared/channel.ts";
 import { Denokv, DENOKV_MISSING } from "../../support/denokv.ts";
 import { problem } from "../../support/log_reading.ts";
 import { FakeClock } from "../../support/clock.ts";
+import { SILENT_DOORBELL } from "../../support/silent_doorbell.ts";
 
 const A = "tenant-a" as Tenant;
 const B = "tenant-b" as Tenant;
@@ -285,7 +286,7 @@ for (const kind of ["file", "denokv"] as const) {
       ignore: kind === "denokv" && DENOKV_MISSING,
     }, async () => {
       await using place = await Place.make(kind);
-      const doorbell = isRung ? {} : { doorbell: SILENT };
+      const doorbell = isRung ? {} : { doorbell: SILENT_DOORBELL };
       const [here, there] = [await place.open(doorbell), await place.open(doorbell)];
       for (const value of ["ann", "bob", "eve"]) {
         const heard = Promise.withResolvers<void>();
@@ -477,15 +478,6 @@ class Place implements AsyncDisposable {
     return this.#isolates.adopt(await openStore(this.#target), (store) => store.close());
   }
 }
-
-/** Never rings elsewhere: only the poll finds entries. */
-const SILENT: Doorbell = {
-  prepare() {},
-  committed() {},
-  ring() {},
-  listen: () => ({ [Symbol.dispose]() {} }),
-  close: () => Promise.resolve(),
-};
 
 async function within(milliseconds: number, work: Promise<void>): Promise<void> {
   const { promise, reject } = Promise.withResolvers<never>();

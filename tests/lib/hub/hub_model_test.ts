@@ -69,13 +69,7 @@ Deno.test("every subscriber gets each event once and in order, or a gap", async 
         await using store = await openEmbedded();
         const [own, foreign] = [await store.isolate(), await store.isolate()];
         const hub = new Hub({ log: own, cacheBytes, lingerMs: 1 });
-        const run = new ModelRun(hub, own, foreign);
-        try {
-          for (const each of steps) await run.take(each);
-          await run.finish();
-        } finally {
-          await hub.close();
-        }
+        await runModel(hub, own, foreign, steps);
       },
     ),
     { numRuns: 150 },
@@ -101,13 +95,7 @@ Deno.test("the same while wakes of the store's doorbell are lost, repeated and l
           });
         const [own, foreign] = [await isolate(), await isolate()];
         const hub = new Hub({ log: own, lingerMs: 1 });
-        const run = new ModelRun(hub, own, foreign);
-        try {
-          for (const each of steps) await run.take(each);
-          await run.finish();
-        } finally {
-          await hub.close();
-        }
+        await runModel(hub, own, foreign, steps);
       },
     ),
     { numRuns: 100 },
@@ -115,6 +103,22 @@ Deno.test("the same while wakes of the store's doorbell are lost, repeated and l
 });
 
 type Step = typeof step extends fc.Arbitrary<infer T> ? T : never;
+
+/** Takes the steps, compares the hub with the model, and closes the hub. */
+async function runModel(
+  hub: Hub,
+  own: Log,
+  foreign: Log,
+  steps: readonly Step[],
+): Promise<void> {
+  const run = new ModelRun(hub, own, foreign);
+  try {
+    for (const each of steps) await run.take(each);
+    await run.finish();
+  } finally {
+    await hub.close();
+  }
+}
 
 /** The hub under test, and a map of all events that were ever acknowledged as its model. */
 class ModelRun {

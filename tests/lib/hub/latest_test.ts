@@ -8,6 +8,7 @@ import { draft, testChannelKey } from "../../support/drafts.ts";
 import { overridingKv } from "../../support/failing_kv.ts";
 import { FakeSink } from "../../support/fake_sink.ts";
 import { type LogStore, openEmbedded, type StoreKind, STORES } from "../../support/log_stores.ts";
+import { SILENT_DOORBELL } from "../../support/silent_doorbell.ts";
 import { until } from "../../support/until.ts";
 
 const A = testChannelKey("a");
@@ -94,14 +95,11 @@ interface Fixture {
 async function openFixture(store: LogStore): Promise<Fixture> {
   const listeners = new Set<() => void>();
   const doorbell: Doorbell = {
-    prepare() {},
-    committed() {},
-    ring() {},
+    ...SILENT_DOORBELL,
     listen(_, onRing) {
       listeners.add(onRing);
       return { [Symbol.dispose]: () => void listeners.delete(onRing) };
     },
-    close: () => Promise.resolve(),
   };
   return {
     hub: new Hub({ log: await store.isolate({ doorbell }) }),

@@ -58,15 +58,8 @@ for (const kind of ["memory", "denokv"] as const) {
 
   test("listeners get the news of each commit once", async (isolates) => {
     const [here, there] = [await isolates.add(), await isolates.add()];
-    const bell = new Bell();
-    const heard: CommitNews[] = [];
-    using _listening = there.doorbell.listen(A, (news) => {
-      if (news !== undefined) heard.push(news);
-      bell.ring();
-    });
-    await here.commit(A);
-    await bell.rings(1); // from now on the journal is read
-    heard.length = 0;
+    using listening = await hear(here, there);
+    const { heard } = listening;
     const B = testChannelKey("b");
     const versionstamps = [
       await here.change([{ channelKey: A, head: { last: 1 } }, { channelKey: B }]),
@@ -82,15 +75,8 @@ for (const kind of ["memory", "denokv"] as const) {
 
   test("the wake of a small commit brings its news, without a read of the journal", async (isolates) => {
     const [here, there] = [await isolates.add(), await isolates.add({ readsJournal: false })];
-    const heard: CommitNews[] = [];
-    const bell = new Bell();
-    using _listening = there.doorbell.listen(A, (news) => {
-      if (news !== undefined) heard.push(news);
-      bell.ring();
-    });
-    await here.commit(A);
-    await bell.rings(1); // what may have been before
-    heard.length = 0;
+    using listening = await hear(here, there);
+    const { heard } = listening;
     for (let i = 1; i <= 3; i++) {
       const carried = ["000000001", i, 0, ["x"]];
       const versionstamp = await here.change([{ channelKey: A, head: { last: i }, carried }]);
@@ -103,15 +89,8 @@ for (const kind of ["memory", "denokv"] as const) {
 
   test("what a wake has no room for comes with the journal", async (isolates) => {
     const [here, there] = [await isolates.add(), await isolates.add()];
-    const heard: CommitNews[] = [];
-    const bell = new Bell();
-    using _listening = there.doorbell.listen(A, (news) => {
-      if (news !== undefined) heard.push(news);
-      bell.ring();
-    });
-    await here.commit(A);
-    await bell.rings(1);
-    heard.length = 0;
+    using listening = await hear(here, there);
+    const { heard } = listening;
     const wake = keys.wake(shardOf(A));
     await here.change([{ channelKey: A, head: 1, carried: ["x".repeat(5_000)] }]);
     await until("one commit is heard", () => heard.length === 1);
@@ -201,6 +180,25 @@ Deno.test("later commits delete the rows of the journal", async () => {
   assert.equal(await isolates.countOf("changed"), 3);
   await doorbell.close();
 });
+
+type Isolate = Awaited<ReturnType<Isolates["add"]>>;
+
+/** Collects the news of A in `there`, from when `there` follows the commits of `here`. */
+async function hear(
+  here: Isolate,
+  there: Isolate,
+): Promise<Disposable & { readonly heard: CommitNews[] }> {
+  const bell = new Bell();
+  const heard: CommitNews[] = [];
+  const listening = there.doorbell.listen(A, (news) => {
+    if (news !== undefined) heard.push(news);
+    bell.ring();
+  });
+  await here.commit(A);
+  await bell.rings(1); // from now on the journal is read
+  heard.length = 0;
+  return { heard, [Symbol.dispose]: () => listening[Symbol.dispose]() };
+}
 
 /** Counts rings, and waits for a number of them. */
 class Bell {

@@ -1,5 +1,4 @@
 import assert from "node:assert/strict";
-import type { Doorbell } from "../../../lib/kv/doorbell.ts";
 import { STORE_TIMEOUT_MS } from "../../../lib/kv/limits.ts";
 import { ChannelCounts } from "../../../lib/log/channel_counts.ts";
 import { Committer } from "../../../lib/log/committer.ts";
@@ -12,6 +11,7 @@ import { FakeClock } from "../../support/clock.ts";
 import { draft, testChannelKey } from "../../support/drafts.ts";
 import { failingKv } from "../../support/failing_kv.ts";
 import { problem, upTo } from "../../support/log_reading.ts";
+import { SILENT_DOORBELL } from "../../support/silent_doorbell.ts";
 import { until } from "../../support/until.ts";
 
 interface FixtureOptions {
@@ -20,14 +20,6 @@ interface FixtureOptions {
   /** Returns the message with which a commit fails. */
   readonly fault?: () => string | undefined;
 }
-
-const SILENT: Doorbell = {
-  prepare() {},
-  committed() {},
-  ring() {},
-  listen: () => ({ [Symbol.dispose]() {} }),
-  close: () => Promise.resolve(),
-};
 
 /** A committer whose commits wait until the test lets them through. */
 class Fixture implements Disposable {
@@ -50,10 +42,10 @@ class Fixture implements Disposable {
     const heads = new HeadCache(gated);
     this.committer = new Committer({
       kv: gated,
-      doorbell: SILENT,
+      doorbell: SILENT_DOORBELL,
       traits: { maxChecks, maxCommitsInFlight },
       heads,
-      contention: new Contention(SILENT, heads),
+      contention: new Contention(SILENT_DOORBELL, heads),
       counts: new ChannelCounts(gated, Infinity, Date.now),
       now: Date.now,
       random: () => 0,

@@ -26,6 +26,7 @@ import {
 import { patientStore } from "../../support/patient_store.ts";
 import { type IsolateOptions, KEEP_ALL, type LogStore } from "../../support/log_stores.ts";
 import { FakeClock } from "../../support/clock.ts";
+import { SILENT_DOORBELL } from "../../support/silent_doorbell.ts";
 
 const MiB = 1_048_576;
 const A = testChannelKey("a");
@@ -1142,15 +1143,8 @@ export function logContract(name: string, open: () => Promise<LogStore>, options
   });
 
   test("listen() rings for what a failed doorbell has missed", async (store) => {
-    const doorbell = {
-      prepare() {},
-      committed() {},
-      ring() {},
-      listen: () => ({ [Symbol.dispose]() {} }),
-      close: () => Promise.resolve(),
-    };
-    const log = await store.isolate({ doorbell, safetyPollMs: 20 });
-    const other = await store.isolate({ doorbell });
+    const log = await store.isolate({ doorbell: SILENT_DOORBELL, safetyPollMs: 20 });
+    const other = await store.isolate({ doorbell: SILENT_DOORBELL });
     const recorder = new Recorder();
     using _listening = log.listen(A, recorder);
     for (const i of upTo(3)) {
