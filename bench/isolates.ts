@@ -43,7 +43,6 @@ export async function connectToIsolates(
       else connection.close();
     }
   } finally {
-    // The runtime ends a stream that nothing refers to any more.
     await stream.body?.cancel();
   }
   throw new Error(`Of all connections, ${sides.map((side) => side.length)} are at each isolate`);

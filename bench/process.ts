@@ -204,6 +204,7 @@ export async function runLoad(
   const output = await new Deno.Command(Deno.execPath(), {
     args: ["run", "-A", `${ROOT}bench/${generator}`, JSON.stringify(options)],
     cwd: ROOT,
+    env: { DENO_LOG: "error" }, // with "off" it could not say why it failed
     stdin: "null",
     signal: AbortSignal.timeout(4 * options.phaseMs + 10_000),
   }).output();
