@@ -2,6 +2,8 @@ import { LocalServer } from "./local_server.ts";
 import { WeirServer } from "./server.ts";
 import { jwksOf, makeSigner, type Signer } from "./tokens.ts";
 
+export { bearer } from "./tokens.ts";
+
 /** A server with keys, and the signer that it trusts. */
 export interface Guarded<Server> extends AsyncDisposable {
   readonly server: Server;
@@ -76,8 +78,4 @@ export function guarded<Server extends AsyncDisposable & { readonly url: string 
 export function endingIn(seconds: number): { readonly iat: number; readonly exp: number } {
   const now = Math.floor(Date.now() / 1_000);
   return { iat: now, exp: now + seconds };
-}
-
-export function bearer(token: string): Readonly<Record<string, string>> {
-  return { Authorization: `Bearer ${token}` };
 }

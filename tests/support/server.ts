@@ -19,6 +19,8 @@ export interface WeirServerOptions {
   readonly diskBytes?: number;
   /** The start of the command that runs the process. @default [] */
   readonly within?: readonly string[];
+  /** The path of a `main.ts`, such as that of another version. @default this version's */
+  readonly main?: string;
 }
 
 /** Whether this user may not mount a disk for a process. `deno task test:unit` does not ask. */
@@ -169,13 +171,14 @@ export class WeirServer implements AsyncDisposable {
   }
 
   #spawn(): Deno.ChildProcess {
-    const { by = "run", env = {}, maxFileBlocks, diskBytes, within = [] } = this.#options;
+    const { by = "run", env = {}, maxFileBlocks, diskBytes, within = [], main = MAIN } =
+      this.#options;
     const port = String(this.#port);
     const settings = { WEIR_PORT: port, WEIR_DATA: this.#directory, WEIR_KV: this.kv, ...env };
-    const permissions = permissionsFor(settings);
+    const permissions = main === MAIN ? permissionsFor(settings) : ["-A"];
     const args = by === "run"
-      ? ["run", ...permissions, MAIN, "--listen"]
-      : ["serve", ...permissions, "--parallel", "--host", "127.0.0.1", "--port", port, MAIN];
+      ? ["run", ...permissions, main, "--listen"]
+      : ["serve", ...permissions, "--parallel", "--host", "127.0.0.1", "--port", port, main];
     const limit = maxFileBlocks === undefined ? "" : `trap "" XFSZ; ulimit -f ${maxFileBlocks}; `;
     const mount = diskBytes === undefined
       ? ""

@@ -65,3 +65,7 @@ export function jwksOf(
 ): string {
   return JSON.stringify({ keys: signers.map(({ jwk }) => jwk) });
 }
+
+export function bearer(token: string): Readonly<Record<string, string>> {
+  return { Authorization: `Bearer ${token}` };
+}
