@@ -5,7 +5,7 @@ import { Problem, quote } from "../lib/shared/problem.ts";
 const EXPOSED =
   "ETag, RateLimit, RateLimit-Policy, Retry-After, Weir-Cursor, Weir-Heartbeat, Weir-Stream, WWW-Authenticate";
 const ALLOWED_HEADERS =
-  "Authorization, Content-Type, Idempotency-Key, If-None-Match, Last-Event-ID, Weir-Ephemeral, Weir-Type, Weir-Key, Weir-TTL";
+  "Authorization, Content-Type, Idempotency-Key, If-None-Match, Last-Event-ID, Traceparent, Tracestate, Weir-Ephemeral, Weir-Type, Weir-Key, Weir-TTL";
 const ALLOWED_METHODS = "GET, HEAD, POST, PUT, DELETE";
 /** Guards against a client that fills the log, and memory, with origins that it makes up. */
 const MAX_LOGGED_ORIGINS = 100;

@@ -14,6 +14,7 @@ import { requireAnyRight, requireRight } from "./access.ts";
 import { announcedLength, readBody } from "./body.ts";
 import type { AppContext } from "./context.ts";
 import { rateLimitHeaders } from "./problem.ts";
+import { producerOf } from "./producer.ts";
 import { isNdjson, publishStream, type StreamParts } from "./publish_stream.ts";
 import { parsePathChannel, parseQuery, splitUrl } from "./query.ts";
 
@@ -34,7 +35,6 @@ export async function publishBody(
   const url = splitUrl(request.url);
   parseQuery(url.searchParams, noQuery);
   const { authority } = caller;
-  const { publisher } = authority;
   const channelKey = parsePathChannel(authority.tenant, url.path);
   requireRight(access, caller, { action: "publish", channel: channelOf(channelKey) });
   const { headers } = request;
@@ -52,7 +52,8 @@ export async function publishBody(
   const body = await readBody(request, { maxBytes, caller });
   const quota = length === undefined ? access.limiter.publish(caller, 1, body.length) : early;
   const contentType = headers.get("content-type") ?? undefined;
-  const draft = await draftOfBody({ channelKey, publisher }, contentType, body, names);
+  const target = { ...producerOf(caller, request), channelKey };
+  const draft = await draftOfBody(target, contentType, body, names);
   access.credentials.requireValid(authority); // it may have ended in the meantime
   if (isEphemeral) return publishEphemeral(ephemeral, draft, quota);
   const [appended] = await log.append([draft]);
@@ -78,7 +79,7 @@ export async function publishJson(
   // If the length is announced, limits apply before the body is read: a refusal then costs little.
   if (length !== undefined) access.limiter.publish(caller, 0, length);
   const body = await readBody(request, { maxBytes: MAX_BATCH_BYTES, caller });
-  const { drafts, isEphemeral } = await parseJsonBody(caller.authority, body);
+  const { drafts, isEphemeral } = await parseJsonBody(producerOf(caller, request), body);
   access.credentials.requireValid(caller.authority); // it may have ended in the meantime
   for (const { channelKey } of drafts) {
     requireRight(access, caller, { action: "publish", channel: channelOf(channelKey) });

@@ -10,6 +10,7 @@ import { Problem } from "../lib/shared/problem.ts";
 import { requireRight } from "./access.ts";
 import { byteReaderOf, openBody } from "./body.ts";
 import type { AppContext } from "./context.ts";
+import { producerOf } from "./producer.ts";
 
 /** The media type of a stream of events: one JSON object per line. */
 const NDJSON = "application/x-ndjson";
@@ -63,13 +64,14 @@ export function publishStream(
       end: (reason) => end(END_PROBLEMS[reason]()),
     }),
   );
+  const producer = producerOf(caller, c.req.raw);
   const resources = opened.move();
   const { completed } = c.env ?? {};
   openResponses.add(completed);
   const { answers } = new PublishStream({
     chunks: chunksOf(c.req.raw.body, ended.signal, resources),
     signal: ended.signal,
-    parse: (line) => parseJsonEvent(authority, line),
+    parse: (line) => parseJsonEvent(producer, line),
     admit(draft) {
       access.credentials.requireValid(authority);
       requireRight(access, caller, { action: "publish", channel: channelOf(draft.channelKey) });

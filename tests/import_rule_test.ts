@@ -14,6 +14,7 @@ const PLUMBING = [
   "routes/limited_client.ts",
   "routes/member_session.ts",
   "routes/problem.ts",
+  "routes/producer.ts",
   "routes/query.ts",
 ];
 
@@ -91,6 +92,7 @@ const RULE: Readonly<Record<string, readonly string[]>> = {
     "lib/server.ts",
     ...PLUMBING,
   ],
+  "routes/producer.ts": ["lib/auth", "lib/publish", "lib/shared"],
   "routes/members.ts": ["lib/auth", "lib/presence", "lib/shared", "lib/server.ts", ...PLUMBING],
   "routes/member_session.ts": [
     "lib/auth",

@@ -141,6 +141,11 @@ export interface PublishOptions {
   readonly key?: string | undefined;
   /** Time to live, in seconds. */
   readonly ttl?: number | undefined;
+  /**
+   * The span that publishes it, as a `traceparent` of W3C Trace Context. Readers get it as a member of
+   * the event.
+   */
+  readonly traceparent?: string | undefined;
   /** Delivers to current subscribers and never stores. It does not wait for a connection. */
   readonly ephemeral?: boolean | undefined;
   readonly signal?: AbortSignal | undefined;

@@ -8,7 +8,7 @@ import { EphemeralBatch } from "./ephemeral_batch.ts";
  * events that arrive faster than the sockets of a channel's subscribers are written.
  */
 const MAX_WAITING_CHARS = 128 * 1024;
-/** What each event counts in addition to its data, type and publisher. Guards against empty events. */
+/** What each event counts in addition to its data and names. Guards against empty events. */
 const EVENT_COST_CHARS = 64;
 
 interface EphemeralDeliveryOptions {
@@ -53,6 +53,7 @@ export class EphemeralDelivery implements Gathered {
   }
 }
 
-function costOf({ data, type, publisher = "" }: EphemeralEvent): number {
-  return data.length + type.length + publisher.length + EVENT_COST_CHARS;
+function costOf({ data, type, publisher = "", traceparent = "" }: EphemeralEvent): number {
+  const names = type.length + publisher.length + traceparent.length;
+  return data.length + names + EVENT_COST_CHARS;
 }

@@ -143,7 +143,8 @@ function packRows(waiting: readonly JournalEvent[], now: number): {
 
 /** Returns an upper bound of the bytes in a stored value: a character takes one or two. */
 function sizeOf(channelKey: ChannelKey, event: EphemeralEvent): number {
-  const { type, contentType, data, publisher = "" } = event;
-  const names = channelKey.length + type.length + contentType.length + publisher.length;
+  const { type, contentType, data, publisher = "", traceparent = "" } = event;
+  const names = channelKey.length + type.length + contentType.length + publisher.length +
+    traceparent.length;
   return 2 * (names + data.length) + 200;
 }

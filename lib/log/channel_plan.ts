@@ -59,6 +59,7 @@ export class ChannelPlanBuilder {
       data: draft.data,
       key: draft.key,
       publisher: draft.publisher,
+      traceparent: draft.traceparent,
       // Not from the channel's time: a clock that was once ahead must not prolong any life.
       expiresAt: draft.ttlMs === undefined ? undefined : this.#now + draft.ttlMs,
     };

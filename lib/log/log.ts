@@ -17,6 +17,8 @@ export interface Draft {
   readonly key: string | undefined;
   /** Who publishes it, by its credential; never by what the producer sent. */
   readonly publisher: string | undefined;
+  /** The span that publishes it, as in a {@link import("../shared/event.ts").LogEvent}. */
+  readonly traceparent?: string | undefined;
   /** Time to live: readers get the event for this long. */
   readonly ttlMs: number | undefined;
   /** Rows that are written in the commit of the event. */

@@ -24,6 +24,8 @@ export interface StoredBatch {
   readonly keys?: readonly (string | null)[];
   /** Of each event, or the one that published all of them. */
   readonly publishers?: string | readonly (string | null)[];
+  /** As `publishers`. */
+  readonly traceparents?: string | readonly (string | null)[];
   readonly expiries?: readonly (number | null)[];
 }
 
@@ -80,12 +82,14 @@ export function packedSize({ event, stored, bytes }: PackedEvent): number {
 
 /** Returns the part of {@link packedSize} that is not the data. */
 export function namesSize(
-  { id, key, publisher, type, contentType }: Pick<
-    LogEvent,
-    "id" | "key" | "publisher" | "type" | "contentType"
-  >,
+  { id, key, publisher, traceparent, type, contentType }:
+    & Pick<
+      LogEvent,
+      "id" | "key" | "publisher" | "type" | "contentType"
+    >
+    & Partial<Pick<LogEvent, "traceparent">>,
 ): number {
-  return textSize(id) + textSize(key) + textSize(publisher) +
+  return textSize(id) + textSize(key) + textSize(publisher) + textSize(traceparent) +
     (type === DEFAULT_TYPE ? 18 : textSize(type)) +
     (contentType === JSON_TYPE ? 32 : textSize(contentType)) + 24;
 }
@@ -122,8 +126,9 @@ export function packBatch(
   packed: readonly PackedEvent[],
 ): StoredBatch {
   const events = packed.map(({ event }) => event);
-  const { sequence, time, publisher } = events[0] as LogEvent;
-  const isOfOne = events.every((e) => e.publisher === publisher);
+  const { sequence, time } = events[0] as LogEvent;
+  const publishers = sharedColumn(events, (e) => e.publisher);
+  const traceparents = sharedColumn(events, (e) => e.traceparent);
   return {
     commit,
     first: sequence,
@@ -136,8 +141,8 @@ export function packBatch(
     ...events.some((e) => e.contentType !== JSON_TYPE) &&
       { contentTypes: events.map((e) => e.contentType) },
     ...events.some((e) => e.key !== undefined) && { keys: events.map((e) => e.key ?? null) },
-    ...!isOfOne && { publishers: events.map((e) => e.publisher ?? null) },
-    ...isOfOne && publisher !== undefined && { publishers: publisher },
+    ...publishers !== undefined && { publishers },
+    ...traceparents !== undefined && { traceparents },
     ...events.some((e) => e.expiresAt !== undefined) &&
       { expiries: events.map((e) => e.expiresAt ?? null) },
   };
@@ -162,13 +167,27 @@ export function unpackEvent(
     contentType: batch.contentTypes?.[index] ?? JSON_TYPE,
     data,
     key: batch.keys?.[index] ?? undefined,
-    publisher: publisherAt(batch, index),
+    publisher: valueAt(batch.publishers, index),
+    traceparent: valueAt(batch.traceparents, index),
     expiresAt: batch.expiries?.[index] ?? undefined,
   };
 }
 
-function publisherAt({ publishers }: StoredBatch, index: number): string | undefined {
-  return typeof publishers === "string" ? publishers : publishers?.[index] ?? undefined;
+/** A column that has one value instead of many equal ones. */
+type SharedColumn = string | readonly (string | null)[] | undefined;
+
+/** Returns the column of a value that `events`, of which there is at least one, have. */
+function sharedColumn(
+  events: readonly LogEvent[],
+  valueOf: (event: LogEvent) => string | undefined,
+): SharedColumn {
+  const first = valueOf(events[0] as LogEvent);
+  if (events.every((event) => valueOf(event) === first)) return first;
+  return events.map((event) => valueOf(event) ?? null);
+}
+
+function valueAt(column: SharedColumn, index: number): string | undefined {
+  return typeof column === "string" ? column : column?.[index] ?? undefined;
 }
 
 export function isBlobRef(data: StoredData): data is BlobRef {

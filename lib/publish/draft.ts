@@ -11,6 +11,7 @@ import {
   parseEventType,
 } from "../shared/event.ts";
 import { Problem, quote } from "../shared/problem.ts";
+import { parseTraceparent } from "../shared/traceparent.ts";
 import type { Draft } from "../log/log.ts";
 import { decodeUtf8, parsePlainJson } from "./json.ts";
 import { compactLargeJson, decodeLargeUtf8 } from "./large_json.ts";
@@ -40,21 +41,26 @@ export const publication = z.strictObject({
   id: z.string().optional(),
   key: z.string().optional(),
   ttl: z.number().optional(),
+  traceparent: z.string().optional(),
   /** Delivered to current subscribers and not stored: see ephemeral_draft.ts. */
   ephemeral: z.boolean().optional(),
 });
 export type Publication = z.infer<typeof publication>;
 
-/** Who publishes, by the credential of the request: nothing that a client sends. */
+/** Who publishes, by the credential of the request, and in which span. */
 export interface Producer {
   readonly tenant: Tenant;
   readonly publisher: string | undefined;
+  /** Of the request, and parsed: for events that have none of their own. */
+  readonly traceparent?: string | undefined;
 }
 
 /** Where a body goes, and who publishes it. */
 interface BodyTarget {
   readonly channelKey: ChannelKey;
   readonly publisher: string | undefined;
+  /** As in a {@link Producer}. */
+  readonly traceparent?: string | undefined;
 }
 
 /** The event of a batch that a problem is about. */
@@ -69,6 +75,7 @@ interface DraftNames {
   readonly key?: string | undefined;
   /** Seconds. */
   readonly ttl?: number | undefined;
+  readonly traceparent?: string | undefined;
 }
 
 /** Requires at most {@link MAX_MEMBERS} members in `value`, if it is an object. */
@@ -90,7 +97,7 @@ export function requireFew(members: number, what: string, options?: ProblemPlace
  * @throws {Problem} `bad_channel`, `bad_event_*`, `bad_body`, `event_too_large`
  */
 export function draftOfPublication(
-  { tenant, publisher }: Producer,
+  { tenant, publisher, traceparent }: Producer,
   from: Publication,
   dataText?: string,
 ): Draft {
@@ -103,7 +110,8 @@ export function draftOfPublication(
   const channelKey = channelKeyOf(tenant, parseChannel(from.channel));
   const data = dataText ?? JSON.stringify(from.data);
   const bytes = utf8.encode(data).length;
-  return makeDraft({ channelKey, publisher }, { contentType: JSON_TYPE, data, bytes }, from);
+  const target = { channelKey, publisher, traceparent };
+  return makeDraft(target, { contentType: JSON_TYPE, data, bytes }, from);
 }
 
 /**
@@ -151,9 +159,9 @@ function parseContentType(contentType: string | undefined): string {
 }
 
 function makeDraft(
-  { channelKey, publisher }: BodyTarget,
+  { channelKey, publisher, traceparent }: BodyTarget,
   { contentType, data, bytes }: Pick<Draft, "contentType" | "data" | "bytes">,
-  { type, id, key, ttl }: DraftNames,
+  { type, id, key, ttl, traceparent: own }: DraftNames,
 ): Draft {
   if (bytes > MAX_EVENT_BYTES) {
     throw new Problem(
@@ -176,6 +184,7 @@ function makeDraft(
     bytes,
     key: key === undefined ? undefined : parseEventKey(key),
     publisher,
+    traceparent: parseTraceparent(own) ?? traceparent,
     ttlMs: ttl === undefined ? undefined : ttl * 1_000,
   };
 }

@@ -14,7 +14,7 @@ export function ephemeralEventOf(
   time: number,
   misplacedCode: ProblemCode,
 ): EphemeralEvent {
-  const { id, key, ttlMs: ttl, type, contentType, data, bytes, publisher } = draft;
+  const { id, key, ttlMs: ttl, type, contentType, data, bytes, publisher, traceparent } = draft;
   if (id !== undefined || key !== undefined || ttl !== undefined) {
     const detail =
       "An ephemeral event is not stored, so it cannot have an id, a key or a time to live.";
@@ -29,5 +29,12 @@ export function ephemeralEventOf(
       `Cannot deliver ${bytes} bytes of data: an ephemeral event has at most ${MAX_EPHEMERAL_BYTES}.`,
     );
   }
-  return { type, time, contentType, data, ...publisher !== undefined && { publisher } };
+  return {
+    type,
+    time,
+    contentType,
+    data,
+    ...publisher !== undefined && { publisher },
+    ...traceparent !== undefined && { traceparent },
+  };
 }

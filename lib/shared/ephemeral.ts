@@ -14,6 +14,8 @@ export interface EphemeralEvent {
   readonly data: string;
   /** As in a {@link import("./event.ts").LogEvent}. */
   readonly publisher?: string;
+  /** As in a {@link import("./event.ts").LogEvent}. */
+  readonly traceparent?: string;
 }
 
 /**
@@ -29,9 +31,11 @@ export interface Relay {
 
 /** Formats the members of an ephemeral event as JSON, without braces and on one line. */
 export function ephemeralMembers(channelJson: string, event: EphemeralEvent): string {
-  const { type, time, contentType, publisher } = event;
-  const members = `"channel":${channelJson},"type":${JSON.stringify(type)},"time":"${
+  const { type, time, contentType, publisher, traceparent } = event;
+  let text = `"channel":${channelJson},"type":${JSON.stringify(type)},"time":"${
     formatTime(time)
   }","contentType":${JSON.stringify(contentType)},"data":${dataJson(event)}`;
-  return publisher === undefined ? members : `${members},"publisher":${JSON.stringify(publisher)}`;
+  if (publisher !== undefined) text += `,"publisher":${JSON.stringify(publisher)}`;
+  if (traceparent !== undefined) text += `,"traceparent":"${traceparent}"`;
+  return text;
 }

@@ -27,6 +27,8 @@ export interface LogEvent {
   readonly key: string | undefined;
   /** Who published it, by its credential. Undefined if nobody knows, or Weir itself did. */
   readonly publisher: string | undefined;
+  /** The span that published it, in the form of {@link import("./traceparent.ts").parseTraceparent}. */
+  readonly traceparent: string | undefined;
   readonly expiresAt: number | undefined;
 }
 
@@ -52,6 +54,7 @@ export interface WireEvent {
   readonly encoding?: "base64";
   readonly key?: string;
   readonly publisher?: string;
+  readonly traceparent?: string;
   readonly expiresAt?: string;
 }
 
@@ -80,6 +83,7 @@ export function eventMembers(channelJson: string, epoch: Epoch, event: LogEvent)
   if (typeof event.data !== "string") text += `,"encoding":"base64"`;
   if (event.key !== undefined) text += `,"key":${JSON.stringify(event.key)}`;
   if (event.publisher !== undefined) text += `,"publisher":${JSON.stringify(event.publisher)}`;
+  if (event.traceparent !== undefined) text += `,"traceparent":"${event.traceparent}"`;
   if (event.expiresAt !== undefined) text += `,"expiresAt":"${formatTime(event.expiresAt)}"`;
   return text;
 }

@@ -13,6 +13,7 @@ export interface WireEphemeral {
   readonly contentType: string;
   readonly data: unknown;
   readonly publisher?: string;
+  readonly traceparent?: string;
 }
 
 /** The next event of a listener. */

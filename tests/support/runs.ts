@@ -22,6 +22,7 @@ export function testRun(
     data: each,
     key: undefined,
     publisher: undefined,
+    traceparent: undefined,
     expiresAt: undefined,
   }));
   return new Run(channelKey, TEST_EPOCH, after, events, gap);

@@ -14,6 +14,8 @@ export interface WeirEvent<T = unknown> {
   readonly key?: string;
   /** Who published it: a token's `sub`, or `key:` and an API key's id. Absent if unknown. */
   readonly publisher?: string;
+  /** The span that published it, as a `traceparent` of W3C Trace Context. */
+  readonly traceparent?: string;
   readonly expiresAt?: string;
 }
 
@@ -27,6 +29,8 @@ export interface EphemeralEvent<T = unknown> {
   readonly data: T;
   /** As in a {@link WeirEvent}. */
   readonly publisher?: string;
+  /** As in a {@link WeirEvent}. */
+  readonly traceparent?: string;
 }
 
 /** Events that are no longer available. Reading continues at `firstAvailable`. */

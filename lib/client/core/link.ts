@@ -67,6 +67,7 @@ export interface Publication {
   readonly type?: string;
   readonly key?: string;
   readonly ttl?: number;
+  readonly traceparent?: string;
 }
 
 export type Call =
@@ -81,6 +82,7 @@ export type Call =
     readonly id?: string | undefined;
     readonly key?: string;
     readonly ttl?: number;
+    readonly traceparent?: string;
   }
   /**
    * Enters the channel as a member. The member stays while the WebSocket is open; over HTTP the

@@ -63,7 +63,7 @@ export class Outbox {
 
   /** @throws {WeirError} or the reason of `signal`, if it aborts while the event waits. */
   async publish(channel: string, data: unknown, options: PublishOptions = {}): Promise<Published> {
-    const { type, id, key, ttl, ephemeral, signal } = options;
+    const { type, id, key, ttl, traceparent, ephemeral, signal } = options;
     signal?.throwIfAborted();
     // Copied now, because the application may change the data later.
     const [json, publication] = copyAsJson({
@@ -72,27 +72,20 @@ export class Outbox {
       id: id ?? (ephemeral ? undefined : randomId()),
       key,
       ttl,
+      traceparent,
     });
-    if (!ephemeral) {
-      return await this.#add(channel, publication, new TextEncoder().encode(json).length, signal);
+    if (ephemeral) {
+      await this.#link.call({ op: "ephemeral", channel, ...publication }, signal);
+      return { channel, offset: "", id: "", duplicate: false };
     }
-    await this.#link.call({ op: "ephemeral", channel, ...publication }, signal);
-    return { channel, offset: "", id: "", duplicate: false };
-  }
-
-  #add(
-    channel: string,
-    publication: Publication,
-    bytes: number,
-    signal: AbortSignal | undefined,
-  ): Promise<Published> {
+    const bytes = new TextEncoder().encode(json).length;
     const { events = MAX_PENDING_EVENTS, bytes: maxBytes = MAX_PENDING_BYTES } = this.#options;
     if (this.#events >= events || this.#bytes + bytes > maxBytes) {
       const detail = `${this.#events} events (${this.#bytes} bytes) are pending.`;
       throw new WeirError("outbox_full", detail);
     }
     const pending = this.#pending.get(channel) ?? [];
-    return new Promise((resolve, reject) => {
+    return await new Promise((resolve, reject) => {
       const settled = () => {
         pending.splice(pending.indexOf(one), 1);
         this.#events--;

@@ -121,14 +121,16 @@ export function createProducer(url: string | URL, options: ProducerOptions = {})
       : await sendOnce(request, timeoutMs);
   };
   return {
-    async publish(channel, data, { type, id, key, ttl, ephemeral, signal } = {}) {
+    async publish(channel, data, { ephemeral, signal, ...names } = {}) {
       if (!ephemeral) {
-        const event = withId({ channel, data, type, id, key, ttl });
+        const event = withId({ ...names, channel, data });
         const [published] = readAnswer(await send(event, signal, true), 1);
         return published as Published; // readAnswer() has checked the count
       }
       requireEvent({ channel, data });
-      await send({ channel, data, type, id, key, ttl, ephemeral: true }, signal, false);
+      const { type, id, key, ttl, traceparent } = names;
+      const event = { channel, data, type, id, key, ttl, traceparent, ephemeral: true };
+      await send(event, signal, false);
       return { channel, offset: "", id: "", duplicate: false };
     },
     async publishMany(events, { signal } = {}) {
@@ -157,9 +159,10 @@ function parseUrl(url: string | URL): URL {
 }
 
 /** Returns the event with an id, under which the server stores it only once. */
-function withId({ channel, data, type, id = randomId(), key, ttl }: Publication, index?: number) {
+function withId(event: Publication, index?: number): Publication {
+  const { channel, data, type, id = randomId(), key, ttl, traceparent } = event;
   requireEvent({ channel, data }, index);
-  return { channel, data, type, id, key, ttl };
+  return { channel, data, type, id, key, ttl, traceparent };
 }
 
 /** @throws {WeirError} `bad_channel`, `bad_data` */
@@ -182,10 +185,11 @@ function toLines(
   const prefix = hasIds ? `${randomId()}-` : "";
   let count = 0;
   const toLine = (event: Publication): EventLine | WeirError => {
-    const { channel, data, type, id = hasIds ? prefix + count++ : undefined, key, ttl } = event;
+    const { channel, data, type, key, ttl, traceparent } = event;
+    const id = event.id ?? (hasIds ? prefix + count++ : undefined);
     try {
       requireEvent({ channel, data });
-      const text = toJson({ channel, data, type, id, key, ttl });
+      const text = toJson({ channel, data, type, id, key, ttl, traceparent });
       return lineError(text) ?? { text, isRepeatable: id !== undefined };
     } catch (cause) {
       if (cause instanceof WeirError) return cause;

@@ -26,6 +26,7 @@ function run(after: number, events: number, epoch = EPOCH, gap?: Gap): Run {
       data,
       key,
       publisher: undefined,
+      traceparent: undefined,
       expiresAt: undefined,
     })),
     gap,

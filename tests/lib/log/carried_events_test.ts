@@ -26,6 +26,7 @@ const drafts = fc.array(
     id: fc.option(fc.uuid(), { nil: undefined }),
     key: name,
     publisher: name,
+    traceparent: fc.constantFrom(`00-${"a".repeat(32)}-${"b".repeat(16)}-01`, undefined),
     type: fc.constantFrom("message", "message", "other"),
     contentType: fc.constantFrom("application/json", "application/json", "text/plain"),
     ttlMs: fc.option(fc.constant(60_000), { nil: undefined }),

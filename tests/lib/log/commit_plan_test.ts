@@ -186,6 +186,7 @@ async function storeEvent(kv: Deno.Kv, epoch: Epoch, sequence: number): Promise<
     data,
     key: undefined,
     publisher: undefined,
+    traceparent: undefined,
     expiresAt: undefined,
   };
   const [batch] = packBatches("commit", 0, [{ event, stored: data, bytes }]);

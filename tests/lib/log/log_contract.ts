@@ -29,6 +29,7 @@ import { FakeClock } from "../../support/clock.ts";
 import { SILENT_DOORBELL } from "../../support/silent_doorbell.ts";
 
 const MiB = 1_048_576;
+const TRACEPARENT = `00-${"a".repeat(32)}-${"b".repeat(16)}-01`;
 const A = testChannelKey("a");
 const B = testChannelKey("b");
 
@@ -221,6 +222,7 @@ export function logContract(name: string, open: () => Promise<LogStore>, options
         contentType: "text/plain",
         key: "k",
         publisher: "ann 😀",
+        traceparent: TRACEPARENT,
         ttlMs: 5_000,
       }),
       draft("a", new Uint8Array([0, 255, 1])),
@@ -235,6 +237,7 @@ export function logContract(name: string, open: () => Promise<LogStore>, options
       data: "é\u2028\0\n😀",
       key: "k",
       publisher: "ann 😀",
+      traceparent: TRACEPARENT,
       expiresAt: clock.now() + 5_000,
     });
     assert.deepEqual(second, {
@@ -246,6 +249,7 @@ export function logContract(name: string, open: () => Promise<LogStore>, options
       data: new Uint8Array([0, 255, 1]),
       key: undefined,
       publisher: undefined,
+      traceparent: undefined,
       expiresAt: undefined,
     });
   });

@@ -85,6 +85,7 @@ async function storeLog(kv: Deno.Kv, { head, batches, event }: StoredLog): Promi
           data,
           key: undefined,
           publisher: undefined,
+          traceparent: undefined,
           expiresAt: undefined,
           ...event?.(sequence),
         },

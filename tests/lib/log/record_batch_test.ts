@@ -52,6 +52,8 @@ const blob = fc.record({
   text: fc.boolean(),
 }, { noNullPrototype: true });
 
+const TRACEPARENT = `00-${"a".repeat(32)}-${"b".repeat(16)}-01`;
+
 const packed = fc.record({
   stored: fc.oneof<fc.Arbitrary<StoredData>[]>(text, bytes, blob),
   id: optional(name),
@@ -60,18 +62,19 @@ const packed = fc.record({
   contentType: fc.oneof(fc.constant("application/json"), name),
   key: optional(name),
   publisher: fc.oneof(fc.constantFrom("ann", undefined), longName),
+  traceparent: fc.constantFrom(TRACEPARENT, TRACEPARENT.replace("-01", "-00"), undefined),
   expiresAt: optional(fc.integer({ min: NOW, max: 8.64e15 })),
 }).filter(({ stored }) =>
   isBlobRef(stored) || storedSize(stored, dataBytes(stored)) <= MAX_INLINE_BYTES
 );
 
 const events = fc.array(packed, { minLength: 1, maxLength: 60 }).map((all) =>
-  all.map(({ stored, id, type, time, contentType, key, publisher, expiresAt }, i): PackedEvent => {
+  all.map(({ stored, ...rest }, i): PackedEvent => {
     const data = isBlobRef(stored) ? stored.blob : stored; // the blob's id stands for its data
     return {
       stored,
       bytes: dataBytes(stored),
-      event: { sequence: i + 1, id, type, time, contentType, data, key, publisher, expiresAt },
+      event: { sequence: i + 1, data, ...rest },
     };
   })
 );
@@ -86,7 +89,9 @@ Deno.test("every batch fits into a value of the store, and can be unpacked", () 
 });
 
 Deno.test("a batch of many tiny events fits into a value of the store", () => {
-  const names = [{ id: "1", key: "1" }, { publisher: "€" }, { type: "€" }];
+  const names = [{ id: "1", key: "1" }, { publisher: "€" }, { traceparent: TRACEPARENT }, {
+    type: "€",
+  }];
   for (const rest of [{}, { expiresAt: 8.64e15 }, ...names]) {
     const events = Array.from({ length: 5_000 }, (_, i): PackedEvent => ({
       stored: "",
@@ -100,6 +105,7 @@ Deno.test("a batch of many tiny events fits into a value of the store", () => {
         data: "",
         key: undefined,
         publisher: undefined,
+        traceparent: undefined,
         expiresAt: undefined,
         ...rest,
       },
@@ -122,6 +128,17 @@ Deno.test("a batch names the publisher of all its events once", () => {
   assert.equal(of([undefined, undefined]), undefined);
   assert.equal(of(["ann", "ann"]), "ann");
   assert.deepEqual(of(["ann", undefined, "bob"]), ["ann", null, "bob"]);
+});
+
+Deno.test("a batch has no column for traceparents that no event has", () => {
+  const [without] = packBatches(COMMIT, 0, [packedEvent(0, "ann")]);
+  assert.ok(without !== undefined && !("traceparents" in without));
+  assert.equal(unpackEvent(without, 0, "").traceparent, undefined);
+  const packed = packedEvent(0, "ann");
+  const traced = { ...packed, event: { ...packed.event, traceparent: TRACEPARENT } };
+  const [batch] = packBatches(COMMIT, 0, [traced]);
+  assert.equal(batch?.traceparents, TRACEPARENT);
+  assert.deepEqual({ ...batch, traceparents: undefined }, { ...without, traceparents: undefined });
 });
 
 Deno.test("events of a batch that was stored without publishers have none", () => {
@@ -184,6 +201,7 @@ function packedEvent(index: number, publisher: string | undefined): PackedEvent 
       data: "",
       key: undefined,
       publisher,
+      traceparent: undefined,
       expiresAt: undefined,
     },
   };

@@ -51,6 +51,7 @@ const event: fc.Arbitrary<LogEvent> = fc.record({
   content,
   key: fc.option(name, { nil: undefined }),
   publisher: fc.option(name, { nil: undefined }),
+  traceparent: fc.constantFrom(`00-${"a".repeat(32)}-${"b".repeat(16)}-01`, undefined),
   expiresAt: fc.option(time, { nil: undefined }),
 }).map(({ content: [contentType, data], ...rest }) => ({ ...rest, contentType, data }));
 
@@ -76,6 +77,7 @@ Deno.test("eventMembers() formats all of an event as JSON on one line", () => {
         ...isBinary && { encoding: "base64" },
         ...event.key !== undefined && { key: event.key },
         ...event.publisher !== undefined && { publisher: event.publisher },
+        ...event.traceparent !== undefined && { traceparent: event.traceparent },
         ...event.expiresAt !== undefined && { expiresAt: new Date(event.expiresAt).toISOString() },
       });
     }),
