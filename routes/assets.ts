@@ -1,6 +1,31 @@
 import { isAssetName, readAsset } from "../lib/assets.ts";
 import { Problem, quote } from "../lib/shared/problem.ts";
+import type { RouteDescription } from "./api_description/route_description.ts";
 import type { AppContext } from "./context.ts";
+
+export const getAssetDescription: RouteDescription = {
+  id: "getAsset",
+  tag: "Pages",
+  summary: "Get a file that a page loads",
+  needsCredential: false,
+  path: {
+    file: { text: "The file's name.", schema: { type: "string" }, example: "console.js" },
+  },
+  headers: ["If-None-Match"],
+  answers: {
+    200: {
+      text: "The file.",
+      other: {
+        "text/javascript": "A script.",
+        "text/css": "A style sheet.",
+        "image/svg+xml": "An icon.",
+      },
+      headers: ["ETag"],
+    },
+    304: { text: "The file has not changed.", headers: ["ETag"] },
+  },
+  problems: ["not_found"],
+};
 
 /** `GET /assets/{file}`: answers with a file that a page loads; browsers revalidate it by its ETag. */
 export async function getAsset(c: AppContext): Promise<Response> {

@@ -14,6 +14,15 @@ import { Problem, quote } from "../lib/shared/problem.ts";
 import type { Server } from "../lib/server.ts";
 import { requireRead, requireRight } from "./access.ts";
 import { NO_STORE } from "./admin.ts";
+import { CHANNEL, READABLE_CHANNEL } from "./api_description/names.ts";
+import {
+  CREDENTIAL,
+  JSON_BODY,
+  QUERY,
+  STORE_READ,
+  STORE_WRITE,
+} from "./api_description/problem_groups.ts";
+import { described, jsonBody, type RouteDescription } from "./api_description/route_description.ts";
 import { readBody } from "./body.ts";
 import { channelsPage, figuresOf, MAX_CHANNELS } from "./channel_list.ts";
 import type { AppContext } from "./context.ts";
@@ -36,20 +45,61 @@ function fitsChannelName(after: string): boolean {
   return new TextEncoder().encode(after).length <= MAX_CHANNEL_BYTES;
 }
 
+const listQuery = z.object({
+  after: z.string().refine(fitsChannelName, `at most ${MAX_CHANNEL_BYTES} bytes`).default(""),
+  limit: integer(1, MAX_CHANNELS).optional(),
+});
+const noQuery = z.object({});
+
+export const listChannelsDescription: RouteDescription = {
+  id: "listChannels",
+  tag: "Channels",
+  summary: "List channels",
+  text:
+    "Lists the channels that the credential may read or manage, by name. Presence channels and inboxes are not listed.",
+  needsCredential: true,
+  query: described(listQuery, {
+    after: {
+      text: "Lists channels after this name.",
+      schema: { maxLength: MAX_CHANNEL_BYTES },
+      example: "orders",
+    },
+    limit: { text: "Channels in a page.", schema: { default: DEFAULT_LIMIT } },
+  }),
+  answers: { 200: { text: "A page of channels.", json: "Channels" } },
+  problems: [...CREDENTIAL, ...QUERY, ...STORE_READ],
+};
+
 /** `GET /v1/channels`: lists the channels that the caller may see, by name. */
 export async function listChannels(
   c: AppContext,
   server: Pick<Server, "access" | "config" | "log">,
   caller: Caller,
 ): Promise<Response> {
-  const schema = z.object({
-    after: z.string().refine(fitsChannelName, `at most ${MAX_CHANNEL_BYTES} bytes`).default(""),
-    limit: integer(1, MAX_CHANNELS).optional(),
-  });
   const { searchParams } = splitUrl(c.req.raw.url);
-  const { after, limit = DEFAULT_LIMIT } = parseQuery(searchParams, schema);
+  const { after, limit = DEFAULT_LIMIT } = parseQuery(searchParams, listQuery);
   return c.json(await channelsPage(server, caller, { after, limit }), 200, NO_STORE);
 }
+
+export const getChannelDescription: RouteDescription = {
+  id: "getChannel",
+  tag: "Channels",
+  summary: "Get a channel's figures",
+  text: "Needs the right `subscribe` or `manage` on the channel.",
+  needsCredential: true,
+  path: { channel: READABLE_CHANNEL },
+  query: described(noQuery, {}),
+  answers: { 200: { text: "The channel's figures.", json: "Channel" } },
+  problems: [
+    ...CREDENTIAL,
+    ...QUERY,
+    ...STORE_READ,
+    "bad_channel",
+    "channel_reserved",
+    "channel_not_found",
+    "forbidden",
+  ],
+};
 
 /** `GET /v1/channels/{channel}`: returns the channel's figures. */
 export async function getChannel(
@@ -64,6 +114,41 @@ export async function getChannel(
   if (head === undefined) throw notFound(channelOf(channelKey));
   return c.json(figuresOf(channelOf(channelKey), head, server.config), 200, NO_STORE);
 }
+
+export const putChannelDescription: RouteDescription = {
+  id: "putChannel",
+  tag: "Channels",
+  summary: "Set a channel's retention",
+  text: "Creates the channel if necessary. Needs the right `manage` on the channel.",
+  needsCredential: true,
+  path: { channel: CHANNEL },
+  query: described(noQuery, {}),
+  needsBody: true,
+  body: jsonBody({
+    name: "ChannelSettings",
+    schema: settings,
+    members: {
+      retention: { text: "How much of the channel is kept. Missing members are the defaults." },
+    },
+    inner: {
+      "retention.age": { text: "Seconds.", example: 86_400 },
+      "retention.events": { text: "Events.", example: 10_000 },
+      "retention.bytes": { text: "Bytes.", example: 1_048_576 },
+    },
+    example: { retention: { age: 86_400, events: 10_000 } },
+  }),
+  answers: { 200: { text: "The channel's figures.", json: "Channel" } },
+  problems: [
+    ...CREDENTIAL,
+    ...QUERY,
+    ...JSON_BODY,
+    ...STORE_WRITE,
+    "bad_channel",
+    "channel_reserved",
+    "forbidden",
+    "tenant_limit",
+  ],
+};
 
 /** `PUT /v1/channels/{channel}`: sets the retention, and creates the channel if necessary. */
 export async function putChannel(
@@ -93,6 +178,26 @@ export async function putChannel(
   return c.json(figuresOf(channelOf(channelKey), head, server.config), 200, NO_STORE);
 }
 
+export const deleteChannelDescription: RouteDescription = {
+  id: "deleteChannel",
+  tag: "Channels",
+  summary: "Delete a channel",
+  text: "Readers receive a `recreated` gap. Needs the right `manage` on the channel.",
+  needsCredential: true,
+  path: { channel: CHANNEL },
+  query: described(noQuery, {}),
+  answers: { 204: { text: "The channel is deleted." } },
+  problems: [
+    ...CREDENTIAL,
+    ...QUERY,
+    ...STORE_WRITE,
+    "bad_channel",
+    "channel_reserved",
+    "channel_not_found",
+    "forbidden",
+  ],
+};
+
 /** `DELETE /v1/channels/{channel}`: deletes the channel. */
 export async function deleteChannel(
   c: AppContext,
@@ -118,7 +223,7 @@ function pathChannel(
   parse?: (name: string) => Channel,
 ): ChannelKey {
   const url = splitUrl(c.req.raw.url);
-  parseQuery(url.searchParams, z.object({}));
+  parseQuery(url.searchParams, noQuery);
   access.limiter.subscribe(caller, 1);
   return parsePathChannel(caller.authority.tenant, url.path, parse);
 }

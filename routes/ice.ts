@@ -1,10 +1,25 @@
 import { z } from "zod";
 import type { Caller } from "../lib/auth/caller.ts";
 import type { Server } from "../lib/server.ts";
+import { CREDENTIAL, QUERY } from "./api_description/problem_groups.ts";
+import { described, type RouteDescription } from "./api_description/route_description.ts";
 import type { AppContext } from "./context.ts";
 import { parseQuery, splitUrl } from "./query.ts";
 
 const noQuery = z.object({});
+
+export const postIceDescription: RouteDescription = {
+  id: "issueIceServers",
+  tag: "Presence",
+  summary: "Get STUN and TURN servers for WebRTC",
+  text: "Needs the right `presence` on at least one channel.",
+  needsCredential: true,
+  query: described(noQuery, {}),
+  answers: {
+    200: { text: "The servers, with a credential that expires.", json: "IceServers" },
+  },
+  problems: [...CREDENTIAL, ...QUERY, "forbidden"],
+};
 
 /** `POST /v1/ice`: the STUN and TURN servers of this Weir, with a credential that expires. */
 export async function postIce(

@@ -7,6 +7,15 @@ import { formatTime } from "../lib/shared/event.ts";
 import { Problem, quote } from "../lib/shared/problem.ts";
 import type { Server } from "../lib/server.ts";
 import { NO_STORE, readRequest, requireAdmin } from "./admin.ts";
+import { KEY_ID, LIMITS_IN_BODY, RIGHTS_IN_BODY } from "./api_description/names.ts";
+import {
+  CREDENTIAL,
+  JSON_BODY,
+  QUERY,
+  STORE_READ,
+  STORE_WRITE,
+} from "./api_description/problem_groups.ts";
+import { described, jsonBody, type RouteDescription } from "./api_description/route_description.ts";
 import type { AppContext } from "./context.ts";
 import { integer, parseQuery, splitUrl } from "./query.ts";
 
@@ -34,6 +43,25 @@ const rotation = z.strictObject({
   grace: z.int().min(0).max(MAX_SECONDS).default(DEFAULT_GRACE_SECONDS),
 });
 
+const listQuery = z.object({
+  after: z.string().optional(),
+  limit: integer(1, MAX_LIMIT).optional(),
+});
+
+export const listKeysDescription: RouteDescription = {
+  id: "listKeys",
+  tag: "Administration",
+  summary: "List API keys",
+  text: "Lists the tenant's keys by id, without their secrets. Needs the right `admin`.",
+  needsCredential: true,
+  query: described(listQuery, {
+    after: { text: "Lists keys after this id.", example: "k9w2hm4x1c" },
+    limit: { text: "Keys in a page.", schema: { default: DEFAULT_LIMIT } },
+  }),
+  answers: { 200: { text: "A page of keys.", json: "Keys" } },
+  problems: [...CREDENTIAL, ...QUERY, ...STORE_READ, "forbidden"],
+};
+
 /**
  * `GET /v1/keys`: lists the tenant's keys by id, without their secrets. Keys that a revocation of
  * the whole tenant has ended are `revoked`.
@@ -44,11 +72,8 @@ export async function listKeys(
   caller: Caller,
 ): Promise<Response> {
   const tenant = requireAdmin(server, caller);
-  const schema = z.object({
-    after: z.string().optional(),
-    limit: integer(1, MAX_LIMIT).optional(),
-  });
-  const { after, limit = DEFAULT_LIMIT } = parseQuery(splitUrl(c.req.raw.url).searchParams, schema);
+  const { searchParams } = splitUrl(c.req.raw.url);
+  const { after, limit = DEFAULT_LIMIT } = parseQuery(searchParams, listQuery);
   const { apiKeys, revocations } = server.access;
   const { keys, next = null } = await apiKeys.list(tenant, after, limit);
   const listed = keys.map((info) => {
@@ -56,6 +81,28 @@ export async function listKeys(
   });
   return c.json({ keys: listed, next }, 200, NO_STORE);
 }
+
+export const createKeyDescription: RouteDescription = {
+  id: "createKey",
+  tag: "Administration",
+  summary: "Create an API key",
+  text: "Needs the right `admin`.",
+  needsCredential: true,
+  query: described(noQuery, {}),
+  body: jsonBody({
+    name: "KeyRequest",
+    schema: creation,
+    members: {
+      ...RIGHTS_IN_BODY,
+      name: { text: "What people call it.", example: "billing" },
+      expiresIn: { text: "Seconds until it expires. Without it the key does not expire." },
+    },
+    inner: LIMITS_IN_BODY,
+    example: { name: "billing", publish: ["orders:*"], expiresIn: 2_592_000 },
+  }),
+  answers: { 201: { text: "The key. Only this answer contains it.", json: "CreatedKey" } },
+  problems: [...CREDENTIAL, ...QUERY, ...JSON_BODY, ...STORE_WRITE, "forbidden", "tenant_limit"],
+};
 
 /** `POST /v1/keys`: creates a key of the tenant. Only this answer contains the key itself. */
 export async function createKey(
@@ -75,6 +122,33 @@ export async function createKey(
   const { administration } = server.access;
   return createdKeyResponse(c, await administration.createKey(caller, { name, scope, expiresAt }));
 }
+
+export const rotateKeyDescription: RouteDescription = {
+  id: "rotateKey",
+  tag: "Administration",
+  summary: "Replace an API key",
+  text:
+    "Creates a key with the name, the rights and the expiry of the old key, which stays valid for `grace` more seconds. Needs the right `admin`.",
+  needsCredential: true,
+  path: { id: KEY_ID },
+  query: described(noQuery, {}),
+  body: jsonBody({
+    name: "KeyRotation",
+    schema: rotation,
+    members: { grace: { text: "Seconds for which the old key stays valid." } },
+    example: { grace: 3_600 },
+  }),
+  answers: { 201: { text: "The new key. Only this answer contains it.", json: "CreatedKey" } },
+  problems: [
+    ...CREDENTIAL,
+    ...QUERY,
+    ...JSON_BODY,
+    ...STORE_WRITE,
+    "forbidden",
+    "key_not_found",
+    "tenant_limit",
+  ],
+};
 
 /**
  * `POST /v1/keys/{id}/rotate`: creates a key with the rights and the expiry of key `id`, which stays
@@ -98,6 +172,25 @@ export async function rotateKey(
   if (rotated === undefined) throw notFound(id, "or it has already been rotated");
   return createdKeyResponse(c, rotated);
 }
+
+export const deleteKeyDescription: RouteDescription = {
+  id: "deleteKey",
+  tag: "Administration",
+  summary: "Remove an API key",
+  text: "Ends its connections. Needs the right `admin`.",
+  needsCredential: true,
+  path: { id: KEY_ID },
+  query: described(noQuery, {}),
+  answers: { 204: { text: "The key is removed." } },
+  problems: [
+    ...CREDENTIAL,
+    ...QUERY,
+    ...STORE_WRITE,
+    "forbidden",
+    "key_not_found",
+    "tenant_limit",
+  ],
+};
 
 /** `DELETE /v1/keys/{id}`: removes the key and ends its connections. */
 export async function deleteKey(

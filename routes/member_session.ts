@@ -11,6 +11,8 @@ import {
 import { Problem, quote } from "../lib/shared/problem.ts";
 import type { Server } from "../lib/server.ts";
 import { requireRight } from "./access.ts";
+import { SESSION } from "./api_description/names.ts";
+import { described } from "./api_description/route_description.ts";
 import type { AppContext } from "./context.ts";
 import { parsePathChannel, parseQuery, splitUrl } from "./query.ts";
 
@@ -18,6 +20,11 @@ import { parsePathChannel, parseQuery, splitUrl } from "./query.ts";
 export const sessionName = z.string().regex(SESSION_NAME, SESSION_NAME_FORMAT);
 
 const sessionQuery = z.object({ session: sessionName.optional() });
+/** The query of requests about a session, which {@link parseSession} requires. */
+export const describedSession = described(
+  sessionQuery.required(),
+  { session: SESSION },
+);
 
 /** Returns the session that the request names. @throws {Problem} if the caller may not use it */
 export function parseSession(

@@ -8,8 +8,17 @@ import { channelOf } from "../lib/shared/channel.ts";
 import { formatTime } from "../lib/shared/event.ts";
 import type { Server } from "../lib/server.ts";
 import { NO_STORE, readRequest } from "./admin.ts";
+import { CHANNEL, MEMBER } from "./api_description/names.ts";
+import {
+  CREDENTIAL,
+  JSON_BODY,
+  QUERY,
+  STORE_READ,
+  STORE_WRITE,
+} from "./api_description/problem_groups.ts";
+import { described, jsonBody, type RouteDescription } from "./api_description/route_description.ts";
 import type { AppContext } from "./context.ts";
-import { parsePresenceChannel, parseSession } from "./member_session.ts";
+import { describedSession, parsePresenceChannel, parseSession } from "./member_session.ts";
 import { parseQuery, splitUrl } from "./query.ts";
 
 /** Bytes of a body: a member's data, with room for white space and escapes. */
@@ -18,6 +27,26 @@ const MAX_BODY_BYTES = 8_192;
 type MemberParts = Pick<Server, "access" | "presence">;
 
 const body = z.strictObject({ data: z.unknown().optional() });
+const noQuery = z.object({});
+
+export const listMembersDescription: RouteDescription = {
+  id: "listMembers",
+  tag: "Presence",
+  summary: "List the members of a channel",
+  text: "Needs the right `presence` on the channel.",
+  needsCredential: true,
+  path: { channel: CHANNEL },
+  query: described(noQuery, {}),
+  answers: { 200: { text: "The members, and the cursor of later changes.", json: "Members" } },
+  problems: [
+    ...CREDENTIAL,
+    ...QUERY,
+    ...STORE_READ,
+    "bad_channel",
+    "channel_reserved",
+    "forbidden",
+  ],
+};
 
 /** `GET /v1/channels/{channel}/members`: returns a snapshot, and the cursor of later changes. */
 export async function listMembers(
@@ -26,13 +55,47 @@ export async function listMembers(
   caller: Caller,
 ): Promise<Response> {
   const { path, searchParams } = splitUrl(c.req.raw.url);
-  parseQuery(searchParams, z.object({}));
+  parseQuery(searchParams, noQuery);
   const channelKey = parsePresenceChannel(server, caller, path);
   server.access.limiter.subscribe(caller, 1);
   const { members, cursor } = await server.presence.snapshot(channelKey);
   const text = `{"members":[${members.map(memberJson).join(",")}],"cursor":"${cursor}"}`;
   return c.body(text, 200, { ...NO_STORE, "Content-Type": "application/json" });
 }
+
+export const putMemberDescription: RouteDescription = {
+  id: "putMember",
+  tag: "Presence",
+  summary: "Join a channel, or renew the session",
+  text:
+    "Repeat the call before `expiresIn` is over: otherwise the session ends, and the member leaves 10 s later. Needs the right `presence` on the channel. Over a WebSocket, send `enter` instead.",
+  needsCredential: true,
+  path: { channel: CHANNEL, member: MEMBER },
+  query: describedSession,
+  body: jsonBody({
+    name: "MemberData",
+    schema: body,
+    members: {
+      data: { text: "Any JSON value of at most 1,024 bytes. Without it the data stays as it is." },
+    },
+    example: { data: { color: "red" } },
+  }),
+  answers: { 200: { text: "The member is present.", json: "Membership" } },
+  problems: [
+    ...CREDENTIAL,
+    ...QUERY,
+    ...JSON_BODY,
+    ...STORE_WRITE,
+    "bad_channel",
+    "bad_member",
+    "channel_reserved",
+    "forbidden",
+    "presence_full",
+    "tenant_limit",
+    "too_many_connections",
+    "too_many_sessions",
+  ],
+};
 
 /** `PUT /v1/channels/{channel}/members/{member}?session=`: joins, or renews the session. */
 export async function putMember(
@@ -59,6 +122,26 @@ export async function putMember(
   const channel = channelOf(channelKey);
   return c.json({ channel, member: name, offset, expiresIn: HTTP_SESSION_MS }, 200, NO_STORE);
 }
+
+export const deleteMemberDescription: RouteDescription = {
+  id: "deleteMember",
+  tag: "Presence",
+  summary: "End a session",
+  text: "The member leaves with its last session. Needs the right `presence` on the channel.",
+  needsCredential: true,
+  path: { channel: CHANNEL, member: MEMBER },
+  query: describedSession,
+  answers: { 204: { text: "The session has ended, or ends within seconds." } },
+  problems: [
+    ...CREDENTIAL,
+    ...QUERY,
+    ...STORE_WRITE,
+    "bad_channel",
+    "bad_member",
+    "channel_reserved",
+    "forbidden",
+  ],
+};
 
 /** `DELETE /v1/channels/{channel}/members/{member}?session=`: ends the session. */
 export async function deleteMember(

@@ -2,7 +2,7 @@ import type { Problem, Quota } from "../lib/shared/problem.ts";
 import { statusOf } from "../lib/shared/problem_codes.ts";
 import { quotaRetryAfterMs, retryAfterMs } from "../lib/shared/retry_after.ts";
 
-const TITLES: Readonly<Record<number, string>> = {
+export const TITLES: Readonly<Record<number, string>> = {
   400: "Bad Request",
   401: "Unauthorized",
   403: "Forbidden",

@@ -1,8 +1,8 @@
 import { z } from "zod";
 import type { Caller } from "../lib/auth/caller.ts";
 import { acknowledgement } from "../lib/publish/acknowledgement.ts";
-import { draftOfBody } from "../lib/publish/draft.ts";
-import { parseJsonBody } from "../lib/publish/json_body.ts";
+import { draftOfBody, MAX_EVENTS_PER_PUBLISH, publication } from "../lib/publish/draft.ts";
+import { batch, parseJsonBody } from "../lib/publish/json_body.ts";
 import { ephemeralEventOf } from "../lib/publish/ephemeral_draft.ts";
 import type { Draft } from "../lib/log/log.ts";
 import { channelOf } from "../lib/shared/channel.ts";
@@ -12,6 +12,15 @@ import { Problem, type Quota, quote } from "../lib/shared/problem.ts";
 import type { Server } from "../lib/server.ts";
 import { requireAnyRight, requireRight } from "./access.ts";
 import { announcedLength, readBody } from "./body.ts";
+import { CHANNEL, PUBLICATION } from "./api_description/names.ts";
+import {
+  BODY,
+  CREDENTIAL,
+  JSON_BODY,
+  QUERY,
+  STORE_WRITE,
+} from "./api_description/problem_groups.ts";
+import { described, type RouteDescription } from "./api_description/route_description.ts";
 import type { AppContext } from "./context.ts";
 import { rateLimitHeaders } from "./problem.ts";
 import { producerOf } from "./producer.ts";
@@ -24,6 +33,66 @@ const MAX_BATCH_BYTES = 8 * MAX_EVENT_BYTES;
 type PublishParts = Pick<Server, "access" | "ephemeral" | "log">;
 
 const noQuery = z.object({});
+
+/** Refusals of both ways to publish. */
+const PUBLISH_PROBLEMS = [
+  ...CREDENTIAL,
+  ...QUERY,
+  ...BODY,
+  ...STORE_WRITE,
+  "bad_channel",
+  "bad_encoding",
+  "bad_event_id",
+  "bad_event_key",
+  "bad_event_ttl",
+  "bad_event_type",
+  "bad_json",
+  "channel_reserved",
+  "forbidden",
+  "idempotency_conflict",
+  "tenant_limit",
+] as const;
+
+const QUOTA_HEADERS = ["RateLimit", "RateLimit-Policy"] as const;
+
+export const publishBodyDescription: RouteDescription = {
+  id: "publishBody",
+  tag: "Publish",
+  summary: "Publish the body as one event",
+  text:
+    "The body is the event's data, of any type, at most 1,048,576 bytes. Needs the right `publish` on the channel.",
+  needsCredential: true,
+  path: { channel: CHANNEL },
+  query: described(noQuery, {}),
+  headers: [
+    "Content-Type",
+    "Idempotency-Key",
+    "Weir-Type",
+    "Weir-Key",
+    "Weir-TTL",
+    "Weir-Ephemeral",
+  ],
+  needsBody: true,
+  body: {
+    "application/json": { text: "Any JSON.", plain: {}, example: { amount: 3 } },
+    "text/plain": { text: "Text in UTF-8.", plain: { type: "string" }, example: "hello" },
+    "application/octet-stream": { text: "Any bytes.", plain: { type: "string", format: "binary" } },
+  },
+  answers: {
+    200: {
+      text: "The event was stored before under its id.",
+      json: "Acknowledgement",
+      headers: QUOTA_HEADERS,
+    },
+    201: { text: "The event is durable.", json: "Acknowledgement", headers: QUOTA_HEADERS },
+    202: {
+      text: "The ephemeral event is delivered.",
+      json: "EphemeralAcknowledgement",
+      headers: QUOTA_HEADERS,
+    },
+  },
+  problems: [...PUBLISH_PROBLEMS, "bad_content_type"],
+};
 
 /** `POST /v1/channels/{channel}/events`: publishes the body as one event. */
 export async function publishBody(
@@ -60,6 +129,61 @@ export async function publishBody(
   if (appended === undefined) throw new Error("the log returned no result for the draft");
   return answer(appended.duplicate ? 200 : 201, acknowledgement(draft, appended), quota);
 }
+
+export const publishJsonDescription: RouteDescription = {
+  id: "publish",
+  tag: "Publish",
+  summary: "Publish one event, up to 100 events, or a stream of events",
+  text:
+    "Several events are stored all or none; a stream of events, one JSON object per line, is answered line by line while it arrives. Needs the right `publish` on every channel.",
+  needsCredential: true,
+  query: described(noQuery, {}),
+  headers: ["Content-Type"],
+  needsBody: true,
+  body: {
+    "application/json": {
+      name: "PublishRequest",
+      schema: z.union([publication, batch]),
+      members: {
+        ...PUBLICATION,
+        events: {
+          text: "The events.",
+          schema: {
+            maxItems: MAX_EVENTS_PER_PUBLISH,
+            items: { $ref: "#/components/schemas/Publication" },
+          },
+        },
+      },
+      example: { channel: "orders", data: { amount: 3 } },
+    },
+    "application/x-ndjson": {
+      text: "One event per line, as `Publication`.",
+      plain: { type: "string" },
+      example: '{"channel":"orders","data":1}\n{"channel":"orders","data":2}\n',
+    },
+  },
+  answers: {
+    200: {
+      text: "All events were stored before under their ids; or the answers to a stream.",
+      json: "Acknowledgements",
+      other: { "application/x-ndjson": "One line per event, as `PublishAnswer`." },
+      headers: QUOTA_HEADERS,
+    },
+    201: { text: "The events are durable.", json: "Acknowledgements", headers: QUOTA_HEADERS },
+    202: {
+      text: "The ephemeral event is delivered.",
+      json: "EphemeralAcknowledgement",
+      headers: QUOTA_HEADERS,
+    },
+  },
+  problems: [
+    ...PUBLISH_PROBLEMS,
+    ...JSON_BODY,
+    "too_many_channels",
+    "too_many_connections",
+    "too_many_events",
+  ],
+};
 
 /**
  * `POST /v1/events`: publishes one event as JSON, or up to 100 events, all or nothing; or a stream of

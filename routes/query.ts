@@ -85,7 +85,8 @@ export function parseQuery<S extends z.ZodObject>(
 export function integer(min: number, max: number) {
   const expected = `a whole number from ${min} to ${max}`;
   return z.string().regex(/^\d{1,9}$/, expected).transform(Number)
-    .refine((value) => value >= min && value <= max, expected);
+    .refine((value) => value >= min && value <= max, expected)
+    .meta({ type: "integer", minimum: min, maximum: max });
 }
 
 /**

@@ -10,6 +10,9 @@ import { readPageBefore } from "../lib/transports/poll/read_page_before.ts";
 import { sseStream } from "../lib/transports/sse/stream.ts";
 import type { Server } from "../lib/server.ts";
 import { requireRead } from "./access.ts";
+import { READABLE_CHANNEL } from "./api_description/names.ts";
+import { CREDENTIAL, QUERY, STORE_READ } from "./api_description/problem_groups.ts";
+import { described, type RouteDescription } from "./api_description/route_description.ts";
 import type { AppContext } from "./context.ts";
 import { integer, parseChannels, parsePathChannel, parseQuery, splitUrl } from "./query.ts";
 
@@ -32,6 +35,87 @@ const query = z.object({
   "last-event-id": z.string().optional(),
 });
 type Query = z.infer<typeof query>;
+
+/** What both ways to read have in common. */
+const READ = {
+  tag: "Read",
+  needsCredential: true,
+  takesTicket: true,
+  query: described(query, {
+    after: {
+      text:
+        "A cursor (exclusive), `earliest` or `latest`. The default is `earliest` for a short poll, `latest` for a stream or a long poll.",
+      schema: { pattern: "^(earliest|latest|[0-9a-z]{9}_[0-9]{16}|v[A-Za-z0-9_-]+)$" },
+      example: "earliest",
+    },
+    before: {
+      text:
+        "JSON of one channel only. An offset (exclusive), or `latest` for the last events: reads backwards. Not together with `after` or `wait`.",
+      schema: { pattern: "^(earliest|latest|[0-9a-z]{9}_[0-9]{16})$" },
+    },
+    limit: { text: "JSON only. Events in a page.", schema: { default: DEFAULT_LIMIT } },
+    wait: {
+      text: "JSON only. Seconds to wait for an event. 0 is a short poll.",
+      schema: { default: 0 },
+      example: 20,
+    },
+    envelope: {
+      text:
+        "Streams only. With `1`, `data:` is the event in JSON; with `0` it is the data as published. The default is `1` for several channels and `0` for one.",
+    },
+    lastEventId: { text: "Streams only. For clients that cannot send `Last-Event-ID`." },
+    "last-event-id": { text: "Streams only. The same as `lastEventId`." },
+  }),
+  headers: ["Accept", "Last-Event-ID", "If-None-Match"],
+  answers: {
+    200: {
+      text: "A page of events, or a stream of them.",
+      json: ["Page", "PageBefore"],
+      other: {
+        [STREAM]:
+          "A stream of server-sent events; [`/asyncapi.json`](/asyncapi.json) has its events.",
+      },
+      headers: ["ETag", "Weir-Cursor", "Weir-Heartbeat", "Weir-Stream"],
+    },
+    204: {
+      text: "The time of a long poll is over without an event.",
+      headers: ["Weir-Cursor", "Weir-Heartbeat"],
+    },
+    304: { text: "Nothing is new since the `ETag`.", headers: ["ETag", "Weir-Cursor"] },
+  },
+  problems: [
+    ...CREDENTIAL,
+    ...QUERY,
+    ...STORE_READ,
+    "bad_accept",
+    "bad_channel",
+    "bad_cursor",
+    "channel_reserved",
+    "cursor_other_channels",
+    "forbidden",
+    "too_many_connections",
+  ],
+} as const satisfies Partial<RouteDescription>;
+
+export const readChannelDescription: RouteDescription = {
+  ...READ,
+  id: "readChannel",
+  summary: "Read a channel",
+  text:
+    "As a page (short poll), when there is something (long poll, `wait`), or as a stream of server-sent events (`Accept: text/event-stream`). Needs the right `subscribe` on the channel.",
+  path: { channel: READABLE_CHANNEL },
+};
+
+export const readChannelsDescription: RouteDescription = {
+  ...READ,
+  id: "readChannels",
+  summary: "Read several channels under one cursor",
+  text: "As one channel is read. Needs the right `subscribe` on every channel.",
+  lists: {
+    channel: { ...READABLE_CHANNEL, text: "A channel. Repeat it for each one: at most 100." },
+  },
+  problems: [...READ.problems, "too_many_channels"],
+};
 
 type ReadParts = Pick<
   Server,

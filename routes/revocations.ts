@@ -4,6 +4,8 @@ import { MAX_VALUE_LENGTH, type Revocation, type RevocationKind } from "../lib/a
 import { formatTime } from "../lib/shared/event.ts";
 import type { Server } from "../lib/server.ts";
 import { NO_STORE, readRequest, requireAdmin } from "./admin.ts";
+import { CREDENTIAL, JSON_BODY, QUERY, STORE_WRITE } from "./api_description/problem_groups.ts";
+import { described, jsonBody, type RouteDescription } from "./api_description/route_description.ts";
 import type { AppContext } from "./context.ts";
 import { integer, parseQuery, splitUrl } from "./query.ts";
 
@@ -30,6 +32,22 @@ const schema = z.strictObject({
   `it must have exactly one of "jti", "sub", "kid", "key", "all"`,
 );
 
+const listQuery = z.object({ limit: integer(1, MAX_LIMIT).optional() });
+const noQuery = z.object({});
+
+export const listRevocationsDescription: RouteDescription = {
+  id: "listRevocations",
+  tag: "Administration",
+  summary: "List revocations",
+  text: "Lists the tenant's revocations, the latest first. Needs the right `admin`.",
+  needsCredential: true,
+  query: described(listQuery, {
+    limit: { text: "Revocations in the answer.", schema: { default: DEFAULT_LIMIT } },
+  }),
+  answers: { 200: { text: "The latest revocations.", json: "Revocations" } },
+  problems: [...CREDENTIAL, ...QUERY, "forbidden"],
+};
+
 /** `GET /v1/revocations`: lists the tenant's revocations that still matter, the latest first. */
 export function listRevocations(
   c: AppContext,
@@ -37,12 +55,37 @@ export function listRevocations(
   caller: Caller,
 ): Response {
   const tenant = requireAdmin(server, caller);
-  const query = z.object({ limit: integer(1, MAX_LIMIT).optional() });
-  const { limit = DEFAULT_LIMIT } = parseQuery(splitUrl(c.req.raw.url).searchParams, query);
+  const { limit = DEFAULT_LIMIT } = parseQuery(splitUrl(c.req.raw.url).searchParams, listQuery);
   const all = server.access.revocations.list(tenant);
   const latest = all.toSorted((a, b) => b.at - a.at).slice(0, limit);
   return c.json({ revocations: latest.map(describe), total: all.length }, 200, NO_STORE);
 }
+
+export const postRevocationDescription: RouteDescription = {
+  id: "revoke",
+  tag: "Administration",
+  summary: "Revoke credentials",
+  text:
+    "The body has exactly one member. The revocation is in force on this isolate at once and on others within 3 s. Needs the right `admin`.",
+  needsCredential: true,
+  query: described(noQuery, {}),
+  needsBody: true,
+  body: jsonBody({
+    name: "RevocationRequest",
+    schema,
+    members: {
+      jti: { text: "A token's id." },
+      sub: { text: "A subject: revokes its tokens that were issued until now.", example: "ann" },
+      kid: { text: "The id of a signing key: revokes all tokens that it signs for the tenant." },
+      key: { text: "An API key's id." },
+      all: { text: "Revokes the tenant's tokens and API keys that were issued until now." },
+    },
+    constraints: { minProperties: 1, maxProperties: 1 },
+    example: { sub: "ann" },
+  }),
+  answers: { 201: { text: "The revocation is durable.", json: "Revocation" } },
+  problems: [...CREDENTIAL, ...QUERY, ...JSON_BODY, ...STORE_WRITE, "forbidden", "tenant_limit"],
+};
 
 /** `POST /v1/revocations`: revokes credentials of the tenant, on all isolates. */
 export async function postRevocation(
@@ -51,7 +94,7 @@ export async function postRevocation(
   caller: Caller,
 ): Promise<Response> {
   requireAdmin(server, caller);
-  parseQuery(splitUrl(c.req.raw.url).searchParams, z.object({}));
+  parseQuery(splitUrl(c.req.raw.url).searchParams, noQuery);
   const body = await readRequest(c.req.raw, {
     access: server.access,
     caller,

@@ -4,8 +4,11 @@ import { MAX_SIGNAL_BYTES, parseSignal, signalTooLarge } from "../lib/rtc/signal
 import { Problem } from "../lib/shared/problem.ts";
 import type { Server } from "../lib/server.ts";
 import { NO_STORE, readRequest } from "./admin.ts";
+import { CHANNEL, MEMBER } from "./api_description/names.ts";
+import { CREDENTIAL, JSON_BODY, QUERY, STORE_WRITE } from "./api_description/problem_groups.ts";
+import { jsonBody, type RouteDescription } from "./api_description/route_description.ts";
 import type { AppContext } from "./context.ts";
-import { parseSession, sessionName } from "./member_session.ts";
+import { describedSession, parseSession, sessionName } from "./member_session.ts";
 
 /** Bytes of a body: a signal's data, with room for its other members. */
 const MAX_BODY_BYTES = MAX_SIGNAL_BYTES + 4_096;
@@ -15,6 +18,45 @@ const body = z.strictObject({
   toSession: sessionName.optional(),
   data: z.unknown(),
 });
+
+export const postSignalDescription: RouteDescription = {
+  id: "sendSignal",
+  tag: "Presence",
+  summary: "Send a signal to sessions of another member",
+  text:
+    "`{member}` and `session` are the sender, who must be present. Receivers read `$signals:<channel>/<member>/<session>`. Needs the right `presence` on the channel.",
+  needsCredential: true,
+  path: { channel: CHANNEL, member: MEMBER },
+  query: describedSession,
+  needsBody: true,
+  body: jsonBody({
+    name: "Signal",
+    schema: body,
+    members: {
+      to: { ...MEMBER, text: "The member that receives it." },
+      toSession: { text: "Its session. Without it, all named sessions of the member." },
+      data: { text: "Any JSON value of at most 65,536 bytes." },
+    },
+    example: { to: "bob", toSession: "Qw81", data: { candidate: "…" } },
+  }),
+  answers: { 200: { text: "The signal is durable.", json: "SignalSent" } },
+  problems: [
+    ...CREDENTIAL,
+    ...QUERY,
+    ...JSON_BODY,
+    ...STORE_WRITE,
+    "bad_channel",
+    "bad_member",
+    "channel_reserved",
+    "forbidden",
+    "inbox_full",
+    "no_such_member",
+    "not_a_member",
+    "signal_too_large",
+    "tenant_limit",
+    "too_many_channels",
+  ],
+};
 
 /** `POST /v1/channels/{channel}/members/{member}/signals?session=`: sends a signal as the member. */
 export async function postSignal(

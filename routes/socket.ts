@@ -3,10 +3,35 @@ import { Problem, quote } from "../lib/shared/problem.ts";
 import { Socket, SUBPROTOCOL } from "../lib/transports/socket/socket.ts";
 import type { Server } from "../lib/server.ts";
 import { identify } from "./access.ts";
+import { CREDENTIAL, QUERY } from "./api_description/problem_groups.ts";
+import { described, type RouteDescription } from "./api_description/route_description.ts";
 import type { AppContext } from "./context.ts";
 import { presentedIn } from "./credentials.ts";
 import { LimitedClient } from "./limited_client.ts";
 import { parseQuery, splitUrl } from "./query.ts";
+
+const noQuery = z.object({});
+
+export const openSocketDescription: RouteDescription = {
+  id: "openSocket",
+  tag: "Read",
+  summary: "Open a WebSocket",
+  text:
+    "The messages are in [`/asyncapi.json`](/asyncapi.json). A client that has no credential here sends it in the first frame.",
+  needsCredential: false,
+  takesTicket: true,
+  query: described(noQuery, {}),
+  headers: ["Upgrade", "Sec-WebSocket-Protocol"],
+  answers: { 101: { text: "The connection is a WebSocket from now on (RFC 6455)." } },
+  problems: [
+    ...CREDENTIAL,
+    ...QUERY,
+    "bad_subprotocol",
+    "shutting_down",
+    "too_many_connections",
+    "upgrade_required",
+  ],
+};
 
 /**
  * `GET /v1/socket`: opens a WebSocket (RFC 6455), of the subprotocol `weir.v1` if the client offers
@@ -19,7 +44,7 @@ export async function openSocket(
   const request = c.req.raw;
   // Before unknown parameters, so that a token in the URL is refused with that reason.
   if (!server.access.isOpen) presentedIn(c, server.config);
-  parseQuery(splitUrl(request.url).searchParams, z.object({}), ["ticket"]);
+  parseQuery(splitUrl(request.url).searchParams, noQuery, ["ticket"]);
   if (request.headers.get("upgrade")?.toLowerCase() !== "websocket") {
     throw new Problem("upgrade_required", "This resource is a WebSocket: send Upgrade: websocket.");
   }

@@ -2,10 +2,35 @@ import { z } from "zod";
 import type { Caller } from "../lib/auth/caller.ts";
 import { Problem } from "../lib/shared/problem.ts";
 import type { Server } from "../lib/server.ts";
+import { CREDENTIAL, QUERY, STORE_WRITE } from "./api_description/problem_groups.ts";
+import { described, type RouteDescription } from "./api_description/route_description.ts";
 import type { AppContext } from "./context.ts";
 import { parseQuery, splitUrl } from "./query.ts";
 
 const STREAM_ID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+
+const noQuery = z.object({});
+
+export const postStreamTokenDescription: RouteDescription = {
+  id: "replaceStreamCredential",
+  tag: "Credentials",
+  summary: "Give an open stream a new credential",
+  text: "The new credential must have the same tenant and the same `sub`.",
+  needsCredential: true,
+  path: {
+    id: {
+      text: "The stream's id, from its header `Weir-Stream` or its event `weir.token`.",
+      schema: { type: "string", pattern: STREAM_ID.source },
+      example: "7f0c2f1e-5a3b-4a54-9d0e-6a4f6d1a8b11",
+    },
+  },
+  query: described(noQuery, {}),
+  answers: {
+    202: { text: "The stream is not in this isolate, or has ended. The others are notified." },
+    204: { text: "The stream has the credential." },
+  },
+  problems: [...CREDENTIAL, ...QUERY, ...STORE_WRITE, "forbidden"],
+};
 
 /**
  * `POST /v1/streams/{id}/token`: gives an open stream the credential of this request. Answers 204 if
@@ -16,7 +41,7 @@ export async function postStreamToken(
   { access }: Pick<Server, "access">,
   caller: Caller,
 ): Promise<Response> {
-  parseQuery(splitUrl(c.req.raw.url).searchParams, z.object({}));
+  parseQuery(splitUrl(c.req.raw.url).searchParams, noQuery);
   const id = c.req.param("id") ?? "";
   if (!STREAM_ID.test(id)) {
     throw new Problem(

@@ -5,6 +5,8 @@ import { decodeUtf8, parseJson } from "../lib/publish/json.ts";
 import { Problem } from "../lib/shared/problem.ts";
 import type { Server } from "../lib/server.ts";
 import { authenticate } from "./access.ts";
+import { CREDENTIAL, JSON_BODY, QUERY, STORE_WRITE } from "./api_description/problem_groups.ts";
+import { described, jsonBody, type RouteDescription } from "./api_description/route_description.ts";
 import { readBody } from "./body.ts";
 import type { AppContext } from "./context.ts";
 import {
@@ -21,6 +23,27 @@ const MAX_COOKIE_CHARS = 3_800;
 
 const noQuery = z.object({});
 const request = z.strictObject({ as: z.enum(["ticket", "cookie"]).default("ticket") });
+
+export const postTicketDescription: RouteDescription = {
+  id: "createTicket",
+  tag: "Credentials",
+  summary: "Exchange a credential for a ticket or the session cookie",
+  text:
+    "A ticket replaces the credential in the URL of one read or one socket, within 30 s. Only a token can become a cookie.",
+  needsCredential: true,
+  query: described(noQuery, {}),
+  body: jsonBody({
+    name: "TicketRequest",
+    schema: request,
+    members: { as: { text: "What to make of the credential." } },
+    example: { as: "ticket" },
+  }),
+  answers: {
+    201: { text: "A ticket.", json: "Ticket" },
+    204: { text: "The session cookie is set.", headers: ["Set-Cookie"] },
+  },
+  problems: [...CREDENTIAL, ...QUERY, ...JSON_BODY, ...STORE_WRITE, "forbidden"],
+};
 
 /** `POST /v1/tickets`: turns a credential into a ticket for one connection, or into a cookie. */
 export async function postTicket(
@@ -73,6 +96,16 @@ function cookieResponse(
   setSessionCookie(c, config, { token: presented.credential, expiresAt });
   return c.body(null, 204, { "Cache-Control": "no-store" });
 }
+
+export const deleteTicketDescription: RouteDescription = {
+  id: "deleteCookie",
+  tag: "Credentials",
+  summary: "Remove the session cookie",
+  needsCredential: false,
+  query: described(noQuery, {}),
+  answers: { 204: { text: "The cookie is removed.", headers: ["Set-Cookie"] } },
+  problems: [...QUERY],
+};
 
 /** `DELETE /v1/tickets`: removes the session cookie from the browser. */
 export function deleteTicket(c: AppContext, { config }: Pick<Server, "config">): Response {

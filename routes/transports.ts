@@ -2,12 +2,26 @@ import { z } from "zod";
 import { type Config, isLoopback } from "../lib/config.ts";
 import { type QuicOffer, WEBTRANSPORT_PATH } from "../lib/quic_offer.ts";
 import type { Server } from "../lib/server.ts";
+import { QUERY } from "./api_description/problem_groups.ts";
+import { described, type RouteDescription } from "./api_description/route_description.ts";
 import type { AppContext } from "./context.ts";
 import { hostOf, isHttps } from "./origin.ts";
 import { parseQuery, splitUrl } from "./query.ts";
 
 /** The transports that every server has, best first. */
 const TRANSPORTS = ["websocket", "sse", "long-poll", "short-poll"];
+
+const noQuery = z.object({});
+
+export const getTransportsDescription: RouteDescription = {
+  id: "getTransports",
+  tag: "Server",
+  summary: "List the transports of this server",
+  needsCredential: false,
+  query: described(noQuery, {}),
+  answers: { 200: { text: "The transports, best first.", json: "Transports" } },
+  problems: [...QUERY],
+};
 
 /**
  * `GET /v1/transports`: the transports of this server, best first, and where its WebTransport is.
@@ -17,7 +31,7 @@ export function getTransports(
   c: AppContext,
   server: Pick<Server, "config" | "quicOffer">,
 ): Response {
-  parseQuery(splitUrl(c.req.raw.url).searchParams, z.object({}));
+  parseQuery(splitUrl(c.req.raw.url).searchParams, noQuery);
   const offer = server.quicOffer.current;
   const url = offer === undefined ? undefined : urlOf(offer, c.req.raw, server.config);
   const headers = { "Cache-Control": "no-store" };

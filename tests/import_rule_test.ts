@@ -6,6 +6,7 @@ import { sourceFiles } from "./support/source_files.ts";
 const PLUMBING = [
   "routes/access.ts",
   "routes/admin.ts",
+  "routes/api_description",
   "routes/body.ts",
   "routes/body_budget.ts",
   "routes/channel_list.ts",
@@ -100,6 +101,7 @@ const RULE: Readonly<Record<string, readonly string[]>> = {
     "lib/shared",
     "lib/server.ts",
     "routes/access.ts",
+    "routes/api_description",
     "routes/context.ts",
     "routes/query.ts",
   ],
@@ -117,6 +119,7 @@ const RULE: Readonly<Record<string, readonly string[]>> = {
     "lib/assets.ts",
     "lib/server.ts",
     "lib/shared",
+    "routes/api_description",
     "routes/context.ts",
     "routes/page.tsx",
     "routes/page_markup.tsx",
@@ -124,6 +127,7 @@ const RULE: Readonly<Record<string, readonly string[]>> = {
   "routes/pages.ts": [
     "lib/pages.ts",
     "lib/server.ts",
+    "routes/api_description",
     "routes/context.ts",
     "routes/chat_page.ts",
     "routes/call_page.ts",
@@ -146,6 +150,7 @@ const RULE: Readonly<Record<string, readonly string[]>> = {
     "lib/config.ts",
     "lib/quic_offer.ts",
     "lib/server.ts",
+    "routes/api_description",
     "routes/context.ts",
     "routes/origin.ts",
     "routes/query.ts",
@@ -162,7 +167,21 @@ const RULE: Readonly<Record<string, readonly string[]>> = {
     "routes/rate_limit_delay.ts",
     ...PLUMBING,
   ],
-  "routes/assets.ts": ["lib/assets.ts", "lib/shared", "routes/context.ts"],
+  "routes/assets.ts": [
+    "lib/assets.ts",
+    "lib/shared",
+    "routes/api_description",
+    "routes/context.ts",
+  ],
+  // Handlers import the parts for descriptions, and the list of all descriptions imports handlers.
+  "routes/api_description": [
+    "routes",
+    "lib/auth/limits.ts",
+    "lib/pages.ts",
+    "lib/publish/draft.ts",
+    "lib/shared",
+    "lib/version.ts",
+  ],
   "routes/serve_error.ts": ["lib/logger.ts", "lib/shared", "lib/transports", "routes/problem.ts"],
   "routes/socket.ts": [
     "lib/auth",

@@ -28,7 +28,8 @@ const SCANNED = Infinity;
 const BATCH_START = /^\s*\{\s*"events"\s*:\s*\[/;
 const BATCH_END = /^\s*\}\s*$/;
 
-const batch = z.strictObject({ events: z.array(z.unknown()).min(1) });
+/** Several events. Each is parsed by itself, so that a fault says which one it is in. */
+export const batch = z.strictObject({ events: z.array(z.unknown()).min(1) });
 
 /** What a body of `POST /v1/events` publishes. */
 interface PublishedBody {

@@ -5,23 +5,33 @@ import { SharedQuicOffer } from "../../lib/quic_offer.ts";
 import { openServer, type Server } from "../../lib/server.ts";
 import { createApp } from "../../routes/app.ts";
 import { serveErrorHandler } from "../../routes/serve_error.ts";
+import { DescribedAnswers } from "./described_answers.ts";
 import type { WebTransportAddress } from "./raw_webtransport.ts";
 import { type HttpWithUdp, listenWithUdp, serveWebTransport } from "./serve_webtransport.ts";
 
 const SILENT: Logger = { info() {}, warn() {}, error() {} };
 
-/** A server in this process, in memory, on its own port. Tests can access its parts. */
+/**
+ * A server in this process, in memory, on its own port. Tests can access its parts. When it is
+ * disposed of, it throws if it has answered something that the description of its routes lacks.
+ */
 export class LocalServer implements AsyncDisposable {
   static readonly #running = new Map<string, LocalServer>();
   readonly server: Server;
+  readonly #answers: DescribedAnswers;
   readonly #http: Deno.HttpServer<Deno.NetAddr>;
   /** Keeps the UDP port with the number of the HTTP port free for WebTransport. */
   readonly #reserved: Disposable;
   #webTransport: (WebTransportAddress & { readonly listener: QuicListener }) | undefined;
   #starting: Promise<void> | undefined;
 
-  private constructor(server: Server, { http, reserved }: HttpWithUdp) {
+  private constructor(
+    server: Server,
+    answers: DescribedAnswers,
+    { http, reserved }: HttpWithUdp,
+  ) {
     this.server = server;
+    this.#answers = answers;
     this.#http = http;
     this.#reserved = reserved;
   }
@@ -33,10 +43,13 @@ export class LocalServer implements AsyncDisposable {
     const quicOffer = new SharedQuicOffer(crypto.randomUUID());
     const server = { ...await openServer(config, SILENT), quicOffer };
     const app = createApp(server);
+    const answers = new DescribedAnswers();
+    const handler = answers.checked(app.fetch);
     const options = { onListen() {}, onError: serveErrorHandler(SILENT) };
     const local = new LocalServer(
       server,
-      await listenWithUdp((addr) => Deno.serve({ ...options, ...addr }, app.fetch)),
+      answers,
+      await listenWithUdp((addr) => Deno.serve({ ...options, ...addr }, handler)),
     );
     LocalServer.#running.set(local.url, local);
     return local;
@@ -87,5 +100,6 @@ export class LocalServer implements AsyncDisposable {
     this.#reserved[Symbol.dispose]();
     await Promise.all([this.#http.shutdown(), this.#webTransport?.listener.close()]);
     await this.server.close();
+    this.#answers.requireDescribed();
   }
 }
