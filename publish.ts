@@ -2,8 +2,9 @@ import { parseArgs } from "node:util";
 import { ConfigError, parseConfig } from "./lib/config.ts";
 import { CliError, UsageError } from "./lib/keys_cli/cli_error.ts";
 import { parseServerUrl, serverUrl } from "./lib/keys_cli/server_url.ts";
-import { formatBytes, formatNumber, progressLine, rateOf } from "./lib/publish_cli/progress.ts";
 import { publishInput, type PublishReport } from "./lib/publish_cli/publish_input.ts";
+import { formatBytes, formatNumber, rateOf } from "./lib/terminal/progress.ts";
+import { print, StatusLine } from "./lib/terminal/status_line.ts";
 
 const HELP = `Publishes events from a file or from standard input: one per line, as JSON (NDJSON).
 
@@ -25,10 +26,7 @@ pressed twice, it does not wait. The exit code is 130 then.
 The credential is the token or API key in the variable WEIR_TOKEN, if there is one.
 `;
 
-/** Between two changes of the progress on a terminal. */
-const PROGRESS_INTERVAL_MS = 100;
-
-const isTerminal = Deno.stderr.isTerminal();
+const status = new StatusLine();
 
 // A terminal that is read keeps the process running.
 Deno.exit(await main(Deno.args));
@@ -51,7 +49,7 @@ async function main(args: readonly string[]): Promise<number> {
   } catch (cause) {
     const isExpected = cause instanceof CliError || cause instanceof ConfigError;
     // The task turns off the runtime's own message.
-    say(isExpected ? cause.message : `The command failed. ${cause}`);
+    status.say(isExpected ? cause.message : `The command failed. ${cause}`);
     return cause instanceof UsageError ? 2 : 1;
   }
 }
@@ -89,18 +87,21 @@ async function publish({ file, ...how }: Arguments): Promise<number> {
   const abort = new AbortController();
   const onSignal = () => {
     if (stop.signal.aborted) abort.abort();
-    else if (isTerminal) sayLine("Waiting for the answers. Press Ctrl+C again to end at once.");
+    else if (status.isTerminal) {
+      status.say("Waiting for the answers. Press Ctrl+C again to end at once.");
+    }
     stop.abort();
   };
   for (const signal of ["SIGINT", "SIGTERM"] as const) Deno.addSignalListener(signal, onSignal);
   const start = performance.now();
-  let shownAt = 0;
   const show = ({ lines, refused, bytes }: PublishReport) => {
-    const now = performance.now();
-    if (!isTerminal || now - shownAt < PROGRESS_INTERVAL_MS) return;
-    shownAt = now;
-    const progress = { lines, refused, bytes, totalBytes, elapsedMs: now - start };
-    write(`\r${progressLine(progress, columns() - 1)}\x1b[K`);
+    status.show({
+      events: lines,
+      refused,
+      bytes,
+      totalBytes,
+      elapsedMs: performance.now() - start,
+    });
   };
   const report = await publishInput({
     ...how,
@@ -108,19 +109,19 @@ async function publish({ file, ...how }: Arguments): Promise<number> {
     stop: stop.signal,
     signal: abort.signal,
     onProgress: show,
-    onRefused: (line, { code, detail }) => sayLine(`line ${line}: ${code}: ${detail}`),
+    onRefused: (line, { code, detail }) => status.say(`line ${line}: ${code}: ${detail}`),
   });
-  if (isTerminal) write("\r\x1b[K");
+  status.clear();
   print(summary(report, performance.now() - start));
   if (stop.signal.aborted) {
-    say(`Stopped after line ${report.lastLine}. ${outcomeOf(report)}`);
+    status.say(`Stopped after line ${report.lastLine}. ${outcomeOf(report)}`);
     return 130;
   }
   if (report.failure === undefined) return report.refused > 0 ? 1 : 0;
   const { failure, failedLine } = report;
   const at = failedLine === undefined ? "" : ` at line ${failedLine}`;
-  say(`Publishing failed${at}: ${failure instanceof Error ? failure.message : failure}`);
-  say(outcomeOf(report));
+  status.say(`Publishing failed${at}: ${failure instanceof Error ? failure.message : failure}`);
+  status.say(outcomeOf(report));
   return 1;
 }
 
@@ -158,29 +159,4 @@ async function openInput(file: string | undefined) {
     const why = cause instanceof Error ? cause.name : "unknown";
     throw new CliError(`Cannot read ${file}: ${why}.`, { cause });
   }
-}
-
-function columns(): number {
-  try {
-    return Deno.consoleSize().columns || 80;
-  } catch {
-    return 80; // a terminal that does not know its size
-  }
-}
-
-function print(text: string): void {
-  Deno.stdout.writeSync(new TextEncoder().encode(text));
-}
-
-/** Writes a line in place of the progress, which the next answer shows again. */
-function sayLine(line: string): void {
-  say(isTerminal ? `\r\x1b[K${line}` : line);
-}
-
-function say(line: string): void {
-  write(`${line.trimEnd()}\n`);
-}
-
-function write(text: string): void {
-  Deno.stderr.writeSync(new TextEncoder().encode(text));
 }

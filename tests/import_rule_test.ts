@@ -56,7 +56,9 @@ const RULE: Readonly<Record<string, readonly string[]>> = {
 
   "keys.ts": ["lib/auth", "lib/config.ts", "lib/keys_cli", "lib/shared", "routes/app.ts"],
 
-  "publish.ts": ["lib/config.ts", "lib/keys_cli", "lib/publish_cli"],
+  "publish.ts": ["lib/config.ts", "lib/keys_cli", "lib/publish_cli", "lib/terminal"],
+
+  "store.ts": ["lib/config.ts", "lib/keys_cli", "lib/store_cli", "lib/terminal"],
 
   "routes/app.ts": ["routes", "lib/auth", "lib/logger.ts", "lib/shared", "lib/server.ts"],
   "routes/access.ts": [
@@ -212,6 +214,14 @@ const RULE: Readonly<Record<string, readonly string[]>> = {
     "lib/server.ts",
   ],
   "lib/publish_cli": ["lib/client", "lib/keys_cli/cli_error.ts", "lib/shared"],
+  "lib/store_cli": [
+    "lib/config.ts",
+    "lib/keys_cli/cli_error.ts",
+    "lib/kv/file_lock.ts",
+    "lib/kv/store_copy.ts",
+    "lib/log/restored_epochs.ts",
+  ],
+  "lib/terminal": [],
   "lib/server.ts": ["lib"],
   "lib/permissions.ts": ["lib/assets.ts", "lib/auth/key_source.ts", "lib/config.ts"],
   "lib/config.ts": ["lib/auth", "lib/log/log.ts", "lib/pages.ts", "lib/rtc", "lib/shared"],
@@ -314,6 +324,7 @@ const imports = await readImports([
   "permissions.ts",
   "keys.ts",
   "publish.ts",
+  "store.ts",
   ...await sourceFiles("routes"),
   ...await sourceFiles("lib"),
   ...await sourceFiles("islands"),

@@ -78,6 +78,8 @@ function gapText(reason: Gap["reason"], lost: number | null): string {
         : `${lost} messages here are no longer stored.`;
     case "recreated":
       return "The room was deleted and created again. Others can't see the messages above.";
+    case "restored":
+      return "The room was restored from a backup.";
     case "ahead":
       return "The room was restored to an earlier state. Messages may be missing here.";
   }

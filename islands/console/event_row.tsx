@@ -66,6 +66,8 @@ export function describeGap({ reason, lost }: Gap): string {
         } time, or removed by retention.`;
     case "recreated":
       return "The channel was deleted and created again.";
+    case "restored":
+      return "The store was restored from a backup. No event is missing here.";
     case "ahead":
       return "The cursor is ahead of the log. It comes from a log that no longer exists.";
   }

@@ -9,6 +9,7 @@ const chunks = (
   channelKey: ChannelKey,
   blob: string,
 ) => ["chunk", tenantOf(channelKey), channelOf(channelKey), blob];
+const seenIds = (channelKey: ChannelKey) => ["seen", tenantOf(channelKey), channelOf(channelKey)];
 const members = (channelKey: ChannelKey) => ["member", tenantOf(channelKey), channelOf(channelKey)];
 const isolateMembers = (isolate: string) => ["stay", isolate];
 const leaveRequests = (isolate: string) => ["parting", isolate];
@@ -19,6 +20,7 @@ export const keys = {
   head: (channelKey: ChannelKey) => ["head", tenantOf(channelKey), channelOf(channelKey)],
   /** → the head of a deleted channel, or 0 since the channel exists again. */
   life: (channelKey: ChannelKey) => ["life", tenantOf(channelKey), channelOf(channelKey)],
+  lives: () => ["life"],
   heads: (tenant: string) => ["head", tenant],
   allHeads: () => ["head"],
 
@@ -46,10 +48,8 @@ export const keys = {
   orphans: () => ["orphan"],
 
   /** → epoch and sequence of the event with this id. */
-  seen: (
-    channelKey: ChannelKey,
-    id: string,
-  ) => ["seen", tenantOf(channelKey), channelOf(channelKey), id],
+  seen: (channelKey: ChannelKey, id: string) => [...seenIds(channelKey), id],
+  seenIds,
 
   /** → nothing. Marks an epoch whose batches wait for deletion. */
   sweep: (

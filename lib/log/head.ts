@@ -10,6 +10,15 @@ export interface AgeMark {
   readonly time: number;
 }
 
+/** An epoch that a restore has ended. The current one continues it after `last`. */
+interface EarlierEpoch {
+  readonly epoch: Epoch;
+  readonly last: number;
+}
+
+/** Epochs that a head names. Bounds the head of a channel that is restored again and again. */
+const MAX_EARLIER_EPOCHS = 4;
+
 /** The value of a channel's head. */
 export interface StoredHead {
   readonly epoch: Epoch;
@@ -27,6 +36,8 @@ export interface StoredHead {
   readonly retention: Partial<Retention>;
   /** @see {@link AgeMark} */
   readonly mark?: AgeMark;
+  /** Epochs before restores whose events this one has, under the same sequences. */
+  readonly earlier?: readonly EarlierEpoch[];
   /** The channel is deleted. Its epoch is reserved for the next channel of this name. */
   readonly deleted: boolean;
 }
@@ -51,6 +62,19 @@ export function newHead(now: number, previous?: Epoch): StoredHead {
     endBytes: 0,
     retention: {},
     deleted: false,
+  };
+}
+
+/**
+ * Returns the head of a restored channel: a new epoch with the same events. Readers have been given
+ * later events of the old epoch, whose sequences will be those of other events.
+ */
+export function restoredHead(head: StoredHead, now: number): StoredHead {
+  const earlier = [...head.earlier ?? [], { epoch: head.epoch, last: head.last }];
+  return {
+    ...head,
+    epoch: epochAt(now, head.epoch),
+    earlier: earlier.slice(-MAX_EARLIER_EPOCHS),
   };
 }
 

@@ -1,5 +1,5 @@
 import { keys } from "../kv/keys.ts";
-import type { ChannelKey } from "../shared/channel.ts";
+import { type Channel, type ChannelKey, channelKeyOf, type Tenant } from "../shared/channel.ts";
 import type { HeadEntry, StoredHead } from "./head.ts";
 import { getMany } from "./get_many.ts";
 
@@ -28,6 +28,16 @@ export function endLife(
 ): void {
   atomic.delete(keys.head(channelKey))
     .set(keys.life(channelKey), head satisfies Life, { expireIn: TOMBSTONE_MS });
+}
+
+/** Lists the lives of deleted channels, whose epochs are reserved. */
+export async function* deletedLives(
+  kv: Deno.Kv,
+): AsyncGenerator<readonly [ChannelKey, StoredHead], void, void> {
+  for await (const { key, value } of kv.list<Life>({ prefix: keys.lives() })) {
+    const [, tenant, channel] = key;
+    if (value !== 0) yield [channelKeyOf(tenant as Tenant, channel as Channel), value];
+  }
 }
 
 /** Returns the state of a channel that has never existed. */

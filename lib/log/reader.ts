@@ -31,23 +31,27 @@ interface ReadStart {
 /** Returns where a reader at position `after` continues in the log that `head` describes. */
 export function readStartOf(
   after: Position,
-  head: Pick<StoredHead, "epoch" | "first" | "last">,
+  head: Pick<StoredHead, "epoch" | "first" | "last" | "earlier">,
 ): ReadStart {
   const firstKept = head.first - 1;
-  const gap = (reason: Gap["reason"], lost: number | null): ReadStart => ({
-    after: firstKept,
+  const gap = (reason: Gap["reason"], lost: number | null, last = firstKept): ReadStart => ({
+    after: last,
     gap: {
       reason,
       requested: offsetOf(after),
-      firstAvailable: formatOffset(head.epoch, head.first),
+      firstAvailable: formatOffset(head.epoch, last + 1),
       lost,
     },
   });
   const sequence = after.epoch === NO_EPOCH ? 0 : after.sequence;
-  if (after.epoch !== head.epoch && after.epoch !== NO_EPOCH) return gap("recreated", null);
+  const isCurrent = after.epoch === head.epoch || after.epoch === NO_EPOCH;
+  const earlier = isCurrent ? undefined : head.earlier?.find(({ epoch }) => epoch === after.epoch);
+  if (!isCurrent && (earlier === undefined || sequence > earlier.last)) {
+    return gap("recreated", null);
+  }
   if (sequence > head.last) return gap("ahead", null);
   if (sequence < firstKept) return gap("expired", firstKept - sequence);
-  return { after: sequence, gap: undefined };
+  return earlier === undefined ? { after: sequence, gap: undefined } : gap("restored", 0, sequence);
 }
 
 interface ReadOptions {

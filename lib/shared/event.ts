@@ -34,7 +34,7 @@ export interface LogEvent {
 
 /** Events that a reader can no longer get. `lost` is null if their number is unknown. */
 export interface Gap {
-  readonly reason: "expired" | "recreated" | "ahead";
+  readonly reason: "expired" | "recreated" | "restored" | "ahead";
   readonly requested: Offset;
   readonly firstAvailable: Offset;
   readonly lost: number | null;

@@ -61,8 +61,8 @@ const ephemeralMembers = {
 
 const gapMembers = {
   channel,
-  reason: z.enum(["expired", "recreated", "ahead"]).describe(
-    "`expired`: retention or the time to live has removed them. `recreated`: the cursor is of another epoch. `ahead`: the cursor is after the end of the log.",
+  reason: z.enum(["expired", "recreated", "ahead", "restored"]).describe(
+    "`expired`: retention or the time to live has removed them. `recreated`: the cursor is of another epoch. `ahead`: the cursor is after the end of the log. `restored`: the store was restored from a backup that has everything up to the cursor, and nothing is missing.",
   ),
   requested: offset.describe("The offset after which the reader wanted to continue."),
   firstAvailable: offset.describe("The offset of the next event that is available."),

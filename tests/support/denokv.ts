@@ -46,6 +46,11 @@ export class Denokv implements AsyncDisposable {
     }
   }
 
+  /** Its SQLite file. */
+  get path(): string {
+    return `${this.#directory}/kv.sqlite`;
+  }
+
   openKv(): Promise<Deno.Kv> {
     return Deno.openKv(this.url);
   }
@@ -56,7 +61,7 @@ export class Denokv implements AsyncDisposable {
     const process = new Deno.Command(PROGRAM, {
       args: [
         "--sqlite-path",
-        `${this.#directory}/kv.sqlite`,
+        this.path,
         "serve",
         "--access-token",
         TOKEN,

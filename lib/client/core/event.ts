@@ -37,7 +37,7 @@ export interface EphemeralEvent<T = unknown> {
 export interface Gap {
   readonly kind: "gap";
   readonly channel: string;
-  readonly reason: "expired" | "recreated" | "ahead";
+  readonly reason: "expired" | "recreated" | "restored" | "ahead";
   readonly requested: string;
   readonly firstAvailable: string;
   /** Number of lost events, or `null` if it cannot be known. */

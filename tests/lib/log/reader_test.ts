@@ -11,6 +11,9 @@ import { dataOf, eventsOf, sequencesOf, upTo } from "../../support/log_reading.t
 const A = testChannelKey("a");
 const NOW = Date.UTC(2026, 0, 1);
 const EPOCH = epochAt(NOW);
+/** An epoch that a restore has ended after 7 events. */
+const RESTORED = epochAt(NOW - 2);
+const EARLIER = [{ epoch: RESTORED, last: 7 }];
 const LATER = epochAt(NOW, EPOCH);
 
 interface StartRow {
@@ -20,6 +23,8 @@ interface StartRow {
   readonly start: number;
   /** `reason lost`. */
   readonly gap?: string;
+  /** @default the first sequence */
+  readonly firstAvailable?: number;
 }
 
 const STARTS: readonly StartRow[] = [
@@ -46,18 +51,45 @@ const STARTS: readonly StartRow[] = [
     start: 0,
     gap: "recreated null",
   },
+  {
+    name: "before a restore",
+    after: { epoch: RESTORED, sequence: 5 },
+    start: 5,
+    gap: "restored 0",
+    firstAvailable: 6,
+  },
+  {
+    name: "at the end of a restored epoch",
+    after: { epoch: RESTORED, sequence: 7 },
+    start: 7,
+    gap: "restored 0",
+    firstAvailable: 8,
+  },
+  {
+    name: "after the backup that was restored",
+    after: { epoch: RESTORED, sequence: 8 },
+    start: 0,
+    gap: "recreated null",
+  },
+  {
+    name: "before a restore, in the dropped part",
+    after: { epoch: RESTORED, sequence: 1 },
+    first: 4,
+    start: 3,
+    gap: "expired 2",
+  },
   { name: "at the origin", after: ORIGIN, start: 0 },
   { name: "at the origin of a trimmed log", after: ORIGIN, first: 4, start: 3, gap: "expired 3" },
 ];
 
-for (const { name, after, first = 1, start, gap } of STARTS) {
+for (const { name, after, first = 1, start, gap, firstAvailable = first } of STARTS) {
   Deno.test(`readStartOf() a position ${name}: ${gap === undefined ? "no gap" : `gap ${gap}`}`, () => {
-    const found = readStartOf(after, { epoch: EPOCH, first, last: 9 });
+    const found = readStartOf(after, { epoch: EPOCH, first, last: 9, earlier: EARLIER });
     assert.equal(found.after, start);
     assert.equal(found.gap && `${found.gap.reason} ${found.gap.lost}`, gap);
     if (found.gap === undefined) return;
     assert.equal(found.gap.requested, formatOffset(after.epoch, after.sequence));
-    assert.equal(found.gap.firstAvailable, formatOffset(EPOCH, first));
+    assert.equal(found.gap.firstAvailable, formatOffset(EPOCH, firstAvailable));
   });
 }
 

@@ -1,29 +1,33 @@
 const BAR_WIDTH = 24;
 
 interface Progress {
-  /** Lines with an answer. */
-  readonly lines: number;
-  readonly refused: number;
-  /** Bytes of these lines. */
-  readonly bytes: number;
-  /** Bytes of the input, if they are known. */
+  /** Items so far, such as lines with an answer. Undefined if only bytes are counted. */
+  readonly events: number | undefined;
+  readonly refused?: number;
+  /** Undefined if only items are counted. */
+  readonly bytes: number | undefined;
+  /** The bytes at the end, if they are known. */
   readonly totalBytes: number | undefined;
   readonly elapsedMs: number;
 }
 
-/** Returns a line of at most `columns` characters that shows how far publishing is. */
+/** Returns a line of at most `columns` characters that shows how far a command is. */
 export function progressLine(progress: Progress, columns: number): string {
-  const { lines, refused, bytes, totalBytes, elapsedMs } = progress;
-  const parts = [`${formatNumber(lines)} events`, `${formatNumber(rateOf(lines, elapsedMs))}/s`];
+  const { events, refused = 0, bytes, totalBytes, elapsedMs } = progress;
+  const parts: string[] = [];
+  if (events !== undefined) {
+    parts.push(`${formatNumber(events)} events`, `${formatNumber(rateOf(events, elapsedMs))}/s`);
+  }
   if (refused > 0) parts.push(`${formatNumber(refused)} refused`);
-  if (totalBytes !== undefined && totalBytes > 0) {
+  if (bytes !== undefined && totalBytes !== undefined && totalBytes > 0) {
     const share = Math.min(1, bytes / totalBytes);
     const filled = Math.round(share * BAR_WIDTH);
     const bar = "#".repeat(filled) + "-".repeat(BAR_WIDTH - filled);
     parts.unshift(`[${bar}] ${Math.floor(share * 100)} %`);
+    if (events === undefined) parts.push(`${formatBytes(bytes)} of ${formatBytes(totalBytes)}`);
     const leftSeconds = Math.round(elapsedMs * (1 - share) / share / 1_000);
     if (share > 0 && share < 1) parts.push(`${formatNumber(leftSeconds)} s left`);
-  } else {
+  } else if (bytes !== undefined) {
     parts.push(formatBytes(bytes));
   }
   return parts.join("  ").slice(0, columns);

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
-import { formatBytes, progressLine } from "../../../lib/publish_cli/progress.ts";
+import { formatBytes, progressLine } from "../../../lib/terminal/progress.ts";
 
 Deno.test("the progress shows a bar where the size of the input is known", () => {
-  const progress = { lines: 1_500, refused: 0, bytes: 250, totalBytes: 1_000, elapsedMs: 3_000 };
+  const progress = { events: 1_500, refused: 0, bytes: 250, totalBytes: 1_000, elapsedMs: 3_000 };
   assert.equal(
     progressLine(progress, 200),
     "[######------------------] 25 %  1,500 events  500/s  9 s left",
@@ -15,7 +15,11 @@ Deno.test("the progress shows a bar where the size of the input is known", () =>
     progressLine({ ...progress, totalBytes: undefined }, 200),
     "1,500 events  500/s  250 B",
   );
-  assert.equal(progressLine({ ...progress, bytes: 0, lines: 0, elapsedMs: 0 }, 10).length, 10);
+  assert.equal(
+    progressLine({ ...progress, events: undefined }, 200),
+    "[######------------------] 25 %  250 B of 1.0 kB  9 s left",
+  );
+  assert.equal(progressLine({ ...progress, bytes: 0, events: 0, elapsedMs: 0 }, 10).length, 10);
 });
 
 Deno.test("bytes are shown in decimal units", () => {
