@@ -71,6 +71,7 @@ export const publishBodyDescription: RouteDescription = {
     "Weir-Key",
     "Weir-TTL",
     "Weir-Ephemeral",
+    "traceparent",
   ],
   needsBody: true,
   body: {
@@ -138,7 +139,7 @@ export const publishJsonDescription: RouteDescription = {
     "Several events are stored all or none; a stream of events, one JSON object per line, is answered line by line while it arrives. Needs the right `publish` on every channel.",
   needsCredential: true,
   query: described(noQuery, {}),
-  headers: ["Content-Type"],
+  headers: ["Content-Type", "traceparent"],
   needsBody: true,
   body: {
     "application/json": {

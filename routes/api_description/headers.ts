@@ -1,5 +1,5 @@
 import type { Meaning } from "./meaning.ts";
-import { NAME_SCHEMA } from "./names.ts";
+import { NAME_SCHEMA, TRACEPARENT_EXAMPLE } from "./names.ts";
 
 /** The headers of requests that routes read, apart from those of every HTTP server. */
 export const REQUEST_HEADERS = {
@@ -25,6 +25,12 @@ export const REQUEST_HEADERS = {
   "Last-Event-ID": {
     text: "Streams only. The cursor after which the stream continues; it takes precedence.",
     schema: { type: "string" },
+  },
+  "traceparent": {
+    text:
+      "The trace context of the publish (W3C), which readers get with the event. Ignored unless it is valid.",
+    schema: { type: "string" },
+    example: TRACEPARENT_EXAMPLE,
   },
   "Weir-Type": {
     text: "The event's type, by default `message`. `weir.…` is reserved.",

@@ -57,6 +57,8 @@ export const KEY_ID: Meaning = {
   example: "k9w2hm4x1c",
 };
 
+export const TRACEPARENT_EXAMPLE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+
 /** The members of an event as JSON, by the name in the schema `publication`. */
 export const PUBLICATION = {
   channel: CHANNEL,
@@ -74,6 +76,11 @@ export const PUBLICATION = {
   ttl: {
     text: "Seconds after which the event is no longer delivered.",
     schema: { type: "integer", minimum: 1, maximum: 31_536_000 },
+  },
+  traceparent: {
+    text:
+      "The trace context of the publish (W3C), instead of the header. Ignored unless it is valid.",
+    example: TRACEPARENT_EXAMPLE,
   },
   ephemeral: {
     text:

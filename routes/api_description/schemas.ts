@@ -23,6 +23,10 @@ const data = z.unknown().describe(
 );
 const sessions = z.array(z.string()).describe("The names of the member's sessions.");
 
+const traceparent = z.string().optional().describe(
+  "The trace context of the publish (W3C): the span that published the event.",
+);
+
 const eventMembers = {
   channel,
   offset,
@@ -36,6 +40,7 @@ const eventMembers = {
   publisher: z.string().optional().describe(
     "Who published the event, by the credential: the `sub` of a token, or `key:` and the id of an API key.",
   ),
+  traceparent,
   expiresAt: time.optional().describe("After this time the event is no longer delivered."),
 };
 
@@ -57,6 +62,7 @@ const ephemeralMembers = {
   contentType: z.string(),
   data,
   publisher: z.string().optional(),
+  traceparent,
 };
 
 const gapMembers = {

@@ -24,7 +24,13 @@ const MESSAGE_CODES = [
 ];
 
 /** Headers that CORS lists and routes do not read themselves, or that browsers always send. */
-const UNLISTED_HEADERS = ["accept", "authorization", "sec-websocket-protocol", "upgrade"];
+const UNLISTED_HEADERS = [
+  "accept",
+  "authorization",
+  "sec-websocket-protocol",
+  "tracestate", // OpenTelemetry sends it next to traceparent
+  "upgrade",
+];
 
 const DESCRIPTION = openApi({ isOpen: false, hasAnonymous: false, pages: PAGE_NAMES });
 
