@@ -49,10 +49,10 @@ Usage: deno task keys COMMAND
                                   API key, or all current tokens and API keys of the tenant.
 
 RIGHTS are one or more of --publish, --subscribe, --presence and --manage, each with a channel
-pattern and repeated as needed, and --admin (keys and revocations of the tenant). In a pattern *
-matches anything within a segment and ** matches anything: --subscribe 'room/**'. In addition,
---limit sets a limit, repeated as needed: --limit publishes=10, bytes, subscribes or connections.
-The default tenant is "${DEFAULT_TENANT}".
+pattern and repeated as needed, --admin (keys and revocations of the tenant), and --metrics (GET
+/metrics). In a pattern * matches anything within a segment and ** matches anything: --subscribe
+'room/**'. In addition, --limit sets a limit, repeated as needed: --limit publishes=10, bytes,
+subscribes or connections. The default tenant is "${DEFAULT_TENANT}".
 
 The settings are those of the server: init and token use the folder keys in WEIR_DATA. The other
 commands open the store, or use the server that has it open, at WEIR_HOST and WEIR_PORT or at --url,
@@ -67,6 +67,7 @@ const EVERYTHING: Rights = {
   presence: ["**"],
   manage: ["**"],
   admin: true,
+  metrics: true,
 };
 
 const { text, flag } = OPTION;
@@ -254,6 +255,7 @@ function rowOf(key: ListedKey): string[] {
   const rights = (["publish", "subscribe", "presence", "manage"] as const)
     .flatMap((action) => key[action].map((pattern) => `${action}:${pattern}`));
   if (key.admin) rights.push("admin");
+  if (key.metrics) rights.push("metrics");
   for (const [name, limit] of Object.entries(key.limits)) rights.push(`${name}=${limit}`);
   if (key.revoked) rights.push("(revoked)");
   if (key.replacedBy !== null) rights.push(`(replaced by ${key.replacedBy})`);

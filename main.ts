@@ -4,10 +4,12 @@ import { CertificateError, type KeyPair } from "./lib/certificate.ts";
 import { listen, type Listener } from "./lib/listener.ts";
 import { createLogger, errorFields, logUncaught } from "./lib/logger.ts";
 import { StoreEmptiedError, StoreInUseError } from "./lib/kv/store.ts";
+import { listenMetrics, type MetricsListener } from "./lib/metrics_listener.ts";
 import { listenQuic, type QuicListener } from "./lib/quic_listener.ts";
 import { Siblings } from "./lib/siblings.ts";
 import { openServer, type Server } from "./lib/server.ts";
 import { createApp } from "./routes/app.ts";
+import { createMetricsApp } from "./routes/metrics.ts";
 import { serveErrorHandler } from "./routes/serve_error.ts";
 import { webTransportHandler } from "./routes/webtransport.ts";
 
@@ -32,17 +34,21 @@ export default {
     }
     const addr = localAddr as Deno.NetAddr;
     requireLoopback(addr.hostname);
-    void startQuic(addr, undefined).then(() => ready(addr, "http"));
+    void startOthers(addr, undefined).then(() => ready(addr, "http"));
   },
 } satisfies Deno.ServeDefaultExport;
 
 /** Serves WebTransport, once HTTP listens. */
 let quic: QuicListener | undefined;
 
+/** Serves metrics, if they have a listener of their own. */
+let metrics: MetricsListener | undefined;
+
 // A module cannot tell `deno run` from `deno serve`, so the start task passes an argument.
 const listener = Deno.args.includes("--listen") ? await startListening() : undefined;
 
 const siblings = new Siblings();
+server.metrics.share(`weir:metrics:${Deno.pid}`, () => siblings.others);
 for (const signal of ["SIGINT", "SIGTERM"] as const) {
   Deno.addSignalListener(signal, () => void stop(signal));
 }
@@ -101,7 +107,7 @@ async function startListening(): Promise<Listener> {
         logger.error("accepting connections failed and will be retried", errorFields(cause));
       },
     });
-    await startQuic(listener.addr, listener.pair);
+    await startOthers(listener.addr, listener.pair);
     ready(listener.addr, tls === undefined ? "http" : "https");
     return listener;
   } catch (cause) {
@@ -115,6 +121,25 @@ async function startListening(): Promise<Listener> {
     return exitWith(
       `Cannot listen on ${hostname}, port ${port}: ${reason}. Check WEIR_HOST and WEIR_PORT.`,
     );
+  }
+}
+
+/** Listens on the addresses that are not the one of HTTP. */
+async function startOthers(addr: Deno.NetAddr, pair: KeyPair | undefined): Promise<void> {
+  await Promise.all([startQuic(addr, pair), startMetrics()]);
+}
+
+async function startMetrics(): Promise<void> {
+  try {
+    metrics = await listenMetrics({
+      config,
+      handler: createMetricsApp(server).fetch,
+      onError: serveErrorHandler(logger),
+      onListen: ({ hostname, port }) => logger.info("metrics listening", { hostname, port }),
+    });
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : "unknown error";
+    exitWith(`Cannot listen for metrics: ${reason}. Check WEIR_METRICS.`);
   }
 }
 
@@ -161,7 +186,7 @@ async function stop(signal: string): Promise<void> {
   try {
     // Goodbyes come first: the listener's shutdown closes sockets at once, with another code.
     await server.disconnectClients();
-    const drained = Promise.all([listener?.shutdown(), quic?.close()]);
+    const drained = Promise.all([listener?.shutdown(), metrics?.shutdown(), quic?.close()]);
     await server.close();
     await drained;
     await siblings.leave();

@@ -25,6 +25,8 @@ export interface Config {
   readonly tls: { readonly certPath: string; readonly keyPath: string } | undefined;
   /** Where WebTransport is served over UDP. Undefined if it is off. */
   readonly quic: QuicConfig | undefined;
+  /** Where metrics are served: `here`, at `/metrics` of HTTP, or on a listener of their own. */
+  readonly metrics: "here" | "off" | Address;
   readonly tokens: TokenConfig;
   /** What a request without a credential may do. Undefined if such requests are refused. */
   readonly anonymous: Scope | undefined;
@@ -44,6 +46,12 @@ interface QuicConfig {
   readonly host: string | undefined;
   /** 0 for any free port. */
   readonly port: number | undefined;
+}
+
+interface Address {
+  readonly host: string;
+  /** 0 for any free port. */
+  readonly port: number;
 }
 
 /** How tokens are verified. */
@@ -126,6 +134,19 @@ const iceUrls = (schemes: RegExp, expected: string) =>
     return z.NEVER;
   });
 
+const metrics = z.string().transform((text, context): Address | "off" => {
+  if (text === "off") return text;
+  const [, host = "", digits = ""] = /^(\[[\da-fA-F:.]+\]|[\w.-]+):(\d{1,5})$/.exec(text) ?? [];
+  if (digits !== "" && Number(digits) <= 65_535) {
+    return { host: host.replace(/^\[|\]$/g, ""), port: Number(digits) };
+  }
+  context.addIssue({
+    code: "custom",
+    message: "off, or an address with a port such as 127.0.0.1:9090",
+  });
+  return z.NEVER;
+});
+
 const quic = z.string().transform((text, context): QuicConfig | "off" => {
   if (text === "off") return text;
   const [, host, digits = ""] = /^(?:(\[[\da-fA-F:.]+\]|[\w.-]+):)?(\d{1,5})$/.exec(text) ?? [];
@@ -168,6 +189,7 @@ const environment = z.strictObject({
   WEIR_TLS_CERT: z.string().min(1, "the path of a PEM file").optional(),
   WEIR_TLS_KEY: z.string().min(1, "the path of a PEM file").optional(),
   WEIR_QUIC: quic.optional(),
+  WEIR_METRICS: metrics.optional(),
   WEIR_JWKS: z.string().min(1, "a JWKS as JSON, its path or its URL").optional(),
   WEIR_TOKEN_ISSUER: z.string().min(1, "the iss of tokens").optional(),
   WEIR_TOKEN_AUDIENCE: z.string().min(1, "the aud of tokens").optional(),
@@ -233,6 +255,7 @@ export function parseConfig(env: Readonly<Record<string, string>>): Config {
     publicUrls: values.WEIR_PUBLIC_URL,
     tls,
     quic: quicOf(values.WEIR_QUIC, { isOpen, hasTls: tls !== undefined }),
+    metrics: metricsOf(values.WEIR_METRICS, isOpen),
     tokens: {
       jwks: values.WEIR_JWKS,
       issuer: values.WEIR_TOKEN_ISSUER,
@@ -278,6 +301,14 @@ function quicOf(
   if (!isOpen || setting.host === undefined || isLoopback(setting.host)) return setting;
   throw new ConfigError(
     `WEIR_QUIC must be on a loopback address such as 127.0.0.1:8443, because there are no keys. Create keys with "deno task keys init".`,
+  );
+}
+
+function metricsOf(setting: Address | "off" | undefined, isOpen: boolean): Config["metrics"] {
+  if (setting === undefined || setting === "off") return setting ?? "here";
+  if (!isOpen || isLoopback(setting.host)) return setting;
+  throw new ConfigError(
+    `WEIR_METRICS must be on a loopback address such as 127.0.0.1:9090, because there are no keys. Create keys with "deno task keys init".`,
   );
 }
 

@@ -32,7 +32,7 @@ function flagOf(name: string, values: readonly string[] | "all"): string {
 }
 
 function netOf(
-  { host, port, quic, kv }: Config,
+  { host, port, quic, metrics, kv }: Config,
   source: KeySource | undefined,
 ): readonly string[] | "all" {
   if (kv === undefined || /^https?:/.test(kv)) return "all";
@@ -43,6 +43,7 @@ function netOf(
     const hosts = name === "localhost" ? ["127.0.0.1", "::1"] : [name];
     for (const host of hosts) own.push(addressOf(host, quic.port ?? port));
   }
+  if (typeof metrics === "object") own.push(addressOf(metrics.host, metrics.port));
   if (source?.kind !== "url") return own;
   const { protocol, hostname, port: keyPort } = new URL(source.url);
   return [...own, `${hostname}:${keyPort || (protocol === "https:" ? 443 : 80)}`];

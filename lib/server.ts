@@ -2,6 +2,7 @@ import { type Access, openAccess } from "./auth/access.ts";
 import type { Config } from "./config.ts";
 import { Figures } from "./figures/figures.ts";
 import { Meter } from "./figures/meter.ts";
+import type { SampleGauges } from "./figures/sampler.ts";
 import { EphemeralPublisher } from "./hub/ephemeral_publisher.ts";
 import { Hub } from "./hub/hub.ts";
 import { EMBEDDED_TRAITS } from "./kv/limits.ts";
@@ -9,6 +10,8 @@ import { openStore } from "./kv/store.ts";
 import { errorFields, type Logger } from "./logger.ts";
 import { KvLog } from "./log/kv_log.ts";
 import type { Log } from "./log/log.ts";
+import { IsolateMetrics } from "./metrics/isolate_metrics.ts";
+import { metricsOf } from "./metrics/server_metrics.ts";
 import { isInboxWithoutSession } from "./presence/inbox.ts";
 import { isPresenceWithoutMembers } from "./presence/presence_channel.ts";
 import { IceCredentials } from "./rtc/ice_credentials.ts";
@@ -58,6 +61,7 @@ interface ServerParts {
   readonly openResponses: OpenResponses;
   readonly meter: Meter;
   readonly figures: Figures;
+  readonly metrics: IsolateMetrics;
   readonly quicOffer: SharedQuicOffer;
 }
 
@@ -137,18 +141,19 @@ async function openParts(store: Store, config: Config, logger: Logger): Promise<
     hub,
     ephemeral,
   });
+  const gauges = (): SampleGauges => ({
+    connections: {
+      ...meter.open,
+      websocket: sockets.sockets.size,
+      webtransport: webTransport.openConnections.size,
+    },
+    subscriptions: hub.subscriptions,
+  });
   const figures = new Figures({
     kv,
     log,
     meter,
-    gauges: () => ({
-      connections: {
-        ...meter.open,
-        websocket: sockets.sockets.size,
-        webtransport: webTransport.openConnections.size,
-      },
-      subscriptions: hub.subscriptions,
-    }),
+    gauges,
     isFollowed: () => hub.isFollowed(FIGURES_CHANNEL_KEY),
     onError: (cause) => logger.warn("figures were not stored", errorFields(cause)),
   });
@@ -171,6 +176,9 @@ async function openParts(store: Store, config: Config, logger: Logger): Promise<
     openResponses,
     meter,
     figures,
+    metrics: new IsolateMetrics({
+      read: () => metricsOf({ totals: meter.totals(), gauges: gauges() }),
+    }),
     quicOffer: new SharedQuicOffer(),
   };
 }
@@ -268,6 +276,7 @@ function lifecycleOf(parts: ServerParts, store: Store): ServerLifecycle {
   async function close(): Promise<void> {
     await (disconnecting ??= disconnectClients());
     await figures.close();
+    parts.metrics[Symbol.dispose]();
     await Promise.all([presence.close(), access.close()]);
     await log.close();
     await store.close();

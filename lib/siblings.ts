@@ -26,11 +26,13 @@ export class Siblings {
    */
   async leave(wait = () => pause(CHECK_INTERVAL_MS)): Promise<void> {
     Deno.env.delete(this.#name);
-    while (this.#areOthersRunning()) await wait();
+    while (this.others > 0) await wait();
   }
 
-  #areOthersRunning(): boolean {
-    return Object.entries(Deno.env.toObject())
-      .some(([name, processId]) => name.startsWith(PREFIX) && processId === this.#processId);
+  /** Returns how many other isolates of the process run. */
+  get others(): number {
+    return Object.entries(Deno.env.toObject()).filter(([name, processId]) =>
+      name.startsWith(PREFIX) && name !== this.#name && processId === this.#processId
+    ).length;
   }
 }

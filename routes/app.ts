@@ -15,6 +15,7 @@ import type { AppContext, AppEnv } from "./context.ts";
 import { readChannel, readChannels } from "./read_events.ts";
 import { healthz, readyz } from "./health.ts";
 import { postIce } from "./ice.ts";
+import { getMetrics, METRICS_PATH } from "./metrics.ts";
 import { createKey, deleteKey, listKeys, rotateKey } from "./keys.ts";
 import { deleteMember, listMembers, putMember } from "./members.ts";
 import {
@@ -78,6 +79,9 @@ const EVENTS: Resources<Handler> = {
   "/v1/events": { GET: readChannels, POST: publishJson },
 };
 
+/** Guarded too, unless `WEIR_METRICS` has it elsewhere or nowhere. */
+const METRICS: Resources<Handler> = { [METRICS_PATH]: { GET: getMetrics } };
+
 /**
  * Creates the HTTP side of Weir: `app.fetch` answers requests. There is no middleware: Hono calls the
  * only handler of a route directly, which takes 3 µs less.
@@ -88,10 +92,11 @@ export function createApp(server: Server): Hono<AppEnv> {
   const delay = new RateLimitDelay();
   const refusedOrigins = new RefusedOriginLog(server.logger);
   const open: Resources<PublicHandler> = { ...PUBLIC, ...pageResources(config.pages) };
+  const guardedResources = config.metrics === "here" ? { ...GUARDED, ...METRICS } : GUARDED;
   addResources(EVENTS, guarded);
   addResources(open, (handler) => withNosniff((c) => handler(c, server)));
-  addResources(GUARDED, (handler) => withNosniff(guarded(handler)));
-  const allowedMethods = allowedMethodsOf(EVENTS, open, GUARDED);
+  addResources(guardedResources, (handler) => withNosniff(guarded(handler)));
+  const allowedMethods = allowedMethodsOf(EVENTS, open, guardedResources);
   app.notFound(checked((c) => problemResponse(...noHandler(c, allowedMethods))));
   app.onError(refuse);
   return app;

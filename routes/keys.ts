@@ -225,5 +225,6 @@ function describe({ id, name, scope, createdAt, expiresAt, replacedBy }: KeyInfo
     expires: expiresAt === undefined ? null : formatTime(expiresAt),
     replacedBy: replacedBy ?? null,
     ...scope,
+    metrics: scope.metrics === true, // keys that an earlier version stored do not have it
   };
 }

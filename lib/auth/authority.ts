@@ -122,6 +122,20 @@ export class Authority {
     throw new Problem("forbidden", `This credential has no "admin" right.`);
   }
 
+  /**
+   * Requires the right to read metrics. They are about all tenants, so it is one of the tenant
+   * `default` only. Guards against administrators of other tenants, who give rights away.
+   *
+   * @throws {Problem} `forbidden`
+   */
+  requireMetrics(): void {
+    if (this.grant.scope.metrics && this.tenant === DEFAULT_TENANT) return;
+    throw new Problem(
+      "forbidden",
+      `This credential has no "metrics" right in the tenant "${DEFAULT_TENANT}".`,
+    );
+  }
+
   isExpired(now: number): boolean {
     return this.grant.expiresAt !== undefined && now >= this.grant.expiresAt;
   }
@@ -153,6 +167,7 @@ const EVERYTHING: Scope = {
   presence: ["**"],
   manage: ["**"],
   admin: true,
+  metrics: true,
   limits: {},
 };
 

@@ -33,6 +33,8 @@ export const scopeSchema = z.strictObject({
   manage: patterns,
   /** Manage the tenant's keys and revocations. */
   admin: z.boolean().default(false),
+  /** Read the metrics of the process. It counts in the tenant `default` only. */
+  metrics: z.boolean().default(false),
   limits: limitsSchema.default({}),
 });
 export type Scope = z.infer<typeof scopeSchema>;

@@ -2,13 +2,27 @@ import type { HubObserver } from "../hub/hub_observer.ts";
 import type { LogObserver } from "../log/log_observer.ts";
 import { type ChannelKey, FIGURES_CHANNEL_KEY } from "../shared/channel.ts";
 import type { Sample } from "../shared/figures.ts";
-import { Histogram } from "../shared/histogram.ts";
+import { Histogram, type HistogramTotals } from "../shared/histogram.ts";
 
 /** What was counted since the last sample. */
 export type SampleCounts = Pick<
   Sample,
   "publishes" | "events" | "ephemeral" | "deliveries" | "durations"
 >;
+
+/** What was counted since the isolate started. */
+export interface MeterTotals extends Omit<SampleCounts, "durations"> {
+  readonly durations: Readonly<Record<keyof SampleCounts["durations"], HistogramTotals>>;
+}
+
+type Counts = Omit<SampleCounts, "durations">;
+
+const NOTHING: Counts = {
+  publishes: { accepted: 0, refused: 0 },
+  events: 0,
+  ephemeral: 0,
+  deliveries: { live: 0, caughtUp: 0 },
+};
 
 /**
  * Counts what an isolate does. Counting takes an addition or two for each publish, commit and
@@ -26,6 +40,8 @@ export class Meter implements LogObserver, HubObserver {
   #ephemeral = 0;
   #live = 0;
   #caughtUp = 0;
+  /** The counts at the last call of {@link take}. */
+  #taken = NOTHING;
   readonly #publish = new Histogram();
   readonly #commit = new Histogram();
   readonly #delivery = new Histogram();
@@ -88,11 +104,20 @@ export class Meter implements LogObserver, HubObserver {
 
   /** Returns what was counted since the last call. */
   take(): SampleCounts {
-    const counts: SampleCounts = {
-      publishes: { accepted: this.#accepted, refused: this.#refused },
-      events: this.#events,
-      ephemeral: this.#ephemeral,
-      deliveries: { live: this.#live, caughtUp: this.#caughtUp },
+    const [counts, before] = [this.#counts(), this.#taken];
+    this.#taken = counts;
+    const { publishes, deliveries } = counts;
+    return {
+      publishes: {
+        accepted: publishes.accepted - before.publishes.accepted,
+        refused: publishes.refused - before.publishes.refused,
+      },
+      events: counts.events - before.events,
+      ephemeral: counts.ephemeral - before.ephemeral,
+      deliveries: {
+        live: deliveries.live - before.deliveries.live,
+        caughtUp: deliveries.caughtUp - before.deliveries.caughtUp,
+      },
       durations: {
         publish: this.#publish.take(),
         commit: this.#commit.take(),
@@ -100,9 +125,27 @@ export class Meter implements LogObserver, HubObserver {
         eventLoop: this.#eventLoop.take(),
       },
     };
-    this.#accepted = this.#refused = 0;
-    this.#events = this.#ephemeral = 0;
-    this.#live = this.#caughtUp = 0;
-    return counts;
+  }
+
+  /** Returns all that was counted. It changes nothing, so that anyone may ask at any time. */
+  totals(): MeterTotals {
+    return {
+      ...this.#counts(),
+      durations: {
+        publish: this.#publish.totals(),
+        commit: this.#commit.totals(),
+        delivery: this.#delivery.totals(),
+        eventLoop: this.#eventLoop.totals(),
+      },
+    };
+  }
+
+  #counts(): Counts {
+    return {
+      publishes: { accepted: this.#accepted, refused: this.#refused },
+      events: this.#events,
+      ephemeral: this.#ephemeral,
+      deliveries: { live: this.#live, caughtUp: this.#caughtUp },
+    };
   }
 }

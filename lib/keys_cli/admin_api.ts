@@ -21,6 +21,8 @@ const keySchema = z.object({
   presence: z.array(z.string()),
   manage: z.array(z.string()),
   admin: z.boolean(),
+  /** Missing in answers of earlier versions. */
+  metrics: z.boolean().default(false),
   limits: z.record(z.string(), z.number()),
 });
 

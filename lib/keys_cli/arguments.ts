@@ -20,6 +20,7 @@ export const RIGHTS_OPTIONS = {
   presence: patterns,
   manage: patterns,
   admin: flag,
+  metrics: flag,
   limit: { type: "string", multiple: true },
 } as const;
 
@@ -44,12 +45,13 @@ export function parseArguments<O extends ParseArgsOptionsConfig>(
 
 /** @throws {UsageError} also if no right is named, because the credential would be useless. */
 export function parseRights(
-  { publish, subscribe, presence, manage, admin, limit }: RightsValues,
+  { publish, subscribe, presence, manage, admin, metrics, limit }: RightsValues,
 ): Rights {
-  const given = Object.entries({ publish, subscribe, presence, manage, admin })
+  const given = Object.entries({ publish, subscribe, presence, manage, admin, metrics })
     .filter(([, value]) => value !== undefined);
   if (given.length === 0) {
-    throw new UsageError("Name a right: --publish, --subscribe, --presence, --manage, --admin.");
+    const rights = "--publish, --subscribe, --presence, --manage, --admin, --metrics";
+    throw new UsageError(`Name a right: ${rights}.`);
   }
   const limits = limit === undefined ? undefined : parseLimits(limit);
   const rights: Rights = { ...Object.fromEntries(given), ...limits !== undefined && { limits } };

@@ -6,8 +6,9 @@
 export type Buckets = readonly number[];
 
 /** Shorter durations count as this. */
-const SHORTEST_MS = 0.01;
-const PER_DOUBLING = 8;
+export const SHORTEST_MS = 0.01;
+/** Buckets from a duration to its double. */
+export const PER_DOUBLING = 8;
 /** The last bucket, for durations from about 84 s. */
 const LAST_BUCKET = 23 * PER_DOUBLING;
 
@@ -25,36 +26,53 @@ export function durationOf(bucket: number): number {
   return bucket === 0 ? SHORTEST_MS : SHORTEST_MS * 2 ** ((bucket - 0.5) / PER_DOUBLING);
 }
 
+/** What a {@link Histogram} has counted since it was made. */
+export interface HistogramTotals {
+  /** The number of durations by bucket, zeros included. */
+  readonly counts: Float64Array;
+  readonly sumMs: number;
+}
+
 /** Counts durations. */
 export class Histogram {
   readonly #counts = new Float64Array(LAST_BUCKET + 1);
-  #isEmpty = true;
+  /** `#counts` at the last call of {@link take}. */
+  readonly #taken = new Float64Array(LAST_BUCKET + 1);
+  #sumMs = 0;
+  #isTaken = true;
 
   record(durationMs: number, count = 1): void {
     const bucket = bucketOf(durationMs);
     this.#counts[bucket] = (this.#counts[bucket] ?? 0) + count;
-    this.#isEmpty = false;
+    this.#sumMs += durationMs * count;
+    this.#isTaken = false;
   }
 
-  /** Adds another histogram. */
+  /** Adds the counts of another histogram, and not the sum of its durations. */
   add(buckets: Buckets): void {
     for (let at = 0; at + 1 < buckets.length; at += 2) {
       const bucket = Math.min(LAST_BUCKET, buckets[at] ?? 0);
       this.#counts[bucket] = (this.#counts[bucket] ?? 0) + (buckets[at + 1] ?? 0);
-      this.#isEmpty = false;
+      this.#isTaken = false;
     }
   }
 
   /** Returns what was counted since the last call. */
   take(): Buckets {
-    if (this.#isEmpty) return [];
+    if (this.#isTaken) return [];
     const buckets: number[] = [];
     this.#counts.forEach((count, bucket) => {
-      if (count > 0) buckets.push(bucket, count);
+      const added = count - (this.#taken[bucket] ?? 0);
+      if (added > 0) buckets.push(bucket, added);
     });
-    this.#counts.fill(0);
-    this.#isEmpty = true;
+    this.#taken.set(this.#counts);
+    this.#isTaken = true;
     return buckets;
+  }
+
+  /** Returns a copy of all that was counted. */
+  totals(): HistogramTotals {
+    return { counts: this.#counts.slice(), sumMs: this.#sumMs };
   }
 }
 

@@ -95,6 +95,9 @@ export const RIGHTS = {
   presence: { text: "Patterns of channels whose presence the credential may read and join." },
   manage: { text: "Patterns of channels that the credential may configure and delete." },
   admin: { text: "Whether the credential may manage keys and revocations of its tenant." },
+  metrics: {
+    text: "Whether the credential may read `/metrics`. It counts in the tenant `default` only.",
+  },
   limits: { text: "Limits of the credential. The server's limits apply for missing ones." },
 } as const satisfies Readonly<Record<string, Meaning>>;
 

@@ -19,6 +19,7 @@ import {
   listMembersDescription,
   putMemberDescription,
 } from "../members.ts";
+import { getMetricsDescription } from "../metrics.ts";
 import { pageDescriptions } from "../pages.ts";
 import { publishBodyDescription, publishJsonDescription } from "../publish_events.ts";
 import { readChannelDescription, readChannelsDescription } from "../read_events.ts";
@@ -66,6 +67,7 @@ export const ROUTES: Descriptions = {
   "/v1/transports": { GET: getTransportsDescription },
   "/healthz": { GET: healthzDescription },
   "/readyz": { GET: readyzDescription },
+  "/metrics": { GET: getMetricsDescription },
   "/openapi.json": { GET: getOpenApiDescription },
   ...pageDescriptions(),
   "/docs/:path{.+}": { GET: getDocDescription },

@@ -140,6 +140,7 @@ const rights = {
   presence: z.array(z.string()).describe(RIGHTS.presence.text),
   manage: z.array(z.string()).describe(RIGHTS.manage.text),
   admin: z.boolean().describe(RIGHTS.admin.text),
+  metrics: z.boolean().describe(RIGHTS.metrics.text),
   limits: limits.describe(RIGHTS.limits.text),
 };
 const keyMembers = {

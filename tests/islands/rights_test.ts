@@ -24,7 +24,15 @@ Deno.test("may() and mayRead() agree with the server", () => {
       const authority = new Authority({
         tenant: "default" as Tenant,
         kind: "token",
-        scope: { publish: [], subscribe, presence, manage: [], admin: false, limits: {} },
+        scope: {
+          publish: [],
+          subscribe,
+          presence,
+          manage: [],
+          admin: false,
+          metrics: false,
+          limits: {},
+        },
       });
       const channel = parseReadableChannel(name);
       assert.equal(may(rights, "subscribe", name), authority.may("subscribe", channel));

@@ -108,6 +108,7 @@ Deno.test("a key works until it is rotated and its grace period is over", async 
     presence: [],
     manage: [],
     admin: false,
+    metrics: false,
     limits: { publishes: 50 },
   });
   const lifetime = Date.parse(String(expires)) - Date.parse(String(created));

@@ -18,6 +18,8 @@ export interface TokenRights {
   readonly presence?: readonly string[] | undefined;
   readonly manage?: readonly string[] | undefined;
   readonly admin?: boolean | undefined;
+  /** Read the server's metrics, in the tenant `default`. */
+  readonly metrics?: boolean | undefined;
   /** Limits of the user in place of the server's, per second; `connections` open at once. */
   readonly limits?: {
     readonly publishes?: number | undefined;
@@ -57,12 +59,12 @@ export interface TokenOptions extends TokenRights {
  */
 export async function mintToken(key: SigningKey, options: TokenOptions): Promise<string> {
   const { sub, tenant, issuer, audience, lifetimeSeconds = DEFAULT_LIFETIME_SECONDS } = options;
-  const { publish, subscribe, presence, manage, admin, limits } = options;
+  const { publish, subscribe, presence, manage, admin, metrics, limits } = options;
   requireOptions(sub, lifetimeSeconds, [publish, subscribe, presence, manage]);
   const jose = await loadJose();
   const { privateKey, alg, kid } = await importKey(jose, key);
   const named = options.kid ?? kid;
-  const weir = { tenant, publish, subscribe, presence, manage, admin, limits };
+  const weir = { tenant, publish, subscribe, presence, manage, admin, metrics, limits };
   const issuedAt = Math.floor(Date.now() / 1_000);
   const jwt = new jose.SignJWT({ weir })
     .setProtectedHeader({ alg, typ: "JWT", ...named !== undefined && { kid: named } })

@@ -58,6 +58,7 @@ for (const algorithm of ALGORITHMS) {
         presence: [],
         manage: [],
         admin: false,
+        metrics: false,
         limits: { publishes: 5 },
       },
     });

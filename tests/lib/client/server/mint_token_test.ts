@@ -72,6 +72,7 @@ Deno.test("mintToken() puts exactly what it is given into the claims", async () 
       presence: ["room:*"],
       manage: [],
       admin: false,
+      metrics: false,
       limits: { publishes: 10 },
       lifetimeSeconds: 90.5,
       issuer: "shop",
@@ -93,6 +94,7 @@ Deno.test("mintToken() puts exactly what it is given into the claims", async () 
       presence: ["room:*"],
       manage: [],
       admin: false,
+      metrics: false,
       limits: { publishes: 10 },
     },
   });

@@ -1,0 +1,111 @@
+import process from "node:process";
+import type { MeterTotals } from "../figures/meter.ts";
+import type { SampleGauges } from "../figures/sampler.ts";
+import { VERSION } from "../version.ts";
+import { counter, durations, gauge, largest, type Metric, value, values } from "./metric.ts";
+
+/** What the metrics of an isolate are made of. */
+interface MetricSources {
+  readonly totals: MeterTotals;
+  readonly gauges: SampleGauges;
+}
+
+/** Returns the metrics of this isolate. Their table is in docs/deploy.md. */
+export function metricsOf({ totals, gauges }: MetricSources): readonly Metric[] {
+  return [...clientMetrics(gauges), ...workMetrics(totals), ...processMetrics()];
+}
+
+function clientMetrics({ connections, subscriptions }: SampleGauges): readonly Metric[] {
+  return [
+    gauge(
+      "weir_connections",
+      "Open connections, and long polls that wait.",
+      ...values("transport", {
+        sse: connections.sse,
+        websocket: connections.websocket,
+        webtransport: connections.webtransport ?? 0,
+        long_poll: connections.longPoll,
+      }),
+    ),
+    gauge(
+      "weir_subscriptions",
+      "Subscriptions, each to one channel. One that catches up reads the log.",
+      ...values("state", {
+        live: subscriptions.live,
+        catching_up: subscriptions.catchingUp,
+      }),
+    ),
+    largest(gauge(
+      "weir_lag_events",
+      "Events that the subscription furthest behind has not received yet.",
+      value(subscriptions.lag),
+    )),
+  ];
+}
+
+function workMetrics(totals: MeterTotals): readonly Metric[] {
+  const { publishes, deliveries } = totals;
+  return [
+    counter(
+      "weir_publishes_total",
+      "Requests, messages and lines that publish stored events.",
+      ...values("result", publishes),
+    ),
+    counter("weir_events_stored_total", "Events stored, without repeats.", value(totals.events)),
+    counter(
+      "weir_ephemeral_events_total",
+      "Ephemeral events published.",
+      value(totals.ephemeral),
+    ),
+    counter(
+      "weir_deliveries_total",
+      "Stored events delivered, once for each subscriber: live, or replayed from the log.",
+      ...values("path", { live: deliveries.live, replay: deliveries.caughtUp }),
+    ),
+    durations(
+      "weir_publish_duration_seconds",
+      "From a publish's arrival at the log to its answer.",
+      totals.durations.publish,
+    ),
+    durations(
+      "weir_commit_duration_seconds",
+      "Commits of events to the store.",
+      totals.durations.commit,
+    ),
+    durations(
+      "weir_delivery_duration_seconds",
+      "From an event's arrival in the isolate to its delivery to all live subscriptions.",
+      totals.durations.delivery,
+    ),
+    durations(
+      "weir_event_loop_delay_seconds",
+      "How late timers are, measured ten times a second in each isolate.",
+      totals.durations.eventLoop,
+    ),
+  ];
+}
+
+function processMetrics(): readonly Metric[] {
+  const { rss, heapUsed, external } = Deno.memoryUsage();
+  const { user, system } = process.cpuUsage();
+  return [
+    gauge("weir_isolates", "Isolates whose figures these are.", value(1)),
+    gauge("weir_heap_bytes", "Memory that JavaScript objects use.", value(heapUsed)),
+    gauge("weir_external_memory_bytes", "Memory of buffers outside of the heap.", value(external)),
+    largest(gauge("process_resident_memory_bytes", "Resident memory of the process.", value(rss))),
+    largest(counter(
+      "process_cpu_seconds_total",
+      "User and system CPU time of the process.",
+      value((user + system) / 1e6),
+    )),
+    largest(gauge(
+      "process_start_time_seconds",
+      "When the process started, in seconds since 1970.",
+      value(performance.timeOrigin / 1_000),
+    )),
+    largest(gauge("weir_build_info", "Versions of Weir and Deno. Its value is 1.", {
+      value: 1,
+      labels: { version: VERSION, deno: Deno.version.deno },
+    })),
+  ];
+}

@@ -1,0 +1,81 @@
+import assert from "node:assert/strict";
+import { assertRefused, call } from "../support/calls.ts";
+import { LocalServer } from "../support/local_server.ts";
+import { readMetrics } from "../support/metrics.ts";
+import { newChannel, publishNumbers } from "../support/publishing.ts";
+import { readUrl } from "../support/readers.ts";
+import { SseClient } from "../support/sse_client.ts";
+import { until } from "../support/until.ts";
+
+Deno.test("metrics count connections, publishes and deliveries", async () => {
+  await using local = await LocalServer.start();
+  const { url, server } = local;
+  const channel = newChannel();
+  await publishNumbers(url, channel, 3);
+  await using live = await SseClient.open(readUrl(url, [channel]));
+  await using late = await SseClient.open(readUrl(url, [channel], { after: "earliest" }));
+  await until("both are live", () => server.hub.subscriptions.live === 2);
+  await publishNumbers(url, channel, 2);
+  for (let i = 0; i < 2; i++) await live.next();
+  for (let i = 0; i < 5; i++) await late.next();
+  const refused = await call(url, "/v1/channels/$no/events", { method: "POST", body: "1" });
+  assertRefused(refused, 400, "channel_reserved");
+  const { taken } = server.figures;
+  await until("a sample was taken", () => server.figures.taken > taken);
+  const samples = await readMetrics(url);
+  const expected = {
+    'weir_connections{transport="sse"}': 2,
+    'weir_connections{transport="websocket"}': 0,
+    'weir_subscriptions{state="live"}': 2,
+    'weir_subscriptions{state="catching_up"}': 0,
+    "weir_lag_events": 0,
+    'weir_publishes_total{result="accepted"}': 5,
+    'weir_publishes_total{result="refused"}': 1,
+    "weir_events_stored_total": 5,
+    'weir_deliveries_total{path="live"}': 4,
+    'weir_deliveries_total{path="replay"}': 3,
+    "weir_publish_duration_seconds_count": 5,
+    "weir_delivery_duration_seconds_count": 4,
+    "weir_isolates": 1,
+  };
+  const found = Object.fromEntries(
+    Object.keys(expected).map((name) => [name, samples.get(name)]),
+  );
+  assert.deepEqual(found, expected);
+  assert.ok((samples.get("process_resident_memory_bytes") ?? 0) > 1e6);
+  assert.ok((samples.get("process_cpu_seconds_total") ?? 0) > 0);
+  assert.ok((samples.get("weir_event_loop_delay_seconds_count") ?? 0) > 0);
+});
+
+Deno.test("metrics are in Prometheus' text format, and in OpenMetrics for those who prefer it", async () => {
+  await using server = await LocalServer.start();
+  const prometheus = "application/openmetrics-text;version=1.0.0,text/plain;q=0.5,*/*;q=0.1";
+  const cases: readonly (readonly [string, string])[] = [
+    ["*/*", "text/plain; version=0.0.4; charset=utf-8"],
+    ["text/html,*/*;q=0.8", "text/plain; version=0.0.4; charset=utf-8"],
+    [prometheus, "application/openmetrics-text; version=1.0.0; charset=utf-8"],
+    ["application/openmetrics-text;q=0.5,text/plain", "text/plain; version=0.0.4; charset=utf-8"],
+    ["application/openmetrics-text;q=0", "text/plain; version=0.0.4; charset=utf-8"],
+  ];
+  for (const [accept, type] of cases) {
+    const { status, headers, text } = await call(server.url, "/metrics", {
+      headers: { Accept: accept },
+    });
+    assert.equal(status, 200);
+    assert.equal(headers.get("content-type"), type, accept);
+    assert.equal(headers.get("cache-control"), "no-store");
+    assert.equal(text.endsWith("# EOF\n"), type.startsWith("application/"), accept);
+  }
+  const head = await call(server.url, "/metrics", { method: "HEAD" });
+  assert.deepEqual([head.status, head.text], [200, ""]);
+});
+
+Deno.test("docs/deploy.md has a row for each metric", async () => {
+  await using server = await LocalServer.start();
+  const page = await Deno.readTextFile(new URL("../../docs/deploy.md", import.meta.url));
+  const [, table = ""] = /^<!-- metrics -->\n(.*?)^No label/ms.exec(page) ?? [];
+  const rows = [...table.matchAll(/^\| `(\w+)` *\| (\w+)/gm)].map(([, ...row]) => row.join(" "));
+  const { text } = await call(server.url, "/metrics");
+  const served = [...text.matchAll(/^# TYPE (.*)$/gm)].map(([, metric]) => metric);
+  assert.deepEqual(rows.sort(), served.sort());
+});
