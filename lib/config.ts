@@ -34,6 +34,8 @@ export interface Config {
   /** The maximum number of channels of a tenant. */
   readonly tenantChannels: number;
   readonly trustedProxies: TrustedProxies;
+  /** Whether the runtime exports traces. */
+  readonly isTraced: boolean;
   readonly ice: IceSettings;
   /** The pages that this server serves. */
   readonly pages: readonly PageName[];
@@ -267,6 +269,7 @@ export function parseConfig(env: Readonly<Record<string, string>>): Config {
     limits: values.WEIR_LIMITS,
     tenantChannels: values.WEIR_TENANT_CHANNELS,
     trustedProxies: values.WEIR_TRUSTED_PROXIES,
+    isTraced: env["OTEL_DENO"] === "true",
     ice: {
       stunUrls: values.WEIR_STUN_URLS,
       turn: turnOf(values.WEIR_TURN_URLS, values.WEIR_TURN_SECRET),

@@ -18,6 +18,7 @@ import { IceCredentials } from "./rtc/ice_credentials.ts";
 import { Signals } from "./rtc/signals.ts";
 import { Presence } from "./presence/presence.ts";
 import { SharedQuicOffer } from "./quic_offer.ts";
+import { openTracing, type Tracing } from "./tracing/tracing.ts";
 import { waitAtMost } from "./shared/async/deadline.ts";
 import { forEachInTurns } from "./shared/async/in_turns.ts";
 import { FIGURES_CHANNEL_KEY } from "./shared/channel.ts";
@@ -62,6 +63,8 @@ interface ServerParts {
   readonly meter: Meter;
   readonly figures: Figures;
   readonly metrics: IsolateMetrics;
+  /** Undefined if the server is not traced. */
+  readonly tracing: Tracing | undefined;
   readonly quicOffer: SharedQuicOffer;
 }
 
@@ -105,7 +108,8 @@ async function openParts(store: Store, config: Config, logger: Logger): Promise<
   const onWarning = (message: string, cause?: unknown) => {
     logger.warn(message, cause === undefined ? {} : errorFields(cause));
   };
-  const log = openLog(store, config, meter, onWarning);
+  const tracing = config.isTraced ? await openTracing() : undefined;
+  const log = openLog(store, config, { meter, tracing }, onWarning);
   const access = await openAccess({
     kv,
     doorbell,
@@ -128,12 +132,13 @@ async function openParts(store: Store, config: Config, logger: Logger): Promise<
   });
   // One check of a commit is reserved for the log.
   const signals = new Signals({ presence, log, maxChannels: traits.maxChecks - 1 });
-  const hub = new Hub({ log, relay, observer: meter });
+  const hub = new Hub({ log, relay, observer: meter, tracer: tracing });
   const ephemeral = new EphemeralPublisher({ hub });
   const { sockets, webTransport } = messageOptions({
     config,
     logger,
     meter,
+    tracing,
     log,
     access,
     presence,
@@ -179,6 +184,7 @@ async function openParts(store: Store, config: Config, logger: Logger): Promise<
     metrics: new IsolateMetrics({
       read: () => metricsOf({ totals: meter.totals(), gauges: gauges() }),
     }),
+    tracing,
     quicOffer: new SharedQuicOffer(),
   };
 }
@@ -186,7 +192,7 @@ async function openParts(store: Store, config: Config, logger: Logger): Promise<
 function openLog(
   { kv, doorbell, traits, room }: Store,
   config: Config,
-  observer: Meter,
+  { meter, tracing }: Pick<ServerParts, "meter" | "tracing">,
   onWarning: (message: string, cause?: unknown) => void,
 ): KvLog {
   const { retention, isOpen, tenantChannels } = config;
@@ -199,19 +205,29 @@ function openLog(
     maxChannels: isOpen ? Infinity : tenantChannels,
     deleteWhenEmpty: async (channelKey) =>
       await isPresenceWithoutMembers(kv, channelKey) || await isInboxWithoutSession(kv, channelKey),
-    observer,
+    observer: meter,
+    tracer: tracing,
     onWarning,
   });
 }
 
 type MessageParts = Pick<
   ServerParts,
-  "config" | "logger" | "meter" | "log" | "access" | "presence" | "signals" | "hub" | "ephemeral"
+  | "config"
+  | "logger"
+  | "meter"
+  | "tracing"
+  | "log"
+  | "access"
+  | "presence"
+  | "signals"
+  | "hub"
+  | "ephemeral"
 >;
 
 /** The parts for all connections that speak `weir.v1`: those of WebSockets and of WebTransport. */
 function messageOptions(
-  { config, logger, meter, log, access, presence, signals, hub, ephemeral }: MessageParts,
+  { config, logger, meter, tracing, log, access, presence, signals, hub, ephemeral }: MessageParts,
 ): Pick<ServerParts, "sockets" | "webTransport"> {
   const largeWrites = new LargeWrites();
   const messages: Omit<SocketOptions, "sockets"> = {
@@ -230,6 +246,7 @@ function messageOptions(
       logger.error("a socket message failed", { tenant, ...errorFields(cause) });
     },
     onRefused: () => meter.refused(),
+    tracer: tracing,
   };
   return {
     sockets: { ...messages, sockets: new Set() },

@@ -1,5 +1,12 @@
 import { build, type Plugin, stop } from "esbuild";
-import { pathOf, PRODUCER_ENTRY, SERVER_ENTRY, SIGNING_PACKAGE } from "./entries.ts";
+import {
+  OTEL_ENTRY,
+  OTEL_PACKAGE,
+  pathOf,
+  PRODUCER_ENTRY,
+  SERVER_ENTRY,
+  SIGNING_PACKAGE,
+} from "./entries.ts";
 
 /** Modules that are in the package once, so that `instanceof` holds for all its entry points. */
 const sharedModules: Plugin = {
@@ -14,8 +21,8 @@ const sharedModules: Plugin = {
 };
 
 /**
- * Writes `server.js`, the module for backends, and `producer.js` into `folder`. They have no
- * minified forms.
+ * Writes `server.js`, the module for backends, `producer.js` and `otel.js` into `folder`. They have
+ * no minified forms.
  */
 export async function bundleServer(folder: URL): Promise<void> {
   try {
@@ -23,10 +30,11 @@ export async function bundleServer(folder: URL): Promise<void> {
       entryPoints: [
         { in: pathOf(SERVER_ENTRY), out: "server" },
         { in: pathOf(PRODUCER_ENTRY), out: "producer" },
+        { in: pathOf(OTEL_ENTRY), out: "otel" },
       ],
       outdir: pathOf(folder),
       bundle: true,
-      external: [SIGNING_PACKAGE.name],
+      external: [SIGNING_PACKAGE.name, OTEL_PACKAGE.name],
       format: "esm",
       target: "es2022",
       legalComments: "none",

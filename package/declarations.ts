@@ -2,6 +2,8 @@ import ts from "typescript";
 import {
   ENTRIES,
   FRAMEWORKS,
+  OTEL_ENTRY,
+  OTEL_PACKAGE,
   pathOf,
   PRODUCER_ENTRY,
   ROOT,
@@ -21,7 +23,7 @@ const SOURCE = pathOf(new URL("lib/", ROOT));
 export function emitDeclarations(): ReadonlyMap<string, string> {
   const frameworks = Object.values(FRAMEWORKS).map(({ entry }) => pathOf(entry));
   const entries = [
-    ...[...Object.values(ENTRIES), SERVER_ENTRY, PRODUCER_ENTRY].map(pathOf),
+    ...[...Object.values(ENTRIES), SERVER_ENTRY, PRODUCER_ENTRY, OTEL_ENTRY].map(pathOf),
     ...frameworks,
   ];
   const program = ts.createProgram(entries, {
@@ -34,7 +36,10 @@ export function emitDeclarations(): ReadonlyMap<string, string> {
     moduleResolution: ts.ModuleResolutionKind.Bundler,
     noUncheckedIndexedAccess: true,
     // TypeScript does not look for packages in Deno's cache.
-    paths: { [SIGNING_PACKAGE.name]: [typesOf(SIGNING_PACKAGE.name)] },
+    paths: {
+      [SIGNING_PACKAGE.name]: [fileOf(SIGNING_PACKAGE.name, "types/index.d.ts")],
+      [OTEL_PACKAGE.name]: [fileOf(OTEL_PACKAGE.name, "index.d.mts")],
+    },
     skipLibCheck: true,
     strict: true,
     stripInternal: true,
@@ -51,10 +56,10 @@ export function emitDeclarations(): ReadonlyMap<string, string> {
   return withImports(entries.map(declarationPath), emitted);
 }
 
-/** Returns the file with the types of a package. */
-function typesOf(name: string): string {
+/** Returns the path of a file in the folder `dist` of a package. */
+function fileOf(name: string, path: string): string {
   const [folder = ""] = import.meta.resolve(name).split("/dist/");
-  return new URL(`${folder}/dist/types/index.d.ts`).pathname;
+  return new URL(`${folder}/dist/${path}`).pathname;
 }
 
 /** Path of the declarations of a source file. */

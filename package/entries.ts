@@ -23,6 +23,12 @@ export const PRODUCER_ENTRY = new URL("lib/client/server/producer.ts", ROOT);
 /** The package that `weir-client/server` signs tokens with, as an optional peer. */
 export const SIGNING_PACKAGE = { name: "jose", versions: ">=6" } as const;
 
+/** The entry point for OpenTelemetry: `weir-client/otel`. */
+export const OTEL_ENTRY = new URL("lib/client/otel/otel.ts", ROOT);
+
+/** The package whose API it calls, as an optional peer. */
+export const OTEL_PACKAGE = { name: "@opentelemetry/api", versions: ">=1.4" } as const;
+
 export function pathOf(url: URL): string {
   return decodeURIComponent(url.pathname);
 }

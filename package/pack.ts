@@ -1,7 +1,7 @@
 import { bundleClient } from "./bundle.ts";
 import { bundleServer } from "./bundle_server.ts";
 import { emitDeclarations } from "./declarations.ts";
-import { FRAMEWORKS, ROOT, SIGNING_PACKAGE } from "./entries.ts";
+import { FRAMEWORKS, OTEL_PACKAGE, ROOT, SIGNING_PACKAGE } from "./entries.ts";
 
 /**
  * Makes the npm package of the client in `folder`, which is emptied first: readable and minified
@@ -37,6 +37,7 @@ async function makeManifest(): Promise<Readonly<Record<string, unknown>>> {
   const peers = [
     ...Object.entries(FRAMEWORKS).map(([name, { versions }]) => [name, versions]),
     [SIGNING_PACKAGE.name, SIGNING_PACKAGE.versions],
+    [OTEL_PACKAGE.name, OTEL_PACKAGE.versions],
   ];
   return {
     name: "weir-client",
@@ -59,6 +60,7 @@ async function makeManifest(): Promise<Readonly<Record<string, unknown>>> {
       ),
       "./server": { types: "./types/client/server/server.d.ts", default: "./server.js" },
       "./producer": { types: "./types/client/server/producer.d.ts", default: "./producer.js" },
+      "./otel": { types: "./types/client/otel/otel.d.ts", default: "./otel.js" },
       "./weir.min.js": { types, default: "./weir.min.js" },
       "./tabs.min.js": { types: tabsTypes, default: "./tabs.min.js" },
       "./rtc.min.js": { types: rtcTypes, default: "./rtc.min.js" },

@@ -97,16 +97,28 @@ export function createApp(server: Server): Hono<AppEnv> {
   addResources(open, (handler) => withNosniff((c) => handler(c, server)));
   addResources(guardedResources, (handler) => withNosniff(guarded(handler)));
   const allowedMethods = allowedMethodsOf(EVENTS, open, guardedResources);
-  app.notFound(checked((c) => problemResponse(...noHandler(c, allowedMethods))));
+  const refuseUnknown = checked((c) => problemResponse(...noHandler(c, allowedMethods)));
+  app.notFound(traced(undefined, refuseUnknown));
   app.onError(refuse);
   return app;
 
   function addResources<H>(resources: Resources<H>, bind: (handler: H) => AppHandler): void {
     for (const [path, handlers] of Object.entries(resources)) {
       for (const [method, handler] of Object.entries(handlers)) {
-        app.on(method, path, checked(bind(handler)));
+        app.on(method, path, traced(path, checked(bind(handler))));
       }
     }
+  }
+
+  /** Names the span of each request by its route, if the server is traced. */
+  function traced(route: string | undefined, handler: AppHandler): AppHandler {
+    const { tracing } = server;
+    if (tracing === undefined) return handler;
+    return (c) => {
+      const { method, url } = c.req.raw;
+      tracing.request(method, route, url);
+      return handler(c);
+    };
   }
 
   /** Refuses hosts and origins that are not allowed, and lets `handler` answer the others. */

@@ -119,7 +119,7 @@ export const readChannelsDescription: RouteDescription = {
 
 type ReadParts = Pick<
   Server,
-  "access" | "config" | "hub" | "meter" | "openResponses" | "wheel"
+  "access" | "config" | "hub" | "meter" | "openResponses" | "tracing" | "wheel"
 >;
 
 /** `GET /v1/channels/{channel}/events`: reads one channel. */
@@ -131,7 +131,7 @@ export async function readChannel(
   const url = splitUrl(c.req.raw.url);
   const channelKey = parsePathChannel(caller.authority.tenant, url.path, parseReadableChannel);
   const values = parseQuery(url.searchParams, query, ["ticket"]);
-  return await read({ c, server, caller, channelKeys: [channelKey], values });
+  return await answerRead({ c, server, caller, channelKeys: [channelKey], values });
 }
 
 /** `GET /v1/events?channel=a&channel=b`: reads several channels under one cursor. */
@@ -143,7 +143,7 @@ export async function readChannels(
   const { searchParams } = splitUrl(c.req.raw.url);
   const values = parseQuery(searchParams, query, ["channel", "ticket"]);
   const channelKeys = parseChannels(caller.authority.tenant, searchParams.getAll("channel"));
-  return await read({ c, server, caller, channelKeys, values });
+  return await answerRead({ c, server, caller, channelKeys, values });
 }
 
 interface ReadRequest {
@@ -154,7 +154,7 @@ interface ReadRequest {
   readonly values: Query;
 }
 
-async function read(request: ReadRequest): Promise<Response> {
+async function answerRead(request: ReadRequest): Promise<Response> {
   const { c, server, caller, channelKeys, values } = request;
   const { access, hub } = server;
   for (const channelKey of channelKeys) requireRead(access, caller, channelOf(channelKey));
@@ -170,7 +170,8 @@ async function read(request: ReadRequest): Promise<Response> {
   if (values.wait !== undefined && values.wait > 0) return await poll(request, values.wait * 1_000);
   const after = parseAfter(values.after ?? "earliest", channelKeys.map(channelOf));
   const { limit = DEFAULT_LIMIT } = values;
-  return shortPollAnswer(c, await readPage(hub, after, { channelKeys, limit }));
+  const read = () => readPage(hub, after, { channelKeys, limit });
+  return shortPollAnswer(c, await (server.tracing?.poll(0, read) ?? read()));
 }
 
 /** Answers with the page before `before`. */
@@ -199,14 +200,16 @@ async function poll(
   const counted = openResponses.untilSent(c.env?.completed, limiter.connect(caller));
   using _connection = meter.connected("longPoll", counted);
   openResponses.add(c.env?.completed);
-  const page = await longPoll(hub, after, {
-    channelKeys,
-    limit: values.limit ?? DEFAULT_LIMIT,
-    waitMs,
-    signal: c.req.raw.signal,
-    connections,
-    authority: caller.authority,
-  });
+  const read = () =>
+    longPoll(hub, after, {
+      channelKeys,
+      limit: values.limit ?? DEFAULT_LIMIT,
+      waitMs,
+      signal: c.req.raw.signal,
+      connections,
+      authority: caller.authority,
+    });
+  const page = await (server.tracing?.poll(waitMs, read) ?? read());
   const headers = {
     ...pageHeaders(page.cursor),
     "Weir-Heartbeat": String(server.config.heartbeatMs),

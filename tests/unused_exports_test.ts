@@ -8,6 +8,7 @@ const CHECKED = ["lib", "routes", "islands", "package"];
 /** Their exports are the interface of the npm package, and of the islands' bundles. */
 const ENTRY_POINTS: readonly string[] = [
   "lib/client/client.ts",
+  "lib/client/otel/otel.ts",
   "lib/client/rtc/rtc.ts",
   "lib/client/server/server.ts",
   "lib/client/tabs/tabs.ts",

@@ -143,7 +143,7 @@ export interface PublishOptions {
   readonly ttl?: number | undefined;
   /**
    * The span that publishes it, as a `traceparent` of W3C Trace Context. Readers get it as a member of
-   * the event.
+   * the event. `traced()` of `weir-client/otel` sets it.
    */
   readonly traceparent?: string | undefined;
   /** Delivers to current subscribers and never stores. It does not wait for a connection. */

@@ -8,6 +8,7 @@ import { DeliveryClock } from "./delivery_clock.ts";
 import type { HubObserver } from "./hub_observer.ts";
 import { Linger } from "./linger.ts";
 import { RunCache } from "./run_cache.ts";
+import type { ReplayTracer } from "./replay_tracer.ts";
 import type { Sink } from "./sink.ts";
 import { StallWatch } from "./stall_watch.ts";
 import { Subscription } from "./subscription.ts";
@@ -30,6 +31,8 @@ interface HubOptions {
   readonly now?: () => number;
   /** @default undefined */
   readonly observer?: HubObserver;
+  /** @default undefined */
+  readonly tracer?: ReplayTracer | undefined;
 }
 
 interface FollowedChannel {
@@ -53,13 +56,20 @@ export class Hub {
   readonly #lingering: Linger<FollowedChannel>;
   readonly #now: () => number;
   readonly #observer: HubObserver | undefined;
+  readonly #tracer: ReplayTracer | undefined;
   readonly #channels = new Map<ChannelKey, FollowedChannel>();
   #subscriptions = 0;
   readonly #catchingUp = new Set<Subscription>();
   #isClosed = false;
   // One function each for all subscriptions.
-  readonly #onCatchUp = (subscription: Subscription) => void this.#catchingUp.add(subscription);
-  readonly #onLive = (subscription: Subscription) => void this.#catchingUp.delete(subscription);
+  readonly #onCatchUp = (subscription: Subscription) => {
+    this.#catchingUp.add(subscription);
+    this.#tracer?.catchingUp(subscription);
+  };
+  readonly #onLive = (subscription: Subscription) => {
+    this.#catchingUp.delete(subscription);
+    this.#tracer?.caughtUp(subscription, true);
+  };
 
   constructor(options: HubOptions) {
     const { log, cacheBytes = 64 * 1024 * 1024, stallTimeoutMs = 60_000 } = options;
@@ -73,6 +83,7 @@ export class Hub {
     });
     this.#now = options.now ?? Date.now;
     this.#observer = options.observer;
+    this.#tracer = options.tracer;
   }
 
   /** Returns how many channels the hub follows. */
@@ -126,6 +137,7 @@ export class Hub {
         onLive: this.#onLive,
         onClosed: (closed) => this.#removeSubscription(channel, closed),
       });
+      this.#tracer?.subscribed(subscription, channelKey);
       channel.subscriptions.add(subscription);
       this.#subscriptions++;
       return subscription;
@@ -240,7 +252,7 @@ export class Hub {
   }
 
   #removeSubscription(channel: FollowedChannel, subscription: Subscription): void {
-    this.#catchingUp.delete(subscription);
+    if (this.#catchingUp.delete(subscription)) this.#tracer?.caughtUp(subscription, false);
     channel.subscriptions.delete(subscription);
     this.#subscriptions--;
     this.#releaseLater(channel);

@@ -1,6 +1,7 @@
 import { STORE_TIMEOUT_MS, type StoreTraits } from "../kv/limits.ts";
 import type { ChannelKey } from "../shared/channel.ts";
 import { Problem } from "../shared/problem.ts";
+import type { AppendTracer } from "./append_tracer.ts";
 import { channelKeysBytes, takeGroup } from "./append_group.ts";
 import { GroupCommit, type GroupCommitOptions } from "./group_commit.ts";
 import type { Contention } from "./contention.ts";
@@ -42,6 +43,7 @@ export class Committer {
   readonly #heads: HeadCache;
   readonly #contention: Contention;
   readonly #storeRefusal: GroupCommitOptions["refusal"];
+  readonly #tracer: AppendTracer | undefined;
   /** Channels in a commit under way, that give way to others, or that {@link exclusively} has. */
   readonly #busy = new Set<ChannelKey>();
   /** Start the work that waits for its turn at a channel. */
@@ -57,6 +59,7 @@ export class Committer {
     this.#heads = options.heads;
     this.#contention = options.contention;
     this.#storeRefusal = options.refusal;
+    this.#tracer = options.tracer;
     this.#commit = new GroupCommit({
       ...options,
       isAbandoned: (group) => this.#isAbandoned(group),
@@ -90,7 +93,7 @@ export class Committer {
     let bytes = 0;
     for (const draft of drafts) bytes += draft.bytes + EVENT_OVERHEAD_BYTES;
     this.#pendingBytes += bytes;
-    this.#queue.push({
+    const pending: PendingAppend = {
       drafts,
       channelKeys,
       stored,
@@ -101,7 +104,9 @@ export class Committer {
       settled: false,
       resolve,
       reject,
-    });
+    };
+    this.#queue.push(pending);
+    this.#tracer?.queued(pending, promise);
     this.#timeouts ??= setInterval(() => this.#timeOut(), TIMEOUT_TICK_MS);
     this.#commitNext();
     return promise;

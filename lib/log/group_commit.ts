@@ -7,6 +7,7 @@ import { pause } from "../shared/async/delay.ts";
 import { SerialQueue } from "../shared/async/serial_queue.ts";
 import type { ChannelKey } from "../shared/channel.ts";
 import { writeEarly } from "./blobs.ts";
+import type { AppendTracer } from "./append_tracer.ts";
 import { carriedBy } from "./carried_events.ts";
 import type { ChannelCounts } from "./channel_counts.ts";
 import type { ChannelPlan } from "./channel_plan.ts";
@@ -47,6 +48,8 @@ export interface GroupCommitOptions {
   readonly refusal?: (() => Problem | undefined) | undefined;
   /** @default undefined */
   readonly observer?: LogObserver | undefined;
+  /** @default undefined */
+  readonly tracer?: AppendTracer | undefined;
   /** Returns whether the outcome of the group no longer matters to anyone. */
   readonly isAbandoned: (group: readonly PendingAppend[]) => boolean;
 }
@@ -97,7 +100,15 @@ export class GroupCommit {
     /** Commits of this group whose outcome is unknown. */
     let unknown: SentCommit[] = [];
     while (!this.#options.isAbandoned(group)) {
+      const start = performance.now();
       const attempt = await this.#attempt(group, unknown.length === 0);
+      this.#options.tracer?.attempted({
+        group,
+        start,
+        end: performance.now(),
+        outcome: attempt.kind,
+        conflicts: tries.conflicts,
+      });
       if (attempt.kind === "committed") {
         return this.#finish(attempt.sent.plan, attempt.versionstamp);
       }

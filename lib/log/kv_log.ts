@@ -9,6 +9,7 @@ import { SerialQueue } from "../shared/async/serial_queue.ts";
 import { SharedReads } from "../shared/async/shared_reads.ts";
 import { type Channel, type ChannelKey, channelOf, type Tenant } from "../shared/channel.ts";
 import { ORIGIN, type Position } from "../shared/offset.ts";
+import type { AppendTracer } from "./append_tracer.ts";
 import { runOfCarried } from "./carried_events.ts";
 import { Committer } from "./committer.ts";
 import { Contention } from "./contention.ts";
@@ -61,6 +62,8 @@ export interface KvLogOptions {
   readonly safetyPollMs?: number;
   /** @default undefined */
   readonly observer?: LogObserver;
+  /** @default undefined */
+  readonly tracer?: AppendTracer | undefined;
   /** Receives what retention has skipped. @default does nothing */
   readonly onWarning?: (message: string, cause?: unknown) => void;
 }
@@ -108,6 +111,7 @@ export class KvLog implements Log {
       onCommitted: (run) => this.#listeners.get(run.channelKey)?.appended(run),
       refusal: () => room.refusal(),
       observer: options.observer,
+      tracer: options.tracer,
     });
     this.#retention = new RetentionJob({
       kv,

@@ -15,6 +15,57 @@ const BUN = Deno.env.get("BUN") ?? "bun";
 const BUN_MISSING = isMissing([BUN, "--version"], "Bun is missing: it runs the package");
 const ignore = NODE_MISSING || NPM_MISSING;
 
+/** Traces a publish and its handling with spans of its own, and prints them. */
+const TRACED_PROGRAM = `
+import { trace } from "@opentelemetry/api";
+import { connect, WeirError } from "weir-client";
+import { processEvent, traced } from "weir-client/otel";
+import { createProducer } from "weir-client/producer";
+
+const [url, channel] = process.argv.slice(2);
+const span = trace.wrapSpanContext({
+  traceId: "a".repeat(32),
+  spanId: "b".repeat(16),
+  traceFlags: 1,
+});
+const spans = [];
+trace.setGlobalTracerProvider({
+  getTracer: () => ({
+    startSpan(name, { links }) {
+      spans.push([name, ...links.map(({ context }) => context.spanId)]);
+      return span;
+    },
+  }),
+});
+const weir = traced(connect(url));
+await weir.publish(channel, 1);
+await traced(createProducer(url)).publish(channel, 2);
+const { events } = await weir.history(channel);
+for (const event of events) processEvent(event, () => {});
+const refusal = await traced(createProducer(url)).publish("", 1).catch((error) => error);
+await weir.close();
+console.log(JSON.stringify({
+  spans,
+  traceparents: events.map(({ traceparent }) => traceparent),
+  isSameClass: refusal instanceof WeirError,
+}));
+`;
+
+const TRACED_TYPES = `
+import { connect, type Weir, type WeirEvent } from "weir-client";
+import { processEvent, traced } from "weir-client/otel";
+import { createProducer, type Producer } from "weir-client/producer";
+
+const weir: Weir = traced(connect("http://127.0.0.1"));
+const producer: Producer = traced(createProducer("http://127.0.0.1"));
+declare const event: WeirEvent<{ n: number }>;
+const n: number = processEvent(event, (span) => {
+  span.setAttribute("n", event.data.n);
+  return event.data.n;
+});
+await Promise.all([weir.publish("a", n, { traceparent: event.traceparent }), producer.publish("a", n)]);
+`;
+
 /** Publishes with a token that it signs, and prints what it got. */
 const PROGRAM = `
 import { readFileSync } from "node:fs";
@@ -157,6 +208,30 @@ Deno.test("the types of weir-client/server hold in a strict project without jose
 }, async () => {
   await using project = await NpmProject.make();
   await project.write("main.ts", TYPED);
+  const tsc = new URL("tsc.js", import.meta.resolve("typescript")).pathname;
+  const flags = ["--strict", "--noEmit", "--module", "nodenext", "--target", "es2022"];
+  await project.run(["node", tsc, ...flags, "main.ts"]);
+});
+
+Deno.test("weir-client/otel traces in Node, and its peer is optional", { ignore }, async () => {
+  await using server = await WeirServer.start();
+  await using project = await NpmProject.make();
+  const text = await Deno.readTextFile(project.client("otel.js"));
+  const imports = [...text.matchAll(/(?:from|import\() ?"([^"]+)"/g)].map(([, from]) => from);
+  assert.deepEqual([...new Set(imports)].sort(), ["./weir.js", "@opentelemetry/api"]);
+  const manifest = JSON.parse(await Deno.readTextFile(project.client("package.json")));
+  assert.equal(manifest.peerDependenciesMeta["@opentelemetry/api"].optional, true);
+  await project.link("@opentelemetry/api");
+  await project.write("main.js", TRACED_PROGRAM);
+  const printed = JSON.parse(await project.run(["node", "main.js", server.url, newChannel()]));
+  const traceparent = `00-${"a".repeat(32)}-${"b".repeat(16)}-01`;
+  const process = ["process", "b".repeat(16)];
+  assert.deepEqual(printed, {
+    spans: [["publish"], ["publish"], process, process, ["publish"]],
+    traceparents: [traceparent, traceparent],
+    isSameClass: true,
+  });
+  await project.write("main.ts", TRACED_TYPES);
   const tsc = new URL("tsc.js", import.meta.resolve("typescript")).pathname;
   const flags = ["--strict", "--noEmit", "--module", "nodenext", "--target", "es2022"];
   await project.run(["node", tsc, ...flags, "main.ts"]);

@@ -49,7 +49,9 @@ export class NpmProject implements AsyncDisposable {
     // Deno's cache has it at `…/<name>/<version>/`.
     const [, folder = ""] = new RegExp(`^(.*/${name}/[^/]+)/`).exec(import.meta.resolve(name)) ??
       [];
-    await Deno.symlink(new URL(folder).pathname, this.file(`node_modules/${name}`));
+    const link = this.file(`node_modules/${name}`);
+    await Deno.mkdir(new URL(".", link), { recursive: true });
+    await Deno.symlink(new URL(folder).pathname, link);
   }
 
   /** Runs a program and returns its output. @throws {Error} if it fails. */

@@ -20,6 +20,7 @@ import {
   parseMessage,
   type Ref,
 } from "./message.ts";
+import type { MessageTracer } from "./message_tracer.ts";
 import type { MessageOutput } from "./output.ts";
 import { RefusalCounter } from "./refusal_counter.ts";
 import { ClientSubscriptions } from "./subscriptions.ts";
@@ -56,6 +57,8 @@ export interface MessageHandlerParts {
   readonly onError: (cause: unknown, tenant: Tenant | undefined) => void;
   /** Called when a publish is refused. @default undefined */
   readonly onRefused?: () => void;
+  /** @default undefined */
+  readonly tracer?: MessageTracer | undefined;
 }
 
 interface MessageHandlerOptions {
@@ -171,7 +174,11 @@ export class MessageHandler implements ConnectionHandler, Disposable {
 
   #handle(message: ClientMessage, dataText?: string): void {
     try {
-      this.#begin(message, dataText)?.catch((cause) => this.#failed(message, cause));
+      const { tracer } = this.#options.parts;
+      const handled = tracer === undefined
+        ? this.#begin(message, dataText)
+        : tracer.message(message, () => this.#begin(message, dataText));
+      handled?.catch((cause) => this.#failed(message, cause));
     } catch (cause) {
       this.#failed(message, cause);
     }
