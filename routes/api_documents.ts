@@ -9,6 +9,8 @@ interface JsonDocument {
 
 /** The documents of each server, from the first request for one on. */
 const openApis = new WeakMap<Server["config"], Promise<JsonDocument>>();
+/** The same for all servers. */
+let asyncApiDocument: Promise<JsonDocument> | undefined;
 
 /** `GET /openapi.json`: describes the routes in OpenAPI. */
 export async function getOpenApi(
@@ -27,6 +29,14 @@ export async function getOpenApi(
     openApis.set(config, document);
   }
   return answer(c, await document);
+}
+
+/** `GET /asyncapi.json`: describes the messages of connections in AsyncAPI. */
+export async function getAsyncApi(c: AppContext): Promise<Response> {
+  asyncApiDocument ??= import("./api_description/asyncapi.ts").then(({ asyncApi }) =>
+    documentOf(asyncApi())
+  );
+  return answer(c, await asyncApiDocument);
 }
 
 async function documentOf(value: object): Promise<JsonDocument> {

@@ -8,7 +8,7 @@ import type { Server } from "../lib/server.ts";
 import { Problem, quote } from "../lib/shared/problem.ts";
 import { kindOf } from "../lib/shared/problem_codes.ts";
 import { authenticate } from "./access.ts";
-import { getOpenApi } from "./api_documents.ts";
+import { getAsyncApi, getOpenApi } from "./api_documents.ts";
 import { getAsset } from "./assets.ts";
 import { deleteChannel, getChannel, listChannels, putChannel } from "./channels.ts";
 import type { AppContext, AppEnv } from "./context.ts";
@@ -51,6 +51,7 @@ const PUBLIC: Resources<PublicHandler> = {
   "/v1/transports": { GET: getTransports },
   "/v1/tickets": { POST: postTicket, DELETE: deleteTicket },
   "/openapi.json": { GET: getOpenApi },
+  "/asyncapi.json": { GET: getAsyncApi },
   "/healthz": { GET: healthz },
   "/readyz": { GET: readyz },
 };

@@ -55,7 +55,7 @@ export const listKeysDescription: RouteDescription = {
   text: "Lists the tenant's keys by id, without their secrets. Needs the right `admin`.",
   needsCredential: true,
   query: described(listQuery, {
-    after: { text: "Lists keys after this id.", example: "k9w2hm4x1c" },
+    after: { ...KEY_ID, text: "Lists keys after this id." },
     limit: { text: "Keys in a page.", schema: { default: DEFAULT_LIMIT } },
   }),
   answers: { 200: { text: "A page of keys.", json: "Keys" } },
@@ -94,7 +94,12 @@ export const createKeyDescription: RouteDescription = {
     schema: creation,
     members: {
       ...RIGHTS_IN_BODY,
-      name: { text: "What people call it.", example: "billing" },
+      name: {
+        text: "What people call it: no control characters.",
+        // Other languages have no classes such as \p{Cc} in patterns.
+        schema: { pattern: "^[^\\x00-\\x1f\\x7f-\\x9f]{1,100}$" },
+        example: "billing",
+      },
       expiresIn: { text: "Seconds until it expires. Without it the key does not expire." },
     },
     inner: LIMITS_IN_BODY,

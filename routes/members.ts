@@ -8,7 +8,7 @@ import { channelOf } from "../lib/shared/channel.ts";
 import { formatTime } from "../lib/shared/event.ts";
 import type { Server } from "../lib/server.ts";
 import { NO_STORE, readRequest } from "./admin.ts";
-import { CHANNEL, MEMBER } from "./api_description/names.ts";
+import { MEMBER, PRESENCE_CHANNEL } from "./api_description/names.ts";
 import {
   CREDENTIAL,
   JSON_BODY,
@@ -35,7 +35,7 @@ export const listMembersDescription: RouteDescription = {
   summary: "List the members of a channel",
   text: "Needs the right `presence` on the channel.",
   needsCredential: true,
-  path: { channel: CHANNEL },
+  path: { channel: PRESENCE_CHANNEL },
   query: described(noQuery, {}),
   answers: { 200: { text: "The members, and the cursor of later changes.", json: "Members" } },
   problems: [
@@ -70,7 +70,7 @@ export const putMemberDescription: RouteDescription = {
   text:
     "Repeat the call before `expiresIn` is over: otherwise the session ends, and the member leaves 10 s later. Needs the right `presence` on the channel. Over a WebSocket, send `enter` instead.",
   needsCredential: true,
-  path: { channel: CHANNEL, member: MEMBER },
+  path: { channel: PRESENCE_CHANNEL, member: MEMBER },
   query: describedSession,
   body: jsonBody({
     name: "MemberData",
@@ -129,7 +129,7 @@ export const deleteMemberDescription: RouteDescription = {
   summary: "End a session",
   text: "The member leaves with its last session. Needs the right `presence` on the channel.",
   needsCredential: true,
-  path: { channel: CHANNEL, member: MEMBER },
+  path: { channel: PRESENCE_CHANNEL, member: MEMBER },
   query: describedSession,
   answers: { 204: { text: "The session has ended, or ends within seconds." } },
   problems: [

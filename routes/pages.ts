@@ -1,5 +1,6 @@
 import type { PageName } from "../lib/pages.ts";
 import type { Server } from "../lib/server.ts";
+import { CHANNEL, ROOM } from "./api_description/names.ts";
 import { CREDENTIAL, STORE_READ } from "./api_description/problem_groups.ts";
 import { described, type RouteDescription } from "./api_description/route_description.ts";
 import { callPage } from "./call_page.ts";
@@ -28,18 +29,18 @@ const DOCS_PATH = "/docs/:path{.+}";
 
 /** Returns the descriptions of all pages, by path. */
 export function pageDescriptions(): Readonly<Record<string, { readonly GET: RouteDescription }>> {
-  const room = { text: "The room to show.", example: "lobby" };
-  const channel = { text: "The channel to show.", example: "orders" };
+  const channel = { ...CHANNEL, text: "The channel to show." };
   const all: Readonly<Record<PageName, RouteDescription>> = {
-    console: describedPage("Console", {
-      ...described(consolePage.query, {
+    console: describedPage(
+      "Console",
+      described(consolePage.query, {
         channel,
         event: { text: "The offset of the event to show." },
       }),
-    }),
-    chat: describedPage("Chat", described(chatPage.query, { room })),
-    call: describedPage("Call", described(callPage.query, { room })),
-    drop: describedPage("Drop", described(dropPage.query, { room })),
+    ),
+    chat: describedPage("Chat", described(chatPage.query, { room: ROOM })),
+    call: describedPage("Call", described(callPage.query, { room: ROOM })),
+    drop: describedPage("Drop", described(dropPage.query, { room: ROOM })),
     dashboard: describedPage("Dashboard", described(dashboardPage.query, {})),
     lab: describedPage("Lab", described(labPage.query, { channel })),
   };

@@ -22,6 +22,7 @@ export const openSocketDescription: RouteDescription = {
   takesTicket: true,
   query: described(noQuery, {}),
   headers: ["Upgrade", "Sec-WebSocket-Protocol"],
+  neededHeaders: ["Upgrade"],
   answers: { 101: { text: "The connection is a WebSocket from now on (RFC 6455)." } },
   problems: [
     ...CREDENTIAL,

@@ -184,6 +184,7 @@ const RULE: Readonly<Record<string, readonly string[]>> = {
     "lib/pages.ts",
     "lib/publish/draft.ts",
     "lib/shared",
+    "lib/transports",
     "lib/version.ts",
   ],
   "routes/metrics.ts": [

@@ -15,3 +15,14 @@ export const getOpenApiDescription: RouteDescription = {
   },
   problems: [],
 };
+
+export const getAsyncApiDescription: RouteDescription = {
+  ...getOpenApiDescription,
+  id: "getAsyncApi",
+  summary: "Get the description of messages",
+  text: "AsyncAPI 3 of the messages of WebSockets and the events of streams.",
+  answers: {
+    ...getOpenApiDescription.answers,
+    200: { text: "The description.", json: "AsyncApi", headers: ["ETag"] },
+  },
+};

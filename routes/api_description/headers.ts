@@ -54,7 +54,7 @@ export const REQUEST_HEADERS = {
   "Upgrade": { text: "`websocket`.", schema: { type: "string", const: "websocket" } },
   "Sec-WebSocket-Protocol": {
     text: "`weir.v1`: several messages per frame. Without it each frame has one message.",
-    schema: { type: "string" },
+    schema: { type: "string", const: "weir.v1" },
     example: "weir.v1",
   },
 } as const satisfies Readonly<Record<string, Meaning>>;

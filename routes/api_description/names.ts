@@ -33,11 +33,25 @@ export const CHANNEL: Meaning = {
   example: "orders",
 };
 
+/** A channel with presence. The name of the channel of its changes is longer. */
+export const PRESENCE_CHANNEL: Meaning = {
+  ...CHANNEL,
+  text: "The channel's name, of at most 246 bytes.",
+  schema: { ...CHANNEL_SCHEMA, maxLength: 246 },
+};
+
 /** A channel that clients can read, such as `$audit` too. */
 export const READABLE_CHANNEL: Meaning = {
   text: "The channel's name: 1–256 bytes of UTF-8 without control characters.",
   schema: READABLE_CHANNEL_SCHEMA,
   example: "orders",
+};
+
+/** The room of a page. Its channel has a longer name. */
+export const ROOM: Meaning = {
+  text: "The room to show.",
+  schema: { type: "string", maxLength: 100, pattern: `^${SEGMENT}` },
+  example: "lobby",
 };
 
 export const MEMBER: Meaning = {
@@ -52,9 +66,9 @@ export const SESSION: Meaning = {
 };
 
 export const KEY_ID: Meaning = {
-  text: "The id of an API key.",
-  schema: { type: "string" },
-  example: "k9w2hm4x1c",
+  text: "The id of an API key: 12 letters and digits.",
+  schema: { type: "string", pattern: "^[0-9A-Za-z]{12}$" },
+  example: "k9w2hm4x1cPq",
 };
 
 export const TRACEPARENT_EXAMPLE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";

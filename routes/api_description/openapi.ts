@@ -146,7 +146,7 @@ function securityOf(
 }
 
 function parametersOf(
-  { path = {}, query, lists = {}, headers = [] }: RouteDescription,
+  { path = {}, query, lists = {}, headers = [], neededHeaders = [] }: RouteDescription,
 ): readonly Json[] {
   return [
     ...Object.entries(path).map(([name, meaning]) => ({
@@ -166,11 +166,14 @@ function parametersOf(
     ...headers.filter((name) => !STANDARD_HEADERS.includes(name)).map((name) => ({
       name,
       in: "header",
-      required: false,
+      required: neededHeaders.includes(name),
       ...parameter(REQUEST_HEADERS[name], {}),
     })),
   ];
 }
+
+/** The forms of an event that is published as JSON. */
+const PUBLICATIONS = ["Publication", "EphemeralPublication"] as const;
 
 /** OpenAPI says these by media types and security, and has them nowhere else. */
 const STANDARD_HEADERS: readonly string[] = ["Accept", "Content-Type"];
@@ -285,25 +288,53 @@ function ref(name: string): { readonly $ref: string } {
 }
 
 function componentSchemas(): Json {
-  const one = schemaOf({ schema: publication, members: PUBLICATION });
-  const bodies = new Map<string, Json>([["Publication", one]]);
+  const { Publication, EphemeralPublication } = publicationSchemas();
+  const bodies = new Map<string, Json>();
   for (const methods of Object.values(ROUTES)) {
     for (const { body = {} } of Object.values(methods)) {
       for (const content of Object.values(body)) {
-        if ("plain" in content) continue;
-        const { anyOf, ...schema } = bodySchema(content);
-        const forms = (anyOf as readonly Json[] | undefined)?.map((form) =>
-          JSON.stringify(form) === JSON.stringify(one) ? ref("Publication") : form
-        );
-        bodies.set(content.name, { ...schema, ...forms !== undefined && { anyOf: forms } });
+        if (!("plain" in content)) bodies.set(content.name, bodySchema(content));
       }
     }
   }
-  return { ...Object.fromEntries(bodies), ...answerSchemas() };
+  return {
+    Publication,
+    EphemeralPublication,
+    ...Object.fromEntries(bodies),
+    ...answerSchemas(),
+  };
+}
+
+/** Returns the two forms of an event that is published as JSON. One Zod schema parses both. */
+export function publicationSchemas(): { readonly [name in typeof PUBLICATIONS[number]]: Json } {
+  const { properties, ...rest } = schemaOf({ schema: publication, members: PUBLICATION }) as {
+    readonly properties: Readonly<Record<keyof typeof PUBLICATION, Json>>;
+  };
+  const { ephemeral, ...stored } = properties;
+  const { id: _id, key: _key, ttl: _ttl, ...unstored } = stored;
+  const required = ["channel", "data"];
+  return {
+    Publication: {
+      ...rest,
+      description: "An event to store.",
+      properties: { ...stored, ephemeral: { type: "boolean", const: false } },
+      required,
+    },
+    EphemeralPublication: {
+      ...rest,
+      description:
+        "An event that current subscribers receive and that is never stored. It is published alone.",
+      properties: { ...unstored, ephemeral: { ...ephemeral, const: true } },
+      required: [...required, "ephemeral"],
+    },
+  };
 }
 
 function bodySchema(body: JsonBody): Json {
-  return { ...schemaOf(body), ...body.constraints };
+  const { anyOf, ...schema } = schemaOf(body);
+  if (anyOf === undefined) return { ...schema, ...body.constraints };
+  const [_publication, ...forms] = anyOf as readonly Json[];
+  return { ...schema, anyOf: [...PUBLICATIONS.map(ref), ...forms] };
 }
 
 /** Returns the schemas of answers, which refer to each other by name. */

@@ -68,6 +68,8 @@ export interface RouteDescription {
   /** Whether a ticket in the query can replace the credential. */
   readonly takesTicket?: boolean;
   readonly headers?: readonly RequestHeader[];
+  /** Those of `headers` without which the route refuses. */
+  readonly neededHeaders?: readonly RequestHeader[];
   readonly body?: Readonly<Record<string, JsonBody | PlainBody>>;
   readonly needsBody?: boolean;
   readonly answers: Readonly<Record<number, Answer>>;

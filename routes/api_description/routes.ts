@@ -29,7 +29,7 @@ import { openSocketDescription } from "../socket.ts";
 import { postStreamTokenDescription } from "../stream_token.ts";
 import { deleteTicketDescription, postTicketDescription } from "../tickets.ts";
 import { getTransportsDescription } from "../transports.ts";
-import { getOpenApiDescription } from "./document_routes.ts";
+import { getAsyncApiDescription, getOpenApiDescription } from "./document_routes.ts";
 import type { RouteDescription } from "./route_description.ts";
 
 type Method = "GET" | "POST" | "PUT" | "DELETE";
@@ -69,6 +69,7 @@ export const ROUTES: Descriptions = {
   "/readyz": { GET: readyzDescription },
   "/metrics": { GET: getMetricsDescription },
   "/openapi.json": { GET: getOpenApiDescription },
+  "/asyncapi.json": { GET: getAsyncApiDescription },
   ...pageDescriptions(),
   "/docs/:path{.+}": { GET: getDocDescription },
   "/assets/:file": { GET: getAssetDescription },

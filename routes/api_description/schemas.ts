@@ -7,17 +7,17 @@ import { LIMITS_IN_BODY, RIGHTS } from "./names.ts";
 
 const OFFSET_EXAMPLE = "0mwpu38co_0000000000000002";
 
-const offset = z.string().regex(/^[0-9a-z]{9}_\d{16}$/).meta({
+export const offset = z.string().regex(/^[0-9a-z]{9}_\d{16}$/).meta({
   description: "Epoch and sequence. Offsets of one channel sort as text in log order.",
   examples: [OFFSET_EXAMPLE],
 });
-const cursor = z.string().min(1).describe(
+export const cursor = z.string().min(1).describe(
   "The position up to which a reader has everything: an offset for one channel, opaque text that starts with `v` for several.",
 );
 const time = z.iso.datetime({ precision: 3 }).describe("RFC 3339, UTC, milliseconds.");
-const channel = z.string().min(1).describe("The channel's name.");
+export const channel = z.string().min(1).describe("The channel's name.");
 const count = z.int().nonnegative();
-const milliseconds = z.int();
+export const milliseconds = z.int();
 const data = z.unknown().describe(
   "The value for JSON types, a string for `text/*`, otherwise base64.",
 );
@@ -27,7 +27,7 @@ const traceparent = z.string().optional().describe(
   "The trace context of the publish (W3C): the span that published the event.",
 );
 
-const eventMembers = {
+export const eventMembers = {
   channel,
   offset,
   id: z.string().describe("The id that the producer sent, otherwise the offset."),
@@ -55,7 +55,7 @@ const eventExample = {
   publisher: "ann",
 };
 
-const ephemeralMembers = {
+export const ephemeralMembers = {
   channel,
   type: z.string(),
   time,
@@ -65,7 +65,7 @@ const ephemeralMembers = {
   traceparent,
 };
 
-const gapMembers = {
+export const gapMembers = {
   channel,
   reason: z.enum(["expired", "recreated", "ahead", "restored"]).describe(
     "`expired`: retention or the time to live has removed them. `recreated`: the cursor is of another epoch. `ahead`: the cursor is after the end of the log. `restored`: the store was restored from a backup that has everything up to the cursor, and nothing is missing.",
@@ -160,7 +160,7 @@ const revocation = {
   all: z.literal(true).optional().describe("The tenant's tokens and keys issued until `at`."),
 };
 
-const problemCode = z.enum(Object.keys(PROBLEMS) as [keyof typeof PROBLEMS]);
+export const problemCode = z.enum(Object.keys(PROBLEMS) as [keyof typeof PROBLEMS]);
 
 /** Each schema of an answer or of what Weir sends, by its name in the descriptions. */
 export const schemas = {

@@ -1,3 +1,4 @@
+import { serverMessages, type ServerOp } from "../../routes/api_description/messages.ts";
 import { Queue } from "./queue.ts";
 
 export interface SocketMessage {
@@ -5,17 +6,25 @@ export interface SocketMessage {
   readonly [member: string]: unknown;
 }
 
-/** A client of `weir.v1` with the runtime's WebSocket. */
+/**
+ * A client of `weir.v1` with the runtime's WebSocket. When it is disposed of, it throws if the server
+ * has sent something that the description of messages lacks.
+ */
 export class SocketClient implements AsyncDisposable {
   readonly messages = new Queue<SocketMessage>();
   readonly closed: Promise<CloseEvent>;
   readonly #socket: WebSocket;
+  readonly #undescribed: string[] = [];
 
   private constructor(socket: WebSocket) {
     this.#socket = socket;
     this.closed = new Promise((resolve) => socket.addEventListener("close", resolve));
     socket.addEventListener("message", ({ data }) => {
-      for (const line of String(data).split("\n")) this.messages.put(JSON.parse(line));
+      for (const line of String(data).split("\n")) {
+        const message: SocketMessage = JSON.parse(line);
+        this.#check(message);
+        this.messages.put(message);
+      }
     });
     void this.closed.then(() => this.messages.end(new Error("the socket has closed")));
   }
@@ -66,5 +75,11 @@ export class SocketClient implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#socket.close();
     await this.closed;
+    if (this.#undescribed.length > 0) throw new Error(this.#undescribed.join("\n"));
+  }
+
+  #check(message: SocketMessage): void {
+    const { error } = serverMessages[message.op as ServerOp].safeParse(message);
+    if (error !== undefined) this.#undescribed.push(`${error.message} in a ${message.op}`);
   }
 }

@@ -1,4 +1,5 @@
 import { createParser } from "eventsource-parser";
+import { systemEvents } from "../../routes/api_description/messages.ts";
 import { Queue } from "./queue.ts";
 
 export interface SseEvent {
@@ -7,7 +8,10 @@ export interface SseEvent {
   readonly data: string;
 }
 
-/** A stream of server-sent events, with a parser that is not Weir's own. */
+/**
+ * A stream of server-sent events, with a parser that is not Weir's own. When it is disposed of, it
+ * throws if the server has sent a system event that the description of messages lacks.
+ */
 export class SseClient implements AsyncDisposable {
   readonly response: Response;
   readonly events = new Queue<SseEvent>();
@@ -18,6 +22,7 @@ export class SseClient implements AsyncDisposable {
   readonly #abort: AbortController;
   readonly #opened = Promise.withResolvers<void>();
   readonly #reading: Promise<void>;
+  readonly #undescribed: string[] = [];
 
   private constructor(response: Response, abort: AbortController) {
     this.response = response;
@@ -52,11 +57,18 @@ export class SseClient implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#abort.abort();
     await this.#reading;
+    if (this.#undescribed.length > 0) throw new Error(this.#undescribed.join("\n"));
+  }
+
+  #check(event: string, data: string): void {
+    const { error } = systemEvents[event as keyof typeof systemEvents].safeParse(JSON.parse(data));
+    if (error !== undefined) this.#undescribed.push(`${error.message} in ${event}`);
   }
 
   async #read(): Promise<void> {
     const parser = createParser({
       onEvent: ({ id, event, data }) => {
+        if (event?.startsWith("weir.")) this.#check(event, data);
         if (event === "weir.open") this.firstId = id ?? "";
         else this.events.put({ id, event, data });
       },

@@ -23,7 +23,8 @@ const ref = z.union([z.number(), z.string().max(64)]);
 /** The client's own name for a session of a member. */
 const session = z.string().regex(SESSION_NAME, SESSION_NAME_FORMAT);
 
-const operations = {
+/** The messages from a client, by their `op`. */
+export const clientMessages = {
   subscribe: z.strictObject({
     op: z.literal("subscribe"),
     ref,
@@ -84,7 +85,7 @@ const operations = {
   }),
 } as const;
 
-type Operations = typeof operations;
+type Operations = typeof clientMessages;
 type Op = keyof Operations;
 
 /** A message from a client, as the subprotocol `weir.v1` has it. */
@@ -99,7 +100,7 @@ export interface ServerMessage {
 }
 
 const TOO_MANY_MEMBERS = "it has too many members";
-const STREAM_OPS = Object.keys(operations);
+const STREAM_OPS = Object.keys(clientMessages);
 const OPS = STREAM_OPS.filter((op) => op !== "received");
 
 /** Why a message is refused, and its `ref`, if that can be read. */
@@ -179,7 +180,7 @@ function messageOf(
   if (fault !== undefined) {
     return refused(value, "bad_message", `Cannot use the ${op} message: ${fault}.`);
   }
-  const parsed = operations[op as Op].safeParse(value);
+  const parsed = clientMessages[op as Op].safeParse(value);
   if (parsed.success) return parsed.data;
   const detail = `Cannot use the ${op} message: ${describeIssue(parsed.error)}.`;
   return refused(value, "bad_message", detail);
