@@ -4,13 +4,15 @@ import { isMissing } from "./programs.ts";
 import { readSource } from "./source_files.ts";
 import { until } from "./until.ts";
 
-export const PROXY_NAMES = ["nginx", "haproxy"] as const;
+export const PROXY_NAMES = ["nginx", "haproxy", "caddy", "apache"] as const;
 export type ProxyName = typeof PROXY_NAMES[number];
 
 /** A proxy of {@link startProxy}. */
 export interface Proxy extends AsyncDisposable {
   /** Its origin, such as `https://127.0.0.1:12345`. */
   readonly url: string;
+  /** Where it redirects to HTTPS. */
+  readonly plainUrl: string;
   /** Its self-signed certificate. */
   readonly certificate: Certificate;
   /** What the program has printed and logged. */
@@ -18,6 +20,8 @@ export interface Proxy extends AsyncDisposable {
 }
 
 interface Program {
+  /** @default the proxy's name */
+  readonly program?: string;
   /** The file in `deploy/`. */
   readonly file: string;
   /** The folder of the certificate and of logs in that file. */
@@ -41,6 +45,19 @@ const PROGRAMS: Readonly<Record<ProxyName, Program>> = {
     folders: ["/etc/haproxy"],
     missing: isMissing(inShell("haproxy"), hint("haproxy")),
     args: (config) => ["-db", "-f", config],
+  },
+  caddy: {
+    file: "Caddyfile",
+    folders: ["/etc/caddy"],
+    missing: isMissing(inShell("caddy"), hint("caddy")),
+    args: (config) => ["run", "--config", config, "--adapter", "caddyfile"],
+  },
+  apache: {
+    program: "apache2",
+    file: "apache.conf",
+    folders: ["/etc/apache2", "/run/apache2", "/var/log/apache2"],
+    missing: isMissing(inShell("apache2"), hint("apache2")),
+    args: (config) => ["-DFOREGROUND", "-f", config],
   },
 };
 
@@ -69,10 +86,11 @@ export async function startProxy(
   for (let tries = 0;; tries++) {
     const process = new ProxyProcess(name, await Deno.makeTempDir({ prefix: "weir_proxy_" }));
     try {
-      const chosen = port ?? freePort();
-      await process.start({ certificate, port: chosen, backends: [one, two] });
+      const [chosen, plainPort] = [port ?? freePort(), freePort()];
+      await process.start({ certificate, port: chosen, plainPort, backends: [one, two] });
       return {
         url: `https://127.0.0.1:${chosen}`,
+        plainUrl: `http://127.0.0.1:${plainPort}`,
         certificate,
         log: () => process.log(),
         [Symbol.asyncDispose]: () => process[Symbol.asyncDispose](),
@@ -85,9 +103,14 @@ export async function startProxy(
   }
 }
 
+const PORT =
+  /(?<=\b(?:[Ll]isten |bind :|https?_port |VirtualHost \*:|localhost:|127\.0\.0\.1:))\d+/g;
+const LISTEN = /\b(?:[Ll]isten|bind)(?: :?)(?=\d)/g;
+
 interface ProxySettings {
   readonly certificate: Certificate;
   readonly port: number;
+  readonly plainPort: number;
   readonly backends: readonly [number, number];
 }
 
@@ -104,7 +127,7 @@ class ProxyProcess implements AsyncDisposable {
   }
 
   async start(settings: ProxySettings): Promise<void> {
-    const { file, args } = PROGRAMS[this.#name];
+    const { program = this.#name, file, args } = PROGRAMS[this.#name];
     const config = `${this.#folder}/${file}`;
     const { cert, key } = settings.certificate;
     await Deno.writeTextFile(`${this.#folder}/weir.crt`, cert);
@@ -115,9 +138,11 @@ class ProxyProcess implements AsyncDisposable {
       args: [
         "-c",
         `PATH="$PATH:/usr/sbin" exec "$0" "$@"`,
-        this.#name,
+        program,
         ...args(config, this.#folder),
       ],
+      // Caddy keeps files below these.
+      env: { XDG_CONFIG_HOME: this.#folder, XDG_DATA_HOME: this.#folder },
       stdin: "null",
       stdout: "piped",
       stderr: "piped",
@@ -128,7 +153,7 @@ class ProxyProcess implements AsyncDisposable {
     void process.status.then(() => ended = true);
     await until(`${this.#name} listens`, async () => {
       if (ended) throw new Error(`${this.#name} did not start: ${await this.log()}`);
-      return await accepts(settings.port);
+      return await serves(settings);
     });
     // Another program may have the port, and this one is about to end.
     if (ended) throw new Error(`${this.#name} did not start: ${await this.log()}`);
@@ -155,21 +180,26 @@ class ProxyProcess implements AsyncDisposable {
     await Deno.remove(this.#folder, { recursive: true });
   }
 
-  #replaced(text: string, { port, backends: [one, two] }: ProxySettings): string {
-    let config = text;
-    const replace = (from: string | RegExp, to: string) => {
-      const next = config.replaceAll(from, to);
-      if (next === config) throw new Error(`deploy/ does not have ${from}`);
-      config = next;
+  #replaced(text: string, { port, plainPort, backends: [one, two] }: ProxySettings): string {
+    const ports: Record<string, number> = {
+      "80": plainPort,
+      "443": port,
+      "8001": one,
+      "8002": two,
     };
-    const addresses = { "80": `127.0.0.1:${freePort()}`, "443": `127.0.0.1:${port}` };
-    for (const [from, to] of Object.entries(addresses)) {
-      replace(new RegExp(`(?<=^ *(?:listen|bind) ):?${from}\\b`, "gm"), to);
+    const missing = new Set(Object.keys(ports));
+    let config = text
+      .replaceAll(PORT, (digits) => {
+        missing.delete(digits);
+        return String(ports[digits] ?? freePort()); // such as the port of Caddy's administration
+      })
+      .replaceAll(LISTEN, (directive) => `${directive.split(" ")[0]} 127.0.0.1:`)
+      .replaceAll("weir.example.com", "127.0.0.1");
+    for (const folder of PROGRAMS[this.#name].folders) {
+      if (!config.includes(`${folder}/`)) missing.add(folder);
+      config = config.replaceAll(`${folder}/`, `${this.#folder}/`);
     }
-    replace("127.0.0.1:8001", `127.0.0.1:${one}`);
-    replace("127.0.0.1:8002", `127.0.0.1:${two}`);
-    replace("weir.example.com", "127.0.0.1");
-    for (const from of PROGRAMS[this.#name].folders) replace(`${from}/`, `${this.#folder}/`);
+    if (missing.size > 0) throw new Error(`deploy/ does not have ${[...missing].join(", ")}`);
     return config;
   }
 
@@ -178,9 +208,12 @@ class ProxyProcess implements AsyncDisposable {
   }
 }
 
-async function accepts(port: number): Promise<boolean> {
+/** Whether the proxy answers a TLS handshake: Apache listens before it reads all of its file. */
+async function serves({ port, certificate }: ProxySettings): Promise<boolean> {
+  const hostname = "127.0.0.1";
   try {
-    (await Deno.connect({ hostname: "127.0.0.1", port })).close();
+    using connection = await Deno.connectTls({ hostname, port, caCerts: [certificate.cert] });
+    await connection.handshake();
     return true;
   } catch {
     return false;

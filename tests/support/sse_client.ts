@@ -1,4 +1,5 @@
 import { createParser } from "eventsource-parser";
+import { PLATFORM, type Platform } from "../../lib/client/core/platform.ts";
 import { systemEvents } from "../../routes/api_description/messages.ts";
 import { Queue } from "./queue.ts";
 
@@ -30,10 +31,18 @@ export class SseClient implements AsyncDisposable {
     this.#reading = this.#read();
   }
 
-  /** Resolves after `weir.open`: the client is subscribed. */
-  static async open(url: string, headers: Record<string, string> = {}): Promise<SseClient> {
+  /**
+   * Resolves after `weir.open`: the client is subscribed.
+   *
+   * @param fetcher sends the request. @default fetch
+   */
+  static async open(
+    url: string,
+    headers: Record<string, string> = {},
+    fetcher: Pick<Platform, "fetch"> = PLATFORM,
+  ): Promise<SseClient> {
     const abort = new AbortController();
-    const response = await fetch(url, {
+    const response = await fetcher.fetch(new URL(url), {
       headers: { Accept: "text/event-stream", ...headers },
       signal: abort.signal,
     });
