@@ -32,7 +32,8 @@ async function watch(changes: Deno.FsWatcher): Promise<void> {
 }
 
 function start(): Deno.ChildProcess {
-  return new Deno.Command(Deno.execPath(), { args: ["task", "start"], stdin: "null" }).spawn();
+  const env = { WEIR_DRAIN: "0s", ...Deno.env.toObject() };
+  return new Deno.Command(Deno.execPath(), { args: ["task", "start"], env, stdin: "null" }).spawn();
 }
 
 async function restart(): Promise<void> {

@@ -8,12 +8,13 @@ import { listenMetrics, type MetricsListener } from "./lib/metrics_listener.ts";
 import { listenQuic, type QuicListener } from "./lib/quic_listener.ts";
 import { Siblings } from "./lib/siblings.ts";
 import { openServer, type Server } from "./lib/server.ts";
+import { onStopSignals, takeServeListener } from "./lib/stop_signals.ts";
 import { createApp } from "./routes/app.ts";
 import { createMetricsApp } from "./routes/metrics.ts";
 import { serveErrorHandler } from "./routes/serve_error.ts";
 import { webTransportHandler } from "./routes/webtransport.ts";
 
-/** Milliseconds after a signal in which the process exits, even if something hangs. */
+/** Milliseconds after the drain in which the process exits, even if something hangs. */
 const STOP_TIMEOUT_MS = 4_500;
 
 const logger = createLogger({
@@ -44,14 +45,23 @@ let quic: QuicListener | undefined;
 /** Serves metrics, if they have a listener of their own. */
 let metrics: MetricsListener | undefined;
 
-// A module cannot tell `deno run` from `deno serve`, so the start task passes an argument.
-const listener = Deno.args.includes("--listen") ? await startListening() : undefined;
+/** Where HTTP is served, once it listens. Undefined with `deno serve`, which listens itself. */
+let listener: Listener | undefined;
 
 const siblings = new Siblings();
 server.metrics.share(`weir:metrics:${Deno.pid}`, () => siblings.others);
-for (const signal of ["SIGINT", "SIGTERM"] as const) {
-  Deno.addSignalListener(signal, () => void stop(signal));
-}
+onStopSignals({
+  onFirst: (signal) => void stop(signal),
+  onAgain: (signal) => {
+    logger.warn("stopped at once, by another signal", { signal });
+    Deno.exit(0);
+  },
+});
+
+// A module cannot tell `deno run` from `deno serve`, so the start task passes an argument.
+const isServed = !Deno.args.includes("--listen");
+const endServeListener = isServed ? takeServeListener() : undefined;
+if (!isServed) listener = await startListening();
 
 function readConfig(): Config {
   try {
@@ -175,20 +185,25 @@ function requireLoopback(hostname: string): void {
   );
 }
 
-/** Says goodbye to all clients, stops listening, finishes commits and closes the store. */
+/**
+ * Says goodbye to all clients in the course of the drain, stops listening, finishes commits and
+ * closes the store.
+ */
 async function stop(signal: string): Promise<void> {
-  if (server.stopping.aborted) return;
-  logger.info("stopping", { signal });
+  const { drainMs } = config;
+  logger.info("stopping; another signal stops at once", { signal, drainMs });
   const timer = setTimeout(() => {
     logger.warn("stopped before everything was closed");
     Deno.exit(0);
-  }, STOP_TIMEOUT_MS);
+  }, drainMs + STOP_TIMEOUT_MS);
   try {
+    await server.drain(drainMs);
     // Goodbyes come first: the listener's shutdown closes sockets at once, with another code.
     await server.disconnectClients();
-    const drained = Promise.all([listener?.shutdown(), metrics?.shutdown(), quic?.close()]);
+    endServeListener?.();
+    const ended = Promise.all([listener?.shutdown(), metrics?.shutdown(), quic?.close()]);
     await server.close();
-    await drained;
+    await ended;
     await siblings.leave();
     logger.info("stopped");
   } catch (cause) {

@@ -146,7 +146,12 @@ export function startWeir(
     settings?: Readonly<Record<string, string>>;
   } = {},
 ): Promise<Server> {
-  const env: Record<string, string> = { WEIR_PORT: "0", WEIR_KV: kv, ...options.settings };
+  const env: Record<string, string> = {
+    WEIR_PORT: "0",
+    WEIR_KV: kv,
+    WEIR_DRAIN: "0s",
+    ...options.settings,
+  };
   if (options.token !== undefined) env.DENO_KV_ACCESS_TOKEN = options.token;
   const main = `${ROOT}main.ts`;
   const flags = ["-A", ...options.flags ?? []];

@@ -18,6 +18,8 @@ export interface Config {
   readonly kv: string | undefined;
   readonly retention: Retention;
   readonly heartbeatMs: number;
+  /** Milliseconds over which a server that stops spreads its goodbyes. */
+  readonly drainMs: number;
   /** Origins, in addition to Weir's own, whose pages may send requests. */
   readonly origins: readonly string[];
   /** The public origins of this server. */
@@ -88,6 +90,10 @@ export function parseDuration(text: string): number | undefined {
   const factor = DURATION_UNITS[unit];
   return factor === undefined ? undefined : Number(amount) * factor;
 }
+
+const DRAIN_MS = 5 * SECOND;
+/** Deno Deploy ends a process 5 s after the signal. */
+const DEPLOY_DRAIN_MS = 2 * SECOND;
 
 /** URLs of STUN or of TURN. Browsers ask all of them, which delays a call. */
 const MAX_ICE_URLS = 8;
@@ -186,6 +192,7 @@ const environment = z.strictObject({
     .default(256 * 2 ** 20),
   WEIR_HEARTBEAT: duration(SECOND, 300 * SECOND, "a time from 1s to 300s, such as 15s")
     .default(15 * SECOND),
+  WEIR_DRAIN: duration(0, 600 * SECOND, "a time from 0s to 10m, such as 5s").optional(),
   WEIR_ORIGINS: origins.default([]),
   WEIR_PUBLIC_URL: origins.default([]),
   WEIR_TLS_CERT: z.string().min(1, "the path of a PEM file").optional(),
@@ -253,6 +260,7 @@ export function parseConfig(env: Readonly<Record<string, string>>): Config {
       bytes: values.WEIR_RETENTION_BYTES,
     },
     heartbeatMs: values.WEIR_HEARTBEAT,
+    drainMs: values.WEIR_DRAIN ?? (isOnDeploy ? DEPLOY_DRAIN_MS : DRAIN_MS),
     origins: values.WEIR_ORIGINS,
     publicUrls: values.WEIR_PUBLIC_URL,
     tls,

@@ -23,6 +23,7 @@ import { waitAtMost } from "./shared/async/deadline.ts";
 import { forEachInTurns } from "./shared/async/in_turns.ts";
 import { FIGURES_CHANNEL_KEY } from "./shared/channel.ts";
 import { OpenResponses } from "./transports/open_responses.ts";
+import { Goodbyes } from "./transports/goodbyes.ts";
 import { DrainPoller } from "./transports/drain_poller.ts";
 import { LargeWrites } from "./transports/large_writes.ts";
 import { MessageBudget } from "./transports/messages/message_lane.ts";
@@ -56,6 +57,8 @@ interface ServerParts {
   readonly signals: Signals;
   /** The heartbeats of streams. */
   readonly wheel: TimerWheel;
+  /** All connections, which get a goodbye when the server stops. */
+  readonly goodbyes: Goodbyes;
   readonly sockets: SocketOptions;
   readonly webTransport: WebTransportOptions;
   /** Long polls and streams, until their responses are sent. */
@@ -70,8 +73,14 @@ interface ServerParts {
 
 /** Ends an isolate step by step. */
 interface ServerLifecycle {
-  /** Aborts when the server begins to stop. */
+  /** Aborts when the server begins to stop. From then on it takes no new connections. */
   readonly stopping: AbortSignal;
+  /**
+   * Begins to stop: says goodbye to all connections, spread evenly over `durationMs`. Requests are
+   * answered, and each connection works until its client has left. Resolves when all have left or
+   * were closed: 2 s after `durationMs` at the latest, and not before it.
+   */
+  drain(durationMs: number): Promise<void>;
   /** Says goodbye to all WebSockets. Resolves when they are closed, after 1 s at the latest. */
   closeSockets(): Promise<void>;
   /** Says goodbye to all clients. Resolves when they have received it, or don't answer for 1 s. */
@@ -134,8 +143,10 @@ async function openParts(store: Store, config: Config, logger: Logger): Promise<
   const signals = new Signals({ presence, log, maxChannels: traits.maxChecks - 1 });
   const hub = new Hub({ log, relay, observer: meter, tracer: tracing });
   const ephemeral = new EphemeralPublisher({ hub });
+  const goodbyes = new Goodbyes();
   const { sockets, webTransport } = messageOptions({
     config,
+    goodbyes,
     logger,
     meter,
     tracing,
@@ -176,6 +187,7 @@ async function openParts(store: Store, config: Config, logger: Logger): Promise<
     ice: new IceCredentials(config.ice),
     signals,
     wheel,
+    goodbyes,
     sockets,
     webTransport,
     openResponses,
@@ -214,6 +226,7 @@ function openLog(
 type MessageParts = Pick<
   ServerParts,
   | "config"
+  | "goodbyes"
   | "logger"
   | "meter"
   | "tracing"
@@ -227,7 +240,8 @@ type MessageParts = Pick<
 
 /** The parts for all connections that speak `weir.v1`: those of WebSockets and of WebTransport. */
 function messageOptions(
-  { config, logger, meter, tracing, log, access, presence, signals, hub, ephemeral }: MessageParts,
+  { config, goodbyes, logger, meter, tracing, log, access, presence, signals, hub, ephemeral }:
+    MessageParts,
 ): Pick<ServerParts, "sockets" | "webTransport"> {
   const largeWrites = new LargeWrites();
   const messages: Omit<SocketOptions, "sockets"> = {
@@ -239,6 +253,7 @@ function messageOptions(
     unreadBudget: new UnreadBudget(largeWrites),
     largeWrites,
     messageBudget: new MessageBudget(),
+    goodbyes,
     append: (drafts) => log.append(drafts),
     ephemeral,
     heartbeatMs: config.heartbeatMs,
@@ -265,7 +280,8 @@ async function closeAll(connections: Iterable<Socket | WebTransportConnection>):
 
 /** Starts retention, and returns how everything stops. */
 function lifecycleOf(parts: ServerParts, store: Store): ServerLifecycle {
-  const { logger, log, hub, access, presence, wheel, sockets, openResponses, figures } = parts;
+  const { logger, log, hub, access, presence, wheel, goodbyes, sockets, openResponses, figures } =
+    parts;
   const { openConnections } = parts.webTransport;
   const retention = setInterval(() => {
     log.retain().catch((cause) => logger.warn("retention failed", errorFields(cause)));
@@ -278,14 +294,21 @@ function lifecycleOf(parts: ServerParts, store: Store): ServerLifecycle {
     await closeAll(sockets.sockets);
   }
 
+  async function drain(durationMs: number): Promise<void> {
+    stop.abort();
+    if (durationMs > 0) await goodbyes.drain(durationMs);
+  }
+
   async function disconnectClients(): Promise<void> {
     stop.abort();
     clearInterval(retention);
     wheel.close();
     const closed = Promise.all([closeSockets(), closeAll(openConnections)]);
+    const othersClosed = goodbyes.close();
     const hubClosed = hub.close();
     sockets.drainPoller.close();
     await closed;
+    await othersClosed;
     await hubClosed;
     await openResponses.allSent(GOODBYE_TIMEOUT_MS);
   }
@@ -301,6 +324,7 @@ function lifecycleOf(parts: ServerParts, store: Store): ServerLifecycle {
 
   return {
     stopping: stop.signal,
+    drain,
     closeSockets,
     disconnectClients: () => disconnecting ??= disconnectClients(),
     close: () => closing ??= close(),

@@ -130,7 +130,7 @@ export function createApp(server: Server): Hono<AppEnv> {
       requireAllowed(request, config);
       const origin = request.headers.get("origin");
       const https = isHttps(request, config);
-      if (origin === null && !https) return handler(c);
+      if (origin === null && !https && !server.stopping.aborted) return handler(c);
       if (origin !== null && request.method === "OPTIONS") return preflightResponse(origin, config);
       return withOriginHeaders(c, handler, { origin, https });
     };
@@ -149,6 +149,8 @@ export function createApp(server: Server): Hono<AppEnv> {
       response = await refuse(cause, c);
     }
     addOriginHeaders(response, from, config);
+    // What comes next is to reach another server. (HTTP/2 has no such header: it is left out.)
+    if (server.stopping.aborted) response.headers.set("Connection", "close");
     return response;
   }
 

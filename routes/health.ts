@@ -1,9 +1,9 @@
 import { type Channel, channelKeyOf, DEFAULT_TENANT } from "../lib/shared/channel.ts";
-import { Problem } from "../lib/shared/problem.ts";
 import type { Server } from "../lib/server.ts";
 import { STORE_WRITE } from "./api_description/problem_groups.ts";
 import type { RouteDescription } from "./api_description/route_description.ts";
 import type { AppContext } from "./context.ts";
+import { requireRunning } from "./stopping.ts";
 
 /** Clients cannot create a channel of this name. Reading it shows whether the store answers. */
 const PROBE = channelKeyOf(DEFAULT_TENANT, "$ready" as Channel);
@@ -36,7 +36,7 @@ export async function readyz(
   c: AppContext,
   server: Pick<Server, "stopping" | "log" | "requireWritable">,
 ): Promise<Response> {
-  if (server.stopping.aborted) throw new Problem("shutting_down", "This server is stopping.");
+  requireRunning(server);
   server.requireWritable();
   await server.log.head(PROBE);
   return c.json({ status: "ok" });

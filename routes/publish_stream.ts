@@ -30,7 +30,7 @@ const END_PROBLEMS: Readonly<Record<EndReason, () => Problem>> = {
 
 export type StreamParts = Pick<
   Server,
-  "access" | "ephemeral" | "log" | "logger" | "meter" | "openResponses" | "stopping"
+  "access" | "ephemeral" | "goodbyes" | "log" | "logger" | "meter" | "openResponses"
 >;
 
 /** Returns whether a body of this `Content-Type` is a stream of events. */
@@ -44,19 +44,19 @@ export function isNdjson(contentType: string | null): boolean {
  */
 export function publishStream(
   c: AppContext,
-  { access, ephemeral, log, logger, meter, openResponses, stopping }: StreamParts,
+  { access, ephemeral, goodbyes, log, logger, meter, openResponses }: StreamParts,
   caller: Caller,
 ): Response {
   const { authority } = caller;
-  if (stopping.aborted) throw new Problem("shutting_down", "This server is stopping.");
   const ended = new AbortController();
   const end = (problem: Problem) => ended.abort(problem);
   using opened = new DisposableStack();
   opened.use(access.limiter.connect(caller));
   const arriving = opened.use(openBody(caller));
   const onStop = () => end(new Problem("shutting_down", "This server is stopping."));
-  stopping.addEventListener("abort", onStop);
-  opened.defer(() => stopping.removeEventListener("abort", onStop));
+  const leaving = { sayGoodbye: onStop, close: onStop };
+  goodbyes.add(leaving);
+  opened.defer(() => goodbyes.delete(leaving));
   opened.use(
     access.connections.open(crypto.randomUUID(), authority, {
       expiring() {},

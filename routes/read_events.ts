@@ -15,6 +15,7 @@ import { CREDENTIAL, QUERY, STORE_READ } from "./api_description/problem_groups.
 import { described, type RouteDescription } from "./api_description/route_description.ts";
 import type { AppContext } from "./context.ts";
 import { integer, parseChannels, parsePathChannel, parseQuery, splitUrl } from "./query.ts";
+import { requireRunning } from "./stopping.ts";
 
 /** Events in one page. Guards against one request that reads a whole log into memory. */
 const MAX_LIMIT = 1_000;
@@ -119,7 +120,15 @@ export const readChannelsDescription: RouteDescription = {
 
 type ReadParts = Pick<
   Server,
-  "access" | "config" | "hub" | "meter" | "openResponses" | "tracing" | "wheel"
+  | "access"
+  | "config"
+  | "goodbyes"
+  | "hub"
+  | "meter"
+  | "openResponses"
+  | "stopping"
+  | "tracing"
+  | "wheel"
 >;
 
 /** `GET /v1/channels/{channel}/events`: reads one channel. */
@@ -195,7 +204,8 @@ async function poll(
   { c, server, caller, channelKeys, values }: ReadRequest,
   waitMs: number,
 ): Promise<Response> {
-  const { hub, meter, openResponses, access: { limiter, connections } } = server;
+  const { goodbyes, hub, meter, openResponses, stopping, access: { limiter, connections } } =
+    server;
   const after = parseAfter(values.after ?? "latest", channelKeys.map(channelOf));
   const counted = openResponses.untilSent(c.env?.completed, limiter.connect(caller));
   using _connection = meter.connected("longPoll", counted);
@@ -205,6 +215,7 @@ async function poll(
       channelKeys,
       limit: values.limit ?? DEFAULT_LIMIT,
       waitMs,
+      goodbyes,
       signal: c.req.raw.signal,
       connections,
       authority: caller.authority,
@@ -213,6 +224,8 @@ async function poll(
   const headers = {
     ...pageHeaders(page.cursor),
     "Weir-Heartbeat": String(server.config.heartbeatMs),
+    // The next poll is to reach another server.
+    ...stopping.aborted && { "Connection": "close" },
   };
   return page.isEmpty ? new Response(null, { status: 204, headers }) : pageAnswer(page, headers);
 }
@@ -274,7 +287,8 @@ async function stream(
   const isEnveloped = values.envelope === undefined
     ? channelKeys.length > 1
     : values.envelope === "1";
-  const { hub, wheel, meter, openResponses, access: { connections, limiter } } = server;
+  requireRunning(server);
+  const { goodbyes, hub, wheel, meter, openResponses, access: { connections, limiter } } = server;
   const id = crypto.randomUUID();
   const counted = openResponses.untilSent(c.env?.completed, limiter.connect(caller));
   const countedConnection = meter.connected("sse", counted);
@@ -282,6 +296,7 @@ async function stream(
   const body = await sseStream({
     hub,
     wheel,
+    goodbyes,
     connections,
     id,
     authority: caller.authority,

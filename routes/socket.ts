@@ -9,6 +9,7 @@ import type { AppContext } from "./context.ts";
 import { presentedIn } from "./credentials.ts";
 import { LimitedClient } from "./limited_client.ts";
 import { parseQuery, splitUrl } from "./query.ts";
+import { requireRunning } from "./stopping.ts";
 
 const noQuery = z.object({});
 
@@ -57,7 +58,7 @@ export async function openSocket(
       `Unknown subprotocol ${quote(offered.join(", "))}. Allowed: ${SUBPROTOCOL}.`,
     );
   }
-  if (server.stopping.aborted) throw new Problem("shutting_down", "This server is stopping.");
+  requireRunning(server);
   const requester = await identify(c, server);
   server.access.limiter.openSocket(requester);
   const connection = server.access.limiter.connect(requester);

@@ -29,10 +29,11 @@ export const getTransportsDescription: RouteDescription = {
  */
 export function getTransports(
   c: AppContext,
-  server: Pick<Server, "config" | "quicOffer">,
+  server: Pick<Server, "config" | "quicOffer" | "stopping">,
 ): Response {
   parseQuery(splitUrl(c.req.raw.url).searchParams, noQuery);
-  const offer = server.quicOffer.current;
+  // A server that stops accepts no WebTransport connections.
+  const offer = server.stopping.aborted ? undefined : server.quicOffer.current;
   const url = offer === undefined ? undefined : urlOf(offer, c.req.raw, server.config);
   const headers = { "Cache-Control": "no-store" };
   if (url === undefined) return c.json({ transports: TRANSPORTS }, 200, headers);

@@ -13,6 +13,7 @@ import { LimitedClient } from "./limited_client.ts";
 import { RefusedOriginLog, type RequestHead, requireAllowed } from "./origin.ts";
 import { parseQuery, requireShortUrl, splitUrl } from "./query.ts";
 import { RateLimitDelay } from "./rate_limit_delay.ts";
+import { requireRunning } from "./stopping.ts";
 
 type WebTransportServer = Pick<
   Server,
@@ -61,7 +62,7 @@ async function open(
   // Before unknown parameters, so that a token in the URL is refused with that reason.
   const presented = access.isOpen ? undefined : presentedWithoutCookie(head);
   parseQuery(searchParams, z.object({}), ["ticket"]);
-  if (server.stopping.aborted) throw new Problem("shutting_down", "This server is stopping.");
+  requireRunning(server);
   const ip = clientIp(request.remoteAddr.hostname, null, config.trustedProxies);
   const requester = presented === undefined
     ? { authority: access.anonymous, ip: "" }

@@ -17,6 +17,7 @@ const PLUMBING = [
   "routes/problem.ts",
   "routes/producer.ts",
   "routes/query.ts",
+  "routes/stopping.ts",
 ];
 
 /** What a page's definition may import in addition to its island. */
@@ -44,6 +45,7 @@ const RULE: Readonly<Record<string, readonly string[]>> = {
     "lib/metrics_listener.ts",
     "lib/quic_listener.ts",
     "lib/siblings.ts",
+    "lib/stop_signals.ts",
     "lib/kv/store.ts",
     "lib/server.ts",
     "routes/app.ts",

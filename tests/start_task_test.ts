@@ -13,7 +13,13 @@ for (const [name, program, args] of STARTS) {
     cleanup.defer(() => Deno.remove(data, { recursive: true }));
     await using process = new Deno.Command(program, {
       args: [...args],
-      env: { NO_COLOR: "1", DENO_NO_UPDATE_CHECK: "1", WEIR_PORT: "0", WEIR_DATA: data },
+      env: {
+        NO_COLOR: "1",
+        DENO_NO_UPDATE_CHECK: "1",
+        WEIR_PORT: "0",
+        WEIR_DATA: data,
+        WEIR_DRAIN: "0s",
+      },
       stdin: "null",
       stdout: "piped",
       stderr: "piped",

@@ -26,6 +26,11 @@ export function sseNotice(type: string | undefined, data: string): string {
   return `${type === undefined ? "" : `event: ${type}\n`}${dataLines(data)}\n`;
 }
 
+/** Formats the time that a client waits before it reconnects, also after later connections. */
+export function sseRetry(ms: number): string {
+  return `retry: ${ms}\n`;
+}
+
 /**
  * Formats the start of a stream: a comment that makes proxies pass on the response, the reconnection
  * time, and an event with the cursor as its id. A client that loses the connection before its next
@@ -34,7 +39,7 @@ export function sseNotice(type: string | undefined, data: string): string {
  */
 export function sseOpening(retryMs: number, cursor: string): string {
   const data = JSON.stringify({ cursor });
-  return `: weir\nretry: ${retryMs}\n${sseEvent(cursor, "weir.open", data)}`;
+  return `: weir\n${sseRetry(retryMs)}${sseEvent(cursor, "weir.open", data)}`;
 }
 
 /** A comment. An empty line after it would make some clients dispatch an empty event. */

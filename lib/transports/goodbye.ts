@@ -4,6 +4,9 @@ import type { CloseReason } from "../hub/sink.ts";
 /** Clients reconnect spread over this time, so that those of a stopped server don't come at once. */
 const SPREAD_MS = 3_000;
 
+/** Why a client should continue at another server. Until it does, its connection works. */
+export type MoveReason = Extract<GoodbyeReason, "stopping">;
+
 /** The reason for which Weir ends a connection, as sent to the client. */
 export type GoodbyeReason =
   | CloseReason

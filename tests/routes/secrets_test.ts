@@ -21,7 +21,7 @@ class LoudServer implements AsyncDisposable {
   private constructor(env: Readonly<Record<string, string>>) {
     this.#process = new Deno.Command(Deno.execPath(), {
       args: ["run", "-A", MAIN, "--listen"],
-      env: { DENO_NO_UPDATE_CHECK: "1", NO_COLOR: "1", WEIR_PORT: "0", ...env },
+      env: { DENO_NO_UPDATE_CHECK: "1", NO_COLOR: "1", WEIR_PORT: "0", WEIR_DRAIN: "0s", ...env },
       stdin: "null",
       stdout: "piped",
       stderr: "piped",

@@ -22,6 +22,7 @@ const STANDARD_REQUEST_HEADERS = new Set([
 
 /** Headers that answers have by rules that hold for many routes. */
 const STANDARD_HEADERS = new Set([
+  "connection",
   "access-control-allow-credentials",
   "access-control-allow-origin",
   "access-control-expose-headers",

@@ -3,6 +3,7 @@ import { Connections } from "../../lib/auth/connections.ts";
 import { EphemeralPublisher } from "../../lib/hub/ephemeral_publisher.ts";
 import { Hub } from "../../lib/hub/hub.ts";
 import type { Log } from "../../lib/log/log.ts";
+import { Goodbyes } from "../../lib/transports/goodbyes.ts";
 import { DrainPoller } from "../../lib/transports/drain_poller.ts";
 import { LargeWrites } from "../../lib/transports/large_writes.ts";
 import type { MessageClient } from "../../lib/transports/messages/client.ts";
@@ -40,6 +41,7 @@ export function messageParts(
     unreadBudget: new UnreadBudget(largeWrites),
     largeWrites,
     messageBudget: new MessageBudget(),
+    goodbyes: new Goodbyes(),
     append: (drafts) => log.append(drafts),
     ephemeral: new EphemeralPublisher({ hub }),
     heartbeatMs: 15_000,

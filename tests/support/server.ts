@@ -174,7 +174,14 @@ export class WeirServer implements AsyncDisposable {
     const { by = "run", env = {}, maxFileBlocks, diskBytes, within = [], main = MAIN } =
       this.#options;
     const port = String(this.#port);
-    const settings = { WEIR_PORT: port, WEIR_DATA: this.#directory, WEIR_KV: this.kv, ...env };
+    const settings: Record<string, string> = {
+      WEIR_PORT: port,
+      WEIR_DATA: this.#directory,
+      WEIR_KV: this.kv,
+      // Otherwise each stop takes as long as the default drain. Earlier versions have no drain.
+      ...main === MAIN && { WEIR_DRAIN: "0s" },
+      ...env,
+    };
     const permissions = main === MAIN ? permissionsFor(settings) : ["-A"];
     const args = by === "run"
       ? ["run", ...permissions, main, "--listen"]

@@ -2,7 +2,8 @@ import { MAX_TOKEN_CHARS } from "../../auth/token_verifier.ts";
 import { TURN_CHARS } from "../../publish/large_text_turns.ts";
 import { MAX_FRAME_CHARS, MAX_FRAME_MESSAGES } from "../../shared/frame.ts";
 import { Problem } from "../../shared/problem.ts";
-import { type GoodbyeReason, reconnectDelay } from "../goodbye.ts";
+import { type GoodbyeReason, type MoveReason, reconnectDelay } from "../goodbye.ts";
+import type { Goodbyes, LeavingConnection } from "../goodbyes.ts";
 import type { MessageClient } from "./client.ts";
 import { MessageHandler, type MessageHandlerParts } from "./message_handler.ts";
 import { type MessageBudget, MessageLane } from "./message_lane.ts";
@@ -18,6 +19,7 @@ const MAX_UNAUTHENTICATED_FRAME_CHARS = MAX_TOKEN_CHARS + 1_024;
 /** The parts that all connections of an isolate share. */
 export interface MessageConnectionParts extends MessageHandlerParts {
   readonly messageBudget: MessageBudget;
+  readonly goodbyes: Pick<Goodbyes, "add" | "delete">;
   /** Milliseconds between two heartbeats. The client receives them in the welcome. */
   readonly heartbeatMs: number;
 }
@@ -25,8 +27,12 @@ export interface MessageConnectionParts extends MessageHandlerParts {
 /** Everything that goes out over one connection. */
 export interface ConnectionOutput extends MessageOutput {
   readonly isClosed: boolean;
-  /** Sends the last message immediately, and what was held back before it unless `isSlow`. */
-  sendLast(message: ServerMessage, options: { readonly isSlow: boolean }): void;
+  /**
+   * Sends what was held back immediately, unless `isSlow`, and then the last message.
+   *
+   * @param message undefined if there is none
+   */
+  sendLast(message: ServerMessage | undefined, options: { readonly isSlow: boolean }): void;
   /** Stops all output. */
   close(): void;
 }
@@ -42,11 +48,12 @@ interface MessageConnectionOptions {
 }
 
 /** What connections of `weir.v1` have in common: their messages, limits and end. */
-export class MessageConnection {
+export class MessageConnection implements LeavingConnection {
   readonly id: string = crypto.randomUUID();
   readonly #options: MessageConnectionOptions;
   readonly #handler: MessageHandler;
   readonly #lane: MessageLane;
+  #hasSaidGoodbye = false;
 
   constructor(options: MessageConnectionOptions) {
     this.#options = options;
@@ -64,6 +71,7 @@ export class MessageConnection {
       receiveLarge: (line) => handler.receiveLarge(line),
       flood: () => close("flooding"),
     });
+    parts.goodbyes.add(this);
   }
 
   /** The first message to the client. */
@@ -118,22 +126,36 @@ export class MessageConnection {
     this.leave();
   }
 
-  /** Says goodbye and leaves. */
-  sayGoodbye(reason: GoodbyeReason): void {
+  sayGoodbye(reason: MoveReason): void {
+    this.#hasSaidGoodbye = true;
+    this.#options.output.send(goodbyeMessage(reason));
+  }
+
+  close(reason: MoveReason): void {
+    this.#options.close(reason);
+  }
+
+  /** Says goodbye, unless that was done, and leaves. */
+  end(reason: GoodbyeReason): void {
     const { client, output } = this.#options;
     if (reason === "flooding") client.flooded();
-    const goodbye = { op: "goodbye", retry: reconnectDelay(), reason };
+    const goodbye = this.#hasSaidGoodbye ? undefined : goodbyeMessage(reason);
     output.sendLast(goodbye, { isSlow: reason === "slow" });
     this.leave();
   }
 
   /** Ends the subscriptions and memberships, and sends nothing more. */
   leave(): void {
-    const { output, onLeft } = this.#options;
+    const { output, parts, onLeft } = this.#options;
     if (output.isClosed) return;
     output.close();
+    parts.goodbyes.delete(this);
     this.#handler[Symbol.dispose]();
     this.#lane.close();
     onLeft();
   }
+}
+
+function goodbyeMessage(reason: GoodbyeReason): ServerMessage {
+  return { op: "goodbye", retry: reconnectDelay(), reason };
 }

@@ -8,6 +8,7 @@ import { sizeOfRuns } from "../../log/run.ts";
 import type { After } from "../../shared/cursor.ts";
 import { Problem } from "../../shared/problem.ts";
 import { jsonEphemeralMembers } from "../json_encoding.ts";
+import type { Goodbyes } from "../goodbyes.ts";
 import { eventBytesWith } from "../room.ts";
 import {
   type ChannelRuns,
@@ -32,6 +33,7 @@ interface LongPollOptions extends ReadOptions {
   readonly waitMs: number;
   /** Aborts when the client has gone. */
   readonly signal: AbortSignal;
+  readonly goodbyes: Pick<Goodbyes, "add" | "delete">;
   readonly connections: Connections;
   readonly authority: Authority;
 }
@@ -83,7 +85,7 @@ export async function longPoll(
 async function collect(
   hub: Hub,
   page: ReadPage,
-  { channelKeys, waitMs, signal, collector, ended }: LongPollOptions & {
+  { channelKeys, waitMs, goodbyes, signal, collector, ended }: LongPollOptions & {
     readonly collector: PollCollector;
     readonly ended: Promise<void>;
   },
@@ -91,6 +93,8 @@ async function collect(
   const subscriptions: Subscription[] = [];
   const timer = setTimeout(collector.end, waitMs);
   signal.addEventListener("abort", collector.end, { once: true });
+  const leaving = { sayGoodbye: collector.end, close: collector.end };
+  goodbyes.add(leaving);
   try {
     for (const [index, channelKey] of channelKeys.entries()) {
       const position = page.positions.at(index) ?? "latest";
@@ -104,6 +108,7 @@ async function collect(
   } finally {
     clearTimeout(timer);
     signal.removeEventListener("abort", collector.end);
+    goodbyes.delete(leaving);
     for (const subscription of subscriptions) subscription.close();
   }
   return subscriptions.every(({ lag }) => lag === 0);

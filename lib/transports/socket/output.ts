@@ -140,12 +140,11 @@ export class SocketOutput implements MessageOutput, EventOutput, UnreadOutput {
   /** Does nothing: other subscriptions use the socket. */
   end(): void {}
 
-  /** Sends the last message immediately, and what was held back before it unless `isSlow`. */
-  sendLast(message: ServerMessage, { isSlow }: { readonly isSlow: boolean }): void {
+  sendLast(message: ServerMessage | undefined, { isSlow }: { readonly isSlow: boolean }): void {
     if (!this.isOpen) return;
     if (isSlow) this.#answers = [];
-    this.#answers.push(JSON.stringify(message));
-    this.#sendAnswers();
+    if (message !== undefined) this.#answers.push(JSON.stringify(message));
+    if (this.#answers.length > 0) this.#sendAnswers();
   }
 
   /** Acts as {@link Sink.write}. `encode` turns a run into messages, one per line. */

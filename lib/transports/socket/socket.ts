@@ -75,7 +75,7 @@ export class Socket {
   /** Says goodbye and closes. Resolves when the peer has closed too, never if it is silent. */
   close(reason: GoodbyeReason): Promise<void> {
     if (this.#output.isClosed) return Promise.resolve();
-    this.#connection.sayGoodbye(reason);
+    this.#connection.end(reason);
     this.#socket.close(this.#closeCode(reason), reason);
     return new Promise((resolve) => this.#socket.addEventListener("close", () => resolve()));
   }

@@ -14,8 +14,9 @@ import type { Encoder, Run } from "../../log/run.ts";
 import { concat } from "../../shared/bytes.ts";
 import { type Channel, type ChannelKey, channelOf } from "../../shared/channel.ts";
 import { type After, formatCursor } from "../../shared/cursor.ts";
-import { SSE_HEARTBEAT, sseNotice, sseOpening } from "../../shared/sse.ts";
-import { type GoodbyeReason, reconnectDelay } from "../goodbye.ts";
+import { SSE_HEARTBEAT, sseNotice, sseOpening, sseRetry } from "../../shared/sse.ts";
+import { type GoodbyeReason, type MoveReason, reconnectDelay } from "../goodbye.ts";
+import type { Goodbyes, LeavingConnection } from "../goodbyes.ts";
 import {
   encodeSseRun,
   MIN_SHARED_BYTES,
@@ -48,6 +49,7 @@ const BYTE_LENGTH: QueuingStrategy<Uint8Array> = {
 interface SseOptions {
   readonly hub: Hub;
   readonly wheel: TimerWheel;
+  readonly goodbyes: Pick<Goodbyes, "add" | "delete">;
   readonly connections: Connections;
   /** Names the stream, for `POST /v1/streams/{id}/token`. */
   readonly id: string;
@@ -91,7 +93,7 @@ const cuts = new Linger<ReadableStreamDefaultController<Uint8Array>>(
   (controller) => controller.error(new StreamCut()),
 );
 
-class SseStream implements ConnectionHandler {
+class SseStream implements ConnectionHandler, LeavingConnection {
   readonly #options: SseOptions;
   readonly #connection: Connection;
   /** Without the channels that the client may no longer read. */
@@ -101,6 +103,7 @@ class SseStream implements ConnectionHandler {
   /** What the runtime has taken out of the queue is at most one write and 64 KiB more. */
   readonly #room = new Room(() => QUEUE_BYTES - (this.#controller.desiredSize ?? -Infinity));
   #isClosed = false;
+  #hasSaidGoodbye = false;
   /** Whether the stream breaks off once the runtime has taken all that is queued. */
   #isBreakingOff = false;
   #isCutPlanned = false;
@@ -127,7 +130,7 @@ class SseStream implements ConnectionHandler {
   }
 
   async subscribe(): Promise<void> {
-    const { wheel } = this.#options;
+    const { wheel, goodbyes } = this.#options;
     try {
       await this.#subscribeAll();
     } catch (cause) {
@@ -136,6 +139,7 @@ class SseStream implements ConnectionHandler {
     }
     if (this.#isClosed) return; // the credential has ended in the meantime
     this.#heartbeat = wheel.add({ beat: () => this.#beat() });
+    goodbyes.add(this);
     for (const subscription of this.#subscriptions.values()) subscription.start();
     this.changed();
   }
@@ -224,6 +228,7 @@ class SseStream implements ConnectionHandler {
   #leave(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
+    this.#options.goodbyes.delete(this);
     this.#heartbeat?.[Symbol.dispose]();
     this.#connection[Symbol.dispose]();
     this.#options.countedConnection[Symbol.dispose]();
@@ -231,16 +236,36 @@ class SseStream implements ConnectionHandler {
     this.#room.wakeAll();
   }
 
+  sayGoodbye(reason: MoveReason): void {
+    try {
+      this.#sayGoodbye(reason);
+    } catch {
+      this.#leave(); // the subscriber has just left
+    }
+  }
+
+  /** @throws {TypeError} the subscriber has just left */
+  #sayGoodbye(reason: GoodbyeReason): void {
+    if (this.#hasSaidGoodbye) return;
+    this.#hasSaidGoodbye = true;
+    const retry = reconnectDelay();
+    // An EventSource obeys the field, which the opening of the next stream sets back.
+    const field = breaksOff(reason) ? sseRetry(retry) : "";
+    const notice = sseNotice("weir.goodbye", JSON.stringify({ retry, reason }));
+    this.#controller.enqueue(utf8.encode(field + notice));
+  }
+
   /**
-   * Says goodbye and ends the stream. A client that should come back sees it break off, since some
+   * Says goodbye, unless that was done, and ends the stream. A client that should come back sees it break off, since some
    * clients take the end of a complete response for the end of all events.
    */
   close(reason: GoodbyeReason): void {
     if (this.#isClosed) return;
     try {
-      this.#isBreakingOff = reason === "stopping" || reason === "slow";
-      this.#notice("weir.goodbye", { retry: reconnectDelay(), reason });
+      this.#isBreakingOff = breaksOff(reason);
+      this.#sayGoodbye(reason);
       if (!this.#isBreakingOff) this.#controller.close();
+      else this.#breakOffLater(); // pull() does so too, unless the runtime has taken all long ago
     } catch {
       return this.#leave(); // the subscriber has just left and gets no goodbye
     }
@@ -262,6 +287,11 @@ class SseStream implements ConnectionHandler {
     this.#isCutPlanned = true;
     cuts.add(this.#controller);
   }
+}
+
+/** Whether a stream breaks off after this goodbye, because its client should come back. */
+function breaksOff(reason: GoodbyeReason): boolean {
+  return reason === "stopping" || reason === "slow";
 }
 
 /** Takes the events of one channel. A class, because closures for so many need more memory. */

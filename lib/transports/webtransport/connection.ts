@@ -86,7 +86,7 @@ export class WebTransportConnection {
   /** Says goodbye and closes. Resolves when the QUIC connection is closed, after 1 s at the latest. */
   async close(reason: GoodbyeReason): Promise<void> {
     if (this.#output.isClosed) return;
-    this.#connection.sayGoodbye(reason);
+    this.#connection.end(reason);
     await this.#closeSoon(CLOSE_CODES[reason], reason);
   }
 

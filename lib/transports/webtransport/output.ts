@@ -182,11 +182,11 @@ export class WebTransportOutput implements ConnectionOutput, UnreadOutput {
     return bytes;
   }
 
-  sendLast(message: ServerMessage, { isSlow }: { readonly isSlow: boolean }): void {
+  sendLast(message: ServerMessage | undefined, { isSlow }: { readonly isSlow: boolean }): void {
     if (this.#isClosed) return;
     if (isSlow) this.#answers = [];
-    this.#answers.push(JSON.stringify(message));
-    this.#sendAnswers();
+    if (message !== undefined) this.#answers.push(JSON.stringify(message));
+    if (this.#answers.length > 0) this.#sendAnswers();
   }
 
   /** Stops all output, ends the event streams and all waits for room. */

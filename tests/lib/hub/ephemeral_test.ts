@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { setImmediate } from "node:timers";
 import { OPEN } from "../../../lib/auth/authority.ts";
 import { Connections } from "../../../lib/auth/connections.ts";
+import { Goodbyes } from "../../../lib/transports/goodbyes.ts";
 import { Hub } from "../../../lib/hub/hub.ts";
 import { DeliveryClock } from "../../../lib/hub/delivery_clock.ts";
 import { EphemeralDelivery } from "../../../lib/hub/ephemeral_delivery.ts";
@@ -141,6 +142,7 @@ Deno.test("a stream that is not read does not queue ephemeral events", async () 
     hub,
     wheel,
     connections: new Connections(),
+    goodbyes: new Goodbyes(),
     id: "stream",
     authority: OPEN,
     countedConnection: { [Symbol.dispose]() {} },

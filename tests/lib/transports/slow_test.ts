@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { OPEN } from "../../../lib/auth/authority.ts";
 import { Connections } from "../../../lib/auth/connections.ts";
+import { Goodbyes } from "../../../lib/transports/goodbyes.ts";
 import { Hub } from "../../../lib/hub/hub.ts";
 import type { Log } from "../../../lib/log/log.ts";
 import { sseStream, StreamCut } from "../../../lib/transports/sse/stream.ts";
@@ -28,6 +29,7 @@ Deno.test("an SSE stream that nobody reads breaks off after its queued events an
     hub,
     wheel,
     connections: new Connections(),
+    goodbyes: new Goodbyes(),
     id: "stream",
     authority: OPEN,
     countedConnection: { [Symbol.dispose]: () => void (isReleased = true) },

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { setImmediate } from "node:timers/promises";
 import { OPEN } from "../../../../lib/auth/authority.ts";
 import { Connections } from "../../../../lib/auth/connections.ts";
+import { Goodbyes } from "../../../../lib/transports/goodbyes.ts";
 import { Hub } from "../../../../lib/hub/hub.ts";
 import { longPoll } from "../../../../lib/transports/poll/long_poll.ts";
 import type { After } from "../../../../lib/shared/cursor.ts";
@@ -21,6 +22,7 @@ Deno.test("a long poll that arrives while the server stops is answered with its 
     waitMs: 60_000,
     signal,
     connections: new Connections(),
+    goodbyes: new Goodbyes(),
     authority: OPEN,
   });
   assert.equal(page.isEmpty, true);
@@ -45,6 +47,7 @@ Deno.test("a poll gathers ephemeral events for 50 ms, but at most 128 Ki charact
         waitMs: 10_000,
         signal: new AbortController().signal,
         connections: new Connections(),
+        goodbyes: new Goodbyes(),
         authority: OPEN,
       });
       return JSON.parse(body).ephemeral.map(({ data }: { readonly data: string }) => data.length);
@@ -88,6 +91,7 @@ Deno.test("a poll's pages stay small when much is published at once", async () =
       waitMs: 60_000,
       signal: new AbortController().signal,
       connections: new Connections(),
+      goodbyes: new Goodbyes(),
       authority: OPEN,
     });
     const { events, upToDate } = JSON.parse(page.body);

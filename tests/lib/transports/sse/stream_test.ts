@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { OPEN } from "../../../../lib/auth/authority.ts";
 import { Connections } from "../../../../lib/auth/connections.ts";
+import { Goodbyes } from "../../../../lib/transports/goodbyes.ts";
 import { Hub } from "../../../../lib/hub/hub.ts";
 import { channelOf } from "../../../../lib/shared/channel.ts";
 import { parseCursor } from "../../../../lib/shared/cursor.ts";
@@ -22,6 +23,7 @@ Deno.test("a stream of many channels that have much at once gets each event once
     hub,
     wheel: new TimerWheel(15_000),
     connections: new Connections(),
+    goodbyes: new Goodbyes(),
     id: "stream",
     authority: OPEN,
     countedConnection: { [Symbol.dispose]: () => {} },
