@@ -25,6 +25,8 @@ type Api = typeof import("@opentelemetry/api");
 
 /** Links of one span. Guards against a publish of a hundred events of as many traces. */
 const MAX_LINKS = 32;
+/** The flag of a trace that is sent. */
+const SAMPLED = 1;
 /** Messages that come all the time and do nothing. */
 const UNTRACED_OPS: readonly string[] = ["ping", "received"];
 
@@ -133,6 +135,7 @@ export class Tracing implements AppendTracer, ReplayTracer, MessageTracer {
     const caller = trace.getSpanContext(active);
     // What the server publishes by itself belongs to no request.
     if (caller === undefined && channelOf(channelKey).startsWith("$")) return;
+    if (caller !== undefined && !isSampled(caller)) return;
     const span = this.#tracer.startSpan("weir.publish", {
       startTime: timeOf(since),
       links: linksOf(drafts, caller),
@@ -142,6 +145,7 @@ export class Tracing implements AppendTracer, ReplayTracer, MessageTracer {
         "weir.bytes": drafts.reduce((sum, { bytes }) => sum + bytes, 0),
       },
     }, active);
+    if (!isSampled(span.spanContext())) return span.end();
     this.#appends.set(pending, { span, context: trace.setSpan(active, span), hasWaited: false });
     answer.then(
       ([first]) => {
@@ -235,6 +239,11 @@ function linksOf(drafts: readonly Draft[], caller: SpanContext | undefined): Lin
     if (linked.size < MAX_LINKS) linked.set(context.spanId, { context });
   }
   return [...linked.values()];
+}
+
+/** Returns whether the span is sent. Spans below one that is not are not made. */
+function isSampled({ traceFlags }: SpanContext): boolean {
+  return (traceFlags & SAMPLED) !== 0;
 }
 
 function spanContextOf(traceparent: string | undefined): SpanContext | undefined {

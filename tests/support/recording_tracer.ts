@@ -15,6 +15,9 @@ export interface RecordedSpan {
 export class RecordingTracer implements Tracer {
   readonly spans: RecordedSpan[] = [];
 
+  /** @param isSampled whether its spans are sent. */
+  constructor(readonly isSampled: boolean = true) {}
+
   startSpan(name: string, options: SpanOptions = {}): Span {
     const n = this.spans.length + 1;
     const recorded: RecordedSpan = {
@@ -23,7 +26,7 @@ export class RecordingTracer implements Tracer {
       context: {
         traceId: n.toString(16).padStart(32, "a"),
         spanId: n.toString(16).padStart(16, "b"),
-        traceFlags: n % 2,
+        traceFlags: this.isSampled ? 1 : 0,
       },
       attributes: { ...options.attributes },
       error: undefined,

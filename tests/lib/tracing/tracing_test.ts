@@ -14,8 +14,8 @@ import { until } from "../../support/until.ts";
 
 const A = testChannelKey("a");
 
-function makeTracing() {
-  const tracer = new RecordingTracer();
+function makeTracing(isSampled?: boolean) {
+  const tracer = new RecordingTracer(isSampled);
   const named = (name: string) => tracer.spans.filter((span) => span.name === name);
   return { tracing: new Tracing(api, { getTracer: () => tracer }), tracer, named };
 }
@@ -48,6 +48,16 @@ Deno.test("each try to commit a publish is a span, with the conflicts before it"
   ]);
   assert.deepEqual(tries, [["committed", 0, 1], ["refused", 0, 2], ["committed", 1, 2]]);
   assert.ok(tracer.spans.every(({ isEnded }) => isEnded));
+});
+
+Deno.test("a publish that is not sampled has no further spans", async () => {
+  const { tracing, tracer } = makeTracing(false);
+  await using store = await openEmbedded();
+  const log = await store.isolate({ tracer: tracing });
+  await log.append([draft("a", "1")]);
+  assert.deepEqual(tracer.spans.map(({ name, isEnded }) => [name, isEnded]), [
+    ["weir.publish", true],
+  ]);
 });
 
 Deno.test("publishes that are committed together have a span each, which says so", async () => {

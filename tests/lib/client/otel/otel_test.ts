@@ -41,6 +41,15 @@ Deno.test("a traced client publishes in spans, and events have their traceparent
   assert.ok(tracer.spans.every(({ isEnded, error }) => isEnded && error === undefined));
 });
 
+Deno.test("an event of a publish that is not sampled says so", async () => {
+  await using weir = await LocalServer.start();
+  const channel = newChannel();
+  await using client = traced(connect(weir.url), { tracer: new RecordingTracer(false) });
+  await client.publish(channel, 1);
+  const [event] = await eventsOf(weir.url, channel);
+  assert.match(event?.traceparent ?? "", /-00$/);
+});
+
 Deno.test("a refused publish is an error of its span, and rejects as without", async () => {
   await using weir = await LocalServer.start();
   const tracer = new RecordingTracer();
