@@ -194,7 +194,8 @@ async function openParts(store: Store, config: Config, logger: Logger): Promise<
     meter,
     figures,
     metrics: new IsolateMetrics({
-      read: () => metricsOf({ totals: meter.totals(), gauges: gauges() }),
+      read: () =>
+        metricsOf({ totals: meter.totals(), gauges: gauges(), members: presence.members }),
     }),
     tracing,
     quicOffer: new SharedQuicOffer(),
@@ -262,6 +263,8 @@ function messageOptions(
     },
     onRefused: () => meter.refused(),
     tracer: tracing,
+    onProblem: (problem) => meter.problem(problem),
+    onGoodbye: meter.saidGoodbye,
   };
   return {
     sockets: { ...messages, sockets: new Set() },

@@ -98,7 +98,11 @@ export function createApp(server: Server): Hono<AppEnv> {
   addResources(open, (handler) => withNosniff((c) => handler(c, server)));
   addResources(guardedResources, (handler) => withNosniff(guarded(handler)));
   const allowedMethods = allowedMethodsOf(EVENTS, open, guardedResources);
-  const refuseUnknown = checked((c) => problemResponse(...noHandler(c, allowedMethods)));
+  const refuseUnknown = checked((c) => {
+    const [problem, headers] = noHandler(c, allowedMethods);
+    server.meter.problem(problem);
+    return problemResponse(problem, headers);
+  });
   app.notFound(traced(undefined, refuseUnknown));
   app.onError(refuse);
   return app;
@@ -155,6 +159,7 @@ export function createApp(server: Server): Hono<AppEnv> {
   }
 
   async function refuse(cause: Error, c: AppContext): Promise<Response> {
+    server.meter.problem(cause);
     if (isPublish(c)) server.meter.refused();
     if (cause instanceof Problem && cause.code === "rate_limited") await delay.wait();
     if (cause instanceof Problem && cause.code === "forbidden_origin") {

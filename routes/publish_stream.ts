@@ -85,6 +85,7 @@ export function publishStream(
     hold: (bytes) => arriving.add(bytes),
     onRefused(cause) {
       meter.refused();
+      meter.problem(cause);
       if (cause instanceof Problem) {
         if (cause.code === "forbidden") access.audit.recordDenial(caller, cause.detail);
       } else logger.error("an event of a stream failed", errorFields(cause));

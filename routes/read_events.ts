@@ -301,6 +301,7 @@ async function stream(
     id,
     authority: caller.authority,
     countedConnection,
+    onGoodbye: meter.saidGoodbye,
     channelKeys,
     after,
     isEnveloped,

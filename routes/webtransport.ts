@@ -17,7 +17,7 @@ import { requireRunning } from "./stopping.ts";
 
 type WebTransportServer = Pick<
   Server,
-  "access" | "config" | "stopping" | "logger" | "quicOffer" | "webTransport"
+  "access" | "config" | "stopping" | "logger" | "meter" | "quicOffer" | "webTransport"
 >;
 
 /**
@@ -31,6 +31,7 @@ export function webTransportHandler(
   const refusedOrigins = new RefusedOriginLog(server.logger);
   const refuse = async (request: WebTransportRequest, head: RequestHead, cause: unknown) => {
     if (!(cause instanceof Problem)) throw cause;
+    server.meter.problem(cause);
     if (cause.code === "forbidden_origin") refusedOrigins.add(head, cause.detail);
     if (cause.code === "rate_limited") await delay.wait();
     request.refuse(statusOf(cause.code));

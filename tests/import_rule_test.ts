@@ -283,7 +283,14 @@ const RULE: Readonly<Record<string, readonly string[]>> = {
     "lib/log/log_observer.ts",
     "lib/shared",
   ],
-  "lib/metrics": ["lib/figures", "lib/shared", "lib/version.ts"],
+  "lib/metrics": [
+    "lib/auth/limit_settings.ts",
+    "lib/auth/limits.ts",
+    "lib/figures",
+    "lib/shared",
+    "lib/transports/goodbye.ts",
+    "lib/version.ts",
+  ],
   "lib/hub": ["lib/log", "lib/shared"],
   "lib/tracing": [
     "lib/hub/replay_tracer.ts",

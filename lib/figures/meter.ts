@@ -1,8 +1,13 @@
-import type { HubObserver } from "../hub/hub_observer.ts";
+import type { HubObserver, ResumeResult } from "../hub/hub_observer.ts";
 import type { LogObserver } from "../log/log_observer.ts";
 import { type ChannelKey, FIGURES_CHANNEL_KEY } from "../shared/channel.ts";
+import type { Gap } from "../shared/event.ts";
 import type { Sample } from "../shared/figures.ts";
 import { Histogram, type HistogramTotals } from "../shared/histogram.ts";
+
+import { Problem } from "../shared/problem.ts";
+import { type ProblemCode, PROBLEMS } from "../shared/problem_codes.ts";
+import { SizeHistogram, type SizeTotals } from "./size_histogram.ts";
 
 /** What was counted since the last sample. */
 export type SampleCounts = Pick<
@@ -12,6 +17,20 @@ export type SampleCounts = Pick<
 
 /** What was counted since the isolate started. */
 export interface MeterTotals extends Omit<SampleCounts, "durations"> {
+  /** Commits that the store has answered, by result. */
+  readonly commits: Readonly<Record<"stored" | "conflict", number>>;
+  /** Events in each commit that was stored. */
+  readonly commitEvents: SizeTotals;
+  readonly storeErrors: Readonly<Record<"read" | "commit", number>>;
+  /** Gaps, once for each reader. */
+  readonly gaps: Readonly<Record<Gap["reason"], number>>;
+  readonly resumes: Readonly<Record<ResumeResult, number>>;
+  /** Ephemeral events, once for each subscriber. */
+  readonly ephemeralDeliveries: Readonly<Record<"sent" | "dropped", number>>;
+  readonly refusals: Readonly<Record<ProblemCode, number>>;
+  /** Refusals by a limit's policy, such as `credential-publishes`. */
+  readonly limited: Readonly<Record<string, number>>;
+  readonly goodbyes: Readonly<Record<string, number>>;
   readonly durations: Readonly<Record<keyof SampleCounts["durations"], HistogramTotals>>;
 }
 
@@ -42,6 +61,16 @@ export class Meter implements LogObserver, HubObserver {
   #caughtUp = 0;
   /** The counts at the last call of {@link take}. */
   #taken = NOTHING;
+  readonly #commits = { stored: 0, conflict: 0 };
+  readonly #storeErrors = { read: 0, commit: 0 };
+  readonly #gaps = { expired: 0, recreated: 0, restored: 0, ahead: 0 };
+  readonly #resumes = { current: 0, replayed: 0, gap: 0 };
+  readonly #ephemeralDeliveries = { sent: 0, dropped: 0 };
+  readonly #refusals = recordOf(Object.keys(PROBLEMS) as ProblemCode[]);
+  /** Refusals of limits by policy. */
+  readonly #limited: Record<string, number> = {};
+  readonly #goodbyes: Record<string, number> = {};
+  readonly #commitEvents = new SizeHistogram();
   readonly #publish = new Histogram();
   readonly #commit = new Histogram();
   readonly #delivery = new Histogram();
@@ -65,6 +94,21 @@ export class Meter implements LogObserver, HubObserver {
     this.#refused++;
   }
 
+  /** A request, message or line was refused, or has failed with an unexpected error. */
+  problem(cause: unknown): void {
+    const code = cause instanceof Problem ? cause.code : "internal";
+    this.#refusals[code]++;
+    if (code !== "rate_limited" && code !== "too_many_connections") return;
+    // Such as `credential-publishes`. The limits of single connections have no policy.
+    const { policy = "connection-messages" } = (cause as Problem).quota ?? {};
+    this.#limited[policy] = (this.#limited[policy] ?? 0) + 1;
+  }
+
+  /** Counts a goodbye. It is bound, so that thousands of connections share it. */
+  readonly saidGoodbye = (reason: string): void => {
+    this.#goodbyes[reason] = (this.#goodbyes[reason] ?? 0) + 1;
+  };
+
   /** A timer was late. */
   delayed(delayMs: number): void {
     this.#eventLoop.record(delayMs);
@@ -80,8 +124,14 @@ export class Meter implements LogObserver, HubObserver {
     if (channelKey !== FIGURES_CHANNEL_KEY) this.#events += events;
   }
 
-  committed(durationMs: number): void {
+  committed(result: "stored" | "conflict", events: number, durationMs: number): void {
     this.#commit.record(durationMs);
+    this.#commits[result]++;
+    if (result === "stored" && events > 0) this.#commitEvents.record(events);
+  }
+
+  storeFailed(operation: "read" | "commit"): void {
+    this.#storeErrors[operation]++;
   }
 
   read(channelKey: ChannelKey): void {
@@ -98,8 +148,21 @@ export class Meter implements LogObserver, HubObserver {
     if (channelKey !== FIGURES_CHANNEL_KEY) this.#caughtUp += events;
   }
 
+  gap(channelKey: ChannelKey, reason: Gap["reason"], readers: number): void {
+    if (channelKey !== FIGURES_CHANNEL_KEY) this.#gaps[reason] += readers;
+  }
+
+  resumed(channelKey: ChannelKey, result: ResumeResult): void {
+    if (channelKey !== FIGURES_CHANNEL_KEY) this.#resumes[result]++;
+  }
+
   ephemeralPublished(): void {
     this.#ephemeral++;
+  }
+
+  ephemeralDelivered({ sent, dropped }: { readonly sent: number; readonly dropped: number }): void {
+    this.#ephemeralDeliveries.sent += sent;
+    this.#ephemeralDeliveries.dropped += dropped;
   }
 
   /** Returns what was counted since the last call. */
@@ -131,6 +194,15 @@ export class Meter implements LogObserver, HubObserver {
   totals(): MeterTotals {
     return {
       ...this.#counts(),
+      commits: { ...this.#commits },
+      commitEvents: this.#commitEvents.totals(),
+      storeErrors: { ...this.#storeErrors },
+      gaps: { ...this.#gaps },
+      resumes: { ...this.#resumes },
+      ephemeralDeliveries: { ...this.#ephemeralDeliveries },
+      refusals: { ...this.#refusals },
+      limited: { ...this.#limited },
+      goodbyes: { ...this.#goodbyes },
       durations: {
         publish: this.#publish.totals(),
         commit: this.#commit.totals(),
@@ -148,4 +220,8 @@ export class Meter implements LogObserver, HubObserver {
       deliveries: { live: this.#live, caughtUp: this.#caughtUp },
     };
   }
+}
+
+function recordOf<Name extends string>(names: readonly Name[]): Record<Name, number> {
+  return Object.fromEntries(names.map((name) => [name, 0])) as Record<Name, number>;
 }

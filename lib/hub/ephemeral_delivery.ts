@@ -14,6 +14,8 @@ const EVENT_COST_CHARS = 64;
 interface EphemeralDeliveryOptions {
   readonly channelKey: ChannelKey;
   readonly deliver: (batch: EphemeralBatch) => void;
+  /** Receives the number of events that are dropped: older ones than those that wait. */
+  readonly onDropped: (events: number) => void;
   /** Returns how many subscribers a delivery is written to. */
   readonly subscribers: () => number;
   /** Shared by the channels of an isolate. */
@@ -37,10 +39,12 @@ export class EphemeralDelivery implements Gathered {
   add(event: EphemeralEvent): void {
     this.#waiting.push(event);
     this.#length += costOf(event);
-    while (this.#length > MAX_WAITING_CHARS) {
+    let dropped = 0;
+    for (; this.#length > MAX_WAITING_CHARS; dropped++) {
       const oldest = this.#waiting.shift();
       if (oldest !== undefined) this.#length -= costOf(oldest);
     }
+    if (dropped > 0) this.#options.onDropped(dropped);
     this.#options.clock.add(this);
   }
 

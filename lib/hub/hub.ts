@@ -113,12 +113,14 @@ export class Hub {
    * written before its {@link Subscription.start}. `latest` is after all events that any isolate has
    * acknowledged before the call.
    *
+   * @param options.isResume whether `after` is where the subscriber was before. @default false
    * @throws {Problem} `storage_*`, `shutting_down`
    */
   async subscribe(
     channelKey: ChannelKey,
     after: "earliest" | "latest" | Position,
     sink: Sink,
+    { isResume = false }: { readonly isResume?: boolean } = {},
   ): Promise<Subscription> {
     this.#refuseIfClosed();
     this.#observer?.read(channelKey);
@@ -132,6 +134,7 @@ export class Hub {
         tail,
         position,
         sink,
+        isResume,
         stalls: this.#stalls,
         onCatchUp: this.#onCatchUp,
         onLive: this.#onLive,
@@ -177,7 +180,11 @@ export class Hub {
   /** Reads the log once, without a subscription. @throws {Problem} `storage_*` */
   async read(channelKey: ChannelKey, after: Position, limit: number): Promise<ReadResult> {
     this.#observer?.read(channelKey);
-    return await this.#log.read(channelKey, after, limit);
+    const result = await this.#log.read(channelKey, after, limit);
+    for (const { gap } of result.runs) {
+      if (gap !== undefined) this.#observer?.gap(channelKey, gap.reason, 1);
+    }
+    return result;
   }
 
   /** Reads the log back once. @see {@link Log.readBefore} @throws {Problem} `storage_*` */

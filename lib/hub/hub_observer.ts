@@ -1,4 +1,14 @@
 import type { ChannelKey } from "../shared/channel.ts";
+import type { Gap } from "../shared/event.ts";
+
+/** Whether a subscription that continues after a position has missed events, and gets them. */
+export type ResumeResult =
+  /** It has missed none. */
+  | "current"
+  /** It gets what it has missed. */
+  | "replayed"
+  /** The events after its position are gone. */
+  | "gap";
 
 /** Counts what the hub does. The hub calls it often, so its methods must be cheap. */
 export interface HubObserver {
@@ -11,6 +21,12 @@ export interface HubObserver {
   flushed(channelKey: ChannelKey, deliveries: number, durationMs: number): void;
   /** A subscriber that catches up received this many events. */
   caughtUp(channelKey: ChannelKey, events: number): void;
+  /** `readers` received a gap: live, in a replay, or in an answer to a read. */
+  gap(channelKey: ChannelKey, reason: Gap["reason"], readers: number): void;
+  /** A subscription that continues after a position has its first events, or is live without any. */
+  resumed(channelKey: ChannelKey, result: ResumeResult): void;
   /** An ephemeral event was published in this isolate. */
   ephemeralPublished(): void;
+  /** Ephemeral events went to subscribers, or were dropped: the sums over all of them. */
+  ephemeralDelivered(events: { readonly sent: number; readonly dropped: number }): void;
 }

@@ -20,8 +20,11 @@ export interface Sink {
    * Called right after {@link Sink.hasRoom} returned true. Must not throw.
    */
   write(runs: readonly Run[]): void;
-  /** Takes ephemeral events, or drops them if there is no room. Must not throw. */
-  deliverEphemeral(batch: EphemeralBatch): void;
+  /**
+   * Takes ephemeral events, or drops them if there is no room, and returns how many it takes. Must
+   * not throw.
+   */
+  deliverEphemeral(batch: EphemeralBatch): number;
   /** When the connection last took some of what was written, by `performance.now()`. */
   readonly takenAt: number;
   /**

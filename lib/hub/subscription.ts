@@ -2,6 +2,7 @@ import { BEFORE_ALL, type Run, sizeOfRuns } from "../log/run.ts";
 import { pause } from "../shared/async/delay.ts";
 import type { Position } from "../shared/offset.ts";
 import type { EphemeralBatch } from "./ephemeral_batch.ts";
+import type { ResumeResult } from "./hub_observer.ts";
 import type { CloseReason, Sink } from "./sink.ts";
 import type { StallWatch } from "./stall_watch.ts";
 import type { Tail } from "./tail.ts";
@@ -14,6 +15,8 @@ interface SubscriptionOptions {
   /** The subscription delivers what follows this position. */
   readonly position: Position;
   readonly sink: Sink;
+  /** Whether the subscriber continues after `position`. */
+  readonly isResume: boolean;
   readonly stalls: StallWatch;
   /** The subscription reads the log from now on. */
   readonly onCatchUp: (subscription: Subscription) => void;
@@ -35,6 +38,8 @@ export class Subscription {
   readonly #onLive: (subscription: Subscription) => void;
   readonly #onClosed: (subscription: Subscription) => void;
   #position: Position;
+  /** Whether the result of a resume is still to be reported. */
+  #isResuming: boolean;
   #wake: (() => void) | undefined;
   #isClosed = false;
 
@@ -42,6 +47,7 @@ export class Subscription {
     this.#tail = options.tail;
     this.#position = options.position;
     this.#sink = options.sink;
+    this.#isResuming = options.isResume;
     this.#stalls = options.stalls;
     this.#onCatchUp = options.onCatchUp;
     this.#onLive = options.onLive;
@@ -68,7 +74,8 @@ export class Subscription {
 
   /** Starts to deliver. Nothing is written to the sink before. */
   start(): void {
-    if (!this.#tail.goLive(this)) void this.#catchUp(this.#sink.eventBytes);
+    if (this.#tail.goLive(this)) this.#reportResume("current");
+    else void this.#catchUp(this.#sink.eventBytes);
   }
 
   /** Stops delivering; the sink is not notified, since the subscriber has left by itself. */
@@ -117,14 +124,19 @@ export class Subscription {
     return received;
   }
 
-  /** Delivers ephemeral events. The position does not change. */
-  deliverEphemeral(batch: EphemeralBatch): void {
-    if (!this.#isClosed) this.#sink.deliverEphemeral(batch);
+  /** Delivers ephemeral events, and returns how many. The position does not change. */
+  deliverEphemeral(batch: EphemeralBatch): number {
+    return this.#isClosed ? 0 : this.#sink.deliverEphemeral(batch);
   }
 
   /** Ends a wait for the tail to move. */
   wake(): void {
     this.#wake?.();
+  }
+
+  #reportResume(result: ResumeResult): void {
+    if (this.#isResuming) this.#tail.resumed(result);
+    this.#isResuming = false;
   }
 
   #write(runs: readonly Run[]): void {
@@ -149,6 +161,7 @@ export class Subscription {
         // The only hand-over from replay to live. Between goLive()'s comparison of the positions
         // and the first push there is no await, so no event can fall between them.
         if (this.#tail.goLive(this)) {
+          this.#reportResume("current");
           this.#onLive(this);
           return;
         }
@@ -167,6 +180,7 @@ export class Subscription {
       const bytes = sizeOfRuns(runs, eventBytes);
       if (this.#sink.hasRoom(bytes, hasWaited)) {
         hasWaited = false;
+        this.#reportResume(runs[0]?.gap === undefined ? "replayed" : "gap");
         this.#tail.caughtUp(runs);
         this.#write(runs);
       } else {

@@ -7,7 +7,7 @@ import { ORIGIN, type Position } from "../shared/offset.ts";
 import type { DeliveryClock } from "./delivery_clock.ts";
 import type { EphemeralBatch } from "./ephemeral_batch.ts";
 import { EphemeralDelivery } from "./ephemeral_delivery.ts";
-import type { HubObserver } from "./hub_observer.ts";
+import type { HubObserver, ResumeResult } from "./hub_observer.ts";
 import type { RunCache } from "./run_cache.ts";
 import { RunDelivery } from "./run_delivery.ts";
 
@@ -32,7 +32,8 @@ interface TailSubscriber {
   readonly position: Position;
   /** Takes as many of the run's events as there is room for, and returns how many. */
   push(delivery: readonly [Run]): number;
-  deliverEphemeral(batch: EphemeralBatch): void;
+  /** Returns how many of the events it takes. */
+  deliverEphemeral(batch: EphemeralBatch): number;
   /** The tail has moved. */
   wake(): void;
 }
@@ -70,6 +71,10 @@ export class Tail implements LogListener {
     this.#ephemeral = new EphemeralDelivery({
       channelKey,
       deliver: (batch) => this.#deliverEphemeral(batch),
+      onDropped: (events) => {
+        const dropped = events * (this.#live.size + this.#waiting.size);
+        options.observer?.ephemeralDelivered({ sent: 0, dropped });
+      },
       subscribers: () => this.#live.size + this.#waiting.size,
       clock: options.clock,
     });
@@ -165,6 +170,14 @@ export class Tail implements LogListener {
   caughtUp(runs: readonly Run[]): void {
     const { observer } = this.#options;
     observer?.caughtUp(this.channelKey, runs.reduce((sum, { events }) => sum + events.length, 0));
+    for (const { gap } of runs) {
+      if (gap !== undefined) observer?.gap(this.channelKey, gap.reason, 1);
+    }
+  }
+
+  /** Reports how a subscriber continues. */
+  resumed(result: ResumeResult): void {
+    this.#options.observer?.resumed(this.channelKey, result);
   }
 
   /** Delivers `event` to the subscribers that have all events so far, and to no others. */
@@ -255,17 +268,26 @@ export class Tail implements LogListener {
   #deliver(run: Run, since: number): void {
     const delivery = [run] as const; // one for all, since most sinks are given it as it is
     let deliveries = 0;
+    let receivers = 0;
     for (const subscriber of this.#live) {
       const { epoch, sequence } = subscriber.position;
       if (epoch !== run.epoch ? epoch > run.epoch : sequence >= run.last) continue;
-      deliveries += subscriber.push(delivery);
+      const received = subscriber.push(delivery);
+      deliveries += received;
+      if (received > 0) receivers++;
     }
-    this.#options.observer?.flushed(this.channelKey, deliveries, performance.now() - since);
+    const { observer } = this.#options;
+    if (run.gap !== undefined) observer?.gap(this.channelKey, run.gap.reason, receivers);
+    observer?.flushed(this.channelKey, deliveries, performance.now() - since);
   }
 
   #deliverEphemeral(batch: EphemeralBatch): void {
-    for (const subscriber of this.#live) subscriber.deliverEphemeral(batch);
-    for (const subscriber of this.#waiting) subscriber.deliverEphemeral(batch);
+    const subscribers = this.#live.size + this.#waiting.size;
+    let sent = 0;
+    for (const subscriber of this.#live) sent += subscriber.deliverEphemeral(batch);
+    for (const subscriber of this.#waiting) sent += subscriber.deliverEphemeral(batch);
+    const dropped = subscribers * batch.events.length - sent;
+    this.#options.observer?.ephemeralDelivered({ sent, dropped });
   }
 }
 

@@ -1,7 +1,7 @@
 import { CONFLICT_BACKOFF, CONFLICT_TIMEOUT_MS } from "../kv/commit_retry.ts";
 import type { ChannelChange, Doorbell } from "../kv/doorbell.ts";
-import { storageProblem } from "../kv/storage_problem.ts";
-import type { Problem } from "../shared/problem.ts";
+import { isTooLarge, storageProblem } from "../kv/storage_problem.ts";
+import { Problem } from "../shared/problem.ts";
 import { backoffMs } from "../shared/async/backoff.ts";
 import { pause } from "../shared/async/delay.ts";
 import { SerialQueue } from "../shared/async/serial_queue.ts";
@@ -202,6 +202,10 @@ export class GroupCommit {
         ? { kind: "refused", sent }
         : { kind: "committed", sent, versionstamp };
     } catch (cause) {
+      // Refusals are Problems. What is too large for the store was not sent to it.
+      if (!(cause instanceof Problem) && !isTooLarge(cause)) {
+        this.#options.observer?.storeFailed(sent === undefined ? "read" : "commit");
+      }
       return { kind: "failed", cause, sent };
     }
   }
@@ -218,7 +222,8 @@ export class GroupCommit {
     }
     const start = performance.now();
     const result = await atomic.commit();
-    observer?.committed(performance.now() - start);
+    const events = moved.reduce((sum, channel) => sum + channel.events.length, 0);
+    observer?.committed(result.ok ? "stored" : "conflict", events, performance.now() - start);
     return result.ok ? result.versionstamp : undefined;
   }
 

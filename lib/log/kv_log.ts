@@ -5,6 +5,8 @@ import { readableRows } from "../kv/readable_rows.ts";
 import { ConflictError, retryConflicts, retryLocked } from "../kv/commit_retry.ts";
 import { OTHER_ROOM, type StoreRoom } from "../kv/store_room.ts";
 import { withStoreTimeout } from "../kv/storage_problem.ts";
+import { Problem } from "../shared/problem.ts";
+import { kindOf } from "../shared/problem_codes.ts";
 import { SerialQueue } from "../shared/async/serial_queue.ts";
 import { SharedReads } from "../shared/async/shared_reads.ts";
 import { type Channel, type ChannelKey, channelOf, type Tenant } from "../shared/channel.ts";
@@ -73,6 +75,7 @@ export class KvLog implements Log {
   readonly #kv: Deno.Kv;
   readonly #doorbell: Doorbell;
   readonly #room: StoreRoom;
+  readonly #observer: LogObserver | undefined;
   readonly #now: () => number;
   readonly #counts: ChannelCounts;
   readonly #contention: Contention;
@@ -93,6 +96,7 @@ export class KvLog implements Log {
     this.#kv = kv;
     this.#room = room;
     this.#doorbell = doorbell;
+    this.#observer = options.observer;
     this.#now = now;
     this.#heads = new SharedReads((channelKey) => withStoreTimeout(readHeadValue(kv, channelKey)));
     this.#counts = new ChannelCounts(kv, options.maxChannels ?? Infinity, now);
@@ -259,6 +263,11 @@ export class KvLog implements Log {
     this.#working.add(inTime);
     try {
       return await inTime;
+    } catch (cause) {
+      if (cause instanceof Problem && kindOf(cause.code) === "storage") {
+        this.#observer?.storeFailed("read");
+      }
+      throw cause;
     } finally {
       this.#working.delete(inTime);
     }

@@ -6,6 +6,8 @@ export interface LogObserver {
   appended(channelKey: ChannelKey, durationMs: number): void;
   /** Events of a channel were stored. */
   stored(channelKey: ChannelKey, events: number): void;
-  /** The store has answered an atomic commit, successful or not. */
-  committed(durationMs: number): void;
+  /** The store has answered an atomic commit with this many events. */
+  committed(result: "stored" | "conflict", events: number, durationMs: number): void;
+  /** The store has failed to read or to commit, or took too long. */
+  storeFailed(operation: "read" | "commit"): void;
 }

@@ -1,3 +1,4 @@
+import type { SizeTotals } from "../figures/size_histogram.ts";
 import { type HistogramTotals, PER_DOUBLING, SHORTEST_MS } from "../shared/histogram.ts";
 
 type Labels = Readonly<Record<string, string>>;
@@ -62,6 +63,12 @@ export function durations(name: string, help: string, { counts, sumMs }: Histogr
     bounds.push([doublings * PER_DOUBLING, (2 ** doublings) / (1_000 / SHORTEST_MS)]);
   }
   return histogram(name, help, { counts, bounds, sum: sumMs / 1_000 });
+}
+
+/** Makes a histogram of sizes, with an upper bound for each bucket of {@link SizeTotals}. */
+export function sizes(name: string, help: string, { counts, sum }: SizeTotals): Metric {
+  const bounds = Array.from(counts.slice(1), (_, at) => [at, 2 ** at] as const);
+  return histogram(name, help, { counts, bounds, sum });
 }
 
 /**

@@ -1,21 +1,51 @@
 import process from "node:process";
+import { LIMIT_SCOPES } from "../auth/limit_settings.ts";
+import { LIMIT_NAMES } from "../auth/limits.ts";
 import type { MeterTotals } from "../figures/meter.ts";
 import type { SampleGauges } from "../figures/sampler.ts";
+import { CLOSE_CODES } from "../transports/goodbye.ts";
 import { VERSION } from "../version.ts";
-import { counter, durations, gauge, largest, type Metric, value, values } from "./metric.ts";
+import { counter, durations, gauge, largest, type Metric, sizes, value, values } from "./metric.ts";
 
 /** What the metrics of an isolate are made of. */
 interface MetricSources {
   readonly totals: MeterTotals;
   readonly gauges: SampleGauges;
+  /** Members that are present in this isolate. */
+  readonly members: number;
+}
+
+/** Every reason, so that each has a series before it first happens. */
+const NO_GOODBYES = noneOf(Object.keys(CLOSE_CODES));
+/** Every limit that is a rate, and those of connections. */
+const NOT_LIMITED = noneOf([
+  ...LIMIT_SCOPES.flatMap((scope) => LIMIT_NAMES.map((name) => `${scope}-${name}`)),
+  "address-failed-authentications",
+  "address-sockets",
+  "channel-ephemeral-events",
+  "connection-messages",
+]);
+
+function noneOf(names: readonly string[]): Readonly<Record<string, number>> {
+  return Object.fromEntries(names.map((name) => [name, 0]));
 }
 
 /** Returns the metrics of this isolate. Their table is in docs/deploy.md. */
-export function metricsOf({ totals, gauges }: MetricSources): readonly Metric[] {
-  return [...clientMetrics(gauges), ...workMetrics(totals), ...processMetrics()];
+export function metricsOf({ totals, gauges, members }: MetricSources): readonly Metric[] {
+  return [
+    ...clientMetrics(gauges, members),
+    ...workMetrics(totals),
+    ...readerMetrics(totals),
+    ...refusalMetrics(totals),
+    ...storeMetrics(totals),
+    ...processMetrics(),
+  ];
 }
 
-function clientMetrics({ connections, subscriptions }: SampleGauges): readonly Metric[] {
+function clientMetrics(
+  { connections, subscriptions }: SampleGauges,
+  members: number,
+): readonly Metric[] {
   return [
     gauge(
       "weir_connections",
@@ -40,6 +70,11 @@ function clientMetrics({ connections, subscriptions }: SampleGauges): readonly M
       "Events that the subscription furthest behind has not received yet.",
       value(subscriptions.lag),
     )),
+    gauge(
+      "weir_presence_members",
+      "Members that are present in a channel by sessions of this process.",
+      value(members),
+    ),
   ];
 }
 
@@ -62,15 +97,15 @@ function workMetrics(totals: MeterTotals): readonly Metric[] {
       "Stored events delivered, once for each subscriber: live, or replayed from the log.",
       ...values("path", { live: deliveries.live, replay: deliveries.caughtUp }),
     ),
+    counter(
+      "weir_ephemeral_deliveries_total",
+      "Ephemeral events delivered, or dropped for lack of room, once for each subscriber.",
+      ...values("result", totals.ephemeralDeliveries),
+    ),
     durations(
       "weir_publish_duration_seconds",
       "From a publish's arrival at the log to its answer.",
       totals.durations.publish,
-    ),
-    durations(
-      "weir_commit_duration_seconds",
-      "Commits of events to the store.",
-      totals.durations.commit,
     ),
     durations(
       "weir_delivery_duration_seconds",
@@ -81,6 +116,65 @@ function workMetrics(totals: MeterTotals): readonly Metric[] {
       "weir_event_loop_delay_seconds",
       "How late timers are, measured ten times a second in each isolate.",
       totals.durations.eventLoop,
+    ),
+  ];
+}
+
+function readerMetrics(totals: MeterTotals): readonly Metric[] {
+  return [
+    counter(
+      "weir_resumes_total",
+      "Subscriptions that continue after a cursor: nothing missed, events replayed, or a gap.",
+      ...values("result", totals.resumes),
+    ),
+    counter(
+      "weir_gaps_total",
+      "Gaps, once for each reader.",
+      ...values("reason", totals.gaps),
+    ),
+    counter(
+      "weir_goodbyes_total",
+      "Connections that Weir has ended.",
+      ...values("reason", { ...NO_GOODBYES, ...totals.goodbyes }),
+    ),
+  ];
+}
+
+function refusalMetrics({ refusals, limited }: MeterTotals): readonly Metric[] {
+  return [
+    counter(
+      "weir_refusals_total",
+      "Refused requests, messages and lines.",
+      ...values("code", refusals),
+    ),
+    counter(
+      "weir_rate_limited_total",
+      "Refusals of limits. The scope is whose limit it was.",
+      ...Object.entries({ ...NOT_LIMITED, ...limited }).map(([policy, value]) => {
+        const at = policy.indexOf("-");
+        return { value, labels: { scope: policy.slice(0, at), limit: policy.slice(at + 1) } };
+      }),
+    ),
+  ];
+}
+
+function storeMetrics(totals: MeterTotals): readonly Metric[] {
+  return [
+    counter(
+      "weir_commits_total",
+      "Commits of events that the store has answered. A conflict is repeated.",
+      ...values("result", totals.commits),
+    ),
+    sizes("weir_commit_batch_events", "Events in each stored commit.", totals.commitEvents),
+    durations(
+      "weir_commit_duration_seconds",
+      "Commits of events to the store.",
+      totals.durations.commit,
+    ),
+    counter(
+      "weir_store_errors_total",
+      "Reads of the log, and commits, that have failed or took too long.",
+      ...values("operation", totals.storeErrors),
     ),
   ];
 }

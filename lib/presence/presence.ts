@@ -83,6 +83,11 @@ export class Presence {
     if (tickIntervalMs > 0) this.#timer = setInterval(() => void this.tick(), tickIntervalMs);
   }
 
+  /** Returns how many members have sessions here, or had some within the grace period. */
+  get members(): number {
+    return this.#members.size;
+  }
+
   /**
    * Adds a session to the member, until the session leaves or disconnects. Joining again with other
    * data updates the member. A {@link NamedSession} is listed with the member.

@@ -1,9 +1,11 @@
 import assert from "node:assert/strict";
 import { assertRefused, call } from "../support/calls.ts";
+import { publishEphemeral } from "../support/ephemeral_events.ts";
 import { LocalServer } from "../support/local_server.ts";
 import { readMetrics } from "../support/metrics.ts";
-import { newChannel, publishNumbers } from "../support/publishing.ts";
+import { newChannel, publish, publishNumbers } from "../support/publishing.ts";
 import { readUrl } from "../support/readers.ts";
+import { SocketClient } from "../support/socket_client.ts";
 import { SseClient } from "../support/sse_client.ts";
 import { until } from "../support/until.ts";
 
@@ -45,6 +47,55 @@ Deno.test("metrics count connections, publishes and deliveries", async () => {
   assert.ok((samples.get("process_resident_memory_bytes") ?? 0) > 1e6);
   assert.ok((samples.get("process_cpu_seconds_total") ?? 0) > 0);
   assert.ok((samples.get("weir_event_loop_delay_seconds_count") ?? 0) > 0);
+});
+
+Deno.test("metrics count resumes, gaps, goodbyes, refusals, commits and ephemeral events", async () => {
+  await using local = await LocalServer.start();
+  const { url, server } = local;
+  const channel = newChannel();
+  const { offset: gone } = await publish(url, channel, "old");
+  await call(url, `/v1/channels/${channel}`, { method: "DELETE" });
+  const { offset: first } = await publish(url, channel, "first");
+  const { offset: last } = await publish(url, channel, "last");
+  await using _gap = await SseClient.open(readUrl(url, [channel], { after: gone }));
+  await using _replayed = await SseClient.open(readUrl(url, [channel], { after: first }));
+  await using socket = await SocketClient.open(url);
+  socket.send({ op: "subscribe", ref: 1, channel, after: last });
+  await socket.until("subscribed");
+  await until("all are live", () => server.hub.subscriptions.live === 3);
+  await publishEphemeral(url, channel, "now");
+  await socket.until("ephemeral");
+  for (let ref = 0; ref <= 300; ref++) socket.send({ op: "ping", ref });
+  assert.equal((await socket.until("error"))["code"], "rate_limited");
+  assertRefused(await call(url, "/nothing"), 404, "not_found");
+  const samples = () => readMetrics(url);
+  const expectAll = async (expected: Readonly<Record<string, number>>) => {
+    const found = await samples();
+    const names = Object.keys(expected);
+    assert.deepEqual(Object.fromEntries(names.map((name) => [name, found.get(name)])), expected);
+  };
+  await expectAll({
+    'weir_resumes_total{result="current"}': 1,
+    'weir_resumes_total{result="replayed"}': 1,
+    'weir_resumes_total{result="gap"}': 1,
+    'weir_gaps_total{reason="recreated"}': 1,
+    'weir_gaps_total{reason="expired"}': 0,
+    "weir_ephemeral_events_total": 1,
+    'weir_ephemeral_deliveries_total{result="sent"}': 3,
+    'weir_ephemeral_deliveries_total{result="dropped"}': 0,
+    'weir_refusals_total{code="rate_limited"}': 1,
+    'weir_refusals_total{code="not_found"}': 1,
+    'weir_rate_limited_total{scope="connection",limit="messages"}': 1,
+    'weir_rate_limited_total{scope="tenant",limit="publishes"}': 0,
+    'weir_commits_total{result="stored"}': 3,
+    'weir_commits_total{result="conflict"}': 0,
+    'weir_commit_batch_events_bucket{le="1"}': 3,
+    "weir_commit_batch_events_sum": 3,
+    'weir_store_errors_total{operation="commit"}': 0,
+    'weir_goodbyes_total{reason="stopping"}': 0,
+  });
+  await server.disconnectClients();
+  await expectAll({ 'weir_goodbyes_total{reason="stopping"}': 3 });
 });
 
 Deno.test("metrics are in Prometheus' text format, and in OpenMetrics for those who prefer it", async () => {

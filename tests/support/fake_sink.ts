@@ -59,8 +59,10 @@ export class FakeSink implements Sink {
     }
   }
 
-  deliverEphemeral({ events }: EphemeralBatch): void {
-    if (this.#room > 0) this.ephemeral.push(...events);
+  deliverEphemeral({ events }: EphemeralBatch): number {
+    if (this.#room <= 0) return 0;
+    this.ephemeral.push(...events);
+    return events.length;
   }
 
   hasRoom(): boolean {

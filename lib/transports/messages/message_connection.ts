@@ -22,6 +22,8 @@ export interface MessageConnectionParts extends MessageHandlerParts {
   readonly goodbyes: Pick<Goodbyes, "add" | "delete">;
   /** Milliseconds between two heartbeats. The client receives them in the welcome. */
   readonly heartbeatMs: number;
+  /** Called with the reason of each goodbye. @default undefined */
+  readonly onGoodbye?: (reason: GoodbyeReason) => void;
 }
 
 /** Everything that goes out over one connection. */
@@ -119,16 +121,16 @@ export class MessageConnection implements LeavingConnection {
   /** Says that a frame or line was too large, and leaves. */
   refuseTooLarge(limit: string): void {
     const until = this.#handler.isAuthenticated ? "" : " until its first auth is answered";
-    this.#options.output.sendLast(
-      { op: "error", code: "frame_too_large", detail: `${limit}${until}.` },
-      { isSlow: false },
-    );
+    const problem = new Problem("frame_too_large", `${limit}${until}.`);
+    const { code, detail } = problem;
+    this.#options.parts.onProblem?.(problem);
+    this.#options.output.sendLast({ op: "error", code, detail }, { isSlow: false });
     this.leave();
   }
 
   sayGoodbye(reason: MoveReason): void {
     this.#hasSaidGoodbye = true;
-    this.#options.output.send(goodbyeMessage(reason));
+    this.#options.output.send(this.#goodbye(reason));
   }
 
   close(reason: MoveReason): void {
@@ -139,7 +141,7 @@ export class MessageConnection implements LeavingConnection {
   end(reason: GoodbyeReason): void {
     const { client, output } = this.#options;
     if (reason === "flooding") client.flooded();
-    const goodbye = this.#hasSaidGoodbye ? undefined : goodbyeMessage(reason);
+    const goodbye = this.#hasSaidGoodbye ? undefined : this.#goodbye(reason);
     output.sendLast(goodbye, { isSlow: reason === "slow" });
     this.leave();
   }
@@ -154,8 +156,9 @@ export class MessageConnection implements LeavingConnection {
     this.#lane.close();
     onLeft();
   }
-}
 
-function goodbyeMessage(reason: GoodbyeReason): ServerMessage {
-  return { op: "goodbye", retry: reconnectDelay(), reason };
+  #goodbye(reason: GoodbyeReason): ServerMessage {
+    this.#options.parts.onGoodbye?.(reason);
+    return { op: "goodbye", retry: reconnectDelay(), reason };
+  }
 }

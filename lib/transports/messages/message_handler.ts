@@ -59,6 +59,8 @@ export interface MessageHandlerParts {
   readonly onRefused?: () => void;
   /** @default undefined */
   readonly tracer?: MessageTracer | undefined;
+  /** Called with each refusal. @default undefined */
+  readonly onProblem?: (problem: Problem) => void;
 }
 
 interface MessageHandlerOptions {
@@ -144,8 +146,9 @@ export class MessageHandler implements ConnectionHandler, Disposable {
 
   /** Answers with an error. Too many of them end the connection. */
   refuse(ref: Ref | undefined, problem: Problem): void {
-    const { output, close } = this.#options;
+    const { output, parts, close } = this.#options;
     const { code, detail } = problem;
+    parts.onProblem?.(problem);
     output.send({ op: "error", ref, code, detail, retryAfter: retryAfterMs(problem) });
     if (!this.isAuthenticated) return this.#countUnauthenticated();
     this.#refusals ??= new RefusalCounter();

@@ -81,7 +81,8 @@ export class ClientSubscriptions {
     try {
       const positions = await startPositions(this.#options.hub, channelKeys, start);
       const hasCursor = message.channels !== undefined;
-      await this.#subscribe({ group, channelKeys, hasCursor }, positions);
+      const isResume = typeof start !== "string";
+      await this.#subscribe({ group, channelKeys, hasCursor, isResume }, positions);
     } catch (cause) {
       if (!group.isEnded) this.#end(key); // else the key may name another group now
       throw cause;
@@ -135,10 +136,11 @@ export class ClientSubscriptions {
   }
 
   async #subscribe(
-    { group, channelKeys, hasCursor }: {
+    { group, channelKeys, hasCursor, isResume }: {
       readonly group: SubscriptionGroup;
       readonly channelKeys: readonly ChannelKey[];
       readonly hasCursor: boolean;
+      readonly isResume: boolean;
     },
     positions: readonly Position[],
   ): Promise<void> {
@@ -146,7 +148,8 @@ export class ClientSubscriptions {
     const encodings = hasCursor ? encodingsWithCursor(channelKeys, positions) : [SHARED_ENCODING];
     for (const [i, channelKey] of channelKeys.entries()) {
       const sink = group.output.sink(encodings[i] ?? SHARED_ENCODING, close);
-      const subscription = await hub.subscribe(channelKey, positions[i] ?? "latest", sink);
+      const position = positions[i] ?? "latest";
+      const subscription = await hub.subscribe(channelKey, position, sink, { isResume });
       group.subscriptions.set(channelOf(channelKey), subscription);
       if (group.isEnded) subscription.close(); // unsubscribed or disconnected in the meantime
     }

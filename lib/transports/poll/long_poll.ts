@@ -153,11 +153,12 @@ class PollCollector implements Disposable {
     this.#disposed.resolve();
   }
 
-  #gather(batch: EphemeralBatch): void {
+  #gather(batch: EphemeralBatch): number {
     this.ephemeral.push(batch);
     for (const { data } of batch.events) this.#gatheredChars += data.length;
     this.#gathering ??= setTimeout(this.end, GATHER_MS);
     if (this.#gatheredChars >= MAX_GATHERED_CHARS) this.end();
+    return batch.events.length;
   }
 }
 

@@ -158,16 +158,20 @@ export class SocketOutput implements MessageOutput, EventOutput, UnreadOutput {
   }
 
   /** Acts as {@link Sink.deliverEphemeral}. */
-  deliverEphemeral(batch: EphemeralBatch): void {
+  deliverEphemeral(batch: EphemeralBatch): number {
     if (this.#options.isPlain) return this.#deliverPlain(batch);
     const text = batch.encode(ephemeralText);
-    if (this.hasRoom(text.length)) this.#sendInOrder(text);
+    if (!this.hasRoom(text.length)) return 0;
+    this.#sendInOrder(text);
+    return batch.events.length;
   }
 
-  #deliverPlain(batch: EphemeralBatch): void {
+  #deliverPlain(batch: EphemeralBatch): number {
     const messages = batch.encode(ephemeralMessages).slice(-MAX_PLAIN_EPHEMERAL);
     const text = messages.join("\n");
-    if (this.hasRoom(text.length + messages.length * this.eventCostBytes)) this.#sendInOrder(text);
+    if (!this.hasRoom(text.length + messages.length * this.eventCostBytes)) return 0;
+    this.#sendInOrder(text);
+    return messages.length;
   }
 
   /** A socket that the runtime has given up never has room, so that its subscriptions stall. */
@@ -302,8 +306,8 @@ export class SocketSink implements Sink {
     this.#output.write(runs, this.#encoding.encode);
   }
 
-  deliverEphemeral(batch: EphemeralBatch): void {
-    this.#output.deliverEphemeral(batch);
+  deliverEphemeral(batch: EphemeralBatch): number {
+    return this.#output.deliverEphemeral(batch);
   }
 
   get takenAt(): number {

@@ -59,6 +59,8 @@ interface SseOptions {
   /** Sorted, without repeats. */
   readonly channelKeys: readonly ChannelKey[];
   readonly after: After;
+  /** Called with the reason of the goodbye. @default undefined */
+  readonly onGoodbye?: (reason: GoodbyeReason) => void;
   /** Whether `data:` is a JSON envelope instead of the data as published. */
   readonly isEnveloped: boolean;
 }
@@ -150,6 +152,7 @@ class SseStream implements ConnectionHandler, LeavingConnection {
     const hasSharedCursor = channelKeys.length > 1;
     const starts = hasSharedCursor ? await startPositions(hub, channelKeys, after) : [];
     const positions = new ReadPositions(channels, starts);
+    const isResume = typeof after !== "string";
     const eventBytes = eventBytesWith(hasSharedCursor ? positions.cursor : "");
     for (const [i, channelKey] of channelKeys.entries()) {
       const encode: Encoder<readonly Uint8Array[]> = hasSharedCursor
@@ -157,7 +160,7 @@ class SseStream implements ConnectionHandler, LeavingConnection {
         : (run) => [run.encode(isEnveloped ? sseEnvelope : ssePlain)];
       const start = starts[i] ?? (typeof after === "string" ? after : after[i] ?? "latest");
       const sink = new SseSink(this, encode, eventBytes);
-      const subscription = await hub.subscribe(channelKey, start, sink);
+      const subscription = await hub.subscribe(channelKey, start, sink, { isResume });
       if (this.#isClosed) return subscription.close();
       this.#subscriptions.set(channelOf(channelKey), subscription);
     }
@@ -172,13 +175,15 @@ class SseStream implements ConnectionHandler, LeavingConnection {
     for (const part of joinSmall(parts)) this.#controller.enqueue(part);
   }
 
-  deliverEphemeral(batch: EphemeralBatch): void {
-    if (this.#isClosed) return;
+  deliverEphemeral(batch: EphemeralBatch): number {
+    if (this.#isClosed) return 0;
     const encode: EphemeralEncoder<Uint8Array> = this.#options.isEnveloped
       ? sseEnvelopeEphemeral
       : ssePlainEphemeral;
     const bytes = batch.encode(encode);
-    if (this.hasRoom(bytes.byteLength)) this.#controller.enqueue(bytes);
+    if (!this.hasRoom(bytes.byteLength)) return 0;
+    this.#controller.enqueue(bytes);
+    return batch.events.length;
   }
 
   hasRoom(bytes: number, hasWaited = false): boolean {
@@ -253,6 +258,7 @@ class SseStream implements ConnectionHandler, LeavingConnection {
     const field = breaksOff(reason) ? sseRetry(retry) : "";
     const notice = sseNotice("weir.goodbye", JSON.stringify({ retry, reason }));
     this.#controller.enqueue(utf8.encode(field + notice));
+    this.#options.onGoodbye?.(reason);
   }
 
   /**
@@ -312,8 +318,8 @@ class SseSink implements Sink {
     this.#stream.write(runs.flatMap((run) => this.#encode(run)));
   }
 
-  deliverEphemeral(batch: EphemeralBatch): void {
-    this.#stream.deliverEphemeral(batch);
+  deliverEphemeral(batch: EphemeralBatch): number {
+    return this.#stream.deliverEphemeral(batch);
   }
 
   get takenAt(): number {

@@ -398,14 +398,16 @@ class EventSink implements Sink {
     for (const run of runs) this.#events.stream.write(encodeLines(run));
   }
 
-  deliverEphemeral(batch: EphemeralBatch): void {
+  deliverEphemeral(batch: EphemeralBatch): number {
+    let dropped = 0;
     const { datagrams, lines } = batch.encode(ephemeralPayloads);
     const { maxDatagramBytes } = this.#output;
     for (const payload of datagrams) {
       if (payload.length <= maxDatagramBytes) this.#output.sendDatagram(payload);
-      else this.#sendLines(concat([payload, LINE_END]));
+      else dropped += this.#sendLines(concat([payload, LINE_END]));
     }
-    if (lines.length > 0) this.#sendLines(lines);
+    if (lines.length > 0) dropped += this.#sendLines(lines);
+    return batch.events.length - dropped;
   }
 
   get takenAt(): number {
@@ -420,9 +422,11 @@ class EventSink implements Sink {
     return this.#events.stream.drained(bytes);
   }
 
-  /** Sends ephemeral events on the stream if it has room. */
-  #sendLines(lines: Uint8Array): void {
+  /** Sends ephemeral events on the stream if it has room. Returns how many it drops otherwise. */
+  #sendLines(lines: Uint8Array): number {
     const { stream } = this.#events;
-    if (stream.hasRoom(lines.length)) stream.write(lines);
+    if (!stream.hasRoom(lines.length)) return lines.filter((byte) => byte === LINE_END[0]).length;
+    stream.write(lines);
+    return 0;
   }
 }

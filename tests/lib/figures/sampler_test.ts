@@ -45,7 +45,7 @@ Deno.test("a sample has the counts since the last one, and the current state of 
   const { clock, meter, sampler } = sampling;
   meter.appended(ADDRESS, 2);
   meter.stored(ADDRESS, 5);
-  meter.committed(1);
+  meter.committed("stored", 5, 1);
   meter.flushed(ADDRESS, 50, 3);
   meter.caughtUp(ADDRESS, 9);
   meter.refused();

@@ -114,15 +114,18 @@ Deno.test("ephemeral events that come together are delivered together; of too ma
 Deno.test("the number of ephemeral events without data is limited too", async () => {
   const { promise: delivered, resolve } = Promise.withResolvers<EphemeralBatch>();
   using clock = new DeliveryClock();
+  let dropped = 0;
   const delivery = new EphemeralDelivery({
     channelKey: A,
     deliver: resolve,
+    onDropped: (events) => dropped += events,
     subscribers: () => 1,
     clock,
   });
   for (let i = 0; i < 100_000; i++) delivery.add(ephemeralEvent(""));
   const { events } = await delivered;
   assert.ok(events.length <= 2_048, `${events.length} events`);
+  assert.equal(dropped, 100_000 - events.length);
 });
 
 Deno.test("a batch of ephemeral events is encoded once for all subscribers", () => {

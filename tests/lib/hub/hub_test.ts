@@ -92,7 +92,7 @@ Deno.test("the channels of one connection share its room", async () => {
   const sink: Sink = {
     eventBytes: 64,
     write: () => void writes++,
-    deliverEphemeral() {},
+    deliverEphemeral: () => 0,
     takenAt: 0,
     hasRoom: () => writes < most,
     drained: () => writes < most ? Promise.resolve() : room.promise,

@@ -30,7 +30,7 @@ class ByteConnection {
         if (!isAlone) this.beyond = Math.max(this.beyond, this.queued - ROOM_BYTES);
         this.sequences.push(...runs.flatMap(({ events }) => events.map((each) => each.sequence)));
       },
-      deliverEphemeral() {},
+      deliverEphemeral: () => 0,
       takenAt: 0,
       hasRoom,
       drained: (bytes) =>
