@@ -190,8 +190,8 @@ const environment = z.strictObject({
   WEIR_RETENTION_EVENTS: wholeNumber(1, 1_000_000_000_000).default(100_000),
   WEIR_RETENTION_BYTES: size("a size of at least 1 byte, such as 1048576 or 256MiB")
     .default(256 * 2 ** 20),
-  WEIR_HEARTBEAT: duration(SECOND, 300 * SECOND, "a time from 1s to 300s, such as 15s")
-    .default(15 * SECOND),
+  WEIR_HEARTBEAT: duration(SECOND, 300 * SECOND, "a time from 1s to 300s, such as 10s")
+    .default(10 * SECOND),
   WEIR_DRAIN: duration(0, 600 * SECOND, "a time from 0s to 10m, such as 5s").optional(),
   WEIR_ORIGINS: origins.default([]),
   WEIR_PUBLIC_URL: origins.default([]),

@@ -97,6 +97,7 @@ export function publishStream(
       "Cache-Control": "no-store",
       "Content-Type": NDJSON,
       "X-Accel-Buffering": "no",
+      "Incremental": "?1",
       "X-Content-Type-Options": "nosniff",
     },
   });

@@ -275,6 +275,7 @@ async function stream(
     "Cache-Control": "no-store",
     "Weir-Heartbeat": String(server.config.heartbeatMs),
     "X-Accel-Buffering": "no",
+    "Incremental": "?1",
     "X-Content-Type-Options": "nosniff",
   };
   const channels = channelKeys.map(channelOf);

@@ -52,3 +52,12 @@ Deno.test("without keys WebTransport listens on a loopback address only", () => 
     assert.ok(quicOf({ WEIR_QUIC: value }) !== undefined, value);
   }
 });
+
+Deno.test("a heartbeat comes every 10 s and a drain takes 5 s, or 2 s where the platform allows 5 s", () => {
+  const { heartbeatMs, drainMs } = parseConfig({});
+  assert.deepEqual([heartbeatMs, drainMs], [10_000, 5_000]);
+  assert.equal(parseConfig({ DENO_DEPLOYMENT_ID: "d" }).drainMs, 2_000);
+  assert.equal(parseConfig({ WEIR_DRAIN: "0s" }).drainMs, 0);
+  assert.equal(parseConfig({ WEIR_DRAIN: "10m" }).drainMs, 600_000);
+  assert.throws(() => parseConfig({ WEIR_DRAIN: "11m" }), /WEIR_DRAIN must be/);
+});

@@ -139,6 +139,7 @@ Deno.test("a stream forbids caching and buffering", async () => {
   assert.equal(headers.get("content-type"), "text/event-stream");
   assert.equal(headers.get("cache-control"), "no-store");
   assert.equal(headers.get("x-accel-buffering"), "no");
+  assert.equal(headers.get("incremental"), "?1"); // RFC 10036
   assert.equal(client.retry, 1_000);
 });
 

@@ -32,6 +32,7 @@ const STANDARD_HEADERS = new Set([
   "content-type",
   "cross-origin-opener-policy",
   "cross-origin-resource-policy",
+  "incremental",
   "permissions-policy",
   "referrer-policy",
   "strict-transport-security",

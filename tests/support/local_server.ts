@@ -38,7 +38,8 @@ export class LocalServer implements AsyncDisposable {
 
   /** @param env further settings; the store is always in memory. */
   static async start(env: Readonly<Record<string, string>> = {}): Promise<LocalServer> {
-    const config: Config = parseConfig({ WEIR_KV: ":memory:", ...env });
+    // Tests tell the client's timers apart by their length, and it waits 10 s elsewhere too.
+    const config: Config = parseConfig({ WEIR_KV: ":memory:", WEIR_HEARTBEAT: "15s", ...env });
     // Servers of one process share an offer otherwise.
     const quicOffer = new SharedQuicOffer(crypto.randomUUID());
     const server = { ...await openServer(config, SILENT), quicOffer };
