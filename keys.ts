@@ -24,11 +24,12 @@ import {
 import { DEFAULT_TENANT } from "./lib/shared/channel.ts";
 import { formatTime } from "./lib/shared/event.ts";
 import { quote } from "./lib/shared/problem.ts";
+import { START_COMMAND, TASK_COMMAND } from "./lib/shared/task_command.ts";
 import { createApp } from "./routes/app.ts";
 
 const HELP = `Creates, lists and revokes the keys that protect a Weir server.
 
-Usage: deno task keys COMMAND
+Usage: ${TASK_COMMAND} keys COMMAND
 
   init [--force]                  Create the key that signs tokens. Prints the settings and a
                                   first admin token. --force replaces an existing key: tokens
@@ -95,7 +96,7 @@ async function main([name = "", ...args]: readonly string[]): Promise<number> {
     if (name === "") say(HELP);
     else {
       const names = Object.keys(COMMANDS).join(", ");
-      say(`Commands: ${names}. See deno task keys --help.`);
+      say(`Commands: ${names}. See ${TASK_COMMAND} keys --help.`);
       say(`There is no command ${quote(name)}.`);
     }
     return 2;
@@ -128,7 +129,7 @@ ${signing} signs tokens. Keep it secret: anyone who has it has full access.
 Set this variable for the server and start it:
 
   export WEIR_JWKS=${shellQuote(jwks)}
-  deno task start
+  ${START_COMMAND}
 
 Try it with a first token. It has all rights in the tenant "${DEFAULT_TENANT}" until ${
     formatTime(expiresAt)
@@ -138,7 +139,7 @@ Try it with a first token. It has all rights in the tenant "${DEFAULT_TENANT}" u
   curl ${bearer} -d hello ${events}
   curl ${bearer} '${events}?after=earliest'
 
-Create more tokens: deno task keys token --sub alice --subscribe 'room/**'
+Create more tokens: ${TASK_COMMAND} keys token --sub alice --subscribe 'room/**'
 `);
 }
 

@@ -8,6 +8,7 @@ import { listenMetrics, type MetricsListener } from "./lib/metrics_listener.ts";
 import { listenQuic, type QuicListener } from "./lib/quic_listener.ts";
 import { Siblings } from "./lib/siblings.ts";
 import { openServer, type Server } from "./lib/server.ts";
+import { TASK_COMMAND } from "./lib/shared/task_command.ts";
 import { onStopSignals, takeServeListener } from "./lib/stop_signals.ts";
 import { createApp } from "./routes/app.ts";
 import { createMetricsApp } from "./routes/metrics.ts";
@@ -181,7 +182,7 @@ function ready({ hostname, port }: Deno.NetAddr, scheme: "http" | "https"): void
 function requireLoopback(hostname: string): void {
   if (!config.isOpen || isLoopback(hostname)) return;
   exitWith(
-    `Cannot listen on ${hostname} without keys. Create keys with "deno task keys init", or listen on a loopback address such as 127.0.0.1 (WEIR_HOST, or --host of deno serve).`,
+    `Cannot listen on ${hostname} without keys. Create keys with "${TASK_COMMAND} keys init", or listen on a loopback address such as 127.0.0.1 (WEIR_HOST, or --host of deno serve).`,
   );
 }
 

@@ -1,17 +1,21 @@
-// Prints the flags for `deno run` with the permissions that Weir needs with its settings.
+// Prints the flags of `deno run` with the permissions that a program needs with its settings, for use
+// in a shell: `deno run $(deno run --allow-env permissions.ts) main.ts --listen`. The argument `keys`
+// prints those for keys.ts.
 // deno-lint-ignore-file no-console
 import { parseConfig } from "./lib/config.ts";
-import { permissionFlags } from "./lib/permissions.ts";
+import { flagsToReport, permissionFlags } from "./lib/permissions.ts";
 
-/** With an invalid setting `main.ts` says what is wrong, and exits. */
-const ALL = ["--no-prompt", "--allow-net", "--allow-read", "--allow-write", "--allow-env"];
+const flags = readFlags().map((flag) =>
+  // A shell splits what a command prints at spaces, so a path with one allows all paths.
+  /\s/.test(flag) ? flag.slice(0, flag.indexOf("=")) : flag
+);
+console.log(flags.join(" "));
 
-console.log(flags().join(" "));
-
-function flags(): readonly string[] {
+function readFlags(): readonly string[] {
   try {
-    return permissionFlags(parseConfig(Deno.env.toObject()));
+    const config = parseConfig(Deno.env.toObject());
+    return permissionFlags(config, Deno.args.includes("keys") ? "keys" : "server");
   } catch {
-    return ALL;
+    return flagsToReport(); // the program says what is wrong
   }
 }

@@ -3,12 +3,13 @@ import { ConfigError, parseConfig } from "./lib/config.ts";
 import { CliError, UsageError } from "./lib/keys_cli/cli_error.ts";
 import { parseServerUrl, serverUrl } from "./lib/keys_cli/server_url.ts";
 import { publishInput, type PublishReport } from "./lib/publish_cli/publish_input.ts";
+import { TASK_COMMAND } from "./lib/shared/task_command.ts";
 import { formatBytes, formatNumber, rateOf } from "./lib/terminal/progress.ts";
 import { print, StatusLine } from "./lib/terminal/status_line.ts";
 
 const HELP = `Publishes events from a file or from standard input: one per line, as JSON (NDJSON).
 
-Usage: deno task publish [--url URL] [--channel NAME] [--no-ids] [FILE]
+Usage: ${TASK_COMMAND} publish [--url URL] [--channel NAME] [--no-ids] [FILE]
 
   --url URL       The server. The default is the one that the settings WEIR_HOST and WEIR_PORT name.
   --channel NAME  Each line is the data of an event in this channel. Without it each line is an
@@ -63,11 +64,11 @@ function parse(args: readonly string[]): Arguments {
       return parseArgs({ args: [...args], options, allowPositionals: true, strict: true });
     } catch (cause) {
       if (!(cause instanceof TypeError)) throw cause;
-      throw new UsageError(`${cause.message}. See deno task publish --help.`);
+      throw new UsageError(`${cause.message}. See ${TASK_COMMAND} publish --help.`);
     }
   })();
   const [file, ...others] = positionals;
-  if (others.length > 0) throw new UsageError("Name one file. See deno task publish --help.");
+  if (others.length > 0) throw new UsageError(`Name one file. See ${TASK_COMMAND} publish --help.`);
   if (values.channel === "") throw new UsageError("--channel must not be empty.");
   const url = values.url === undefined
     ? new URL(serverUrl(parseConfig(Deno.env.toObject())))

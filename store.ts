@@ -3,6 +3,7 @@ import { ConfigError, parseConfig } from "./lib/config.ts";
 import { CliError, UsageError } from "./lib/keys_cli/cli_error.ts";
 import { backupStore } from "./lib/store_cli/backup_store.ts";
 import { restoreStore } from "./lib/store_cli/restore_store.ts";
+import { TASK_COMMAND } from "./lib/shared/task_command.ts";
 import { formatBytes, formatNumber } from "./lib/terminal/progress.ts";
 import { print, StatusLine } from "./lib/terminal/status_line.ts";
 
@@ -17,7 +18,7 @@ const COMMANDS: Readonly<Record<string, Command>> = {
     run: backup,
     help: `Copies the store to a file, also while servers use it.
 
-Usage: deno task backup FILE
+Usage: ${TASK_COMMAND} backup FILE
 
   FILE   Where to put the backup. An earlier backup there is replaced when the new one is complete.
 
@@ -32,10 +33,10 @@ is complete and on the disk, 1 if not, and 2 if the command was called with wron
     run: restore,
     help: `Puts a backup in the place of the store. No server may run on that store.
 
-Usage: deno task restore [--force] FILE
+Usage: ${TASK_COMMAND} restore [--force] FILE
 
   --force   Replace a store that is there. Its events are lost.
-  FILE      The backup, of deno task backup. It is not changed.
+  FILE      The backup, of ${TASK_COMMAND} backup. It is not changed.
 
 Every channel begins a new epoch, with the same events and sequences: readers with cursors from before
 the backup continue where they were, and readers that have received later events get a gap. Keys and
@@ -125,14 +126,14 @@ function parse<O extends Readonly<Record<string, typeof text | typeof flag>>>(
     return parseArgs({ args: [...args], options, allowPositionals: true, strict: true });
   } catch (cause) {
     if (!(cause instanceof TypeError)) throw cause;
-    throw new UsageError(`${cause.message}. See deno task ${name} --help.`);
+    throw new UsageError(`${cause.message}. See ${TASK_COMMAND} ${name} --help.`);
   }
 }
 
 /** @throws {UsageError} unless there is exactly one. */
 function onlyFile(name: string, [file, ...others]: readonly string[]): string {
   if (file !== undefined && file !== "" && others.length === 0) return file;
-  throw new UsageError(`Name one file. See deno task ${name} --help.`);
+  throw new UsageError(`Name one file. See ${TASK_COMMAND} ${name} --help.`);
 }
 
 function secondsSince(start: number): string {

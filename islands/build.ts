@@ -1,3 +1,4 @@
+import { createRequire, isBuiltin } from "node:module";
 import { build, type Plugin, stop } from "esbuild";
 import { ASSETS_FOLDER } from "../lib/assets.ts";
 import { PAGE_NAMES } from "../lib/pages.ts";
@@ -12,13 +13,16 @@ const SOURCE = new URL("./", import.meta.url);
 
 /**
  * Resolves bare imports by the import map of `deno.json` to files in Deno's npm cache, so that
- * there is no `node_modules` to install first.
+ * there is no `node_modules` to install first. Imports of packages by other packages are resolved as
+ * Deno does.
  */
 export const npmByDeno: Plugin = {
   name: "npm-by-deno",
   setup({ onResolve }) {
-    onResolve({ filter: /^[^./]/ }, async ({ path, kind }) => {
+    onResolve({ filter: /^[^./]/ }, async ({ path, kind, importer }) => {
       if (kind === "entry-point") return undefined;
+      if (isBuiltin(path)) return { path: `node:${path.replace("node:", "")}`, external: true };
+      if (!isMapped(path)) return { path: createRequire(importer).resolve(path) };
       let url = import.meta.resolve(path);
       if (url.startsWith("npm:")) {
         // Loads the package into the cache; its style sheet comes with its script.
@@ -82,6 +86,16 @@ export async function buildIslands(folder: URL = ASSETS_FOLDER): Promise<void> {
     }
   } finally {
     await stop();
+  }
+}
+
+/** Tells whether the import map resolves a bare import. */
+function isMapped(path: string): boolean {
+  try {
+    import.meta.resolve(path);
+    return true;
+  } catch {
+    return false;
   }
 }
 

@@ -6,6 +6,7 @@ import type { Retention } from "./log/log.ts";
 import { PAGE_NAMES, type PageName, PAGES_WITH_KEYS, parsePages } from "./pages.ts";
 import type { IceSettings } from "./rtc/ice_credentials.ts";
 import { SIZE_UNITS } from "./shared/bytes.ts";
+import { TASK_COMMAND } from "./shared/task_command.ts";
 
 /** The settings of a server, from its environment. */
 export interface Config {
@@ -311,7 +312,7 @@ function quicOf(
   }
   if (!isOpen || setting.host === undefined || isLoopback(setting.host)) return setting;
   throw new ConfigError(
-    `WEIR_QUIC must be on a loopback address such as 127.0.0.1:8443, because there are no keys. Create keys with "deno task keys init".`,
+    `WEIR_QUIC must be on a loopback address such as 127.0.0.1:8443, because there are no keys. Create keys with "${TASK_COMMAND} keys init".`,
   );
 }
 

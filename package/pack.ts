@@ -2,6 +2,7 @@ import { bundleClient } from "./bundle.ts";
 import { bundleServer } from "./bundle_server.ts";
 import { emitDeclarations } from "./declarations.ts";
 import { FRAMEWORKS, OTEL_PACKAGE, ROOT, SIGNING_PACKAGE } from "./entries.ts";
+import { packTarball } from "./tarball.ts";
 
 /**
  * Makes the npm package of the client in `folder`, which is emptied first: readable and minified
@@ -70,14 +71,4 @@ async function makeManifest(): Promise<Readonly<Record<string, unknown>>> {
     peerDependenciesMeta: Object.fromEntries(peers.map(([name]) => [name, { optional: true }])),
     engines: { node: ">=20" },
   };
-}
-
-async function packTarball(folder: URL): Promise<URL> {
-  const { success, stdout, stderr } = await new Deno.Command("npm", {
-    args: ["pack", "--json", "--ignore-scripts"],
-    cwd: folder,
-  }).output();
-  if (!success) throw new Error(new TextDecoder().decode(stderr));
-  const [{ filename }] = JSON.parse(new TextDecoder().decode(stdout));
-  return new URL(filename, folder);
 }

@@ -5,6 +5,7 @@ import { decodeUtf8, parseJson } from "../lib/publish/json.ts";
 import type { Tenant } from "../lib/shared/channel.ts";
 import { Problem } from "../lib/shared/problem.ts";
 import type { Server } from "../lib/server.ts";
+import { TASK_COMMAND } from "../lib/shared/task_command.ts";
 import { readBody } from "./body.ts";
 
 /** Headers of answers that no cache may keep, for example because they hold a key. */
@@ -23,7 +24,7 @@ export function requireAdmin({ access }: Pick<Server, "access">, caller: Caller)
   access.limiter.subscribe(caller, 1);
   caller.authority.requireAdmin();
   if (access.isOpen) {
-    const how = "run `deno task keys init` to create keys";
+    const how = `run "${TASK_COMMAND} keys init" to create keys`;
     throw new Problem("forbidden", `Cannot manage keys in open mode: ${how}.`);
   }
   return caller.authority.tenant;

@@ -1,6 +1,9 @@
 import assert from "node:assert/strict";
 import { readSource } from "./support/source_files.ts";
 
+/** Files that name the version of Deno. */
+const PLACES = ["deploy.yml", ".ci/run", "README.md", "CONTRIBUTING.md", "package/server/pack.ts"];
+
 const WORKFLOW = ".github/workflows/deploy.yml";
 
 Deno.test("deploy.yml and the copy that GitHub runs are identical", async () => {
@@ -19,9 +22,11 @@ Deno.test("deploy.yml runs only tasks that exist, and deploys with the tool of t
 
 Deno.test("every place names the same version of Deno", async () => {
   const versions = new Set<string>();
-  for (const path of ["deploy.yml", ".ci/run", "README.md", "CONTRIBUTING.md"]) {
+  for (const path of PLACES) {
     const text = await readSource(path);
-    const found = [...text.matchAll(/(?:deno@|deno-version: |DENO_VERSION=)(\d+\.\d+\.\d+)/g)];
+    const found = [
+      ...text.matchAll(/(?:deno@|deno-version: |DENO_VERSION=|deno: ")(\d+\.\d+\.\d+)/g),
+    ];
     assert.ok(found.length > 0, `${path} names no version`);
     for (const [, version = ""] of found) versions.add(version);
   }

@@ -44,6 +44,7 @@ const RULE: Readonly<Record<string, readonly string[]>> = {
     "lib/logger.ts",
     "lib/metrics_listener.ts",
     "lib/quic_listener.ts",
+    "lib/shared/task_command.ts",
     "lib/siblings.ts",
     "lib/stop_signals.ts",
     "lib/kv/store.ts",
@@ -60,9 +61,21 @@ const RULE: Readonly<Record<string, readonly string[]>> = {
 
   "keys.ts": ["lib/auth", "lib/config.ts", "lib/keys_cli", "lib/shared", "routes/app.ts"],
 
-  "publish.ts": ["lib/config.ts", "lib/keys_cli", "lib/publish_cli", "lib/terminal"],
+  "publish.ts": [
+    "lib/config.ts",
+    "lib/keys_cli",
+    "lib/publish_cli",
+    "lib/shared/task_command.ts",
+    "lib/terminal",
+  ],
 
-  "store.ts": ["lib/config.ts", "lib/keys_cli", "lib/store_cli", "lib/terminal"],
+  "store.ts": [
+    "lib/config.ts",
+    "lib/keys_cli",
+    "lib/shared/task_command.ts",
+    "lib/store_cli",
+    "lib/terminal",
+  ],
 
   "routes/app.ts": ["routes", "lib/auth", "lib/logger.ts", "lib/shared", "lib/server.ts"],
   "routes/access.ts": [
@@ -335,6 +348,15 @@ const RULE: Readonly<Record<string, readonly string[]>> = {
   "islands/build_if_changed.ts": ["islands/build.ts", "lib/assets.ts"],
 
   "package": [],
+  "package/build.ts": ["package"],
+  "package/server": [
+    "islands/build.ts",
+    "lib/assets.ts",
+    "lib/config.ts",
+    "lib/permissions.ts",
+    "lib/version.ts",
+    "package",
+  ],
 };
 
 /** The packages that a part may import; other parts use only the platform. */

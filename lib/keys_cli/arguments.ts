@@ -3,6 +3,7 @@ import { LIMIT_NAMES, limitsSchema } from "../auth/limits.ts";
 import { scopeSchema, tenantSchema } from "../auth/scope.ts";
 import { parseDuration } from "../config.ts";
 import type { Tenant } from "../shared/channel.ts";
+import { TASK_COMMAND } from "../shared/task_command.ts";
 import { UsageError } from "./cli_error.ts";
 import type { Rights } from "./signer.ts";
 
@@ -39,7 +40,7 @@ export function parseArguments<O extends ParseArgsOptionsConfig>(
     return parseArgs({ args: [...args], options, allowPositionals, strict: true });
   } catch (cause) {
     if (!(cause instanceof TypeError)) throw cause;
-    throw new UsageError(`${cause.message}. See deno task keys --help.`);
+    throw new UsageError(`${cause.message}. See ${TASK_COMMAND} keys --help.`);
   }
 }
 
@@ -83,7 +84,7 @@ export function parseTenant(name: string | undefined): Tenant | undefined {
 /** @throws {UsageError} */
 export function parseId([id, ...others]: readonly string[]): string {
   if (id !== undefined && others.length === 0) return id;
-  throw new UsageError("Name one key by its id: deno task keys list prints the ids.");
+  throw new UsageError(`Name one key by its id: ${TASK_COMMAND} keys list prints the ids.`);
 }
 
 /**

@@ -13,6 +13,7 @@ import type { scopeSchema } from "../auth/scope.ts";
 import type { TokenConfig } from "../config.ts";
 import { replaceFile } from "../replace_file.ts";
 import type { Tenant } from "../shared/channel.ts";
+import { TASK_COMMAND } from "../shared/task_command.ts";
 import { CliError } from "./cli_error.ts";
 
 /** Ed25519. */
@@ -125,7 +126,7 @@ export async function loadSigner(data: string): Promise<Signer> {
     pem = await Deno.readTextFile(signing);
   } catch (cause) {
     const detail = cause instanceof Deno.errors.NotFound
-      ? `There is no ${signing}, which signs tokens. Create it with deno task keys init.`
+      ? `There is no ${signing}, which signs tokens. Create it with ${TASK_COMMAND} keys init.`
       : `Cannot read ${signing}: ${nameOf(cause)}.`;
     throw new CliError(detail, { cause });
   }

@@ -1,5 +1,5 @@
 import { parseConfig } from "../../lib/config.ts";
-import { permissionFlags } from "../../lib/permissions.ts";
+import { flagsToReport, permissionFlags } from "../../lib/permissions.ts";
 import { hasSecret, withoutSecrets } from "../../lib/shared/secrets.ts";
 
 const READY = /^Weir listening on (https?):\S+:(\d+)\/$/m;
@@ -216,6 +216,6 @@ function permissionsFor(settings: Readonly<Record<string, string>>): readonly st
   try {
     return permissionFlags(parseConfig({ ...Deno.env.toObject(), ...settings }));
   } catch {
-    return ["-A"];
+    return flagsToReport();
   }
 }
