@@ -59,7 +59,7 @@ export class ServerInstallation implements AsyncDisposable {
     return new Deno.Command(program, {
       args: [...args],
       cwd: this.#folder,
-      env: { NO_COLOR: "1", DENO_DIR: this.path("deno_dir") },
+      env: { NO_COLOR: "1", DENO_DIR: this.path("deno_dir"), WEIR_DRAIN: "0s" },
       stdin,
       stdout: "piped",
       stderr: "piped",
