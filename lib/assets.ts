@@ -34,16 +34,31 @@ interface Asset {
   readonly etag: string;
 }
 
-/** Returns the file name of a rendered page of the documentation. @param path such as `client` */
-export function docAsset(path: string): string {
-  return `doc_${path.replaceAll("/", ".")}.html`;
+/** The forms of a page of the documentation. */
+type DocForm = "html" | "md";
+
+/** The file with the list of all pages of the documentation. */
+export const DOC_LIST = "llms.txt";
+
+/** Returns the file name of a page of the documentation. @param path such as `client` */
+export function docAsset(path: string, form: DocForm): string {
+  return `doc_${path.replaceAll("/", ".")}.${form}`;
 }
 
-/** Reads a page of the documentation as HTML. Returns undefined if there is none. */
-export async function readDoc(path: string): Promise<string | undefined> {
+/** Reads a page of the documentation. Returns undefined if there is none. */
+export async function readDoc(path: string, form: DocForm): Promise<string | undefined> {
   if (!/^[\w/]{1,64}$/.test(path)) return undefined; // no other file can be read
+  return await readText(docAsset(path, form));
+}
+
+/** Reads the list of all pages of the documentation. Returns undefined before the first build. */
+export async function readDocList(): Promise<string | undefined> {
+  return await readText(DOC_LIST);
+}
+
+async function readText(name: string): Promise<string | undefined> {
   try {
-    return await Deno.readTextFile(new URL(docAsset(path), ASSETS_FOLDER));
+    return await Deno.readTextFile(new URL(name, ASSETS_FOLDER));
   } catch (cause) {
     if (cause instanceof Deno.errors.NotFound) return undefined;
     throw cause;

@@ -12,6 +12,7 @@ import { getAsyncApi, getOpenApi } from "./api_documents.ts";
 import { getAsset } from "./assets.ts";
 import { deleteChannel, getChannel, listChannels, putChannel } from "./channels.ts";
 import type { AppContext, AppEnv } from "./context.ts";
+import { getDoc, getLlms } from "./docs_page.tsx";
 import { readChannel, readChannels } from "./read_events.ts";
 import { healthz, readyz } from "./health.ts";
 import { postIce } from "./ice.ts";
@@ -56,6 +57,12 @@ const PUBLIC: Resources<PublicHandler> = {
   "/readyz": { GET: readyz },
 };
 
+/** The documentation to which pages link, on servers with pages. */
+const DOCS: Resources<PublicHandler> = {
+  "/llms.txt": { GET: getLlms },
+  "/docs/:path{.+}": { GET: getDoc },
+};
+
 /** Resources for authenticated callers. In open mode that is everyone. */
 const GUARDED: Resources<Handler> = {
   "/v1/channels": { GET: listChannels },
@@ -92,7 +99,11 @@ export function createApp(server: Server): Hono<AppEnv> {
   const app = new Hono<AppEnv>();
   const delay = new RateLimitDelay();
   const refusedOrigins = new RefusedOriginLog(server.logger);
-  const open: Resources<PublicHandler> = { ...PUBLIC, ...pageResources(config.pages) };
+  const open: Resources<PublicHandler> = {
+    ...PUBLIC,
+    ...config.pages.length > 0 && DOCS,
+    ...pageResources(config.pages),
+  };
   const guardedResources = config.metrics === "here" ? { ...GUARDED, ...METRICS } : GUARDED;
   addResources(EVENTS, guarded);
   addResources(open, (handler) => withNosniff((c) => handler(c, server)));

@@ -8,7 +8,7 @@ import { channelOf } from "../lib/shared/channel.ts";
 import { formatTime } from "../lib/shared/event.ts";
 import type { Server } from "../lib/server.ts";
 import { NO_STORE, readRequest } from "./admin.ts";
-import { MEMBER, PRESENCE_CHANNEL } from "./api_description/names.ts";
+import { CHANNEL, MEMBER, PRESENCE_CHANNEL } from "./api_description/names.ts";
 import {
   CREDENTIAL,
   JSON_BODY,
@@ -129,7 +129,7 @@ export const deleteMemberDescription: RouteDescription = {
   summary: "End a session",
   text: "The member leaves with its last session. Needs the right `presence` on the channel.",
   needsCredential: true,
-  path: { channel: PRESENCE_CHANNEL, member: MEMBER },
+  path: { channel: CHANNEL, member: MEMBER },
   query: describedSession,
   answers: { 204: { text: "The session has ended, or ends within seconds." } },
   problems: [

@@ -73,6 +73,9 @@ export function DocsDocument({ html, pages, nonce }: DocsProps): JSX.Element {
       <body>
         <Header pages={pages} />
         <main>
+          <nav aria-label="Documentation">
+            <a href={DOCS_INDEX}>All pages</a> · <a href="/docs/api">API reference</a>
+          </nav>
           <article class="card doc" dangerouslySetInnerHTML={{ __html: html }} />
         </main>
       </body>

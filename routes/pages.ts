@@ -1,6 +1,5 @@
 import type { PageName } from "../lib/pages.ts";
 import type { Server } from "../lib/server.ts";
-import { CHANNEL, ROOM } from "./api_description/names.ts";
 import { CREDENTIAL, STORE_READ } from "./api_description/problem_groups.ts";
 import { described, type RouteDescription } from "./api_description/route_description.ts";
 import { callPage } from "./call_page.ts";
@@ -8,7 +7,6 @@ import { chatPage } from "./chat_page.ts";
 import { consolePage } from "./console_page.ts";
 import type { AppContext } from "./context.ts";
 import { dashboardPage } from "./dashboard_page.ts";
-import { getDoc } from "./docs_page.tsx";
 import { dropPage } from "./drop_page.ts";
 import { labPage } from "./lab_page.ts";
 import { pageHandler } from "./page.tsx";
@@ -25,11 +23,10 @@ const HANDLERS: Readonly<Record<PageName, PageHandler>> = {
   lab: pageHandler(labPage),
 };
 
-const DOCS_PATH = "/docs/:path{.+}";
-
 /** Returns the descriptions of all pages, by path. */
 export function pageDescriptions(): Readonly<Record<string, { readonly GET: RouteDescription }>> {
-  const channel = { ...CHANNEL, text: "The channel to show." };
+  const channel = { text: "The channel to show.", example: "orders" };
+  const room = { text: "The room to show.", example: "lobby" };
   const all: Readonly<Record<PageName, RouteDescription>> = {
     console: describedPage(
       "Console",
@@ -38,9 +35,9 @@ export function pageDescriptions(): Readonly<Record<string, { readonly GET: Rout
         event: { text: "The offset of the event to show." },
       }),
     ),
-    chat: describedPage("Chat", described(chatPage.query, { room: ROOM })),
-    call: describedPage("Call", described(callPage.query, { room: ROOM })),
-    drop: describedPage("Drop", described(dropPage.query, { room: ROOM })),
+    chat: describedPage("Chat", described(chatPage.query, { room })),
+    call: describedPage("Call", described(callPage.query, { room })),
+    drop: describedPage("Drop", described(dropPage.query, { room })),
     dashboard: describedPage("Dashboard", described(dashboardPage.query, {})),
     lab: describedPage("Lab", described(labPage.query, { channel })),
   };
@@ -76,13 +73,9 @@ function describedPage(title: string, query: RouteDescription["query"]): RouteDe
   };
 }
 
-/** Returns the handlers of these pages and of the documentation that they link to, by path. */
+/** Returns the handlers of these pages, by path. */
 export function pageResources(
   pages: readonly PageName[],
 ): Readonly<Record<string, { readonly GET: PageHandler }>> {
-  const docs = pages.length > 0 && { [DOCS_PATH]: { GET: getDoc } };
-  return {
-    ...Object.fromEntries(pages.map((page) => [PAGE_PATHS[page], { GET: HANDLERS[page] }])),
-    ...docs,
-  };
+  return Object.fromEntries(pages.map((page) => [PAGE_PATHS[page], { GET: HANDLERS[page] }]));
 }

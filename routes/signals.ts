@@ -4,7 +4,7 @@ import { MAX_SIGNAL_BYTES, parseSignal, signalTooLarge } from "../lib/rtc/signal
 import { Problem } from "../lib/shared/problem.ts";
 import type { Server } from "../lib/server.ts";
 import { NO_STORE, readRequest } from "./admin.ts";
-import { MEMBER, PRESENCE_CHANNEL } from "./api_description/names.ts";
+import { CHANNEL, MEMBER } from "./api_description/names.ts";
 import { CREDENTIAL, JSON_BODY, QUERY, STORE_WRITE } from "./api_description/problem_groups.ts";
 import { jsonBody, type RouteDescription } from "./api_description/route_description.ts";
 import type { AppContext } from "./context.ts";
@@ -26,7 +26,7 @@ export const postSignalDescription: RouteDescription = {
   text:
     "`{member}` and `session` are the sender, who must be present. Receivers read `$signals:<channel>/<member>/<session>`. Needs the right `presence` on the channel.",
   needsCredential: true,
-  path: { channel: PRESENCE_CHANNEL, member: MEMBER },
+  path: { channel: CHANNEL, member: MEMBER },
   query: describedSession,
   needsBody: true,
   body: jsonBody({

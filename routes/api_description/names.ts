@@ -47,13 +47,6 @@ export const READABLE_CHANNEL: Meaning = {
   example: "orders",
 };
 
-/** The room of a page. Its channel has a longer name. */
-export const ROOM: Meaning = {
-  text: "The room to show.",
-  schema: { type: "string", maxLength: 100, pattern: `^${SEGMENT}` },
-  example: "lobby",
-};
-
 export const MEMBER: Meaning = {
   text: "The member's name. A token with a `sub` can only be the member of that name.",
   schema: READABLE_CHANNEL_SCHEMA,

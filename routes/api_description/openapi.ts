@@ -32,7 +32,8 @@ interface ApiOptions {
 
 type Json = Record<string, unknown>;
 
-const TAGS: Readonly<Record<Tag, string>> = {
+/** What the routes with a tag are for. */
+export const TAGS: Readonly<Record<Tag, string>> = {
   Publish: "Store events, or send ephemeral ones.",
   Read: "Pages, long polls and streams of events.",
   Channels: "List, configure and delete channels.",
@@ -57,7 +58,7 @@ export function openApi(options: ApiOptions): Json {
   );
   const paths: Record<string, Json> = {};
   for (const [path, methods] of Object.entries(ROUTES)) {
-    if (missing.has(path) || (path.startsWith("/docs") && options.pages.length === 0)) continue;
+    if (missing.has(path) || (isDocs(path) && options.pages.length === 0)) continue;
     const operations: Json = {};
     for (const [method, description] of Object.entries(methods)) {
       operations[method.toLowerCase()] = operation(description, options);
@@ -100,6 +101,11 @@ export function openApi(options: ApiOptions): Json {
       },
     },
   };
+}
+
+/** Returns whether a path leads to documentation, which servers without pages don't have. */
+function isDocs(path: string): boolean {
+  return path === "/llms.txt" || path.startsWith("/docs/");
 }
 
 /** Returns a path as OpenAPI has it: `/v1/channels/{channel}`. */

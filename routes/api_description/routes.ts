@@ -5,7 +5,6 @@ import {
   listChannelsDescription,
   putChannelDescription,
 } from "../channels.ts";
-import { getDocDescription } from "../docs_page.tsx";
 import { healthzDescription, readyzDescription } from "../health.ts";
 import { postIceDescription } from "../ice.ts";
 import {
@@ -29,7 +28,12 @@ import { openSocketDescription } from "../socket.ts";
 import { postStreamTokenDescription } from "../stream_token.ts";
 import { deleteTicketDescription, postTicketDescription } from "../tickets.ts";
 import { getTransportsDescription } from "../transports.ts";
-import { getAsyncApiDescription, getOpenApiDescription } from "./document_routes.ts";
+import {
+  getAsyncApiDescription,
+  getDocDescription,
+  getLlmsDescription,
+  getOpenApiDescription,
+} from "./document_routes.ts";
 import type { RouteDescription } from "./route_description.ts";
 
 type Method = "GET" | "POST" | "PUT" | "DELETE";
@@ -71,6 +75,7 @@ export const ROUTES: Descriptions = {
   "/openapi.json": { GET: getOpenApiDescription },
   "/asyncapi.json": { GET: getAsyncApiDescription },
   ...pageDescriptions(),
+  "/llms.txt": { GET: getLlmsDescription },
   "/docs/:path{.+}": { GET: getDocDescription },
   "/assets/:file": { GET: getAssetDescription },
 };

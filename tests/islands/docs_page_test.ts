@@ -14,6 +14,9 @@ browserTest(
     await checkLooks(page, "docs-protocol");
     await page.goto(`${server.url}/docs/client.md`);
     await checkLooks(page, "docs-client");
+    await page.getByRole("link", { name: "API reference" }).click();
+    await page.getByRole("heading", { name: "API reference" }).waitFor();
+    await checkLooks(page, "docs-api");
     assert.deepEqual(errors, []);
   },
 );

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { docPaths, renderDoc } from "../../islands/docs.ts";
+import { docList, docPaths, renderDoc, servedMarkdown } from "../../islands/docs.ts";
 
 const DOCS = new URL("../../docs/", import.meta.url);
 
@@ -33,4 +33,40 @@ Deno.test("every link in the rendered documentation leads to a page and a headin
   }
   assert.ok(pages.size > 5);
   assert.deepEqual(broken, []);
+});
+
+Deno.test("every link in the Markdown of the documentation leads to a page", async () => {
+  const paths = await docPaths();
+  let links = 0;
+  for (const path of paths) {
+    const markdown = await Deno.readTextFile(new URL(`${path}.md`, DOCS));
+    for (const [, href = ""] of servedMarkdown(path, markdown).matchAll(/\]\(([^)\s]+)\)/g)) {
+      const { host, pathname } = new URL(href, `http://weir.test/docs/${path}.md`);
+      if (host !== "weir.test" || pathname.startsWith("/docs/images/")) continue;
+      links++;
+      const target = /^\/docs\/(.+)\.md$/.exec(pathname)?.[1];
+      assert.ok(target !== undefined && paths.includes(target), `${path}: ${href}`);
+    }
+  }
+  assert.ok(links > 50);
+});
+
+Deno.test("Markdown keeps its code, and loses links that lead out of docs/", () => {
+  const markdown = "[a](client.md#x) [b](../README.md)\n\n```ts\nx[0](y)\n```\n\n[c](/none)\n";
+  assert.equal(
+    servedMarkdown("page", markdown),
+    "[a](client.md#x) b\n\n```ts\nx[0](y)\n```\n\nc\n",
+  );
+});
+
+Deno.test("the list for language models names every page with its title and first sentence", () => {
+  const pages = new Map([
+    ["client", "# The client\n\nReads [events](x.md)\nof channels. And more.\n"],
+    ["guides/move", "# Move\n\nShort:\n\n- a\n"],
+  ]);
+  const list = docList(pages);
+  assert.match(list, /^# Weir\n\n> /);
+  assert.match(list, /\n- \[The client\]\(\/docs\/client\.md\): Reads events of channels\.\n/);
+  assert.match(list, /\n- \[Move\]\(\/docs\/guides\/move\.md\): Short\.\n/);
+  assert.match(list, /\(\/openapi\.json\)/);
 });

@@ -1,4 +1,11 @@
 import assert from "node:assert/strict";
+import {
+  clientMessageList,
+  serverMessageList,
+  streamMessageList,
+} from "../../routes/api_description/asyncapi.ts";
+import { openApiPath } from "../../routes/api_description/openapi.ts";
+import { ROUTES } from "../../routes/api_description/routes.ts";
 import { draft } from "../support/drafts.ts";
 import { until } from "../support/until.ts";
 import { cookie, dataOf, openApp, openGuardedApp, PATHS } from "../support/page_app.ts";
@@ -243,4 +250,51 @@ Deno.test("the documentation is served with the pages, to everyone, and no other
   const response = await pageless.get("/docs/client.md");
   assert.equal(response.status, 404);
   await response.body?.cancel();
+});
+
+Deno.test("clients that do not ask for HTML get the documentation as Markdown", async () => {
+  await using weir = await openGuardedApp();
+  const markdown = { Accept: "*/*" };
+  for (const name of ["README", "guides/socket_io"]) {
+    const response = await weir.get(`/docs/${name}.md`, markdown);
+    assert.equal(response.headers.get("content-type"), "text/markdown; charset=utf-8");
+    assert.match(response.headers.get("vary") ?? "", /Accept/);
+    assert.match(await response.text(), /^# /);
+  }
+  const browser = { Accept: "text/html,application/xhtml+xml,*/*;q=0.8" };
+  const page = await weir.get("/docs/README.md", browser);
+  assert.match(await page.text(), /^<!doctype html>/);
+  const list = await (await weir.get("/llms.txt")).text();
+  const links = [...list.matchAll(/\]\(([^)]+)\)/g)].map(([, href = ""]) => href);
+  assert.ok(links.length > 10);
+  for (const href of links) {
+    const response = await weir.get(href, markdown);
+    assert.equal(response.status, 200, href);
+    await response.body?.cancel();
+  }
+});
+
+Deno.test("the page of the API has every route and message, and loads nothing but its style", async () => {
+  await using weir = await openGuardedApp();
+  const response = await weir.get("/docs/api");
+  assert.equal(response.status, 200);
+  assert.match(response.headers.get("content-security-policy") ?? "", /default-src 'none'/);
+  const html = await response.text();
+  assert.doesNotMatch(html, /<script|<img src="(?!\/assets\/)|(?:src|href)="https?:/);
+  for (const [path, methods] of Object.entries(ROUTES)) {
+    for (const [method, { id, problems }] of Object.entries(methods)) {
+      assert.ok(html.includes(`<h3 id="${id}"><code>${method} ${openApiPath(path)}</code>`), id);
+      for (const code of problems) assert.ok(html.includes(`<code>${code}</code>`), code);
+    }
+  }
+  for (const { id } of [...clientMessageList(), ...serverMessageList(), ...streamMessageList()]) {
+    assert.ok(html.includes(`id="message-${id}"`), id);
+  }
+  assert.ok(html.includes("curl"));
+  await using pageless = await openApp({ WEIR_PAGES: "none" });
+  for (const path of ["/docs/api", "/llms.txt"]) {
+    const response = await pageless.get(path);
+    assert.equal(response.status, 404, path);
+    await response.body?.cancel();
+  }
 });
