@@ -19,6 +19,8 @@ export interface Config {
   readonly kv: string | undefined;
   readonly retention: Retention;
   readonly heartbeatMs: number;
+  /** The greatest age of a connection. Undefined if there is none. */
+  readonly connectionMaxAgeMs: number | undefined;
   /** Milliseconds over which a server that stops spreads its goodbyes. */
   readonly drainMs: number;
   /** Origins, in addition to Weir's own, whose pages may send requests. */
@@ -193,6 +195,8 @@ const environment = z.strictObject({
     .default(256 * 2 ** 20),
   WEIR_HEARTBEAT: duration(SECOND, 300 * SECOND, "a time from 1s to 300s, such as 10s")
     .default(10 * SECOND),
+  WEIR_CONNECTION_MAX_AGE: z.literal("off").transform(() => undefined)
+    .or(duration(60 * SECOND, DAY, "off, or a time from 1m to 24h, such as 1h")).optional(),
   WEIR_DRAIN: duration(0, 600 * SECOND, "a time from 0s to 10m, such as 5s").optional(),
   WEIR_ORIGINS: origins.default([]),
   WEIR_PUBLIC_URL: origins.default([]),
@@ -261,6 +265,7 @@ export function parseConfig(env: Readonly<Record<string, string>>): Config {
       bytes: values.WEIR_RETENTION_BYTES,
     },
     heartbeatMs: values.WEIR_HEARTBEAT,
+    connectionMaxAgeMs: values.WEIR_CONNECTION_MAX_AGE,
     drainMs: values.WEIR_DRAIN ?? (isOnDeploy ? DEPLOY_DRAIN_MS : DRAIN_MS),
     origins: values.WEIR_ORIGINS,
     publicUrls: values.WEIR_PUBLIC_URL,

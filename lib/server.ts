@@ -143,7 +143,7 @@ async function openParts(store: Store, config: Config, logger: Logger): Promise<
   const signals = new Signals({ presence, log, maxChannels: traits.maxChecks - 1 });
   const hub = new Hub({ log, relay, observer: meter, tracer: tracing });
   const ephemeral = new EphemeralPublisher({ hub });
-  const goodbyes = new Goodbyes();
+  const goodbyes = new Goodbyes({ maxAgeMs: config.connectionMaxAgeMs });
   const { sockets, webTransport } = messageOptions({
     config,
     goodbyes,

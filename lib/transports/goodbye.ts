@@ -5,12 +5,14 @@ import type { CloseReason } from "../hub/sink.ts";
 const SPREAD_MS = 3_000;
 
 /** Why a client should continue at another server. Until it does, its connection works. */
-export type MoveReason = Extract<GoodbyeReason, "stopping">;
+export type MoveReason = Extract<GoodbyeReason, "stopping" | "rotate">;
 
 /** The reason for which Weir ends a connection, as sent to the client. */
 export type GoodbyeReason =
   | CloseReason
   | EndReason
+  /** The connection has reached its greatest age. */
+  | "rotate"
   /** The client lost the right to everything that it was subscribed to. */
   | "forbidden"
   /** The client did not authenticate in time. */
@@ -21,6 +23,7 @@ export type GoodbyeReason =
 /** Close codes of `weir.v1`, in the range that RFC 6455 §7.4.2 leaves to applications. */
 export const CLOSE_CODES: Readonly<Record<GoodbyeReason, number>> = {
   stopping: 4000,
+  rotate: 4000,
   slow: 4001,
   expired: 4401,
   forbidden: 4401,

@@ -61,3 +61,13 @@ Deno.test("a heartbeat comes every 10 s and a drain takes 5 s, or 2 s where the 
   assert.equal(parseConfig({ WEIR_DRAIN: "10m" }).drainMs, 600_000);
   assert.throws(() => parseConfig({ WEIR_DRAIN: "11m" }), /WEIR_DRAIN must be/);
 });
+
+Deno.test("connections have no greatest age by default", () => {
+  const maxAge = (text: string) =>
+    parseConfig({ WEIR_CONNECTION_MAX_AGE: text }).connectionMaxAgeMs;
+  assert.equal(parseConfig({}).connectionMaxAgeMs, undefined);
+  assert.deepEqual([maxAge("off"), maxAge("1m"), maxAge("24h")], [undefined, 60_000, 86_400_000]);
+  for (const bad of ["59s", "25h", "1"]) {
+    assert.throws(() => maxAge(bad), /WEIR_CONNECTION_MAX_AGE must be/);
+  }
+});

@@ -4,6 +4,7 @@ import { WeirError } from "../core/weir_error.ts";
 /** Error codes of the reasons that are not codes themselves. */
 const CODES: Readonly<Record<string, string>> = {
   stopping: "shutting_down",
+  rotate: "shutting_down",
   slow: "overloaded",
   expired: "token_expired",
   revoked: "token_revoked",

@@ -128,6 +128,10 @@ export class MessageConnection implements LeavingConnection {
     this.leave();
   }
 
+  get isLasting(): boolean {
+    return true;
+  }
+
   sayGoodbye(reason: MoveReason): void {
     this.#hasSaidGoodbye = true;
     this.#options.output.send(this.#goodbye(reason));

@@ -81,7 +81,9 @@ export class Socket {
   }
 
   #closeCode(reason: GoodbyeReason): number {
-    return this.#isPlain && reason === "stopping" ? SERVICE_RESTART : CLOSE_CODES[reason];
+    return this.#isPlain && (reason === "stopping" || reason === "rotate")
+      ? SERVICE_RESTART
+      : CLOSE_CODES[reason];
   }
 
   /**

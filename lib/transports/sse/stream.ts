@@ -241,6 +241,10 @@ class SseStream implements ConnectionHandler, LeavingConnection {
     this.#room.wakeAll();
   }
 
+  get isLasting(): boolean {
+    return true;
+  }
+
   sayGoodbye(reason: MoveReason): void {
     try {
       this.#sayGoodbye(reason);
@@ -297,7 +301,7 @@ class SseStream implements ConnectionHandler, LeavingConnection {
 
 /** Whether a stream breaks off after this goodbye, because its client should come back. */
 function breaksOff(reason: GoodbyeReason): boolean {
-  return reason === "stopping" || reason === "slow";
+  return reason === "stopping" || reason === "rotate" || reason === "slow";
 }
 
 /** Takes the events of one channel. A class, because closures for so many need more memory. */

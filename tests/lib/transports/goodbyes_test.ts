@@ -6,6 +6,7 @@ const DRAIN_MS = 5_000;
 
 /** A connection that notes when it got its goodbye, and when it was closed. */
 class Recorded implements LeavingConnection {
+  readonly isLasting = true;
   toldAt: number | undefined;
   reason: string | undefined;
   closedAt: number | undefined;
@@ -36,9 +37,9 @@ interface World extends Disposable {
   open(count: number, options?: { readonly stay?: boolean }): readonly Recorded[];
 }
 
-function makeWorld(): World {
-  const clock = new FakeClock({ start: 0, replaces: ["performance", "timeouts"] });
-  const goodbyes = new Goodbyes();
+function makeWorld(maxAgeMs?: number): World {
+  const clock = new FakeClock({ start: 0, replaces: ["performance", "timeouts", "intervals"] });
+  const goodbyes = new Goodbyes({ maxAgeMs });
   return {
     clock,
     goodbyes,
@@ -133,5 +134,36 @@ Deno.test("close() ends a drain, and closes the connections that are left", asyn
   assert.deepEqual(connections.map(({ toldAt }) => toldAt), [500, ...Array(3)]);
   assert.deepEqual(connections.map(({ closedAt }) => closedAt), Array(4).fill(600));
   assert.equal(world.goodbyes.size, 0);
+  assert.equal(world.clock.timers, 0);
+});
+
+const HOUR_MS = 3_600_000;
+
+Deno.test("connections that open together are rotated at random ages, each once, by one timer", async () => {
+  using world = makeWorld(HOUR_MS);
+  const connections = world.open(1_000);
+  assert.equal(world.clock.timers, 1);
+  await world.clock.advanceAsync(0.75 * HOUR_MS - 1);
+  assert.ok(connections.every(({ toldAt }) => toldAt === undefined));
+  await world.clock.advanceAsync(HOUR_MS / 4 + 2_000);
+  assert.ok(connections.every(({ reason }) => reason === "rotate"));
+  const ages = connections.map(({ toldAt = NaN }) => Math.floor((toldAt - 1_000) / (HOUR_MS / 40)));
+  for (let part = 30; part < 40; part++) {
+    const count = ages.filter((age) => age === part).length;
+    assert.ok(count > 40 && count < 170, `${count} of 1,000 in a tenth of the time`);
+  }
+  assert.equal(world.clock.timers, 0);
+});
+
+Deno.test("what does not last is not rotated, and a drain ends rotation", async () => {
+  using world = makeWorld(HOUR_MS);
+  const poll = { isLasting: false, sayGoodbye: () => assert.fail("rotated"), close() {} };
+  world.goodbyes.add(poll);
+  assert.equal(world.clock.timers, 0);
+  const [old] = world.open(1);
+  await world.clock.advanceAsync(0.7 * HOUR_MS);
+  world.goodbyes.delete(poll);
+  await run(world);
+  assert.equal(old?.reason, "stopping");
   assert.equal(world.clock.timers, 0);
 });
