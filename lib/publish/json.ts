@@ -46,6 +46,23 @@ export function parseJson(
   return restore(value, digits);
 }
 
+/**
+ * Makes numbers of these members of an object that {@link parseJson} returned, where it has kept
+ * their digits: `60.0` is a number of seconds too.
+ */
+export function makeNumbers(object: object, names: readonly string[]): void {
+  const members = object as Record<string, unknown>;
+  for (const name of names) {
+    const member = members[name];
+    if (isRawJson(member)) members[name] = Number(member.rawJSON);
+  }
+}
+
+function isRawJson(value: unknown): value is { readonly rawJSON: string } {
+  // TypeScript's library has no `isRawJSON` yet.
+  return (JSON as unknown as { isRawJSON(value: unknown): boolean }).isRawJSON(value);
+}
+
 /** Returns whether `text` may have a number that a double cannot hold. */
 export function hasLongNumber(text: string): boolean {
   return LONG_NUMBER.test(text);

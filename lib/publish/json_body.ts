@@ -13,7 +13,7 @@ import {
   requireFew,
   requireFewMembers,
 } from "./draft.ts";
-import { decodeUtf8, parseJson } from "./json.ts";
+import { decodeUtf8, makeNumbers, parseJson } from "./json.ts";
 import { decodeLargeUtf8, largeTextHasLongNumber, readLargeObject } from "./large_json.ts";
 import { MAX_JSON_DEPTH } from "../shared/json_depth.ts";
 import { JsonScan, type TextPart } from "./json_scan.ts";
@@ -237,6 +237,7 @@ function draftOfBatched(
 function parsePublication(value: unknown, index?: number): Publication {
   const { what, place } = named(index);
   requireFewMembers(value, what, place);
+  if (typeof value === "object" && value !== null) makeNumbers(value, ["ttl"]);
   const parsed = publication.safeParse(value);
   if (parsed.success) return parsed.data;
   throw new Problem("bad_body", `Cannot use ${what}: ${describeIssue(parsed.error)}.`, place);

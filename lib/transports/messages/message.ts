@@ -2,7 +2,7 @@ import { describeIssue } from "../../shared/issue.ts";
 import { z } from "zod";
 import { MAX_TOKEN_CHARS } from "../../auth/token_verifier.ts";
 import { publication } from "../../publish/draft.ts";
-import { parseJson } from "../../publish/json.ts";
+import { makeNumbers, parseJson } from "../../publish/json.ts";
 import { readLargeObject } from "../../publish/large_json.ts";
 import { SESSION_NAME, SESSION_NAME_FORMAT } from "../../shared/channel.ts";
 import { MAX_JSON_DEPTH } from "../../shared/json_depth.ts";
@@ -170,6 +170,7 @@ function messageOf(
   if (typeof value !== "object" || value === null) {
     return refused(value, "bad_frame", 'A message must be a JSON object with a member "op".');
   }
+  makeNumbers(value, ["ref", "ttl"]);
   const { op } = value as { op?: unknown };
   const ops = hasStreams ? STREAM_OPS : OPS;
   if (typeof op !== "string" || !ops.includes(op)) {

@@ -237,3 +237,12 @@ class ParseCounter implements Disposable {
     JSON.parse = this.#parse;
   }
 }
+
+Deno.test("a time to live is a number however it is written, also next to digits that are kept", async () => {
+  const text = `{"channel":"a","ttl":60.0,"data":12345678901234567}`;
+  for (const size of [text, pad(text), batch(text), pad(batch(text))]) {
+    const { drafts: [draft] } = await parse(size);
+    assert.equal(draft?.ttlMs, 60_000);
+    assert.equal(draft?.data, "12345678901234567");
+  }
+});

@@ -108,3 +108,13 @@ Deno.test("a large message with another long member or many members is refused",
     assert.match(message.problem.detail, detail);
   }
 });
+
+Deno.test("ref and ttl are numbers however they are written, also next to digits that are kept", async () => {
+  const line = `{"op":"publish","ref":1.0,"channel":"a","ttl":60.0,"data":12345678901234567}`;
+  const { message: large } = await parseLargeMessage(line);
+  for (const message of [parseMessage(line), large]) {
+    assert.ok("op" in message && message.op === "publish", JSON.stringify(message));
+    assert.equal(message.ref, 1);
+    assert.equal(message.ttl, 60);
+  }
+});
