@@ -26,6 +26,9 @@ export interface RollingOptions {
 /** 2,000 clients. WebTransport is UDP, which these proxies do not pass on. */
 export const CLIENTS = { "websocket": 900, "sse": 600, "long-poll": 300, "short-poll": 200 };
 
+/** `WEIR_DRAIN` of the servers. */
+export const DRAIN_SECONDS = 9;
+
 /** The processes of {@link RollingOptions.clients}. */
 const CLIENT_PROCESSES = 2;
 const CHANNELS = Array.from({ length: 20 }, (_, i) => `rolling:${i}`);
@@ -61,6 +64,8 @@ export interface RollingFigures {
 export interface Move {
   /** Seconds from SIGTERM to the end of the process. */
   readonly seconds: number;
+  /** Streams and sockets that the server took over. */
+  readonly moved: number;
   readonly samples: readonly { readonly at: number; readonly connections: number }[];
 }
 
@@ -134,6 +139,7 @@ class RollingWorld implements AsyncDisposable {
     const denokv = stack.use(await Denokv.start());
     const port = freePort();
     const env = {
+      WEIR_DRAIN: `${DRAIN_SECONDS}s`,
       WEIR_KV: denokv.url,
       WEIR_LIMITS: LIMITS,
       WEIR_PUBLIC_URL: `https://127.0.0.1:${port}`,
@@ -141,8 +147,10 @@ class RollingWorld implements AsyncDisposable {
       WEIR_QUIC: "off",
     };
     const { from } = options;
-    const main = from === undefined ? {} : { main: from };
-    const startServer = async () => stack.use(await WeirServer.start({ env, ...main }));
+    // The other version may not have the setting.
+    const { WEIR_DRAIN: _, ...others } = env;
+    const start = from === undefined ? { env } : { env: others, main: from };
+    const startServer = async () => stack.use(await WeirServer.start(start));
     const servers = await Promise.all([startServer(), startServer()]);
     const ports = servers.map(({ port }) => port);
     const proxy = stack.use(await startProxy(options.proxy, ports, port));
@@ -290,12 +298,16 @@ function moveOf(samples: readonly Sample[], from: number, to: number): Move {
     return times.some((at) => at < from) && times.some((at) => at > to);
   });
   const [own = []] = others;
+  const later = own.map(({ at, connections: { sse, websocket } }) => ({
+    at: (Date.parse(at) - from) / 1_000,
+    connections: sse + websocket,
+  })).filter(({ at }) => at > -1.5);
+  const most = Math.max(...later.map(({ connections }) => connections));
   return {
     seconds: (to - from) / 1_000,
-    samples: own.map(({ at, connections: { sse, websocket } }) => ({
-      at: (Date.parse(at) - from) / 1_000,
-      connections: sse + websocket,
-    })).filter(({ at }) => at > -2 && at < (to - from) / 1_000 + 2),
+    moved: most - (later[0]?.connections ?? 0),
+    // Later the server may be the one that stops.
+    samples: later.slice(0, later.findIndex(({ connections }) => connections === most) + 1),
   };
 }
 

@@ -8,21 +8,11 @@ import { switchContract } from "./switch_contract.ts";
 
 const MiB = 1_048_576;
 
-export interface ServerContractOptions {
-  /** Whether clients also switch transports, which opens hundreds of connections. @default true */
-  readonly switches?: boolean;
-}
-
 /** The promises to clients, for any way to run Weir. */
-export function serverContract(
-  kind: ClusterKind,
-  { switches = true }: ServerContractOptions = {},
-) {
+export function serverContract(kind: ClusterKind) {
   const test = clusterTest(kind);
-  const { transports = Object.keys(READERS) } = kind;
-  const readers = Object.entries(READERS).filter(([name]) => transports.includes(name));
 
-  for (const [transport, open] of readers) {
+  for (const [transport, open] of Object.entries(READERS)) {
     test(`${transport} delivers events in their order`, async (cluster) => {
       const channel = newChannel();
       await using reader = await open(cluster.readUrl, [channel]);
@@ -173,7 +163,7 @@ export function serverContract(
     });
   }
 
-  if (switches) switchContract(test);
+  switchContract(test);
 
   test("Last-Event-ID takes precedence over the URL of an SSE stream", async (cluster) => {
     const channel = newChannel();
