@@ -2,6 +2,7 @@ import { parseArgs } from "node:util";
 import { ConfigError, parseConfig } from "./lib/config.ts";
 import { CliError, UsageError } from "./lib/keys_cli/cli_error.ts";
 import { parseServerUrl, serverUrl } from "./lib/keys_cli/server_url.ts";
+import { openInput } from "./lib/publish_cli/input_file.ts";
 import { publishInput, type PublishReport } from "./lib/publish_cli/publish_input.ts";
 import { TASK_COMMAND } from "./lib/shared/task_command.ts";
 import { formatBytes, formatNumber, rateOf } from "./lib/terminal/progress.ts";
@@ -147,17 +148,4 @@ function summary({ lines, bytes, refused, duplicates }: PublishReport, elapsedMs
   if (duplicates > 0) text.push(`${formatNumber(duplicates)} of them were stored before.`);
   if (refused > 0) text.push(`Refused: ${formatNumber(refused)}.`);
   return `${text.join("\n")}\n`;
-}
-
-/** @throws {CliError} */
-async function openInput(file: string | undefined) {
-  if (file === undefined) return { input: Deno.stdin.readable, totalBytes: undefined };
-  try {
-    const opened = await Deno.open(file);
-    const { size, isFile } = await opened.stat();
-    return { input: opened.readable, totalBytes: isFile ? size : undefined };
-  } catch (cause) {
-    const why = cause instanceof Error ? cause.name : "unknown";
-    throw new CliError(`Cannot read ${file}: ${why}.`, { cause });
-  }
 }

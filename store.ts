@@ -1,7 +1,14 @@
 import { parseArgs } from "node:util";
 import { ConfigError, parseConfig } from "./lib/config.ts";
+import { parseTenant } from "./lib/keys_cli/arguments.ts";
 import { CliError, UsageError } from "./lib/keys_cli/cli_error.ts";
+import { parseServerUrl, serverUrl } from "./lib/keys_cli/server_url.ts";
+import { openInput } from "./lib/publish_cli/input_file.ts";
+import { DEFAULT_TENANT } from "./lib/shared/channel.ts";
 import { backupStore } from "./lib/store_cli/backup_store.ts";
+import { exportChannels } from "./lib/store_cli/export_channels.ts";
+import { importChannels } from "./lib/store_cli/import_channels.ts";
+import { openImportStore } from "./lib/store_cli/import_store.ts";
 import { restoreStore } from "./lib/store_cli/restore_store.ts";
 import { TASK_COMMAND } from "./lib/shared/task_command.ts";
 import { formatBytes, formatNumber } from "./lib/terminal/progress.ts";
@@ -47,9 +54,49 @@ leaves what was there before; start it again. The exit code is 0 if the store is
 disk, 1 if not, and 2 if the command was called with wrong arguments.
 `,
   },
+  export: {
+    run: exportTo,
+    help: `Writes the channels of a running server to a file, one event per line, as JSON (NDJSON).
+
+Usage: ${TASK_COMMAND} export [--url URL] [--channel NAME]... [FILE]
+
+  --url URL       The server. The default is the one that the settings WEIR_HOST and WEIR_PORT name.
+  --channel NAME  A channel, repeated as needed. The default is all that the credential may read,
+                  except for those whose names start with $.
+  FILE            Where to write. The default, and -, is standard output.
+
+A channel has a first line with its first and last offset and its retention, a line for each event,
+and a last line with their number. Each channel is exported up to the end that it has when its turn
+comes. An interrupted export to a file is continued when it is started again; until it is complete,
+the name of the file ends with .part.
+
+The exit code is 0 if all channels were exported, 1 if not, 2 if the command was called with wrong
+arguments, and 130 after Ctrl+C. The credential is the token or API key in the variable WEIR_TOKEN,
+if there is one. It needs the right to subscribe to the channels.
+`,
+  },
+  import: {
+    run: importFrom,
+    help: `Stores the channels of an export, with their offsets, ids, times and publishers.
+
+Usage: ${TASK_COMMAND} import [--tenant NAME] [FILE]
+
+  --tenant NAME   Where to store them. The default is "${DEFAULT_TENANT}".
+  FILE            The export. The default, and -, is standard input.
+
+The store is the one that WEIR_KV names, by default weir.db in WEIR_DATA. No server may run on a
+file, but servers may use a KV server meanwhile. A channel appears when all its events are stored. One that exists
+already is left as it is and reported, and so is one that was deleted within the last 24 hours. An
+interrupted import is continued when it is started again with the same file.
+
+The exit code is 0 if the store has all channels of the file, 1 if not, 2 if the command was called
+with wrong arguments, and 130 after Ctrl+C.
+`,
+  },
 };
 
 const text = { type: "string" } as const;
+const texts = { type: "string", multiple: true } as const;
 const flag = { type: "boolean" } as const;
 const status = new StatusLine();
 
@@ -109,6 +156,81 @@ async function restore(args: readonly string[]): Promise<number> {
   return 0;
 }
 
+async function exportTo(args: readonly string[]): Promise<number> {
+  const { values, positionals } = parse("export", args, { url: text, channel: texts });
+  const file = fileOrPipe("export", positionals);
+  const url = values.url === undefined
+    ? new URL(serverUrl(parseConfig(Deno.env.toObject())))
+    : parseServerUrl(values.url);
+  const stop = stopOnSignal();
+  const start = performance.now();
+  const report = await exportChannels({
+    url,
+    token: Deno.env.get("WEIR_TOKEN"),
+    channels: values.channel,
+    file,
+    stop,
+    onProgress: ({ events, totalEvents }) => {
+      const elapsedMs = performance.now() - start;
+      status.show({ events, bytes: undefined, totalBytes: undefined, totalEvents, elapsedMs });
+    },
+  });
+  status.clear();
+  if (stop.aborted) return stopped("export");
+  const { channels, events } = report;
+  status.say(`Exported ${countOf(events, "event")} of ${countOf(channels, "channel")}.`);
+  return 0;
+}
+
+async function importFrom(args: readonly string[]): Promise<number> {
+  const { values, positionals } = parse("import", args, { tenant: text });
+  const file = fileOrPipe("import", positionals);
+  const tenant = parseTenant(values.tenant) ?? DEFAULT_TENANT;
+  const { kv, retention } = parseConfig(Deno.env.toObject());
+  const { input, totalBytes } = await openInput(file);
+  const stop = stopOnSignal();
+  const start = performance.now();
+  await using store = await openImportStore(kv);
+  const report = await importChannels({
+    store,
+    input,
+    tenant,
+    retention,
+    stop,
+    onProgress: ({ events, bytes }) => {
+      status.show({ events, bytes, totalBytes, elapsedMs: performance.now() - start });
+    },
+    onRefused: (channel, why) => status.say(`${channel} was not imported: ${why}.`),
+  });
+  status.clear();
+  if (stop.aborted) return stopped("import");
+  const { channels, known, refused, events } = report;
+  const also = known > 0 ? ` ${countOf(known, "channel")} had been imported before.` : "";
+  print(`Imported ${countOf(channels, "channel")} of ${countOf(events, "event")}.${also}\n`);
+  return refused > 0 ? 1 : 0;
+}
+
+/** Aborts at the first Ctrl+C. At the second one the command ends at once. */
+function stopOnSignal(): AbortSignal {
+  const stop = new AbortController();
+  for (const signal of ["SIGINT", "SIGTERM"] as const) {
+    Deno.addSignalListener(signal, () => {
+      if (stop.signal.aborted) Deno.exit(130);
+      stop.abort();
+    });
+  }
+  return stop.signal;
+}
+
+function stopped(name: string): number {
+  status.say(`Stopped. Start ${TASK_COMMAND} ${name} again to continue.`);
+  return 130;
+}
+
+function countOf(count: number, noun: string): string {
+  return `${formatNumber(count)} ${noun}${count === 1 ? "" : "s"}`;
+}
+
 function showBytes(start: number): (share: number, bytes: number) => void {
   return (share, totalBytes) => {
     const elapsedMs = performance.now() - start;
@@ -117,7 +239,7 @@ function showBytes(start: number): (share: number, bytes: number) => void {
 }
 
 /** @throws {UsageError} */
-function parse<O extends Readonly<Record<string, typeof text | typeof flag>>>(
+function parse<O extends Readonly<Record<string, typeof text | typeof texts | typeof flag>>>(
   name: string,
   args: readonly string[],
   options: O,
@@ -134,6 +256,13 @@ function parse<O extends Readonly<Record<string, typeof text | typeof flag>>>(
 function onlyFile(name: string, [file, ...others]: readonly string[]): string {
   if (file !== undefined && file !== "" && others.length === 0) return file;
   throw new UsageError(`Name one file. See ${TASK_COMMAND} ${name} --help.`);
+}
+
+/** Returns undefined for a pipe. @throws {UsageError} */
+function fileOrPipe(name: string, files: readonly string[]): string | undefined {
+  if (files.length === 0) return undefined;
+  const file = onlyFile(name, files);
+  return file === "-" ? undefined : file;
 }
 
 function secondsSince(start: number): string {

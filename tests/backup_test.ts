@@ -5,23 +5,12 @@ import { Denokv, DENOKV_MISSING } from "./support/denokv.ts";
 import { publish } from "./support/publishing.ts";
 import { readAll, READERS } from "./support/readers.ts";
 import { WeirServer } from "./support/server.ts";
-import { runStoreCommand, StoreCommand } from "./support/store_commands.ts";
+import { refused, runStoreCommand, StoreCommand } from "./support/store_commands.ts";
+import { namesIn, sizeOf, TemporaryFolder } from "./support/temporary_folder.ts";
 import { until } from "./support/until.ts";
 
 const PUBLISHERS = 6;
 const CHANNELS = ["a", "b", "c"];
-
-class Folder implements AsyncDisposable {
-  private constructor(readonly path: string) {}
-
-  static async make(): Promise<Folder> {
-    return new Folder(await Deno.makeTempDir({ prefix: "weir_backup_" }));
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await Deno.remove(this.path, { recursive: true });
-  }
-}
 
 /** Publishes one event to every channel in one commit, and returns their offsets. */
 async function publishToAll(url: string, data: number): Promise<readonly string[]> {
@@ -36,7 +25,7 @@ async function publishToAll(url: string, data: number): Promise<readonly string[
 }
 
 Deno.test("a backup under load holds a prefix of each channel, and its cursors are never mistaken", async () => {
-  await using folder = await Folder.make();
+  await using folder = await TemporaryFolder.make();
   const file = `${folder.path}/backup.db`;
   let epoch = "";
   let newest = 0;
@@ -126,7 +115,7 @@ Deno.test("a backup under load holds a prefix of each channel, and its cursors a
 });
 
 Deno.test("an interrupted backup or restore leaves what was there before, and can be started again", async () => {
-  await using folder = await Folder.make();
+  await using folder = await TemporaryFolder.make();
   const file = `${folder.path}/backup.db`;
   await using server = await WeirServer.start();
   // Enough that the copy takes several steps.
@@ -176,7 +165,7 @@ Deno.test("an interrupted backup or restore leaves what was there before, and ca
 });
 
 Deno.test("backup and restore refuse what they must not replace or cannot use", async () => {
-  await using folder = await Folder.make();
+  await using folder = await TemporaryFolder.make();
   const file = `${folder.path}/backup.db`;
   const kv = `${folder.path}/weir.db`;
   await using server = await WeirServer.start({ env: { WEIR_KV: kv } });
@@ -221,7 +210,7 @@ Deno.test({
   name: "the file of a denokv that runs can be backed up, and restored when it has stopped",
   ignore: DENOKV_MISSING,
   async fn() {
-    await using folder = await Folder.make();
+    await using folder = await TemporaryFolder.make();
     const file = `${folder.path}/backup.db`;
     await using denokv = await Denokv.start();
     const env = { WEIR_KV: denokv.url };
@@ -244,25 +233,3 @@ Deno.test({
     assert.deepEqual((await readAll(server.url, "a")).map(({ data }) => data), [1, 3]);
   },
 });
-
-async function refused(
-  args: readonly string[],
-  env: Readonly<Record<string, string>>,
-  message: RegExp,
-): Promise<void> {
-  const { code, stderr } = await runStoreCommand(args, env);
-  assert.equal(code, 1, `${args.join(" ")}: ${stderr}`);
-  assert.match(stderr, message);
-}
-
-function sizeOf(path: string): number {
-  try {
-    return Deno.statSync(path).size;
-  } catch {
-    return 0;
-  }
-}
-
-function namesIn(path: string): readonly string[] {
-  return [...Deno.readDirSync(path)].map(({ name }) => name).sort();
-}

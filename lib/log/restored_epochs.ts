@@ -1,20 +1,16 @@
 import { keys } from "../kv/keys.ts";
 import { KV_LIMITS } from "../kv/limits.ts";
 import { readableRows } from "../kv/readable_rows.ts";
-import { keySize, valueSize } from "../kv/value_size.ts";
 import { type Channel, type ChannelKey, channelKeyOf, type Tenant } from "../shared/channel.ts";
 import type { Epoch } from "../shared/offset.ts";
 import type { StoredEventId } from "./earlier_events.ts";
 import { restoredHead, type StoredHead } from "./head.ts";
 import { deletedLives, endLife } from "./life.ts";
+import { RowWrites } from "./row_writes.ts";
 import type { StoredBatch } from "./record_batch.ts";
 
 /** Batches that are listed at once: few, since each can have 64 KiB. */
 const LIST_BATCHES = 50;
-/** Bytes of the values and the keys of one commit. The rest is for what is estimated too low. */
-const MAX_COMMIT_BYTES = KV_LIMITS.atomicBytes / 2;
-const MAX_COMMIT_KEY_BYTES = KV_LIMITS.atomicKeyBytes / 2;
-
 interface RestoredEpochsOptions {
   /** Milliseconds since 1970. */
   readonly now: number;
@@ -48,7 +44,7 @@ export async function startRestoredEpochs(
     const [, tenant, channel] = key;
     const channelKey = channelKeyOf(tenant as Tenant, channel as Channel);
     const head = restoredHead(before, now);
-    const writes = new Writes(kv);
+    const writes = new RowWrites(kv);
     await moveBatches({ kv, channelKey, from: before.epoch, to: head.epoch, writes, onUnreadable });
     await moveIds({ kv, channelKey, from: before.epoch, to: head.epoch, writes, onUnreadable });
     const marker = await kv.get(keys.sweep(channelKey, before.epoch));
@@ -73,7 +69,7 @@ interface MoveOptions {
   readonly channelKey: ChannelKey;
   readonly from: Epoch;
   readonly to: Epoch;
-  readonly writes: Writes;
+  readonly writes: RowWrites;
   readonly onUnreadable: (key: Deno.KvKey) => void;
 }
 
@@ -104,48 +100,5 @@ async function moveIds(
   });
   for await (const { key, value: [epoch, sequence] } of ids) {
     if (epoch === from) await writes.set(key, [to, sequence] satisfies StoredEventId);
-  }
-}
-
-/** Writes in commits as large as the store allows. */
-class Writes {
-  readonly #kv: Deno.Kv;
-  #atomic: Deno.AtomicOperation;
-  #bytes = 0;
-  #keyBytes = 0;
-  #mutations = 0;
-
-  constructor(kv: Deno.Kv) {
-    this.#kv = kv;
-    this.#atomic = kv.atomic();
-  }
-
-  async set(key: Deno.KvKey, value: unknown): Promise<void> {
-    await this.#makeRoom(keySize(key), valueSize(value, KV_LIMITS.valueBytes));
-    this.#atomic.set(key, value);
-  }
-
-  async delete(key: Deno.KvKey): Promise<void> {
-    await this.#makeRoom(keySize(key), 0);
-    this.#atomic.delete(key);
-  }
-
-  async flush(): Promise<void> {
-    if (this.#mutations === 0) return;
-    await this.#atomic.commit();
-    this.#atomic = this.#kv.atomic();
-    this.#bytes = 0;
-    this.#keyBytes = 0;
-    this.#mutations = 0;
-  }
-
-  async #makeRoom(keyBytes: number, bytes: number): Promise<void> {
-    const fits = this.#mutations < KV_LIMITS.atomicMutations &&
-      this.#keyBytes + keyBytes <= MAX_COMMIT_KEY_BYTES &&
-      this.#bytes + keyBytes + bytes <= MAX_COMMIT_BYTES;
-    if (!fits) await this.flush();
-    this.#mutations++;
-    this.#keyBytes += keyBytes;
-    this.#bytes += keyBytes + bytes;
   }
 }

@@ -8,19 +8,21 @@ interface Progress {
   readonly bytes: number | undefined;
   /** The bytes at the end, if they are known. */
   readonly totalBytes: number | undefined;
+  /** The items at the end, if they are known and the bytes are not. */
+  readonly totalEvents?: number;
   readonly elapsedMs: number;
 }
 
 /** Returns a line of at most `columns` characters that shows how far a command is. */
 export function progressLine(progress: Progress, columns: number): string {
-  const { events, refused = 0, bytes, totalBytes, elapsedMs } = progress;
+  const { events, refused = 0, bytes, totalBytes, totalEvents, elapsedMs } = progress;
   const parts: string[] = [];
   if (events !== undefined) {
     parts.push(`${formatNumber(events)} events`, `${formatNumber(rateOf(events, elapsedMs))}/s`);
   }
   if (refused > 0) parts.push(`${formatNumber(refused)} refused`);
-  if (bytes !== undefined && totalBytes !== undefined && totalBytes > 0) {
-    const share = Math.min(1, bytes / totalBytes);
+  const share = shareOf(bytes, totalBytes) ?? shareOf(events, totalEvents);
+  if (share !== undefined) {
     const filled = Math.round(share * BAR_WIDTH);
     const bar = "#".repeat(filled) + "-".repeat(BAR_WIDTH - filled);
     parts.unshift(`[${bar}] ${Math.floor(share * 100)} %`);
@@ -33,6 +35,11 @@ export function progressLine(progress: Progress, columns: number): string {
   return parts.join("  ").slice(0, columns);
 }
 
+function shareOf(done: number | undefined, total: number | undefined): number | undefined {
+  if (done === undefined || total === undefined || total <= 0) return undefined;
+  return Math.min(1, done / total);
+}
+
 /** Returns events per second. */
 export function rateOf(events: number, elapsedMs: number): number {
   return Math.round(events / Math.max(elapsedMs, 1) * 1_000);
@@ -42,7 +49,7 @@ export function formatNumber(value: number): string {
   return value.toLocaleString("en-US");
 }
 
-export function formatBytes(bytes: number): string {
+export function formatBytes(bytes = 0): string {
   if (bytes < 1_000) return `${bytes} B`;
   if (bytes < 1_000_000) return `${(bytes / 1_000).toFixed(1)} kB`;
   return bytes < 1e9 ? `${(bytes / 1e6).toFixed(1)} MB` : `${(bytes / 1e9).toFixed(1)} GB`;

@@ -42,6 +42,8 @@ export async function bundlePrograms(folder: URL): Promise<readonly string[]> {
       jsxImportSource: "preact",
       legalComments: "none",
       logLevel: "warning",
+      // Modules that only have types.
+      logOverride: { "ignored-bare-import": "silent" },
       // Packages in CommonJS call require() for parts of Node.
       banner: {
         js: `import { createRequire as createRequireOfNode } from "node:module";

@@ -58,7 +58,7 @@ async function openWorld(): Promise<World> {
   const WEIR_PUBLIC_URL = ports.map((port) => `https://127.0.0.1:${port}`).join(",");
   const start = () =>
     WeirServer.start({
-      env: { WEIR_KV: denokv.url, WEIR_HEARTBEAT: "10s", WEIR_QUIC: "off", WEIR_PUBLIC_URL },
+      env: { WEIR_KV: denokv.url, WEIR_QUIC: "off", WEIR_PUBLIC_URL },
     });
   const servers = [undo.use(await start()), undo.use(await start())] as const;
   const sites: Site[] = [];
@@ -95,6 +95,12 @@ if (!DENOKV_MISSING) {
   });
 }
 
+function siteOf(name: ProxyName): Site {
+  const site = world?.sites.find((site) => site.name === name);
+  if (site === undefined) throw new Error("no proxy was started");
+  return site;
+}
+
 /** Declares a test for each proxy. */
 function proxyTest(behavior: (name: ProxyName) => string, body: (site: Site) => Promise<void>) {
   for (const name of PROXY_NAMES) {
@@ -102,9 +108,7 @@ function proxyTest(behavior: (name: ProxyName) => string, body: (site: Site) => 
       ignore: DENOKV_MISSING || isProxyMissing(name),
       ...WITH_IDLE_CONNECTIONS,
     }, async () => {
-      const site = world?.sites.find((site) => site.name === name);
-      if (site === undefined) throw new Error("no proxy was started");
-      await body(site);
+      await body(siteOf(name));
     });
   }
 }
@@ -225,6 +229,18 @@ proxyTest((name) => `${name} redirects to HTTPS`, async ({ proxy, platform }) =>
   await answer.body?.cancel();
   assert.ok([301, 308].includes(answer.status), `${answer.status}`);
   assert.match(answer.headers.get("location") ?? "", /^https:\/\/127\.0\.0\.1/);
+});
+
+Deno.test("a WebSocket goes over HTTP/2 through haproxy", {
+  ignore: DENOKV_MISSING || isProxyMissing("haproxy"),
+  ...WITH_IDLE_CONNECTIONS,
+}, async () => {
+  const { url, http2 } = siteOf("haproxy");
+  await using weir = makeClient(url, { transports: ["websocket"] }, http2);
+  const channel = newChannel();
+  const read = collect(weir, channel);
+  await weir.publish(channel, "hello");
+  await until("it arrives", () => read.length === 1);
 });
 
 Deno.test("a browser streams, polls, opens a socket and publishes through every proxy", {

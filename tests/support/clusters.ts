@@ -12,6 +12,10 @@ export interface Cluster extends AsyncDisposable {
 export interface ClusterKind {
   readonly name: string;
   readonly ignore: boolean;
+  /** Names of {@link import("./readers.ts").READERS}. @default all */
+  readonly transports?: readonly string[];
+  /** Whether connections outlive a test, so that its own leaks are not found. @default false */
+  readonly keepsConnections?: boolean;
   start(): Promise<Cluster>;
 }
 
@@ -35,7 +39,7 @@ export const TWO_PROCESSES: ClusterKind = {
 
 /** Returns a `Deno.test` for a file whose tests share one cluster of this kind. */
 export function clusterTest(
-  { name, ignore, start }: ClusterKind,
+  { name, ignore, keepsConnections = false, start }: ClusterKind,
 ): (behaviour: string, body: (cluster: Cluster) => Promise<void>) => void {
   let cluster: Cluster | undefined;
   if (!ignore) {
@@ -46,7 +50,11 @@ export function clusterTest(
     Deno.test.afterAll(async () => await cluster?.[Symbol.asyncDispose]());
   }
   return (behaviour, body) => {
-    Deno.test(`${behaviour} (${name})`, { ignore }, async () => {
+    Deno.test(`${behaviour} (${name})`, {
+      ignore,
+      sanitizeOps: !keepsConnections,
+      sanitizeResources: !keepsConnections,
+    }, async () => {
       if (cluster === undefined) throw new Error("no cluster was started");
       await body(cluster);
     });

@@ -1,3 +1,5 @@
+import assert from "node:assert/strict";
+
 const COMMANDS = new URL("../../store.ts", import.meta.url).pathname;
 
 export interface Said {
@@ -63,5 +65,16 @@ const TASKS: Readonly<Record<string, { readonly command: string }>> = JSON.parse
 
 /** Returns the permissions that the task has. */
 function permissionsOf(name = ""): readonly string[] {
-  return TASKS[name]?.command.match(/--allow-\S+/g) ?? [];
+  return TASKS[name]?.command.match(/--(?:allow|ignore|no)-\S+/g) ?? [];
+}
+
+/** Runs a command that is expected to fail with such a message. */
+export async function refused(
+  args: readonly string[],
+  env: Readonly<Record<string, string>>,
+  message: RegExp,
+): Promise<void> {
+  const { code, stderr } = await runStoreCommand(args, env);
+  assert.equal(code, 1, `${args.join(" ")}: ${stderr}`);
+  assert.match(stderr, message);
 }

@@ -16,6 +16,16 @@ Deno.test("the progress shows a bar where the size of the input is known", () =>
     "1,500 events  500/s  250 B",
   );
   assert.equal(
+    progressLine({
+      events: 50,
+      bytes: undefined,
+      totalBytes: undefined,
+      totalEvents: 200,
+      elapsedMs: 1_000,
+    }, 200),
+    "[######------------------] 25 %  50 events  50/s  3 s left",
+  );
+  assert.equal(
     progressLine({ ...progress, events: undefined }, 200),
     "[######------------------] 25 %  250 B of 1.0 kB  9 s left",
   );

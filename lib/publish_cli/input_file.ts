@@ -1,0 +1,21 @@
+import { CliError } from "../keys_cli/cli_error.ts";
+
+/**
+ * Opens a file, or standard input if it is undefined. The size is known for regular files.
+ *
+ * @throws {CliError}
+ */
+export async function openInput(file: string | undefined): Promise<{
+  readonly input: ReadableStream<Uint8Array>;
+  readonly totalBytes: number | undefined;
+}> {
+  if (file === undefined) return { input: Deno.stdin.readable, totalBytes: undefined };
+  try {
+    const opened = await Deno.open(file);
+    const { size, isFile } = await opened.stat();
+    return { input: opened.readable, totalBytes: isFile ? size : undefined };
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.name : "unknown";
+    throw new CliError(`Cannot read ${file}: ${why}.`, { cause });
+  }
+}
