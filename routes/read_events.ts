@@ -37,6 +37,9 @@ const query = z.object({
 });
 type Query = z.infer<typeof query>;
 
+/** The form of an offset: its sequence is at most 2^53 - 1. */
+const OFFSET = "[0-9a-z]{9}_([0-8][0-9]{15}|900[0-6][0-9]{12})";
+
 /** What both ways to read have in common. */
 const READ = {
   tag: "Read",
@@ -46,13 +49,13 @@ const READ = {
     after: {
       text:
         "A cursor (exclusive), `earliest` or `latest`. The default is `earliest` for a short poll, `latest` for a stream or a long poll.",
-      schema: { pattern: "^(earliest|latest|[0-9a-z]{9}_[0-9]{16}|v[A-Za-z0-9_-]+)$" },
+      schema: { pattern: `^(earliest|latest|${OFFSET}|v[A-Za-z0-9_-]+)$` },
       example: "earliest",
     },
     before: {
       text:
         "JSON of one channel only. An offset (exclusive), or `latest` for the last events: reads backwards. Not together with `after` or `wait`.",
-      schema: { pattern: "^(earliest|latest|[0-9a-z]{9}_[0-9]{16})$" },
+      schema: { pattern: `^(earliest|latest|${OFFSET})$` },
     },
     limit: { text: "JSON only. Events in a page.", schema: { default: DEFAULT_LIMIT } },
     wait: {
