@@ -101,7 +101,7 @@ export const INTERNAL_PROPERTIES = [
   "onOpen",
   "onStarted",
   "onWish",
-  "openBetterTransport",
+  "openReplacement",
   "openEventStream",
   "openLongPoll",
   "openShortPoll",

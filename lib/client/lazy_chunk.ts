@@ -4,7 +4,7 @@
  */
 
 import { watchOutages } from "./connection/outage.ts";
-import { openBetterTransport } from "./connection/upgrade.ts";
+import { openReplacement } from "./connection/replacement.ts";
 import { makePresence } from "./presence/presence.ts";
 import { sendBatch } from "./publishing/batch.ts";
 import { readHistory } from "./reading/history.ts";
@@ -19,7 +19,7 @@ import { openWebTransport } from "./transports/webtransport.ts";
 export default {
   makeCall,
   makePresence,
-  openBetterTransport,
+  openReplacement,
   openEventStream,
   openLongPoll,
   openShortPoll,

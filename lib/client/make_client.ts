@@ -26,7 +26,7 @@ const MODULES: ConnectionModules = {
     "short-poll": lazily((chunk) => chunk.openShortPoll),
   },
   call: lazily((chunk) => chunk.makeCall),
-  openBetterTransport: lazily((chunk) => chunk.openBetterTransport),
+  openReplacement: lazily((chunk) => chunk.openReplacement),
 };
 
 /** @see {@link import("./client.ts").connect} */

@@ -22,6 +22,8 @@ export class Attempt {
   readonly signal: AbortSignal;
   /** Undefined until it is open. */
   transport: Transport | undefined;
+  /** Receives the reason for the end first. If it returns true, the attempt continues for now. */
+  onDown: ((error: WeirError, isGoodbye: boolean) => boolean) | undefined;
   readonly #host: TransportHost;
   readonly #abort = new AbortController();
   #end = (_end: AttemptEnd) => {};
@@ -40,6 +42,7 @@ export class Attempt {
   }
 
   readonly down = (error: WeirError, isGoodbye = false): void => {
+    if (this.onDown?.(error, isGoodbye)) return;
     if (isCredentialError(error)) this.#host.credentials.kept = undefined;
     this.#end({ error, isGoodbye });
     this.#abort.abort();

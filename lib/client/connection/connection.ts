@@ -192,7 +192,7 @@ export class Connection implements Link {
   /** Tries the transports. Resolves when the one that worked, or the last one, has ended. */
   async #connect(): Promise<AttemptEnd> {
     const choice = this.#choice;
-    let end: AttemptEnd = { error: unreachableError("No transport is available.") };
+    let end: AttemptEnd = { error: unreachableError("There is no transport.") };
     for (const [i, { name }] of [...choice.choices.entries()].slice(choice.first)) {
       this.state.set({ status: "connecting", transport: name });
       this.#triedAt = this.#platform.now();
@@ -235,8 +235,8 @@ export class Connection implements Link {
       choice.first = index;
       this.state.set({ status: "open", transport: name });
       transport?.update();
-      // Without the lazy chunk there is no upgrade.
-      if (index > 0) this.#upgrade(current, wasAway).catch(() => {});
+      // Without the lazy chunk there is no replacement.
+      this.#replace(current, wasAway).catch(() => {});
       const end = await current.ended;
       if (this.#current !== current) continue;
       this.#current = undefined;
@@ -249,9 +249,9 @@ export class Connection implements Link {
     }
   }
 
-  /** Switches to a better transport once one works. */
-  async #upgrade(current: Attempt, wasAway: boolean): Promise<void> {
-    const better = await this.#modules.openBetterTransport?.({
+  /** Switches to a better transport once one works, or to another server after a goodbye. */
+  async #replace(current: Attempt, wasAway: boolean): Promise<void> {
+    const better = await this.#modules.openReplacement?.({
       platform: this.#platform,
       current,
       open: (index) => this.#open(index),

@@ -22,5 +22,5 @@ export interface ConnectionModules {
   /** Sends a call and resolves with its answer. @throws {WeirError} */
   call(context: ConnectionContext, call: Call, options: CallOptions): Promise<JsonObject>;
   /** Not needed with a single transport. */
-  readonly openBetterTransport?: typeof import("./upgrade.ts").openBetterTransport;
+  readonly openReplacement?: typeof import("./replacement.ts").openReplacement;
 }

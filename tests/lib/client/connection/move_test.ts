@@ -1,0 +1,73 @@
+import assert from "node:assert/strict";
+import { makeClient } from "../../../../lib/client/make_client.ts";
+import type { TransportName } from "../../../../lib/client/api.ts";
+import { PLATFORM } from "../../../../lib/client/core/platform.ts";
+import { withTransport } from "../../../support/every_transport.ts";
+import { LocalServer } from "../../../support/local_server.ts";
+import { newChannel, publish } from "../../../support/publishing.ts";
+import { until } from "../../../support/until.ts";
+
+const STREAMING: readonly TransportName[] = ["webtransport", "websocket", "sse"];
+const MOVES = 5;
+
+for (const transport of STREAMING) {
+  Deno.test(`${transport}: after a goodbye the client connects again before it leaves, and misses nothing`, async () => {
+    await using local = await withTransport(transport, await LocalServer.start());
+    const { goodbyes } = local.server;
+    await using weir = makeClient(local.url, { transports: [transport] }, PLATFORM);
+    const channel = newChannel();
+    const found: unknown[] = [];
+    const states: string[] = [];
+    weir.listen(channel, {
+      after: "earliest",
+      onEvent: ({ data }) => void found.push(data),
+      onGap: "throw",
+    });
+    await until("it is open", () => weir.state.value.status === "open");
+    const stop = weir.state.subscribe(({ status }) => void states.push(status));
+    let sent = 0;
+    for (let move = 0; move < MOVES; move++) {
+      await until("there is one connection", () => goodbyes.size === 1);
+      let isMoved = false;
+      let most = 0;
+      const add = goodbyes.add.bind(goodbyes);
+      goodbyes.add = (connection) => {
+        add(connection);
+        most = Math.max(most, goodbyes.size);
+      };
+      // A server that says goodbye and takes connections stands for two servers behind one URL.
+      const moved = goodbyes.drain(1).then(() => isMoved = true);
+      while (!isMoved) await publish(local.url, channel, ++sent);
+      await moved;
+      goodbyes.add = add;
+      assert.equal(most, 2, "the new connection opens while the old one is open");
+    }
+    await publish(local.url, channel, ++sent);
+    await until("all are there", () => found.length >= sent);
+    assert.deepEqual(found, Array.from({ length: sent }, (_, i) => i + 1));
+    stop();
+    assert.deepEqual(new Set(states), new Set(["open"]));
+  });
+}
+
+Deno.test("a client whose server is the only one tries a few times, then waits as its goodbye says", async () => {
+  await using local = await LocalServer.start();
+  let requests = 0;
+  const platform = {
+    ...PLATFORM,
+    fetch: (...args: Parameters<typeof PLATFORM.fetch>) => {
+      requests++;
+      return PLATFORM.fetch(...args);
+    },
+  };
+  await using weir = makeClient(local.url, { transports: ["sse"] }, platform);
+  weir.listen(newChannel(), { after: "earliest", onEvent() {}, onGap: "throw" });
+  await until("it is open", () => weir.state.value.status === "open");
+  requests = 0;
+  void local.server.drain(1);
+  await until("it waits", () => weir.state.value.status === "reconnecting");
+  const { value } = weir.state;
+  assert.ok(value.status === "reconnecting" && value.delay >= 200, JSON.stringify(value));
+  assert.equal(value.error.code, "shutting_down");
+  assert.ok(requests <= 3, `${requests} requests`);
+});
