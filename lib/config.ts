@@ -325,7 +325,7 @@ function metricsOf(setting: Address | "off" | undefined, isOpen: boolean): Confi
   if (setting === undefined || setting === "off") return setting ?? "here";
   if (!isOpen || isLoopback(setting.host)) return setting;
   throw new ConfigError(
-    `WEIR_METRICS must be on a loopback address such as 127.0.0.1:9090, because there are no keys. Create keys with "deno task keys init".`,
+    `WEIR_METRICS must be on a loopback address such as 127.0.0.1:9090, because there are no keys. Create keys with "${TASK_COMMAND} keys init".`,
   );
 }
 
