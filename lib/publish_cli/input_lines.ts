@@ -23,12 +23,12 @@ export async function* readLines(
 ): AsyncGenerator<InputLine, void, undefined> {
   const lines = new LongLineSplitter(maxBytes);
   const reader = chunks.getReader();
-  const stopped = new Promise<{ readonly done: true; readonly value: undefined }>((resolve) =>
-    stop.addEventListener("abort", () => resolve({ done: true, value: undefined }))
-  );
+  // A read that waits ends at once. A race with a promise would keep every chunk in memory.
+  const cancel = () => void reader.cancel().catch(() => {});
+  stop.addEventListener("abort", cancel);
   try {
     while (!stop.aborted) {
-      const { value, done } = await Promise.race([reader.read(), stopped]);
+      const { value, done } = await reader.read();
       if (stop.aborted) return;
       for (const line of done ? lines.end() : lines.push(value)) {
         yield line;
@@ -38,7 +38,8 @@ export async function* readLines(
     }
   } finally {
     // A terminal may have no input for long, and then does not end its stream.
-    reader.cancel().catch(() => {});
+    stop.removeEventListener("abort", cancel);
+    cancel();
   }
 }
 
