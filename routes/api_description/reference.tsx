@@ -45,7 +45,7 @@ export function ApiReference({ origin, isOpen }: ReferenceProps): JSX.Element {
       <ul>
         {tags.map((tag) => (
           <li>
-            <a href={`#${tag.toLowerCase()}`}>{tag}</a>: {TAGS[tag]}
+            <a href={`#tag-${tag.toLowerCase()}`}>{tag}</a>: {TAGS[tag]}
           </li>
         ))}
         <li>
@@ -54,7 +54,7 @@ export function ApiReference({ origin, isOpen }: ReferenceProps): JSX.Element {
       </ul>
       {tags.map((tag) => (
         <>
-          <h2 id={tag.toLowerCase()}>{tag}</h2>
+          <h2 id={`tag-${tag.toLowerCase()}`}>{tag}</h2>
           <p>{TAGS[tag]}</p>
           {ALL.filter(({ description }) => description.tag === tag).map((route) => (
             <Operation route={route} origin={origin} isOpen={isOpen} />

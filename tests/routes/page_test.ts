@@ -290,6 +290,8 @@ Deno.test("the page of the API has every route and message, and loads nothing bu
   for (const { id } of [...clientMessageList(), ...serverMessageList(), ...streamMessageList()]) {
     assert.ok(html.includes(`id="message-${id}"`), id);
   }
+  const ids = [...html.matchAll(/ id="([^"]+)"/g)].map(([, id]) => id);
+  assert.equal(new Set(ids).size, ids.length);
   assert.ok(html.includes("curl"));
   await using pageless = await openApp({ WEIR_PAGES: "none" });
   for (const path of ["/docs/api", "/llms.txt"]) {
