@@ -140,7 +140,7 @@ export const rotateKeyDescription: RouteDescription = {
   body: jsonBody({
     name: "KeyRotation",
     schema: rotation,
-    members: { grace: { text: "Seconds for which the old key stays valid." } },
+    members: { grace: { text: "Seconds for which the old key stays valid, by default 86,400." } },
     example: { grace: 3_600 },
   }),
   answers: { 201: { text: "The new key. Only this answer contains it.", json: "CreatedKey" } },

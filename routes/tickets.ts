@@ -35,7 +35,7 @@ export const postTicketDescription: RouteDescription = {
   body: jsonBody({
     name: "TicketRequest",
     schema: request,
-    members: { as: { text: "What to make of the credential." } },
+    members: { as: { text: "What to make of the credential, by default a ticket." } },
     example: { as: "ticket" },
   }),
   answers: {

@@ -71,8 +71,8 @@ export const PUBLICATION = {
   channel: CHANNEL,
   data: { text: "Any JSON value of at most 1,048,576 bytes and 64 levels." },
   type: {
-    text: "The event's type. `weir.…` is reserved.",
-    schema: { ...NAME_SCHEMA, pattern: "^(?!weir\\.)[^\\x00-\\x1f\\x7f]+$", default: "message" },
+    text: "The event's type, by default `message`. `weir.…` is reserved.",
+    schema: { ...NAME_SCHEMA, pattern: "^(?!weir\\.)[^\\x00-\\x1f\\x7f]+$" },
   },
   id: {
     text:

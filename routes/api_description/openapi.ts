@@ -362,6 +362,8 @@ export function schemaOf({ schema, members }: DescribedSchema): Json {
     z.toJSONSchema(schema, {
       io: "input",
       override: ({ jsonSchema }) => {
+        // Generators take members with a default for required.
+        delete jsonSchema.default;
         // A number in a query is matched as text.
         if (jsonSchema.type === "integer") delete jsonSchema.pattern;
       },
