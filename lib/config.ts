@@ -1,11 +1,12 @@
 import { z } from "zod";
 import { parseTrustedProxies, type TrustedProxies } from "./auth/client_ip.ts";
 import { type LimitTable, parseLimits } from "./auth/limit_settings.ts";
-import { parseAnonymous, type Scope } from "./auth/scope.ts";
+import { parseAnonymous, type Scope, tenantSchema } from "./auth/scope.ts";
 import type { Retention } from "./log/log.ts";
 import { PAGE_NAMES, type PageName, PAGES_WITH_KEYS, parsePages } from "./pages.ts";
 import type { IceSettings } from "./rtc/ice_credentials.ts";
 import { SIZE_UNITS } from "./shared/bytes.ts";
+import type { Tenant } from "./shared/channel.ts";
 import { TASK_COMMAND } from "./shared/task_command.ts";
 
 /** The settings of a server, from its environment. */
@@ -32,6 +33,8 @@ export interface Config {
   readonly quic: QuicConfig | undefined;
   /** Where metrics are served: `here`, at `/metrics` of HTTP, or on a listener of their own. */
   readonly metrics: "here" | "off" | Address;
+  /** The tenants that have metrics of their own. */
+  readonly metricsTenants: readonly Tenant[];
   readonly tokens: TokenConfig;
   /** What a request without a credential may do. Undefined if such requests are refused. */
   readonly anonymous: Scope | undefined;
@@ -100,6 +103,8 @@ const DEPLOY_DRAIN_MS = 2 * SECOND;
 
 /** URLs of STUN or of TURN. Browsers ask all of them, which delays a call. */
 const MAX_ICE_URLS = 8;
+/** Tenants with metrics of their own. Guards the memory of Prometheus, which keeps each series. */
+const MAX_METRICS_TENANTS = 100;
 
 const duration = (min: number, max: number, expected: string) =>
   z.string().transform((text, context) => {
@@ -158,6 +163,17 @@ const metrics = z.string().transform((text, context): Address | "off" => {
   return z.NEVER;
 });
 
+const metricsTenants = z.string().transform((text, context): readonly Tenant[] => {
+  const names = text.split(",").map((part) => part.trim()).filter((part) => part !== "");
+  const tenants = z.array(tenantSchema).max(MAX_METRICS_TENANTS).safeParse([...new Set(names)]);
+  if (tenants.success) return tenants.data;
+  context.addIssue({
+    code: "custom",
+    message: `at most ${MAX_METRICS_TENANTS} names of tenants, separated by commas`,
+  });
+  return z.NEVER;
+});
+
 const quic = z.string().transform((text, context): QuicConfig | "off" => {
   if (text === "off") return text;
   const [, host, digits = ""] = /^(?:(\[[\da-fA-F:.]+\]|[\w.-]+):)?(\d{1,5})$/.exec(text) ?? [];
@@ -204,6 +220,7 @@ const environment = z.strictObject({
   WEIR_TLS_KEY: z.string().min(1, "the path of a PEM file").optional(),
   WEIR_QUIC: quic.optional(),
   WEIR_METRICS: metrics.optional(),
+  WEIR_METRICS_TENANTS: metricsTenants.default([]),
   WEIR_JWKS: z.string().min(1, "a JWKS as JSON, its path or its URL").optional(),
   WEIR_TOKEN_ISSUER: z.string().min(1, "the iss of tokens").optional(),
   WEIR_TOKEN_AUDIENCE: z.string().min(1, "the aud of tokens").optional(),
@@ -272,6 +289,7 @@ export function parseConfig(env: Readonly<Record<string, string>>): Config {
     tls,
     quic: quicOf(values.WEIR_QUIC, { isOpen, hasTls: tls !== undefined }),
     metrics: metricsOf(values.WEIR_METRICS, isOpen),
+    metricsTenants: values.WEIR_METRICS_TENANTS,
     tokens: {
       jwks: values.WEIR_JWKS,
       issuer: values.WEIR_TOKEN_ISSUER,

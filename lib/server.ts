@@ -113,7 +113,7 @@ export async function openServer(config: Config, logger: Logger): Promise<Server
 async function openParts(store: Store, config: Config, logger: Logger): Promise<ServerParts> {
   const { kv, doorbell, relay, traits } = store;
   const { isOpen, anonymous, tokens, limits } = config;
-  const meter = new Meter();
+  const meter = new Meter(config.metricsTenants);
   const onWarning = (message: string, cause?: unknown) => {
     logger.warn(message, cause === undefined ? {} : errorFields(cause));
   };

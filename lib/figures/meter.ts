@@ -1,13 +1,13 @@
 import type { HubObserver, ResumeResult } from "../hub/hub_observer.ts";
 import type { LogObserver } from "../log/log_observer.ts";
-import { type ChannelKey, FIGURES_CHANNEL_KEY } from "../shared/channel.ts";
+import { type ChannelKey, FIGURES_CHANNEL_KEY, type Tenant } from "../shared/channel.ts";
 import type { Gap } from "../shared/event.ts";
 import type { Sample } from "../shared/figures.ts";
 import { Histogram, type HistogramTotals } from "../shared/histogram.ts";
-
 import { Problem } from "../shared/problem.ts";
 import { type ProblemCode, PROBLEMS } from "../shared/problem_codes.ts";
 import { SizeHistogram, type SizeTotals } from "./size_histogram.ts";
+import { type TenantCounts, TenantMeter } from "./tenant_meter.ts";
 
 /** What was counted since the last sample. */
 export type SampleCounts = Pick<
@@ -31,6 +31,8 @@ export interface MeterTotals extends Omit<SampleCounts, "durations"> {
   /** Refusals by a limit's policy, such as `credential-publishes`. */
   readonly limited: Readonly<Record<string, number>>;
   readonly goodbyes: Readonly<Record<string, number>>;
+  /** By the tenant's name. Empty if tenants have no figures of their own. */
+  readonly tenants: Readonly<Record<string, TenantCounts>>;
   readonly durations: Readonly<Record<keyof SampleCounts["durations"], HistogramTotals>>;
 }
 
@@ -75,6 +77,12 @@ export class Meter implements LogObserver, HubObserver {
   readonly #commit = new Histogram();
   readonly #delivery = new Histogram();
   readonly #eventLoop = new Histogram();
+  readonly #tenants: TenantMeter | undefined;
+
+  /** @param tenants those that have figures of their own */
+  constructor(tenants: readonly Tenant[] = []) {
+    if (tenants.length > 0) this.#tenants = new TenantMeter(tenants);
+  }
 
   /** Counts a connection until the result is disposed, which disposes `connection` too. */
   connected(kind: "sse" | "longPoll", connection: Disposable): Disposable {
@@ -118,10 +126,13 @@ export class Meter implements LogObserver, HubObserver {
     if (channelKey === FIGURES_CHANNEL_KEY) return;
     this.#accepted++;
     this.#publish.record(durationMs);
+    if (this.#tenants !== undefined) this.#tenants.of(channelKey).publishes++;
   }
 
   stored(channelKey: ChannelKey, events: number): void {
-    if (channelKey !== FIGURES_CHANNEL_KEY) this.#events += events;
+    if (channelKey === FIGURES_CHANNEL_KEY) return;
+    this.#events += events;
+    if (this.#tenants !== undefined) this.#tenants.of(channelKey).events += events;
   }
 
   committed(result: "stored" | "conflict", events: number, durationMs: number): void {
@@ -142,10 +153,13 @@ export class Meter implements LogObserver, HubObserver {
     if (channelKey === FIGURES_CHANNEL_KEY) return;
     this.#live += deliveries;
     this.#delivery.record(durationMs, deliveries);
+    if (this.#tenants !== undefined) this.#tenants.of(channelKey).deliveries += deliveries;
   }
 
   caughtUp(channelKey: ChannelKey, events: number): void {
-    if (channelKey !== FIGURES_CHANNEL_KEY) this.#caughtUp += events;
+    if (channelKey === FIGURES_CHANNEL_KEY) return;
+    this.#caughtUp += events;
+    if (this.#tenants !== undefined) this.#tenants.of(channelKey).deliveries += events;
   }
 
   gap(channelKey: ChannelKey, reason: Gap["reason"], readers: number): void {
@@ -203,6 +217,7 @@ export class Meter implements LogObserver, HubObserver {
       refusals: { ...this.#refusals },
       limited: { ...this.#limited },
       goodbyes: { ...this.#goodbyes },
+      tenants: this.#tenants?.totals() ?? {},
       durations: {
         publish: this.#publish.totals(),
         commit: this.#commit.totals(),

@@ -3,6 +3,7 @@ import { LIMIT_SCOPES } from "../auth/limit_settings.ts";
 import { LIMIT_NAMES } from "../auth/limits.ts";
 import type { MeterTotals } from "../figures/meter.ts";
 import type { SampleGauges } from "../figures/sampler.ts";
+import type { TenantCounts } from "../figures/tenant_meter.ts";
 import { CLOSE_CODES } from "../transports/goodbye.ts";
 import { VERSION } from "../version.ts";
 import { counter, durations, gauge, largest, type Metric, sizes, value, values } from "./metric.ts";
@@ -38,6 +39,7 @@ export function metricsOf({ totals, gauges, members }: MetricSources): readonly 
     ...readerMetrics(totals),
     ...refusalMetrics(totals),
     ...storeMetrics(totals),
+    ...tenantMetrics(totals),
     ...processMetrics(),
   ];
 }
@@ -175,6 +177,31 @@ function storeMetrics(totals: MeterTotals): readonly Metric[] {
       "weir_store_errors_total",
       "Reads of the log, and commits, that have failed or took too long.",
       ...values("operation", totals.storeErrors),
+    ),
+  ];
+}
+
+/** Metrics of the tenants that `WEIR_METRICS_TENANTS` names; none without it. */
+function tenantMetrics({ tenants }: MeterTotals): readonly Metric[] {
+  const counts = Object.entries(tenants);
+  if (counts.length === 0) return [];
+  const byTenant = (name: keyof TenantCounts) =>
+    counts.map(([tenant, { [name]: value }]) => ({ value, labels: { tenant } }));
+  return [
+    counter(
+      "weir_tenant_publishes_total",
+      "Accepted publishes of stored events.",
+      ...byTenant("publishes"),
+    ),
+    counter(
+      "weir_tenant_events_stored_total",
+      "Events stored, without repeats.",
+      ...byTenant("events"),
+    ),
+    counter(
+      "weir_tenant_deliveries_total",
+      "Stored events delivered, once for each subscriber.",
+      ...byTenant("deliveries"),
     ),
   ];
 }

@@ -50,7 +50,7 @@ Deno.test({
   ignore: PROMETHEUS_MISSING,
   async fn() {
     const signer = await makeSigner("EdDSA");
-    const env = settings(signer);
+    const env = { ...settings(signer), WEIR_METRICS_TENANTS: "default" };
     await using first = guarded(await WeirServer.start({ env }), signer);
     await using second = await WeirServer.start({ env });
     const token = await first.token(RIGHTS, endingIn(3_600));

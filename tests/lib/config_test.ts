@@ -71,3 +71,14 @@ Deno.test("connections have no greatest age by default", () => {
     assert.throws(() => maxAge(bad), /WEIR_CONNECTION_MAX_AGE must be/);
   }
 });
+
+Deno.test("WEIR_METRICS_TENANTS names at most 100 tenants", () => {
+  const tenants = (text: string) => parseConfig({ WEIR_METRICS_TENANTS: text }).metricsTenants;
+  assert.deepEqual(parseConfig({}).metricsTenants, []);
+  assert.deepEqual(tenants("acme, globex,acme"), ["acme", "globex"]);
+  const names = Array.from({ length: 101 }, (_, i) => `tenant${i}`);
+  assert.equal(tenants(names.slice(1).join()).length, 100);
+  for (const bad of [names.join(), "$other", "a/b"]) {
+    assert.throws(() => tenants(bad), /WEIR_METRICS_TENANTS must be at most 100 names/);
+  }
+});

@@ -121,8 +121,23 @@ Deno.test("metrics are in Prometheus' text format, and in OpenMetrics for those 
   assert.deepEqual([head.status, head.text], [200, ""]);
 });
 
+Deno.test("tenants that are named have metrics of their own", async () => {
+  await using local = await LocalServer.start({ WEIR_METRICS_TENANTS: "default,acme" });
+  const channel = newChannel();
+  await publishNumbers(local.url, channel, 3);
+  await using reader = await SseClient.open(readUrl(local.url, [channel], { after: "earliest" }));
+  for (let i = 0; i < 3; i++) await reader.next();
+  const samples = await readMetrics(local.url);
+  for (const metric of ["publishes", "events_stored", "deliveries"]) {
+    const found = ["default", "acme", "$other"].map((tenant) =>
+      samples.get(`weir_tenant_${metric}_total{tenant="${tenant}"}`)
+    );
+    assert.deepEqual(found, [3, 0, 0], metric);
+  }
+});
+
 Deno.test("docs/deploy.md has a row for each metric", async () => {
-  await using server = await LocalServer.start();
+  await using server = await LocalServer.start({ WEIR_METRICS_TENANTS: "acme" });
   const page = await Deno.readTextFile(new URL("../../docs/deploy.md", import.meta.url));
   const [, table = ""] = /^<!-- metrics -->\n(.*?)^No label/ms.exec(page) ?? [];
   const rows = [...table.matchAll(/^\| `(\w+)` *\| (\w+)/gm)].map(([, ...row]) => row.join(" "));

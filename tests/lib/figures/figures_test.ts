@@ -3,7 +3,12 @@ import { Figures } from "../../../lib/figures/figures.ts";
 import { Meter } from "../../../lib/figures/meter.ts";
 import { keys } from "../../../lib/kv/keys.ts";
 import type { KvLog } from "../../../lib/log/kv_log.ts";
-import { FIGURES_CHANNEL_KEY } from "../../../lib/shared/channel.ts";
+import {
+  type Channel,
+  channelKeyOf,
+  FIGURES_CHANNEL_KEY,
+  type Tenant,
+} from "../../../lib/shared/channel.ts";
 import type { Sample } from "../../../lib/shared/figures.ts";
 import { ORIGIN, type Position } from "../../../lib/shared/offset.ts";
 import { Problem } from "../../../lib/shared/problem.ts";
@@ -222,4 +227,21 @@ Deno.test("the channel of the figures is not counted", () => {
   meter.flushed(FIGURES_CHANNEL_KEY, 1, 1);
   meter.caughtUp(FIGURES_CHANNEL_KEY, 1);
   assert.deepEqual(meter.take(), new Meter().take());
+});
+
+Deno.test("tenants that are named have counts of their own, and all others share theirs", () => {
+  const [acme, globex] = ["acme", "globex"] as Tenant[] as [Tenant, Tenant];
+  const meter = new Meter([acme, globex]);
+  const news = "news" as Channel;
+  meter.appended(channelKeyOf(acme, news), 1);
+  meter.stored(channelKeyOf(acme, news), 3);
+  meter.flushed(channelKeyOf(acme, news), 6, 1);
+  meter.caughtUp(channelKeyOf(acme, news), 2);
+  for (const name of ["one", "two"]) meter.appended(channelKeyOf(name as Tenant, news), 1);
+  assert.deepEqual(meter.totals().tenants, {
+    acme: { publishes: 1, events: 3, deliveries: 8 },
+    globex: { publishes: 0, events: 0, deliveries: 0 },
+    $other: { publishes: 2, events: 0, deliveries: 0 },
+  });
+  assert.deepEqual(new Meter().totals().tenants, {});
 });
