@@ -44,10 +44,22 @@ export function permissionFlags(config: Config, program: Program = "server"): re
   ];
 }
 
-/** The flags for programs whose arguments name any file and, for `publish`, any host. */
+const KV_TOKEN = "DENO_KV_ACCESS_TOKEN";
+const TOOL_BASE_FLAGS = [...BASE_FLAGS, flagOf("env", [VARIABLES]), "--allow-read"];
+
+/** The flags for commands whose arguments name any file. Some also name any host. */
 export const TOOL_FLAGS = {
-  publish: [...BASE_FLAGS, flagOf("env", [VARIABLES]), "--allow-net", "--allow-read"],
-  store: [...BASE_FLAGS, flagOf("env", [VARIABLES]), "--allow-read", "--allow-write"],
+  publish: [...TOOL_BASE_FLAGS, "--allow-net"],
+  backup: [...TOOL_BASE_FLAGS, "--allow-write"],
+  restore: [...TOOL_BASE_FLAGS, "--allow-write"],
+  export: [...TOOL_BASE_FLAGS, "--allow-net", "--allow-write"],
+  import: [
+    ...BASE_FLAGS,
+    flagOf("env", [VARIABLES, KV_TOKEN]),
+    "--allow-read",
+    "--allow-net",
+    "--allow-write",
+  ],
 } as const;
 
 /** Returns the flags for a program whose settings are invalid. It may only read and report them. */
@@ -62,7 +74,7 @@ function flagOf(name: string, values: readonly string[] | "all"): string {
 
 function envOf({ kv }: Config): readonly string[] {
   // The runtime reads the token; main.ts sets DENO_USE_WRITEV.
-  const token = isUrl(kv) ? ["DENO_KV_ACCESS_TOKEN"] : [];
+  const token = isUrl(kv) ? [KV_TOKEN] : [];
   return [VARIABLES, "OTEL_DENO", "DENO_USE_WRITEV", ...token];
 }
 

@@ -1,18 +1,8 @@
 import { parseArgs } from "node:util";
 
-/** What Deno runs. */
-type Program = "server" | "keys" | "publish" | "store";
-
-/** The programs by their commands, with the arguments that each begins with. */
-const COMMANDS: ReadonlyMap<
-  string,
-  { readonly program: Program; readonly args: readonly string[] }
-> = new Map([
-  ["keys", { program: "keys", args: [] }],
-  ["publish", { program: "publish", args: [] }],
-  ["backup", { program: "store", args: ["backup"] }],
-  ["restore", { program: "store", args: ["restore"] }],
-]);
+/** The commands. Without one, the server runs. */
+const COMMANDS = ["keys", "publish", "backup", "restore", "export", "import"] as const;
+export type Command = typeof COMMANDS[number];
 
 /** What the command line asks for. */
 export type Request =
@@ -21,8 +11,9 @@ export type Request =
   | { readonly kind: "refused"; readonly reason: string }
   | {
     readonly kind: "run";
-    readonly program: Program;
-    /** The arguments of the program. */
+    /** Undefined for the server. */
+    readonly command: Command | undefined;
+    /** The arguments of the command. */
     readonly args: readonly string[];
     /** The settings that options name. */
     readonly env: Readonly<Record<string, string>>;
@@ -35,6 +26,8 @@ Usage: npx weir-server [OPTIONS]                   Run a server
        npx weir-server [OPTIONS] publish [FILE]    Publish events from a file or standard input
        npx weir-server [OPTIONS] backup FILE       Copy the store to a file, also while it is used
        npx weir-server [OPTIONS] restore FILE      Put a backup in the place of the store
+       npx weir-server [OPTIONS] export [FILE]     Write channels of a server to a file, as NDJSON
+       npx weir-server [OPTIONS] import [FILE]     Store the channels of an export
 
   --port NUMBER   The port to listen on; 0 picks a free one (WEIR_PORT). The default is 8000.
   --host ADDRESS  The address to listen on (WEIR_HOST). The default is 127.0.0.1: without keys, Weir
@@ -71,14 +64,13 @@ export function parseCommandLine(args: readonly string[]): Request {
       ...(host === undefined ? {} : { WEIR_HOST: host }),
       ...(data === undefined ? {} : { WEIR_DATA: data }),
     };
-    const [command, ...rest] = args.slice(at);
-    if (command === undefined) return { kind: "run", program: "server", args: [], env };
-    if (command === "help") return { kind: "help" };
-    const found = COMMANDS.get(command);
-    if (found !== undefined) {
-      return { kind: "run", program: found.program, args: [...found.args, ...rest], env };
+    const [name, ...rest] = args.slice(at);
+    if (name === "help") return { kind: "help" };
+    const command = COMMANDS.find((command) => command === name);
+    if (command === undefined && name !== undefined) {
+      return refused(`There is no command ${JSON.stringify(name)}.`);
     }
-    return refused(`There is no command ${JSON.stringify(command)}.`);
+    return { kind: "run", command, args: rest, env };
   } catch (cause) {
     if (!(cause instanceof TypeError)) throw cause;
     return refused(`${cause.message}.`);

@@ -10,7 +10,7 @@ import { fileURLToPath } from "node:url";
 import { type Config, ConfigError, parseConfig, storeFolder } from "../../lib/config.ts";
 import { flagsToReport, permissionFlags, TOOL_FLAGS } from "../../lib/permissions.ts";
 import { VERSION } from "../../lib/version.ts";
-import { HELP, parseCommandLine, type Request } from "./arguments.ts";
+import { type Command, HELP, parseCommandLine, type Request } from "./arguments.ts";
 
 type Run = Extract<Request, { readonly kind: "run" }>;
 
@@ -36,17 +36,17 @@ else {
   process.exitCode = 2;
 }
 
-function run({ program, args, env }: Run): void {
+function run({ command, args, env }: Run): void {
   const settings = { ...process.env, ...env };
   const config = configOf(settings);
-  if (program === "server" && config !== undefined) console.log(welcome(config));
-  const file = program === "server" ? "main.js" : `${program}.js`;
+  if (command === undefined && config !== undefined) console.log(welcome(config));
+  const [file, ...firstArgs] = programOf(command);
   const child = spawn(denoPath(), [
     "run",
     ...RUNTIME_FLAGS,
-    ...permissionsOf(program, config),
+    ...permissionsOf(command, config),
     fileURLToPath(new URL(file, import.meta.url)),
-    ...(program === "server" ? ["--listen"] : []),
+    ...firstArgs,
     ...args,
   ], {
     // DENO_LOG=off hides the runtime's own log; Weir has its own. Another package.json is not ours.
@@ -115,9 +115,19 @@ function configOf(settings: NodeJS.ProcessEnv): Config | undefined {
   }
 }
 
-function permissionsOf(program: Run["program"], config: Config | undefined): readonly string[] {
-  if (program === "publish" || program === "store") return TOOL_FLAGS[program];
-  return config === undefined ? flagsToReport() : permissionFlags(config, program);
+/** Returns the file of a command's program, and the arguments with which it begins. */
+function programOf(command: Command | undefined): readonly [file: string, ...args: string[]] {
+  if (command === undefined) return ["main.js", "--listen"];
+  if (command === "keys" || command === "publish") return [`${command}.js`];
+  return ["store.js", command];
+}
+
+function permissionsOf(
+  command: Command | undefined,
+  config: Config | undefined,
+): readonly string[] {
+  if (command !== undefined && command !== "keys") return TOOL_FLAGS[command];
+  return config === undefined ? flagsToReport() : permissionFlags(config, command ?? "server");
 }
 
 function fail(reason: string): never {

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { parseCommandLine } from "../../package/server/arguments.ts";
 
-const run = (program: string, args: string[], env = {}) => ({
+const run = (command: string | undefined, args: string[], env = {}) => ({
   kind: "run",
-  program,
+  command,
   args,
   env,
 });
@@ -14,9 +14,9 @@ const refused = (reason: string) => ({
 });
 
 const CASES: readonly (readonly [readonly string[], unknown])[] = [
-  [[], run("server", [])],
-  [["--port", "80", "--host=::1"], run("server", [], { WEIR_PORT: "80", WEIR_HOST: "::1" })],
-  [["--data", "keys"], run("server", [], { WEIR_DATA: "keys" })],
+  [[], run(undefined, [])],
+  [["--port", "80", "--host=::1"], run(undefined, [], { WEIR_PORT: "80", WEIR_HOST: "::1" })],
+  [["--data", "keys"], run(undefined, [], { WEIR_DATA: "keys" })],
   [
     ["--data=/srv", "keys", "init", "--force"],
     run("keys", ["init", "--force"], {
@@ -25,8 +25,10 @@ const CASES: readonly (readonly [readonly string[], unknown])[] = [
   ],
   [["keys", "--help"], run("keys", ["--help"])],
   [["publish", "-"], run("publish", ["-"])],
-  [["backup", "a"], run("store", ["backup", "a"])],
-  [["restore", "--force", "a"], run("store", ["restore", "--force", "a"])],
+  [["backup", "a"], run("backup", ["a"])],
+  [["restore", "--force", "a"], run("restore", ["--force", "a"])],
+  [["export", "--channel", "a"], run("export", ["--channel", "a"])],
+  [["import"], run("import", [])],
   [["--help"], { kind: "help" }],
   [["help"], { kind: "help" }],
   [["--version", "keys"], { kind: "version" }],

@@ -153,6 +153,21 @@ Deno.test(
   },
 );
 
+Deno.test("weir-server exports channels and imports them", options, async () => {
+  const site = await installation();
+  const file = site.path("channels.ndjson");
+  await using server = site.start(BIN, ["--data", site.path("exported"), ...ANY_PORT]);
+  const url = await server.url();
+  const published = await post(url, "a", "1");
+  assert.equal(published.status, 201);
+  await published.body?.cancel();
+  const exported = await site.run(BIN, ["export", "--url", url, file]);
+  assert.equal(exported.code, 0, exported.stderr);
+  const imported = await site.run(BIN, ["--data", site.path("imported"), "import", file]);
+  assert.equal(imported.code, 0, imported.stderr);
+  assert.match(imported.stdout + imported.stderr, /1 event/);
+});
+
 Deno.test("the package has the licenses of everything in it", options, async () => {
   const site = await installation();
   const path = site.path("node_modules/weir-server/THIRD_PARTY_LICENSES");
