@@ -36,10 +36,17 @@ export class LocalServer implements AsyncDisposable {
     this.#reserved = reserved;
   }
 
-  /** @param env further settings; the store is always in memory. */
-  static async start(env: Readonly<Record<string, string>> = {}): Promise<LocalServer> {
+  /**
+   * @param env further settings; the store is always in memory.
+   * @param changes what the settings do not allow
+   */
+  static async start(
+    env: Readonly<Record<string, string>> = {},
+    changes: Partial<Config> = {},
+  ): Promise<LocalServer> {
     // Tests tell the client's timers apart by their length, and it waits 10 s elsewhere too.
-    const config: Config = parseConfig({ WEIR_KV: ":memory:", WEIR_HEARTBEAT: "15s", ...env });
+    const settings = parseConfig({ WEIR_KV: ":memory:", WEIR_HEARTBEAT: "15s", ...env });
+    const config: Config = { ...settings, ...changes };
     // Servers of one process share an offer otherwise.
     const quicOffer = new SharedQuicOffer(crypto.randomUUID());
     const server = { ...await openServer(config, SILENT), quicOffer };

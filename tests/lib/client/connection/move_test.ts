@@ -50,6 +50,32 @@ for (const transport of STREAMING) {
   });
 }
 
+for (const transport of STREAMING) {
+  Deno.test(`${transport}: the client of a connection that is rotated misses nothing`, async () => {
+    // At this age each look for old connections finds the one that is open.
+    const rotating = await LocalServer.start({}, { connectionMaxAgeMs: 1 });
+    await using local = await withTransport(transport, rotating);
+    const rotations = () => local.server.meter.totals().goodbyes["rotate"] ?? 0;
+    await using weir = makeClient(local.url, { transports: [transport] }, PLATFORM);
+    const channel = newChannel();
+    const found: unknown[] = [];
+    weir.listen(channel, {
+      after: "earliest",
+      onEvent: ({ data }) => void found.push(data),
+      onGap: "throw",
+    });
+    await until("it is open", () => weir.state.value.status === "open");
+    const states: string[] = [];
+    const stop = weir.state.subscribe(({ status }) => void states.push(status));
+    let sent = 0;
+    while (rotations() < 2) await publish(local.url, channel, ++sent);
+    await until("all are there", () => found.length >= sent);
+    assert.deepEqual(found, Array.from({ length: sent }, (_, i) => i + 1));
+    stop();
+    assert.deepEqual(new Set(states), new Set(["open"]));
+  });
+}
+
 Deno.test("a client whose server is the only one tries a few times, then waits as its goodbye says", async () => {
   await using local = await LocalServer.start();
   let requests = 0;
