@@ -266,8 +266,8 @@ class SseStream implements ConnectionHandler, LeavingConnection {
   }
 
   /**
-   * Says goodbye, unless that was done, and ends the stream. A client that should come back sees it break off, since some
-   * clients take the end of a complete response for the end of all events.
+   * Says goodbye, unless that was done, and ends the stream. A client that should come back sees it
+   * break off, since some clients take the end of a complete response for the end of all events.
    */
   close(reason: GoodbyeReason): void {
     if (this.#isClosed) return;
