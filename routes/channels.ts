@@ -26,7 +26,7 @@ import { described, jsonBody, type RouteDescription } from "./api_description/ro
 import { readBody } from "./body.ts";
 import { channelsPage, figuresOf, MAX_CHANNELS } from "./channel_list.ts";
 import type { AppContext } from "./context.ts";
-import { integer, parsePathChannel, parseQuery, splitUrl } from "./query.ts";
+import { integer, noQuery, parsePathChannel, parseQuery, splitUrl } from "./query.ts";
 
 const MAX_BODY_BYTES = 4_096;
 const DEFAULT_LIMIT = 100;
@@ -49,7 +49,6 @@ const listQuery = z.object({
   after: z.string().refine(fitsChannelName, `at most ${MAX_CHANNEL_BYTES} bytes`).default(""),
   limit: integer(1, MAX_CHANNELS).optional(),
 });
-const noQuery = z.object({});
 
 export const listChannelsDescription: RouteDescription = {
   id: "listChannels",

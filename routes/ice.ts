@@ -1,12 +1,9 @@
-import { z } from "zod";
 import type { Caller } from "../lib/auth/caller.ts";
 import type { Server } from "../lib/server.ts";
 import { CREDENTIAL, QUERY } from "./api_description/problem_groups.ts";
 import { described, type RouteDescription } from "./api_description/route_description.ts";
 import type { AppContext } from "./context.ts";
-import { parseQuery, splitUrl } from "./query.ts";
-
-const noQuery = z.object({});
+import { noQuery, parseQuery, splitUrl } from "./query.ts";
 
 export const postIceDescription: RouteDescription = {
   id: "issueIceServers",

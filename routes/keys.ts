@@ -17,7 +17,7 @@ import {
 } from "./api_description/problem_groups.ts";
 import { described, jsonBody, type RouteDescription } from "./api_description/route_description.ts";
 import type { AppContext } from "./context.ts";
-import { integer, parseQuery, splitUrl } from "./query.ts";
+import { integer, noQuery, parseQuery, splitUrl } from "./query.ts";
 
 /** Fits the largest name and scope, however their JSON is escaped. */
 const MAX_BODY_BYTES = 2 * MAX_KEY_BYTES;
@@ -27,8 +27,6 @@ const DEFAULT_LIMIT = 100;
 const MAX_SECONDS = 36_500 * 86_400;
 /** Seconds for which a rotated key stays valid. */
 const DEFAULT_GRACE_SECONDS = 86_400;
-
-const noQuery = z.object({});
 
 const creation = scopeSchema.extend({
   // Names are printed on terminals.

@@ -19,7 +19,7 @@ import {
 import { described, jsonBody, type RouteDescription } from "./api_description/route_description.ts";
 import type { AppContext } from "./context.ts";
 import { describedSession, parsePresenceChannel, parseSession } from "./member_session.ts";
-import { parseQuery, splitUrl } from "./query.ts";
+import { noQuery, parseQuery, splitUrl } from "./query.ts";
 
 /** Bytes of a body: a member's data, with room for white space and escapes. */
 const MAX_BODY_BYTES = 8_192;
@@ -27,7 +27,6 @@ const MAX_BODY_BYTES = 8_192;
 type MemberParts = Pick<Server, "access" | "presence">;
 
 const body = z.strictObject({ data: z.unknown().optional() });
-const noQuery = z.object({});
 
 export const listMembersDescription: RouteDescription = {
   id: "listMembers",

@@ -1,6 +1,5 @@
 import { Hono } from "hono";
 import { accepts } from "hono/accepts";
-import { z } from "zod";
 import type { Caller } from "../lib/auth/caller.ts";
 import { isLoopback } from "../lib/config.ts";
 import { exposition, EXPOSITION_TYPES, type ExpositionType } from "../lib/metrics/exposition.ts";
@@ -10,7 +9,7 @@ import { CREDENTIAL, QUERY } from "./api_description/problem_groups.ts";
 import { described, type RouteDescription } from "./api_description/route_description.ts";
 import type { AppContext, AppEnv } from "./context.ts";
 import { problemResponse } from "./problem.ts";
-import { parseQuery, splitUrl } from "./query.ts";
+import { noQuery, parseQuery, splitUrl } from "./query.ts";
 
 /** Where metrics are, as Prometheus expects it. */
 export const METRICS_PATH = "/metrics";
@@ -19,8 +18,6 @@ const OPEN_METRICS = "application/openmetrics-text";
 
 /** Headers that proxies add to the requests that they pass on. */
 const PROXY_HEADERS = ["forwarded", "via", "x-forwarded-for", "x-real-ip"];
-
-const noQuery = z.object({});
 
 export const getMetricsDescription: RouteDescription = {
   id: "getMetrics",

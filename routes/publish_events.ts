@@ -25,14 +25,12 @@ import type { AppContext } from "./context.ts";
 import { rateLimitHeaders } from "./problem.ts";
 import { producerOf } from "./producer.ts";
 import { isNdjson, publishStream, type StreamParts } from "./publish_stream.ts";
-import { parsePathChannel, parseQuery, splitUrl } from "./query.ts";
+import { noQuery, parsePathChannel, parseQuery, splitUrl } from "./query.ts";
 
 /** Bytes of `POST /v1/events`. Guards against one request that fills the queue of the store. */
 const MAX_BATCH_BYTES = 8 * MAX_EVENT_BYTES;
 
 type PublishParts = Pick<Server, "access" | "ephemeral" | "log">;
-
-const noQuery = z.object({});
 
 /** Refusals of both ways to publish. */
 const PUBLISH_PROBLEMS = [

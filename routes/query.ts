@@ -21,6 +21,9 @@ export const MAX_URL_CHARS = 8_192;
 
 const NO_PARAMS = new URLSearchParams();
 
+/** The query of routes that have no parameters. */
+export const noQuery = z.object({});
+
 /** Requires a URL of at most {@link MAX_URL_CHARS} characters. @throws {Problem} `uri_too_long` */
 export function requireShortUrl({ url }: Pick<Request, "url">): void {
   if (url.length <= MAX_URL_CHARS) return;

@@ -7,7 +7,7 @@ import { NO_STORE, readRequest, requireAdmin } from "./admin.ts";
 import { CREDENTIAL, JSON_BODY, QUERY, STORE_WRITE } from "./api_description/problem_groups.ts";
 import { described, jsonBody, type RouteDescription } from "./api_description/route_description.ts";
 import type { AppContext } from "./context.ts";
-import { integer, parseQuery, splitUrl } from "./query.ts";
+import { integer, noQuery, parseQuery, splitUrl } from "./query.ts";
 
 /** Fits the longest value with each character written as `\u1234`. */
 const MAX_BODY_BYTES = 6 * MAX_VALUE_LENGTH + 64;
@@ -33,7 +33,6 @@ const schema = z.strictObject({
 );
 
 const listQuery = z.object({ limit: integer(1, MAX_LIMIT).optional() });
-const noQuery = z.object({});
 
 export const listRevocationsDescription: RouteDescription = {
   id: "listRevocations",

@@ -1,4 +1,3 @@
-import { z } from "zod";
 import { Problem, quote } from "../lib/shared/problem.ts";
 import { Socket, SUBPROTOCOL } from "../lib/transports/socket/socket.ts";
 import type { Server } from "../lib/server.ts";
@@ -8,10 +7,8 @@ import { described, type RouteDescription } from "./api_description/route_descri
 import type { AppContext } from "./context.ts";
 import { presentedIn } from "./credentials.ts";
 import { LimitedClient } from "./limited_client.ts";
-import { parseQuery, splitUrl } from "./query.ts";
+import { noQuery, parseQuery, splitUrl } from "./query.ts";
 import { requireRunning } from "./stopping.ts";
-
-const noQuery = z.object({});
 
 export const openSocketDescription: RouteDescription = {
   id: "openSocket",

@@ -1,15 +1,12 @@
-import { z } from "zod";
 import type { Caller } from "../lib/auth/caller.ts";
 import { Problem } from "../lib/shared/problem.ts";
 import type { Server } from "../lib/server.ts";
 import { CREDENTIAL, QUERY, STORE_WRITE } from "./api_description/problem_groups.ts";
 import { described, type RouteDescription } from "./api_description/route_description.ts";
 import type { AppContext } from "./context.ts";
-import { parseQuery, splitUrl } from "./query.ts";
+import { noQuery, parseQuery, splitUrl } from "./query.ts";
 
 const STREAM_ID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
-
-const noQuery = z.object({});
 
 export const postStreamTokenDescription: RouteDescription = {
   id: "replaceStreamCredential",

@@ -15,13 +15,12 @@ import {
   presentedIn,
   setSessionCookie,
 } from "./credentials.ts";
-import { parseQuery, splitUrl } from "./query.ts";
+import { noQuery, parseQuery, splitUrl } from "./query.ts";
 
 const MAX_BODY_BYTES = 1_024;
 /** Browsers drop cookies above 4,096 bytes, including name and attributes (RFC 6265 §6.1). */
 const MAX_COOKIE_CHARS = 3_800;
 
-const noQuery = z.object({});
 const request = z.strictObject({ as: z.enum(["ticket", "cookie"]).default("ticket") });
 
 export const postTicketDescription: RouteDescription = {

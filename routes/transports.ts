@@ -1,4 +1,3 @@
-import { z } from "zod";
 import { type Config, isLoopback } from "../lib/config.ts";
 import { type QuicOffer, WEBTRANSPORT_PATH } from "../lib/quic_offer.ts";
 import type { Server } from "../lib/server.ts";
@@ -6,12 +5,10 @@ import { QUERY } from "./api_description/problem_groups.ts";
 import { described, type RouteDescription } from "./api_description/route_description.ts";
 import type { AppContext } from "./context.ts";
 import { hostOf, isHttps } from "./origin.ts";
-import { parseQuery, splitUrl } from "./query.ts";
+import { noQuery, parseQuery, splitUrl } from "./query.ts";
 
 /** The transports that every server has, best first. */
 const TRANSPORTS = ["websocket", "sse", "long-poll", "short-poll"];
-
-const noQuery = z.object({});
 
 export const getTransportsDescription: RouteDescription = {
   id: "getTransports",

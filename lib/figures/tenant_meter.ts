@@ -8,7 +8,7 @@ export interface TenantCounts {
 }
 
 /** Counts together those tenants that have no figures of their own. No tenant has this name. */
-export const OTHER_TENANTS = "$other";
+const OTHER_TENANTS = "$other";
 
 /**
  * Counts what is done for tenants. Only those that are named have figures of their own: this bounds
