@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { parseTrustedProxies, type TrustedProxies } from "./auth/client_ip.ts";
+import { keySourceOf } from "./auth/key_source.ts";
 import { type LimitTable, parseLimits } from "./auth/limit_settings.ts";
 import { parseAnonymous, type Scope, tenantSchema } from "./auth/scope.ts";
 import type { Retention } from "./log/log.ts";
@@ -268,6 +269,7 @@ export function parseConfig(env: Readonly<Record<string, string>>): Config {
     throw new ConfigError(`${issue?.path.join(".")} must be ${issue?.message}.`);
   }
   const values = parsed.data;
+  requireKeySource(values.WEIR_JWKS);
   const isOpen = values.WEIR_JWKS === undefined && values.WEIR_ANONYMOUS === undefined;
   const tls = tlsOf(values.WEIR_TLS_CERT, values.WEIR_TLS_KEY);
   const isOnDeploy = env["DENO_DEPLOYMENT_ID"] !== undefined;
@@ -310,6 +312,14 @@ export function parseConfig(env: Readonly<Record<string, string>>): Config {
     pages: values.WEIR_PAGES ?? (isOpen ? PAGE_NAMES : PAGES_WITH_KEYS),
     isOpen,
   };
+}
+
+function requireKeySource(setting: string | undefined): void {
+  try {
+    if (setting !== undefined) keySourceOf(setting);
+  } catch (cause) {
+    throw new ConfigError(cause instanceof Error ? cause.message : "WEIR_JWKS is invalid.");
+  }
 }
 
 function tlsOf(certPath: string | undefined, keyPath: string | undefined): Config["tls"] {

@@ -82,3 +82,14 @@ Deno.test("WEIR_METRICS_TENANTS names at most 100 tenants", () => {
     assert.throws(() => tenants(bad), /WEIR_METRICS_TENANTS must be at most 100 names/);
   }
 });
+
+Deno.test("another value of WEIR_JWKS is a ConfigError that does not repeat it", () => {
+  for (const value of ["[secret]", "https://user:secret@example.com/", "http://example.com/"]) {
+    assert.throws(
+      () => parseConfig({ WEIR_JWKS: value }),
+      (cause) =>
+        cause instanceof Error && cause.name === "ConfigError" &&
+        cause.message.startsWith("WEIR_JWKS") && !cause.message.includes("secret"),
+    );
+  }
+});
