@@ -82,8 +82,9 @@ export class DescribedAnswers {
   }
 
   #routeOf({ method, url }: Request): RouteDescription | undefined {
-    const { pathname } = new URL(url);
-    const [[route]] = this.#router.match(method === "HEAD" ? "GET" : method, pathname);
+    const parsed = URL.parse(url);
+    if (parsed === null) return undefined; // the Host of the request is no host
+    const [[route]] = this.#router.match(method === "HEAD" ? "GET" : method, parsed.pathname);
     return route?.[0];
   }
 
@@ -105,8 +106,9 @@ export class DescribedAnswers {
       if (!STANDARD_HEADERS.has(name) && !known.has(name)) fault(`${name} is not described`);
     }
     if (type === "application/problem+json") {
+      if (request.method === "HEAD") return response;
       const text = await response.text();
-      const problem = schemas.Problem.safeParse(JSON.parse(text || "{}"));
+      const problem = schemas.Problem.safeParse(JSON.parse(text));
       if (!problem.success) fault(problem.error.message);
       else if (!codes?.includes(problem.data.code)) {
         fault(`${problem.data.code} is not described: ${problem.data.detail}`);
