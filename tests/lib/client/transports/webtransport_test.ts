@@ -342,10 +342,13 @@ Deno.test("a token is the first message, and its refusal is recognized", async (
   second.send({ op: "token", expiresIn: 1_000 });
   await until("it is renewed", () => second.messages.at(-1)?.["token"] === "newest");
   second.send({ op: "goodbye", reason: "stopping", retry: 3_000 });
-  await until("it closes", () => second.isClosed);
-  const state = weir.state.value;
-  assert.ok(state.status === "reconnecting" && state.error.code === "shutting_down");
-  assert.ok(state.delay >= 3_000);
+  await until("it connects elsewhere", () => setting.browser.connections.length === 3);
+  const third = await setting.accepted();
+  await until("it authenticates elsewhere", () => third.messages.length === 1);
+  assert.equal(second.isClosed, false, "the old connection is used until the new one is open");
+  third.send({ op: "authenticated", ref: third.messages[0]?.["ref"] });
+  await until("the old connection closes", () => second.isClosed);
+  assert.equal(weir.state.value.status, "open");
 });
 
 Deno.test("a ticket is in the URL, and is not used up where there is no WebTransport", async () => {
