@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { parseTrustedProxies, type TrustedProxies } from "./auth/client_ip.ts";
-import { keySourceOf } from "./auth/key_source.ts";
+import { type KeySource, keySourceOf } from "./auth/key_source.ts";
 import { type LimitTable, parseLimits } from "./auth/limit_settings.ts";
 import { parseAnonymous, type Scope, tenantSchema } from "./auth/scope.ts";
 import type { Retention } from "./log/log.ts";
@@ -67,8 +67,8 @@ interface Address {
 
 /** How tokens are verified. */
 export interface TokenConfig {
-  /** A JWKS as JSON, its path or its URL. Undefined if tokens are refused. */
-  readonly jwks: string | undefined;
+  /** Where the keys come from. Undefined if tokens are refused. */
+  readonly jwks: KeySource | undefined;
   readonly issuer: string | undefined;
   readonly audience: string | undefined;
   readonly maxLifetimeMs: number;
@@ -130,8 +130,12 @@ const wholeNumber = (min: number, max: number) => {
     .refine((value) => value >= min && value <= max, expected);
 };
 
+/** Splits a list at its commas. */
+const partsOf = (text: string) =>
+  text.split(",").map((part) => part.trim()).filter((part) => part !== "");
+
 const origins = z.string().transform((text, context) => {
-  const parts = text.split(",").map((part) => part.trim()).filter((part) => part !== "");
+  const parts = partsOf(text);
   for (const part of parts) {
     if (URL.canParse(part) && new URL(part).origin === part) continue;
     context.addIssue({
@@ -145,18 +149,25 @@ const origins = z.string().transform((text, context) => {
 
 const iceUrls = (schemes: RegExp, expected: string) =>
   z.string().transform((text, context) => {
-    const urls = text.split(",").map((part) => part.trim()).filter((part) => part !== "");
+    const urls = partsOf(text);
     if (urls.length <= MAX_ICE_URLS && urls.every((url) => schemes.test(url))) return urls;
     context.addIssue({ code: "custom", message: expected });
     return z.NEVER;
   });
 
+/** Parses `HOST:PORT` or `PORT`. Undefined if it is neither. */
+function parseAddress(
+  text: string,
+): { readonly host: string | undefined; readonly port: number } | undefined {
+  const [, host, digits = ""] = /^(?:(\[[\da-fA-F:.]+\]|[\w.-]+):)?(\d{1,5})$/.exec(text) ?? [];
+  if (digits === "" || Number(digits) > 65_535) return undefined;
+  return { host: host?.replace(/^\[|\]$/g, ""), port: Number(digits) };
+}
+
 const metrics = z.string().transform((text, context): Address | "off" => {
   if (text === "off") return text;
-  const [, host = "", digits = ""] = /^(\[[\da-fA-F:.]+\]|[\w.-]+):(\d{1,5})$/.exec(text) ?? [];
-  if (digits !== "" && Number(digits) <= 65_535) {
-    return { host: host.replace(/^\[|\]$/g, ""), port: Number(digits) };
-  }
+  const { host, port } = parseAddress(text) ?? {};
+  if (host !== undefined && port !== undefined) return { host, port };
   context.addIssue({
     code: "custom",
     message: "off, or an address with a port such as 127.0.0.1:9090",
@@ -165,8 +176,8 @@ const metrics = z.string().transform((text, context): Address | "off" => {
 });
 
 const metricsTenants = z.string().transform((text, context): readonly Tenant[] => {
-  const names = text.split(",").map((part) => part.trim()).filter((part) => part !== "");
-  const tenants = z.array(tenantSchema).max(MAX_METRICS_TENANTS).safeParse([...new Set(names)]);
+  const names = [...new Set(partsOf(text))];
+  const tenants = z.array(tenantSchema).max(MAX_METRICS_TENANTS).safeParse(names);
   if (tenants.success) return tenants.data;
   context.addIssue({
     code: "custom",
@@ -176,11 +187,8 @@ const metricsTenants = z.string().transform((text, context): readonly Tenant[] =
 });
 
 const quic = z.string().transform((text, context): QuicConfig | "off" => {
-  if (text === "off") return text;
-  const [, host, digits = ""] = /^(?:(\[[\da-fA-F:.]+\]|[\w.-]+):)?(\d{1,5})$/.exec(text) ?? [];
-  if (digits !== "" && Number(digits) <= 65_535) {
-    return { host: host?.replace(/^\[|\]$/g, ""), port: Number(digits) };
-  }
+  const address = text === "off" ? text : parseAddress(text);
+  if (address !== undefined) return address;
   context.addIssue({
     code: "custom",
     message: "off, a UDP port such as 8443, or an IP address with one such as 0.0.0.0:8443",
@@ -269,7 +277,6 @@ export function parseConfig(env: Readonly<Record<string, string>>): Config {
     throw new ConfigError(`${issue?.path.join(".")} must be ${issue?.message}.`);
   }
   const values = parsed.data;
-  requireKeySource(values.WEIR_JWKS);
   const isOpen = values.WEIR_JWKS === undefined && values.WEIR_ANONYMOUS === undefined;
   const tls = tlsOf(values.WEIR_TLS_CERT, values.WEIR_TLS_KEY);
   const isOnDeploy = env["DENO_DEPLOYMENT_ID"] !== undefined;
@@ -293,7 +300,7 @@ export function parseConfig(env: Readonly<Record<string, string>>): Config {
     metrics: metricsOf(values.WEIR_METRICS, isOpen),
     metricsTenants: values.WEIR_METRICS_TENANTS,
     tokens: {
-      jwks: values.WEIR_JWKS,
+      jwks: jwksOf(values.WEIR_JWKS),
       issuer: values.WEIR_TOKEN_ISSUER,
       audience: values.WEIR_TOKEN_AUDIENCE,
       maxLifetimeMs: values.WEIR_TOKEN_MAX_LIFETIME,
@@ -314,9 +321,9 @@ export function parseConfig(env: Readonly<Record<string, string>>): Config {
   };
 }
 
-function requireKeySource(setting: string | undefined): void {
+function jwksOf(setting: string | undefined): KeySource | undefined {
   try {
-    if (setting !== undefined) keySourceOf(setting);
+    return setting === undefined ? undefined : keySourceOf(setting);
   } catch (cause) {
     throw new ConfigError(cause instanceof Error ? cause.message : "WEIR_JWKS is invalid.");
   }
@@ -343,17 +350,21 @@ function quicOf(
   if (setting === undefined) {
     return isOpen || hasTls ? { host: undefined, port: undefined } : setting;
   }
-  if (!isOpen || setting.host === undefined || isLoopback(setting.host)) return setting;
-  throw new ConfigError(
-    `WEIR_QUIC must be on a loopback address such as 127.0.0.1:8443, because there are no keys. Create keys with "${TASK_COMMAND} keys init".`,
-  );
+  if (isOpen) requireLoopback("WEIR_QUIC", setting.host, "127.0.0.1:8443");
+  return setting;
 }
 
 function metricsOf(setting: Address | "off" | undefined, isOpen: boolean): Config["metrics"] {
   if (setting === undefined || setting === "off") return setting ?? "here";
-  if (!isOpen || isLoopback(setting.host)) return setting;
+  if (isOpen) requireLoopback("WEIR_METRICS", setting.host, "127.0.0.1:9090");
+  return setting;
+}
+
+/** @throws {ConfigError} unless the host is of this machine only, or is that of HTTP: undefined. */
+function requireLoopback(name: string, host: string | undefined, example: string): void {
+  if (host === undefined || isLoopback(host)) return;
   throw new ConfigError(
-    `WEIR_METRICS must be on a loopback address such as 127.0.0.1:9090, because there are no keys. Create keys with "${TASK_COMMAND} keys init".`,
+    `${name} must be on a loopback address such as ${example}, because there are no keys. Create keys with "${TASK_COMMAND} keys init".`,
   );
 }
 

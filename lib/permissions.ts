@@ -1,4 +1,4 @@
-import { type KeySource, keySourceOf } from "./auth/key_source.ts";
+import type { KeySource } from "./auth/key_source.ts";
 import { ASSETS_FOLDER } from "./assets.ts";
 import { type Config, storeFolder } from "./config.ts";
 
@@ -30,8 +30,7 @@ const DEPLOY_KV_HOST = "api.deno.com";
  * path with a comma, so such a path allows all paths.
  */
 export function permissionFlags(config: Config, program: Program = "server"): readonly string[] {
-  const { jwks } = config.tokens;
-  const source = jwks === undefined ? undefined : keySourceOf(jwks);
+  const source = config.tokens.jwks;
   const folder = storeFolder(config.kv);
   // The folder of the store too: SQLite and the lock have files next to it.
   const written = folder === undefined ? [config.dataFolder] : [config.dataFolder, folder];

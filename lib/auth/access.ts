@@ -14,7 +14,7 @@ import {
 } from "./control_journal.ts";
 import { CredentialSwaps } from "./credential_swaps.ts";
 import { Credentials } from "./credentials.ts";
-import { keySourceOf } from "./key_source.ts";
+import type { KeySource } from "./key_source.ts";
 import type { LimitTable } from "./limit_settings.ts";
 import { Limiter } from "./limiter.ts";
 import { Revocations } from "./revocations.ts";
@@ -36,7 +36,7 @@ interface AccessOptions {
   /** What requests without a credential may do; they are refused if undefined. */
   readonly anonymous: Scope | undefined;
   readonly tokens: {
-    readonly jwks: string | undefined;
+    readonly jwks: KeySource | undefined;
     readonly issuer: string | undefined;
     readonly audience: string | undefined;
     readonly maxLifetimeMs: number;
@@ -189,12 +189,12 @@ function anonymousAuthority({ isOpen, anonymous }: AccessOptions): Authority | u
 
 /** @throws {KeysError} */
 async function openSigningKeys(
-  setting: string | undefined,
+  source: KeySource | undefined,
   options: SigningKeysOptions,
 ): Promise<SigningKeys | undefined> {
-  if (setting === undefined) return undefined;
+  if (source === undefined) return undefined;
   try {
-    return await SigningKeys.open(keySourceOf(setting), options);
+    return await SigningKeys.open(source, options);
   } catch (cause) {
     throw new KeysError(cause instanceof Error ? cause.message : String(cause), { cause });
   }

@@ -57,7 +57,8 @@ async function openStore(
     await Deno.mkdir(dirname(config.kv), { recursive: true });
   }
   const signer = await newSigner();
-  const tokens = { ...config.tokens, jwks: jwksOf(signer) };
+  const jwks = { kind: "inline", text: jwksOf(signer) } as const;
+  const tokens = { ...config.tokens, jwks };
   const own: Config = { ...config, tokens, anonymous: undefined, isOpen: false };
   const server = await openServer(own, warningsOnly()).catch((cause) => {
     if (cause instanceof StoreInUseError) throw cause;

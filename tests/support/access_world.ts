@@ -1,5 +1,6 @@
 import { type Access, openAccess } from "../../lib/auth/access.ts";
 import type { ConnectionHandler, EndReason } from "../../lib/auth/connections.ts";
+import { keySourceOf } from "../../lib/auth/key_source.ts";
 import { parseLimits } from "../../lib/auth/limit_settings.ts";
 import { BroadcastDoorbell } from "../../lib/kv/broadcast_doorbell.ts";
 import type { Draft } from "../../lib/log/log.ts";
@@ -60,7 +61,13 @@ export class AccessWorld implements AsyncDisposable {
       },
       isOpen: false,
       anonymous: undefined,
-      tokens: { jwks, issuer: undefined, audience: undefined, maxLifetimeMs: 1e9, skewMs: 0 },
+      tokens: {
+        jwks: keySourceOf(jwks),
+        issuer: undefined,
+        audience: undefined,
+        maxLifetimeMs: 1e9,
+        skewMs: 0,
+      },
       limits: parseLimits(""),
       onWarning: (message) => warnings.push(message),
     });
