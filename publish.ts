@@ -1,7 +1,7 @@
 import { parseArgs } from "node:util";
-import { ConfigError, parseConfig } from "./lib/config.ts";
+import { ConfigError } from "./lib/config.ts";
 import { CliError, UsageError } from "./lib/keys_cli/cli_error.ts";
-import { parseServerUrl, serverUrl } from "./lib/keys_cli/server_url.ts";
+import { serverUrlOf } from "./lib/keys_cli/server_url.ts";
 import { openInput } from "./lib/publish_cli/input_file.ts";
 import { publishInput, type PublishReport } from "./lib/publish_cli/publish_input.ts";
 import { TASK_COMMAND } from "./lib/shared/task_command.ts";
@@ -71,9 +71,7 @@ function parse(args: readonly string[]): Arguments {
   const [file, ...others] = positionals;
   if (others.length > 0) throw new UsageError(`Name one file. See ${TASK_COMMAND} publish --help.`);
   if (values.channel === "") throw new UsageError("--channel must not be empty.");
-  const url = values.url === undefined
-    ? new URL(serverUrl(parseConfig(Deno.env.toObject())))
-    : parseServerUrl(values.url);
+  const url = serverUrlOf(values.url);
   return {
     url,
     token: Deno.env.get("WEIR_TOKEN"),

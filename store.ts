@@ -2,7 +2,7 @@ import { parseArgs } from "node:util";
 import { ConfigError, parseConfig } from "./lib/config.ts";
 import { parseTenant } from "./lib/keys_cli/arguments.ts";
 import { CliError, UsageError } from "./lib/keys_cli/cli_error.ts";
-import { parseServerUrl, serverUrl } from "./lib/keys_cli/server_url.ts";
+import { serverUrlOf } from "./lib/keys_cli/server_url.ts";
 import { openInput } from "./lib/publish_cli/input_file.ts";
 import { DEFAULT_TENANT } from "./lib/shared/channel.ts";
 import { backupStore } from "./lib/store_cli/backup_store.ts";
@@ -159,9 +159,7 @@ async function restore(args: readonly string[]): Promise<number> {
 async function exportTo(args: readonly string[]): Promise<number> {
   const { values, positionals } = parse("export", args, { url: text, channel: texts });
   const file = fileOrPipe("export", positionals);
-  const url = values.url === undefined
-    ? new URL(serverUrl(parseConfig(Deno.env.toObject())))
-    : parseServerUrl(values.url);
+  const url = serverUrlOf(values.url);
   const stop = stopOnSignal();
   const start = performance.now();
   const report = await exportChannels({

@@ -68,7 +68,7 @@ export class Meter implements LogObserver, HubObserver {
   readonly #gaps = { expired: 0, recreated: 0, restored: 0, ahead: 0 };
   readonly #resumes = { current: 0, replayed: 0, gap: 0 };
   readonly #ephemeralDeliveries = { sent: 0, dropped: 0 };
-  readonly #refusals = recordOf(Object.keys(PROBLEMS) as ProblemCode[]);
+  readonly #refusals = zeroCounts(Object.keys(PROBLEMS) as ProblemCode[]);
   /** Refusals of limits by policy. */
   readonly #limited: Record<string, number> = {};
   readonly #goodbyes: Record<string, number> = {};
@@ -237,6 +237,7 @@ export class Meter implements LogObserver, HubObserver {
   }
 }
 
-function recordOf<Name extends string>(names: readonly Name[]): Record<Name, number> {
+/** Returns a count of 0 for each name. */
+export function zeroCounts<Name extends string>(names: readonly Name[]): Record<Name, number> {
   return Object.fromEntries(names.map((name) => [name, 0])) as Record<Name, number>;
 }

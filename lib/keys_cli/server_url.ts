@@ -1,4 +1,4 @@
-import { type Config, isLoopback } from "../config.ts";
+import { type Config, isLoopback, parseConfig } from "../config.ts";
 import { CliError } from "./cli_error.ts";
 
 /** Returns the URL at which this machine reaches a server with this configuration. */
@@ -10,6 +10,18 @@ export function serverUrl({ host, port, tls, publicUrls }: Config): string {
   const isAnyHost = host === "0.0.0.0" || host === "::";
   const name = isAnyHost ? (isIpv6 ? "::1" : "127.0.0.1") : host;
   return `${tls === undefined ? "http" : "https"}://${isIpv6 ? `[${name}]` : name}:${port}`;
+}
+
+/**
+ * Returns the server that the option `--url` of a command names, or without it the one of the
+ * environment.
+ *
+ * @throws {CliError} @throws {ConfigError}
+ */
+export function serverUrlOf(option: string | undefined): URL {
+  return option === undefined
+    ? new URL(serverUrl(parseConfig(Deno.env.toObject())))
+    : parseServerUrl(option);
 }
 
 /** Parses the URL of a server that a credential is sent to. @throws {CliError} */

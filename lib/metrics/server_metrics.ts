@@ -1,7 +1,7 @@
 import process from "node:process";
 import { LIMIT_SCOPES } from "../auth/limit_settings.ts";
 import { LIMIT_NAMES } from "../auth/limits.ts";
-import type { MeterTotals } from "../figures/meter.ts";
+import { type MeterTotals, zeroCounts } from "../figures/meter.ts";
 import type { SampleGauges } from "../figures/sampler.ts";
 import type { TenantCounts } from "../figures/tenant_meter.ts";
 import { CLOSE_CODES } from "../transports/goodbye.ts";
@@ -17,19 +17,15 @@ interface MetricSources {
 }
 
 /** Every reason, so that each has a series before it first happens. */
-const NO_GOODBYES = noneOf(Object.keys(CLOSE_CODES));
+const NO_GOODBYES = zeroCounts(Object.keys(CLOSE_CODES));
 /** Every limit that is a rate, and those of connections. */
-const NOT_LIMITED = noneOf([
+const NOT_LIMITED = zeroCounts([
   ...LIMIT_SCOPES.flatMap((scope) => LIMIT_NAMES.map((name) => `${scope}-${name}`)),
   "address-failed-authentications",
   "address-sockets",
   "channel-ephemeral-events",
   "connection-messages",
 ]);
-
-function noneOf(names: readonly string[]): Readonly<Record<string, number>> {
-  return Object.fromEntries(names.map((name) => [name, 0]));
-}
 
 /** Returns the metrics of this isolate. Their table is in docs/deploy.md. */
 export function metricsOf({ totals, gauges, members }: MetricSources): readonly Metric[] {

@@ -142,7 +142,7 @@ function dataOf(
 
 function decodeBase64(data: unknown): Uint8Array {
   try {
-    return Uint8Array.from(atob(String(data)), (char) => char.charCodeAt(0));
+    return Uint8Array.fromBase64(String(data));
   } catch (cause) {
     throw new LineError(`"data" is not base64.`, { cause });
   }

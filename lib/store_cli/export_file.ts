@@ -1,5 +1,6 @@
 import { CliError } from "../keys_cli/cli_error.ts";
 import { readLines } from "../publish_cli/input_lines.ts";
+import { formatOffset, offsetOf } from "../shared/offset.ts";
 import { type ChannelLine, LineError, MAX_LINE_BYTES, parseChannelLine } from "./channel_lines.ts";
 
 /** Bytes that are written to the disk at once. */
@@ -114,13 +115,12 @@ async function readState(
 function next(state: ExportState | undefined, line: ChannelLine): ExportState | undefined {
   if (line.kind === "head") {
     const { channel, first, last } = line;
-    const at = (sequence: number) => `${last.epoch}_${String(sequence).padStart(16, "0")}`;
-    const after = at(first.sequence - 1);
-    return { channel, after, last: at(last.sequence), events: 0, isComplete: false };
+    const after = formatOffset(last.epoch, first.sequence - 1);
+    return { channel, after, last: offsetOf(last), events: 0, isComplete: false };
   }
   if (state === undefined) return undefined;
   if (line.kind === "end") return { ...state, isComplete: true };
-  const after = `${line.epoch}_${String(line.event.sequence).padStart(16, "0")}`;
+  const after = formatOffset(line.epoch, line.event.sequence);
   return { ...state, after, events: state.events + 1 };
 }
 

@@ -7,6 +7,11 @@ const SPREAD_MS = 3_000;
 /** Why a client should continue at another server. Until it does, its connection works. */
 export type MoveReason = Extract<GoodbyeReason, "stopping" | "rotate">;
 
+/** Returns whether the client should continue at another server. */
+export function isMove(reason: GoodbyeReason): reason is MoveReason {
+  return reason === "stopping" || reason === "rotate";
+}
+
 /** The reason for which Weir ends a connection, as sent to the client. */
 export type GoodbyeReason =
   | CloseReason

@@ -1,5 +1,5 @@
 import { MAX_FRAME_MESSAGES } from "../../shared/frame.ts";
-import { CLOSE_CODES, FRAME_TOO_LARGE, type GoodbyeReason } from "../goodbye.ts";
+import { CLOSE_CODES, FRAME_TOO_LARGE, type GoodbyeReason, isMove } from "../goodbye.ts";
 import type { DrainPoller } from "../drain_poller.ts";
 import type { LargeWrites } from "../large_writes.ts";
 import type { MessageClient } from "../messages/client.ts";
@@ -81,9 +81,7 @@ export class Socket {
   }
 
   #closeCode(reason: GoodbyeReason): number {
-    return this.#isPlain && (reason === "stopping" || reason === "rotate")
-      ? SERVICE_RESTART
-      : CLOSE_CODES[reason];
+    return this.#isPlain && isMove(reason) ? SERVICE_RESTART : CLOSE_CODES[reason];
   }
 
   /**

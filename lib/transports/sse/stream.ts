@@ -15,7 +15,7 @@ import { concat } from "../../shared/bytes.ts";
 import { type Channel, type ChannelKey, channelOf } from "../../shared/channel.ts";
 import { type After, formatCursor } from "../../shared/cursor.ts";
 import { SSE_HEARTBEAT, sseNotice, sseOpening, sseRetry } from "../../shared/sse.ts";
-import { type GoodbyeReason, type MoveReason, reconnectDelay } from "../goodbye.ts";
+import { type GoodbyeReason, isMove, type MoveReason, reconnectDelay } from "../goodbye.ts";
 import type { Goodbyes, LeavingConnection } from "../goodbyes.ts";
 import {
   encodeSseRun,
@@ -301,7 +301,7 @@ class SseStream implements ConnectionHandler, LeavingConnection {
 
 /** Whether a stream breaks off after this goodbye, because its client should come back. */
 function breaksOff(reason: GoodbyeReason): boolean {
-  return reason === "stopping" || reason === "rotate" || reason === "slow";
+  return isMove(reason) || reason === "slow";
 }
 
 /** Takes the events of one channel. A class, because closures for so many need more memory. */
