@@ -16,6 +16,7 @@ import { requireRead, requireRight } from "./access.ts";
 import { NO_STORE } from "./admin.ts";
 import { CHANNEL, READABLE_CHANNEL } from "./api_description/names.ts";
 import {
+  CHANNEL_RIGHT,
   CREDENTIAL,
   JSON_BODY,
   QUERY,
@@ -89,15 +90,7 @@ export const getChannelDescription: RouteDescription = {
   path: { channel: READABLE_CHANNEL },
   query: described(noQuery, {}),
   answers: { 200: { text: "The channel's figures.", json: "Channel" } },
-  problems: [
-    ...CREDENTIAL,
-    ...QUERY,
-    ...STORE_READ,
-    "bad_channel",
-    "channel_reserved",
-    "channel_not_found",
-    "forbidden",
-  ],
+  problems: [...CREDENTIAL, ...QUERY, ...STORE_READ, ...CHANNEL_RIGHT, "channel_not_found"],
 };
 
 /** `GET /v1/channels/{channel}`: returns the channel's figures. */
@@ -142,9 +135,7 @@ export const putChannelDescription: RouteDescription = {
     ...QUERY,
     ...JSON_BODY,
     ...STORE_WRITE,
-    "bad_channel",
-    "channel_reserved",
-    "forbidden",
+    ...CHANNEL_RIGHT,
     "tenant_limit",
   ],
 };
@@ -186,15 +177,7 @@ export const deleteChannelDescription: RouteDescription = {
   path: { channel: CHANNEL },
   query: described(noQuery, {}),
   answers: { 204: { text: "The channel is deleted." } },
-  problems: [
-    ...CREDENTIAL,
-    ...QUERY,
-    ...STORE_WRITE,
-    "bad_channel",
-    "channel_reserved",
-    "channel_not_found",
-    "forbidden",
-  ],
+  problems: [...CREDENTIAL, ...QUERY, ...STORE_WRITE, ...CHANNEL_RIGHT, "channel_not_found"],
 };
 
 /** `DELETE /v1/channels/{channel}`: deletes the channel. */

@@ -10,6 +10,7 @@ import type { Server } from "../lib/server.ts";
 import { NO_STORE, readRequest } from "./admin.ts";
 import { CHANNEL, MEMBER, PRESENCE_CHANNEL } from "./api_description/names.ts";
 import {
+  CHANNEL_RIGHT,
   CREDENTIAL,
   JSON_BODY,
   QUERY,
@@ -37,14 +38,7 @@ export const listMembersDescription: RouteDescription = {
   path: { channel: PRESENCE_CHANNEL },
   query: described(noQuery, {}),
   answers: { 200: { text: "The members, and the cursor of later changes.", json: "Members" } },
-  problems: [
-    ...CREDENTIAL,
-    ...QUERY,
-    ...STORE_READ,
-    "bad_channel",
-    "channel_reserved",
-    "forbidden",
-  ],
+  problems: [...CREDENTIAL, ...QUERY, ...STORE_READ, ...CHANNEL_RIGHT],
 };
 
 /** `GET /v1/channels/{channel}/members`: returns a snapshot, and the cursor of later changes. */
@@ -85,10 +79,8 @@ export const putMemberDescription: RouteDescription = {
     ...QUERY,
     ...JSON_BODY,
     ...STORE_WRITE,
-    "bad_channel",
+    ...CHANNEL_RIGHT,
     "bad_member",
-    "channel_reserved",
-    "forbidden",
     "presence_full",
     "tenant_limit",
     "too_many_connections",
@@ -131,15 +123,7 @@ export const deleteMemberDescription: RouteDescription = {
   path: { channel: CHANNEL, member: MEMBER },
   query: describedSession,
   answers: { 204: { text: "The session has ended, or ends within seconds." } },
-  problems: [
-    ...CREDENTIAL,
-    ...QUERY,
-    ...STORE_WRITE,
-    "bad_channel",
-    "bad_member",
-    "channel_reserved",
-    "forbidden",
-  ],
+  problems: [...CREDENTIAL, ...QUERY, ...STORE_WRITE, ...CHANNEL_RIGHT, "bad_member"],
 };
 
 /** `DELETE /v1/channels/{channel}/members/{member}?session=`: ends the session. */

@@ -15,6 +15,7 @@ import { announcedLength, readBody } from "./body.ts";
 import { CHANNEL, PUBLICATION } from "./api_description/names.ts";
 import {
   BODY,
+  CHANNEL_RIGHT,
   CREDENTIAL,
   JSON_BODY,
   QUERY,
@@ -38,15 +39,13 @@ const PUBLISH_PROBLEMS = [
   ...QUERY,
   ...BODY,
   ...STORE_WRITE,
-  "bad_channel",
+  ...CHANNEL_RIGHT,
   "bad_encoding",
   "bad_event_id",
   "bad_event_key",
   "bad_event_ttl",
   "bad_event_type",
   "bad_json",
-  "channel_reserved",
-  "forbidden",
   "idempotency_conflict",
   "tenant_limit",
 ] as const;

@@ -11,7 +11,7 @@ import { sseStream } from "../lib/transports/sse/stream.ts";
 import type { Server } from "../lib/server.ts";
 import { requireRead } from "./access.ts";
 import { READABLE_CHANNEL } from "./api_description/names.ts";
-import { CREDENTIAL, QUERY, STORE_READ } from "./api_description/problem_groups.ts";
+import { CHANNEL_RIGHT, CREDENTIAL, QUERY, STORE_READ } from "./api_description/problem_groups.ts";
 import { described, type RouteDescription } from "./api_description/route_description.ts";
 import type { AppContext } from "./context.ts";
 import { integer, parseChannels, parsePathChannel, parseQuery, splitUrl } from "./query.ts";
@@ -91,12 +91,10 @@ const READ = {
     ...CREDENTIAL,
     ...QUERY,
     ...STORE_READ,
+    ...CHANNEL_RIGHT,
     "bad_accept",
-    "bad_channel",
     "bad_cursor",
-    "channel_reserved",
     "cursor_other_channels",
-    "forbidden",
     "too_many_connections",
   ],
 } as const satisfies Partial<RouteDescription>;

@@ -5,7 +5,13 @@ import { Problem } from "../lib/shared/problem.ts";
 import type { Server } from "../lib/server.ts";
 import { NO_STORE, readRequest } from "./admin.ts";
 import { CHANNEL, MEMBER } from "./api_description/names.ts";
-import { CREDENTIAL, JSON_BODY, QUERY, STORE_WRITE } from "./api_description/problem_groups.ts";
+import {
+  CHANNEL_RIGHT,
+  CREDENTIAL,
+  JSON_BODY,
+  QUERY,
+  STORE_WRITE,
+} from "./api_description/problem_groups.ts";
 import { jsonBody, type RouteDescription } from "./api_description/route_description.ts";
 import type { AppContext } from "./context.ts";
 import { describedSession, parseSession, sessionName } from "./member_session.ts";
@@ -45,10 +51,8 @@ export const postSignalDescription: RouteDescription = {
     ...QUERY,
     ...JSON_BODY,
     ...STORE_WRITE,
-    "bad_channel",
+    ...CHANNEL_RIGHT,
     "bad_member",
-    "channel_reserved",
-    "forbidden",
     "inbox_full",
     "no_such_member",
     "not_a_member",

@@ -16,7 +16,7 @@ import { type ChannelKey, channelOf, tenantOf } from "../shared/channel.ts";
 import { Problem } from "../shared/problem.ts";
 import { statusOf } from "../shared/problem_codes.ts";
 import { withoutSecrets } from "../shared/secrets.ts";
-import { parseTraceparent } from "../shared/traceparent.ts";
+import { spanContextOf } from "../shared/traceparent.ts";
 import { VERSION } from "../version.ts";
 import type { MessageTracer } from "../transports/messages/message_tracer.ts";
 import type { ClientMessage } from "../transports/messages/message.ts";
@@ -244,12 +244,6 @@ function linksOf(drafts: readonly Draft[], caller: SpanContext | undefined): Lin
 /** Returns whether the span is sent. Spans below one that is not are not made. */
 function isSampled({ traceFlags }: SpanContext): boolean {
   return (traceFlags & SAMPLED) !== 0;
-}
-
-function spanContextOf(traceparent: string | undefined): SpanContext | undefined {
-  const [, traceId, spanId, flags] = parseTraceparent(traceparent)?.split("-") ?? [];
-  if (traceId === undefined || spanId === undefined) return undefined;
-  return { traceId, spanId, traceFlags: Number(flags), isRemote: true };
 }
 
 /** Returns the time of `performance.now()` in ms since 1970. */

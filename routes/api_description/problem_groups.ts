@@ -32,6 +32,13 @@ export const CREDENTIAL: readonly ProblemCode[] = [
   "storage_full",
 ];
 
+/** Refusals of routes for a channel, on which the credential needs a right. */
+export const CHANNEL_RIGHT: readonly ProblemCode[] = [
+  "bad_channel",
+  "channel_reserved",
+  "forbidden",
+];
+
 /** Refusals of routes with a body. */
 export const BODY: readonly ProblemCode[] = [
   "body_incomplete",

@@ -8,7 +8,6 @@ import {
   isSpanContextValid,
   type Link,
   type Span,
-  type SpanContext,
   SpanKind,
   SpanStatusCode,
   trace,
@@ -16,8 +15,9 @@ import {
 } from "@opentelemetry/api";
 import type { EphemeralEvent, Weir, WeirEvent } from "../api.ts";
 import { WeirError } from "../core/weir_error.ts";
+import { mapItems } from "../../shared/async/map_items.ts";
 import type { Producer, Publication } from "../server/producer.ts";
-import { parseTraceparent } from "../../shared/traceparent.ts";
+import { spanContextOf } from "../../shared/traceparent.ts";
 
 export interface TracingOptions {
   /** Makes the spans. @default that of the global provider for `weir-client` */
@@ -114,10 +114,7 @@ function tracedProducer(producer: Producer, options: TracingOptions): Producer {
     async *publishAll(events, own) {
       const span = startPublish(tracer, undefined);
       const inSpan = trace.setSpan(context.active(), span);
-      const change = withTraceparent(traceparentOf(span));
-      const changed = Symbol.asyncIterator in events
-        ? mapAsync(events, change)
-        : map(events, change);
+      const changed = mapItems(events, withTraceparent(traceparentOf(span)));
       const outcomes = producer.publishAll(changed, own);
       try {
         for (;;) {
@@ -193,12 +190,6 @@ function traceparentOf(span: Span): string | undefined {
   return `00-${traceId}-${spanId}-${traceFlags.toString(16).padStart(2, "0")}`;
 }
 
-function spanContextOf(traceparent: string | undefined): SpanContext | undefined {
-  const [, traceId, spanId, flags] = parseTraceparent(traceparent)?.split("-") ?? [];
-  if (traceId === undefined || spanId === undefined) return undefined;
-  return { traceId, spanId, traceFlags: Number(flags), isRemote: true };
-}
-
 /** Returns the channel of all events, if they have the same one. */
 function channelOf(events: readonly Publication[]): string | undefined {
   const [first] = events;
@@ -207,12 +198,4 @@ function channelOf(events: readonly Publication[]): string | undefined {
 
 function withTraceparent(traceparent: string | undefined): (event: Publication) => Publication {
   return (event) => ({ ...event, traceparent: event.traceparent ?? traceparent });
-}
-
-function* map<T>(items: Iterable<T>, change: (item: T) => T): Iterable<T> {
-  for (const item of items) yield change(item);
-}
-
-async function* mapAsync<T>(items: AsyncIterable<T>, change: (item: T) => T): AsyncIterable<T> {
-  for await (const item of items) yield change(item);
 }

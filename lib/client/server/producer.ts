@@ -11,6 +11,7 @@ import { timeoutError } from "../../shared/async/deadline.ts";
 import { delay } from "../../shared/async/delay.ts";
 import { randomId } from "../../shared/random_id.ts";
 import { type ProducerAuth, publishHeaders } from "./credential.ts";
+import { mapItems } from "../../shared/async/map_items.ts";
 import { publishEndpoint } from "./publish_endpoint.ts";
 import { type EventLine, lineError, publishLines, type PublishOutcome } from "./publish_lines.ts";
 import { retryDelayMs } from "./retry_delay.ts";
@@ -196,15 +197,7 @@ function toLines(
       throw cause;
     }
   };
-  return Symbol.asyncIterator in events ? mapAsync(events, toLine) : map(events, toLine);
-}
-
-function* map<T, R>(items: Iterable<T>, change: (item: T) => R): Iterable<R> {
-  for (const item of items) yield change(item);
-}
-
-async function* mapAsync<T, R>(items: AsyncIterable<T>, change: (item: T) => R): AsyncIterable<R> {
-  for await (const item of items) yield change(item);
+  return mapItems(events, toLine);
 }
 
 function toJson(body: unknown): string {
