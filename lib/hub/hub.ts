@@ -1,12 +1,12 @@
 import type { Log, ReadBeforeResult, ReadResult } from "../log/log.ts";
 import { forEachInTurns } from "../shared/async/in_turns.ts";
+import { Linger } from "../shared/async/linger.ts";
 import type { ChannelKey } from "../shared/channel.ts";
 import type { EphemeralEvent, Relay } from "../shared/ephemeral.ts";
 import type { Position } from "../shared/offset.ts";
 import { Problem } from "../shared/problem.ts";
 import { DeliveryClock } from "./delivery_clock.ts";
 import type { HubObserver } from "./hub_observer.ts";
-import { Linger } from "./linger.ts";
 import { RunCache } from "./run_cache.ts";
 import type { ReplayTracer } from "./replay_tracer.ts";
 import type { Sink } from "./sink.ts";

@@ -1,6 +1,6 @@
-import { Linger } from "../hub/linger.ts";
 import { pause } from "../shared/async/delay.ts";
 import { forEachInTurns } from "../shared/async/in_turns.ts";
+import { Linger } from "../shared/async/linger.ts";
 import type { MoveReason } from "./goodbye.ts";
 
 /** Milliseconds for which a connection still works after its goodbye, unless its client leaves. */

@@ -7,7 +7,7 @@ import type {
 } from "../../auth/connections.ts";
 import type { Hub } from "../../hub/hub.ts";
 import type { EphemeralBatch, EphemeralEncoder } from "../../hub/ephemeral_batch.ts";
-import { Linger } from "../../hub/linger.ts";
+import { Linger } from "../../shared/async/linger.ts";
 import type { CloseReason, Sink } from "../../hub/sink.ts";
 import type { Subscription } from "../../hub/subscription.ts";
 import type { Encoder, Run } from "../../log/run.ts";

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { CLOSED_PER_TURN, Hub } from "../../../lib/hub/hub.ts";
-import { RELEASED_PER_TURN } from "../../../lib/hub/linger.ts";
+import { RELEASED_PER_TURN } from "../../../lib/shared/async/linger.ts";
 import type { CloseReason } from "../../../lib/hub/sink.ts";
 import type { Subscription } from "../../../lib/hub/subscription.ts";
 import type { Log } from "../../../lib/log/log.ts";
