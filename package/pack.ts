@@ -2,7 +2,7 @@ import { bundleClient } from "./bundle.ts";
 import { bundleServer } from "./bundle_server.ts";
 import { emitDeclarations } from "./declarations.ts";
 import { FRAMEWORKS, OTEL_PACKAGE, ROOT, SIGNING_PACKAGE } from "./entries.ts";
-import { packTarball } from "./tarball.ts";
+import { emptyFolder, packTarball } from "./tarball.ts";
 
 /**
  * Makes the npm package of the client in `folder`, which is emptied first: readable and minified
@@ -12,10 +12,7 @@ import { packTarball } from "./tarball.ts";
  * @throws {Error} if the types are wrong or npm is missing.
  */
 export async function packClient(folder: URL): Promise<URL> {
-  await Deno.remove(folder, { recursive: true }).catch((cause) => {
-    if (!(cause instanceof Deno.errors.NotFound)) throw cause;
-  });
-  await Deno.mkdir(folder, { recursive: true });
+  await emptyFolder(folder);
   await bundleClient(folder);
   await bundleServer(folder);
   for (const [path, text] of emitDeclarations()) {
@@ -23,11 +20,8 @@ export async function packClient(folder: URL): Promise<URL> {
     await Deno.mkdir(new URL(".", file), { recursive: true });
     await Deno.writeTextFile(file, text);
   }
-  const manifest = JSON.stringify(await makeManifest(), null, 2);
-  await Deno.writeTextFile(new URL("package.json", folder), `${manifest}\n`);
-  await Deno.copyFile(new URL("README.md", import.meta.url), new URL("README.md", folder));
-  await Deno.copyFile(new URL("LICENSE", ROOT), new URL("LICENSE", folder));
-  return await packTarball(folder);
+  const readme = new URL("README.md", import.meta.url);
+  return await packTarball(folder, { manifest: await makeManifest(), readme });
 }
 
 async function makeManifest(): Promise<Readonly<Record<string, unknown>>> {

@@ -1,7 +1,7 @@
 import { ASSETS_FOLDER } from "../../lib/assets.ts";
 import { VERSION } from "../../lib/version.ts";
 import { ROOT } from "../entries.ts";
-import { packTarball } from "../tarball.ts";
+import { emptyFolder, packTarball } from "../tarball.ts";
 import { bundlePrograms } from "./bundle.ts";
 
 /** Packages in the scripts of the pages, which `deno task build` has bundled. */
@@ -15,9 +15,7 @@ const PAGE_PACKAGES = ["@preact/signals", "preact", "uplot"];
  * @throws {Error} if the pages are not built or npm is missing.
  */
 export async function packServer(folder: URL): Promise<URL> {
-  await Deno.remove(folder, { recursive: true }).catch((cause) => {
-    if (!(cause instanceof Deno.errors.NotFound)) throw cause;
-  });
+  await emptyFolder(folder);
   const assets = new URL("dist/", folder);
   await Deno.mkdir(assets, { recursive: true });
   for await (const { name, isFile } of Deno.readDir(ASSETS_FOLDER)) {
@@ -29,11 +27,8 @@ export async function packServer(folder: URL): Promise<URL> {
   await Deno.writeTextFile(new URL("THIRD_PARTY_LICENSES", folder), await licensesOf(inputs));
   const bin = new URL("bin.js", folder);
   await Deno.writeTextFile(bin, `#!/usr/bin/env node\nimport "./lib/bin.js";\n`, { mode: 0o755 });
-  const manifest = JSON.stringify(await makeManifest(), null, 2);
-  await Deno.writeTextFile(new URL("package.json", folder), `${manifest}\n`);
-  await Deno.copyFile(new URL("README.md", import.meta.url), new URL("README.md", folder));
-  await Deno.copyFile(new URL("LICENSE", ROOT), new URL("LICENSE", folder));
-  return await packTarball(folder);
+  const readme = new URL("README.md", import.meta.url);
+  return await packTarball(folder, { manifest: await makeManifest(), readme });
 }
 
 async function makeManifest(): Promise<Readonly<Record<string, unknown>>> {
