@@ -1,6 +1,5 @@
 import type { TransportName } from "../../lib/client/api.ts";
 import type { Sample } from "../../lib/shared/figures.ts";
-import { delay } from "../../lib/shared/async/delay.ts";
 import { Denokv } from "../support/denokv.ts";
 import { freePort } from "../support/free_port.ts";
 import { type ProxyName, startProxy } from "../support/proxies.ts";
@@ -179,7 +178,7 @@ class RollingWorld implements AsyncDisposable {
 
   /** Resolves once each channel has `count` events. */
   async publishes(count: number): Promise<void> {
-    await eventually("events are published", async () => {
+    await untilMet("events are published", async () => {
       const { published } = await this.#parts.publisher.ask({});
       return CHANNELS.every((channel) => (published[channel] ?? 0) >= count);
     });
@@ -191,7 +190,7 @@ class RollingWorld implements AsyncDisposable {
 
   /** Resolves once every client has the events up to `targets`, or any event. */
   async clientsHave(targets: Readonly<Record<string, number>>): Promise<void> {
-    await eventually("every client has every event", async () => {
+    await untilMet("every client has every event", async () => {
       const reports = await this.#ask({ targets });
       return reports.every(({ behind }) => behind === 0);
     });
@@ -228,7 +227,7 @@ class RollingWorld implements AsyncDisposable {
     const endedAt = Date.now();
     const own = { ...env, WEIR_PORT: String(server.port) };
     servers[index] = resources.use(await WeirServer.start({ env: own }));
-    await eventually("the proxy passes requests on to the new process", async () => {
+    await untilMet("the proxy passes requests on to the new process", async () => {
       const samples = startedAfter(endedAt, await this.#figures());
       return samples.some(({ connections, publishes }) =>
         connections.sse + connections.websocket + connections.longPoll + publishes.accepted > 0
@@ -241,7 +240,7 @@ class RollingWorld implements AsyncDisposable {
   /** Resolves once processes that started after `time` have all streams and sockets. */
   async newProcessesHaveAll(time: number): Promise<void> {
     const { sse = 0, websocket = 0 } = this.#parts.options.clients;
-    await eventually("the new processes have all streams and sockets", async () => {
+    await untilMet("the new processes have all streams and sockets", async () => {
       const samples = startedAfter(time, await this.#figures());
       const last = [...new Map(samples.map((sample) => [sample.isolate, sample])).values()];
       const sum = (name: "sse" | "websocket") =>
@@ -271,20 +270,16 @@ class RollingWorld implements AsyncDisposable {
   }
 }
 
+/** Looks less often than tests do, since each look takes time of what is measured. */
+function untilMet(what: string, isMet: () => Promise<boolean>): Promise<void> {
+  return until(what, isMet, PATIENCE_MS, LOOK_INTERVAL_MS);
+}
+
 async function allOpen(clients: readonly Program<ClientsReport>[]): Promise<void> {
-  await eventually("all clients are open", async () => {
+  await untilMet("all clients are open", async () => {
     const reports = await Promise.all(clients.map((client) => client.ask({})));
     return reports.every(({ open, clients }) => open === clients);
   });
-}
-
-/** Looks less often than `until()`, since each look takes time of what is measured. */
-async function eventually(what: string, isMet: () => Promise<boolean>): Promise<void> {
-  await until(what, async () => {
-    if (await isMet()) return true;
-    await delay(LOOK_INTERVAL_MS);
-    return false;
-  }, PATIENCE_MS);
 }
 
 function startedAfter(time: number, samples: readonly Sample[]): readonly Sample[] {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { makeClient } from "../../../../lib/client/make_client.ts";
-import type { TransportName } from "../../../../lib/client/api.ts";
+import type { TransportName, Weir } from "../../../../lib/client/api.ts";
 import { PLATFORM } from "../../../../lib/client/core/platform.ts";
 import { withTransport } from "../../../support/every_transport.ts";
 import { LocalServer } from "../../../support/local_server.ts";
@@ -10,22 +10,56 @@ import { until } from "../../../support/until.ts";
 const STREAMING: readonly TransportName[] = ["webtransport", "websocket", "sse"];
 const MOVES = 5;
 
+/** A client that reads a channel over one transport, and a producer that counts. */
+class CountingWorld implements AsyncDisposable {
+  readonly #channel = newChannel();
+  readonly #url: string;
+  readonly #weir: Weir;
+  readonly #found: unknown[] = [];
+  readonly #states: string[] = [];
+  #sent = 0;
+
+  private constructor(url: string, transport: TransportName) {
+    this.#url = url;
+    this.#weir = makeClient(url, { transports: [transport] }, PLATFORM);
+  }
+
+  /** Resolves once the client is open. */
+  static async open(url: string, transport: TransportName): Promise<CountingWorld> {
+    const world = new CountingWorld(url, transport);
+    const { state } = world.#weir;
+    world.#weir.listen(world.#channel, {
+      after: "earliest",
+      onEvent: ({ data }) => void world.#found.push(data),
+      onGap: "throw",
+    });
+    await until("it is open", () => state.value.status === "open");
+    state.subscribe(({ status }) => void world.#states.push(status));
+    return world;
+  }
+
+  /** Publishes the next number. */
+  async publish(): Promise<void> {
+    await publish(this.#url, this.#channel, ++this.#sent);
+  }
+
+  /** Asserts that the client gets each number once and in order, and has been open all the time. */
+  async assertComplete(): Promise<void> {
+    await until("all are there", () => this.#found.length >= this.#sent);
+    assert.deepEqual(this.#found, Array.from({ length: this.#sent }, (_, i) => i + 1));
+    assert.deepEqual(new Set(this.#states), new Set(["open"]));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#weir.close();
+  }
+}
+
 for (const transport of STREAMING) {
   Deno.test(`${transport}: after a goodbye the client connects again before it leaves, and misses nothing`, async () => {
     await using local = await withTransport(transport, await LocalServer.start());
     const { goodbyes } = local.server;
-    await using weir = makeClient(local.url, { transports: [transport] }, PLATFORM);
-    const channel = newChannel();
-    const found: unknown[] = [];
-    const states: string[] = [];
-    weir.listen(channel, {
-      after: "earliest",
-      onEvent: ({ data }) => void found.push(data),
-      onGap: "throw",
-    });
-    await until("it is open", () => weir.state.value.status === "open");
-    const stop = weir.state.subscribe(({ status }) => void states.push(status));
-    let sent = 0;
+    await using world = await CountingWorld.open(local.url, transport);
     for (let move = 0; move < MOVES; move++) {
       await until("there is one connection", () => goodbyes.size === 1);
       let isMoved = false;
@@ -37,42 +71,23 @@ for (const transport of STREAMING) {
       };
       // A server that says goodbye and takes connections stands for two servers behind one URL.
       const moved = goodbyes.drain(1).then(() => isMoved = true);
-      while (!isMoved) await publish(local.url, channel, ++sent);
+      while (!isMoved) await world.publish();
       await moved;
       goodbyes.add = add;
       assert.equal(most, 2, "the new connection opens while the old one is open");
     }
-    await publish(local.url, channel, ++sent);
-    await until("all are there", () => found.length >= sent);
-    assert.deepEqual(found, Array.from({ length: sent }, (_, i) => i + 1));
-    stop();
-    assert.deepEqual(new Set(states), new Set(["open"]));
+    await world.publish();
+    await world.assertComplete();
   });
-}
 
-for (const transport of STREAMING) {
   Deno.test(`${transport}: the client of a connection that is rotated misses nothing`, async () => {
     // At this age each look for old connections finds the one that is open.
     const rotating = await LocalServer.start({}, { connectionMaxAgeMs: 1 });
     await using local = await withTransport(transport, rotating);
     const rotations = () => local.server.meter.totals().goodbyes["rotate"] ?? 0;
-    await using weir = makeClient(local.url, { transports: [transport] }, PLATFORM);
-    const channel = newChannel();
-    const found: unknown[] = [];
-    weir.listen(channel, {
-      after: "earliest",
-      onEvent: ({ data }) => void found.push(data),
-      onGap: "throw",
-    });
-    await until("it is open", () => weir.state.value.status === "open");
-    const states: string[] = [];
-    const stop = weir.state.subscribe(({ status }) => void states.push(status));
-    let sent = 0;
-    while (rotations() < 2) await publish(local.url, channel, ++sent);
-    await until("all are there", () => found.length >= sent);
-    assert.deepEqual(found, Array.from({ length: sent }, (_, i) => i + 1));
-    stop();
-    assert.deepEqual(new Set(states), new Set(["open"]));
+    await using world = await CountingWorld.open(local.url, transport);
+    while (rotations() < 2) await world.publish();
+    await world.assertComplete();
   });
 }
 
