@@ -4,6 +4,7 @@ import { ORIGIN, type Position } from "../../lib/shared/offset.ts";
 import { Problem, type ProblemCode } from "../../lib/shared/problem.ts";
 import type { Log, LogListener } from "../../lib/log/log.ts";
 import type { Run } from "../../lib/log/run.ts";
+import { until } from "./until.ts";
 
 /** An item of a reader, in order. */
 export type Item = { readonly gap: Gap } | { readonly event: LogEvent };
@@ -77,8 +78,6 @@ export class Recorder implements LogListener {
     return this.runs.length + this.changes;
   }
 
-  readonly #waiting: { readonly isMet: () => boolean; readonly resolve: () => void }[] = [];
-
   get position(): Position {
     const last = this.runs.at(-1);
     return last === undefined ? ORIGIN : { epoch: last.epoch, sequence: last.last };
@@ -86,23 +85,14 @@ export class Recorder implements LogListener {
 
   appended(run: Run): void {
     this.runs.push(run);
-    this.#check();
   }
 
   changed(): void {
     this.changes++;
-    this.#check();
   }
 
-  /** Resolves once `isMet` holds, which is checked after each ring. */
+  /** Resolves once `isMet` holds for what was recorded. */
   until(isMet: () => boolean): Promise<void> {
-    const { promise, resolve } = Promise.withResolvers<void>();
-    this.#waiting.push({ isMet, resolve });
-    this.#check();
-    return promise;
-  }
-
-  #check(): void {
-    for (const { isMet, resolve } of this.#waiting) if (isMet()) resolve();
+    return until("the listener was called", isMet);
   }
 }

@@ -6,6 +6,7 @@ import { Denokv, DENOKV_MISSING } from "../../support/denokv.ts";
 import { draft, testChannelKey } from "../../support/drafts.ts";
 import { problem, readRuns, Recorder, sequencesOf, upTo } from "../../support/log_reading.ts";
 import { openDenokv } from "../../support/log_stores.ts";
+import { until } from "../../support/until.ts";
 
 const A = testChannelKey("a");
 const ignore = DENOKV_MISSING;
@@ -21,7 +22,9 @@ Deno.test(
     const acknowledged = new Map<string, string>(); // channel and data → offset
     const refused: string[] = [];
     let isOver = false;
-    const progress = new Progress();
+    let count = 0;
+    const isPublished = (goal: number) =>
+      until(`${goal} events are published`, () => count >= goal);
 
     async function publish(who: number): Promise<void> {
       for (let i = 0; !isOver; i++) {
@@ -33,7 +36,7 @@ Deno.test(
           to.forEach((channel, at) =>
             acknowledged.set(`${channel} ${data}`, appended[at]?.offset ?? "")
           );
-          progress.add(to.length);
+          count += to.length;
         } catch (cause) {
           if (!(cause instanceof Problem)) throw cause;
           assert.ok(["commit_unknown", "storage_unavailable"].includes(cause.code), cause.message);
@@ -44,13 +47,13 @@ Deno.test(
 
     const publishers = upTo(24).map(publish);
     for (const kill of upTo(12)) {
-      await progress.reaches(progress.count + 100);
+      await isPublished(count + 100);
       // Each time at a different moment: some servers die before they have committed, some after.
       await new Promise((resolve) => setTimeout(resolve, kill % 6));
       await server.kill();
       await server.start();
     }
-    await progress.reaches(progress.count + 400);
+    await isPublished(count + 400);
     isOver = true;
     await Promise.all(publishers);
     await Promise.all(logs.map((log) => log.close()));
@@ -105,13 +108,14 @@ Deno.test("an outage of the store is reported within seconds, and the log recove
   await server.start();
   const later = await store.isolate();
   await appendUntilStored(later);
-  const { changes } = recorder;
+  const { calls } = recorder;
   await later.append([draft("a", "rung")]);
-  await recorder.until(() => recorder.changes > changes);
+  // The safety poll rings, or the watch delivers, whichever notices first that the store is back.
+  await recorder.until(() => recorder.calls > calls);
   const data = (await readRuns(log, A)).flatMap(({ events }) => events).map(({ data }) => data);
   assert.equal(data[0], "before");
   assert.ok(!data.includes("2"), "an event that was refused is not stored");
-  assert.equal(data.at(-1), "rung");
+  assert.ok(data.includes("rung"));
   assert.equal(new Set(data).size, data.length);
 });
 
@@ -124,25 +128,5 @@ async function appendUntilStored(log: Log): Promise<void> {
     } catch (cause) {
       if (!(cause instanceof Problem) || i === 5) throw cause;
     }
-  }
-}
-
-/** A counter for which a test can wait. */
-class Progress {
-  count = 0;
-  #goal = Infinity;
-  #reached: (() => void) | undefined;
-
-  add(count: number): void {
-    this.count += count;
-    if (this.count >= this.#goal) this.#reached?.();
-  }
-
-  reaches(goal: number): Promise<void> {
-    const { promise, resolve } = Promise.withResolvers<void>();
-    this.#goal = goal;
-    this.#reached = resolve;
-    this.add(0);
-    return promise;
   }
 }
