@@ -4,6 +4,7 @@ import { MAX_MEMBERS } from "../../../lib/presence/member_counts.ts";
 import { FakeClock } from "../../support/clock.ts";
 import { problem, upTo } from "../../support/log_reading.ts";
 import { openEmbedded } from "../../support/log_stores.ts";
+import { patientStore } from "../../support/patient_store.ts";
 import { PerTurn } from "../../support/per_turn.ts";
 import { memberIn } from "../../support/presence.ts";
 import { openIsolate, pass } from "../../support/presence_isolates.ts";
@@ -14,6 +15,7 @@ const MEMBERS = 10_000;
 const members = upTo(MEMBERS).map((i) => memberIn(`room${i % 10}`, `member${i}`));
 
 Deno.test("10,000 members join, are read and leave in many short turns", async () => {
+  using _patient = patientStore();
   await using store = await openEmbedded();
   const clock = new FakeClock();
   const rows = new PerTurn();
