@@ -1,6 +1,7 @@
 import { parseConfig } from "../../lib/config.ts";
 import { flagsToReport, permissionFlags } from "../../lib/permissions.ts";
 import { hasSecret, withoutSecrets } from "../../lib/shared/secrets.ts";
+import { freePort } from "./free_port.ts";
 
 const READY = /^Weir listening on (https?):\S+:(\d+)\/$/m;
 const MAIN = new URL("../../main.ts", import.meta.url).pathname;
@@ -52,7 +53,7 @@ export class WeirServer implements AsyncDisposable {
   readonly #directory: string;
   #process: Deno.ChildProcess | undefined;
   #stdout: ReadableStreamDefaultReader<Uint8Array> | undefined;
-  #port = 0;
+  #port = freePort();
   #scheme = "http";
 
   private constructor(directory: string, options: WeirServerOptions) {
