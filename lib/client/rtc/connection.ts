@@ -59,6 +59,9 @@ export class Connection {
   isTurnRefused = false;
   readonly #host: ConnectionHost;
   #receiving = Promise.resolve();
+  /** Resolves when the RTCPeerConnection has ended: what it was asked for may never settle then. */
+  #ended!: Promise<void>; // the constructor opens one
+  #end!: () => void;
   #id = "";
   /** Names the peer's RTCPeerConnection. */
   #remoteId: string | undefined;
@@ -101,6 +104,7 @@ export class Connection {
   /** The peer has closed its RTCPeerConnection, and may make another. */
   lost(): void {
     this.#isLost = true;
+    this.#end();
     this.#host.changed();
     this.#watch();
   }
@@ -127,6 +131,7 @@ export class Connection {
     const { configuration, opened } = this.#host;
     const pc = new RTCPeerConnection(configuration.value);
     this.#id = randomId();
+    this.#ended = new Promise((resolve) => this.#end = resolve);
     this.#remoteId = undefined;
     this.#lastReceived = this.#lastSent = 0;
     this.#isLost = this.#isOffering = this.#ignoresOffer = false;
@@ -168,6 +173,7 @@ export class Connection {
   #closePc(): void {
     clearTimeout(this.#repairTimer);
     clearTimeout(this.#offerTimer);
+    this.#end();
     const { pc } = this;
     pc.onnegotiationneeded = pc.onicecandidate = pc.onicecandidateerror = null;
     pc.onsignalingstatechange = pc.onconnectionstatechange = null;
@@ -237,10 +243,13 @@ export class Connection {
     }
     if (signal.n <= this.#lastReceived) return;
     this.#lastReceived = signal.n;
-    const { description, candidates = [], end, begin } = signal;
-    if (begin && !this.#host.isPolite) this.#begin();
-    if (description) await this.#describe(this.pc, description);
-    const { pc } = this;
+    if (signal.begin && !this.#host.isPolite) this.#begin();
+    await Promise.race([this.#use(this.pc, signal), this.#ended]);
+  }
+
+  async #use(pc: RTCPeerConnection, signal: Signal): Promise<void> {
+    const { description, candidates = [], end } = signal;
+    if (description) await this.#describe(pc, description);
     const added = await Promise.allSettled([
       ...candidates.map((candidate) => pc.addIceCandidate(candidate)),
       end && pc.addIceCandidate(),

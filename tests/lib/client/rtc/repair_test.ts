@@ -49,6 +49,38 @@ pageTest("a peer whose end was closed without a goodbye comes back", async (page
   }
 });
 
+pageTest("a connection that is closed while it uses a signal comes back", async (page) => {
+  const didSettle = await page.evaluate(async () => {
+    const { joinRoom, RoomServer, until, areConnected } = rtc;
+    const server = new RoomServer();
+    const connected = Promise.withResolvers<void>();
+    // They connect by ann's candidates.
+    server.delay = ({ member, data }) =>
+      member === "bob" && "candidates" in Object(data) ? connected.promise : Promise.resolve();
+    const ann = joinRoom(server.client("ann").weir, "call");
+    const bob = joinRoom(server.client("bob").weir, "call");
+    await until("both are connected", () => areConnected(ann, bob));
+    const states: string[] = [];
+    bob.peers.value[0]!.state.subscribe(({ status }) => states.push(status));
+    const { addIceCandidate } = RTCPeerConnection.prototype;
+    let didSettle = false;
+    RTCPeerConnection.prototype.addIceCandidate = function (candidate) {
+      RTCPeerConnection.prototype.addIceCandidate = addIceCandidate;
+      const adding = this.addIceCandidate(candidate);
+      adding.finally(() => didSettle = true);
+      this.close();
+      return adding;
+    };
+    connected.resolve();
+    await until("it was noticed", () => states.includes("disconnected"));
+    await until("both are connected again", () => areConnected(ann, bob));
+    await ann.close();
+    await bob.close();
+    return didSettle;
+  });
+  assert.equal(didSettle, false, "nothing may wait for it");
+});
+
 pageTest("negotiation waits for a client that is cut off in the middle of it", async (page) => {
   const result = await page.evaluate(async () => {
     const { joinRoom, RoomServer, until, areConnected } = rtc;
