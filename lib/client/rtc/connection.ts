@@ -60,8 +60,7 @@ export class Connection {
   readonly #host: ConnectionHost;
   #receiving = Promise.resolve();
   /** Resolves when the RTCPeerConnection has ended: what it was asked for may never settle then. */
-  #ended!: Promise<void>; // the constructor opens one
-  #end!: () => void;
+  #ended!: PromiseWithResolvers<void>; // the constructor opens one
   #id = "";
   /** Names the peer's RTCPeerConnection. */
   #remoteId: string | undefined;
@@ -104,7 +103,7 @@ export class Connection {
   /** The peer has closed its RTCPeerConnection, and may make another. */
   lost(): void {
     this.#isLost = true;
-    this.#end();
+    this.#ended.resolve();
     this.#host.changed();
     this.#watch();
   }
@@ -131,7 +130,7 @@ export class Connection {
     const { configuration, opened } = this.#host;
     const pc = new RTCPeerConnection(configuration.value);
     this.#id = randomId();
-    this.#ended = new Promise((resolve) => this.#end = resolve);
+    this.#ended = Promise.withResolvers();
     this.#remoteId = undefined;
     this.#lastReceived = this.#lastSent = 0;
     this.#isLost = this.#isOffering = this.#ignoresOffer = false;
@@ -173,10 +172,14 @@ export class Connection {
   #closePc(): void {
     clearTimeout(this.#repairTimer);
     clearTimeout(this.#offerTimer);
-    this.#end();
+    this.#ended.resolve();
     const { pc } = this;
-    pc.onnegotiationneeded = pc.onicecandidate = pc.onicecandidateerror = null;
-    pc.onsignalingstatechange = pc.onconnectionstatechange = null;
+    pc.onnegotiationneeded =
+      pc.onicecandidate =
+      pc.onicecandidateerror =
+      pc.onsignalingstatechange =
+      pc.onconnectionstatechange =
+        null;
     pc.close();
   }
 
@@ -244,17 +247,16 @@ export class Connection {
     if (signal.n <= this.#lastReceived) return;
     this.#lastReceived = signal.n;
     if (signal.begin && !this.#host.isPolite) this.#begin();
-    await Promise.race([this.#use(this.pc, signal), this.#ended]);
+    await Promise.race([this.#use(this.pc, signal), this.#ended.promise]);
   }
 
   async #use(pc: RTCPeerConnection, signal: Signal): Promise<void> {
     const { description, candidates = [], end } = signal;
     if (description) await this.#describe(pc, description);
-    const added = await Promise.allSettled([
+    await Promise.all([
       ...candidates.map((candidate) => pc.addIceCandidate(candidate)),
       end && pc.addIceCandidate(),
     ]);
-    for (const one of added) if (one.status === "rejected") throw one.reason;
   }
 
   /** Makes the first offer, which the polite peer has asked for. */
