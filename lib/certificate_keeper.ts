@@ -34,6 +34,8 @@ export class CertificateKeeper implements Disposable {
   readonly #now: () => number;
   #current: SelfSignedCertificate | undefined;
   #timer: ReturnType<typeof setInterval> | undefined;
+  /** The check under way. Two at once would each make a certificate. */
+  #checking: Promise<void> | undefined;
   #isUnstored = false;
 
   private constructor(options: KeeperOptions) {
@@ -56,16 +58,20 @@ export class CertificateKeeper implements Disposable {
   }
 
   /** Replaces the certificate if it is due, or if another process has replaced it. */
-  async check(): Promise<void> {
-    const found = await this.#readOrMake();
-    if (found.hash === this.#current?.hash) return;
-    this.#current = found;
-    if (this.#timer !== undefined) this.#options.onRenewed(found);
+  check(): Promise<void> {
+    return this.#checking ??= this.#check().finally(() => this.#checking = undefined);
   }
 
   [Symbol.dispose](): void {
     clearInterval(this.#timer);
     this.#timer = undefined;
+  }
+
+  async #check(): Promise<void> {
+    const found = await this.#readOrMake();
+    if (found.hash === this.#current?.hash) return;
+    this.#current = found;
+    if (this.#timer !== undefined) this.#options.onRenewed(found);
   }
 
   async #readOrMake(): Promise<SelfSignedCertificate> {

@@ -75,6 +75,15 @@ Deno.test("a certificate is renewed three days before it expires, also while the
   assert.deepEqual(another.current, keeper.current);
 });
 
+Deno.test("checks at once make one certificate", async () => {
+  await using folder = await Folder.create();
+  using clock = new FakeClock({ replaces: ["Date", "intervals"] });
+  using keeper = await folder.open();
+  clock.set(keeper.current.expiresAt);
+  await Promise.all([keeper.check(), keeper.check(), keeper.check()]);
+  assert.equal(folder.renewed.length, 1);
+});
+
 Deno.test("a certificate from a clock that was ahead is replaced", async () => {
   await using folder = await Folder.create();
   using early = await folder.open(() => Date.now() + 24 * HOUR_MS);
