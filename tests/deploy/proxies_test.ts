@@ -196,6 +196,21 @@ proxyTest(
 );
 
 proxyTest(
+  (name) => `${name} passes on all of a stream whose answer has begun, over HTTP/1.1`,
+  async ({ url, http1 }) => {
+    for (let round = 0; round < 25; round++) {
+      await using publishes = new PublishStream(http1, url);
+      for (const data of [0, 1, 2, "x".repeat(MiB - 2)]) {
+        await publishes.write({ channel: "numbers", data });
+      }
+      await publishes.end();
+      assert.equal(publishes.lines.length, 4, `round ${round}`);
+      assert.ok(publishes.lines.every(({ offset }) => offset !== undefined));
+    }
+  },
+);
+
+proxyTest(
   (name) => `publishAll() sends thousands of events through ${name}`,
   async ({ bridge }) => {
     const channel = newChannel();
