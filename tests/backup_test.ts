@@ -206,6 +206,50 @@ Deno.test("backup and restore refuse what they must not replace or cannot use", 
   assert.equal((await readAll(server.url, "a")).length, 1);
 });
 
+Deno.test("backup and restore write to the files that symbolic links lead to", async () => {
+  await using folder = await TemporaryFolder.make();
+  const names = `${folder.path}/names`;
+  const files = `${folder.path}/files`;
+  await Deno.mkdir(names);
+  await Deno.mkdir(files);
+  const kv = `${names}/weir.db`;
+  const file = `${names}/backup.db`;
+  await Deno.symlink(`${files}/store.db`, kv);
+  await Deno.symlink("../files/copy.db", file);
+  const env = { WEIR_KV: kv };
+  await using server = await WeirServer.start({ env });
+  await publish(server.url, "a", 1);
+  for (let times = 0; times < 2; times++) { // to a file that is missing, and to one that is there
+    const made = await runStoreCommand(["backup", file], env);
+    assert.equal(made.code, 0, made.stderr);
+  }
+  await publish(server.url, "a", 2);
+  await refused(["restore", "--force", file], env, /another process has it open/);
+  await refused(
+    ["restore", "--force", file],
+    { WEIR_KV: `${files}/store.db` },
+    /another program has it open/,
+  );
+  await server.kill("SIGKILL");
+  await refused(
+    ["restore", "--force", file],
+    env,
+    new RegExp(`^Cannot restore .* to ${kv}: Requires write access to "${files}/store.db`),
+    ["--no-prompt", "--allow-read", `--allow-write=${names}`, "--allow-env=WEIR_*", "--ignore-env"],
+  );
+  for (const isThere of [true, false]) {
+    if (!isThere) await Deno.remove(`${files}/store.db`);
+    const restored = await runStoreCommand(["restore", "--force", file], env);
+    assert.equal(restored.code, 0, restored.stderr);
+    assert.equal(await Deno.readLink(kv), `${files}/store.db`);
+    assert.equal(await Deno.readLink(file), "../files/copy.db");
+    assert.deepEqual(namesIn(files), ["copy.db", "store.db", "store.db.lock"]);
+    await server.start();
+    assert.deepEqual((await readAll(server.url, "a")).map(({ data }) => data), [1]);
+    await server.kill("SIGTERM");
+  }
+});
+
 Deno.test({
   name: "the file of a denokv that runs can be backed up, and restored when it has stopped",
   ignore: DENOKV_MISSING,

@@ -56,6 +56,14 @@ Deno.test("channels that are exported and imported are the same, byte for byte",
   assert.equal(exported.code, 0, exported.stderr);
   assert.match(exported.stderr, /^Exported 35 events of 3 channels\.\n$/);
   assert.equal(((await Deno.stat(file)).mode ?? 0) & 0o777, 0o600);
+  const link = `${folder.path}/link`;
+  await Deno.symlink("target.ndjson", link);
+  assert.equal((await runStoreCommand(["export", "--url", from.url, link])).code, 0);
+  assert.equal(await Deno.readLink(link), "target.ndjson");
+  assert.equal(
+    await Deno.readTextFile(`${folder.path}/target.ndjson`),
+    await Deno.readTextFile(file),
+  );
   const piped = await runStoreCommand(["export", "--url", from.url, "--channel", "numbers"]);
   assert.ok((await Deno.readTextFile(file)).endsWith(piped.stdout));
 

@@ -1,5 +1,6 @@
 import type { Config } from "../config.ts";
 import { CliError } from "../keys_cli/cli_error.ts";
+import { followLink } from "../kv/follow_link.ts";
 import {
   copyStore,
   NotAStoreError,
@@ -20,7 +21,8 @@ interface BackupOptions {
 
 /**
  * Copies the store that `kv` names to a file, also while servers use it. The file appears when it is
- * complete, in place of an earlier backup. Returns its bytes.
+ * complete, in place of an earlier backup. A symbolic link stays, and its target is the backup.
+ * Returns its bytes.
  *
  * @throws {CliError}
  */
@@ -36,8 +38,9 @@ export async function backupStore(
   if (existing !== undefined && existing.ino === found.ino && existing.dev === found.dev) {
     throw new CliError(`${file} is the store itself. Name another file.`);
   }
-  const draft = `${file}.part`;
   try {
+    const target = await followLink(file);
+    const draft = `${target}.part`;
     using lock = await Deno.open(draft, { create: true, write: true, mode: MODE });
     if (!await lock.tryLock(true)) throw new CliError(`Another backup to ${file} is under way.`);
     try {
@@ -45,7 +48,7 @@ export async function backupStore(
       await lock.truncate();
       await removeSideFiles(draft);
       await copyStore(source, draft, (share) => onProgress(share, found.size));
-      await replaceStore(draft, file);
+      await replaceStore(draft, target);
     } catch (cause) {
       await Deno.remove(draft).catch(() => {}); // it may be in place already
       throw cause;
@@ -74,6 +77,7 @@ export function asCliError(cause: unknown, prefix: string): unknown {
   if (cause instanceof NotAStoreError || cause instanceof StoreBusyError) {
     return new CliError(cause.message, { cause });
   }
-  const isSystem = cause instanceof Error && /os error|disk|unable to open/i.test(cause.message);
+  const isSystem = cause instanceof Deno.errors.NotCapable ||
+    cause instanceof Error && /os error|disk|unable to open/i.test(cause.message);
   return isSystem ? new CliError(`${prefix}: ${cause.message}.`, { cause }) : cause;
 }

@@ -1,4 +1,5 @@
 import { CliError } from "../keys_cli/cli_error.ts";
+import { followLink } from "../kv/follow_link.ts";
 import { readLines } from "../publish_cli/input_lines.ts";
 import { formatOffset, offsetOf } from "../shared/offset.ts";
 import { type ChannelLine, LineError, MAX_LINE_BYTES, parseChannelLine } from "./channel_lines.ts";
@@ -31,7 +32,8 @@ export class ExportFile implements AsyncDisposable {
   }
 
   /**
-   * Opens the file, and finds out how far an interrupted export to it is.
+   * Opens the file, and finds out how far an interrupted export to it is. A symbolic link stays, and
+   * its target is the export.
    *
    * @param path undefined for stdout.
    * @throws {CliError}
@@ -42,8 +44,9 @@ export class ExportFile implements AsyncDisposable {
     if (path === undefined) {
       return { file: new ExportFile(undefined, Deno.stdout), state: undefined };
     }
-    const draft = draftOf(path);
     try {
+      const target = await followLink(path);
+      const draft = draftOf(target);
       const file = await Deno.open(draft, { create: true, read: true, write: true, mode: 0o600 });
       if (!await file.tryLock(true)) {
         file.close();
@@ -52,11 +55,11 @@ export class ExportFile implements AsyncDisposable {
       const { state, bytes } = await readState(draft);
       await file.truncate(bytes);
       await file.seek(0, Deno.SeekMode.End);
-      return { file: new ExportFile(path, file), state };
+      return { file: new ExportFile(target, file), state };
     } catch (cause) {
       if (cause instanceof CliError) throw cause;
       const why = cause instanceof Error ? cause.message : "unknown";
-      throw new CliError(`Cannot write ${draft}: ${why}.`, { cause });
+      throw new CliError(`Cannot write ${path}: ${why}.`, { cause });
     }
   }
 

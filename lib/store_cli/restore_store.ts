@@ -2,6 +2,7 @@ import { dirname } from "node:path";
 import type { Config } from "../config.ts";
 import { CliError } from "../keys_cli/cli_error.ts";
 import { FileLock, StoreInUseError } from "../kv/file_lock.ts";
+import { followLink } from "../kv/follow_link.ts";
 import {
   checkStore,
   copyStore,
@@ -34,28 +35,31 @@ interface RestoreOptions {
 /**
  * Puts a backup in the place that `kv` names, where no server may run. Every channel begins a new
  * epoch: {@link startRestoredEpochs}. The store appears when it is complete: an interrupted restore
- * leaves what was there before.
+ * leaves what was there before. A symbolic link stays, and its target is replaced.
  *
  * @throws {CliError}
  */
 export async function restoreStore(kv: Config["kv"], options: RestoreOptions): Promise<void> {
   const { file } = options;
-  const target = requireFile(kv, "restored");
+  const path = requireFile(kv, "restored");
   const found = await Deno.stat(file).catch(() => undefined);
   if (found?.isFile !== true) throw new CliError(`There is no backup at ${file}.`);
   try {
-    await Deno.mkdir(dirname(target), { recursive: true });
-    const lock = await FileLock.take(target);
-    if (lock === undefined) throw new Error("unreachable: this process opens no other store");
-    try {
-      await replaceBy(target, found.size, options);
-      await lock.recordOpened();
-    } finally {
-      lock.close();
+    await Deno.mkdir(dirname(path), { recursive: true });
+    const target = await followLink(path);
+    using undo = new DisposableStack();
+    const locks: FileLock[] = [];
+    // A server has locked the path that it was given: the link, or its target.
+    for (const each of new Set([path, target])) {
+      const lock = await FileLock.take(each);
+      if (lock === undefined) throw new Error("unreachable: this process opens no other store");
+      locks.push(undo.adopt(lock, (lock) => lock.close()));
     }
+    await replaceBy(target, found.size, options);
+    for (const lock of locks) await lock.recordOpened();
   } catch (cause) {
     if (cause instanceof StoreInUseError) throw new CliError(cause.message, { cause });
-    throw asCliError(cause, `Cannot restore ${file} to ${target}`);
+    throw asCliError(cause, `Cannot restore ${file} to ${path}`);
   }
 }
 

@@ -14,10 +14,17 @@ export class StoreCommand implements AsyncDisposable {
   readonly #process: Deno.ChildProcess;
   #hasEnded = false;
 
-  /** @param args the name of the command, and its arguments. */
-  constructor(args: readonly string[], env: Readonly<Record<string, string>> = {}) {
+  /**
+   * @param args the name of the command, and its arguments.
+   * @param permissions flags of the runtime. @default those of the task
+   */
+  constructor(
+    args: readonly string[],
+    env: Readonly<Record<string, string>> = {},
+    permissions = permissionsOf(args[0]),
+  ) {
     this.#process = new Deno.Command(Deno.execPath(), {
-      args: ["run", ...permissionsOf(args[0]), COMMANDS, ...args],
+      args: ["run", ...permissions, COMMANDS, ...args],
       env: { NO_COLOR: "1", DENO_NO_UPDATE_CHECK: "1", DENO_LOG: "off", ...env },
       stdin: "null",
       stdout: "piped",
@@ -54,8 +61,9 @@ export class StoreCommand implements AsyncDisposable {
 export async function runStoreCommand(
   args: readonly string[],
   env: Readonly<Record<string, string>> = {},
+  permissions?: readonly string[],
 ): Promise<Said> {
-  await using command = new StoreCommand(args, env);
+  await using command = new StoreCommand(args, env, permissions);
   return await command.said();
 }
 
@@ -73,8 +81,9 @@ export async function refused(
   args: readonly string[],
   env: Readonly<Record<string, string>>,
   message: RegExp,
+  permissions?: readonly string[],
 ): Promise<void> {
-  const { code, stderr } = await runStoreCommand(args, env);
+  const { code, stderr } = await runStoreCommand(args, env, permissions);
   assert.equal(code, 1, `${args.join(" ")}: ${stderr}`);
   assert.match(stderr, message);
 }
