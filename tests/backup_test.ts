@@ -6,7 +6,7 @@ import { publish } from "./support/publishing.ts";
 import { readAll, READERS } from "./support/readers.ts";
 import { WeirServer } from "./support/server.ts";
 import { refused, runStoreCommand, StoreCommand } from "./support/store_commands.ts";
-import { namesIn, sizeOf, TemporaryFolder } from "./support/temporary_folder.ts";
+import { modeOf, namesIn, sizeOf, TemporaryFolder } from "./support/temporary_folder.ts";
 import { until } from "./support/until.ts";
 
 const PUBLISHERS = 6;
@@ -172,7 +172,7 @@ Deno.test("backup and restore refuse what they must not replace or cannot use", 
   await publish(server.url, "a", 1);
   const env = { WEIR_KV: kv };
   assert.equal((await runStoreCommand(["backup", file], env)).code, 0);
-  assert.equal(((await Deno.stat(file)).mode ?? 0) & 0o777, 0o600);
+  assert.equal(modeOf(file), 0o600);
   await refused(["restore", "--force", file], env, /another process has it open/);
   await refused(["backup", kv], env, /is the store itself/);
   await refused(["backup", folder.path], env, /is a folder/);
@@ -248,6 +248,36 @@ Deno.test("backup and restore write to the files that symbolic links lead to", a
     assert.deepEqual((await readAll(server.url, "a")).map(({ data }) => data), [1]);
     await server.kill("SIGTERM");
   }
+});
+
+Deno.test("only its owner may read a new store, and a restore keeps the mode of the store it replaces", async () => {
+  await using folder = await TemporaryFolder.make();
+  const kv = `${folder.path}/weir.db`;
+  const file = `${folder.path}/backup.db`;
+  await using server = await WeirServer.start({ env: { WEIR_KV: kv } });
+  await publish(server.url, "a", 1);
+  for (const suffix of ["", "-wal", "-shm"]) assert.equal(modeOf(`${kv}${suffix}`), 0o600);
+  const env = { WEIR_KV: kv };
+  assert.equal((await runStoreCommand(["backup", file], env)).code, 0);
+  await server.kill("SIGTERM");
+  // Also if the backup was copied to a file that others may read.
+  await Deno.chmod(file, 0o644);
+  for (const mode of [0o600, 0o640, 0o644]) {
+    await Deno.chmod(kv, mode);
+    await Deno.writeTextFile(`${kv}.restoring`, "of an interrupted restore", { mode: 0o666 });
+    assert.equal((await runStoreCommand(["restore", "--force", file], env)).code, 0);
+    assert.equal(modeOf(kv), mode);
+  }
+  const other = `${folder.path}/other.db`;
+  assert.equal((await runStoreCommand(["restore", file], { WEIR_KV: other })).code, 0);
+  assert.equal(modeOf(other), 0o600);
+  // A link that leads to no file yet.
+  const link = `${folder.path}/link.db`;
+  await Deno.symlink("target.db", link);
+  await using linked = await WeirServer.start({ env: { WEIR_KV: link } });
+  assert.equal(modeOf(link), 0o600);
+  assert.equal(await Deno.readLink(link), "target.db");
+  await linked.kill("SIGTERM");
 });
 
 Deno.test({

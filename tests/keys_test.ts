@@ -3,6 +3,7 @@ import { decodeJwt, decodeProtectedHeader } from "jose";
 import { newChannel, post } from "./support/publishing.ts";
 import { freePort } from "./support/free_port.ts";
 import { WeirServer } from "./support/server.ts";
+import { modeOf } from "./support/temporary_folder.ts";
 
 const CLI = new URL("../keys.ts", import.meta.url).pathname;
 
@@ -117,9 +118,8 @@ Deno.test("init creates keys and prints the settings; a server with these accept
 
 Deno.test("init makes the private key readable by its owner only, and refuses to replace one", async () => {
   await using site = await Site.make();
-  const modeOf = async (path: string) => ((await Deno.stat(path)).mode ?? 0) & 0o777;
-  assert.equal(await modeOf(site.signing), 0o600);
-  assert.equal(await modeOf(site.jwks), 0o644);
+  assert.equal(modeOf(site.signing), 0o600);
+  assert.equal(modeOf(site.jwks), 0o644);
   const jwks = await Deno.readTextFile(site.jwks);
   assert.ok(!Object.hasOwn(JSON.parse(jwks).keys[0], "d"));
   const pem = await Deno.readTextFile(site.signing);
@@ -140,7 +140,7 @@ Deno.test("init makes the private key readable by its owner only, and refuses to
   await site.ok(["init", "--force"]);
   assert.notEqual(await Deno.readTextFile(site.signing), pem);
   assert.notEqual(await Deno.readTextFile(site.jwks), jwks);
-  assert.equal(await modeOf(site.signing), 0o600);
+  assert.equal(modeOf(site.signing), 0o600);
   const files = Array.fromAsync(Deno.readDir(`${site.data}/keys`), ({ name }) => name);
   assert.deepEqual((await files).sort(), ["jwks.json", "signing.pem"]);
 });

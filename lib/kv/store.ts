@@ -9,6 +9,7 @@ import { EMBEDDED_TRAITS, KV_CONNECT_TRAITS, type StoreTraits } from "./limits.t
 import { retryLocked } from "./commit_retry.ts";
 import { StoreFile } from "./store_file.ts";
 import { guardWrites, StoreGuard } from "./store_guard.ts";
+import { createStoreFile } from "./store_mode.ts";
 import type { StoreReports } from "./store_reports.ts";
 import { OTHER_ROOM, type StoreRoom } from "./store_room.ts";
 import { MAX_CARRIED_BYTES, WatchDoorbell } from "./watch_doorbell.ts";
@@ -67,6 +68,7 @@ async function openFile(path: string, reports: StoreReports): Promise<Store> {
     undo.adopt(lock, (lock) => lock.close());
     await checkBeforeOpening(path, lock, reports);
     await reserve.releaseIfFull();
+    await createStoreFile(path).catch(() => {}); // the runtime says why it cannot be created
     lock.announce();
   }
   // Isolates that start together create the tables together, and lock each other out.

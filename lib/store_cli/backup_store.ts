@@ -8,9 +8,7 @@ import {
   replaceStore,
   StoreBusyError,
 } from "../kv/store_copy.ts";
-
-/** Rights of the file: it holds every event, and hashes of keys. */
-const MODE = 0o600;
+import { STORE_MODE } from "../kv/store_mode.ts";
 
 interface BackupOptions {
   /** Where to put the backup. */
@@ -41,7 +39,7 @@ export async function backupStore(
   try {
     const target = await followLink(file);
     const draft = `${target}.part`;
-    using lock = await Deno.open(draft, { create: true, write: true, mode: MODE });
+    using lock = await Deno.open(draft, { create: true, write: true, mode: STORE_MODE });
     if (!await lock.tryLock(true)) throw new CliError(`Another backup to ${file} is under way.`);
     try {
       // What an interrupted backup has left.

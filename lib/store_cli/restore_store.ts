@@ -12,6 +12,7 @@ import {
   replaceStore,
   settleStore,
 } from "../kv/store_copy.ts";
+import { createStoreFile } from "../kv/store_mode.ts";
 import { startRestoredEpochs } from "../log/restored_epochs.ts";
 import { asCliError, requireFile } from "./backup_store.ts";
 
@@ -68,7 +69,8 @@ async function replaceBy(
   bytes: number,
   { file, isForced, now, onCopied, onEvents, onWarning }: RestoreOptions,
 ): Promise<void> {
-  const size = await Deno.stat(target).then(({ size }) => size, () => 0);
+  const replaced = await Deno.stat(target).catch(() => undefined);
+  const size = replaced?.size ?? 0;
   if (size > 0 && !isForced) {
     throw new CliError(
       `There is a store at ${target} already. --force replaces it: its events are lost.`,
@@ -77,6 +79,7 @@ async function replaceBy(
   const draft = `${target}.restoring`;
   await removeStore(draft); // what an interrupted restore has left
   try {
+    await createStoreFile(draft);
     await copyStore(file, draft, (share) => onCopied(share, bytes));
     checkStore(draft);
     const kv = await Deno.openKv(draft);
@@ -93,6 +96,8 @@ async function replaceBy(
     if (size > 0) await settleOld(target);
     // SQLite would take the files of another store for those of this one.
     await removeSideFiles(target);
+    // The rights that others have, such as a group that makes backups. Windows has no modes.
+    if (typeof replaced?.mode === "number") await Deno.chmod(draft, replaced.mode & 0o777);
     await replaceStore(draft, target);
   } catch (cause) {
     await removeStore(draft);

@@ -20,6 +20,11 @@ export function sizeOf(path: string): number {
   }
 }
 
+/** Returns who may read and write a file, such as `0o600`. */
+export function modeOf(path: string): number {
+  return (Deno.statSync(path).mode ?? 0) & 0o777;
+}
+
 /** Returns the names in a folder, sorted. */
 export function namesIn(path: string): readonly string[] {
   return [...Deno.readDirSync(path)].map(({ name }) => name).sort();
