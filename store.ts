@@ -195,7 +195,7 @@ async function importFrom(args: readonly string[]): Promise<number> {
     tenant,
     retention,
     stop,
-    onProgress: ({ events, bytes }) => {
+    onProgress: ({ readEvents: events, readBytes: bytes }) => {
       status.show({ events, bytes, totalBytes, elapsedMs: performance.now() - start });
     },
     onRefused: (channel, why) => status.say(`${channel} was not imported: ${why}.`),
@@ -203,8 +203,14 @@ async function importFrom(args: readonly string[]): Promise<number> {
   status.clear();
   if (stop.aborted) return stopped("import");
   const { channels, known, refused, events } = report;
-  const also = known > 0 ? ` ${countOf(known, "channel")} had been imported before.` : "";
-  print(`Imported ${countOf(channels, "channel")} of ${countOf(events, "event")}.${also}\n`);
+  const done = channels > 0
+    ? `${countOf(channels, "channel")} of ${countOf(events, "event")}`
+    : "nothing";
+  const before = known > 0 ? ` ${countOf(known, "channel")} had been imported before.` : "";
+  const rest = refused > 0
+    ? ` ${countOf(refused, "channel")} ${refused === 1 ? "was" : "were"} refused.`
+    : "";
+  print(`Imported ${done}.${before}${rest}\n`);
   return refused > 0 ? 1 : 0;
 }
 

@@ -34,10 +34,11 @@ interface ImportReport {
   /** Channels that were there already, with the same offsets. */
   readonly known: number;
   readonly refused: number;
-  /** Events of all of them. */
+  /** Events of the channels that were imported. */
   readonly events: number;
-  /** Bytes of the input. */
-  readonly bytes: number;
+  /** Events that were read, and bytes. */
+  readonly readEvents: number;
+  readonly readBytes: number;
 }
 
 /** A channel whose end has not come yet. */
@@ -58,7 +59,7 @@ interface OpenChannel {
  */
 export async function importChannels(options: ImportChannelsOptions): Promise<ImportReport> {
   const { store, input, tenant, stop, onProgress, onRefused } = options;
-  const report = { channels: 0, known: 0, refused: 0, events: 0, bytes: 0 };
+  const report = { channels: 0, known: 0, refused: 0, events: 0, readEvents: 0, readBytes: 0 };
   let open: OpenChannel | undefined;
   let number = 0;
   try {
@@ -66,7 +67,7 @@ export async function importChannels(options: ImportChannelsOptions): Promise<Im
       number = line.number;
       if (line.text === undefined) throw new LineError(`The line is ${line.fault}.`);
       open = await take(parseChannelLine(line.text));
-      report.bytes = line.endBytes;
+      report.readBytes = line.endBytes;
       onProgress(report);
     }
     if (open !== undefined && !stop.aborted) {
@@ -100,7 +101,7 @@ export async function importChannels(options: ImportChannelsOptions): Promise<Im
     }
     open.events++;
     open.last = sequence;
-    report.events++;
+    report.readEvents++;
     await open.writer?.add(line.event);
     return open;
   }
@@ -129,11 +130,12 @@ export async function importChannels(options: ImportChannelsOptions): Promise<Im
     }
   }
 
-  async function finish({ head, writer }: OpenChannel): Promise<void> {
+  async function finish({ head, writer, events }: OpenChannel): Promise<void> {
     if (writer === undefined) return;
     try {
       await writer.finish();
       report.channels++;
+      report.events += events;
     } catch (cause) {
       refuse(head.channel, cause);
     }
