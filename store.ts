@@ -87,7 +87,8 @@ Usage: ${TASK_COMMAND} import [--tenant NAME] [FILE]
 The store is the one that WEIR_KV names, by default weir.db in WEIR_DATA. No server may run on a
 file, but servers may use a KV server meanwhile. A channel appears when all its events are stored.
 One that exists already is left as it is and reported, and so is one that was deleted within the last
-24 hours. An interrupted import is continued when it is started again with the same file.
+24 hours. An interrupted import is continued when it is started again with the same file within an
+hour; later it begins again. Only one import of a channel may run at a time.
 
 The exit code is 0 if the store has all channels of the file, 1 if not, 2 if the command was called
 with wrong arguments, and 130 after Ctrl+C.
@@ -194,6 +195,7 @@ async function importFrom(args: readonly string[]): Promise<number> {
     input,
     tenant,
     retention,
+    now: Date.now,
     stop,
     onProgress: ({ readEvents: events, readBytes: bytes }) => {
       status.show({ events, bytes, totalBytes, elapsedMs: performance.now() - start });

@@ -5,7 +5,6 @@ import { Meter } from "./figures/meter.ts";
 import type { SampleGauges } from "./figures/sampler.ts";
 import { EphemeralPublisher } from "./hub/ephemeral_publisher.ts";
 import { Hub } from "./hub/hub.ts";
-import { EMBEDDED_TRAITS } from "./kv/limits.ts";
 import { openStore } from "./kv/store.ts";
 import { errorFields, type Logger } from "./logger.ts";
 import { KvLog } from "./log/kv_log.ts";
@@ -136,7 +135,7 @@ async function openParts(store: Store, config: Config, logger: Logger): Promise<
   const presence = new Presence({
     kv,
     log,
-    isOneMachine: traits === EMBEDDED_TRAITS,
+    isOneMachine: !traits.isShared,
     onWarning,
   });
   // One check of a commit is reserved for the log.

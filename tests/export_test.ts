@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { Denokv, DENOKV_MISSING } from "./support/denokv.ts";
 import { bearer, guardedLocal } from "./support/guarded.ts";
+import { openEmbedded } from "./support/log_stores.ts";
 import { LocalServer } from "./support/local_server.ts";
 import { post, publish, publishNumbers } from "./support/publishing.ts";
 import { readAll, READERS } from "./support/readers.ts";
@@ -164,6 +165,41 @@ Deno.test("an export or import that is killed is continued by the next one", asy
   }
 });
 
+Deno.test("retention deletes what a killed import has written, and the channel can be imported again", async () => {
+  await using folder = await TemporaryFolder.make();
+  const file = `${folder.path}/channels.ndjson`;
+  await using server = await LocalServer.start();
+  const large = JSON.stringify("x".repeat(300_000));
+  for (let i = 0; i < 30; i++) await publishBody(server.url, "a", large);
+  await publishNumbers(server.url, "a", 20);
+  assert.equal((await runStoreCommand(["export", "--url", server.url, file])).code, 0);
+
+  const kv = `${folder.path}/weir.db`;
+  for (let tries = 0, isKilled = false; !isKilled; tries++) {
+    assert.ok(tries < 30, "the import ends before it can be killed");
+    await using command = new StoreCommand(["import", file], { WEIR_KV: kv });
+    const hasGrown = () => sizeOf(kv) + sizeOf(`${kv}-wal`) > 2_000_000;
+    await until("the import has begun", () => command.hasEnded || hasGrown());
+    command.kill("SIGKILL");
+    isKilled = (await command.said()).signal === "SIGKILL";
+    if (!isKilled) await Deno.remove(kv);
+  }
+  {
+    await using store = await openEmbedded(kv);
+    const later = Date.now() + 61 * 60 * 1_000;
+    const log = await store.isolate({ now: () => later });
+    const rows = () => Array.fromAsync(store.kv.list({ prefix: [] }), ({ key }) => key[0]);
+    assert.ok((await rows()).includes("chunk"));
+    await log.retain();
+    assert.deepEqual((await rows()).filter((name) => !/^(retention|lease)/.test(String(name))), []);
+  }
+  const again = await runStoreCommand(["import", file], { WEIR_KV: kv });
+  assert.equal(again.code, 0, again.stderr);
+  assert.equal(again.stdout, "Imported 1 channel of 50 events.\n");
+  await using imported = await WeirServer.start({ env: { WEIR_KV: kv } });
+  assert.deepEqual(await readAll(imported.url, "a"), await readAll(server.url, "a"));
+});
+
 Deno.test("export and import say what is wrong", async () => {
   await using folder = await TemporaryFolder.make();
   const file = `${folder.path}/channels.ndjson`;
@@ -235,5 +271,40 @@ Deno.test({
     for (const data of [1, 2, 3]) assert.equal((await reader.next()).event?.data, data);
     await publish(server.url, "a", 4);
     assert.equal((await reader.next()).event?.data, 4);
+  },
+});
+
+Deno.test({
+  name:
+    "an import to denokv is refused while another one of its channel runs, and continues a killed one",
+  ignore: DENOKV_MISSING,
+  async fn() {
+    await using folder = await TemporaryFolder.make();
+    const file = `${folder.path}/channels.ndjson`;
+    await using from = await LocalServer.start();
+    await publishNumbers(from.url, "a", 3);
+    assert.equal((await runStoreCommand(["export", "--url", from.url, file])).code, 0);
+    await using denokv = await Denokv.start();
+    const env = { WEIR_KV: denokv.url };
+    // It waits for the rest of its input.
+    const pipe = `${folder.path}/pipe`;
+    assert.ok((await new Deno.Command("mkfifo", { args: [pipe] }).output()).success);
+    await using first = new StoreCommand(["import", pipe], env);
+    {
+      using input = await Deno.open(pipe, { write: true });
+      const [head = ""] = (await Deno.readTextFile(file)).split("\n");
+      await input.write(new TextEncoder().encode(`${head}\n`));
+      const kv = await denokv.openKv();
+      const hasBegun = async () => (await Array.fromAsync(kv.list({ prefix: ["import"] }))).length;
+      await until("the import has begun", async () => await hasBegun() === 1);
+      kv.close();
+      await refused(["import", file], env, /^a was not imported: another import of it is running/m);
+      first.kill("SIGKILL");
+      await first.said();
+    }
+    const second = await runStoreCommand(["import", file], env);
+    assert.equal(second.code, 0, second.stderr);
+    await using server = await WeirServer.start({ env });
+    assert.deepEqual(await readAll(server.url, "a"), await readAll(from.url, "a"));
   },
 });

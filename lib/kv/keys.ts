@@ -51,12 +51,18 @@ export const keys = {
   seen: (channelKey: ChannelKey, id: string) => [...seenIds(channelKey), id],
   seenIds,
 
-  /** → nothing. Marks an epoch whose batches wait for deletion. */
+  /** → which rows of an epoch wait for deletion, or are those of an import that is under way. */
   sweep: (
     channelKey: ChannelKey,
     epoch: Epoch,
   ) => ["sweep", tenantOf(channelKey), channelOf(channelKey), epoch],
   sweeps: () => ["sweep"],
+  /** → the lease of the import of a channel. */
+  importLease: (channelKey: ChannelKey) => [
+    "import",
+    tenantOf(channelKey),
+    channelOf(channelKey),
+  ],
 
   /** Written by each commit that stored events in a channel of the shard. */
   wake: (shard: number) => ["wake", shard],

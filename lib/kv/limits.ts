@@ -19,6 +19,8 @@ export const STORE_TIMEOUT_MS = 5_000;
 
 /** How the stores behind Deno KV differ. */
 export interface StoreTraits {
+  /** Whether several processes may use it at the same time. */
+  readonly isShared: boolean;
   /** Checks in one atomic commit. Each of its channels needs one. */
   readonly maxChecks: number;
   /** Commits under way at once, beyond which more are no faster. */
@@ -26,7 +28,15 @@ export interface StoreTraits {
 }
 
 /** A SQLite file in this process, which commits one after the other. */
-export const EMBEDDED_TRAITS: StoreTraits = { maxChecks: 100, maxCommitsInFlight: 1 };
+export const EMBEDDED_TRAITS: StoreTraits = {
+  isShared: false,
+  maxChecks: 100,
+  maxCommitsInFlight: 1,
+};
 
 /** KV Connect, where a commit takes a round trip and at most ten checks. */
-export const KV_CONNECT_TRAITS: StoreTraits = { maxChecks: 10, maxCommitsInFlight: 8 };
+export const KV_CONNECT_TRAITS: StoreTraits = {
+  isShared: true,
+  maxChecks: 10,
+  maxCommitsInFlight: 8,
+};

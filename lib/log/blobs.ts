@@ -1,6 +1,7 @@
 import { keys } from "../kv/keys.ts";
 import type { SerialQueue } from "../shared/async/serial_queue.ts";
 import type { ChannelKey } from "../shared/channel.ts";
+import type { Epoch } from "../shared/offset.ts";
 import { getMany } from "./get_many.ts";
 import { type BlobRef, isBlobRef, joinChunks, type StoredData } from "./record_batch.ts";
 import type { RowDeletion } from "./row_deletion.ts";
@@ -43,6 +44,11 @@ interface EarlyWriteOptions {
   readonly queue: SerialQueue;
   /** Milliseconds since 1970. */
   readonly now: number;
+}
+
+/** Returns what the names of all blobs of an import begin with. */
+export function importBlobs(epoch: Epoch): string {
+  return `import-${epoch}-`;
 }
 
 /** Writes the marker and then the chunks, unless they are written. */

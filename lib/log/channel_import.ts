@@ -1,12 +1,18 @@
-import { retryLocked } from "../kv/commit_retry.ts";
 import type { Doorbell } from "../kv/doorbell.ts";
 import { keys } from "../kv/keys.ts";
 import type { ChannelKey } from "../shared/channel.ts";
 import { DEFAULT_TYPE, JSON_TYPE, type LogEvent } from "../shared/event.ts";
 import type { Epoch } from "../shared/offset.ts";
+import { importBlobs } from "./blobs.ts";
 import { sumChannels } from "./channel_counts.ts";
 import type { StoredEventId } from "./earlier_events.ts";
 import type { StoredHead } from "./head.ts";
+import {
+  awaitImportLease,
+  ImportLease,
+  type ImportLeaseOptions,
+  ImportRefusedError,
+} from "./import_lease.ts";
 import { beginLife, readHead } from "./life.ts";
 import type { Retention } from "./log.ts";
 import {
@@ -38,25 +44,21 @@ interface ImportedChannel {
   readonly retention: Partial<Retention>;
 }
 
-interface ImportOptions {
-  readonly kv: Deno.Kv;
+interface ImportOptions extends ImportLeaseOptions {
   readonly doorbell: Doorbell;
-}
-
-/** Why a channel cannot be imported. Its message is a sentence about it, without its name. */
-export class ImportRefusedError extends Error {
-  override readonly name = "ImportRefusedError";
 }
 
 /**
  * Writes a channel with given offsets. Its events are written first and its head last, so that it
  * appears as a whole. An import that was interrupted continues after the events that it has written.
+ * If nobody continues it for an hour, retention deletes them.
  *
- * Only one import of a channel may run at a time.
+ * Only one import of a channel runs at a time: {@link ImportLease}.
  */
-export class ChannelImport {
+export class ChannelImport implements AsyncDisposable {
   readonly #options: ImportOptions;
   readonly #channel: ImportedChannel;
+  readonly #lease: ImportLease;
   readonly #writes: RowWrites;
   /** The row that changes if somebody else creates the channel. */
   readonly #row: Deno.AtomicCheck;
@@ -72,13 +74,15 @@ export class ChannelImport {
   private constructor(
     options: ImportOptions,
     channel: ImportedChannel,
+    lease: ImportLease,
     row: Deno.AtomicCheck,
     written: StoredBatch | undefined,
     first: StoredBatch | undefined,
   ) {
     this.#options = options;
     this.#channel = channel;
-    this.#writes = new RowWrites(options.kv);
+    this.#lease = lease;
+    this.#writes = new RowWrites(options.kv, (atomic) => lease.commit(atomic));
     this.#row = row;
     this.#endBytes = written?.endBytes ?? 0;
     this.#last = written === undefined ? channel.first - 1 : lastOf(written);
@@ -87,9 +91,11 @@ export class ChannelImport {
   }
 
   /**
-   * Begins or continues the import of a channel. Undefined if it was imported before.
+   * Begins or continues the import of a channel. Undefined if it was imported before. On a store
+   * that several processes use, waits up to 10 s until an import that was killed has lost its lease.
    *
-   * @throws {ImportRefusedError} if the channel exists, or its events are being deleted.
+   * @throws {ImportRefusedError} if the channel exists, its events are being deleted, or another
+   * import of it runs.
    */
   static async begin(
     options: ImportOptions,
@@ -97,6 +103,7 @@ export class ChannelImport {
   ): Promise<ChannelImport | undefined> {
     const { kv } = options;
     const { channelKey, epoch, last } = channel;
+    const free = await awaitImportLease(options, channelKey);
     const { head, row } = await readHead(kv, channelKey);
     if (head !== null && !head.deleted) {
       if (head.epoch === epoch && head.last === last) return undefined;
@@ -106,16 +113,17 @@ export class ChannelImport {
     if (head !== null && head.epoch > epoch) {
       throw new ImportRefusedError("it was deleted here within the last 24 hours");
     }
-    const { versionstamp } = await kv.get(keys.sweep(channelKey, epoch));
-    if (versionstamp !== null) {
-      throw new ImportRefusedError("its events of before are being deleted. Try again in a minute");
-    }
+    await using undo = new AsyncDisposableStack();
+    const lease = undo.use(
+      await ImportLease.take(options, { channelKey, epoch, lease: free, row }),
+    );
     const prefix = keys.batches(channelKey, epoch);
     const [written] = await Array.fromAsync(
       kv.list<StoredBatch>({ prefix }, { limit: 1, reverse: true }),
     );
     const [first] = await Array.fromAsync(kv.list<StoredBatch>({ prefix }, { limit: 1 }));
-    return new ChannelImport(options, channel, row, written?.value, first?.value);
+    undo.move();
+    return new ChannelImport(options, channel, lease, row, written?.value, first?.value);
   }
 
   /** The sequence of the last event that need not be added any more. */
@@ -126,6 +134,8 @@ export class ChannelImport {
   /**
    * Adds an event. Those before it that are missing count as expired. Ignores events that an
    * interrupted import has written. The time is never before that of earlier events.
+   *
+   * @throws {ImportRefusedError} if another import of the channel has begun.
    */
   async add(event: LogEvent): Promise<void> {
     if (event.sequence <= this.#last) return;
@@ -146,7 +156,11 @@ export class ChannelImport {
     this.#oldest ??= time;
   }
 
-  /** Makes the channel appear. @throws {ImportRefusedError} if it exists by now. */
+  /**
+   * Makes the channel appear.
+   *
+   * @throws {ImportRefusedError} if it exists by now, or another import of it has begun.
+   */
   async finish(): Promise<void> {
     const { channelKey, epoch, first, last, retention } = this.#channel;
     // A reader needs a row at the end of the log to learn of what is missing before it.
@@ -169,18 +183,18 @@ export class ChannelImport {
     beginLife(atomic, channelKey);
     sumChannels(atomic, [channelKey], 1);
     doorbell.prepare(atomic, [{ channelKey }]);
-    const result = await retryLocked(() => atomic.commit());
-    if (!result.ok) {
-      await this.abandon();
-      throw new ImportRefusedError("it was created meanwhile");
-    }
-    doorbell.committed([{ channelKey }], result.versionstamp);
+    const { versionstamp } = await this.#lease.end(atomic);
+    doorbell.committed([{ channelKey }], versionstamp);
   }
 
   /** Lets retention delete what was written. */
   async abandon(): Promise<void> {
-    const { channelKey, epoch } = this.#channel;
-    await this.#options.kv.set(keys.sweep(channelKey, epoch), 0);
+    await this.#lease.abandon();
+  }
+
+  /** Stops before the end, so that the import can be continued. Does nothing after the end. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#lease[Symbol.asyncDispose]();
   }
 
   async #flush(): Promise<void> {
@@ -205,7 +219,7 @@ export class ChannelImport {
   async #writeChunks({ data, sequence }: LogEvent, bytes: number): Promise<PackedEvent["stored"]> {
     const { channelKey, epoch } = this.#channel;
     // The same name again after an interruption, so that no chunk is left without an event.
-    const blob = `import-${epoch}-${sequence}`;
+    const blob = `${importBlobs(epoch)}${sequence}`;
     const chunks = splitChunks(data);
     for (const [i, value] of chunks.entries()) {
       await this.#writes.set(keys.chunk(channelKey, blob, i), value);

@@ -2,6 +2,7 @@ import { keys } from "../kv/keys.ts";
 import { readableRows } from "../kv/readable_rows.ts";
 import type { ChannelKey } from "../shared/channel.ts";
 import type { Epoch } from "../shared/offset.ts";
+import { importBlobs } from "./blobs.ts";
 import type { StoredEventId } from "./earlier_events.ts";
 import { getMany } from "./get_many.ts";
 import type { StoredHead } from "./head.ts";
@@ -56,6 +57,30 @@ export async function sweepEpoch(options: EpochSweepOptions): Promise<boolean> {
     await deletion.add(key, bytes);
   }
   for (const key of unreadable) await deletion.add(key, 0);
+  await deletion.flush();
+  return true;
+}
+
+/**
+ * Deletes the ids and chunks that an import has written before the batches which name them. Returns
+ * whether the sweep has reached its end.
+ */
+export async function sweepUnfinished(
+  { kv, channelKey, epoch, deletion, mayContinue }: EpochSweepOptions,
+): Promise<boolean> {
+  const blobs = importBlobs(epoch);
+  const chunks = kv.list<Uint8Array>({
+    start: keys.chunks(channelKey, blobs),
+    end: keys.chunks(channelKey, `${blobs}:`), // after all digits
+  }, { batchSize: 8 });
+  for await (const { key, value } of chunks) {
+    if (!await mayContinue()) return false;
+    await deletion.add(key, value.length);
+  }
+  for await (const entry of kv.list<StoredEventId>({ prefix: keys.seenIds(channelKey) })) {
+    if (!await mayContinue()) return false;
+    if (entry.value[0] === epoch) await deletion.addUnchanged(entry);
+  }
   await deletion.flush();
   return true;
 }

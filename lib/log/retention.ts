@@ -13,9 +13,10 @@ import {
 } from "../shared/channel.ts";
 import type { Epoch } from "../shared/offset.ts";
 import { deleteBlob, type OrphanMarker } from "./blobs.ts";
-import { sweepEpoch } from "./epoch_sweep.ts";
+import { sweepEpoch, sweepUnfinished } from "./epoch_sweep.ts";
 import { findFirstKept, type LogStart } from "./first_kept.ts";
 import type { StoredHead } from "./head.ts";
+import { endLostImport, type SweepMark } from "./import_lease.ts";
 import type { Retention } from "./log.ts";
 import { RetentionClock } from "./retention_clock.ts";
 import { isWithinLimits, neededMark, retentionOf } from "./retention_limits.ts";
@@ -167,7 +168,7 @@ export class RetentionJob {
 
   /** Returns false if it has lost the lease before the end. */
   async #sweepAll(): Promise<boolean> {
-    const markers = this.#rows(keys.sweeps(), ["string", "string", "string"], 100);
+    const markers = this.#rows<SweepMark>(keys.sweeps(), ["string", "string", "string"], 100);
     for await (const marker of markers) {
       if (!await this.#hold()) return false;
       await this.#attempt(marker.key, () => this.#sweep(marker));
@@ -175,18 +176,24 @@ export class RetentionJob {
     return true;
   }
 
-  async #sweep(marker: Deno.KvEntry<unknown>): Promise<void> {
+  async #sweep(found: Deno.KvEntry<SweepMark>): Promise<void> {
     const { kv } = this.#options;
-    const [, tenant, channel, epoch] = marker.key;
-    const isDone = await sweepEpoch({
+    const channelKey = channelKeyOf(found.key[1] as Tenant, found.key[2] as Channel);
+    const epoch = found.key[3] as Epoch;
+    const marker = found.value === "import"
+      ? await endLostImport(kv, found, { channelKey, epoch, time: this.#time })
+      : found;
+    if (marker === undefined) return;
+    const options = {
       kv,
-      channelKey: channelKeyOf(tenant as Tenant, channel as Channel),
-      epoch: epoch as Epoch,
+      channelKey,
+      epoch,
       deletion: new RowDeletion(this.#options),
       mayContinue: () => this.#hold(),
-      onUnreadable: (key, cause) => this.#skip(key, cause),
-    });
-    if (!isDone) return;
+      onUnreadable: (key: Deno.KvKey, cause: unknown) => this.#skip(key, cause),
+    };
+    if (!await sweepEpoch(options)) return;
+    if (marker.value === "ended_import" && !await sweepUnfinished(options)) return;
     // If the head has moved again meanwhile, the marker was set again, and stays.
     const finish = kv.atomic().check(marker).delete(marker.key);
     await retryLocked(() => finish.commit());

@@ -12,13 +12,20 @@ const MAX_COMMIT_KEY_BYTES = KV_LIMITS.atomicKeyBytes / 2;
  */
 export class RowWrites {
   readonly #kv: Deno.Kv;
+  readonly #commit: (atomic: Deno.AtomicOperation) => Promise<unknown>;
   #atomic: Deno.AtomicOperation;
   #bytes = 0;
   #keyBytes = 0;
   #mutations = 0;
 
-  constructor(kv: Deno.Kv) {
+  /** @param commit rejects if the rows must not be written. @default only commits */
+  constructor(
+    kv: Deno.Kv,
+    commit: (atomic: Deno.AtomicOperation) => Promise<unknown> = (atomic) =>
+      retryLocked(() => atomic.commit()),
+  ) {
     this.#kv = kv;
+    this.#commit = commit;
     this.#atomic = kv.atomic();
   }
 
@@ -34,8 +41,7 @@ export class RowWrites {
 
   async flush(): Promise<void> {
     if (this.#mutations === 0) return;
-    const atomic = this.#atomic;
-    await retryLocked(() => atomic.commit());
+    await this.#commit(this.#atomic);
     this.#atomic = this.#kv.atomic();
     this.#bytes = 0;
     this.#keyBytes = 0;

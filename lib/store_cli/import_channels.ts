@@ -1,10 +1,12 @@
 import { CliError } from "../keys_cli/cli_error.ts";
 import type { Store } from "../kv/store.ts";
-import { ChannelImport, ImportRefusedError } from "../log/channel_import.ts";
+import { ChannelImport } from "../log/channel_import.ts";
+import { ImportRefusedError } from "../log/import_lease.ts";
 import type { Retention } from "../log/log.ts";
 import { retentionOf } from "../log/retention_limits.ts";
 import { readLines } from "../publish_cli/input_lines.ts";
 import { type Channel, channelKeyOf, type Tenant } from "../shared/channel.ts";
+import type { LogEvent } from "../shared/event.ts";
 import { Problem } from "../shared/problem.ts";
 import {
   type ChannelLine,
@@ -15,11 +17,13 @@ import {
 } from "./channel_lines.ts";
 
 interface ImportChannelsOptions {
-  readonly store: Pick<Store, "kv" | "doorbell">;
+  readonly store: Pick<Store, "kv" | "doorbell" | "traits">;
   readonly input: ReadableStream<Uint8Array>;
   readonly tenant: Tenant;
   /** What channels keep here without settings of their own. */
   readonly retention: Retention;
+  /** Milliseconds since 1970. */
+  readonly now: () => number;
   /** Ends the import. The current channel can be continued. */
   readonly stop: AbortSignal;
   /** Called after each line. */
@@ -45,7 +49,7 @@ interface ImportReport {
 interface OpenChannel {
   readonly head: HeadLine;
   /** Undefined if its lines are skipped. */
-  readonly writer: ChannelImport | undefined;
+  writer: ChannelImport | undefined;
   events: number;
   /** The sequence of the last line. */
   last: number;
@@ -78,6 +82,8 @@ export async function importChannels(options: ImportChannelsOptions): Promise<Im
     await open?.writer?.abandon();
     const what = cause instanceof Problem ? cause.detail : cause.message;
     throw new CliError(`line ${number}: ${what}`, { cause });
+  } finally {
+    await open?.writer?.[Symbol.asyncDispose]();
   }
   return report;
 
@@ -102,7 +108,7 @@ export async function importChannels(options: ImportChannelsOptions): Promise<Im
     open.events++;
     open.last = sequence;
     report.readEvents++;
-    await open.writer?.add(line.event);
+    await add(open, line.event);
     return open;
   }
 
@@ -121,12 +127,22 @@ export async function importChannels(options: ImportChannelsOptions): Promise<Im
     };
     const skipped = { head, writer: undefined, events: 0, last: first.sequence - 1 };
     try {
-      const writer = await ChannelImport.begin(store, imported);
+      const writer = await ChannelImport.begin({ ...store, now: options.now }, imported);
       if (writer === undefined) report.known++;
       return { ...skipped, writer };
     } catch (cause) {
       refuse(channel, cause);
       return skipped;
+    }
+  }
+
+  async function add(open: OpenChannel, event: LogEvent): Promise<void> {
+    try {
+      await open.writer?.add(event);
+    } catch (cause) {
+      refuse(open.head.channel, cause);
+      await open.writer?.[Symbol.asyncDispose]();
+      open.writer = undefined;
     }
   }
 

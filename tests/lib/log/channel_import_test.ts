@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { BroadcastDoorbell } from "../../../lib/kv/broadcast_doorbell.ts";
-import { ChannelImport, ImportRefusedError } from "../../../lib/log/channel_import.ts";
+import { ChannelImport } from "../../../lib/log/channel_import.ts";
+import { ImportRefusedError } from "../../../lib/log/import_lease.ts";
 import type { Log } from "../../../lib/log/log.ts";
 import type { ChannelKey } from "../../../lib/shared/channel.ts";
 import type { LogEvent } from "../../../lib/shared/event.ts";
@@ -10,6 +11,7 @@ import { itemsOf, readEvents, readRuns, upTo } from "../../support/log_reading.t
 import { type LogStore, STORES } from "../../support/log_stores.ts";
 
 const A = testChannelKey("a");
+const HOUR = 60 * 60 * 1_000;
 const NOW = Date.UTC(2026, 0, 1);
 const EPOCH = epochAt(NOW - 1_000);
 const OPTIONS = { now: () => NOW };
@@ -33,13 +35,14 @@ function eventAt(sequence: number): LogEvent {
 class Import {
   readonly #store: LogStore;
   readonly #channel;
+  readonly #writers = new AsyncDisposableStack();
   readonly doorbell = new BroadcastDoorbell(crypto.randomUUID());
 
-  constructor(store: LogStore, first: number, last: number, channelKey: ChannelKey = A) {
+  constructor(store: LogStore, first: number, last: number, channelKey = A, epoch = EPOCH) {
     this.#store = store;
     this.#channel = {
       channelKey,
-      epoch: EPOCH,
+      epoch,
       first,
       last,
       time: NOW,
@@ -47,11 +50,12 @@ class Import {
     };
   }
 
-  begin(): Promise<ChannelImport | undefined> {
-    return ChannelImport.begin(
-      { kv: this.#store.kv, doorbell: this.doorbell },
-      this.#channel,
-    );
+  /** Begins as if the process of earlier ones was killed, unless the store `isShared`. */
+  async begin(isShared = false): Promise<ChannelImport | undefined> {
+    const { kv } = this.#store;
+    const options = { kv, doorbell: this.doorbell, traits: { isShared }, now: () => NOW };
+    const writer = await ChannelImport.begin(options, this.#channel);
+    return writer && this.#writers.use(writer);
   }
 
   async all(sequences: readonly number[]): Promise<void> {
@@ -62,8 +66,18 @@ class Import {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    await this.#writers.disposeAsync();
     await this.doorbell.close();
   }
+}
+
+/** The rows that imports write before a channel appears. */
+async function countRows({ kv }: LogStore): Promise<number> {
+  let count = 0;
+  for (const prefix of ["log", "chunk", "seen", "sweep", "import"]) {
+    for await (const _row of kv.list({ prefix: [prefix] })) count++;
+  }
+  return count;
 }
 
 async function itemNames(log: Log, channelKey = A): Promise<readonly string[]> {
@@ -129,6 +143,60 @@ for (const { name, ignore, open } of STORES) {
     assert.equal(await other.begin(), undefined);
     await log.append([draft("b", "1")]);
     await assert.rejects(other.begin(), /exists already/);
+  });
+
+  test("what an import has left can be continued for an hour, and is deleted then", async (store) => {
+    let time = NOW;
+    const log = await store.isolate({ now: () => time });
+    for (const stop of [160, 700]) { // chunks without a batch, and with some
+      await using imported = new Import(store, 1, 700);
+      const writer = await imported.begin();
+      for (const sequence of upTo(stop)) await writer?.add(eventAt(sequence));
+      const rows = await countRows(store);
+      assert.ok(rows > 3);
+      time += HOUR - 1;
+      await log.retain();
+      assert.equal(await countRows(store), rows);
+      time += 1;
+      await log.retain();
+      assert.equal(await countRows(store), 0);
+      await assert.rejects(writer?.finish() ?? Promise.resolve(), /no progress for an hour/);
+      assert.equal(await countRows(store), 0);
+      time = NOW;
+    }
+    await using imported = new Import(store, 1, 700);
+    await imported.all(upTo(700));
+    assert.deepEqual(await readEvents(log, A), upTo(700).map(eventAt));
+  });
+
+  test("a second import of a channel is refused while the first one runs", async (store) => {
+    const log = await store.isolate(OPTIONS);
+    await using imported = new Import(store, 1, 3);
+    const first = await imported.begin(true);
+    await assert.rejects(imported.begin(true), /another import of it is running/);
+    await first?.[Symbol.asyncDispose]();
+    const second = await imported.begin(true);
+    await first?.add(eventAt(1));
+    await assert.rejects(first?.finish() ?? Promise.resolve(), /another import of it has begun/);
+    for (const sequence of upTo(3)) await second?.add(eventAt(sequence));
+    await second?.finish();
+    assert.deepEqual(await readEvents(log, A), upTo(3).map(eventAt));
+  });
+
+  test("an import of another epoch ends an earlier one of the channel", async (store) => {
+    const log = await store.isolate(OPTIONS);
+    await using other = new Import(store, 1, 3, A, epochAt(NOW - 2_000));
+    const lost = await other.begin();
+    for (const sequence of upTo(600)) await lost?.add(eventAt(sequence));
+    await using imported = new Import(store, 1, 3);
+    const writer = await imported.begin();
+    await assert.rejects(lost?.finish() ?? Promise.resolve(), ImportRefusedError);
+    for (const sequence of upTo(3)) await writer?.add(eventAt(sequence));
+    await writer?.finish();
+    await log.retain();
+    const [repeat] = await log.append([draft("a", "2", { id: "id-2" })]);
+    assert.equal(repeat?.offset, formatOffset(EPOCH, 2));
+    assert.equal(await countRows(store), 2); // a batch, and an id
   });
 
   test("missing events of an import are gaps", async (store) => {

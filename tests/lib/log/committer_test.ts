@@ -43,7 +43,7 @@ class Fixture implements Disposable {
     this.committer = new Committer({
       kv: gated,
       doorbell: SILENT_DOORBELL,
-      traits: { maxChecks, maxCommitsInFlight },
+      traits: { isShared: false, maxChecks, maxCommitsInFlight },
       heads,
       contention: new Contention(SILENT_DOORBELL, heads),
       counts: new ChannelCounts(gated, Infinity, Date.now),
