@@ -12,6 +12,7 @@ import type { RouteDescription } from "../../routes/api_description/route_descri
 import { ROUTES } from "../../routes/api_description/routes.ts";
 import { PAGE_NAMES } from "../../lib/pages.ts";
 import { jwksOf, makeSigner } from "../support/tokens.ts";
+import "../support/open_broadcast_channel.ts";
 
 /** Codes of refusals that no route of its own has. */
 const MESSAGE_CODES = [

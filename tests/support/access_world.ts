@@ -4,6 +4,7 @@ import { keySourceOf } from "../../lib/auth/key_source.ts";
 import { parseLimits } from "../../lib/auth/limit_settings.ts";
 import { BroadcastDoorbell } from "../../lib/kv/broadcast_doorbell.ts";
 import type { Draft } from "../../lib/log/log.ts";
+import "./open_broadcast_channel.ts";
 
 /** Records what happens to its connection. */
 export class FakeHandler implements ConnectionHandler {

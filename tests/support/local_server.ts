@@ -8,6 +8,7 @@ import { serveErrorHandler } from "../../routes/serve_error.ts";
 import { DescribedAnswers } from "./described_answers.ts";
 import type { WebTransportAddress } from "./raw_webtransport.ts";
 import { type HttpWithUdp, listenWithUdp, serveWebTransport } from "./serve_webtransport.ts";
+import "./open_broadcast_channel.ts";
 
 const SILENT: Logger = { info() {}, warn() {}, error() {} };
 

@@ -6,6 +6,7 @@ import { EMBEDDED_TRAITS, KV_CONNECT_TRAITS } from "../../lib/kv/limits.ts";
 import { WatchDoorbell } from "../../lib/kv/watch_doorbell.ts";
 import { KvLog, type KvLogOptions } from "../../lib/log/kv_log.ts";
 import { Denokv, DENOKV_MISSING } from "./denokv.ts";
+import "./open_broadcast_channel.ts";
 
 /** Keeps everything, for tests that are not about retention. */
 export const KEEP_ALL = { age: Infinity, events: Infinity, bytes: Infinity };

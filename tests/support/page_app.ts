@@ -8,6 +8,7 @@ import { createApp } from "../../routes/app.ts";
 import type { AppEnv } from "../../routes/context.ts";
 import { bearer, settings } from "./guarded.ts";
 import { makeSigner } from "./tokens.ts";
+import "./open_broadcast_channel.ts";
 
 const HOST = { Host: "localhost" };
 

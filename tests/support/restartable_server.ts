@@ -6,6 +6,7 @@ import { openServer, type Server } from "../../lib/server.ts";
 import { createApp } from "../../routes/app.ts";
 import { serveErrorHandler } from "../../routes/serve_error.ts";
 import { listenWithUdp, serveWebTransport } from "./serve_webtransport.ts";
+import "./open_broadcast_channel.ts";
 
 const SILENT: Logger = { info() {}, warn() {}, error() {} };
 
@@ -28,8 +29,6 @@ export class RestartableServer implements AsyncDisposable {
   readonly #config: Config;
   readonly #directory: string;
   readonly #hasWebTransport: boolean;
-  // Deno 2.9.6 breaks channels that are opened right after the last one of a process closes.
-  readonly #last = new BroadcastChannel("restartable_server");
   #running: RunningServer | undefined;
 
   private constructor(directory: string, config: Config, hasWebTransport: boolean) {
@@ -87,7 +86,6 @@ export class RestartableServer implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.stop();
-    this.#last.close();
     await Deno.remove(this.#directory, { recursive: true });
   }
 }

@@ -17,6 +17,7 @@ import { problem, upTo } from "../../support/log_reading.ts";
 import { SILENT_DOORBELL } from "../../support/silent_doorbell.ts";
 import { until } from "../../support/until.ts";
 import { FakeClock } from "../../support/clock.ts";
+import "../../support/open_broadcast_channel.ts";
 
 /** Long enough that no test sees a second poll. */
 const NEVER = 1_000_000;

@@ -20,6 +20,7 @@ import { Denokv, DENOKV_MISSING } from "../../support/denokv.ts";
 import { problem } from "../../support/log_reading.ts";
 import { FakeClock } from "../../support/clock.ts";
 import { SILENT_DOORBELL } from "../../support/silent_doorbell.ts";
+import "../../support/open_broadcast_channel.ts";
 
 const A = "tenant-a" as Tenant;
 const B = "tenant-b" as Tenant;

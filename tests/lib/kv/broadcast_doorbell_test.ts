@@ -3,6 +3,7 @@ import { BroadcastDoorbell } from "../../../lib/kv/broadcast_doorbell.ts";
 import type { CommitNews } from "../../../lib/kv/doorbell.ts";
 import { testChannelKey } from "../../support/drafts.ts";
 import { until } from "../../support/until.ts";
+import "../../support/open_broadcast_channel.ts";
 
 Deno.test("listeners get the news of other isolates' commits, in order", async () => {
   const store = crypto.randomUUID();

@@ -13,6 +13,7 @@ import { testChannelKey } from "../../support/drafts.ts";
 import { FakeClock } from "../../support/clock.ts";
 import { until } from "../../support/until.ts";
 import { watchedKv } from "../../support/watched_kv.ts";
+import "../../support/open_broadcast_channel.ts";
 
 const A = testChannelKey("a");
 const CHANNELS = ["a", "b", "c", "d"].map(testChannelKey);

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { openStore, type Store } from "../../../lib/kv/store.ts";
 import { testChannelKey } from "../../support/drafts.ts";
 import { until } from "../../support/until.ts";
+import "../../support/open_broadcast_channel.ts";
 
 const ISOLATES = 4;
 const FILES = 100;

@@ -11,6 +11,7 @@ import { KvLog } from "../../../lib/log/kv_log.ts";
 import type { Draft } from "../../../lib/log/log.ts";
 import type { ChannelKey } from "../../../lib/shared/channel.ts";
 import { draft } from "../../support/drafts.ts";
+import "../../support/open_broadcast_channel.ts";
 
 const [ANN, BOB] = ["ann" as Tenant, "bob" as Tenant];
 const RETENTION = { age: 60_000, events: 1_000, bytes: 1_000_000 };

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { IsolateMetrics } from "../../../lib/metrics/isolate_metrics.ts";
 import { gauge, value } from "../../../lib/metrics/metric.ts";
 import { until } from "../../support/until.ts";
+import "../../support/open_broadcast_channel.ts";
 
 /** Isolates whose metric is their number, from 1 on. */
 function isolates(count: number, timeoutMs: number) {

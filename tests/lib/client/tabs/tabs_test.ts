@@ -7,6 +7,7 @@ import { epochAt, formatOffset } from "../../../../lib/shared/offset.ts";
 import { type FakeFeed, FakeLink } from "../../../support/fake_link.ts";
 import { until } from "../../../support/until.ts";
 import { FakeClock } from "../../../support/clock.ts";
+import "../../../support/open_broadcast_channel.ts";
 
 // Deno has Web Locks and BroadcastChannel, so each link acts as a tab.
 
