@@ -194,7 +194,8 @@ async function hear(
     if (news !== undefined) heard.push(news);
     bell.ring();
   });
-  await here.commit(A);
+  // If the watch has begun before this commit, only a wake with news rings without the journal.
+  await here.change([{ channelKey: A, carried: ["first"] }]);
   await bell.rings(1); // from now on the journal is read
   heard.length = 0;
   return { heard, [Symbol.dispose]: () => listening[Symbol.dispose]() };
@@ -203,18 +204,11 @@ async function hear(
 /** Counts rings, and waits for a number of them. */
 class Bell {
   count = 0;
-  #waiting: { readonly count: number; readonly resolve: () => void }[] = [];
 
-  readonly ring = () => {
-    this.count++;
-    for (const { count, resolve } of this.#waiting) if (this.count >= count) resolve();
-  };
+  readonly ring = () => void this.count++;
 
   rings(count: number): Promise<void> {
-    const { promise, resolve } = Promise.withResolvers<void>();
-    this.#waiting.push({ count, resolve });
-    if (this.count >= count) resolve();
-    return promise;
+    return until(`it has rung ${count} times`, () => this.count >= count);
   }
 }
 
