@@ -276,28 +276,20 @@ Deno.test("reports an outage once, and delivers entries written after it", {
 }, async () => {
   await using denokv = await Denokv.start();
   const errors: unknown[] = [];
-  const error = Promise.withResolvers<void>();
   const told: string[] = [];
-  const wasTold = Promise.withResolvers<void>();
   const [here, there] = [await openStore(denokv.url), await openStore(denokv.url)];
   const writer = await ControlJournal.open<Note>({ ...here, onEntry: () => {}, onError: () => {} });
   const reader = await ControlJournal.open<Note>({
     ...there,
-    onEntry: ({ text }) => {
-      told.push(text);
-      wasTold.resolve();
-    },
-    onError: (cause) => {
-      errors.push(cause);
-      error.resolve();
-    },
+    onEntry: ({ text }) => void told.push(text),
+    onError: (cause) => void errors.push(cause),
     pollMs: 5,
   });
   await denokv.kill();
-  await error.promise;
+  await until("the outage is reported", () => errors.length > 0);
   await denokv.start();
   await writer.write(note("after"), undefined);
-  await wasTold.promise;
+  await until("the entry has arrived", () => told.length > 0);
   assert.deepEqual(told, ["after"]);
   assert.deepEqual(errors.map((each) => each instanceof Problem && each.code), [
     "storage_unavailable",
@@ -311,14 +303,13 @@ Deno.test("reports an outage once, and delivers entries written after it", {
 /** The journal of one isolate, and the entries that it received. */
 class Isolate {
   readonly told: { readonly entry: Note; readonly key: Deno.KvKey }[] = [];
-  #waiting: { readonly count: number; readonly resolve: () => void }[] = [];
   #journal: ControlJournal<Note> | undefined;
 
   static async open(options: Omit<ControlJournalOptions<Note>, "onEntry" | "onError">) {
     const isolate = new Isolate();
     isolate.#journal = await ControlJournal.open<Note>({
       ...options,
-      onEntry: (entry, key) => isolate.#add(entry, key),
+      onEntry: (entry, key) => isolate.told.push({ entry, key }),
       onError: unexpected,
     });
     return isolate;
@@ -330,19 +321,7 @@ class Isolate {
 
   /** Resolves when it has received `count` entries. */
   toldCount(count: number): Promise<void> {
-    const { promise, resolve } = Promise.withResolvers<void>();
-    this.#waiting.push({ count, resolve });
-    this.#check();
-    return promise;
-  }
-
-  #add(entry: Note, key: Deno.KvKey): void {
-    this.told.push({ entry, key });
-    this.#check();
-  }
-
-  #check(): void {
-    for (const { count, resolve } of this.#waiting) if (this.told.length >= count) resolve();
+    return until(`it has received ${count} entries`, () => this.told.length >= count);
   }
 }
 
