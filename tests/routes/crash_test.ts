@@ -5,6 +5,7 @@ import { newChannel, publish } from "../support/publishing.ts";
 import { readAll, readUrl } from "../support/readers.ts";
 import { WeirServer } from "../support/server.ts";
 import { SseClient } from "../support/sse_client.ts";
+import { until } from "../support/until.ts";
 
 const CRASHES = 20;
 const PUBLISHERS = 8;
@@ -22,18 +23,14 @@ Deno.test("20 crashes under load neither lose nor repeat an event", async () => 
 
   for (let crash = 0; crash < CRASHES; crash++) {
     const enough = acknowledged.size + ROUND;
-    const { promise: isUnderLoad, resolve } = Promise.withResolvers<void>();
     const publishers = Array.from({ length: PUBLISHERS }, async () => {
       try {
-        while (true) {
-          await publishOne();
-          if (acknowledged.size >= enough) resolve();
-        }
+        while (true) await publishOne();
       } catch {
         // The crash. Events without an answer may or may not be stored.
       }
     });
-    await isUnderLoad;
+    await until("the server is under load", () => acknowledged.size >= enough);
     await server.kill("SIGKILL");
     await Promise.all(publishers);
     await server.start();
@@ -68,7 +65,6 @@ class ReturningSubscriber {
   readonly #channel: string;
   #expected = Infinity;
   #client: SseClient | undefined;
-  readonly #all = Promise.withResolvers<void>();
 
   constructor(server: WeirServer, channel: string) {
     this.#server = server;
@@ -90,7 +86,6 @@ class ReturningSubscriber {
           assert.notEqual(event, "weir.gap");
           last = id ?? "";
           this.seen.push(JSON.parse(data));
-          if (this.seen.length >= this.#expected) this.#all.resolve();
         }
       } catch (cause) {
         if (cause instanceof assert.AssertionError) throw cause;
@@ -103,7 +98,7 @@ class ReturningSubscriber {
   /** Resolves once `count` events have arrived, and ends the reader. */
   async seenAll(count: number): Promise<void> {
     this.#expected = count;
-    if (this.seen.length < count) await this.#all.promise;
+    await until("all events have arrived", () => this.seen.length >= count);
     await this.#client?.[Symbol.asyncDispose]();
   }
 }

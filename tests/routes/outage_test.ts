@@ -3,6 +3,7 @@ import { Denokv, DENOKV_MISSING } from "../support/denokv.ts";
 import { newChannel, post, publish, publishNumbers } from "../support/publishing.ts";
 import { readAll, READERS, readUrl, takeEvents } from "../support/readers.ts";
 import { WeirServer } from "../support/server.ts";
+import { until } from "../support/until.ts";
 
 Deno.test("streams stay open while the store is unreachable, and continue afterwards", {
   ignore: DENOKV_MISSING,
@@ -36,7 +37,10 @@ Deno.test("streams stay open while the store is unreachable, and continue afterw
   await health.body?.cancel();
 
   await denokv.start();
-  for (const server of [publisher, reader]) await untilReady(server.url);
+  // The client of KV Connect waits for a while before it retries.
+  for (const { url } of [publisher, reader]) {
+    await until("the server is ready", async () => await readiness(url) === 200);
+  }
   await publish(publisher.url, channel, 4);
   await publish(reader.url, channel, 5);
   // Events with a commit_unknown answer may or may not be stored, but each at most once.
@@ -53,11 +57,8 @@ Deno.test("streams stay open while the store is unreachable, and continue afterw
   }
 });
 
-/** The client of KV Connect waits for a while before it retries. */
-async function untilReady(url: string): Promise<void> {
-  while (true) {
-    const response = await fetch(`${url}/readyz`);
-    await response.body?.cancel();
-    if (response.status === 200) return;
-  }
+async function readiness(url: string): Promise<number> {
+  const response = await fetch(`${url}/readyz`);
+  await response.body?.cancel();
+  return response.status;
 }
