@@ -300,16 +300,16 @@ async function beginRequest(
   body: string,
 ) {
   const { server: { access } } = server;
-  const asked = Promise.withResolvers<void>();
+  let isAsked = false;
   const count = access.limiter.subscribe.bind(access.limiter);
   access.limiter.subscribe = (...args) => {
     count(...args);
-    asked.resolve();
+    isAsked = true;
   };
   const connection = await RawConnection.open(server.port);
   const headers = { ...bearer(credential), "Content-Length": String(body.length) };
   await connection.write(head("POST", path, headers) + body.slice(0, 1));
-  await asked.promise;
+  await until("the request is authenticated", () => isAsked);
   access.limiter.subscribe = count;
   return {
     /** Sends the rest and returns the answer's status and code. */
@@ -351,7 +351,7 @@ Deno.test("an administrator whose credential expires during its request changes 
   const { scope } = grantOf({ admin: true });
   const { key, info } = await access.apiKeys.create("default" as Tenant, { scope });
   using byKey = await beginRequest(weir, "/v1/keys", key, `{"admin":true}`);
-  const token = await weir.token({ admin: true }, endingIn(1));
+  const token = await weir.token({ admin: true }, endingIn(2));
   using byToken = await beginRequest(weir, "/v1/keys", token, `{"admin":true}`);
   const rotated = await call(weir.url, `/v1/keys/${info.id}/rotate`, {
     method: "POST",
@@ -389,7 +389,7 @@ Deno.test("a ticket ends with the API key that it was issued for", async (t) => 
     assertRefused(answer, 401, "ticket_invalid");
   });
   await t.step("after the grace period", async () => {
-    const query = { ticket: await rotate(1) };
+    const query = { ticket: await rotate(2) };
     await using stream = await SseClient.open(readUrl(url, [newChannel()], query));
     await until("the stream has ended", () => access.connections.size === 0);
     const said = [await stream.next(), await stream.next()];

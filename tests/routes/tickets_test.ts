@@ -188,7 +188,7 @@ Deno.test("a ticket only reads and opens sockets, even if its token allows more"
 
 Deno.test("a ticket has the expiry, rights and subject of its token", async () => {
   await using weir = await guardedLocal();
-  const token = await weir.token({ subscribe: ["mine"] }, { ...endingIn(2), jti: "x" });
+  const token = await weir.token({ subscribe: ["mine"] }, { ...endingIn(3), jti: "x" });
   const refused = `/v1/channels/other/events?ticket=${await ticketOf(weir, token)}`;
   assertRefused(await call(weir.url, refused), 403, "forbidden");
   const query = { ticket: await ticketOf(weir, token) };

@@ -92,7 +92,7 @@ for (const transport of EVERY_TRANSPORT) {
     const told: string[] = [];
     const auth = () => {
       if (++asked === 2) throw new Error("no token: 503");
-      return guarded.token(undefined, endingIn(asked === 1 ? 2 : 60));
+      return guarded.token(undefined, endingIn(asked === 1 ? 3 : 60));
     };
     const onError = ({ code }: { readonly code: string }) => told.push(code);
     await using weir = makeClient(

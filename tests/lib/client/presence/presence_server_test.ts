@@ -118,7 +118,7 @@ Deno.test("a member whose new token lacks the permission is reported to onError"
   let asked = 0;
   const auth = () => {
     const rights = { subscribe: ["*"], ...asked++ === 0 && { presence: ["*"] } };
-    return guarded.token(rights, endingIn(asked === 1 ? 2 : 600));
+    return guarded.token(rights, endingIn(asked === 1 ? 3 : 600));
   };
   const codes: string[] = [];
   const onError = ({ code }: WeirError) => codes.push(code);
