@@ -97,9 +97,15 @@ export function browserContract(
       const { value } = await wt.incomingUnidirectionalStreams.getReader().read();
       texts.push((await readAll(value)).length);
       const writable = wt.datagrams.writable ?? wt.datagrams.createWritable();
-      await writable.getWriter().write(encode("datagram"));
-      const datagram = await wt.datagrams.readable.getReader().read();
-      texts.push(new TextDecoder().decode(datagram.value));
+      const datagrams = writable.getWriter();
+      const reading = wt.datagrams.readable.getReader().read();
+      let datagram;
+      for (let i = 0; i < 60 && datagram === undefined; i++) { // some may be lost
+        datagrams.write(encode("datagram"));
+        const pause = new Promise((resolve) => setTimeout(resolve, 500));
+        datagram = await Promise.race([reading, pause]);
+      }
+      texts.push(new TextDecoder().decode(datagram?.value));
       wt.close({ closeCode: 77, reason: "done, grüße" });
       return texts;
     `);
