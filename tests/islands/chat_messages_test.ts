@@ -187,8 +187,12 @@ browserTest(
     });
     await enter(page, server, "Ann");
     await said(page, "number 120.").waitFor();
-    for (let i = 1; i <= 5; i++) await say(page, `mine ${i}`);
-    await page.locator('[data-status="waiting"]', { hasText: "Sending…" }).first().waitFor();
+    const sayAll = async () => {
+      for (let i = 1; i <= 5; i++) await say(page, `mine ${i}`);
+    };
+    // Each is shown so only until its answer comes, so the wait begins before the first.
+    const sending = page.locator('[data-status="waiting"]', { hasText: "Sending…" }).first();
+    await Promise.all([sending.waitFor(), sayAll()]);
     await said(page, "mine 5").waitFor();
     assert.deepEqual((await texts(page)).slice(-5), [1, 2, 3, 4, 5].map((i) => `mine ${i}`));
     await scrollTo(page, 0);
