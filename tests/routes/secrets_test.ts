@@ -6,6 +6,7 @@ import { bearer, endingIn } from "../support/guarded.ts";
 import { WeirServer } from "../support/server.ts";
 import { SocketClient } from "../support/socket_client.ts";
 import { jwksOf, makeSigner, type Signer } from "../support/tokens.ts";
+import { until } from "../support/until.ts";
 
 const MAIN = new URL("../../main.ts", import.meta.url).pathname;
 const READY = /^Weir listening on (http:\S+)\/$/m;
@@ -32,11 +33,16 @@ class LoudServer implements AsyncDisposable {
 
   static async start(env: Readonly<Record<string, string>>): Promise<LoudServer> {
     const server = new LoudServer(env);
-    while (server.#url === "") {
-      server.#url = READY.exec(server.#output)?.[1] ?? "";
-      await new Promise((resolve) => setTimeout(resolve, 10));
+    try {
+      await until("the server listens", () => {
+        server.#url = READY.exec(server.#output)?.[1] ?? "";
+        return server.#url !== "";
+      });
+      return server;
+    } catch (cause) {
+      await server[Symbol.asyncDispose]();
+      throw cause;
     }
-    return server;
   }
 
   get url(): string {

@@ -7,6 +7,7 @@ import { RawConnection } from "../support/raw_connection.ts";
 import { WeirServer } from "../support/server.ts";
 import { SocketClient } from "../support/socket_client.ts";
 import { SseClient } from "../support/sse_client.ts";
+import { readTo } from "../support/text_reading.ts";
 import { until } from "../support/until.ts";
 
 /** Milliseconds that a stop may take. */
@@ -145,13 +146,9 @@ Deno.test("a stop resets streams over HTTP/2 after the goodbye", async () => {
   const { body } = await fetch(url, init);
   assert.ok(body !== null);
   const reader = body.pipeThrough(new TextDecoderStream()).getReader();
-  let text = "";
-  const readTo = async (mark: string) => {
-    while (!text.includes(mark)) text += (await reader.read()).value ?? "";
-  };
-  await readTo("weir.open");
+  const opening = await readTo("weir.open", reader);
   const ending = server.kill("SIGTERM");
-  await readTo("weir.goodbye");
+  await readTo("weir.goodbye", reader, opening);
   await assert.rejects(async () => {
     while (!(await reader.read()).done);
   });

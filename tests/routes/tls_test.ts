@@ -3,6 +3,7 @@ import { CertificateFolder, makeCertificate } from "../support/certificates.ts";
 import { bearer, settings } from "../support/guarded.ts";
 import { newChannel } from "../support/publishing.ts";
 import { WeirServer } from "../support/server.ts";
+import { readTo } from "../support/text_reading.ts";
 import { makeSigner } from "../support/tokens.ts";
 import { until } from "../support/until.ts";
 
@@ -50,8 +51,7 @@ Deno.test("a server with a certificate serves HTTP/1.1 and HTTP/2, and reloads i
     headers: bearer(token),
   });
   assert.equal(again.status, 201, await again.text());
-  let text = "";
-  while (!text.includes("data: after")) text += (await reader.read()).value ?? "";
+  await readTo("data: after", reader);
   await reader.cancel();
 });
 

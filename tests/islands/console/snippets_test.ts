@@ -11,6 +11,7 @@ import {
 } from "../../../islands/console/snippets.ts";
 import { LocalServer } from "../../support/local_server.ts";
 import { newChannel, post } from "../../support/publishing.ts";
+import { readTo } from "../../support/text_reading.ts";
 import { eventOf } from "../../../islands/console/event_text.ts";
 import { EPOCH, eventAt } from "./support.ts";
 
@@ -89,8 +90,7 @@ Deno.test("curlRead() starts with the event itself", async () => {
     stderr: "null",
   }).spawn();
   const reader = process.stdout.pipeThrough(new TextDecoderStream()).getReader();
-  let text = "";
-  while (!text.includes("data: 3")) text += (await reader.read()).value ?? "";
+  const text = await readTo("data: 3", reader);
   process.kill();
   await process.status;
   await reader.cancel();
