@@ -1,13 +1,14 @@
 import { Hono } from "hono";
 import { accepts } from "hono/accepts";
 import type { Caller } from "../lib/auth/caller.ts";
-import { isLoopback } from "../lib/config.ts";
+import { type Config, isLoopback } from "../lib/config.ts";
 import { exposition, EXPOSITION_TYPES, type ExpositionType } from "../lib/metrics/exposition.ts";
 import { Problem, quote } from "../lib/shared/problem.ts";
 import type { Server } from "../lib/server.ts";
 import { CREDENTIAL, QUERY } from "./api_description/problem_groups.ts";
 import { described, type RouteDescription } from "./api_description/route_description.ts";
 import type { AppContext, AppEnv } from "./context.ts";
+import { hostOf, isIp, withoutPort } from "./origin.ts";
 import { problemResponse } from "./problem.ts";
 import { noQuery, parseQuery, splitUrl } from "./query.ts";
 
@@ -59,14 +60,14 @@ export async function getMetrics(
 
 /**
  * Creates what answers on a listener of its own (`WEIR_METRICS`): `GET /metrics`, to everyone who
- * reaches it.
+ * reaches it, but not under a name that others may own.
  */
-export function createMetricsApp({ metrics }: Pick<Server, "metrics">): Hono<AppEnv> {
+export function createMetricsApp(
+  { config, metrics }: Pick<Server, "config" | "metrics">,
+): Hono<AppEnv> {
   const app = new Hono<AppEnv>();
   app.get(METRICS_PATH, async (c) => {
-    // Guards against pages that reach this address under a name of their own (DNS rebinding).
-    const site = c.req.raw.headers.get("sec-fetch-site") ?? "none";
-    if (site !== "none") throw new Problem("forbidden_origin", "Pages may not read metrics.");
+    requirePrivateHost(hostOf(c.req.raw), config);
     return await answer(c, metrics);
   });
   app.notFound(({ req }) => {
@@ -77,6 +78,24 @@ export function createMetricsApp({ metrics }: Pick<Server, "metrics">): Hono<App
     throw cause; // the listener's `onError` logs it
   });
   return app;
+}
+
+/**
+ * Requires that a request is to an IP address, a name without a dot, or the name in `WEIR_METRICS` or
+ * `WEIR_PUBLIC_URL`. Guards against a page whose own name resolves to this address (DNS rebinding):
+ * to a browser, metrics under that name are of the page's origin.
+ *
+ * @throws {Problem} `forbidden_host`
+ */
+function requirePrivateHost(host: string, { metrics, publicUrls }: Config): void {
+  const name = withoutPort(host);
+  if (isIp(name) || isLoopback(name) || !name.includes(".")) return;
+  if (typeof metrics === "object" && metrics.host.toLowerCase() === name) return;
+  if (publicUrls.some((url) => new URL(url).hostname === name)) return;
+  throw new Problem(
+    "forbidden_host",
+    `The host ${quote(host)} is not allowed: use an IP address, or name the host in WEIR_METRICS.`,
+  );
 }
 
 async function answer(c: AppContext, metrics: Server["metrics"]): Promise<Response> {

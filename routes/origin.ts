@@ -1,3 +1,4 @@
+import { isIPv4, isIPv6 } from "node:net";
 import { type Config, isLoopback } from "../lib/config.ts";
 import type { Logger } from "../lib/logger.ts";
 import { Problem, quote } from "../lib/shared/problem.ts";
@@ -47,9 +48,10 @@ export function addOriginHeaders(
 }
 
 /**
- * Requires that a request is to one of Weir's own names, and if a page sends it, that the page is
- * Weir's own or of an allowed origin. Guards against a web page of another origin that uses a Weir
- * which its visitor can reach, also under a name that resolves to Weir's IP (DNS rebinding).
+ * Requires that a request is to one of Weir's own names, or with keys to an IP address, and if a page
+ * sends it, that the page is Weir's own or of an allowed origin. Guards against a web page of another
+ * origin that uses a Weir which its visitor can reach, also under a name that resolves to Weir's IP
+ * (DNS rebinding).
  *
  * @throws {Problem} `forbidden_host`, `forbidden_origin`
  */
@@ -136,16 +138,31 @@ export function isHttps(head: RequestHead, config: Config): boolean {
   return config.publicUrls.length > 0 && config.publicUrls.includes(`https://${hostOf(head)}`);
 }
 
-/** Returns whether `host` is one of Weir's own names. */
-function isOwnHost(host: string, { publicUrls }: Config): boolean {
-  if (isLoopback(host.replace(/:\d*$/, ""))) return true;
-  return publicUrls.some((url) => url.slice(url.indexOf("//") + 2) === host);
+/**
+ * Returns whether `host` is one of Weir's own names. With keys an IP address is one too: health checks
+ * and scrapes use it, and no page of another origin can be under it.
+ */
+function isOwnHost(host: string, { publicUrls, isOpen }: Config): boolean {
+  const name = withoutPort(host);
+  if (isLoopback(name)) return true;
+  if (publicUrls.some((url) => url.slice(url.indexOf("//") + 2) === host)) return true;
+  return !isOpen && isIp(name);
+}
+
+/** Returns a host without its port. An IPv6 address stays in brackets. */
+export function withoutPort(host: string): string {
+  return host.replace(/:\d*$/, "");
+}
+
+/** Returns whether a host without port is an IP address: IPv4, or IPv6 in brackets. */
+export function isIp(name: string): boolean {
+  return isIPv4(name) || /^\[.*\]$/.test(name) && isIPv6(name.slice(1, -1));
 }
 
 /** Returns whether `origin` is Weir's own. */
 export function isOwnOrigin(origin: string, head: RequestHead, config: Config): boolean {
   if (config.publicUrls.includes(origin)) return true;
   const host = hostOf(head);
-  if (!isLoopback(host.replace(/:\d*$/, ""))) return false;
+  if (!isLoopback(withoutPort(host))) return false;
   return origin === `${config.tls === undefined ? "http" : "https"}://${host}`;
 }

@@ -1,9 +1,11 @@
 import assert from "node:assert/strict";
-import { assertRefused, call } from "../support/calls.ts";
-import { bearer, guardedLocal } from "../support/guarded.ts";
-import { LocalServer } from "../support/local_server.ts";
 import { createApp } from "../../routes/app.ts";
 import { createMetricsApp } from "../../routes/metrics.ts";
+import { assertRefused, call } from "../support/calls.ts";
+import { Chromium, CHROMIUM_MISSING } from "../support/chromium.ts";
+import { bearer, guardedLocal } from "../support/guarded.ts";
+import { LocalServer } from "../support/local_server.ts";
+import { WeirServer } from "../support/server.ts";
 
 Deno.test("in open mode metrics are for clients on this machine, not for those of a proxy", async () => {
   await using local = await LocalServer.start();
@@ -58,17 +60,60 @@ Deno.test("WEIR_METRICS moves metrics away from the other requests", async () =>
   }
 });
 
-Deno.test("the listener of metrics answers nothing else, and no page", async () => {
-  await using local = await LocalServer.start({ WEIR_METRICS: "127.0.0.1:9090" });
-  const { fetch } = createMetricsApp(local.server);
-  const ask = (path: string, init: RequestInit = {}) =>
-    fetch(new Request(`http://rebound.example${path}`, init));
-  const statusOf = async (path: string, init?: RequestInit) => (await ask(path, init)).status;
-  assert.equal(await statusOf("/metrics"), 200);
-  assert.equal(await statusOf("/metrics", { headers: { "Sec-Fetch-Site": "none" } }), 200);
-  assert.equal(await statusOf("/metrics", { headers: { "Sec-Fetch-Site": "same-origin" } }), 403);
-  assert.equal(await statusOf("/metrics", { method: "POST" }), 404);
+Deno.test("the listener of metrics answers nothing else, and not under every name", async () => {
+  await using weir = await guardedLocal({
+    WEIR_METRICS: "Weir.example.net:9090",
+    WEIR_PUBLIC_URL: "https://weir.example.com",
+  });
+  const { fetch } = createMetricsApp(weir.server.server);
+  const statusOf = async (path: string, host: string, init: RequestInit = {}) => {
+    const request = new Request(`http://localhost${path}`, { ...init, headers: { Host: host } });
+    return (await fetch(request)).status;
+  };
+  const own = [
+    "localhost:9090",
+    "127.0.0.1:9090",
+    "10.0.0.5:9090",
+    "[fd00::5]:9090",
+    "[::1]",
+    "weir:9090",
+    "WEIR.example.net:9090",
+    "weir.example.com:9090",
+  ];
+  for (const host of own) assert.equal(await statusOf("/metrics", host), 200, host);
+  const foreign = [
+    "evil.test:9090",
+    "evil.test",
+    "127.0.0.1.evil.test:9090",
+    "10.0.0.5.:9090",
+    "weir.:9090",
+    "weir.example.net.evil.test",
+    "sub.weir.example.com",
+    "[evil.test]:9090",
+  ];
+  for (const host of foreign) assert.equal(await statusOf("/metrics", host), 403, host);
+  assert.equal(await statusOf("/metrics", "localhost", { method: "POST" }), 404);
   for (const path of ["/", "/v1/channels/a/events", "/healthz"]) {
-    assert.equal(await statusOf(path), 404);
+    assert.equal(await statusOf(path, "localhost"), 404);
   }
+});
+
+Deno.test("a page cannot read metrics under a name of its own that resolves to their listener", {
+  ignore: CHROMIUM_MISSING,
+}, async () => {
+  await using server = await WeirServer.start({ env: { WEIR_METRICS: "127.0.0.1:0" } });
+  const [, port] = /"metrics listening".*"port":(\d+)/.exec(await server.stderr()) ?? [];
+  await using chromium = await Chromium.open(["--host-resolver-rules=MAP *.test 127.0.0.1"]);
+  const { page } = chromium;
+  const read = async (host: string) => {
+    await page.goto(`http://${host}:${port}/`); // a page of the origin, as an attacker's server gives it
+    return await page.evaluate(async () => {
+      const response = await fetch("/metrics");
+      return { status: response.status, text: await response.text() };
+    });
+  };
+  const rebound = await read("evil.test");
+  assert.equal(rebound.status, 403);
+  assert.doesNotMatch(rebound.text, /weir_build_info/);
+  assert.match((await read("127.0.0.1")).text, /weir_build_info/);
 });

@@ -54,12 +54,13 @@ const FOREIGN = [
 
 const OWN = [ALLOWED, "http://dev.test:3000", `https://${PUBLIC}`] as const;
 
-Deno.test("with keys serves only hosts of WEIR_PUBLIC_URL and loopback names", async (t) => {
+Deno.test("with keys serves hosts of WEIR_PUBLIC_URL, loopback names and IP addresses", async (t) => {
   await using weir = await guardedLocal(ENV);
   const { port } = weir.server;
   const statusOf = async (host: string) =>
     (await rawCall(port, "/healthz", { headers: { Host: host } })).status;
-  for (const host of [PUBLIC, "WEIR.example.com", "localhost", `127.0.0.1:${port}`, "[::1]:80"]) {
+  const names = [PUBLIC, "WEIR.example.com", "localhost", `127.0.0.1:${port}`, "[::1]:80"];
+  for (const host of [...names, "192.0.2.1", "10.0.0.5:8000", "[2001:db8::1]", "[fd00::5]:8000"]) {
     await t.step(`serves ${host}`, async () => assert.equal(await statusOf(host), 200));
   }
   const foreign = [
@@ -74,8 +75,11 @@ Deno.test("with keys serves only hosts of WEIR_PUBLIC_URL and loopback names", a
     "evillocalhost",
     "127.0.0.1.evil.com",
     "127.0.0.1:80:80",
-    "0.0.0.0",
-    "[::]",
+    "192.0.2.1.",
+    "192.0.2.300",
+    "192.0.2.1.evil.com",
+    "[evil.com]",
+    "[192.0.2.1]",
   ];
   for (const host of foreign) {
     await t.step(`refuses ${host}`, async () => {
@@ -87,6 +91,14 @@ Deno.test("with keys serves only hosts of WEIR_PUBLIC_URL and loopback names", a
     headers: { Host: "evil.com", ...bearer(await weir.token()) },
   });
   assertRefused(answer, 403, "forbidden_host");
+});
+
+Deno.test("a page under the IP address of a server with keys is of a foreign origin", async () => {
+  await using weir = await guardedLocal(ENV);
+  const answer = await rawCall(weir.server.port, EVENTS, {
+    headers: { Host: "192.0.2.1", Origin: "http://192.0.2.1", ...bearer(await weir.token(ALL)) },
+  });
+  assertRefused(answer, 403, "forbidden_origin");
 });
 
 Deno.test("a request with an absolute target is judged by its Host", async () => {
