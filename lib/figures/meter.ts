@@ -170,8 +170,10 @@ export class Meter implements LogObserver, HubObserver {
     if (channelKey !== FIGURES_CHANNEL_KEY) this.#resumes[result]++;
   }
 
-  ephemeralPublished(): void {
+  ephemeralPublished(channelKey: ChannelKey): void {
+    this.#accepted++;
     this.#ephemeral++;
+    if (this.#tenants !== undefined) this.#tenants.of(channelKey).publishes++;
   }
 
   ephemeralDelivered({ sent, dropped }: { readonly sent: number; readonly dropped: number }): void {

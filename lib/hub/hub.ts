@@ -159,7 +159,7 @@ export class Hub {
   publishEphemeral(channelKey: ChannelKey, event: EphemeralEvent): void {
     this.#refuseIfClosed();
     this.#relay?.relay(channelKey, event);
-    this.#observer?.ephemeralPublished();
+    this.#observer?.ephemeralPublished(channelKey);
     this.#channels.get(channelKey)?.opened?.deliverEphemeral(event);
   }
 
@@ -185,6 +185,19 @@ export class Hub {
       if (gap !== undefined) this.#observer?.gap(channelKey, gap.reason, 1);
     }
     return result;
+  }
+
+  /** Reports what a reader without a subscription received of a channel, and whether after a cursor. */
+  received(
+    channelKey: ChannelKey,
+    { events, hasGap, isResuming }: {
+      readonly events: number;
+      readonly hasGap: boolean;
+      readonly isResuming: boolean;
+    },
+  ): void {
+    this.#observer?.caughtUp(channelKey, events);
+    if (isResuming) this.#observer?.resumed(channelKey, hasGap ? "gap" : "replayed");
   }
 
   /** Reads the log back once. @see {@link Log.readBefore} @throws {Problem} `storage_*` */

@@ -26,7 +26,7 @@ export interface HubObserver {
   /** A subscription that continues after a position has its first events, or is live without any. */
   resumed(channelKey: ChannelKey, result: ResumeResult): void;
   /** An ephemeral event was published in this isolate. */
-  ephemeralPublished(): void;
+  ephemeralPublished(channelKey: ChannelKey): void;
   /** Ephemeral events went to subscribers, or were dropped: the sums over all of them. */
   ephemeralDelivered(events: { readonly sent: number; readonly dropped: number }): void;
 }

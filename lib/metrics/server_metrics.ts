@@ -81,7 +81,7 @@ function workMetrics(totals: MeterTotals): readonly Metric[] {
   return [
     counter(
       "weir_publishes_total",
-      "Requests, messages and lines that publish stored events.",
+      "Requests, messages and lines that publish, accepted or refused.",
       ...values("result", publishes),
     ),
     counter("weir_events_stored_total", "Events stored, without repeats.", value(totals.events)),
@@ -186,7 +186,7 @@ function tenantMetrics({ tenants }: MeterTotals): readonly Metric[] {
   return [
     counter(
       "weir_tenant_publishes_total",
-      "Accepted publishes of stored events.",
+      "Accepted publishes.",
       ...byTenant("publishes"),
     ),
     counter(

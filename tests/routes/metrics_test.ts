@@ -98,6 +98,61 @@ Deno.test("metrics count resumes, gaps, goodbyes, refusals, commits and ephemera
   await expectAll({ 'weir_goodbyes_total{reason="stopping"}': 3 });
 });
 
+Deno.test("metrics count ephemeral publishes like others, accepted and refused", async () => {
+  await using local = await LocalServer.start({ WEIR_METRICS_TENANTS: "default" });
+  const { url } = local;
+  const channel = newChannel();
+  await publish(url, channel, "stored");
+  await publishEphemeral(url, channel, "now");
+  const lines = [channel, "$no"].map((channel) =>
+    `${JSON.stringify({ channel, data: 1, ephemeral: true })}\n`
+  );
+  const answer = await fetch(`${url}/v1/events`, {
+    method: "POST",
+    headers: { "Content-Type": "application/x-ndjson" },
+    body: lines.join(""),
+  });
+  await answer.text();
+  await using socket = await SocketClient.open(url);
+  socket.send({ op: "publish", ref: 1, channel, data: 1, ephemeral: true });
+  await socket.until("ack");
+  socket.send({ op: "publish", ref: 2, channel, data: 1, ephemeral: true, key: "k" });
+  await socket.until("error");
+  const samples = await readMetrics(url);
+  assert.equal(samples.get('weir_publishes_total{result="accepted"}'), 4);
+  assert.equal(samples.get('weir_publishes_total{result="refused"}'), 2);
+  assert.equal(samples.get('weir_tenant_publishes_total{tenant="default"}'), 4);
+  assert.equal(samples.get("weir_ephemeral_events_total"), 3);
+  assert.equal(samples.get("weir_events_stored_total"), 1);
+});
+
+Deno.test("metrics count what long polls find at once", async () => {
+  await using local = await LocalServer.start();
+  const { url } = local;
+  const [a, b] = [newChannel(), newChannel()].sort() as [string, string];
+  const { offset: gone } = await publish(url, a, "old");
+  await call(url, `/v1/channels/${a}`, { method: "DELETE" });
+  const { offset: first } = await publish(url, a, "first");
+  await publishNumbers(url, a, 3);
+  const poll = (path: string) => call(url, `${path}&wait=60`);
+  const { json: { cursor } } = await call(url, `/v1/events?channel=${a}&channel=${b}`);
+  await publishNumbers(url, b, 2);
+  await poll(`/v1/channels/${a}/events?after=${first}&limit=2`); // 2
+  await poll(`/v1/channels/${a}/events?after=${gone}`); // 4, after a gap
+  await poll(`/v1/channels/${a}/events?after=earliest`); // 4, but nothing is continued
+  await poll(`/v1/events?channel=${a}&channel=${b}&after=${cursor}`); // 2, of one channel
+  const samples = await readMetrics(url);
+  const expected = {
+    'weir_deliveries_total{path="replay"}': 12,
+    'weir_resumes_total{result="replayed"}': 2,
+    'weir_resumes_total{result="gap"}': 1,
+    'weir_resumes_total{result="current"}': 0,
+    'weir_gaps_total{reason="recreated"}': 1,
+  };
+  const found = Object.fromEntries(Object.keys(expected).map((name) => [name, samples.get(name)]));
+  assert.deepEqual(found, expected);
+});
+
 Deno.test("metrics are in Prometheus' text format, and in OpenMetrics for those who prefer it", async () => {
   await using server = await LocalServer.start();
   const prometheus = "application/openmetrics-text;version=1.0.0,text/plain;q=0.5,*/*;q=0.1";

@@ -69,7 +69,14 @@ export async function longPoll(
     end: (reason) => ended.reject(new Problem(END_CODES[reason], END_DETAILS[reason])),
   });
   const page = await readPage(hub, after, options);
-  if (!page.isEmpty || options.signal.aborted) return page;
+  if (!page.isEmpty || options.signal.aborted) {
+    for (const { index, ...part } of page.parts) {
+      const channelKey = options.channelKeys[index];
+      const isResuming = typeof after !== "string";
+      if (channelKey !== undefined) hub.received(channelKey, { ...part, isResuming });
+    }
+    return page;
+  }
   using collector = new PollCollector(() => ended.resolve());
   const isAll = await collect(hub, page, { ...options, collector, ended: ended.promise });
   const { found, ephemeral } = collector;

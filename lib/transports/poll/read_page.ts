@@ -25,6 +25,16 @@ export interface ReadPage {
   readonly isEmpty: boolean;
   /** The positions after the page. */
   readonly positions: ReadPositions;
+  /** What it has of each channel that it has something of. */
+  readonly parts: readonly PagePart[];
+}
+
+/** What a page has of one of the polled channels. */
+interface PagePart {
+  /** The channel's index among the polled channels. */
+  readonly index: number;
+  readonly events: number;
+  readonly hasGap: boolean;
 }
 
 /** The runs that were read from one of the polled channels. */
@@ -120,8 +130,10 @@ export function makePage(
   const gapped = withRuns.find(hasGap);
   const parts = firstRuns(gapped === undefined ? withRuns : [gapped]);
   const { events } = takeByTime(parts, limit);
+  const counts = new Map<number, number>();
   const texts: string[] = [];
   for (const { index, at, run } of events) {
+    counts.set(index, at + 1);
     texts.push(`{${run.encode(jsonMembers)[at]}}`);
     positions.advance(index, run.epoch, run.after + at + 1);
   }
@@ -139,6 +151,10 @@ export function makePage(
     cursor,
     isEmpty: events.length === 0 && gap === "",
     positions,
+    parts: parts.flatMap(({ index, run }) => {
+      const part = { index, events: counts.get(index) ?? 0, hasGap: run.gap !== undefined };
+      return part.events > 0 || part.hasGap ? [part] : [];
+    }),
   };
 }
 

@@ -49,7 +49,7 @@ Deno.test("a sample has the counts since the last one, and the current state of 
   meter.flushed(ADDRESS, 50, 3);
   meter.caughtUp(ADDRESS, 9);
   meter.refused();
-  meter.ephemeralPublished();
+  meter.ephemeralPublished(ADDRESS);
   using _stream = meter.connected("sse", { [Symbol.dispose]() {} });
   clock.advance(1_000);
   meter.appended(ADDRESS, 2);
@@ -64,7 +64,7 @@ Deno.test("a sample has the counts since the last one, and the current state of 
     seconds: 1,
     connections: { sse: 1, longPoll: 0, websocket: 7 },
     subscriptions: { live: 1, catchingUp: 2, lag: 3 },
-    publishes: { accepted: 1, refused: 1 },
+    publishes: { accepted: 2, refused: 1 },
     events: 5,
     ephemeral: 1,
     deliveries: { live: 50, caughtUp: 9 },
