@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { parse } from "yaml";
 import { parseConfig } from "../../lib/config.ts";
 import { readSource } from "../support/source_files.ts";
+import { jwksOf, makeSigner } from "../support/tokens.ts";
 
 const FOLDER = new URL("../../deploy/docker/", import.meta.url);
 /** Seconds after the drain in which a server closes its store, at most. */
@@ -9,10 +10,12 @@ const CLOSE_S = 4.5;
 
 const { services, configs, volumes } = parse(await readSource("deploy/docker/compose.yaml"));
 
-Deno.test("the settings in compose.yaml are settings of Weir, and Docker waits for the drain", () => {
+Deno.test("the settings in compose.yaml are settings of Weir, and Docker waits for the drain", async () => {
   const { weir } = services;
   const settings = Object.entries(weir.environment).filter(([name]) => name.startsWith("WEIR_"));
-  const config = parseConfig(Object.fromEntries(settings) as Record<string, string>);
+  const env = Object.fromEntries(settings) as Record<string, string>;
+  assert.equal(env["WEIR_JWKS"], "${WEIR_JWKS:?}"); // the shell's
+  const config = parseConfig({ ...env, WEIR_JWKS: jwksOf(await makeSigner("EdDSA")) });
   assert.equal(config.isOpen, false);
   assert.equal(config.kv, "http://denokv:4512");
   const [, seconds = ""] = /^(\d+)s$/.exec(weir.stop_grace_period) ?? [];

@@ -37,13 +37,18 @@ Deno.test("the manifests fit the schemas of Kubernetes", () => {
 });
 
 Deno.test("the settings of the manifests are settings of Weir", () => {
-  const { kv, isOpen, publicUrls } = parseConfig(manifestOf("ConfigMap").data);
+  const { kv, isOpen } = parseConfig(manifestOf("ConfigMap").data);
   assert.deepEqual({ kv, isOpen }, { kv: "http://denokv:4512", isOpen: false });
-  const [{ livenessProbe, readinessProbe, startupProbe }] =
-    manifestOf("Deployment").spec.template.spec.containers;
-  for (const { httpGet } of [livenessProbe, readinessProbe, startupProbe]) {
-    assert.deepEqual(publicUrls, [`https://${httpGet.httpHeaders[0].value}`]);
-  }
+});
+
+Deno.test("each pod has metrics where Prometheus looks for them, and the Service does not", () => {
+  const { metrics } = parseConfig(manifestOf("ConfigMap").data);
+  assert.ok(typeof metrics === "object");
+  const { metadata, spec: { containers: [{ ports }] } } = manifestOf("Deployment").spec.template;
+  assert.equal(metadata.annotations["prometheus.io/port"], String(metrics.port));
+  assert.ok(ports.some((port: Manifest) => port.containerPort === metrics.port));
+  const exposed = manifestOf("Service").spec.ports.map((port: Manifest) => port.targetPort);
+  assert.deepEqual(exposed, ["http"]);
 });
 
 Deno.test("Kubernetes replaces one server after the other, and waits for the drain", () => {
