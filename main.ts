@@ -192,7 +192,7 @@ function requireLoopback(hostname: string): void {
  */
 async function stop(signal: string): Promise<void> {
   const { drainMs } = config;
-  logger.info("stopping; another signal stops at once", { signal, drainMs });
+  logger.info("stopping; a second signal, 1 s later, stops at once", { signal, drainMs });
   const timer = setTimeout(() => {
     logger.warn("stopped before everything was closed");
     Deno.exit(0);

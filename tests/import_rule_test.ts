@@ -218,6 +218,7 @@ const RULE: Readonly<Record<string, readonly string[]>> = {
     "lib/server.ts",
     "routes/api_description",
     "routes/context.ts",
+    "routes/origin.ts",
     "routes/problem.ts",
     "routes/query.ts",
   ],

@@ -246,6 +246,21 @@ proxyTest((name) => `${name} redirects to HTTPS`, async ({ proxy, platform }) =>
   assert.match(answer.headers.get("location") ?? "", /^https:\/\/127\.0\.0\.1/);
 });
 
+Deno.test("caddy keeps at most 4 MB of a stream of publishes over HTTP/1.1", {
+  ignore: DENOKV_MISSING || isProxyMissing("caddy"),
+  ...WITH_IDLE_CONNECTIONS,
+}, async () => {
+  const { url, http1 } = siteOf("caddy");
+  const line = JSON.stringify({ channel: "large", data: "x".repeat(MiB - 2) });
+  const answer = await http1.fetch(new URL("/v1/events", url), {
+    method: "POST",
+    headers: { "Content-Type": "application/x-ndjson" },
+    body: ReadableStream.from(Array(5).fill(new TextEncoder().encode(`${line}\n`))),
+  });
+  const stored = (await answer.text()).match(/"offset"/g);
+  assert.equal(stored?.length, 3);
+});
+
 Deno.test("a WebSocket goes over HTTP/2 through haproxy", {
   ignore: DENOKV_MISSING || isProxyMissing("haproxy"),
   ...WITH_IDLE_CONNECTIONS,
