@@ -1,4 +1,5 @@
 import { pause } from "../../shared/async/delay.ts";
+import { onAbort } from "../core/on_abort.ts";
 import type { Platform } from "../core/platform.ts";
 import type { WeirError } from "../core/weir_error.ts";
 import type { Attempt } from "./attempt.ts";
@@ -17,6 +18,9 @@ const FIRST_PROBE_INTERVAL_MS = 2_000;
 const MAX_MOVES = 3;
 const MOVE_DELAY_MS = 300;
 
+/** How often a new connection is asked whether it reads already. */
+const PENDING_CHECK_MS = 10;
+
 interface ReplacementOptions {
   readonly platform: Platform;
   /** The attempt whose transport is in use. */
@@ -30,49 +34,78 @@ interface ReplacementOptions {
 /**
  * Opens what replaces `current` while that is in use: a better transport, tried from time to time,
  * or the same one to another server once the server says that it stops or rotates the connection.
- * Resolves with the first open attempt, or with undefined if `current` ended before. If no other
- * server takes the connection, `current` ends with the goodbye.
+ * Resolves with the first attempt that reads what is wanted, or is open when `current` ends; with
+ * undefined if there is none by then. If no other server takes the connection, `current` ends with
+ * the goodbye.
  */
 export function openReplacement(options: ReplacementOptions): Promise<Attempt | undefined> {
-  const { current } = options;
+  const { current, platform } = options;
   return new Promise((resolve) => {
-    let isReplaced = false;
-    const offer = (attempt: Attempt) => {
-      if (isReplaced || current.signal.aborted) return attempt.close();
-      isReplaced = true;
+    /** The last one that is open, and reads or begins to. */
+    let opened: Attempt | undefined;
+    let replacement: Attempt | undefined;
+    const replaceBy = (attempt: Attempt) => {
+      replacement = attempt;
       resolve(attempt);
     };
-    current.signal.addEventListener("abort", () => resolve(undefined));
+    const offer: Offer = async (attempt) => {
+      if (attempt.signal.aborted) return false;
+      opened = attempt;
+      await startReading(attempt, platform);
+      if (replacement === attempt) return true;
+      if (attempt.signal.aborted) return false;
+      if (replacement !== undefined || current.signal.aborted) attempt.close();
+      else replaceBy(attempt);
+      return true;
+    };
+    onAbort(current.signal, () => resolve(undefined));
     let goodbye: WeirError | undefined;
     const end = (error: WeirError) => {
       current.onDown = undefined;
       current.down(error, true);
     };
     current.onDown = (error, isGoodbye) => {
+      if (replacement !== undefined) return false;
       const isMove = isGoodbye && error.code === "shutting_down";
-      if (goodbye === undefined) {
-        if (!isMove) return false;
+      if (isMove && goodbye === undefined) {
         goodbye = error;
         void move(options, offer).then((isMoved) => isMoved || end(error));
-      } else if (!isMove) end(goodbye); // the server has closed it, or the client
+      } else if (!isMove) {
+        // It has ended, or the client closes it.
+        if (error.code !== "closed" && opened?.signal.aborted === false) replaceBy(opened);
+        else if (goodbye !== undefined) end(goodbye);
+        else return false;
+      }
       return true;
     };
     if (current.index > 0) void upgrade(options, offer);
   });
 }
 
+/**
+ * Offers an open attempt as the replacement. Resolves once it has replaced the current one, or is not
+ * needed any more; with false if it has ended.
+ */
+type Offer = (attempt: Attempt) => Promise<boolean>;
+
+/** Lets an open attempt read too. Resolves once it does, so that no event waits, or has ended. */
+async function startReading({ transport, signal }: Attempt, platform: Platform): Promise<void> {
+  transport?.update();
+  while (transport?.subscriptions?.pending && !signal.aborted) {
+    await pause(PENDING_CHECK_MS, { signal, timers: platform });
+  }
+}
+
 /** Connects to another server. Returns whether one took the connection. */
 async function move(
   { platform, current: { index, signal }, open }: ReplacementOptions,
-  offer: (attempt: Attempt) => void,
+  offer: Offer,
 ): Promise<boolean> {
   for (let tries = 0; tries < MAX_MOVES && !signal.aborted; tries++) {
     const delayMs = MOVE_DELAY_MS * (1 + platform.random());
     if (tries > 0) await pause(delayMs, { signal, timers: platform });
     const attempt = await open(index);
-    if (attempt.signal.aborted) continue;
-    offer(attempt);
-    return true;
+    if (await offer(attempt)) return true;
   }
   return false;
 }
@@ -80,13 +113,13 @@ async function move(
 /** Tries better transports from time to time. */
 async function upgrade(
   { platform, current: { index, signal }, open, wasAway }: ReplacementOptions,
-  offer: (attempt: Attempt) => void,
+  offer: Offer,
 ): Promise<void> {
   for (let delayMs = wasAway ? FIRST_PROBE_INTERVAL_MS : PROBE_INTERVAL_MS;;) {
     await pause(delayMs, { signal, timers: platform });
     for (let i = 0; i < index && !signal.aborted; i++) {
       const attempt = await open(i);
-      if (!attempt.signal.aborted) return offer(attempt);
+      if (await offer(attempt)) return;
     }
     if (signal.aborted) return;
     delayMs = Math.min(Math.max(PROBE_INTERVAL_MS, 2 * delayMs), MAX_PROBE_INTERVAL_MS);

@@ -47,6 +47,8 @@ export interface Transport {
   update(): void;
   /** Checks now whether the connection is alive: the machine slept or the user returned. */
   check(): void;
+  /** If it subscribes by messages: how many subscriptions have no answer yet. */
+  readonly subscriptions?: { readonly pending: number };
   /** Sends a message and resolves with its answer, if the transport is bidirectional. */
   readonly request?: SendRequest;
 }

@@ -53,7 +53,7 @@ export class Subscriptions {
     for (const { channel, after, revision } of wanted) {
       const current = this.#channels.get(channel);
       if (current?.revision === revision) continue;
-      if (this.#pending >= MAX_PENDING || this.#isWaiting) break;
+      if (this.pending >= MAX_PENDING || this.#isWaiting) break;
       if (current) messages.push(this.#unsubscribe(channel));
       messages.push(this.#subscribe(channel, after, revision));
     }
@@ -74,7 +74,7 @@ export class Subscriptions {
   }
 
   /** Number of subscriptions without an answer. */
-  get #pending(): number {
+  get pending(): number {
     return [...this.#channels.values()].filter(({ streamId }) => streamId === undefined).length;
   }
 
@@ -104,7 +104,7 @@ export class Subscriptions {
         this.#failures = 0;
         host.channels.started(channel, after, String(offset));
       }
-      if (this.#pending % (MAX_PENDING / 2) === 0) this.update(); // many at once
+      if (this.pending % (MAX_PENDING / 2) === 0) this.update(); // many at once
     });
   }
 

@@ -127,7 +127,11 @@ Deno.test("events arrive by SSE while upgrades are blocked, and by WebSocket onc
   await passAlive(50);
   assert.equal(proxy.count(["websocket"]), 2); // the wait has doubled
   device.clock.advance(10_000);
-  await openBy(weir, "websocket");
+  await until("the WebSocket has subscribed, and is used", () => {
+    device.clock.advance(10); // the client looks each 10 ms
+    const state = weir.state.value;
+    return state.status === "open" && state.transport === "websocket";
+  });
   await publish(server.url, channel, found.length + 1);
   await until("it came", () => found.length === 10);
   assert.deepEqual(found, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);

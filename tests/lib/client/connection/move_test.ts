@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { makeClient } from "../../../../lib/client/make_client.ts";
 import type { ConnectionState, TransportName, Weir } from "../../../../lib/client/api.ts";
-import { PLATFORM } from "../../../../lib/client/core/platform.ts";
+import { PLATFORM, type Platform } from "../../../../lib/client/core/platform.ts";
 import { withTransport } from "../../../support/every_transport.ts";
 import { LocalServer } from "../../../support/local_server.ts";
 import { newChannel, publish } from "../../../support/publishing.ts";
@@ -9,6 +9,48 @@ import { until } from "../../../support/until.ts";
 
 const STREAMING: readonly TransportName[] = ["webtransport", "websocket", "sse"];
 const MOVES = 5;
+
+/** Sockets of a client. What the second one receives after its welcome waits until `release()`. */
+class TwoSockets {
+  readonly sockets: WebSocket[] = [];
+  readonly platform: Platform;
+  /** Calls that deliver what waits. */
+  readonly waiting: (() => void)[] = [];
+  #isHolding = true;
+
+  constructor() {
+    const open = (url: URL, protocol: string) => this.#open(new WebSocket(url, protocol));
+    const Socket = function (url: URL, protocol: string) {
+      return open(url, protocol);
+    } as unknown as new (url: URL, protocol: string) => WebSocket;
+    this.platform = { ...PLATFORM, WebSocket: Socket };
+  }
+
+  release(): void {
+    this.#isHolding = false;
+    for (const deliver of this.waiting.splice(0)) deliver();
+  }
+
+  #open(socket: WebSocket): WebSocket {
+    const isSecond = this.sockets.push(socket) === 2;
+    Object.defineProperty(socket, "onmessage", {
+      set: (handler: (event: MessageEvent<string>) => void) => {
+        socket.addEventListener("message", (event) => {
+          const isHeld = isSecond && this.#isHolding && !event.data.includes('"welcome"');
+          if (isHeld) this.waiting.push(() => handler(event));
+          else handler(event);
+        });
+      },
+    });
+    return socket;
+  }
+
+  /** Delivers a goodbye to the first socket, as if its server rotated it. */
+  sayGoodbye(): void {
+    const data = '{"op":"goodbye","reason":"rotate","retry":1000}';
+    this.sockets[0]?.dispatchEvent(new MessageEvent("message", { data }));
+  }
+}
 
 /** A client that reads a channel over one transport, and a producer that counts. */
 class CountingWorld implements AsyncDisposable {
@@ -19,14 +61,23 @@ class CountingWorld implements AsyncDisposable {
   readonly #states: string[] = [];
   #sent = 0;
 
-  private constructor(url: string, transport: TransportName) {
+  private constructor(url: string, transport: TransportName, platform: Platform) {
     this.#url = url;
-    this.#weir = makeClient(url, { transports: [transport] }, PLATFORM);
+    this.#weir = makeClient(url, { transports: [transport] }, platform);
+  }
+
+  /** The states of the client since it was open. */
+  get states(): readonly unknown[] {
+    return this.#states;
   }
 
   /** Resolves once the client is open. */
-  static async open(url: string, transport: TransportName): Promise<CountingWorld> {
-    const world = new CountingWorld(url, transport);
+  static async open(
+    url: string,
+    transport: TransportName,
+    platform: Platform = PLATFORM,
+  ): Promise<CountingWorld> {
+    const world = new CountingWorld(url, transport, platform);
     const { state } = world.#weir;
     world.#weir.listen(world.#channel, {
       after: "earliest",
@@ -90,6 +141,51 @@ for (const transport of STREAMING) {
     await world.assertComplete();
   });
 }
+
+Deno.test("a socket is left only when the next one has subscribed, so no event waits for that", async () => {
+  await using local = await LocalServer.start();
+  const two = new TwoSockets();
+  await using world = await CountingWorld.open(local.url, "websocket", two.platform);
+  await world.publish();
+  await world.assertComplete();
+  two.sayGoodbye();
+  await until("the second one has an answer", () => two.waiting.length > 0);
+  await world.publish();
+  await world.assertComplete(); // over the first
+  assert.equal(two.sockets[0]?.readyState, WebSocket.OPEN);
+  two.release();
+  await until("the first one is closed", () => two.sockets[0]?.readyState === WebSocket.CLOSED);
+  await world.publish();
+  await world.assertComplete();
+  assert.equal(two.sockets.length, 2);
+});
+
+Deno.test("a socket that ends while the next one subscribes is replaced at once", async () => {
+  await using local = await LocalServer.start();
+  const two = new TwoSockets();
+  await using world = await CountingWorld.open(local.url, "websocket", two.platform);
+  await world.publish();
+  await world.assertComplete();
+  two.sayGoodbye();
+  await until("the second one has an answer", () => two.waiting.length > 0);
+  two.sockets[0]?.dispatchEvent(new CloseEvent("close"));
+  await until("the first one is closed", () => two.sockets[0]?.readyState === WebSocket.CLOSED);
+  await world.publish();
+  two.release();
+  await world.assertComplete();
+  assert.equal(two.sockets.length, 2);
+});
+
+Deno.test("a client that closes while the next socket subscribes closes both", async () => {
+  await using local = await LocalServer.start();
+  const two = new TwoSockets();
+  const world = await CountingWorld.open(local.url, "websocket", two.platform);
+  two.sayGoodbye();
+  await until("the second one has an answer", () => two.waiting.length > 0);
+  await world[Symbol.asyncDispose]();
+  assert.deepEqual(two.sockets.map(({ readyState }) => readyState), [3, 3]);
+  assert.equal(world.states.at(-1), "closed");
+});
 
 Deno.test("a client whose server is the only one tries a few times, then waits as its goodbye says", async () => {
   await using local = await LocalServer.start();

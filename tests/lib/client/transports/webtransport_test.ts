@@ -347,7 +347,13 @@ Deno.test("a token is the first message, and its refusal is recognized", async (
   await until("it authenticates elsewhere", () => third.messages.length === 1);
   assert.equal(second.isClosed, false, "the old connection is used until the new one is open");
   third.send({ op: "authenticated", ref: third.messages[0]?.["ref"] });
-  await until("the old connection closes", () => second.isClosed);
+  const answer = await answerOf(third, "a");
+  assert.equal(second.isClosed, false, "the old connection is used until the new one reads");
+  third.open(1).send(answer);
+  await until("the old connection closes", () => {
+    setting.device.clock.advance(10); // the client looks each 10 ms
+    return second.isClosed;
+  });
   assert.equal(weir.state.value.status, "open");
 });
 
@@ -429,9 +435,12 @@ for (const { name, answer, fail } of FAILURES) {
       return browser.connections.length > before;
     });
     browser.last.accept();
-    await until("it is in use", () => isOpenBy("webtransport"));
     browser.last.open(1).send(await answerOf(browser.last, "a"), event("a", 1));
     await until("the event came", () => seen.length === 1);
+    await until("it is in use", () => {
+      device.clock.advance(10); // the client looks each 10 ms
+      return isOpenBy("webtransport");
+    });
   });
 }
 
