@@ -35,7 +35,7 @@ interface ReplacementOptions {
  * Opens what replaces `current` while that is in use: a better transport, tried from time to time,
  * or the same one to another server once the server says that it stops or rotates the connection.
  * Resolves with the first attempt that reads what is wanted, or is open when `current` ends; with
- * undefined if there is none by then. If no other server takes the connection, `current` ends with
+ * undefined if nothing is open when it ends. If no other server takes the connection, `current` ends with
  * the goodbye.
  */
 export function openReplacement(options: ReplacementOptions): Promise<Attempt | undefined> {

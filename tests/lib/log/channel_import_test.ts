@@ -3,7 +3,6 @@ import { BroadcastDoorbell } from "../../../lib/kv/broadcast_doorbell.ts";
 import { ChannelImport } from "../../../lib/log/channel_import.ts";
 import { ImportRefusedError } from "../../../lib/log/import_lease.ts";
 import type { Log } from "../../../lib/log/log.ts";
-import type { ChannelKey } from "../../../lib/shared/channel.ts";
 import type { LogEvent } from "../../../lib/shared/event.ts";
 import { epochAt, formatOffset } from "../../../lib/shared/offset.ts";
 import { draft, testChannelKey } from "../../support/drafts.ts";
