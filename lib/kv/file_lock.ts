@@ -1,4 +1,5 @@
 import { pause } from "../shared/async/delay.ts";
+import type { OpenedFiles } from "./store_file.ts";
 
 /** How long an isolate waits until another isolate of its process says that it has the file. */
 const SIBLING_TIMEOUT_MS = 2_000;
@@ -16,6 +17,7 @@ export class StoreInUseError extends Error {
 export class FileLock {
   readonly #path: string;
   #file: Deno.FsFile;
+  #hasShared = false;
 
   private constructor(path: string, file: Deno.FsFile) {
     this.#path = path;
@@ -26,11 +28,16 @@ export class FileLock {
    * Reserves the store at `storePath` for this process.
    *
    * @returns the lock, or undefined if another isolate of this process holds it and has called
-   * {@link announce}.
+   * {@link announce}. Then {@link openedByHolder} returns the files to open.
    * @throws {StoreInUseError} if another process holds it.
    */
   static async take(storePath: string): Promise<FileLock | undefined> {
     const path = `${storePath}.lock`;
+    if (readOpened(path) !== undefined) {
+      // The lock's file may have been removed with the store. This isolate must not create another.
+      Deno.env.set(variableOf(path), sharedProcessId());
+      return undefined;
+    }
     const file = await tryLock(path);
     if (file !== undefined) return new FileLock(path, file);
     for (const end = performance.now() + SIBLING_TIMEOUT_MS; performance.now() < end;) {
@@ -46,10 +53,27 @@ export class FileLock {
     );
   }
 
-  /** Lets the other isolates of this process open the store. They share its environment. */
+  /** Resolves with the files of the store once the isolate that holds the lock has opened them. */
+  static async openedByHolder(storePath: string): Promise<OpenedFiles> {
+    for (;; await pause(SIBLING_CHECK_INTERVAL_MS)) {
+      const opened = readOpened(`${storePath}.lock`);
+      if (opened !== undefined) return opened;
+    }
+  }
+
+  /**
+   * Lets the other isolates of this process wait for the files of the store. They share its
+   * environment.
+   */
   announce(): void {
     // An isolate that shared it with an earlier holder of the lock may still be there.
     if (!this.isShared()) Deno.env.set(variableOf(this.#path), processId());
+  }
+
+  /** Lets the other isolates of this process open the same files, and no others at their paths. */
+  shareOpened(opened: OpenedFiles): void {
+    Deno.env.set(openedVariableOf(this.#path), `${processId()} ${JSON.stringify(opened)}`);
+    this.#hasShared = true;
   }
 
   /** Returns whether another isolate of this process has opened the store, or is about to. */
@@ -82,6 +106,7 @@ export class FileLock {
   }
 
   close(): void {
+    if (this.#hasShared) Deno.env.delete(openedVariableOf(this.#path));
     this.#file.close();
   }
 }
@@ -95,6 +120,17 @@ async function tryLock(path: string): Promise<Deno.FsFile | undefined> {
 
 function variableOf(path: string): string {
   return `WEIR_INTERNAL_LOCK_${path}`;
+}
+
+function openedVariableOf(path: string): string {
+  return `WEIR_INTERNAL_OPENED_${path}`;
+}
+
+/** Returns the files that an isolate of this process has opened with the lock at `path`. */
+function readOpened(path: string): OpenedFiles | undefined {
+  const value = Deno.env.get(openedVariableOf(path)) ?? "";
+  const prefix = `${processId()} `;
+  return value.startsWith(prefix) ? JSON.parse(value.slice(prefix.length)) : undefined;
 }
 
 /** Distinguishes this process from a child that inherits its environment. */

@@ -7,7 +7,8 @@ import type { Doorbell } from "./doorbell.ts";
 import { FileLock } from "./file_lock.ts";
 import { EMBEDDED_TRAITS, KV_CONNECT_TRAITS, type StoreTraits } from "./limits.ts";
 import { retryLocked } from "./commit_retry.ts";
-import { StoreFile } from "./store_file.ts";
+import { openWhenThere } from "./open_when_there.ts";
+import { findOpenedFiles, StoreFile } from "./store_file.ts";
 import { guardWrites, StoreGuard } from "./store_guard.ts";
 import { createStoreFile } from "./store_mode.ts";
 import type { StoreReports } from "./store_reports.ts";
@@ -42,7 +43,8 @@ export class StoreEmptiedError extends Error {
 
 /**
  * Opens the store at `target`: the path of a file, `:memory:`, a KV Connect URL, or undefined for
- * the platform's store.
+ * the platform's store. If another isolate of this process has the file open, but its path does not
+ * lead to it, waits until it does.
  *
  * @throws {StoreInUseError} if another process has the file open. Doorbells don't reach other
  * processes on a file, so its subscribers would miss events.
@@ -71,14 +73,20 @@ async function openFile(path: string, reports: StoreReports): Promise<Store> {
     await createStoreFile(path).catch(() => {}); // the runtime says why it cannot be created
     lock.announce();
   }
-  // Isolates that start together create the tables together, and lock each other out.
-  const kv = await retryLocked(() => Deno.openKv(path));
-  const realPath = await Deno.realPath(path);
+  const openedBefore = lock === undefined ? await FileLock.openedByHolder(path) : undefined;
+  // Isolates that start together lock each other out.
+  const open = () => retryLocked(() => Deno.openKv(path));
+  const kv = openedBefore === undefined
+    ? await open()
+    : await openWhenThere(new StoreFile(openedBefore), open);
+  const realPath = openedBefore?.realPath ?? await Deno.realPath(path);
   // The second isolate says so before it opens the store. So it misses no commit after its first read.
   const store = embedded(kv, realPath, () => lock === undefined || lock.isShared());
   undo.defer(() => store.close());
+  const opened = openedBefore ?? findOpenedFiles(path, realPath);
+  lock?.shareOpened(opened);
   await lock?.recordOpened();
-  const file = new StoreFile(path, realPath);
+  const file = new StoreFile(opened);
   // One isolate of the process reports for all.
   const own = lock === undefined ? {} : reports;
   const shared = roomStateInEnvironment(realPath);

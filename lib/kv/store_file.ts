@@ -4,8 +4,47 @@ export type FileLoss = "removed" | "replaced" | "truncated";
 /** The parts of `Deno.FileInfo` that tell files apart. Some platforms have no `dev` and `ino`. */
 export type FileStat = Pick<Deno.FileInfo, "dev" | "ino" | "size">;
 
+/** A file as it was when it was opened. */
+interface OpenedFile extends FileStat {
+  readonly path: string;
+}
+
+/** The files of a store that an isolate has open. The other isolates of its process get it as JSON. */
+export interface OpenedFiles {
+  /** The store's path without symbolic links: the write-ahead log is next to it. */
+  readonly realPath: string;
+  readonly store: OpenedFile;
+  /** Undefined if the file system does not support a write-ahead log. */
+  readonly log: OpenedFile | undefined;
+}
+
 /** Returns the file at `path`, or undefined if there is none. */
 type ReadStat = (path: string) => FileStat | undefined;
+
+/**
+ * Finds the files of a store that was opened just now.
+ *
+ * @throws {Error} if there is no file at `path`.
+ */
+export function findOpenedFiles(
+  path: string,
+  realPath: string,
+  readStat: ReadStat = statOf,
+): OpenedFiles {
+  const store = readStat(path);
+  if (store === undefined) throw new Error(`Cannot find ${path}, which was opened just now.`);
+  const logPath = `${realPath}-wal`;
+  const log = readStat(logPath);
+  return {
+    realPath,
+    store: openedFile(path, store),
+    log: log === undefined ? undefined : openedFile(logPath, log),
+  };
+}
+
+function openedFile(path: string, { dev, ino, size }: FileStat): OpenedFile {
+  return { path, dev, ino, size };
+}
 
 /**
  * The SQLite file of a store and its write-ahead log, as they were when they were opened. Finds out
@@ -15,23 +54,15 @@ type ReadStat = (path: string) => FileStat | undefined;
  */
 export class StoreFile {
   readonly #readStat: ReadStat;
-  readonly #opened: readonly (readonly [path: string, stat: FileStat])[];
+  readonly #opened: readonly OpenedFile[];
   /** Bytes of the store's file, which never shrinks by itself. */
-  #size = 0;
+  #size: number;
   #isTruncated = false;
 
-  /**
-   * @param path of a store that is open.
-   * @param realPath the same without symbolic links: the write-ahead log is next to it.
-   * @throws {Error} if there is no file.
-   */
-  constructor(path: string, realPath: string, readStat: ReadStat = statOf) {
+  constructor({ store, log }: OpenedFiles, readStat: ReadStat = statOf) {
     this.#readStat = readStat;
-    const stat = readStat(path);
-    if (stat === undefined) throw new Error(`Cannot find ${path}, which was opened just now.`);
-    const logPath = `${realPath}-wal`;
-    const logStat = readStat(logPath); // some file systems support no write-ahead log
-    this.#opened = logStat === undefined ? [[path, stat]] : [[path, stat], [logPath, logStat]];
+    this.#opened = log === undefined ? [store] : [store, log];
+    this.#size = store.size;
   }
 
   /**
@@ -39,8 +70,8 @@ export class StoreFile {
    * was removed or replaced may come back; a truncated one remains lost.
    */
   loss(): FileLoss | undefined {
-    for (const [i, [path, opened]] of this.#opened.entries()) {
-      const found = this.#readStat(path);
+    for (const [i, opened] of this.#opened.entries()) {
+      const found = this.#readStat(opened.path);
       if (found === undefined) return "removed";
       if (found.ino !== opened.ino || found.dev !== opened.dev) return "replaced";
       if (i > 0) continue; // other programs may shorten the write-ahead log, such as backups

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { freshFetch } from "../support/fresh_fetch.ts";
+import { readMetrics } from "../support/metrics.ts";
 import { newChannel, publish, publishNumbers } from "../support/publishing.ts";
 import { readAll } from "../support/readers.ts";
 import { WeirServer, type WeirServerOptions } from "../support/server.ts";
@@ -40,6 +41,9 @@ Deno.test("a server whose folder was removed stores nothing, and a second one be
 Deno.test("every isolate of a process refuses publishes once the store is removed", async () => {
   await using world = await open({ by: "serve" });
   const { server, folder } = world;
+  await until("both isolates have it open", async () => {
+    return (await readMetrics(server.url)).get("weir_isolates") === 2;
+  });
   await Deno.remove(`${folder}/weir.db`);
   for (let i = 0; i < 10; i++) await requireRefusals(server); // by either isolate
   await until("the log says what happened", async () => (await troubles(server)).length > 0);

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { type FileStat, StoreFile } from "../../../lib/kv/store_file.ts";
+import { type FileStat, findOpenedFiles, StoreFile } from "../../../lib/kv/store_file.ts";
 
 const PATH = "link/weir.db";
 const REAL_PATH = "data/weir.db";
@@ -14,7 +14,8 @@ function files(): Map<string, FileStat> {
 }
 
 function open(found: ReadonlyMap<string, FileStat>): StoreFile {
-  return new StoreFile(PATH, REAL_PATH, (path) => found.get(path));
+  const readStat = (path: string) => found.get(path);
+  return new StoreFile(findOpenedFiles(PATH, REAL_PATH, readStat), readStat);
 }
 
 Deno.test("a store that grows is not lost", () => {
@@ -60,6 +61,13 @@ Deno.test("a store that was shorter once is lost for good", () => {
     assert.equal(file.loss(), size === 1_000_000 ? undefined : "truncated");
   }
   found.set(PATH, { dev: 1, ino: 10, size: 2_000_000 });
+  assert.equal(file.loss(), "truncated");
+});
+
+Deno.test("a store that was truncated right after it was opened is lost", () => {
+  const found = files();
+  const file = open(found);
+  found.set(PATH, { dev: 1, ino: 10, size: 0 });
   assert.equal(file.loss(), "truncated");
 });
 

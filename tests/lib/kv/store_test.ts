@@ -1,6 +1,9 @@
 import assert from "node:assert/strict";
 import { openStore, type Store } from "../../../lib/kv/store.ts";
+import { Problem } from "../../../lib/shared/problem.ts";
+import { pause } from "../../../lib/shared/async/delay.ts";
 import { testChannelKey } from "../../support/drafts.ts";
+import { TemporaryFolder } from "../../support/temporary_folder.ts";
 import { until } from "../../support/until.ts";
 import "../../support/open_broadcast_channel.ts";
 
@@ -65,6 +68,54 @@ Deno.test("each isolate hears the commits of all others that have the file open"
   await second.close();
   await third.close();
   await Deno.remove(directory, { recursive: true });
+});
+
+const LOSSES = [
+  { what: "the store was", lost: "data/weir.db" },
+  { what: "the write-ahead log was", lost: "data/weir.db-wal" },
+  { what: "the folder was", lost: "data" },
+];
+
+for (const { what, lost } of LOSSES) {
+  Deno.test(`an isolate that starts after ${what} removed creates nothing, and waits until it is back`, async () => {
+    await using folder = await TemporaryFolder.make();
+    const root = folder.path;
+    await Deno.mkdir(`${root}/data`);
+    const path = `${root}/data/weir.db`;
+    const first = await openStore(path);
+    await first.kv.set(["from"], "first");
+    await Deno.rename(`${root}/${lost}`, `${root}/away`);
+    let isOpen = false;
+    const opening = openStore(path).then((store) => {
+      isOpen = true;
+      return store;
+    });
+    await pause(300);
+    assert.equal(isOpen, false);
+    await assert.rejects(Deno.stat(`${root}/${lost}`), Deno.errors.NotFound);
+    await assert.rejects(first.kv.set(["refused"], 1), Problem);
+    await Deno.rename(`${root}/away`, `${root}/${lost}`);
+    const second = await opening;
+    assert.equal((await second.kv.get(["from"])).value, "first");
+    await second.kv.set(["from"], "second");
+    assert.equal((await first.kv.get(["from"])).value, "second");
+    await second.close();
+    await first.close();
+  });
+}
+
+Deno.test("an isolate that starts after the store was replaced does not open the other file", async () => {
+  await using folder = await TemporaryFolder.make();
+  const path = `${folder.path}/weir.db`;
+  const first = await openStore(path);
+  await Deno.rename(path, `${path}.away`);
+  await Deno.writeFile(path, new Uint8Array());
+  const opening = openStore(path);
+  await pause(300);
+  assert.equal((await Deno.stat(path)).size, 0);
+  await Deno.rename(`${path}.away`, path);
+  await (await opening).close();
+  await first.close();
 });
 
 function ask(isolate: Worker, path: string | null): Promise<unknown> {
