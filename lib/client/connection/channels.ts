@@ -28,8 +28,9 @@ export interface WantedChannel {
 }
 
 /**
- * The channels that are read, and how far each reader is. Transports may deliver events in any
- * overlap: each reader receives each event once and in order.
+ * The channels that are read, and how far each reader is. While one transport replaces another, both
+ * deliver: each reader receives each event once and in order. An event that does not follow, because
+ * a reader has joined meanwhile, ends the transport that delivers it.
  */
 export class Channels {
   readonly #onChange: () => void;

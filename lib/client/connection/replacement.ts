@@ -18,8 +18,9 @@ const FIRST_PROBE_INTERVAL_MS = 2_000;
 const MAX_MOVES = 3;
 const MOVE_DELAY_MS = 300;
 
-/** How often a new connection is asked whether it reads already. */
-const PENDING_CHECK_MS = 10;
+/** How often a new connection is asked whether it reads everything, and how long it may take. */
+const START_CHECK_MS = 10;
+const MAX_START_MS = 10_000;
 
 interface ReplacementOptions {
   readonly platform: Platform;
@@ -34,9 +35,9 @@ interface ReplacementOptions {
 /**
  * Opens what replaces `current` while that is in use: a better transport, tried from time to time,
  * or the same one to another server once the server says that it stops or rotates the connection.
- * Resolves with the first attempt that reads what is wanted, or is open when `current` ends; with
- * undefined if nothing is open when it ends. If no other server takes the connection, `current` ends with
- * the goodbye.
+ * Resolves with the first attempt that reads everything. If `current` ends before, resolves with one
+ * that is open, or with undefined. If no other server takes the connection, `current` ends with the
+ * goodbye.
  */
 export function openReplacement(options: ReplacementOptions): Promise<Attempt | undefined> {
   const { current, platform } = options;
@@ -48,13 +49,19 @@ export function openReplacement(options: ReplacementOptions): Promise<Attempt | 
       replacement = attempt;
       resolve(attempt);
     };
+    /** Whether no replacement is needed any more. */
+    const isOver = () => replacement !== undefined || current.signal.aborted;
     const offer: Offer = async (attempt) => {
       if (attempt.signal.aborted) return false;
+      if (isOver()) {
+        attempt.close();
+        return true;
+      }
       opened = attempt;
-      await startReading(attempt, platform);
+      await startReading(attempt, platform, isOver);
       if (replacement === attempt) return true;
       if (attempt.signal.aborted) return false;
-      if (replacement !== undefined || current.signal.aborted) attempt.close();
+      if (isOver()) attempt.close();
       else replaceBy(attempt);
       return true;
     };
@@ -71,7 +78,7 @@ export function openReplacement(options: ReplacementOptions): Promise<Attempt | 
         goodbye = error;
         void move(options, offer).then((isMoved) => isMoved || end(error));
       } else if (!isMove) {
-        // It has ended, or the client closes it.
+        // It has ended before the other one reads everything, or the client closes all of them.
         if (error.code !== "closed" && opened?.signal.aborted === false) replaceBy(opened);
         else if (goodbye !== undefined) end(goodbye);
         else return false;
@@ -88,11 +95,20 @@ export function openReplacement(options: ReplacementOptions): Promise<Attempt | 
  */
 type Offer = (attempt: Attempt) => Promise<boolean>;
 
-/** Lets an open attempt read too. Resolves once it does, so that no event waits, or has ended. */
-async function startReading({ transport, signal }: Attempt, platform: Platform): Promise<void> {
-  transport?.update();
-  while (transport?.subscriptions?.pending && !signal.aborted) {
-    await pause(PENDING_CHECK_MS, { signal, timers: platform });
+/**
+ * Lets an open attempt read too. Resolves once it reads everything, so that no event waits for the
+ * change; once it has ended, which it does if that takes too long; or once `isOver()`.
+ */
+async function startReading(
+  attempt: Attempt,
+  platform: Platform,
+  isOver: () => boolean,
+): Promise<void> {
+  const { signal, transport } = attempt;
+  const end = platform.now() + MAX_START_MS;
+  while (!signal.aborted && !isOver() && !transport?.update()) {
+    if (platform.now() >= end) attempt.close();
+    await pause(START_CHECK_MS, { signal, timers: platform });
   }
 }
 

@@ -43,12 +43,13 @@ export type SendRequest = (message: JsonObject, signal?: AbortSignal) => Promise
 
 /** A connected way to read the channels. */
 export interface Transport {
-  /** Called when the channels to read, or their positions, have changed. */
-  update(): void;
+  /**
+   * Called when the channels to read, or their positions, have changed. Returns whether the server
+   * has accepted all that the transport has to read.
+   */
+  update(): boolean;
   /** Checks now whether the connection is alive: the machine slept or the user returned. */
   check(): void;
-  /** If it subscribes by messages: how many subscriptions have no answer yet. */
-  readonly subscriptions?: { readonly pending: number };
   /** Sends a message and resolves with its answer, if the transport is bidirectional. */
   readonly request?: SendRequest;
 }

@@ -16,6 +16,8 @@ export interface ChannelGroup {
   readonly channels: readonly string[];
   /** Aborts when the channels have to be read otherwise. */
   readonly signal: AbortSignal;
+  /** Whether a request of it has been answered. */
+  readonly isStarted: boolean;
   /** Checks whether the open request is alive. */
   check: () => void;
   /** Returns the URL of a request from where the readers are; undefined if all have left. */
@@ -35,10 +37,14 @@ export function makeChannelGroup(
   { host, channels, signal, onStarted }: ChannelGroupOptions,
 ): ChannelGroup {
   let requested: readonly WantedChannel[] = [];
+  let isStarted = false;
   return {
     host,
     signal,
     channels,
+    get isStarted() {
+      return isStarted;
+    },
     check() {},
     path(query) {
       const wanted = new Map(host.channels.wanted().map((one) => [one.channel, one]));
@@ -55,6 +61,7 @@ export function makeChannelGroup(
     },
     started() {
       if (signal.aborted) return;
+      isStarted = true;
       for (const { channel, after } of requested) host.channels.started(channel, after, after);
       onStarted();
     },

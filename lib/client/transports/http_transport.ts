@@ -58,8 +58,10 @@ class HttpTransport implements Transport {
     await requestJson(this.#host, "/healthz", { signal, timeoutMs: 2 * timing.heartbeatMs });
   }
 
-  update(): void {
+  update(): boolean {
+    const hasAll = !this.#isUpdating && this.#groups.every(({ isStarted }) => isStarted);
     void this.#update();
+    return hasAll;
   }
 
   check(): void {

@@ -25,7 +25,7 @@ export class MessageTransport implements Transport {
   readonly #options: MessageTransportOptions;
   readonly #host: TransportHost;
   readonly #watch: SilenceWatch;
-  readonly subscriptions: Subscriptions;
+  readonly #subscriptions: Subscriptions;
   /** Of the messages without an answer, by `ref`. */
   readonly #onAnswer = new Map<unknown, OnAnswer>();
   #lastRef = 0;
@@ -35,15 +35,15 @@ export class MessageTransport implements Transport {
     const { host, send } = this.#options = options;
     this.#host = host;
     this.#watch = new SilenceWatch(host, host.down, () => this.#isOpen && send('{"op":"ping"}'));
-    this.subscriptions = new Subscriptions({ ...options, format: this.#format });
+    this.#subscriptions = new Subscriptions({ ...options, format: this.#format });
     onAbort(host.signal, () => {
       this.#watch.stop();
       for (const onAnswer of this.#onAnswer.values()) onAnswer({}, connectionLost());
     });
   }
 
-  update(): void {
-    if (this.#isOpen) this.subscriptions.update();
+  update(): boolean {
+    return this.#subscriptions.update();
   }
 
   check(): void {
@@ -101,7 +101,7 @@ export class MessageTransport implements Transport {
     const { op, ref } = message;
     const channel = String(message["channel"]);
     const { channels, timing, down } = this.#host;
-    const isLive = this.subscriptions.isLive(channel, stream);
+    const isLive = this.#subscriptions.isLive(channel, stream);
     switch (op) {
       case "welcome":
         timing.heartbeatMs = parseHeartbeat(message["heartbeat"], timing.heartbeatMs);
@@ -125,7 +125,7 @@ export class MessageTransport implements Transport {
     } else if (ref) {
       onAnswer?.(message, undefined, stream); // undefined if nobody waits for it any more
     } else if (op === "unsubscribed") {
-      this.subscriptions.delete(channel);
+      this.#subscriptions.delete(channel);
       channels.unsubscribed(message);
     } else if (op === "left") {
       this.#host.left.set(message);

@@ -41,8 +41,12 @@ export class Subscriptions {
     this.#options = options;
   }
 
-  /** Subscribes to the wanted channels, and unsubscribes from all others. */
-  update(): void {
+  /**
+   * Subscribes to the wanted channels, and unsubscribes from all others.
+   *
+   * @see {@link import("../connection/transport.ts").Transport.update}
+   */
+  update(): boolean {
     const { host: { channels }, send } = this.#options;
     const wanted = channels.wanted();
     const messages: string[] = [];
@@ -53,7 +57,7 @@ export class Subscriptions {
     for (const { channel, after, revision } of wanted) {
       const current = this.#channels.get(channel);
       if (current?.revision === revision) continue;
-      if (this.pending >= MAX_PENDING || this.#isWaiting) break;
+      if (this.#pending >= MAX_PENDING || this.#isWaiting) break;
       if (current) messages.push(this.#unsubscribe(channel));
       messages.push(this.#subscribe(channel, after, revision));
     }
@@ -61,6 +65,7 @@ export class Subscriptions {
     if (!this.#isResolving && channels.unresolvedAnchors(false).length > 0) {
       void this.#resolveAnchors();
     }
+    return !(this.#pending || this.#isWaiting);
   }
 
   /** Whether the server has accepted the subscription to the channel, on this stream. */
@@ -74,7 +79,7 @@ export class Subscriptions {
   }
 
   /** Number of subscriptions without an answer. */
-  get pending(): number {
+  get #pending(): number {
     return [...this.#channels.values()].filter(({ streamId }) => streamId === undefined).length;
   }
 
@@ -104,7 +109,7 @@ export class Subscriptions {
         this.#failures = 0;
         host.channels.started(channel, after, String(offset));
       }
-      if (this.pending % (MAX_PENDING / 2) === 0) this.update(); // many at once
+      if (this.#pending % (MAX_PENDING / 2) === 0) this.update(); // many at once
     });
   }
 

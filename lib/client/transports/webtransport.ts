@@ -99,12 +99,8 @@ class StreamTransport implements Transport {
     void this.#read(datagrams.readable, (bytes) => this.#messages.receive(decode(bytes)));
   }
 
-  get subscriptions(): MessageTransport["subscriptions"] {
-    return this.#messages.subscriptions;
-  }
-
-  update(): void {
-    this.#messages.update();
+  update(): boolean {
+    return this.#messages.update();
   }
 
   check(): void {

@@ -2,6 +2,8 @@ import assert from "node:assert/strict";
 import { makeClient } from "../../../../lib/client/make_client.ts";
 import type { ConnectionState, TransportName, Weir } from "../../../../lib/client/api.ts";
 import { PLATFORM, type Platform } from "../../../../lib/client/core/platform.ts";
+import type { WeirEvent } from "../../../../lib/client/api.ts";
+import type { LeavingConnection } from "../../../../lib/transports/goodbyes.ts";
 import { withTransport } from "../../../support/every_transport.ts";
 import { LocalServer } from "../../../support/local_server.ts";
 import { newChannel, publish } from "../../../support/publishing.ts";
@@ -10,15 +12,18 @@ import { until } from "../../../support/until.ts";
 const STREAMING: readonly TransportName[] = ["webtransport", "websocket", "sse"];
 const MOVES = 5;
 
-/** Sockets of a client. What the second one receives after its welcome waits until `release()`. */
-class TwoSockets {
-  readonly sockets: WebSocket[] = [];
+/** The sockets of a client. What the second one sends or receives can wait. */
+class Sockets {
+  readonly opened: WebSocket[] = [];
   readonly platform: Platform;
-  /** Calls that deliver what waits. */
-  readonly waiting: (() => void)[] = [];
-  #isHolding = true;
+  /** Subscribes of the second one that wait. */
+  readonly subscribes: string[] = [];
+  /** Calls that deliver what the second one has received. */
+  readonly received: (() => void)[] = [];
+  readonly #holds: "subscribes" | "received";
 
-  constructor() {
+  constructor(holds: "subscribes" | "received") {
+    this.#holds = holds;
     const open = (url: URL, protocol: string) => this.#open(new WebSocket(url, protocol));
     const Socket = function (url: URL, protocol: string) {
       return open(url, protocol);
@@ -26,29 +31,56 @@ class TwoSockets {
     this.platform = { ...PLATFORM, WebSocket: Socket };
   }
 
-  release(): void {
-    this.#isHolding = false;
-    for (const deliver of this.waiting.splice(0)) deliver();
+  /** Delivers a goodbye to the first one, as if its server rotated it. */
+  sayGoodbye(): void {
+    this.#deliver(this.opened[0], { op: "goodbye", reason: "rotate", retry: 1 });
+  }
+
+  /** Ends the first one. */
+  end(): void {
+    this.opened[0]?.dispatchEvent(new CloseEvent("close"));
+  }
+
+  /** Sends what waits. */
+  send(): void {
+    for (const frame of this.subscribes.splice(0)) {
+      WebSocket.prototype.send.call(this.opened[1], frame);
+    }
+  }
+
+  /** Refuses what waits for now. */
+  refuse(): void {
+    for (const line of this.subscribes.splice(0).join("\n").split("\n")) {
+      const { ref } = JSON.parse(line);
+      this.#deliver(this.opened[1], { op: "error", ref, code: "rate_limited", detail: "Later." });
+    }
+  }
+
+  isClosed(index: number): boolean {
+    return this.opened[index]?.readyState === WebSocket.CLOSED;
+  }
+
+  #deliver(socket: WebSocket | undefined, message: unknown): void {
+    socket?.dispatchEvent(new MessageEvent("message", { data: JSON.stringify(message) }));
   }
 
   #open(socket: WebSocket): WebSocket {
-    const isSecond = this.sockets.push(socket) === 2;
-    Object.defineProperty(socket, "onmessage", {
-      set: (handler: (event: MessageEvent<string>) => void) => {
-        socket.addEventListener("message", (event) => {
-          const isHeld = isSecond && this.#isHolding && !event.data.includes('"welcome"');
-          if (isHeld) this.waiting.push(() => handler(event));
-          else handler(event);
-        });
-      },
-    });
+    if (this.opened.push(socket) !== 2) return socket;
+    if (this.#holds === "subscribes") {
+      socket.send = (frame: string) => {
+        if (frame.includes('"subscribe"')) this.subscribes.push(frame);
+        else WebSocket.prototype.send.call(socket, frame);
+      };
+    } else {
+      Object.defineProperty(socket, "onmessage", {
+        set: (handler: (event: MessageEvent<string>) => void) => {
+          socket.addEventListener("message", (event) => {
+            this.received.push(() => handler(event));
+          });
+        },
+      });
+    }
     return socket;
-  }
-
-  /** Delivers a goodbye to the first socket, as if its server rotated it. */
-  sayGoodbye(): void {
-    const data = '{"op":"goodbye","reason":"rotate","retry":1000}';
-    this.sockets[0]?.dispatchEvent(new MessageEvent("message", { data }));
   }
 }
 
@@ -144,47 +176,105 @@ for (const transport of STREAMING) {
 
 Deno.test("a socket is left only when the next one has subscribed, so no event waits for that", async () => {
   await using local = await LocalServer.start();
-  const two = new TwoSockets();
-  await using world = await CountingWorld.open(local.url, "websocket", two.platform);
+  const sockets = new Sockets("subscribes");
+  await using world = await CountingWorld.open(local.url, "websocket", sockets.platform);
   await world.publish();
   await world.assertComplete();
-  two.sayGoodbye();
-  await until("the second one has an answer", () => two.waiting.length > 0);
+  sockets.sayGoodbye();
+  await until("the second one subscribes", () => sockets.subscribes.length === 1);
   await world.publish();
   await world.assertComplete(); // over the first
-  assert.equal(two.sockets[0]?.readyState, WebSocket.OPEN);
-  two.release();
-  await until("the first one is closed", () => two.sockets[0]?.readyState === WebSocket.CLOSED);
+  sockets.refuse();
+  await until("it tries again", () => sockets.subscribes.length === 1);
+  await world.publish();
+  await world.assertComplete(); // over the first too
+  assert.equal(sockets.opened[0]?.readyState, WebSocket.OPEN);
+  sockets.send();
+  await until("the first one is closed", () => sockets.isClosed(0));
   await world.publish();
   await world.assertComplete();
-  assert.equal(two.sockets.length, 2);
+  assert.equal(sockets.opened.length, 2);
 });
 
 Deno.test("a socket that ends while the next one subscribes is replaced at once", async () => {
   await using local = await LocalServer.start();
-  const two = new TwoSockets();
-  await using world = await CountingWorld.open(local.url, "websocket", two.platform);
+  const sockets = new Sockets("subscribes");
+  await using world = await CountingWorld.open(local.url, "websocket", sockets.platform);
   await world.publish();
   await world.assertComplete();
-  two.sayGoodbye();
-  await until("the second one has an answer", () => two.waiting.length > 0);
-  two.sockets[0]?.dispatchEvent(new CloseEvent("close"));
-  await until("the first one is closed", () => two.sockets[0]?.readyState === WebSocket.CLOSED);
+  sockets.sayGoodbye();
+  await until("the second one subscribes", () => sockets.subscribes.length === 1);
+  sockets.end();
+  await until("the first one is closed", () => sockets.isClosed(0));
   await world.publish();
-  two.release();
+  sockets.send();
   await world.assertComplete();
-  assert.equal(two.sockets.length, 2);
+  assert.equal(sockets.opened.length, 2);
+});
+
+Deno.test("a socket that opens after the one that it should replace has ended is closed", async () => {
+  await using local = await LocalServer.start();
+  const sockets = new Sockets("received");
+  await using world = await CountingWorld.open(local.url, "websocket", sockets.platform);
+  sockets.sayGoodbye();
+  await until("the second one has its welcome", () => sockets.received.length === 1);
+  sockets.end();
+  await until("there is a third one", () => sockets.opened.length === 3);
+  await until("it is open", () => world.states.at(-1) === "open");
+  for (const deliver of sockets.received) deliver();
+  await until("the second one is closed", () => sockets.isClosed(1));
+  assert.equal(sockets.received.length, 1, "it has not subscribed");
 });
 
 Deno.test("a client that closes while the next socket subscribes closes both", async () => {
   await using local = await LocalServer.start();
-  const two = new TwoSockets();
-  const world = await CountingWorld.open(local.url, "websocket", two.platform);
-  two.sayGoodbye();
-  await until("the second one has an answer", () => two.waiting.length > 0);
+  const sockets = new Sockets("subscribes");
+  const world = await CountingWorld.open(local.url, "websocket", sockets.platform);
+  sockets.sayGoodbye();
+  await until("the second one subscribes", () => sockets.subscribes.length === 1);
   await world[Symbol.asyncDispose]();
-  assert.deepEqual(two.sockets.map(({ readyState }) => readyState), [3, 3]);
+  await until("both are closed", () => sockets.isClosed(0) && sockets.isClosed(1));
   assert.equal(world.states.at(-1), "closed");
+});
+
+Deno.test("streams are left only when all of the next ones have begun", async () => {
+  await using local = await LocalServer.start();
+  const { goodbyes } = local.server;
+  const channels = Array.from({ length: 150 }, newChannel).sort(); // two streams
+  const last = channels.at(-1) ?? "";
+  const held = Promise.withResolvers<void>();
+  let isHolding = false;
+  const platform: Platform = {
+    ...PLATFORM,
+    fetch: async (url, init) => {
+      if (isHolding && url.searchParams.getAll("channel").includes(last)) await held.promise;
+      return await PLATFORM.fetch(url, init);
+    },
+  };
+  const opened: LeavingConnection[] = [];
+  const add = goodbyes.add.bind(goodbyes);
+  goodbyes.add = (connection) => {
+    opened.push(connection);
+    add(connection);
+  };
+  await using weir = makeClient(local.url, { transports: ["sse"] }, platform);
+  const found: unknown[] = [];
+  for (const channel of channels) {
+    const onEvent = ({ data }: WeirEvent) => void found.push(data);
+    weir.listen(channel, { after: "earliest", onEvent, onGap: "throw" });
+  }
+  await until("all are read", () => local.server.hub.subscriptions.live === channels.length);
+  const [first, second] = opened.splice(0).slice(-2);
+  isHolding = true;
+  for (const connection of [first, second]) connection?.sayGoodbye("rotate");
+  await until("one of the next streams has begun", () => opened.length === 1);
+  await publish(local.url, last, 1);
+  await until("the event comes, over the stream before", () => found.length === 1);
+  held.resolve();
+  await until("the others are left", () => goodbyes.size === 2);
+  await publish(local.url, last, 2);
+  await until("the event comes", () => found.length === 2);
+  assert.deepEqual(found, [1, 2]);
 });
 
 Deno.test("a client whose server is the only one tries a few times, then waits as its goodbye says", async () => {
