@@ -66,7 +66,7 @@ export async function sweepEpoch(options: EpochSweepOptions): Promise<boolean> {
  * whether the sweep has reached its end.
  */
 export async function sweepUnfinished(
-  { kv, channelKey, epoch, deletion, mayContinue }: EpochSweepOptions,
+  { kv, channelKey, epoch, deletion, mayContinue, onUnreadable }: EpochSweepOptions,
 ): Promise<boolean> {
   const blobs = importBlobs(epoch);
   const chunks = kv.list<Uint8Array>({
@@ -77,7 +77,13 @@ export async function sweepUnfinished(
     if (!await mayContinue()) return false;
     await deletion.add(key, value.length);
   }
-  for await (const entry of kv.list<StoredEventId>({ prefix: keys.seenIds(channelKey) })) {
+  const ids = readableRows<StoredEventId>(kv, {
+    prefix: keys.seenIds(channelKey),
+    parts: ["string"],
+    batchSize: 100,
+    onUnreadable,
+  });
+  for await (const entry of ids) {
     if (!await mayContinue()) return false;
     if (entry.value[0] === epoch) await deletion.addUnchanged(entry);
   }

@@ -77,7 +77,7 @@ export class ImportLease implements AsyncDisposable {
   readonly #epoch: Epoch;
   readonly #mark: Deno.AtomicCheck;
   readonly #timer: ReturnType<typeof setInterval>;
-  #renewing: Promise<unknown> = Promise.resolve();
+  #renewing: Promise<void> | undefined;
   #hasEnded = false;
 
   private constructor(
@@ -91,7 +91,7 @@ export class ImportLease implements AsyncDisposable {
     this.#epoch = epoch;
     this.#mark = mark;
     this.#timer = setInterval(() => {
-      this.#renewing = this.#write(true).catch(() => {}); // the next commit checks the mark
+      this.#renewing ??= this.#renew();
     }, RENEWAL_INTERVAL_MS);
   }
 
@@ -175,6 +175,11 @@ export class ImportLease implements AsyncDisposable {
   async #stop(): Promise<void> {
     clearInterval(this.#timer);
     await this.#renewing;
+  }
+
+  async #renew(): Promise<void> {
+    await this.#write(true).catch(() => {}); // the next commit checks the mark
+    this.#renewing = undefined;
   }
 
   async #write(isHeld: boolean): Promise<void> {

@@ -154,6 +154,8 @@ export async function importChannels(options: ImportChannelsOptions): Promise<Im
       report.events += events;
     } catch (cause) {
       refuse(head.channel, cause);
+    } finally {
+      await writer[Symbol.asyncDispose]();
     }
   }
 

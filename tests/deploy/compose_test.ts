@@ -14,7 +14,7 @@ Deno.test("the settings in compose.yaml are settings of Weir, and Docker waits f
   const { weir } = services;
   const settings = Object.entries(weir.environment).filter(([name]) => name.startsWith("WEIR_"));
   const env = Object.fromEntries(settings) as Record<string, string>;
-  assert.equal(env["WEIR_JWKS"], "${WEIR_JWKS:?}"); // the shell's
+  assert.equal(env["WEIR_JWKS"], "${JWKS:?}"); // the shell's
   const config = parseConfig({ ...env, WEIR_JWKS: jwksOf(await makeSigner("EdDSA")) });
   assert.equal(config.isOpen, false);
   assert.equal(config.kv, "http://denokv:4512");
