@@ -1,6 +1,6 @@
 import type { HubObserver, ResumeResult } from "../hub/hub_observer.ts";
 import type { LogObserver } from "../log/log_observer.ts";
-import { type ChannelKey, FIGURES_CHANNEL_KEY, type Tenant } from "../shared/channel.ts";
+import { type ChannelKey, channelOf, FIGURES_CHANNEL_KEY, type Tenant } from "../shared/channel.ts";
 import type { Gap } from "../shared/event.ts";
 import type { Sample } from "../shared/figures.ts";
 import { Histogram, type HistogramTotals } from "../shared/histogram.ts";
@@ -123,7 +123,7 @@ export class Meter implements LogObserver, HubObserver {
   }
 
   appended(channelKey: ChannelKey, durationMs: number): void {
-    if (channelKey === FIGURES_CHANNEL_KEY) return;
+    if (channelOf(channelKey).startsWith("$")) return; // the server itself publishes there
     this.#accepted++;
     this.#publish.record(durationMs);
     if (this.#tenants !== undefined) this.#tenants.of(channelKey).publishes++;

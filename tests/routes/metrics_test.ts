@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { assertRefused, call } from "../support/calls.ts";
 import { publishEphemeral } from "../support/ephemeral_events.ts";
+import { bearer, guardedLocal } from "../support/guarded.ts";
 import { LocalServer } from "../support/local_server.ts";
 import { readMetrics } from "../support/metrics.ts";
 import { newChannel, publish, publishNumbers } from "../support/publishing.ts";
@@ -124,6 +125,26 @@ Deno.test("metrics count ephemeral publishes like others, accepted and refused",
   assert.equal(samples.get('weir_tenant_publishes_total{tenant="default"}'), 4);
   assert.equal(samples.get("weir_ephemeral_events_total"), 3);
   assert.equal(samples.get("weir_events_stored_total"), 1);
+});
+
+Deno.test("what the server publishes itself is stored, but is no publish", async () => {
+  await using weir = await guardedLocal();
+  const headers = bearer(await weir.token({ subscribe: ["**", "$**"] }));
+  const refused = await call(weir.url, "/v1/channels/a/events", {
+    method: "POST",
+    body: "1",
+    headers,
+  });
+  assertRefused(refused, 403, "forbidden");
+  const audited = await call(weir.url, "/v1/channels/$audit/events?wait=60&after=earliest", {
+    headers,
+  });
+  assert.equal(audited.json.events.length, 1);
+  const samples = await readMetrics(weir.url, bearer(await weir.token({ metrics: true })));
+  assert.equal(samples.get('weir_publishes_total{result="accepted"}'), 0);
+  assert.equal(samples.get('weir_publishes_total{result="refused"}'), 1);
+  assert.equal(samples.get("weir_events_stored_total"), 1);
+  assert.equal(samples.get("weir_publish_duration_seconds_count"), 0);
 });
 
 Deno.test("metrics count what long polls find at once", async () => {
