@@ -13,6 +13,7 @@ import {
 import { CliError, UsageError } from "./lib/keys_cli/cli_error.ts";
 import { openAdminApi } from "./lib/keys_cli/open_admin_api.ts";
 import { serverUrl } from "./lib/keys_cli/server_url.ts";
+import { keysCommand, shellQuote, startCommand } from "./lib/keys_cli/shown_commands.ts";
 import {
   keyFiles,
   loadSigner,
@@ -24,7 +25,7 @@ import {
 import { DEFAULT_TENANT } from "./lib/shared/channel.ts";
 import { formatTime } from "./lib/shared/event.ts";
 import { quote } from "./lib/shared/problem.ts";
-import { START_COMMAND, TASK_COMMAND } from "./lib/shared/task_command.ts";
+import { TASK_COMMAND } from "./lib/shared/task_command.ts";
 import { createApp } from "./routes/app.ts";
 
 const HELP = `Creates, lists and revokes the keys that protect a Weir server.
@@ -129,7 +130,7 @@ ${signing} signs tokens. Keep it secret: anyone who has it has full access.
 Set this variable for the server and start it:
 
   export WEIR_JWKS=${shellQuote(jwks)}
-  ${START_COMMAND}
+  ${startCommand(config)}
 
 Try it with a first token. It has all rights in the tenant "${DEFAULT_TENANT}" until ${
     formatTime(expiresAt)
@@ -139,7 +140,7 @@ Try it with a first token. It has all rights in the tenant "${DEFAULT_TENANT}" u
   curl ${bearer} -d hello ${events}
   curl ${bearer} '${events}?after=earliest'
 
-Create more tokens: ${TASK_COMMAND} keys token --sub alice --subscribe 'room/**'
+Create more tokens: ${keysCommand(config)} token --sub alice --subscribe 'room/**'
 `);
 }
 
@@ -261,10 +262,6 @@ function rowOf(key: ListedKey): string[] {
   if (key.revoked) rights.push("(revoked)");
   if (key.replacedBy !== null) rights.push(`(replaced by ${key.replacedBy})`);
   return [key.id, key.name ?? "-", key.created, key.expires ?? "never", rights.join(" ")];
-}
-
-function shellQuote(text: string): string {
-  return /^[\w./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
 }
 
 function print(text: string): void {

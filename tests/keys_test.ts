@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { dirname } from "node:path";
 import { decodeJwt, decodeProtectedHeader } from "jose";
 import { newChannel, post } from "./support/publishing.ts";
 import { freePort } from "./support/free_port.ts";
@@ -96,13 +97,21 @@ Deno.test("init creates keys and prints the settings; a server with these accept
   const token = /^ {2}export TOKEN=(\S+)$/m.exec(stdout)?.[1] ?? "";
   assert.equal(setting, site.jwks);
   assert.match(stdout, /^ {2}curl -H "Authorization: Bearer \$TOKEN" /m);
-  assert.match(stdout, /^ {2}deno task start$/m);
+  assert.ok(stdout.includes(`\n  WEIR_DATA=${site.data} deno task start\n`), stdout);
   assert.ok(stdout.includes(site.signing));
 
   await using server = await site.server({ WEIR_JWKS: setting });
   assert.equal(await publish(server, token, "hello"), 201);
   assert.equal(await publish(server, `${token}x`, "hello"), 401);
   const lines = stdout.split("\n").map((line) => line.trim());
+  const more = lines.find((line) => line.startsWith("Create more tokens: "))?.split(": ")[1] ?? "";
+  const typed = await new Deno.Command("/bin/sh", {
+    args: ["-c", more],
+    cwd: new URL("..", import.meta.url),
+    env: { PATH: `${dirname(Deno.execPath())}:${Deno.env.get("PATH")}` },
+  }).output();
+  const made = decodeJwt(new TextDecoder().decode(typed.stdout).trimEnd());
+  assert.deepEqual(made["weir"], { tenant: "default", subscribe: ["room/**"] });
   const commands = lines.filter((line) => line.startsWith("curl "))
     .map((line) => line.replace("http://127.0.0.1:8000", server.url));
   assert.equal(commands.length, 2);
@@ -173,7 +182,10 @@ Deno.test("token fails without a usable signing key", async () => {
   await using site = await Site.empty();
   const without = await site.keys(["token", "--admin"]);
   assert.equal(without.code, 1);
-  assert.match(without.stderr, /There is no .*signing\.pem.*\. Create it with deno task keys init/);
+  assert.match(
+    without.stderr,
+    /There is no .*signing\.pem.*\. Create it with WEIR_DATA=\S+ deno task keys init\.\n/,
+  );
   await Deno.mkdir(`${site.data}/keys`);
   const body = "MC4CAQAwBQYDK2VwBCIEIKkOHrtQyYzGDeW1uEYmTWmIZgaUlEMCEH2rULtxCUZ";
   await Deno.writeTextFile(site.signing, `-----BEGIN PRIVATE KEY-----\n${body}\n`);

@@ -13,8 +13,9 @@ import type { scopeSchema } from "../auth/scope.ts";
 import type { TokenConfig } from "../config.ts";
 import { replaceFile } from "../replace_file.ts";
 import type { Tenant } from "../shared/channel.ts";
-import { TASK_COMMAND } from "../shared/task_command.ts";
 import { CliError } from "./cli_error.ts";
+import { failureReason } from "./failure_reason.ts";
+import { keysCommand } from "./shown_commands.ts";
 
 /** Ed25519. */
 const ALGORITHM = "EdDSA" satisfies Algorithm;
@@ -114,7 +115,7 @@ export async function saveSigner(
     await replaceFile(signing, `${pem.trimEnd()}\n`, 0o600);
     await replaceFile(jwks, jwksOf(signer), 0o644);
   } catch (cause) {
-    throw new CliError(`Cannot write into ${data}/keys: ${nameOf(cause)}.`, { cause });
+    throw new CliError(`Cannot write into ${data}/keys: ${failureReason(cause)}.`, { cause });
   }
 }
 
@@ -126,8 +127,10 @@ export async function loadSigner(data: string): Promise<Signer> {
     pem = await Deno.readTextFile(signing);
   } catch (cause) {
     const detail = cause instanceof Deno.errors.NotFound
-      ? `There is no ${signing}, which signs tokens. Create it with ${TASK_COMMAND} keys init.`
-      : `Cannot read ${signing}: ${nameOf(cause)}.`;
+      ? `There is no ${signing}, which signs tokens. Create it with ${
+        keysCommand({ dataFolder: data })
+      } init.`
+      : `Cannot read ${signing}: ${failureReason(cause)}.`;
     throw new CliError(detail, { cause });
   }
   // Without the cause, which may contain a part of the private key.
@@ -145,8 +148,4 @@ async function exists(path: string): Promise<boolean> {
     if (cause instanceof Deno.errors.NotFound) return false;
     throw cause;
   }
-}
-
-function nameOf(cause: unknown): string {
-  return cause instanceof Error ? cause.name : "unknown";
 }

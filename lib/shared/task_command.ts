@@ -4,5 +4,11 @@
  */
 export const TASK_COMMAND = "deno task";
 
+/**
+ * Whether the folder, host and port are options of a command, such as `--data x`, or variables before
+ * it, such as `WEIR_DATA=x`.
+ */
+export const ARE_SETTINGS_OPTIONS: boolean = false;
+
 /** The command that starts a server. */
 export const START_COMMAND = "deno task start";

@@ -17,7 +17,8 @@ const packageCommands: Plugin = {
   setup({ onLoad }) {
     onLoad({ filter: /\/lib\/shared\/task_command\.ts$/ }, () => ({
       contents: `export const TASK_COMMAND = "npx weir-server";
-export const START_COMMAND = "npx weir-server";`,
+export const START_COMMAND = "npx weir-server";
+export const ARE_SETTINGS_OPTIONS = true;`,
     }));
   },
 };

@@ -126,9 +126,15 @@ Deno.test(
   async () => {
     const site = await installation();
     const data = site.path("keys_data");
-    const made = await site.run("npx", ["weir-server", "--data", data, "keys", "init"]);
+    const made = await site.run("npx", [
+      ...["weir-server", "--data", data, "--port", "9000", "keys", "init"],
+    ]);
     assert.equal(made.code, 0, made.stderr);
-    assert.match(made.stdout, /export WEIR_JWKS=.*jwks\.json\n {2}npx weir-server\n/);
+    const start = `${data}/keys/jwks.json\n  npx weir-server --data ${data} --port 9000\n`;
+    assert.ok(made.stdout.includes(`  export WEIR_JWKS=${start}`), made.stdout);
+    const more = /^Create more tokens: (npx weir-server --data .*)$/m.exec(made.stdout)?.[1];
+    const token = await site.run("/bin/sh", ["-c", more ?? assert.fail(made.stdout)]);
+    assert.match(token.stdout, /^ey\S+\n$/, token.stderr);
     assert.ok((await Deno.stat(`${data}/keys/signing.pem`)).isFile);
     const key = await site.run(BIN, ["--data", data, "keys", "create", "--publish", "a"]);
     assert.match(key.stdout, /^weir_\w+\n$/);
