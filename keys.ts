@@ -173,7 +173,7 @@ async function create(args: readonly string[], config: Config): Promise<void> {
   const rights = parseRights(values);
   const expiresIn = seconds(parseDurationOption("expires", values.expires, "1s"));
   await using api = await openApi(values, config);
-  printKey(await api.createKey(values.name, rights, expiresIn));
+  printKey(await api.createKey(values.name, rights, expiresIn), api);
 }
 
 async function list(args: readonly string[], config: Config): Promise<void> {
@@ -196,7 +196,7 @@ async function rotate(args: readonly string[], config: Config): Promise<void> {
   const id = parseId(positionals);
   const grace = seconds(parseDurationOption("grace", values.grace, "0s"));
   await using api = await openApi(values, config);
-  printKey(await api.rotateKey(id, grace));
+  printKey(await api.rotateKey(id, grace), api);
 }
 
 async function remove(args: readonly string[], config: Config): Promise<void> {
@@ -247,10 +247,11 @@ function seconds(ms: number | undefined): number | undefined {
 }
 
 /** Prints the key alone on stdout, for scripts, and its description on stderr. */
-function printKey({ key, id, expires }: ShownKey): void {
+function printKey({ key, id, expires }: ShownKey, { store }: AdminApi): void {
   print(`${key}\n`);
   const expiry = expires === null ? "never expires" : `expires ${expires}`;
   say(`API key ${id}, ${expiry}. Copy it now; it is not shown again.`);
+  if (store !== undefined) say(`The key is in ${store}.`);
 }
 
 function rowOf(key: ListedKey): string[] {

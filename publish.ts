@@ -1,11 +1,12 @@
 import { parseArgs } from "node:util";
 import { ConfigError } from "./lib/config.ts";
 import { CliError, UsageError } from "./lib/keys_cli/cli_error.ts";
+import { failureReason } from "./lib/keys_cli/failure_reason.ts";
 import { serverUrlOf } from "./lib/keys_cli/server_url.ts";
 import { openInput } from "./lib/publish_cli/input_file.ts";
 import { publishInput, type PublishReport } from "./lib/publish_cli/publish_input.ts";
 import { TASK_COMMAND } from "./lib/shared/task_command.ts";
-import { formatBytes, formatNumber, rateOf } from "./lib/terminal/progress.ts";
+import { countOf, formatBytes, formatNumber, rateOf } from "./lib/terminal/progress.ts";
 import { print, StatusLine } from "./lib/terminal/status_line.ts";
 
 const HELP = `Publishes events from a file or from standard input: one per line, as JSON (NDJSON).
@@ -120,7 +121,12 @@ async function publish({ file, ...how }: Arguments): Promise<number> {
   if (report.failure === undefined) return report.refused > 0 ? 1 : 0;
   const { failure, failedLine } = report;
   const at = failedLine === undefined ? "" : ` at line ${failedLine}`;
-  status.say(`Publishing failed${at}: ${failure instanceof Error ? failure.message : failure}`);
+  // The message of an answer is whole; that of a failed connection has its reason in the cause.
+  const isUnreachable = failure instanceof Error && failure.cause instanceof Error;
+  const why = isUnreachable ? ` (${failureReason(failure)})` : "";
+  status.say(
+    `Publishing failed${at}: ${failure instanceof Error ? failure.message : failure}${why}`,
+  );
   status.say(outcomeOf(report));
   return 1;
 }
@@ -139,11 +145,14 @@ function summary({ lines, bytes, refused, duplicates }: PublishReport, elapsedMs
   const seconds = (elapsedMs / 1_000).toFixed(1);
   const rate = formatNumber(rateOf(stored, elapsedMs));
   const text = [
-    `Published ${formatNumber(stored)} events (${
+    `Published ${countOf(stored, "event")} (${
       formatBytes(bytes)
     }) in ${seconds} s, ${rate} per second.`,
   ];
-  if (duplicates > 0) text.push(`${formatNumber(duplicates)} of them were stored before.`);
+  if (duplicates > 0) {
+    const were = duplicates === 1 ? "was" : "were";
+    text.push(`${formatNumber(duplicates)} of them ${were} stored before.`);
+  }
   if (refused > 0) text.push(`Refused: ${formatNumber(refused)}.`);
   return `${text.join("\n")}\n`;
 }

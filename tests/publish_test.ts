@@ -120,7 +120,7 @@ Deno.test("deno task publish reports the lines that are refused, and stores the 
     stderr.trimEnd().split("\n").map((line) => line.split(": ").slice(0, 2).join(" ")),
     ["line 3 bad_json", "line 4 bad_event_type", "line 6 event_too_large"],
   );
-  assert.match(stdout, /^Published 3 events .*\n1 of them were stored before\.\nRefused: 3\.\n$/);
+  assert.match(stdout, /^Published 3 events .*\n1 of them was stored before\.\nRefused: 3\.\n$/);
   const path = `/v1/channels/${encodeURIComponent(channel)}/events`;
   const text = await (await fetch(server.url + path)).text();
   assert.ok(text.includes("12345678901234567890"), "the digits of the number are kept");
@@ -133,6 +133,8 @@ Deno.test("deno task publish --channel takes each line as data, and a token from
   const { code, stdout, stderr } = await run(args, '1\n{"b":2}\nx\n', { WEIR_TOKEN: token });
   assert.deepEqual([code, stderr], [1, "line 3: bad_json: The line is not JSON.\n"]);
   assert.match(stdout, /^Published 2 events/);
+  const one = await run(args, "1\n", { WEIR_TOKEN: token });
+  assert.match(one.stdout, /^Published 1 event \(/);
   const refused = await run(args, "1\n2\n", { WEIR_TOKEN: `${token}x` });
   assert.equal(refused.code, 1);
   assert.match(refused.stderr, /^Publishing failed at line 1: token_invalid: /);
@@ -203,7 +205,10 @@ Deno.test("deno task publish explains wrong calls, and does not send a token ove
   for (
     const [args, message] of [
       [["--url", "http://weir.example.com"], /must be https:/],
-      [["--url", "http://127.0.0.1:1", "/nowhere"], /^Cannot read \/nowhere: NotFound\./],
+      [
+        ["--url", "http://127.0.0.1:1", "/nowhere"],
+        /^Cannot read \/nowhere: No such file or directory\./,
+      ],
     ] as const
   ) {
     const { code, stderr } = await run(args);

@@ -41,6 +41,8 @@ interface AdminApiOptions {
   /** Whether `credential` returns a new one at each call. */
   readonly isSigning: boolean;
   readonly close: () => Promise<void>;
+  /** Names the store, if it is open in this process. */
+  readonly store?: string;
 }
 
 /**
@@ -52,6 +54,11 @@ export class AdminApi implements AsyncDisposable {
 
   constructor(options: AdminApiOptions) {
     this.#options = options;
+  }
+
+  /** Names the store that has the keys. Undefined if a running server has them. */
+  get store(): string | undefined {
+    return this.#options.store;
   }
 
   /** @param expiresIn seconds; undefined if the key never expires. */

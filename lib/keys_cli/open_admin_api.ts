@@ -1,4 +1,4 @@
-import { dirname } from "node:path";
+import { dirname, normalize } from "node:path";
 import type { Config } from "../config.ts";
 import { StoreInUseError } from "../kv/store.ts";
 import { createLogger, errorFields, type Logger } from "../logger.ts";
@@ -7,6 +7,7 @@ import { DEFAULT_TENANT, type Tenant } from "../shared/channel.ts";
 import { Problem } from "../shared/problem.ts";
 import { AdminApi, type Fetch } from "./admin_api.ts";
 import { CliError } from "./cli_error.ts";
+import { failureReason } from "./failure_reason.ts";
 import { parseServerUrl, serverUrl } from "./server_url.ts";
 import { jwksOf, loadSigner, newSigner, type Signer, signToken } from "./signer.ts";
 
@@ -71,7 +72,16 @@ async function openStore(
     credential: () => signAdminToken(signer, tenant, config),
     isSigning: true,
     close: () => server.close(),
+    store: nameOf(config.kv),
   });
+}
+
+/** Names a store. Its URL may contain a credential. */
+function nameOf(kv: Config["kv"]): string {
+  if (kv === undefined) return "the store of the platform";
+  if (!/^https?:/.test(kv)) return `the store ${normalize(kv)}`;
+  const { origin, pathname } = new URL(kv);
+  return `the store at ${origin}${pathname === "/" ? "" : pathname}`;
 }
 
 async function useServer(options: OpenOptions): Promise<AdminApi> {
@@ -95,8 +105,9 @@ async function fetchWithTimeout(request: Request): Promise<Response> {
     return await fetch(request, { signal: AbortSignal.timeout(TIMEOUT_MS) });
   } catch (cause) {
     const { origin } = new URL(request.url);
-    const why = cause instanceof Error ? cause.message : "unknown";
-    throw new CliError(`Cannot reach a Weir server at ${origin}: ${why}`, { cause });
+    throw new CliError(`Cannot reach a Weir server at ${origin}: ${failureReason(cause)}.`, {
+      cause,
+    });
   }
 }
 

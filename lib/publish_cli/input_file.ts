@@ -1,4 +1,5 @@
 import { CliError } from "../keys_cli/cli_error.ts";
+import { failureReason } from "../keys_cli/failure_reason.ts";
 
 /**
  * Opens a file, or standard input if it is undefined. The size is known for regular files.
@@ -12,10 +13,10 @@ export async function openInput(file: string | undefined): Promise<{
   if (file === undefined) return { input: Deno.stdin.readable, totalBytes: undefined };
   try {
     const opened = await Deno.open(file);
-    const { size, isFile } = await opened.stat();
+    const { size, isFile, isDirectory } = await opened.stat();
+    if (isDirectory) throw new Error("It is a folder");
     return { input: opened.readable, totalBytes: isFile ? size : undefined };
   } catch (cause) {
-    const why = cause instanceof Error ? cause.name : "unknown";
-    throw new CliError(`Cannot read ${file}: ${why}.`, { cause });
+    throw new CliError(`Cannot read ${file}: ${failureReason(cause)}.`, { cause });
   }
 }

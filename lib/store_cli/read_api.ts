@@ -3,6 +3,7 @@ import { readRefusal } from "../client/core/refusal.ts";
 import { WeirError } from "../client/core/weir_error.ts";
 import { EventSourceParser, type StreamEvent } from "../client/transports/event_source_parser.ts";
 import { CliError } from "../keys_cli/cli_error.ts";
+import { failureReason } from "../keys_cli/failure_reason.ts";
 import { pause } from "../shared/async/delay.ts";
 
 /** Channels of one answer: few, since a limit counts them. */
@@ -102,7 +103,7 @@ export class ReadApi {
         failure = await readRefusal(response);
         why = failure.detail;
       } catch (cause) {
-        why = cause instanceof Error ? cause.message : "unknown";
+        why = `${failureReason(cause)}.`;
       }
       const { status = 0, retryAfter = RETRY_MS } = failure ?? {};
       const isPassing = failure === undefined || status === 429 || status >= 500;

@@ -18,7 +18,7 @@ export function progressLine(progress: Progress, columns: number): string {
   const { events, refused = 0, bytes, totalBytes, totalEvents, elapsedMs } = progress;
   const parts: string[] = [];
   if (events !== undefined) {
-    parts.push(`${formatNumber(events)} events`, `${formatNumber(rateOf(events, elapsedMs))}/s`);
+    parts.push(countOf(events, "event"), `${formatNumber(rateOf(events, elapsedMs))}/s`);
   }
   if (refused > 0) parts.push(`${formatNumber(refused)} refused`);
   const share = shareOf(bytes, totalBytes) ?? shareOf(events, totalEvents);
@@ -47,6 +47,11 @@ export function rateOf(events: number, elapsedMs: number): number {
 
 export function formatNumber(value: number): string {
   return value.toLocaleString("en-US");
+}
+
+/** Returns a number with what it counts, such as `1 event` or `2 events`. */
+export function countOf(count: number, noun: string): string {
+  return `${formatNumber(count)} ${noun}${count === 1 ? "" : "s"}`;
 }
 
 export function formatBytes(bytes = 0): string {

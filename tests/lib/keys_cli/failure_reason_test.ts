@@ -13,6 +13,8 @@ Deno.test("the reason of a failed request is the one of its connection, without 
   const accepted = closing.accept().then((connection) => connection.close());
   assert.match(await reasonOf(fetch(`https://127.0.0.1:${closing.addr.port}/`)), /^tls [^/]*$/);
   await accepted;
+  const timeout = new DOMException("Signal timed out.", "TimeoutError");
+  assert.equal(failureReason(timeout), "Signal timed out");
 });
 
 Deno.test("the reason of a failed access to a file is what the system says", async () => {
