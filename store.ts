@@ -11,7 +11,7 @@ import { importChannels } from "./lib/store_cli/import_channels.ts";
 import { openImportStore } from "./lib/store_cli/import_store.ts";
 import { restoreStore } from "./lib/store_cli/restore_store.ts";
 import { TASK_COMMAND } from "./lib/shared/task_command.ts";
-import { formatBytes, formatNumber } from "./lib/terminal/progress.ts";
+import { countOf, formatBytes } from "./lib/terminal/progress.ts";
 import { print, StatusLine } from "./lib/terminal/status_line.ts";
 
 interface Command {
@@ -153,7 +153,7 @@ async function restore(args: readonly string[]): Promise<number> {
     onWarning: (message) => status.say(message),
   });
   status.clear();
-  print(`Restored ${formatNumber(events)} events to ${kv} in ${secondsSince(start)} s.\n`);
+  print(`Restored ${countOf(events, "event")} to ${kv} in ${secondsSince(start)} s.\n`);
   return 0;
 }
 
@@ -200,19 +200,28 @@ async function importFrom(args: readonly string[]): Promise<number> {
     onProgress: ({ readEvents: events, readBytes: bytes }) => {
       status.show({ events, bytes, totalBytes, elapsedMs: performance.now() - start });
     },
+    onWaiting: (channel) => {
+      const why = "another import of it was killed or is still running";
+      status.say(`Waiting up to 10 s for ${channel}: ${why}.`);
+    },
     onRefused: (channel, why) => status.say(`${channel} was not imported: ${why}.`),
   });
   status.clear();
   if (stop.aborted) return stopped("import");
-  const { channels, known, refused, events } = report;
+  const { channels, continued, known, refused, events } = report;
   const done = channels > 0
     ? `${countOf(channels, "channel")} of ${countOf(events, "event")}`
     : "nothing";
+  const part = continued > 0
+    ? ` ${countOf(continued, "channel")} of an interrupted import ${
+      continued === 1 ? "was" : "were"
+    } continued.`
+    : "";
   const before = known > 0 ? ` ${countOf(known, "channel")} had been imported before.` : "";
   const rest = refused > 0
     ? ` ${countOf(refused, "channel")} ${refused === 1 ? "was" : "were"} refused.`
     : "";
-  print(`Imported ${done}.${before}${rest}\n`);
+  print(`Imported ${done}.${part}${before}${rest}\n`);
   return refused > 0 ? 1 : 0;
 }
 
@@ -231,10 +240,6 @@ function stopOnSignal(): AbortSignal {
 function stopped(name: string): number {
   status.say(`Stopped. Start ${TASK_COMMAND} ${name} again to continue.`);
   return 130;
-}
-
-function countOf(count: number, noun: string): string {
-  return `${formatNumber(count)} ${noun}${count === 1 ? "" : "s"}`;
 }
 
 function showBytes(start: number): (share: number, bytes: number) => void {

@@ -173,7 +173,11 @@ Deno.test("backup and restore refuse what they must not replace or cannot use", 
   const env = { WEIR_KV: kv };
   assert.equal((await runStoreCommand(["backup", file], env)).code, 0);
   assert.equal(modeOf(file), 0o600);
-  await refused(["restore", "--force", file], env, /another process has it open/);
+  await refused(
+    ["restore", "--force", file],
+    env,
+    /another process has it open\. Stop the server that uses it, and start the command again\.\n$/,
+  );
   await refused(["backup", kv], env, /is the store itself/);
   await refused(["backup", folder.path], env, /is a folder/);
   await refused(["backup", `${folder.path}/none/backup.db`], env, /Cannot write the backup/);

@@ -89,11 +89,14 @@ Deno.test("channels that are exported and imported are the same, byte for byte",
   assert.deepEqual(next.offset, (await publish(from.url, "numbers", 31)).offset);
   assert.equal((await publish(to.url, "a/ü", 5, named)).duplicate, true);
   // A server has the file open; afterwards the channel has other events than the export.
-  await refused(["import", file], { WEIR_KV: kv }, /another process has it open/);
+  await refused(["import", file], { WEIR_KV: kv }, /another process has it open\. Stop the server/);
   await to.kill("SIGTERM");
   const changed = await runStoreCommand(["import", file], { WEIR_KV: kv });
   assert.equal(changed.code, 1);
-  assert.match(changed.stderr, /^numbers was not imported: it exists already/m);
+  assert.match(
+    changed.stderr,
+    /^numbers was not imported: it exists already\. Use another tenant or another store\.$/m,
+  );
   assert.equal(
     changed.stdout,
     "Imported nothing. 2 channels had been imported before. 1 channel was refused.\n",
@@ -213,7 +216,9 @@ Deno.test("export and import say what is wrong", async () => {
     [lines.slice(1), /^line 1: The first line of the channel a is missing/],
     [[...lines.slice(0, 2), ...lines.slice(3)], /^line 4: Events before this line are missing/],
     [[...lines.slice(0, 2), lines[1] ?? "", ...lines.slice(2)], /^line 3: The offset does not/],
-    [["no JSON"], /^line 1: The line is not JSON/],
+    [["no JSON"], /^The input is not an export of Weir: line 1: The line is not JSON/],
+    [[`{"channel":"a","data":1}`], /^The input is not an export of Weir: line 1: "first": /],
+    [[lines[0] ?? "", "no JSON"], /^line 2: The line is not JSON/],
     [[lines[0] ?? "", lines[0] ?? ""], /^line 2: The end of a is missing/],
   ];
   for (const [input, message] of inputs) {
@@ -224,7 +229,8 @@ Deno.test("export and import say what is wrong", async () => {
       message,
     );
   }
-  await refused(["import", `${folder.path}/none`], env, /Cannot read/);
+  await refused(["import", `${folder.path}/none`], env, /none: No such file or directory\.\n$/);
+  await refused(["import", folder.path], env, /^Cannot read .*: It is a folder\.\n$/);
   await refused(["import", file], { WEIR_KV: ":memory:" }, /in memory/);
   await refused(["export", "--url", server.url, "--channel", "none"], env, /none/);
   await refused(["export", "--url", server.url, `${folder.path}/no/file`], env, /Cannot write/);
@@ -298,12 +304,17 @@ Deno.test({
       const hasBegun = async () => (await Array.fromAsync(kv.list({ prefix: ["import"] }))).length;
       await until("the import has begun", async () => await hasBegun() === 1);
       kv.close();
-      await refused(["import", file], env, /^a was not imported: another import of it is running/m);
+      await refused(
+        ["import", file],
+        env,
+        /^Waiting up to 10 s for a: .*\na was not imported: another import of it is running/m,
+      );
       first.kill("SIGKILL");
       await first.said();
     }
     const second = await runStoreCommand(["import", file], env);
     assert.equal(second.code, 0, second.stderr);
+    assert.match(second.stderr, /^Waiting up to 10 s for a: another import of it was killed or/m);
     await using server = await WeirServer.start({ env });
     assert.deepEqual(await readAll(server.url, "a"), await readAll(from.url, "a"));
   },

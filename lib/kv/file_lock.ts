@@ -11,6 +11,12 @@ const OPENED = new TextEncoder().encode("opened\n");
 /** Another process has the file open. */
 export class StoreInUseError extends Error {
   override readonly name = "StoreInUseError";
+
+  constructor(readonly path: string) {
+    super(
+      `Cannot open ${path}: another process has it open. Stop that process, or let both use a KV Connect server (WEIR_KV=https://…).`,
+    );
+  }
 }
 
 /** Reserves a store's file for this process, with a file next to it that one isolate locks. */
@@ -48,9 +54,7 @@ export class FileLock {
       }
       await pause(SIBLING_CHECK_INTERVAL_MS);
     }
-    throw new StoreInUseError(
-      `Cannot open ${storePath}: another process has it open. Stop that process, or let both use a KV Connect server (WEIR_KV=https://…).`,
-    );
+    throw new StoreInUseError(storePath);
   }
 
   /** Resolves with the files of the store once the isolate that holds the lock has opened them. */

@@ -62,6 +62,7 @@ export class ChannelImport implements AsyncDisposable {
   readonly #writes: RowWrites;
   /** The row that changes if somebody else creates the channel. */
   readonly #row: Deno.AtomicCheck;
+  readonly #isContinued: boolean;
   #events: PackedEvent[] = [];
   #size = 0;
   #endBytes: number;
@@ -84,6 +85,7 @@ export class ChannelImport implements AsyncDisposable {
     this.#lease = lease;
     this.#writes = new RowWrites(options.kv, (atomic) => lease.commit(atomic));
     this.#row = row;
+    this.#isContinued = written !== undefined;
     this.#endBytes = written?.endBytes ?? 0;
     this.#last = written === undefined ? channel.first - 1 : lastOf(written);
     this.#oldest = first?.time;
@@ -107,7 +109,7 @@ export class ChannelImport implements AsyncDisposable {
     const { head, row } = await readHead(kv, channelKey);
     if (head !== null && !head.deleted) {
       if (head.epoch === epoch && head.last === last) return undefined;
-      throw new ImportRefusedError("it exists already. Delete it first, or use another tenant");
+      throw new ImportRefusedError("it exists already. Use another tenant or another store");
     }
     // Offsets of a channel only grow: readers would take the imported ones for old.
     if (head !== null && head.epoch > epoch) {
@@ -124,6 +126,11 @@ export class ChannelImport implements AsyncDisposable {
     const [first] = await Array.fromAsync(kv.list<StoredBatch>({ prefix }, { limit: 1 }));
     undo.move();
     return new ChannelImport(options, channel, lease, row, written?.value, first?.value);
+  }
+
+  /** Whether an interrupted import has written a part of the channel. */
+  get isContinued(): boolean {
+    return this.#isContinued;
   }
 
   /** The sequence of the last event that need not be added any more. */

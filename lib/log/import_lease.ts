@@ -34,6 +34,8 @@ export interface ImportLeaseOptions {
   readonly traits: Pick<StoreTraits, "isShared">;
   /** Milliseconds since 1970. */
   readonly now: () => number;
+  /** Called if another import of a channel has a lease that may end. */
+  readonly onWaiting?: () => void;
 }
 
 /** Why a channel cannot be imported. Its message is a sentence about it, without its name. */
@@ -48,13 +50,14 @@ export class ImportRefusedError extends Error {
  * @throws {ImportRefusedError} once the holder renews the lease.
  */
 export async function awaitImportLease(
-  { kv, traits }: ImportLeaseOptions,
+  { kv, traits, onWaiting }: ImportLeaseOptions,
   channelKey: ChannelKey,
 ): Promise<Deno.KvEntryMaybe<StoredImportLease>> {
   const read = () => kv.get<StoredImportLease>(keys.importLease(channelKey));
   const end = performance.now() + LEASE_MS;
   const found = await read();
   let entry = found;
+  if (traits.isShared && found.value?.isHeld === true) onWaiting?.();
   while (traits.isShared && entry.value?.isHeld === true && performance.now() < end) {
     await pause(CHECK_INTERVAL_MS);
     entry = await read();

@@ -28,6 +28,8 @@ interface ImportChannelsOptions {
   readonly stop: AbortSignal;
   /** Called after each line. */
   readonly onProgress: (report: ImportReport) => void;
+  /** Called if another import of the channel may be running, before up to 10 s of waiting. */
+  readonly onWaiting: (channel: Channel) => void;
   /** Called for each channel that is not imported. */
   readonly onRefused: (channel: Channel, why: string) => void;
 }
@@ -35,6 +37,8 @@ interface ImportChannelsOptions {
 /** What has become of the input so far. */
 interface ImportReport {
   readonly channels: number;
+  /** Those of them of which an interrupted import had written a part. */
+  readonly continued: number;
   /** Channels that were there already, with the same offsets. */
   readonly known: number;
   readonly refused: number;
@@ -62,15 +66,26 @@ interface OpenChannel {
  * imported.
  */
 export async function importChannels(options: ImportChannelsOptions): Promise<ImportReport> {
-  const { store, input, tenant, stop, onProgress, onRefused } = options;
-  const report = { channels: 0, known: 0, refused: 0, events: 0, readEvents: 0, readBytes: 0 };
+  const { store, input, tenant, stop, onProgress, onWaiting, onRefused } = options;
+  const report = {
+    channels: 0,
+    continued: 0,
+    known: 0,
+    refused: 0,
+    events: 0,
+    readEvents: 0,
+    readBytes: 0,
+  };
   let open: OpenChannel | undefined;
   let number = 0;
+  let isExport = false;
   try {
     for await (const line of readLines(input, { maxBytes: MAX_LINE_BYTES, stop })) {
       number = line.number;
       if (line.text === undefined) throw new LineError(`The line is ${line.fault}.`);
-      open = await take(parseChannelLine(line.text));
+      const parsed = parseChannelLine(line.text);
+      isExport = true;
+      open = await take(parsed);
       report.readBytes = line.endBytes;
       onProgress(report);
     }
@@ -81,7 +96,9 @@ export async function importChannels(options: ImportChannelsOptions): Promise<Im
     if (!(cause instanceof LineError || cause instanceof Problem)) throw cause;
     await open?.writer?.abandon();
     const what = cause instanceof Problem ? cause.detail : cause.message;
-    throw new CliError(`line ${number}: ${what}`, { cause });
+    const isForeign = cause instanceof LineError && !isExport;
+    const prefix = isForeign ? "The input is not an export of Weir: " : "";
+    throw new CliError(`${prefix}line ${number}: ${what}`, { cause });
   } finally {
     await open?.writer?.[Symbol.asyncDispose]();
   }
@@ -127,7 +144,11 @@ export async function importChannels(options: ImportChannelsOptions): Promise<Im
     };
     const skipped = { head, writer: undefined, events: 0, last: first.sequence - 1 };
     try {
-      const writer = await ChannelImport.begin({ ...store, now: options.now }, imported);
+      const writer = await ChannelImport.begin({
+        ...store,
+        now: options.now,
+        onWaiting: () => onWaiting(channel),
+      }, imported);
       if (writer === undefined) report.known++;
       return { ...skipped, writer };
     } catch (cause) {
@@ -151,6 +172,7 @@ export async function importChannels(options: ImportChannelsOptions): Promise<Im
     try {
       await writer.finish();
       report.channels++;
+      if (writer.isContinued) report.continued++;
       report.events += events;
     } catch (cause) {
       refuse(head.channel, cause);

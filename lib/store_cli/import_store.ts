@@ -2,6 +2,7 @@ import { dirname } from "node:path";
 import type { Config } from "../config.ts";
 import { CliError } from "../keys_cli/cli_error.ts";
 import { openStore, type Store, StoreEmptiedError, StoreInUseError } from "../kv/store.ts";
+import { storeInUse } from "./store_in_use.ts";
 
 /**
  * Opens the store for an import, until it is disposed of.
@@ -17,7 +18,8 @@ export async function openImportStore(kv: Config["kv"]): Promise<Store & AsyncDi
     const store = await openStore(kv);
     return { ...store, [Symbol.asyncDispose]: () => store.close() };
   } catch (cause) {
-    const isExpected = cause instanceof StoreInUseError || cause instanceof StoreEmptiedError;
+    if (cause instanceof StoreInUseError) throw storeInUse(cause);
+    const isExpected = cause instanceof StoreEmptiedError;
     const why = cause instanceof Error ? cause.message : "unknown";
     throw new CliError(isExpected ? why : `Cannot open the store that WEIR_KV names: ${why}`, {
       cause,

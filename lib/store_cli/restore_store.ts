@@ -15,6 +15,7 @@ import {
 import { createStoreFile } from "../kv/store_mode.ts";
 import { startRestoredEpochs } from "../log/restored_epochs.ts";
 import { asCliError, requireFile } from "./backup_store.ts";
+import { storeInUse } from "./store_in_use.ts";
 
 /** How long the runtime may take to close a store. */
 const CLOSE_MS = 10_000;
@@ -59,7 +60,7 @@ export async function restoreStore(kv: Config["kv"], options: RestoreOptions): P
     await replaceBy(target, found.size, options);
     for (const lock of locks) await lock.recordOpened();
   } catch (cause) {
-    if (cause instanceof StoreInUseError) throw new CliError(cause.message, { cause });
+    if (cause instanceof StoreInUseError) throw storeInUse(cause);
     throw asCliError(cause, `Cannot restore ${file} to ${path}`);
   }
 }
