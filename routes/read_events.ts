@@ -207,6 +207,7 @@ async function poll(
 ): Promise<Response> {
   const { goodbyes, hub, meter, openResponses, stopping, access: { limiter, connections } } =
     server;
+  requireRunning(server);
   const after = parseAfter(values.after ?? "latest", channelKeys.map(channelOf));
   const counted = openResponses.untilSent(c.env?.completed, limiter.connect(caller));
   using _connection = meter.connected("longPoll", counted);
