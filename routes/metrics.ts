@@ -70,6 +70,10 @@ export function createMetricsApp(
     requirePrivateHost(hostOf(c.req.raw), config);
     return await answer(c, metrics);
   });
+  app.all(METRICS_PATH, ({ req }) => {
+    const detail = `Method ${req.method} is not allowed. Allowed: GET.`;
+    return problemResponse(new Problem("method_not_allowed", detail), { Allow: "GET" });
+  });
   app.notFound(({ req }) => {
     return problemResponse(new Problem("not_found", `No resource ${quote(req.path)}.`));
   });

@@ -92,7 +92,7 @@ Deno.test("the listener of metrics answers nothing else, and not under every nam
     "[evil.test]:9090",
   ];
   for (const host of foreign) assert.equal(await statusOf("/metrics", host), 403, host);
-  assert.equal(await statusOf("/metrics", "localhost", { method: "POST" }), 404);
+  assert.equal(await statusOf("/metrics", "localhost", { method: "POST" }), 405);
   for (const path of ["/", "/v1/channels/a/events", "/healthz"]) {
     assert.equal(await statusOf(path, "localhost"), 404);
   }
