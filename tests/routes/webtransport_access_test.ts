@@ -39,8 +39,8 @@ const FOREIGN_HOSTS = [
   "localhost.evil.com",
   "127.0.0.1.evil.com",
   "evillocalhost",
-  "0.0.0.0",
-  "[::]",
+  "192.0.2.1.evil.com",
+  "[evil.com]",
   "127.0.0.1:80:80",
 ];
 
@@ -96,12 +96,14 @@ Deno.test("an open server lets pages of loopback origins open WebTransport, and 
   }
 });
 
-Deno.test("WebTransport is opened under Weir's own names only", async () => {
+Deno.test("WebTransport is opened under Weir's own names and IP addresses only", async () => {
   await using weir = await guardedWebTransport();
   const { server } = weir;
   const { port } = server.webTransport;
   const own = ["localhost", `localhost:${port}`, `[::1]:${port}`, PUBLIC, `${PUBLIC}:443`];
-  for (const authority of [...own, `WEIR.example.com:${port}`]) {
+  for (
+    const authority of [...own, `WEIR.example.com:${port}`, "192.0.2.1", `[2001:db8::1]:${port}`]
+  ) {
     assert.equal(await statusOf(server, { authority }), 200, authority);
   }
   for (const authority of FOREIGN_HOSTS) {
