@@ -259,15 +259,24 @@ Deno.test("an export has what its credential may read, and waits for limits", as
   await refused([...args, "--channel", "other"], { WEIR_TOKEN: token }, /other/);
 });
 
+/** A server with the numbers 1 to 3 in the channel `a`, and its export. */
+async function exportNumbers() {
+  await using undo = new AsyncDisposableStack();
+  const folder = undo.use(await TemporaryFolder.make());
+  const file = `${folder.path}/channels.ndjson`;
+  const from = undo.use(await LocalServer.start());
+  await publishNumbers(from.url, "a", 3);
+  assert.equal((await runStoreCommand(["export", "--url", from.url, file])).code, 0);
+  const resources = undo.move();
+  return { folder, file, from, [Symbol.asyncDispose]: () => resources.disposeAsync() };
+}
+
 Deno.test({
   name: "an import to denokv appears to servers that run",
   ignore: DENOKV_MISSING,
   async fn() {
-    await using folder = await TemporaryFolder.make();
-    const file = `${folder.path}/channels.ndjson`;
-    await using from = await LocalServer.start();
-    await publishNumbers(from.url, "a", 3);
-    assert.equal((await runStoreCommand(["export", "--url", from.url, file])).code, 0);
+    await using exported = await exportNumbers();
+    const { file } = exported;
     await using denokv = await Denokv.start();
     const env = { WEIR_KV: denokv.url };
     await using server = await WeirServer.start({ env });
@@ -285,11 +294,8 @@ Deno.test({
     "an import to denokv is refused while another one of its channel runs, and continues a killed one",
   ignore: DENOKV_MISSING,
   async fn() {
-    await using folder = await TemporaryFolder.make();
-    const file = `${folder.path}/channels.ndjson`;
-    await using from = await LocalServer.start();
-    await publishNumbers(from.url, "a", 3);
-    assert.equal((await runStoreCommand(["export", "--url", from.url, file])).code, 0);
+    await using exported = await exportNumbers();
+    const { folder, file, from } = exported;
     await using denokv = await Denokv.start();
     const env = { WEIR_KV: denokv.url };
     // It waits for the rest of its input.

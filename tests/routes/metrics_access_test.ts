@@ -5,6 +5,7 @@ import { assertRefused, call } from "../support/calls.ts";
 import { Chromium, CHROMIUM_MISSING } from "../support/chromium.ts";
 import { bearer, guardedLocal } from "../support/guarded.ts";
 import { LocalServer } from "../support/local_server.ts";
+import { metricsUrl } from "../support/metrics.ts";
 import { WeirServer } from "../support/server.ts";
 
 Deno.test("in open mode metrics are for clients on this machine, not for those of a proxy", async () => {
@@ -102,7 +103,7 @@ Deno.test("a page cannot read metrics under a name of its own that resolves to t
   ignore: CHROMIUM_MISSING,
 }, async () => {
   await using server = await WeirServer.start({ env: { WEIR_METRICS: "127.0.0.1:0" } });
-  const [, port] = /"metrics listening".*"port":(\d+)/.exec(await server.stderr()) ?? [];
+  const { port } = new URL(await metricsUrl(server));
   await using chromium = await Chromium.open(["--host-resolver-rules=MAP *.test 127.0.0.1"]);
   const { page } = chromium;
   const read = async (host: string) => {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { call } from "../support/calls.ts";
-import { readMetrics } from "../support/metrics.ts";
+import { metricsUrl, readMetrics } from "../support/metrics.ts";
 import { PROMETHEUS_MISSING, promtool } from "../support/prometheus.ts";
 import { newChannel, publishNumbers } from "../support/publishing.ts";
 import { WeirServer } from "../support/server.ts";
@@ -38,9 +38,8 @@ for (const by of ["run", "serve"] as const) {
   Deno.test(`metrics have a listener of their own with deno ${by}`, async () => {
     await using server = await WeirServer.start({ by, env: { WEIR_METRICS: "127.0.0.1:0" } });
     assert.equal((await call(server.url, "/metrics")).status, 404);
-    const [, port] = /"metrics listening".*"port":(\d+)/.exec(await server.stderr()) ?? [];
     await publishNumbers(server.url, newChannel(), 5);
-    const samples = await readMetrics(`http://127.0.0.1:${port}`);
+    const samples = await readMetrics(await metricsUrl(server));
     assert.equal(samples.get("weir_events_stored_total"), 5);
     const { code } = await server.kill("SIGTERM");
     assert.equal(code, 0);

@@ -138,6 +138,20 @@ class CountingWorld implements AsyncDisposable {
   }
 }
 
+/** A client that has read an event, and whose second socket is to subscribe, which waits. */
+async function beginMove() {
+  await using undo = new AsyncDisposableStack();
+  const { url } = undo.use(await LocalServer.start());
+  const sockets = new Sockets("subscribes");
+  const world = undo.use(await CountingWorld.open(url, "websocket", sockets.platform));
+  await world.publish();
+  await world.assertComplete();
+  sockets.sayGoodbye();
+  await until("the second one subscribes", () => sockets.subscribes.length === 1);
+  const resources = undo.move();
+  return { sockets, world, [Symbol.asyncDispose]: () => resources.disposeAsync() };
+}
+
 for (const transport of STREAMING) {
   Deno.test(`${transport}: after a goodbye the client connects again before it leaves, and misses nothing`, async () => {
     await using local = await withTransport(transport, await LocalServer.start());
@@ -175,13 +189,8 @@ for (const transport of STREAMING) {
 }
 
 Deno.test("a socket is left only when the next one has subscribed, so no event waits for that", async () => {
-  await using local = await LocalServer.start();
-  const sockets = new Sockets("subscribes");
-  await using world = await CountingWorld.open(local.url, "websocket", sockets.platform);
-  await world.publish();
-  await world.assertComplete();
-  sockets.sayGoodbye();
-  await until("the second one subscribes", () => sockets.subscribes.length === 1);
+  await using move = await beginMove();
+  const { sockets, world } = move;
   await world.publish();
   await world.assertComplete(); // over the first
   sockets.refuse();
@@ -197,13 +206,8 @@ Deno.test("a socket is left only when the next one has subscribed, so no event w
 });
 
 Deno.test("a socket that ends while the next one subscribes is replaced at once", async () => {
-  await using local = await LocalServer.start();
-  const sockets = new Sockets("subscribes");
-  await using world = await CountingWorld.open(local.url, "websocket", sockets.platform);
-  await world.publish();
-  await world.assertComplete();
-  sockets.sayGoodbye();
-  await until("the second one subscribes", () => sockets.subscribes.length === 1);
+  await using move = await beginMove();
+  const { sockets, world } = move;
   sockets.end();
   await until("the first one is closed", () => sockets.isClosed(0));
   await world.publish();
@@ -227,11 +231,8 @@ Deno.test("a socket that opens after the one that it should replace has ended is
 });
 
 Deno.test("a client that closes while the next socket subscribes closes both", async () => {
-  await using local = await LocalServer.start();
-  const sockets = new Sockets("subscribes");
-  const world = await CountingWorld.open(local.url, "websocket", sockets.platform);
-  sockets.sayGoodbye();
-  await until("the second one subscribes", () => sockets.subscribes.length === 1);
+  await using move = await beginMove();
+  const { sockets, world } = move;
   await world[Symbol.asyncDispose]();
   await until("both are closed", () => sockets.isClosed(0) && sockets.isClosed(1));
   assert.equal(world.states.at(-1), "closed");
