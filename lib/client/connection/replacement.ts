@@ -53,10 +53,6 @@ export function openReplacement(options: ReplacementOptions): Promise<Attempt | 
     const isOver = () => replacement !== undefined || current.signal.aborted;
     const offer: Offer = async (attempt) => {
       if (attempt.signal.aborted) return false;
-      if (isOver()) {
-        attempt.close();
-        return true;
-      }
       opened = attempt;
       await startReading(attempt, platform, isOver);
       if (replacement === attempt) return true;
