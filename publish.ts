@@ -6,7 +6,7 @@ import { serverUrlOf } from "./lib/keys_cli/server_url.ts";
 import { openInput } from "./lib/publish_cli/input_file.ts";
 import { publishInput, type PublishReport } from "./lib/publish_cli/publish_input.ts";
 import { TASK_COMMAND } from "./lib/shared/task_command.ts";
-import { countOf, formatBytes, formatNumber, rateOf } from "./lib/terminal/progress.ts";
+import { countOf, formatBytes, formatNumber, rateOf, wasOrWere } from "./lib/terminal/progress.ts";
 import { print, StatusLine } from "./lib/terminal/status_line.ts";
 
 const HELP = `Publishes events from a file or from standard input: one per line, as JSON (NDJSON).
@@ -150,8 +150,7 @@ function summary({ lines, bytes, refused, duplicates }: PublishReport, elapsedMs
     }) in ${seconds} s, ${rate} per second.`,
   ];
   if (duplicates > 0) {
-    const were = duplicates === 1 ? "was" : "were";
-    text.push(`${formatNumber(duplicates)} of them ${were} stored before.`);
+    text.push(`${formatNumber(duplicates)} of them ${wasOrWere(duplicates)} stored before.`);
   }
   if (refused > 0) text.push(`Refused: ${formatNumber(refused)}.`);
   return `${text.join("\n")}\n`;

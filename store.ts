@@ -11,7 +11,7 @@ import { importChannels } from "./lib/store_cli/import_channels.ts";
 import { openImportStore } from "./lib/store_cli/import_store.ts";
 import { restoreStore } from "./lib/store_cli/restore_store.ts";
 import { TASK_COMMAND } from "./lib/shared/task_command.ts";
-import { countOf, formatBytes } from "./lib/terminal/progress.ts";
+import { countOf, formatBytes, wasOrWere } from "./lib/terminal/progress.ts";
 import { print, StatusLine } from "./lib/terminal/status_line.ts";
 
 interface Command {
@@ -209,19 +209,15 @@ async function importFrom(args: readonly string[]): Promise<number> {
   status.clear();
   if (stop.aborted) return stopped("import");
   const { channels, continued, known, refused, events } = report;
-  const done = channels > 0
-    ? `${countOf(channels, "channel")} of ${countOf(events, "event")}`
-    : "nothing";
-  const part = continued > 0
-    ? ` ${countOf(continued, "channel")} of an interrupted import ${
-      continued === 1 ? "was" : "were"
-    } continued.`
-    : "";
-  const before = known > 0 ? ` ${countOf(known, "channel")} had been imported before.` : "";
-  const rest = refused > 0
-    ? ` ${countOf(refused, "channel")} ${refused === 1 ? "was" : "were"} refused.`
-    : "";
-  print(`Imported ${done}.${part}${before}${rest}\n`);
+  const imported = `${countOf(channels, "channel")} of ${countOf(events, "event")}`;
+  const sentences = [`Imported ${channels > 0 ? imported : "nothing"}.`];
+  const add = (count: number, what: string) => {
+    if (count > 0) sentences.push(`${countOf(count, "channel")} ${what}.`);
+  };
+  add(continued, `of an interrupted import ${wasOrWere(continued)} continued`);
+  add(known, "had been imported before");
+  add(refused, `${wasOrWere(refused)} refused`);
+  print(`${sentences.join(" ")}\n`);
   return refused > 0 ? 1 : 0;
 }
 

@@ -377,6 +377,11 @@ function turnOf(urls: readonly string[], secret: string | undefined): IceSetting
   );
 }
 
+/** Returns whether the store is that of a KV server. */
+export function isKvUrl(kv: Config["kv"]): kv is string {
+  return kv !== undefined && /^https?:/.test(kv);
+}
+
 /** Returns the folder of the file at `kv`, or undefined if the store is not a file. */
 export function storeFolder(kv: Config["kv"]): string | undefined {
   if (kv === undefined || /^(https?:|:memory:)/.test(kv)) return undefined;

@@ -1,6 +1,6 @@
 import type { KeySource } from "./auth/key_source.ts";
 import { ASSETS_FOLDER } from "./assets.ts";
-import { type Config, storeFolder } from "./config.ts";
+import { type Config, isKvUrl, storeFolder } from "./config.ts";
 
 /** The programs that run with permissions by name. */
 type Program = "server" | "keys";
@@ -73,7 +73,7 @@ function flagOf(name: string, values: readonly string[] | "all"): string {
 
 function envOf({ kv }: Config): readonly string[] {
   // The runtime reads the token; main.ts sets DENO_USE_WRITEV.
-  const token = isUrl(kv) ? [KV_TOKEN] : [];
+  const token = isKvUrl(kv) ? [KV_TOKEN] : [];
   return [VARIABLES, "OTEL_DENO", "DENO_USE_WRITEV", ...token];
 }
 
@@ -81,7 +81,7 @@ function netOf(
   { host, port, quic, metrics, kv }: Config,
   source: KeySource | undefined,
 ): readonly string[] | "all" {
-  if (kv === undefined || isUrl(kv) && new URL(kv).hostname === DEPLOY_KV_HOST) return "all";
+  if (kv === undefined || isKvUrl(kv) && new URL(kv).hostname === DEPLOY_KV_HOST) return "all";
   const hosts = [addressOf(host, port)];
   if (quic !== undefined) {
     const name = quic.host ?? host;
@@ -90,13 +90,9 @@ function netOf(
     for (const quicHost of quicHosts) hosts.push(addressOf(quicHost, quic.port ?? port));
   }
   if (typeof metrics === "object") hosts.push(addressOf(metrics.host, metrics.port));
-  if (isUrl(kv)) hosts.push(hostOf(kv));
+  if (isKvUrl(kv)) hosts.push(hostOf(kv));
   if (source?.kind === "url") hosts.push(hostOf(source.url));
   return hosts;
-}
-
-function isUrl(kv: Config["kv"]): kv is string {
-  return kv !== undefined && /^https?:/.test(kv);
 }
 
 function hostOf(url: string): string {

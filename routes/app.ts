@@ -28,7 +28,7 @@ import {
   requireAllowed,
 } from "./origin.ts";
 import { pageResources } from "./pages.ts";
-import { problemResponse } from "./problem.ts";
+import { methodNotAllowed, problemResponse } from "./problem.ts";
 import { publishBody, publishJson } from "./publish_events.ts";
 import { requireShortUrl } from "./query.ts";
 import { RateLimitDelay } from "./rate_limit_delay.ts";
@@ -223,9 +223,7 @@ function noHandler(
 ): [Problem, Readonly<Record<string, string>>] {
   const [[allowed]] = allowedMethods.match(METHOD_NAME_ALL, req.path);
   if (allowed === undefined) return [new Problem("not_found", noResource(req.path)), {}];
-  const [allow] = allowed;
-  const detail = `Method ${req.method} is not allowed. Allowed: ${allow}.`;
-  return [new Problem("method_not_allowed", detail), { Allow: allow }];
+  return methodNotAllowed(req.method, allowed[0]);
 }
 
 /** Describes a path without a resource. */

@@ -9,7 +9,7 @@ import { CREDENTIAL, QUERY } from "./api_description/problem_groups.ts";
 import { described, type RouteDescription } from "./api_description/route_description.ts";
 import type { AppContext, AppEnv } from "./context.ts";
 import { hostOf, isIp, withoutPort } from "./origin.ts";
-import { problemResponse } from "./problem.ts";
+import { methodNotAllowed, problemResponse } from "./problem.ts";
 import { noQuery, parseQuery, splitUrl } from "./query.ts";
 
 /** Where metrics are, as Prometheus expects it. */
@@ -70,10 +70,7 @@ export function createMetricsApp(
     requirePrivateHost(hostOf(c.req.raw), config);
     return await answer(c, metrics);
   });
-  app.all(METRICS_PATH, ({ req }) => {
-    const detail = `Method ${req.method} is not allowed. Allowed: GET.`;
-    return problemResponse(new Problem("method_not_allowed", detail), { Allow: "GET" });
-  });
+  app.all(METRICS_PATH, ({ req }) => problemResponse(...methodNotAllowed(req.method, "GET")));
   app.notFound(({ req }) => {
     return problemResponse(new Problem("not_found", `No resource ${quote(req.path)}.`));
   });

@@ -1,4 +1,4 @@
-import type { Problem, Quota } from "../lib/shared/problem.ts";
+import { Problem, type Quota } from "../lib/shared/problem.ts";
 import { statusOf } from "../lib/shared/problem_codes.ts";
 import { quotaRetryAfterMs, retryAfterMs } from "../lib/shared/retry_after.ts";
 
@@ -20,6 +20,15 @@ export const TITLES: Readonly<Record<number, string>> = {
   503: "Service Unavailable",
   507: "Insufficient Storage",
 };
+
+/** Creates the refusal of a method, and the header that names the methods that are allowed. */
+export function methodNotAllowed(
+  method: string,
+  allow: string,
+): [Problem, Readonly<Record<string, string>>] {
+  const detail = `Method ${method} is not allowed. Allowed: ${allow}.`;
+  return [new Problem("method_not_allowed", detail), { Allow: allow }];
+}
 
 /** Returns the answer to a refused request: RFC 9457 problem details with the refusal's code. */
 export function problemResponse(

@@ -1,4 +1,5 @@
 import type { WeirEvent } from "../../lib/client/api.ts";
+import { shellQuoted } from "../../lib/shared/shell_quoted.ts";
 import { jsonOf } from "./event_text.ts";
 import { offsetOf, parsePosition } from "./timeline.ts";
 
@@ -174,9 +175,4 @@ function isJson(contentType: string): boolean {
 
 function command(parts: readonly string[]): string {
   return parts.join(" \\\n  ");
-}
-
-/** Quotes a text for a POSIX shell, so that it has no special characters. */
-function shellQuoted(text: string): string {
-  return `'${text.replaceAll("'", `'\\''`)}'`;
 }

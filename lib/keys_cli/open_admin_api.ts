@@ -1,5 +1,5 @@
 import { dirname, normalize } from "node:path";
-import type { Config } from "../config.ts";
+import { type Config, isKvUrl } from "../config.ts";
 import { StoreInUseError } from "../kv/store.ts";
 import { createLogger, errorFields, type Logger } from "../logger.ts";
 import { openServer, type Server } from "../server.ts";
@@ -54,7 +54,7 @@ export async function openAdminApi(options: OpenOptions): Promise<AdminApi> {
 async function openStore(
   { config, tenant = DEFAULT_TENANT, createFetch }: OpenOptions,
 ): Promise<AdminApi> {
-  if (config.kv !== undefined && !/^https?:/.test(config.kv)) {
+  if (config.kv !== undefined && !isKvUrl(config.kv)) {
     await Deno.mkdir(dirname(config.kv), { recursive: true });
   }
   const signer = await newSigner();
@@ -79,7 +79,7 @@ async function openStore(
 /** Names a store. Its URL may contain a credential. */
 function nameOf(kv: Config["kv"]): string {
   if (kv === undefined) return "the store of the platform";
-  if (!/^https?:/.test(kv)) return `the store ${normalize(kv)}`;
+  if (!isKvUrl(kv)) return `the store ${normalize(kv)}`;
   const { origin, pathname } = new URL(kv);
   return `the store at ${origin}${pathname === "/" ? "" : pathname}`;
 }

@@ -1,4 +1,5 @@
 import { type Config, parseConfig } from "../config.ts";
+import { shellQuoted } from "../shared/shell_quoted.ts";
 import { ARE_SETTINGS_OPTIONS, START_COMMAND, TASK_COMMAND } from "../shared/task_command.ts";
 
 /** Returns the command that starts a server in the same folder and at the same address. */
@@ -22,7 +23,7 @@ export function keysCommand({ dataFolder }: Pick<Config, "dataFolder">): string 
 
 /** Quotes a word for a shell, if it needs that. */
 export function shellQuote(text: string): string {
-  return /^[\w./:-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
+  return /^[\w./:-]+$/.test(text) ? text : shellQuoted(text);
 }
 
 interface Setting {

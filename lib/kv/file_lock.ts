@@ -23,7 +23,6 @@ export class StoreInUseError extends Error {
 export class FileLock {
   readonly #path: string;
   #file: Deno.FsFile;
-  #hasShared = false;
 
   private constructor(path: string, file: Deno.FsFile) {
     this.#path = path;
@@ -77,7 +76,6 @@ export class FileLock {
   /** Lets the other isolates of this process open the same files, and no others at their paths. */
   shareOpened(opened: OpenedFiles): void {
     Deno.env.set(openedVariableOf(this.#path), `${processId()} ${JSON.stringify(opened)}`);
-    this.#hasShared = true;
   }
 
   /** Returns whether another isolate of this process has opened the store, or is about to. */
@@ -110,7 +108,7 @@ export class FileLock {
   }
 
   close(): void {
-    if (this.#hasShared) Deno.env.delete(openedVariableOf(this.#path));
+    Deno.env.delete(openedVariableOf(this.#path));
     this.#file.close();
   }
 }

@@ -62,7 +62,8 @@ export class ChannelImport implements AsyncDisposable {
   readonly #writes: RowWrites;
   /** The row that changes if somebody else creates the channel. */
   readonly #row: Deno.AtomicCheck;
-  readonly #isContinued: boolean;
+  /** Whether an interrupted import has written a part of the channel. */
+  readonly isContinued: boolean;
   #events: PackedEvent[] = [];
   #size = 0;
   #endBytes: number;
@@ -85,7 +86,7 @@ export class ChannelImport implements AsyncDisposable {
     this.#lease = lease;
     this.#writes = new RowWrites(options.kv, (atomic) => lease.commit(atomic));
     this.#row = row;
-    this.#isContinued = written !== undefined;
+    this.isContinued = written !== undefined;
     this.#endBytes = written?.endBytes ?? 0;
     this.#last = written === undefined ? channel.first - 1 : lastOf(written);
     this.#oldest = first?.time;
@@ -126,11 +127,6 @@ export class ChannelImport implements AsyncDisposable {
     const [first] = await Array.fromAsync(kv.list<StoredBatch>({ prefix }, { limit: 1 }));
     undo.move();
     return new ChannelImport(options, channel, lease, row, written?.value, first?.value);
-  }
-
-  /** Whether an interrupted import has written a part of the channel. */
-  get isContinued(): boolean {
-    return this.#isContinued;
   }
 
   /** The sequence of the last event that need not be added any more. */

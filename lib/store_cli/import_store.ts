@@ -1,5 +1,5 @@
 import { dirname } from "node:path";
-import type { Config } from "../config.ts";
+import { type Config, isKvUrl } from "../config.ts";
 import { CliError } from "../keys_cli/cli_error.ts";
 import { openStore, type Store, StoreEmptiedError, StoreInUseError } from "../kv/store.ts";
 import { storeInUse } from "./store_in_use.ts";
@@ -12,7 +12,7 @@ import { storeInUse } from "./store_in_use.ts";
 export async function openImportStore(kv: Config["kv"]): Promise<Store & AsyncDisposable> {
   if (kv === ":memory:") throw new CliError("Nothing can be imported to a store in memory.");
   try {
-    if (kv !== undefined && !/^https?:/.test(kv)) {
+    if (kv !== undefined && !isKvUrl(kv)) {
       await Deno.mkdir(dirname(kv), { recursive: true });
     }
     const store = await openStore(kv);

@@ -54,6 +54,11 @@ export function countOf(count: number, noun: string): string {
   return `${formatNumber(count)} ${noun}${count === 1 ? "" : "s"}`;
 }
 
+/** Returns the verb for so many: `was` for one. */
+export function wasOrWere(count: number): string {
+  return count === 1 ? "was" : "were";
+}
+
 export function formatBytes(bytes = 0): string {
   if (bytes < 1_000) return `${bytes} B`;
   if (bytes < 1_000_000) return `${(bytes / 1_000).toFixed(1)} kB`;

@@ -88,9 +88,8 @@ export async function readPage(
 function fitting(found: readonly ChannelRuns[], limit: number): readonly ChannelRuns[] {
   const gapped = found.find(hasGap);
   const first = gapped === undefined ? found : [gapped];
-  const counts = new Map<number, number>();
   const { events, next } = takeByTime(firstRuns(first), limit);
-  for (const { index, at } of events) counts.set(index, at + 1);
+  const counts = countByChannel(events);
   if (next !== undefined) counts.set(next.index, next.at + 1);
   return first.flatMap(({ index, runs }) => {
     const [run] = runs;
@@ -130,10 +129,8 @@ export function makePage(
   const gapped = withRuns.find(hasGap);
   const parts = firstRuns(gapped === undefined ? withRuns : [gapped]);
   const { events } = takeByTime(parts, limit);
-  const counts = new Map<number, number>();
   const texts: string[] = [];
   for (const { index, at, run } of events) {
-    counts.set(index, at + 1);
     texts.push(`{${run.encode(jsonMembers)[at]}}`);
     positions.advance(index, run.epoch, run.after + at + 1);
   }
@@ -146,15 +143,17 @@ export function makePage(
   const upToDate = isAll && events.length === eventsOf(withRuns) &&
     (gapped === undefined || (withRuns.length === 1 && gapped.runs.length === 1));
   const { cursor } = positions;
+  const counts = countByChannel(events);
+  const pageParts = parts.flatMap(({ index, run }) => {
+    const part = { index, events: counts.get(index) ?? 0, hasGap: run.gap !== undefined };
+    return part.events > 0 || part.hasGap ? [part] : [];
+  });
   return {
     body: `{"events":[${texts.join(",")}],"cursor":"${cursor}","upToDate":${upToDate}${gap}}`,
     cursor,
-    isEmpty: events.length === 0 && gap === "",
+    isEmpty: pageParts.length === 0,
     positions,
-    parts: parts.flatMap(({ index, run }) => {
-      const part = { index, events: counts.get(index) ?? 0, hasGap: run.gap !== undefined };
-      return part.events > 0 || part.hasGap ? [part] : [];
-    }),
+    parts: pageParts,
   };
 }
 
@@ -168,6 +167,13 @@ interface FirstRun {
 interface PageEvent extends FirstRun {
   /** The event's index in the run. */
   readonly at: number;
+}
+
+/** Returns how many of the events are of each channel, by its index. They are its first ones. */
+function countByChannel(events: readonly PageEvent[]): Map<number, number> {
+  const counts = new Map<number, number>();
+  for (const { index, at } of events) counts.set(index, at + 1);
+  return counts;
 }
 
 /**
